@@ -1,0 +1,77 @@
+"""What can be wrong with a clip or a gait sequence. Each has a code that the service and the command line show."""
+
+from __future__ import annotations
+
+from models.errors import GaitkeeperError
+
+
+class ClipError(GaitkeeperError):
+    """The clip that was given cannot be used; the sender can mend it."""
+
+    code = "bad_clip"
+
+
+class EmptyUpload(ClipError):
+    """No bytes at all."""
+
+    code = "empty_upload"
+
+
+class UnsupportedMedia(ClipError):
+    """Not a container or codec that is decoded here."""
+
+    code = "unsupported_media"
+
+
+class Undecodable(ClipError):
+    """A supported container whose content cannot be decoded."""
+
+    code = "undecodable"
+
+
+class NoVideo(ClipError):
+    """A media file without a video stream."""
+
+    code = "no_video"
+
+
+class TooShort(ClipError):
+    """People were seen, but none for long enough to tell a gait."""
+
+    code = "too_short"
+
+
+class NoPerson(ClipError):
+    """Nobody was found walking in the clip."""
+
+    code = "no_person"
+
+
+class MultiplePeople(ClipError):
+    """More than one walker where one was needed and none was chosen."""
+
+    code = "multiple_people"
+
+
+class CutOff(ClipError):
+    """The walker is cut off by the picture's edge all the way."""
+
+    code = "cut_off"
+
+
+class TrackNotFound(ClipError):
+    """A track was chosen that the clip does not have."""
+
+    code = "track_not_found"
+
+
+class TooLarge(ClipError):
+    """The clip exceeds a limit on bytes, pixels, frames or duration."""
+
+    code = "too_large"
+
+
+class BadSequence(GaitkeeperError):
+    """A stored gait sequence cannot be read, or lacks what a network needs."""
+
+    code = "bad_sequence"

@@ -1,0 +1,22 @@
+"""What can be set about the way from a clip to gait sequences."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
+
+class PipelineSettings(BaseModel):
+    """Settings of decoding, perception, tracking and sequence building. Every field has a working default."""
+
+    perception: str = Field("blazepose", description="Perception backend, a key of pipelines.perception.BACKENDS.")
+    device: Literal["cpu", "cuda"] = Field(
+        "cpu", description="Where networks run; `cuda` without a GPU is an error, never a fall back."
+    )
+    threads: int = Field(2, ge=1, description="Threads that look at people side by side.")
+    detect_every: float = Field(0.2, gt=0, description="Seconds between two searches of the whole picture for people.")
+    min_frames: int = Field(15, ge=1, description="Usable frames a sequence needs; shorter ones are too short.")
+    max_pixels: int = Field(4096 * 2304, ge=1, description="Largest picture, in pixels.")
+    max_frames: int = Field(100_000, ge=1, description="Most frames read from one clip.")
+    max_seconds: float = Field(3600, gt=0, description="Longest clip, in seconds.")
