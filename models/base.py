@@ -1,0 +1,57 @@
+"""What every gait network is: one module from tensors to (parts × dims) embeddings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class TrainingOutputs:
+    """What the losses need.
+
+    Attributes:
+        embeddings: by branch, (N, P, C) each; the branch used at test time is called ``"main"``.
+        logits: by branch, (N, P, classes) each, or None for a network that trains without a classifier.
+    """
+
+    embeddings: dict[str, Tensor]
+    logits: dict[str, Tensor] | None = None
+
+
+class GaitNetwork(nn.Module):
+    """Base of the gait networks.
+
+    A network is built without data set and without GPU. ``forward`` takes the tensors named by ``inputs``, in that
+    order, frames on axis 1, padded to the longest: silhouettes (N, T, 1, 64, 44) in [0, 1], joints (N, T, 17, 3)
+    centred on the mid-hip and divided by the median neck-to-hip length, score kept, heatmaps (N, T, 17, 64, 48) in
+    [0, 1]; and ``lengths`` (N,) int64, the true number of frames of each, or None where all are equal. What lies in
+    the padding never changes an embedding.
+
+    Attributes:
+        name: key in the registry.
+        inputs: out of "silhouettes", "joints", "heatmaps", in call order.
+        weights_id: identity of the weights in the fingerprint: "none" for a network without any, "untrained-seed0"
+            for seeded ones, else the first 16 hex digits of the file's sha256.
+        out_shape: (P, C) of an embedding.
+    """
+
+    name: ClassVar[str]
+    inputs: ClassVar[tuple[str, ...]]
+    weights_id: str = "untrained"
+    out_shape: tuple[int, int]
+
+    @property
+    def trained(self) -> bool:
+        """False where the weights are random numbers, so that a reply can say so."""
+        return not self.weights_id.startswith("untrained")
+
+    def forward(self, *tensors: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Embeddings (N, P, C), float32."""
+        raise NotImplementedError
+
+    def training_outputs(self, *tensors: Tensor, lengths: Tensor | None = None) -> TrainingOutputs:
+        """What the losses need; the main branch's embeddings alone unless the network says otherwise."""
+        return TrainingOutputs({"main": self(*tensors, lengths=lengths)})
