@@ -1,0 +1,83 @@
+"""The gait networks: ``build`` one, ``load`` its weights, ``save`` them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from models import checkpoint
+from models.base import GaitNetwork, TrainingOutputs
+from models.errors import UnknownNetwork, WeightsCorrupt
+from models.gei import GEI
+
+__all__ = ["NETWORKS", "GaitNetwork", "TrainingOutputs", "build", "load", "save"]
+
+NETWORKS: dict[str, type[GaitNetwork]] = {
+    "gei": GEI,
+}
+
+
+def build(name: str, *, seed: int | None = None, **config: Any) -> GaitNetwork:
+    """A new network in training mode; no data set, no GPU and no file is needed.
+
+    Args:
+        name: key of ``NETWORKS``.
+        seed: of the initial weights; None draws them from torch's global generator. With a seed that generator is
+            left as it was.
+        config: fields of the network's ``Config``; the paper's values where not given.
+
+    Raises:
+        UnknownNetwork: there is no network of that name.
+        TypeError: the network's ``Config`` has no such field.
+    """
+    if name not in NETWORKS:
+        raise UnknownNetwork(f"There is no network {name!r}; known are {', '.join(sorted(NETWORKS))}.", network=name)
+    network = NETWORKS[name]
+    chosen = network.Config(**config)
+    if seed is None:
+        return network(chosen)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return network(chosen)
+
+
+def load(source: str | Path) -> GaitNetwork:
+    """A network with its weights, in eval mode, float32, on the CPU.
+
+    Args:
+        source: key of ``NETWORKS``, or the path of a ``.safetensors`` file. By name the weights that ship are taken;
+            where none do, the network has random weights of seed 0 and says so: its ``weights_id`` is
+            "untrained-seed0".
+
+    Raises:
+        UnknownNetwork: neither a known name nor a ``.safetensors`` path.
+        WeightsMissing: the weights are not on this machine.
+        WeightsCorrupt: the file is no weights file, or its names or shapes are not the network's.
+    """
+    if not str(source).endswith(".safetensors"):
+        network = build(str(source), seed=0).eval()
+        if network.weights_id != "none":
+            network.weights_id = "untrained-seed0"
+        return network
+    return _load_file(Path(source))
+
+
+def _load_file(path: Path) -> GaitNetwork:
+    found = checkpoint.read(path)
+    if found.network not in NETWORKS:
+        raise WeightsCorrupt(f"{path} holds weights of {found.network!r}, a network that is not known here.")
+    try:
+        network = build(found.network, **found.config)
+        network.load_state_dict(found.tensors)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise WeightsCorrupt(f"{path} does not fit the network {found.network!r}: {error}") from error
+    if network.weights_id != "none":
+        network.weights_id = found.digest[:16]
+    return network.eval()
+
+
+def save(network: GaitNetwork, path: str | Path, *, half: bool = False) -> None:
+    """Write the network's weights, name and config to a ``.safetensors`` file; ``half`` stores fp16, not fp32."""
+    checkpoint.write(path, network.name, network.config, network.state_dict(), half=half)

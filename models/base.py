@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
@@ -36,12 +36,22 @@ class GaitNetwork(nn.Module):
         weights_id: identity of the weights in the fingerprint: "none" for a network without any, "untrained-seed0"
             for seeded ones, else the first 16 hex digits of the file's sha256.
         out_shape: (P, C) of an embedding.
+        config: what the network was built with, a ``Config``.
+
+    ``Config`` is a frozen dataclass of numbers, strings, booleans and (nested) tuples of them, so that it can be
+    written to a weights file as JSON; its defaults are the paper's values.
     """
 
     name: ClassVar[str]
     inputs: ClassVar[tuple[str, ...]]
+    Config: ClassVar[type[Any]]
+    config: Any
     weights_id: str = "untrained"
     out_shape: tuple[int, int]
+
+    def __init__(self, config: Any) -> None:
+        super().__init__()
+        self.config = config
 
     @property
     def trained(self) -> bool:
