@@ -1,4 +1,4 @@
-"""The gait sequence: one person's person-centred frames. Everything upstream builds it, everything downstream reads it."""
+"""The gait sequence: one person's person-centred frames. Upstream builds it, downstream reads it."""
 
 from __future__ import annotations
 

@@ -1,0 +1,29 @@
+"""Perception backends, by name: what sees the people in a frame."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pipelines.perception.base import Perception, Person, Watcher
+from pipelines.settings import PipelineSettings
+
+__all__ = ["BACKENDS", "Perception", "Person", "Watcher", "build_perception"]
+
+
+def _blazepose(settings: PipelineSettings) -> Perception:
+    from pipelines.perception.watcher import BlazePose  # imports OpenCV and LiteRT, which need a moment
+
+    return BlazePose(settings)
+
+
+BACKENDS: dict[str, Callable[[PipelineSettings], Perception]] = {"blazepose": _blazepose}
+
+
+def build_perception(settings: PipelineSettings) -> Perception:
+    """The backend that the settings name.
+
+    Raises:
+        KeyError: no such backend.
+        WeightsMissing, WeightsCorrupt: its weights are not there or not right.
+    """
+    return BACKENDS[settings.perception](settings)

@@ -1,0 +1,76 @@
+"""What a perception backend is: something that sees the people in each frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Person:
+    """One person seen in one frame.
+
+    Attributes:
+        box: float32 (4,); x1, y1, x2, y2 of the mask in pixels of the clip, not beyond the picture.
+        score: confidence that this is a person, in [0, 1].
+        mask: float32 (h, w) probability of the person in the window.
+        window: x1, y1, x2, y2 in pixels of the clip that the mask covers, possibly beyond the picture.
+        joints: float32 (17, 3); COCO-17 x, y in pixels of the clip, score in [0, 1].
+        heatmaps: uint8 (17, 64, 48), round(255·p) in :func:`heatmap_box` of the box.
+    """
+
+    box: Array
+    score: float
+    mask: Array
+    window: tuple[float, float, float, float]
+    joints: Array
+    heatmaps: Array
+
+
+class Watcher(Protocol):
+    """Sees one clip's frames in order; keeps what it needs between them."""
+
+    def see(self, image: Array, time: float) -> list[Person]:
+        """Everyone in an RGB uint8 (H, W, 3) frame at ``time`` seconds, each person once."""
+        ...
+
+
+class Perception(Protocol):
+    """A backend: loads its models once, then watches any number of clips, several at a time."""
+
+    @property
+    def name(self) -> str:
+        """Name and version, e.g. ``blazepose-full/1``; part of the fingerprint."""
+        ...
+
+    def watch(self) -> Watcher:
+        """A fresh watcher for one clip."""
+        ...
+
+
+def heatmap_box(box: Array) -> Array:
+    """The upright 3:4 box around a person's box, grown by 1.25: float32 (4,), x1, y1, x2, y2.
+
+    The pretreatment of top-down pose networks (GaitHeat, section 3.1): the box is widened or heightened to 3:4 about
+    its centre, then grown.
+    """
+    x1, y1, x2, y2 = box
+    height = 1.25 * max(y2 - y1, (x2 - x1) * 4 / 3)
+    half = np.array([height * 3 / 8, height / 2], np.float32)
+    centre = np.array([(x1 + x2) / 2, (y1 + y2) / 2], np.float32)
+    return np.concatenate([centre - half, centre + half])
+
+
+def iou(a: Array, b: Array) -> Array:
+    """Intersection over union (N, M) of boxes (N, 4) and (M, 4)."""
+    low = np.maximum(a[:, None, :2], b[None, :, :2])
+    high = np.minimum(a[:, None, 2:], b[None, :, 2:])
+    shared = np.clip(high - low, 0, None).prod(-1)
+    areas = [(boxes[:, 2:] - boxes[:, :2]).prod(-1) for boxes in (a, b)]
+    union: Array = areas[0][:, None] + areas[1][None] - shared
+    return np.asarray(shared / np.maximum(union, 1e-9))

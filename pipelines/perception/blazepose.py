@@ -1,0 +1,223 @@
+"""BlazePose on LiteRT: a person detector for tiles, and one pass per person for mask, joints and heatmaps.
+
+Models: ``pose_detection.tflite`` and ``pose_landmark_full.tflite`` (BlazePose GHUM; Bazarevsky et al., "BlazePose:
+On-device Real-time Body Pose tracking", CVPR workshops 2020).
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from scipy.special import expit
+
+from pipelines.perception.base import Person, heatmap_box
+
+Array = npt.NDArray[Any]
+
+DETECTOR_SIDE = 224
+CROP_SIDE = 256
+HEATMAP_SIDE = 64
+MIN_DETECTION = 0.5
+MAX_LEAN = 40.0
+ROI_GROWTH = 1.25
+
+# Of the 33 BlazePose landmarks, the 17 of COCO: nose, eyes, ears, shoulders, elbows, wrists, hips, knees, ankles.
+COCO = np.array([0, 2, 5, 7, 8, 11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28])
+# Two more points steer the next crop: the middle of the hips, and a point on the circle around the body.
+CENTRE, RIM = 33, 34
+
+
+@dataclass(frozen=True)
+class Region:
+    """A square of the picture that should hold one person: centre and side in pixels of the clip."""
+
+    x: float
+    y: float
+    side: float
+
+    @property
+    def window(self) -> tuple[float, float, float, float]:
+        """x1, y1, x2, y2."""
+        half = self.side / 2
+        return self.x - half, self.y - half, self.x + half, self.y + half
+
+
+class Model:
+    """One LiteRT model; an interpreter per thread, because an interpreter serves one call at a time."""
+
+    def __init__(self, path: Path) -> None:
+        self._content = path.read_bytes()
+        self._local = threading.local()
+
+    def __call__(self, image: Array) -> dict[tuple[int, ...], Array]:
+        """Run on one (H, W, 3) float32 image; each output under its shape, batch axis dropped."""
+        interpreter = getattr(self._local, "interpreter", None)
+        if interpreter is None:
+            from ai_edge_litert.interpreter import Interpreter
+
+            interpreter = self._local.interpreter = Interpreter(model_content=self._content, num_threads=1)
+            interpreter.allocate_tensors()
+        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], image[None])
+        interpreter.invoke()
+        outputs = (interpreter.get_tensor(output["index"])[0] for output in interpreter.get_output_details())
+        return {output.shape: output for output in outputs}
+
+
+class Detector:
+    """Finds the prominent, fairly large people of one square tile."""
+
+    def __init__(self, path: Path) -> None:
+        self._model = Model(path)
+        self._anchors = _anchors()
+
+    def __call__(self, image: Array, tile: tuple[int, int, int]) -> list[tuple[float, Region]]:
+        """(score, region) of each person in the tile (x, y, side) of an RGB uint8 picture, best first."""
+        x, y, side = tile
+        view = cv2.resize(
+            image[y : y + side, x : x + side], (DETECTOR_SIDE, DETECTOR_SIDE), interpolation=cv2.INTER_AREA
+        )
+        out = self._model(view.astype(np.float32) / 127.5 - 1)
+        scores = expit(out[(len(self._anchors), 1)][:, 0])
+        found = []
+        for i in np.argsort(-scores):
+            if scores[i] < MIN_DETECTION:
+                break
+            # 12 numbers an anchor: box, then four points; the first two are the hips' middle and the body's rim.
+            points = out[(len(self._anchors), 12)][i, 4:8].reshape(2, 2) / DETECTOR_SIDE + self._anchors[i]
+            (hx, hy), (rx, ry) = points * side + (x, y)
+            radius = float(np.hypot(rx - hx, ry - hy))
+            if abs(np.degrees(np.arctan2(rx - hx, hy - ry))) <= MAX_LEAN:
+                found.append((float(scores[i]), Region(float(hx), float(hy), 2 * radius * ROI_GROWTH)))
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """What the landmark model saw in a region.
+
+    Attributes:
+        presence: probability that a person is there, in [0, 1].
+        person: the person, or None where no mask came.
+        next_region: where the person's own landmarks say that the next crop should be.
+    """
+
+    presence: float
+    person: Person | None
+    next_region: Region
+
+
+class Landmarker:
+    """Sees one person in a square region."""
+
+    def __init__(self, path: Path) -> None:
+        self._model = Model(path)
+
+    def __call__(self, image: Array, region: Region) -> Look:
+        """Look at a region of an RGB uint8 picture."""
+        scale = CROP_SIDE / region.side
+        x1, y1, _, _ = region.window
+        crop = _crop(image, region)
+        out = self._model(crop.astype(np.float32) / 255)
+        landmarks = out[(195,)].reshape(39, 5)
+        points = landmarks[:, :2] / scale + (x1, y1)
+        (cx, cy), (rx, ry) = points[CENTRE], points[RIM]
+        following = Region(float(cx), float(cy), 2 * float(np.hypot(rx - cx, ry - cy)) * ROI_GROWTH)
+        mask = expit(out[(CROP_SIDE, CROP_SIDE, 1)][..., 0])
+        joints = np.concatenate([points[COCO], expit(landmarks[COCO, 3:4])], axis=1).astype(np.float32)
+        return Look(float(out[(1,)][0]), self._person(out, mask, joints, region, image.shape[:2], landmarks), following)
+
+    def _person(
+        self,
+        out: dict[tuple[int, ...], Array],
+        mask: Array,
+        joints: Array,
+        region: Region,
+        size: tuple[int, int],
+        landmarks: Array,
+    ) -> Person | None:
+        mask = _main_part(mask, landmarks[COCO, :2])
+        box = _mask_box(mask, region, size)
+        if box is None:
+            return None
+        logits = out[(HEATMAP_SIDE, HEATMAP_SIDE, 39)][..., COCO]
+        # How sure the mask is of itself inside, and how high the joints' peaks stand: walls fail on both.
+        sharpness = float(mask[mask > 0.25].mean())
+        peaks = float(expit(logits.reshape(-1, len(COCO)).max(0)).mean())
+        return Person(
+            box=box,
+            score=sharpness * min(1.0, peaks / 0.6),
+            mask=mask,
+            window=region.window,
+            joints=joints,
+            heatmaps=_heatmaps(expit(logits), region, box),
+        )
+
+
+def _anchors() -> Array:
+    """Centres (2254, 2) of the detector's anchors in [0, 1]: strides 8, 16, 32, 32, 32, two each, size 1."""
+    grids = []
+    for side, count in ((28, 2), (14, 2), (7, 6)):
+        ticks = (np.arange(side, dtype=np.float32) + 0.5) / side
+        y, x = np.meshgrid(ticks, ticks, indexing="ij")
+        grids.append(np.repeat(np.stack([x, y], -1).reshape(-1, 2), count, axis=0))
+    return np.concatenate(grids)
+
+
+def _crop(image: Array, region: Region) -> Array:
+    """The region as uint8 (256, 256, 3); black beyond the picture."""
+    x1, y1, x2, y2 = (round(edge) for edge in region.window)
+    height, width = image.shape[:2]
+    inner = image[max(y1, 0) : max(min(y2, height), 0), max(x1, 0) : max(min(x2, width), 0)]
+    if inner.size == 0:
+        return np.zeros((CROP_SIDE, CROP_SIDE, 3), np.uint8)
+    edges = max(-y1, 0), max(y2 - height, 0), max(-x1, 0), max(x2 - width, 0)
+    padded = cv2.copyMakeBorder(inner, *edges, cv2.BORDER_CONSTANT) if any(edges) else inner
+    way = cv2.INTER_AREA if padded.shape[0] > CROP_SIDE else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(padded, (CROP_SIDE, CROP_SIDE), interpolation=way))
+
+
+def _main_part(mask: Array, points: Array) -> Array:
+    """The mask's connected part that holds most joints; a neighbour's arm in the crop is not the person's."""
+    count, labels, stats, _ = cv2.connectedComponentsWithStats((mask > 0.5).astype(np.uint8))
+    if count <= 2:
+        return mask
+    inside = np.clip(points.round().astype(int), 0, CROP_SIDE - 1)
+    votes = np.bincount(labels[inside[:, 1], inside[:, 0]], minlength=count).astype(float)
+    votes += stats[:, cv2.CC_STAT_AREA] / mask.size
+    votes[0] = -1
+    return np.where((labels == votes.argmax()) | (labels == 0), mask, 0).astype(np.float32)
+
+
+def _mask_box(mask: Array, region: Region, size: tuple[int, int]) -> Array | None:
+    """The mask's box in pixels of the clip, within the picture; None where there is hardly a mask."""
+    solid = mask > 0.5
+    if solid.sum() < 0.01 * mask.size:
+        return None
+    rows, columns = np.flatnonzero(solid.any(1)), np.flatnonzero(solid.any(0))
+    x1, y1, _, _ = region.window
+    pixel = region.side / CROP_SIDE
+    box = np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]) * pixel + (x1, y1, x1, y1)
+    box = np.clip(box, 0, (size[1], size[0], size[1], size[0])).astype(np.float32)
+    return box if box[2] > box[0] + 1 and box[3] > box[1] + 1 else None
+
+
+def _heatmaps(probabilities: Array, region: Region, box: Array) -> Array:
+    """(64, 64, 17) probabilities over the region as uint8 (17, 64, 48) over the upright 3:4 box."""
+    x1, y1, _, _ = region.window
+    left, top, _, bottom = heatmap_box(box)
+    step = (bottom - top) / 64  # pixels of the clip per heatmap row, and per column: the box is 3:4 like 48:64
+    pixel = region.side / HEATMAP_SIDE
+    # Pixel centres: output index i lies at left + (i + 0.5)·step in the clip.
+    scale = step / pixel
+    shift_x = (left + 0.5 * step - x1) / pixel - 0.5
+    shift_y = (top + 0.5 * step - y1) / pixel - 0.5
+    matrix = np.array([[scale, 0, shift_x], [0, scale, shift_y]], np.float64)
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    maps = [cv2.warpAffine(probabilities[..., j], matrix, (48, 64), flags=flags) for j in range(len(COCO))]
+    return np.round(255 * np.stack(maps)).astype(np.uint8)

@@ -1,0 +1,150 @@
+"""The embedded perception: BlazePose watching one clip, each person's crop carried by the person's own landmarks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from models import weights
+from pipelines.perception.base import Person, Watcher, iou
+from pipelines.perception.blazepose import ROI_GROWTH, Detector, Landmarker, Look, Region
+from pipelines.perception.scan import Scan
+from pipelines.settings import PipelineSettings
+
+Array = npt.NDArray[Any]
+
+MIN_PRESENCE = 0.5
+MIN_SCORE = 0.55
+MIN_INSIDE = 0.7
+SAME_PERSON = 0.55
+KEEP_LOOKING = 0.6
+
+
+class BlazePose:
+    """The embedded backend; its models are loaded once and shared by all clips."""
+
+    name = "blazepose-full/1"
+
+    def __init__(self, settings: PipelineSettings) -> None:
+        self.settings = settings
+        self.detector = Detector(weights.locate("blazepose-detector"))
+        self.landmarker = Landmarker(weights.locate("blazepose-landmark"))
+        self.pool = ThreadPoolExecutor(settings.threads, thread_name_prefix="blazepose")
+
+    def watch(self) -> Watcher:
+        """A fresh watcher for one clip."""
+        return BlazePoseWatcher(self)
+
+
+@dataclass
+class _Followed:
+    """A person being followed: where to look next, and when the person was last seen."""
+
+    region: Region
+    seen: float
+    speed: tuple[float, float] = (0.0, 0.0)
+    person: Person | None = None
+
+    def expected(self, time: float) -> Region:
+        """The region moved on at the speed of the last sightings."""
+        ahead = time - self.seen
+        return replace(self.region, x=self.region.x + self.speed[0] * ahead, y=self.region.y + self.speed[1] * ahead)
+
+
+class BlazePoseWatcher:
+    """Carries the regions of the people it follows, and searches for new ones every ``detect_every`` seconds."""
+
+    def __init__(self, backend: BlazePose) -> None:
+        self._backend = backend
+        self._scan = Scan()
+        self._followed: list[_Followed] = []
+        self._next_search = -np.inf
+
+    def see(self, image: Array, time: float) -> list[Person]:
+        """Everyone in the frame, each once."""
+        looks = self._look(image, [one.expected(time) for one in self._followed])
+        for one, look in zip(self._followed, looks, strict=True):
+            one.person = look.person if _believable(look) else None
+            if one.person is not None:
+                _advance(one, look.next_region, time)
+        self._drop(time)
+        if time >= self._next_search:
+            self._next_search = time + self._backend.settings.detect_every
+            self._search(image, time)
+        return [one.person for one in self._followed if one.person is not None]
+
+    def _look(self, image: Array, regions: Iterable[Region]) -> list[Look]:
+        return list(self._backend.pool.map(lambda region: self._backend.landmarker(image, region), regions))
+
+    def _drop(self, time: float) -> None:
+        """Forget those unseen for long, and the worse of two that look at one person."""
+        kept: list[_Followed] = []
+        for one in sorted(self._followed, key=lambda f: f.person.score if f.person else -1.0, reverse=True):
+            if one.person is not None and _is_seen(one.person, kept):
+                one.person = None
+            if time - one.seen <= KEEP_LOOKING:
+                kept.append(one)
+        self._followed = kept
+
+    def _search(self, image: Array, time: float) -> None:
+        known = np.array([one.person.box for one in self._followed if one.person is not None]).reshape(-1, 4)
+        chosen, moved = self._scan.plan(image, known)
+        found = self._backend.pool.map(lambda tile: self._backend.detector(image, tile), chosen)
+        ranked = sorted((hit for hits in found for hit in hits), key=lambda hit: -hit[0])
+        boxes = [Region((x1 + x2) / 2, (y1 + y2) / 2, ROI_GROWTH * (y2 - y1)) for x1, y1, x2, y2 in moved.tolist()]
+        for region in _distinct([region for _, region in ranked] + boxes, self._followed):
+            # The first look refines the region; what it shows is judged at the second.
+            [first] = self._look(image, [region])
+            if first.presence < MIN_PRESENCE or first.person is None:
+                continue
+            [look] = self._look(image, [first.next_region])
+            if look.person is not None and _believable(look) and not _is_seen(look.person, self._followed):
+                self._followed.append(_Followed(look.next_region, time, person=look.person))
+
+
+def _believable(look: Look) -> bool:
+    """The presence flag does not reject walls, so mask and joints are asked too."""
+    person = look.person
+    if person is None or look.presence < MIN_PRESENCE or person.score < MIN_SCORE:
+        return False
+    x1, y1, x2, y2 = person.window
+    rows, columns = person.mask.shape
+    at = ((person.joints[:, :2] - (x1, y1)) / (x2 - x1, y2 - y1) * (columns, rows)).astype(int)
+    within = ((at >= 0) & (at < (columns, rows))).all(1)
+    inside = person.mask[at[within, 1], at[within, 0]] > 0.3
+    shoulders, hips = person.joints[5:7, :2].mean(0), person.joints[11:13, :2].mean(0)
+    upright = hips[1] - shoulders[1] > abs(hips[0] - shoulders[0])
+    return bool(upright and inside.sum() >= MIN_INSIDE * max(within.sum(), 6))
+
+
+def _advance(one: _Followed, region: Region, time: float) -> None:
+    """Take the new region; its side and the speed are smoothed, for landmarks jitter."""
+    ahead = max(time - one.seen, 1e-3)
+    fresh = (region.x - one.region.x) / ahead, (region.y - one.region.y) / ahead
+    one.speed = 0.6 * one.speed[0] + 0.4 * fresh[0], 0.6 * one.speed[1] + 0.4 * fresh[1]
+    one.region = replace(region, side=0.5 * one.region.side + 0.5 * region.side)
+    one.seen = time
+
+
+def _is_seen(person: Person, others: Iterable[_Followed]) -> bool:
+    boxes = [one.person.box for one in others if one.person is not None]
+    return bool(boxes) and bool((iou(person.box[None], np.array(boxes)) > SAME_PERSON).any())
+
+
+def _distinct(regions: list[Region], followed: list[_Followed]) -> list[Region]:
+    """Regions, best first, that are neither the same as a better one nor a person already followed."""
+    taken = [one.region for one in followed if one.person is not None]
+    fresh: list[Region] = []
+    for region in regions:
+        near = (
+            np.hypot(region.x - other.x, region.y - other.y) < 0.2 * max(region.side, other.side)
+            for other in taken + fresh
+        )
+        if not any(near):
+            fresh.append(region)
+    return fresh
