@@ -75,3 +75,9 @@ class BadSequence(GaitkeeperError):
     """A stored gait sequence cannot be read, or lacks what a network needs."""
 
     code = "bad_sequence"
+
+
+class HeatmapsMissing(BadSequence):
+    """A network reads heatmaps and the sequence was kept without them."""
+
+    code = "heatmaps_missing"

@@ -1,0 +1,76 @@
+"""What two embeddings must share to be comparable: network, weights, preprocessing and perception."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import astuple, dataclass, fields
+
+from models.base import GaitNetwork
+from pipelines.prepare import PREPROCESSING
+
+_FIELD = re.compile(r"[A-Za-z0-9._/+@-]{1,100}")
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """Where an embedding comes from. Embeddings of two different fingerprints are never compared.
+
+    Device, precision and runtime are left out: results there agree to a stated tolerance. ``str`` gives the stable
+    form ``gei:none:1:blazepose-full/1`` that stores and replies carry; :meth:`parse` reads it back.
+
+    Attributes:
+        network: key of ``models.NETWORKS``.
+        weights: the network's ``weights_id``.
+        preprocessing: version of ``pipelines.prepare``.
+        perception: backend and version that saw the walker, from the gait sequence.
+    """
+
+    network: str
+    weights: str
+    preprocessing: str
+    perception: str
+
+    def __post_init__(self) -> None:
+        for f in fields(self):
+            if not _FIELD.fullmatch(getattr(self, f.name)):
+                raise ValueError(f"{getattr(self, f.name)!r} is no {f.name} of a fingerprint.")
+
+    def __str__(self) -> str:
+        return ":".join(astuple(self))
+
+    @classmethod
+    def parse(cls, text: str) -> Fingerprint:
+        """Read what ``str`` gave.
+
+        Raises:
+            ValueError: not such a string.
+        """
+        parts = text.split(":")
+        if len(parts) != 4:
+            raise ValueError(f"{text!r} is no fingerprint: network:weights:preprocessing:perception expected.")
+        return cls(*parts)
+
+    @property
+    def trained(self) -> bool:
+        """False where the network's weights are random numbers."""
+        return not self.weights.startswith("untrained")
+
+
+def fingerprint_of(net: GaitNetwork, perception: str) -> Fingerprint:
+    """The fingerprint of embeddings that ``net`` makes of sequences seen by ``perception``.
+
+    Random weights without a seed to name them are named by their digest, so that two such networks never pass for one.
+    """
+    weights = net.weights_id
+    if weights == "untrained":
+        weights = f"untrained-{_digest(net)[:16]}"
+    return Fingerprint(net.name, weights, PREPROCESSING, perception)
+
+
+def _digest(net: GaitNetwork) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in sorted(net.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()

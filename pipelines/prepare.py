@@ -1,0 +1,113 @@
+"""The one place where gait sequences become tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import chain
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from models.base import GaitNetwork
+from pipelines.errors import HeatmapsMissing, TooShort
+from pipelines.sequence import Array, GaitSequence
+
+PREPROCESSING = "1"
+"""Version of what this file does to a sequence; part of the fingerprint, so raise it with every change of values."""
+
+CUT = slice(10, 54)
+"""The 44 middle columns of a silhouette: the field's networks take 64×44, ten columns cut from each side."""
+
+SHOULDERS, HIPS = (5, 6), (11, 12)
+"""COCO-17 indices, left and right."""
+
+
+def prepare(seqs: Sequence[GaitSequence], net: GaitNetwork) -> tuple[tuple[Tensor, ...], Tensor | None]:
+    """The tensors that ``net`` reads, in its call order, on its device.
+
+    Args:
+        seqs: N sequences of at least one frame each; T below is the longest.
+        net: its ``inputs`` say what is made.
+
+    Returns:
+        tensors: float32, frames after a sequence's end are zeros. ``silhouettes`` (N, T, 1, 64, 44) in [0, 1];
+            ``joints`` (N, T, 17, 3), x and y centred on the mid-hip and divided by the sequence's median neck-to-hip
+            length, score in [0, 1]; ``heatmaps`` (N, T, 17, 64, 48) in [0, 1].
+        lengths: int64 (N,), or None where all sequences are of one length.
+
+    Raises:
+        ValueError: no sequence at all.
+        TooShort: a sequence has no frame.
+        HeatmapsMissing: the network reads heatmaps and a sequence has none.
+    """
+    if not seqs:
+        raise ValueError("At least one gait sequence is needed.")
+    if not all(len(seq) for seq in seqs):
+        raise TooShort("The gait sequence has no frame.")
+    device = device_of(net)
+    tensors = tuple(_INPUTS[name](seqs).to(device) for name in net.inputs)
+    scaled = tuple(x.float().div_(255) if x.dtype == torch.uint8 else x for x in tensors)
+    lengths = [len(seq) for seq in seqs]
+    if len(set(lengths)) == 1:
+        return scaled, None
+    return scaled, torch.tensor(lengths, dtype=torch.int64, device=device)
+
+
+def device_of(net: GaitNetwork) -> torch.device:
+    """Where the network's numbers lie; the CPU for a network without any."""
+    tensor = next(chain(net.parameters(), net.buffers()), None)
+    return torch.device("cpu") if tensor is None else tensor.device
+
+
+def normalise_joints(joints: Array) -> Array:
+    """Joints as networks read them.
+
+    The unit is the median, over the frames that show both shoulders and both hips (all frames where none does), of
+    the distance from the middle of the shoulders to the middle of the hips; at least one pixel.
+
+    Args:
+        joints: float32 (T, 17, 3), COCO-17 x, y in pixels and score; T at least 1.
+
+    Returns:
+        float32 (T, 17, 3); x and y from the mid-hip in units of the neck-to-hip length, score as it was.
+    """
+    xy = joints[..., :2]
+    neck = xy[:, SHOULDERS].mean(axis=1)
+    mid_hip = xy[:, HIPS].mean(axis=1)
+    lengths = np.linalg.norm(neck - mid_hip, axis=-1)
+    seen = (joints[:, SHOULDERS + HIPS, 2] > 0).all(axis=1)
+    unit = max(float(np.median(lengths[seen] if seen.any() else lengths)), 1.0)
+    out = joints.copy()
+    out[..., :2] = (xy - mid_hip[:, None]) / unit
+    return out
+
+
+def _padded(arrays: list[Array]) -> Tensor:
+    longest = max(len(a) for a in arrays)
+    out = np.zeros((len(arrays), longest, *arrays[0].shape[1:]), arrays[0].dtype)
+    for row, a in zip(out, arrays, strict=True):
+        row[: len(a)] = a
+    return torch.from_numpy(out)
+
+
+def _silhouettes(seqs: Sequence[GaitSequence]) -> Tensor:
+    return _padded([seq.silhouettes[:, None, :, CUT] for seq in seqs])
+
+
+def _joints(seqs: Sequence[GaitSequence]) -> Tensor:
+    return _padded([normalise_joints(seq.joints) for seq in seqs])
+
+
+def _heatmaps(seqs: Sequence[GaitSequence]) -> Tensor:
+    kept = [seq.heatmaps for seq in seqs if seq.heatmaps is not None]
+    if len(kept) < len(seqs):
+        raise HeatmapsMissing("The network reads joint heatmaps, and the gait sequence was kept without them.")
+    return _padded(kept)
+
+
+_INPUTS: dict[str, Callable[[Sequence[GaitSequence]], Tensor]] = {
+    "silhouettes": _silhouettes,
+    "joints": _joints,
+    "heatmaps": _heatmaps,
+}
