@@ -1,0 +1,23 @@
+"""From a clip to embeddings: decode, perceive, track, build gait sequences, prepare tensors."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pipelines.pipeline import ClipResult, Pipeline
+    from pipelines.prepare import prepare
+    from pipelines.sequence import GaitSequence
+
+__all__ = ["ClipResult", "GaitSequence", "Pipeline", "prepare"]
+
+_HOMES = {"ClipResult": "pipeline", "Pipeline": "pipeline", "prepare": "prepare", "GaitSequence": "sequence"}
+
+
+def __getattr__(name: str) -> Any:
+    # Imported when asked for: `gaitkeeper --help` and the error tree need neither torch nor OpenCV.
+    if name not in _HOMES:
+        raise AttributeError(f"module 'pipelines' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"pipelines.{_HOMES[name]}"), name)

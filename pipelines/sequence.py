@@ -29,13 +29,15 @@ class Quality:
 
     Attributes:
         frames: usable frames, those in the sequence.
-        skipped: frames of the tracklet left out on purpose, by reason ("cut_off", "poor_mask", "low_score", "overlap").
+        skipped: frames of the tracklet left out on purpose, by reason ("cut_off", "overlap", "poor_mask", "low_score",
+            "enough").
         mean_joint_score: mean joint score over the sequence, in [0, 1].
         mask_stability: 1 − the median relative change of the mask area between neighbouring frames, in [0, 1].
         cut_off_share: share of the tracklet's frames that the picture's edge cuts, in [0, 1].
         gait_cycles: estimated number of gait cycles (two steps each), at least 0.
         rate_hz: median frame rate of the sequence, in hertz.
         low_rate: True where the rate is below 20 Hz, too low to tell a gait without a network made for it.
+        missed: frames of the clip within the tracklet in which the person was not seen.
     """
 
     frames: int
@@ -46,6 +48,7 @@ class Quality:
     gait_cycles: float
     rate_hz: float
     low_rate: bool
+    missed: int = 0
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,6 +16,9 @@ class PipelineSettings(BaseModel):
     )
     threads: int = Field(2, ge=1, description="Threads that look at people side by side.")
     detect_every: float = Field(0.2, gt=0, description="Seconds between two searches of the whole picture for people.")
+    max_sequence_frames: int = Field(
+        600, ge=30, description="Frames kept of one walker; some twenty gait cycles tell no less than more would."
+    )
     min_frames: int = Field(15, ge=1, description="Usable frames a sequence needs; shorter ones are too short.")
     max_pixels: int = Field(4096 * 2304, ge=1, description="Largest picture, in pixels.")
     max_frames: int = Field(100_000, ge=1, description="Most frames read from one clip.")

@@ -1,0 +1,255 @@
+"""The whole way from a clip to gait sequences."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from pipelines.decode import ClipInfo, Frame, Source, frames, probe
+from pipelines.errors import CutOff, NoPerson, TooShort
+from pipelines.perception import Perception, build_perception
+from pipelines.sequence import GaitSequence
+from pipelines.settings import PipelineSettings
+from pipelines.track import Tracker
+from pipelines.tracklet import Tracklet
+
+Array = npt.NDArray[Any]
+
+PICTURE_SIDE = 640
+READ_AHEAD = 3
+NOISE = 3
+
+
+@dataclass(frozen=True)
+class SkippedTracklet:
+    """A person who was followed but did not become a sequence.
+
+    Attributes:
+        track: number of the tracklet in its clip.
+        reason: "cut_off", "too_short", "overlap", "poor_mask", "low_score" or "standing".
+        frames: frames in which the person was seen.
+        usable: frames that could have been used.
+        start, end: seconds of the first and the last sighting.
+    """
+
+    track: int
+    reason: str
+    frames: int
+    usable: int
+    start: float
+    end: float
+
+
+@dataclass(frozen=True, eq=False)
+class ClipResult:
+    """What became of a clip.
+
+    Attributes:
+        clip: the clip's size, rate and length.
+        sequences: one per walker, in order of appearance.
+        skipped: people followed without result, and why.
+        timings: seconds per stage: "decode", "perception", "tracking", "sequences", and "total" by the clock. Decoding
+            runs beside the other stages, so the stages may add up to more than the total.
+        thumbnails: JPEG per track number.
+        picture: a frame from the middle of what was decoded, uint8 (H, W, 3) RGB, its longer side at most 640 pixels.
+    """
+
+    clip: ClipInfo
+    sequences: list[GaitSequence]
+    skipped: list[SkippedTracklet]
+    timings: dict[str, float]
+    thumbnails: dict[int, bytes]
+    picture: Array = field(repr=False)
+
+
+class Pipeline:
+    """Clip in, gait sequences out.
+
+    Models are loaded at the first clip and shared by all; clips may be processed from several threads at once.
+
+    Example:
+        >>> seqs = Pipeline().sequences("walk.mp4")  # doctest: +SKIP
+    """
+
+    def __init__(self, settings: PipelineSettings | None = None) -> None:
+        self.settings = settings or PipelineSettings()
+        self._perception: Perception | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def perception(self) -> Perception:
+        """The perception backend, loaded when first asked for.
+
+        Raises:
+            WeightsMissing, WeightsCorrupt: its weights are not there or not right.
+        """
+        with self._lock:
+            if self._perception is None:
+                self._perception = build_perception(self.settings)
+            return self._perception
+
+    def sequences(self, source: Source) -> list[GaitSequence]:
+        """The gait sequences of everyone walking in a clip, at least one.
+
+        Args:
+            source: path, bytes or seekable binary file.
+
+        Raises:
+            NoPerson, CutOff, TooShort: nobody gave a usable sequence.
+            ClipError: the clip itself cannot be used; see :mod:`pipelines.errors`.
+        """
+        return self.process(source).sequences
+
+    def process(self, source: Source, on_progress: Callable[[float], None] | None = None) -> ClipResult:
+        """As :meth:`sequences`, with all that was learnt on the way.
+
+        Args:
+            source: path, bytes or seekable binary file.
+            on_progress: told the share done, in [0, 1], now and then.
+        """
+        started = time.perf_counter()
+        tell = on_progress or (lambda _: None)
+        info = probe(source, self.settings)
+        if info.frames < self.settings.min_frames:
+            raise TooShort(
+                f"The clip has {info.frames} frame{'s' * (info.frames != 1)}; a gait needs at least "
+                f"{self.settings.min_frames}, better two seconds."
+            )
+        watcher, tracker = self.perception.watch(), Tracker(info.rate)
+        spent = dict.fromkeys(("decode", "perception", "tracking", "sequences"), 0.0)
+        tracklets: dict[int, Tracklet] = {}
+        picture = np.zeros((1, 1, 3), np.uint8)
+        count = 0
+        for frame in _ahead(frames(source, info), spent):
+            lap = time.perf_counter()
+            people = watcher.see(frame.image, frame.time)
+            lap = _book(spent, "perception", lap)
+            numbers = tracker.update(people, frame.time)
+            lap = _book(spent, "tracking", lap)
+            for number, person in zip(numbers, people, strict=True):
+                if number is None:
+                    continue
+                if number not in tracklets:
+                    tracklets[number] = Tracklet(len(tracklets) + 1, self.settings.max_sequence_frames)
+                tracklets[number].add(frame.image, person, people, count, frame.time)
+            if frame.index <= info.frames // 2:
+                picture = frame.image
+            count += 1
+            _book(spent, "sequences", lap)
+            tell(min(frame.index / info.frames, 1.0))
+        lap = time.perf_counter()
+        sequences, skipped = self._sorted_out(list(tracklets.values()))
+        _book(spent, "sequences", lap)
+        if not sequences:
+            raise _why_nobody(skipped)
+        tell(1.0)
+        return ClipResult(
+            clip=info,
+            sequences=sequences,
+            skipped=skipped,
+            timings={**spent, "total": time.perf_counter() - started},
+            thumbnails={t.number: t.thumbnail() for t in tracklets.values()},
+            picture=_small(picture),
+        )
+
+    def _sorted_out(self, tracklets: list[Tracklet]) -> tuple[list[GaitSequence], list[SkippedTracklet]]:
+        sequences, skipped = [], []
+        for tracklet in tracklets:
+            sequence = tracklet.sequence(self.perception.name)
+            reason = self._why_not(sequence, tracklet)
+            if reason is None:
+                sequences.append(sequence)
+            elif tracklet.seen >= NOISE:
+                skipped.append(
+                    SkippedTracklet(
+                        tracklet.number, reason, tracklet.seen, len(sequence), tracklet.first, tracklet.last
+                    )
+                )
+        return sequences, skipped
+
+    def _why_not(self, sequence: GaitSequence, tracklet: Tracklet) -> str | None:
+        if len(sequence) < self.settings.min_frames:
+            # Frames were thrown away: the commonest reason explains it, if they would have been enough.
+            if tracklet.seen >= self.settings.min_frames and sequence.quality.skipped:
+                return max(sequence.quality.skipped.items(), key=lambda item: item[1])[0]
+            return "too_short"
+        return None if sequence.quality.gait_cycles > 0 else "standing"
+
+
+def _why_nobody(skipped: list[SkippedTracklet]) -> Exception:
+    """The error for a clip without one sequence: that of the person seen longest."""
+    if not skipped:
+        return NoPerson("Nobody was found in the clip. A walker should be seen whole, and at least 70 pixels tall.")
+    longest = max(skipped, key=lambda s: s.frames)
+    people = [{"track": s.track, "reason": s.reason, "frames": s.frames, "usable": s.usable} for s in skipped]
+    if longest.reason == "cut_off":
+        return CutOff("The walker is cut off by the picture's edge: show the whole body, head to feet.", skipped=people)
+    if longest.reason == "standing":
+        return NoPerson("People are there, but nobody walks.", skipped=people)
+    if longest.reason == "too_short":
+        return TooShort(
+            f"The walker is seen in {longest.frames} frames only; a gait needs at least half a second, better two.",
+            skipped=people,
+        )
+    return TooShort(
+        f"Only {longest.usable} of the walker's {longest.frames} frames can be used ({longest.reason}): film one "
+        "person clearly, unhidden and in good light.",
+        skipped=people,
+    )
+
+
+def _ahead(stream: Iterator[Frame], spent: dict[str, float]) -> Iterator[Frame]:
+    """The stream, decoded in a thread a few frames ahead; errors come out where they would have."""
+    ready: queue.Queue[Frame | BaseException | None] = queue.Queue(READ_AHEAD)
+    stop = threading.Event()
+
+    def put(item: Frame | BaseException | None) -> bool:
+        while not stop.is_set():
+            try:
+                ready.put(item, timeout=0.1)
+            except queue.Full:
+                continue
+            return True
+        return False
+
+    def decode() -> None:
+        try:
+            while not stop.is_set():
+                lap = time.perf_counter()
+                frame = next(stream, None)
+                spent["decode"] += time.perf_counter() - lap
+                if not put(frame) or frame is None:
+                    return
+        except BaseException as error:  # handed over to the consumer, who raises it
+            put(error)
+
+    worker = threading.Thread(target=decode, name="decode", daemon=True)
+    worker.start()
+    try:
+        while (item := ready.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        stop.set()
+        worker.join()
+
+
+def _book(spent: dict[str, float], stage: str, since: float) -> float:
+    now = time.perf_counter()
+    spent[stage] += now - since
+    return now
+
+
+def _small(image: Array) -> Array:
+    shrink = min(1.0, PICTURE_SIDE / max(image.shape[:2]))
+    size = max(1, round(image.shape[1] * shrink)), max(1, round(image.shape[0] * shrink))
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA))

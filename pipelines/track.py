@@ -1,0 +1,47 @@
+"""Detections become tracklets: ByteTrack (Zhang et al., ECCV 2022), from the ``trackers`` library."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from pipelines.perception import Person
+
+LOST_AFTER = 1.0
+
+
+class Tracker:
+    """Gives every person of a frame the number of the tracklet it belongs to.
+
+    Args:
+        rate: frame rate of the clip in hertz.
+    """
+
+    def __init__(self, rate: float) -> None:
+        from trackers import ByteTrackTracker
+
+        self._tracker = ByteTrackTracker(
+            lost_track_buffer=round(30 * LOST_AFTER),
+            frame_rate=max(rate, 1.0),
+            track_activation_threshold=0.5,
+            minimum_consecutive_frames=1,
+            minimum_iou_threshold=0.15,
+            high_conf_det_threshold=0.5,
+        )
+
+    def update(self, people: Sequence[Person], time: float) -> list[int | None]:
+        """The tracklet number of each person, None where none was given, in the people's order."""
+        import supervision as sv
+
+        detections = sv.Detections(
+            xyxy=np.array([person.box for person in people], np.float32).reshape(-1, 4),
+            confidence=np.array([person.score for person in people], np.float32),
+            data={"person": np.arange(len(people))},
+        )
+        tracked = self._tracker.update(detections, timestamp=time)
+        numbers: list[int | None] = [None] * len(people)
+        given = () if tracked.tracker_id is None else tracked.tracker_id
+        for person, number in zip(tracked.data.get("person", ()), given, strict=True):
+            numbers[int(person)] = int(number) if number >= 0 else None
+        return numbers
