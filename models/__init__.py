@@ -11,12 +11,14 @@ from models import checkpoint
 from models.base import GaitNetwork, TrainingOutputs
 from models.errors import UnknownNetwork, WeightsCorrupt
 from models.gaitpart import GaitPart
+from models.gaitset import GaitSet
 from models.gei import GEI
 
 __all__ = ["NETWORKS", "GaitNetwork", "TrainingOutputs", "build", "load", "save"]
 
 NETWORKS: dict[str, type[GaitNetwork]] = {
     "gei": GEI,
+    "gaitset": GaitSet,
     "gaitpart": GaitPart,
 }
 

@@ -22,16 +22,15 @@ from torch import Tensor, nn
 from models.base import GaitNetwork
 from models.layers import (
     LEAK,
+    FocalBlock,
     PartLinear,
     channels_last,
     fill_padding,
-    fold_strips,
     framewise,
     he_init,
     horizontal_pool,
     temporal_max,
     temporal_mean,
-    unfold_strips,
 )
 
 
@@ -61,27 +60,6 @@ class GaitPartConfig:
 def gaitpart_oumvlp(**config: Any) -> GaitPart:
     """The deeper network for OU-MVLP (section 4.1)."""
     return GaitPart(GaitPartConfig(**{"channels": (32, 64, 128, 256), "strips": (1, 1, 8, 8), **config}))
-
-
-class FocalBlock(nn.Module):
-    """Two focal convolutions (section 3.2): (B, C_in, H, W) -> (B, C_out, H, W), halved where ``pool``.
-
-    The strips of a focal convolution share its weights, and each has zero padding of its own.
-    """
-
-    def __init__(self, in_channels: int, out_channels: int, kernel: int, strips: int, pool: bool) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(in_channels, out_channels, kernel, padding=kernel // 2, bias=False)
-        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False)
-        self.strips = strips
-        self.pool = pool
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, C_in, H, W) -> (B, C_out, H, W) or half of it."""
-        x = F.leaky_relu(self.conv1(fold_strips(x, self.strips)), LEAK)
-        x = unfold_strips(self.conv2(x), self.strips)
-        # The leaky ReLU rises, so pooling first gives the same at a quarter of the work.
-        return F.leaky_relu(F.max_pool2d(x, 2) if self.pool else x, LEAK)
 
 
 class MicroMotion(nn.Module):
@@ -123,8 +101,8 @@ class GaitPart(GaitNetwork):
         c = self.config
         self.blocks = nn.Sequential(
             *(
-                FocalBlock(wide_in, wide_out, kernel=3 if i else 5, strips=c.strips[i], pool=i < 2)
-                for i, (wide_in, wide_out) in enumerate(pairwise((1, *c.channels)))
+                FocalBlock(c_in, c_out, kernel=3 if i else 5, strips=c.strips[i], pool=i < 2)
+                for i, (c_in, c_out) in enumerate(pairwise((1, *c.channels)))
             )
         )
         self.mtbs = nn.ModuleList(MicroMotion(c.parts, c.channels[-1], c.squeeze, window) for window in c.windows)

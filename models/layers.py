@@ -14,6 +14,7 @@ import math
 from collections.abc import Callable, Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 LEAK = 0.01
@@ -57,10 +58,11 @@ def framewise(cnn: Callable[[Tensor], Tensor], x: Tensor, lengths: Tensor | None
         out = _chunked(cnn, x.flatten(0, 1))
         return fill_padding(out.view(*x.shape[:2], *out.shape[1:]), lengths, 0.0)
     mask = frame_mask(lengths, x.shape[1])
-    out = _chunked(cnn, x[mask])
+    # Channels go last and back, because indexing would otherwise undo their layout in memory.
+    out = _chunked(cnn, x.movedim(2, -1)[mask].movedim(-1, 1)).movedim(1, -1)
     padded = out.new_zeros(*x.shape[:2], *out.shape[1:])
     padded[mask] = out
-    return padded
+    return padded.movedim(-1, 2)
 
 
 def _chunked(cnn: Callable[[Tensor], Tensor], frames: Tensor) -> Tensor:
@@ -99,6 +101,30 @@ def horizontal_pool(x: Tensor, bins: Sequence[int]) -> Tensor:
     return torch.cat(parts, dim=2).transpose(1, 2)
 
 
+class FocalBlock(nn.Module):
+    """Two focal convolutions, no bias: (B, C_in, H, W) -> (B, C_out, H, W), halved by a max pool where ``pool``.
+
+    GaitPart, section 3.2: the strips of a focal convolution share its weights, and each has zero padding of its own.
+    One strip makes it the plain block of GaitSet.
+    """
+
+    def __init__(
+        self, in_channels: int, out_channels: int, *, kernel: int = 3, strips: int = 1, pool: bool = False
+    ) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(in_channels, out_channels, kernel, padding=kernel // 2, bias=False)
+        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False)
+        self.strips = strips
+        self.pool = pool
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C_in, H, W) -> (B, C_out, H, W), or half as high and wide."""
+        x = F.leaky_relu(self.conv1(fold_strips(x, self.strips)), LEAK)
+        x = unfold_strips(self.conv2(x), self.strips)
+        # The leaky ReLU rises, so pooling first gives the same at a quarter of the work.
+        return F.leaky_relu(F.max_pool2d(x, 2) if self.pool else x, LEAK)
+
+
 class PartLinear(nn.Module):
     """A fully connected layer of its own for each part, no bias: (N, P, C_in) -> (N, P, C_out).
 
@@ -112,6 +138,22 @@ class PartLinear(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, P, C_in) -> (N, P, C_out)."""
         return torch.bmm(x.transpose(0, 1), self.weight).transpose(0, 1)
+
+
+class CosineClassifier(nn.Module):
+    """One classifier a part, without bias, of L2-normalised embeddings and weights: (N, P, C) -> (N, P, classes).
+
+    Its logits are cosines, in [-1, 1]; a loss puts margin and scale to them.
+    """
+
+    def __init__(self, parts: int, channels: int, classes: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(nn.init.xavier_uniform_(torch.empty(parts, channels, classes)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, P, C) -> (N, P, classes)."""
+        cosines = F.normalize(x.transpose(0, 1), dim=2) @ F.normalize(self.weight, dim=1)
+        return cosines.transpose(0, 1)
 
 
 def channels_last(module: nn.Module) -> None:

@@ -1,0 +1,45 @@
+"""One forward pass at inference, in the fastest precision that agrees with float32."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from models.base import GaitNetwork
+
+Precision = Literal["auto", "fp32", "bf16"]
+
+
+def embed(
+    net: GaitNetwork, tensors: Sequence[Tensor], lengths: Tensor | None = None, precision: Precision = "auto"
+) -> Tensor:
+    """Embeddings (N, P, C), float32, without gradients; the network is in eval mode meanwhile.
+
+    "bf16" multiplies in bfloat16 and sums in float32: on hardware that has the instructions it takes half the time or
+    less, and embeddings stay within 1 % of float32, ‖e − e₃₂‖ / ‖e₃₂‖, part by part.
+
+    Args:
+        net: on the device of ``tensors``.
+        tensors: in the order of ``net.inputs``; shapes and ranges as :class:`models.base.GaitNetwork` says.
+        lengths: (N,) int64, or None where all are equal.
+        precision: "auto" is "bf16" where the device has it in hardware, else "fp32".
+    """
+    device = tensors[0].device
+    half = precision == "bf16" or (precision == "auto" and bf16_in_hardware(device))
+    training = net.training
+    net.eval()
+    try:
+        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=half):
+            return net(*tensors, lengths=lengths).float()  # type: ignore[no-any-return]
+    finally:
+        net.train(training)
+
+
+def bf16_in_hardware(device: torch.device) -> bool:
+    """True where bfloat16 is not merely emulated."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return device.type == "cpu" and bool(torch.cpu._is_avx512_bf16_supported())
