@@ -18,7 +18,8 @@ from pipelines.settings import PipelineSettings
 
 Array = npt.NDArray[Any]
 
-MIN_PRESENCE = 0.5
+# A person is followed on weaker evidence than it takes to find one.
+FOUND, FOLLOWED = 0.5, 0.15
 MIN_SCORE = 0.55
 MIN_INSIDE = 0.7
 SAME_PERSON = 0.55
@@ -69,7 +70,7 @@ class BlazePoseWatcher:
         """Everyone in the frame, each once."""
         looks = self._look(image, [one.expected(time) for one in self._followed])
         for one, look in zip(self._followed, looks, strict=True):
-            one.person = look.person if _believable(look) else None
+            one.person = look.person if _believable(look, FOLLOWED) else None
             if one.person is not None:
                 _advance(one, look.next_region, time)
         self._drop(time)
@@ -100,17 +101,17 @@ class BlazePoseWatcher:
         for region in _distinct([region for _, region in ranked] + boxes, self._followed):
             # The first look refines the region; what it shows is judged at the second.
             [first] = self._look(image, [region])
-            if first.presence < MIN_PRESENCE or first.person is None:
+            if first.presence < FOUND or first.person is None:
                 continue
             [look] = self._look(image, [first.next_region])
-            if look.person is not None and _believable(look) and not _is_seen(look.person, self._followed):
+            if look.person is not None and _believable(look, FOUND) and not _is_seen(look.person, self._followed):
                 self._followed.append(_Followed(look.next_region, time, person=look.person))
 
 
-def _believable(look: Look) -> bool:
+def _believable(look: Look, presence: float) -> bool:
     """The presence flag does not reject walls, so mask and joints are asked too."""
     person = look.person
-    if person is None or look.presence < MIN_PRESENCE or person.score < MIN_SCORE:
+    if person is None or look.presence < presence or person.score < MIN_SCORE:
         return False
     x1, y1, x2, y2 = person.window
     rows, columns = person.mask.shape
