@@ -1,0 +1,42 @@
+# Habits of the project. `make demo` and `make test` work on a fresh Debian machine with Python 3.11.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+# Where the default index would give the CUDA build of torch, name an index that has the CPU build.
+TORCH_INDEX ?=
+CLIPS ?=
+
+.PHONY: setup demo test check format bench lock clean
+
+setup: $(VENV)/.ready
+
+$(VENV)/.ready: pyproject.toml constraints.txt scripts/setup.sh
+	PYTHON="$(PYTHON)" VENV="$(VENV)" TORCH_INDEX="$(TORCH_INDEX)" scripts/setup.sh
+	@touch $@
+
+demo: setup ## Enrol and identify rendered walkers, or CLIPS="a.mp4 b.mp4"; writes demo/report.html
+	$(BIN)/gaitkeeper demo $(CLIPS)
+
+test: check ## Style, types, import order, then every test
+	$(BIN)/python -m pytest
+
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: setup ## Every measured figure of the README, one JSON each under bench/results
+	$(BIN)/python -m bench.pipeline
+	$(BIN)/python -m bench.memory
+
+lock: setup ## Pin what is installed now
+	scripts/lock.sh "$(BIN)/python"
+
+clean:
+	rm -rf $(VENV) demo build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# Make the virtual environment: torch first (a pinned build, or the registry's newest would drag in CUDA), then the rest,
+# then the default perception weights. Debian's packages that Python wheels need are installed where they are missing.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+: "${PYTHON:=python3}" "${VENV:=.venv}" "${TORCH_INDEX:=}"
+
+need() { # need PACKAGE TEST...: install a Debian package where the test fails
+    local package=$1
+    shift
+    if "$@" >/dev/null 2>&1; then return; fi
+    if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+        echo "Missing: $package. Install it first, e.g. sudo apt-get install $package" >&2
+        exit 1
+    fi
+    echo "installing Debian's $package"
+    apt-get install -y -qq "$package" >/dev/null 2>&1 || { apt-get update -qq && apt-get install -y -qq "$package" >/dev/null; }
+}
+
+"$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed (PYTHON=...)." >&2; exit 1; }
+need "python3-venv" "$PYTHON" -c "import ensurepip"
+# opencv-python links these.
+need libgl1 sh -c 'ldconfig -p | grep -q libGL.so.1'
+need libglib2.0-0 sh -c 'ldconfig -p | grep -q libglib-2.0.so.0'
+
+[ -x "$VENV/bin/python" ] || "$PYTHON" -m venv "$VENV"
+pip() { "$VENV/bin/python" -m pip --disable-pip-version-check --quiet "$@"; }
+echo "installing torch"
+pip install ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} torch==2.13.0
+echo "installing gaitkeeper and what it needs"
+pip install -c constraints.txt -e '.[cpu,redis,dev]'
+"$VENV/bin/gaitkeeper" weights pull
