@@ -10,9 +10,12 @@ import torch
 from models import checkpoint
 from models.base import GaitNetwork, TrainingOutputs
 from models.errors import UnknownNetwork, WeightsCorrupt
+from models.gaitbase import GaitBase
+from models.gaitgl import GaitGL
 from models.gaitpart import GaitPart
 from models.gaitset import GaitSet
 from models.gei import GEI
+from models.jointsgait import JointsGait
 
 __all__ = ["NETWORKS", "GaitNetwork", "TrainingOutputs", "build", "load", "save"]
 
@@ -20,6 +23,9 @@ NETWORKS: dict[str, type[GaitNetwork]] = {
     "gei": GEI,
     "gaitset": GaitSet,
     "gaitpart": GaitPart,
+    "jointsgait": JointsGait,
+    "gaitgl": GaitGL,
+    "gaitbase": GaitBase,
 }
 
 

@@ -34,6 +34,11 @@ def fill_padding(x: Tensor, lengths: Tensor | None, value: float) -> Tensor:
     return x.masked_fill(~mask.view(*mask.shape, *[1] * (x.dim() - 2)), value)
 
 
+def clear_padding(x: Tensor, lengths: Tensor | None) -> Tensor:
+    """Zeros in the padding of (N, C, T, ...): what a convolution along T meets beyond the end of a lone sequence."""
+    return fill_padding(x.transpose(1, 2), lengths, 0.0).transpose(1, 2)
+
+
 def temporal_max(x: Tensor, lengths: Tensor | None = None) -> Tensor:
     """Maximum over the true frames, (N, T, ...) -> (N, ...)."""
     return fill_padding(x, lengths, float("-inf")).amax(dim=1)
@@ -125,6 +130,32 @@ class FocalBlock(nn.Module):
         return F.leaky_relu(F.max_pool2d(x, 2) if self.pool else x, LEAK)
 
 
+class GlobalLocalConv(nn.Module):
+    """A 3×3×3 convolution of the whole picture, and one shared by its strips, each with zero padding of its own.
+
+    GaitGL, section 3.3: ``stack`` puts the two results on top of each other (GLConvB), else they are added (GLConvA).
+    What lies in the padding of time must be zeros, see :func:`clear_padding`.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, strips: int, *, stack: bool = False) -> None:
+        super().__init__()
+        self.whole = nn.Conv3d(in_channels, out_channels, 3, padding=1, bias=False)
+        self.local = nn.Conv3d(in_channels, out_channels, 3, padding=1, bias=False)
+        self.strips = strips
+        self.stack = stack
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C_in, T, H, W) -> (N, C_out, T, H, W), or 2H high where stacked."""
+        n, _, t, h, w = x.shape
+        # As (N·strips, T, h, W, C): channels stay last in memory.
+        strips = x.movedim(1, -1).reshape(n, t, self.strips, h // self.strips, w, -1).transpose(1, 2).flatten(0, 1)
+        local = self.local(strips.movedim(-1, 1)).movedim(1, -1)
+        local = local.reshape(n, self.strips, t, h // self.strips, w, -1).transpose(1, 2).flatten(2, 3).movedim(-1, 1)
+        if self.stack:
+            return F.leaky_relu(torch.cat([self.whole(x), local], dim=3), LEAK)
+        return F.leaky_relu(self.whole(x), LEAK) + F.leaky_relu(local, LEAK)
+
+
 class PartLinear(nn.Module):
     """A fully connected layer of its own for each part, no bias: (N, P, C_in) -> (N, P, C_out).
 
@@ -154,6 +185,23 @@ class CosineClassifier(nn.Module):
         """(N, P, C) -> (N, P, classes)."""
         cosines = F.normalize(x.transpose(0, 1), dim=2) @ F.normalize(self.weight, dim=1)
         return cosines.transpose(0, 1)
+
+
+class BNNeck(nn.Module):
+    """Batch norm of every part and channel, then cosine logits: (N, P, C) -> (N, P, classes).
+
+    Luo et al., "Bag of Tricks and a Strong Baseline for Deep Person Re-Identification", CVPR Workshops 2019.
+    """
+
+    def __init__(self, parts: int, channels: int, classes: int) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm1d(parts * channels)
+        self.cosines = CosineClassifier(parts, channels, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, P, C) -> (N, P, classes)."""
+        out: Tensor = self.cosines(self.norm(x.flatten(1)).view(x.shape))
+        return out
 
 
 def channels_last(module: nn.Module) -> None:

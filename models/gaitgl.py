@@ -1,0 +1,118 @@
+"""GaitGL: global and local 3D convolutions.
+
+Lin et al., "Gait Recognition via Effective Global-Local Feature Representation and Local Temporal Aggregation", ICCV
+2021. The embedding is what the batch norm after the fully connected layers gives, as published checkpoints are used.
+The temporal aggregation needs three frames: a sequence of one is seen three times over, one of two twice over.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from models.base import GaitNetwork, TrainingOutputs
+from models.layers import LEAK, GlobalLocalConv, PartLinear, channels_last, clear_padding, he_init, temporal_max
+
+PARTS = 64
+EPS = 1e-6
+
+
+@dataclass(frozen=True)
+class GaitGLConfig:
+    """Defaults: the network for CASIA-B.
+
+    Attributes:
+        channels: of the first convolutions and of the three stages of global-local convolutions; the last is C, too.
+        depth: convolutions of each.
+        strips: of the local convolutions.
+        gem: starting value of the generalised mean's exponent, which is learnt.
+        num_classes: people in training; None leaves the classifier out.
+    """
+
+    channels: tuple[int, int, int, int] = (32, 64, 128, 128)
+    depth: int = 1
+    strips: int = 8
+    gem: float = 6.5
+    num_classes: int | None = None
+
+
+def gaitgl_oumvlp(**config: Any) -> GaitGL:
+    """Two convolutions where there is one, wider at the end, two strips: for OU-MVLP and GREW, as published code."""
+    return GaitGL(GaitGLConfig(**{"channels": (32, 64, 128, 256), "depth": 2, "strips": 2, **config}))
+
+
+class GaitGL(GaitNetwork):
+    """Silhouettes (N, T, 1, 64, 44) in [0, 1] -> embeddings (N, 64, 128)."""
+
+    name: ClassVar[str] = "gaitgl"
+    inputs: ClassVar[tuple[str, ...]] = ("silhouettes",)
+    Config: ClassVar[type[GaitGLConfig]] = GaitGLConfig
+    config: GaitGLConfig
+
+    def __init__(self, config: GaitGLConfig | None = None) -> None:
+        super().__init__(config or GaitGLConfig())
+        depth = self.config.depth
+        c0, c1, c2, c3 = self.config.channels
+        stem = [1] + depth * [c0]
+        widths = [c0] + depth * [c1] + depth * [c2] + depth * [c3]
+        self.stem = nn.ModuleList(nn.Conv3d(a, b, 3, padding=1, bias=False) for a, b in pairwise(stem))
+        self.aggregate = nn.Conv3d(c0, c0, (3, 1, 1), stride=(3, 1, 1), bias=False)
+        self.blocks = nn.ModuleList(
+            GlobalLocalConv(a, b, self.config.strips, stack=i == 3 * depth - 1)
+            for i, (a, b) in enumerate(pairwise(widths))
+        )
+        self.gem = nn.Parameter(torch.tensor([self.config.gem]))
+        self.fc = PartLinear(PARTS, c3, c3)
+        self.norm = nn.BatchNorm1d(c3)
+        self.classifier = None
+        if self.config.num_classes is not None:
+            self.classifier = PartLinear(PARTS, c3, self.config.num_classes)
+        self.out_shape = (PARTS, c3)
+        he_init(self)
+        channels_last(self)
+
+    def forward(self, *tensors: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Embeddings (N, P, C), float32."""
+        (silhouettes,) = tensors
+        silhouettes, lengths = at_least_three(silhouettes, lengths)
+        x = silhouettes.transpose(1, 2)  # (N, C, T, H, W)
+        for conv in self.stem:
+            x = F.leaky_relu(conv(clear_padding(x, lengths)), LEAK)
+        x = F.leaky_relu(self.aggregate(x), LEAK)
+        lengths = None if lengths is None else lengths // 3
+        for i, block in enumerate(self.blocks, start=1):
+            x = block(clear_padding(x, lengths))
+            if i == self.config.depth:
+                x = F.max_pool3d(x, (1, 2, 2))
+        rows = temporal_max(x.transpose(1, 2), lengths)  # (N, C, 64, 22): the last block stacks 32 rows on 32
+        out: Tensor = self.norm(self.fc(self._gem(rows)).transpose(1, 2)).transpose(1, 2)
+        return out.float()
+
+    def training_outputs(self, *tensors: Tensor, lengths: Tensor | None = None) -> TrainingOutputs:
+        """The embeddings, and the logits (N, P, classes) where the config names the classes."""
+        main = self(*tensors, lengths=lengths)
+        return TrainingOutputs({"main": main}, {"main": self.classifier(main)} if self.classifier else None)
+
+    def _gem(self, rows: Tensor) -> Tensor:
+        """Generalised mean of each row: (N, C, 64, W) -> (N, 64, C)."""
+        with torch.autocast(rows.device.type, enabled=False):  # powers of 6.5 overflow or vanish in half precision
+            means = rows.float().clamp(min=EPS).pow(self.gem).mean(dim=3)
+            return means.pow(1 / self.gem).transpose(1, 2)
+
+
+def at_least_three(x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    """(N, T, ...) with sequences of one frame three times over, of two frames twice over, the others as they are."""
+    if lengths is None:
+        repeats = {1: 3, 2: 2}.get(x.shape[1], 1)
+        return x.repeat(1, repeats, 1, 1, 1), None
+    if torch.compiler.is_exporting() or x.shape[1] < 4:
+        x = F.pad(x, (0, 0, 0, 0, 0, 0, 0, 3))
+    steps = torch.arange(x.shape[1], device=x.device)
+    frames = torch.where(lengths[:, None] < 3, steps % lengths[:, None], steps)
+    rows = torch.arange(len(x), device=x.device)
+    return x[rows[:, None], frames], torch.where(lengths < 3, lengths + 2, lengths)
