@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from models import checkpoint
+from models import checkpoint, weights
 from models.base import GaitNetwork, TrainingOutputs
 from models.errors import UnknownNetwork, WeightsCorrupt
 from models.gaitbase import GaitBase
@@ -57,21 +58,25 @@ def load(source: str | Path) -> GaitNetwork:
     """A network with its weights, in eval mode, float32, on the CPU.
 
     Args:
-        source: key of ``NETWORKS``, or the path of a ``.safetensors`` file. By name the weights that ship are taken;
-            where none do, the network has random weights of seed 0 and says so: its ``weights_id`` is
-            "untrained-seed0".
+        source: key of ``NETWORKS``, name of a network's entry in ``weights/manifest.toml``, or path of a
+            ``.safetensors`` file. A network for which no weights are listed under its own name has random ones of
+            seed 0 and says so: its ``weights_id`` is "untrained-seed0".
 
     Raises:
         UnknownNetwork: neither a known name nor a ``.safetensors`` path.
         WeightsMissing: the weights are not on this machine.
         WeightsCorrupt: the file is no weights file, or its names or shapes are not the network's.
     """
-    if not str(source).endswith(".safetensors"):
-        network = build(str(source), seed=0).eval()
-        if network.weights_id != "none":
-            network.weights_id = "untrained-seed0"
-        return network
-    return _load_file(Path(source))
+    name = str(source)
+    if name.endswith(".safetensors"):
+        return _load_file(Path(source))
+    listed = weights.manifest().get(name)
+    if listed is not None and listed.kind == "network":
+        return _load_file(weights.locate(name))
+    network = build(name, seed=0).eval()
+    if network.weights_id != "none":
+        network.weights_id = "untrained-seed0"
+    return network
 
 
 def _load_file(path: Path) -> GaitNetwork:
@@ -89,5 +94,12 @@ def _load_file(path: Path) -> GaitNetwork:
 
 
 def save(network: GaitNetwork, path: str | Path, *, half: bool = False) -> None:
-    """Write the network's weights, name and config to a ``.safetensors`` file; ``half`` stores fp16, not fp32."""
-    checkpoint.write(path, network.name, network.config, network.state_dict(), half=half)
+    """Write the network's weights, name and config to a ``.safetensors`` file; ``half`` stores fp16, not fp32.
+
+    The classifier that training adds is left out: it knows the people of the training set, and no embedding needs it.
+    """
+    config = network.config
+    if getattr(config, "num_classes", None) is not None:
+        config = replace(config, num_classes=None)
+    tensors = {name: t for name, t in network.state_dict().items() if not name.startswith("classifier.")}
+    checkpoint.write(path, network.name, config, tensors, half=half)

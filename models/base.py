@@ -39,7 +39,8 @@ class GaitNetwork(nn.Module):
         config: what the network was built with, a ``Config``.
 
     ``Config`` is a frozen dataclass of numbers, strings, booleans and (nested) tuples of them, so that it can be
-    written to a weights file as JSON; its defaults are the paper's values.
+    written to a weights file as JSON; its defaults are the paper's values. A network that trains with a classifier has
+    a field ``num_classes``, None by default, which adds a child module ``classifier``; ``models.save`` leaves it out.
     """
 
     name: ClassVar[str]

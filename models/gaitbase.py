@@ -16,10 +16,9 @@ from models.layers import (
     BNNeck,
     PartLinear,
     channels_last,
-    framewise,
     he_init,
     horizontal_pool,
-    temporal_max,
+    set_pool,
 )
 from models.resnet import ResNet9
 
@@ -66,7 +65,7 @@ class GaitBase(GaitNetwork):
     def forward(self, *tensors: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Embeddings (N, P, C), float32."""
         (silhouettes,) = tensors
-        pooled = temporal_max(framewise(self.backbone, silhouettes, lengths), lengths)
+        pooled = set_pool(self.backbone, silhouettes, lengths)
         out: Tensor = self.fc(horizontal_pool(pooled, [self.config.parts]))
         return out.float()
 

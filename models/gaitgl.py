@@ -79,6 +79,10 @@ class GaitGL(GaitNetwork):
     def forward(self, *tensors: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Embeddings (N, P, C), float32."""
         (silhouettes,) = tensors
+        if len(silhouettes) > 1 and not (torch.is_grad_enabled() or torch.compiler.is_exporting()):
+            # One by one no padding is computed, and the feature maps are small enough for the processor's cache.
+            ends = [silhouettes.shape[1]] * len(silhouettes) if lengths is None else lengths.tolist()
+            return torch.cat([self(x[None, :end]) for x, end in zip(silhouettes, ends, strict=True)])
         silhouettes, lengths = at_least_three(silhouettes, lengths)
         x = silhouettes.transpose(1, 2)  # (N, C, T, H, W)
         for conv in self.stem:

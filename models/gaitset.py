@@ -17,7 +17,16 @@ import torch
 from torch import Tensor
 
 from models.base import GaitNetwork
-from models.layers import FocalBlock, PartLinear, channels_last, framewise, he_init, horizontal_pool, temporal_max
+from models.layers import (
+    FocalBlock,
+    PartLinear,
+    channels_last,
+    framewise,
+    he_init,
+    horizontal_pool,
+    set_pool,
+    temporal_max,
+)
 
 
 @dataclass(frozen=True)
@@ -64,11 +73,21 @@ class GaitSet(GaitNetwork):
     def forward(self, *tensors: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Embeddings (N, P, C), float32."""
         (silhouettes,) = tensors
+        _, pooled, whole = self.feature_maps(silhouettes, lengths)
+        return self.map_parts(pooled, whole).float()
+
+    def feature_maps(self, silhouettes: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Features of every frame (N, T, C, 16, 11), of the set, and of the global pipeline, (N, C, 16, 11) each."""
         frames = framewise(self.block1, silhouettes, lengths)
         whole = self.global2(temporal_max(frames, lengths))
         frames = framewise(self.block2, frames, lengths)
         whole = self.global3(whole + temporal_max(frames, lengths))
-        pooled = temporal_max(framewise(self.block3, frames, lengths), lengths)
-        parts = [horizontal_pool(x, self.config.bins) for x in (pooled, whole + pooled)]
+        frames = framewise(self.block3, frames, lengths)
+        pooled = temporal_max(frames, lengths)
+        return frames, pooled, whole + pooled
+
+    def map_parts(self, pooled: Tensor, whole: Tensor) -> Tensor:
+        """Horizontal pyramid mapping of the set's and of the global pipeline's features -> (N, P, C)."""
+        parts = [horizontal_pool(x, self.config.bins) for x in (pooled, whole)]
         out: Tensor = self.fc(torch.cat(parts, dim=1))
-        return out.float()
+        return out

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import reduce
 
 import torch
 import torch.nn.functional as F
@@ -70,10 +71,29 @@ def framewise(cnn: Callable[[Tensor], Tensor], x: Tensor, lengths: Tensor | None
     return padded.movedim(-1, 2)
 
 
+def set_pool(cnn: Callable[[Tensor], Tensor], x: Tensor, lengths: Tensor | None = None) -> Tensor:
+    """Maximum of ``cnn`` over the true frames, (N, T, ...) -> (N, ...): ``temporal_max(framewise(...))``.
+
+    Without gradients no more than a chunk of features is ever held, however long the sequences are.
+    """
+    if torch.is_grad_enabled() or torch.compiler.is_exporting():
+        return temporal_max(framewise(cnn, x, lengths), lengths)
+    ends = [x.shape[1]] * len(x) if lengths is None else lengths.tolist()
+    chunks = (torch.split(frames[:end], CHUNK) for frames, end in zip(x, ends, strict=True))
+    return torch.stack([reduce(torch.maximum, (cnn(chunk).amax(dim=0) for chunk in cut)) for cut in chunks])
+
+
 def _chunked(cnn: Callable[[Tensor], Tensor], frames: Tensor) -> Tensor:
     if torch.is_grad_enabled() or torch.compiler.is_exporting() or len(frames) <= CHUNK:
         return cnn(frames)
-    return torch.cat([cnn(chunk) for chunk in torch.split(frames, CHUNK)])
+    done, out = 0, frames
+    for chunk in torch.split(frames, CHUNK):
+        result = cnn(chunk).movedim(1, -1)
+        if not done:
+            out = result.new_empty(len(frames), *result.shape[1:])
+        out[done : done + len(result)] = result
+        done += len(result)
+    return out.movedim(-1, 1)
 
 
 def fold_strips(x: Tensor, strips: int) -> Tensor:
