@@ -1,0 +1,147 @@
+"""What a distance means: thresholds by false-positive identification rate and gallery size, and confidence."""
+
+from __future__ import annotations
+
+import json
+import math
+import tomllib
+from collections.abc import Mapping
+from itertools import pairwise
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from pydantic import Field, ValidationError, model_validator
+
+from gallery.errors import BadCalibration, BadFpir
+from gallery.types import FingerprintText, Record, Threshold
+from pipelines.fingerprint import Fingerprint
+
+
+class FpirThresholds(Record):
+    """Thresholds for one false-positive identification rate (FPIR), the share of strangers who are given a name.
+
+    Attributes:
+        fpir: the rate, in (0, 1).
+        gallery_sizes: numbers of templates, rising.
+        distances: the threshold at each of these sizes; never rising, for the more templates, the nearer the nearest
+            stranger.
+    """
+
+    fpir: float = Field(gt=0, lt=1)
+    gallery_sizes: tuple[int, ...] = Field(min_length=1)
+    distances: tuple[float, ...]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if len(self.distances) != len(self.gallery_sizes):
+            raise ValueError("one distance for each gallery size expected")
+        if self.gallery_sizes[0] < 1 or any(a >= b for a, b in pairwise(self.gallery_sizes)):
+            raise ValueError("gallery sizes must be positive and rise")
+        if not all(math.isfinite(d) and d >= 0 for d in self.distances) or _rises(self.distances):
+            raise ValueError("distances must be finite, not negative, and must not rise")
+        return self
+
+    def at(self, gallery_size: int) -> tuple[float, bool]:
+        """The threshold at a gallery of that many templates, and whether it lies beyond the calibrated sizes.
+
+        Linear in the logarithm of the size, between the calibrated sizes and, along the outermost pair, beyond them;
+        never below 0. With one size alone its threshold is taken everywhere.
+        """
+        sizes, distances = self.gallery_sizes, self.distances
+        extrapolated = not sizes[0] <= gallery_size <= sizes[-1]
+        if len(sizes) == 1:
+            return distances[0], extrapolated
+        x = math.log(max(gallery_size, 1))
+        logs = [math.log(size) for size in sizes]
+        i = min(max(int(np.searchsorted(logs, x)) - 1, 0), len(sizes) - 2)
+        share = (x - logs[i]) / (logs[i + 1] - logs[i])
+        return max(0.0, distances[i] + share * (distances[i + 1] - distances[i])), extrapolated
+
+
+class ConfidenceMap(Record):
+    """A monotone map from distance to confidence, linear between its points and constant beyond them.
+
+    Attributes:
+        distances: rising.
+        confidences: at each of these distances, in [0, 1], never rising.
+    """
+
+    distances: tuple[float, ...] = Field(min_length=1)
+    confidences: tuple[float, ...]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if len(self.confidences) != len(self.distances):
+            raise ValueError("one confidence for each distance expected")
+        if not all(map(math.isfinite, self.distances)) or any(a >= b for a, b in pairwise(self.distances)):
+            raise ValueError("distances must be finite and rise")
+        if not all(0 <= c <= 1 for c in self.confidences) or _rises(self.confidences):
+            raise ValueError("confidences must lie in [0, 1] and must not rise")
+        return self
+
+    def at(self, distance: float) -> float:
+        """Confidence in [0, 1] that a candidate at this distance is the person."""
+        return float(np.interp(distance, self.distances, self.confidences))
+
+
+class Calibration(Record):
+    """What was measured for one fingerprint, on people never seen in training.
+
+    Attributes:
+        fingerprint: what it was measured for; it says nothing of any other.
+        thresholds: by false-positive identification rate.
+        confidence: of a candidate, by its distance.
+        min_rate_hz: the lowest frame rate that was measured, in hertz; below it no verdict is given.
+    """
+
+    fingerprint: FingerprintText
+    thresholds: tuple[FpirThresholds, ...] = Field(min_length=1)
+    confidence: ConfidenceMap
+    min_rate_hz: float = Field(20.0, gt=0)
+
+    def threshold(self, fpir: float, gallery_size: int) -> Threshold:
+        """The threshold for a rate at a number of templates.
+
+        Raises:
+            BadFpir: the rate is none of the calibrated ones.
+        """
+        for table in self.thresholds:
+            if math.isclose(table.fpir, fpir):
+                value, extrapolated = table.at(gallery_size)
+                return Threshold(
+                    value=value, fpir=fpir, gallery_size=gallery_size, source="calibration", extrapolated=extrapolated
+                )
+        known = sorted(table.fpir for table in self.thresholds)
+        raise BadFpir(
+            f"{self.fingerprint} is not calibrated for an FPIR of {fpir:g}, but for {', '.join(map(str, known))}.",
+            calibrated=known,
+        )
+
+
+def load_calibrations(path: str | Path) -> Mapping[Fingerprint, Calibration]:
+    """The calibrations of a ``.toml`` or ``.json`` file, by fingerprint; in TOML one ``[[calibrations]]`` each.
+
+    Raises:
+        BadCalibration: not such a file, one that contradicts itself, or two calibrations of one fingerprint.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+        content = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
+        found = _CalibrationFile.model_validate(content).calibrations
+    except (OSError, ValueError) as error:
+        problem = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
+        raise BadCalibration(f"The calibration file {path} cannot be used: {problem}.") from error
+    by_fingerprint = {calibration.fingerprint: calibration for calibration in found}
+    if len(by_fingerprint) < len(found):
+        raise BadCalibration(f"The calibration file {path} has two calibrations of one fingerprint.")
+    return by_fingerprint
+
+
+class _CalibrationFile(Record):
+    calibrations: tuple[Calibration, ...]
+
+
+def _rises(values: tuple[float, ...]) -> bool:
+    return any(a < b for a, b in pairwise(values))

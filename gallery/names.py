@@ -1,0 +1,60 @@
+"""What subjects and collections may be called."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Mapping
+
+from gallery.errors import BadCollection, BadSubject
+
+_COLLECTION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
+_CONTROL = {"Cc", "Cs", "Zl", "Zp"}  # control characters, lone surrogates, line and paragraph separators
+
+
+def check_collection(name: str) -> str:
+    """The name, if it is 1 to 64 ASCII letters, digits, ``_``, ``-`` and ``.``, not first ``-`` or ``.``.
+
+    Raises:
+        BadCollection: it is not.
+    """
+    if not _COLLECTION.fullmatch(name):
+        raise BadCollection(
+            "A collection's name has 1 to 64 ASCII letters, digits, '_', '-' and '.', and starts with none of '-', '.'."
+        )
+    return name
+
+
+def check_subject(subject: str) -> str:
+    """The id in Unicode's composed form (NFC), so that one name typed in two ways is one subject.
+
+    Raises:
+        BadSubject: empty, longer than 128 characters, blank at an end, ``.`` or ``..``, or with a control character
+            or slash.
+    """
+    subject = unicodedata.normalize("NFC", subject)
+    if not 1 <= len(subject) <= 128:
+        raise BadSubject(f"A subject's id has 1 to 128 characters, this one {len(subject)}.")
+    if subject != subject.strip() or subject in (".", "..") or _has_control(subject) or set(subject) & set("/\\"):
+        raise BadSubject("A subject's id has no control character, no slash, no blank at either end, and is no dot.")
+    return subject
+
+
+def check_display_name(name: str | None) -> None:
+    """Raise BadSubject unless the name is None or 1 to 256 characters without control characters."""
+    if name is not None and (not 1 <= len(name) <= 256 or _has_control(name)):
+        raise BadSubject("A display name has 1 to 256 characters and no control character.")
+
+
+def check_metadata(metadata: Mapping[str, str] | None) -> None:
+    """Raise BadSubject unless there are at most 64 entries of keys up to 64 and values up to 1024 characters."""
+    if metadata is None:
+        return
+    if len(metadata) > 64 or any(not 1 <= len(k) <= 64 or len(v) > 1024 for k, v in metadata.items()):
+        raise BadSubject("Metadata has at most 64 entries, keys of 1 to 64 and values of up to 1024 characters.")
+    if any(_has_control(k) or "Cs" in map(unicodedata.category, v) for k, v in metadata.items()):
+        raise BadSubject("Metadata has no control characters in its keys and no lone surrogates in its values.")
+
+
+def _has_control(text: str) -> bool:
+    return any(unicodedata.category(c) in _CONTROL for c in text)

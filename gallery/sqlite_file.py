@@ -1,0 +1,213 @@
+"""An SQLite file that holds a gallery: its schema, how it is opened, and the connections to it."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from gallery.errors import BadStore, StoreUnavailable
+
+APPLICATION_ID = 0x47414954  # "GAIT", in the file's header
+BUSY_SECONDS = 10.0
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    (
+        """CREATE TABLE collections (
+            key INTEGER PRIMARY KEY,
+            name TEXT NOT NULL UNIQUE,
+            fingerprint TEXT,
+            keeps_heatmaps INTEGER NOT NULL,
+            created TEXT NOT NULL
+        ) STRICT""",
+        """CREATE TABLE subjects (
+            key INTEGER PRIMARY KEY,
+            collection INTEGER NOT NULL REFERENCES collections (key) ON DELETE CASCADE,
+            id TEXT NOT NULL,
+            display_name TEXT,
+            metadata TEXT NOT NULL,
+            created TEXT NOT NULL,
+            UNIQUE (collection, id)
+        ) STRICT""",
+        """CREATE TABLE templates (
+            key INTEGER PRIMARY KEY,
+            id TEXT NOT NULL UNIQUE,
+            collection INTEGER NOT NULL REFERENCES collections (key) ON DELETE CASCADE,
+            subject INTEGER NOT NULL REFERENCES subjects (key) ON DELETE CASCADE,
+            fingerprint TEXT NOT NULL,
+            clip_sha256 TEXT,
+            track INTEGER NOT NULL,
+            start REAL NOT NULL,
+            "end" REAL NOT NULL,
+            quality TEXT NOT NULL,
+            has_heatmaps INTEGER NOT NULL,
+            created TEXT NOT NULL,
+            parts INTEGER NOT NULL,
+            dims INTEGER NOT NULL,
+            embedding BLOB NOT NULL,
+            UNIQUE (collection, clip_sha256, track)
+        ) STRICT""",
+        "CREATE INDEX templates_by_subject ON templates (subject)",
+        """CREATE TABLE sequences (
+            template INTEGER PRIMARY KEY REFERENCES templates (key) ON DELETE CASCADE,
+            data BLOB NOT NULL
+        ) STRICT""",
+        # One row a template that ever was: rewritten, with a new revision, when the template goes. It names nobody.
+        """CREATE TABLE changes (
+            revision INTEGER PRIMARY KEY AUTOINCREMENT,
+            collection INTEGER NOT NULL REFERENCES collections (key) ON DELETE CASCADE,
+            template TEXT NOT NULL UNIQUE
+        ) STRICT""",
+        "CREATE INDEX changes_by_collection ON changes (collection, revision)",
+    ),
+)
+"""Step i takes a file from schema version i to i + 1, in one transaction. Never edit a step that was released."""
+
+
+class Connections:
+    """Connections to one gallery file, each lent to one thread at a time.
+
+    Raises:
+        StoreUnavailable: the file cannot be opened or written.
+        BadStore: the file is no SQLite database, belongs to another program, or is of a newer version.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._idle: list[sqlite3.Connection] = []
+        self._lock = threading.Lock()
+        self._writing = threading.Lock()  # SQLite's own waiting is a poll; within the process a lock is fairer
+        self._closed = False
+        try:
+            with self._connection() as connection:
+                _check_ours(connection, path)
+                _use_wal(connection, path)
+                _migrate(connection)
+        except BaseException:
+            self.close()
+            raise
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """One consistent view of the file, however many queries are made."""
+        with self._connection() as connection:
+            connection.execute("BEGIN")
+            yield connection
+            connection.execute("COMMIT")
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """One transaction, on disk once the block is left; nothing of it is kept where the block raises."""
+        with self._writing, self._connection() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            yield connection
+            connection.execute("COMMIT")
+
+    def flush(self) -> bool:
+        """Move everything from the write-ahead log to the file and empty the log; False where others hinder it."""
+        with self._connection() as connection:
+            try:
+                (busy, _, _) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            except sqlite3.OperationalError:
+                return False
+            return not busy
+
+    def close(self) -> None:
+        """Close idle connections now, lent ones when they come back."""
+        with self._lock:
+            self._closed = True
+            idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.close()
+
+    @contextmanager
+    def _connection(self) -> Iterator[sqlite3.Connection]:
+        with self._lock:
+            if self._closed:
+                raise StoreUnavailable(f"The gallery at {self.path} is closed.")
+            connection = self._idle.pop() if self._idle else None
+        with _translated(self.path):
+            connection = connection or _connect(self.path)
+            try:
+                yield connection
+            finally:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                with self._lock:
+                    kept = not self._closed
+                    if kept:
+                        self._idle.append(connection)
+                if not kept:
+                    connection.close()
+
+
+@contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    """SQLite's errors as ours."""
+    try:
+        yield
+    except sqlite3.IntegrityError:
+        raise
+    except sqlite3.DatabaseError as error:
+        primary = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if primary in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            raise BadStore(f"{path} is damaged or no gallery: {error}.") from error
+        raise StoreUnavailable(f"The gallery at {path} cannot be used now: {error}.") from error
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    new = not path.exists()
+    connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    try:
+        connection.row_factory = sqlite3.Row
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA synchronous = FULL")  # in WAL mode NORMAL would lose the last commits in a power cut
+        connection.execute("PRAGMA secure_delete = ON")  # erased rows are overwritten
+        connection.execute("PRAGMA temp_store = MEMORY")  # and never spilt elsewhere
+        _pragma(connection, "schema_version")  # makes the file where there is none
+        if new:
+            path.chmod(0o600)  # before anything is in it; its log inherits this
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _check_ours(connection: sqlite3.Connection, path: Path) -> None:
+    """Look before touching: a database of another program is left as it is."""
+    connection.execute("BEGIN")  # one view: another process may be making its tables
+    application = _pragma(connection, "application_id")
+    version = _pragma(connection, "user_version")
+    tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    connection.execute("COMMIT")
+    if application != APPLICATION_ID and (application or version or tables):
+        raise BadStore(f"{path} is a database of another program, not a gallery.")
+    if version > len(MIGRATIONS):
+        raise BadStore(
+            f"{path} was written by a newer version of Gaitkeeper (schema {version}; this one reads up to "
+            f"{len(MIGRATIONS)})."
+        )
+
+
+def _use_wal(connection: sqlite3.Connection, path: Path) -> None:
+    mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+    if mode != "wal":
+        raise StoreUnavailable(f"{path} lies on a file system without write-ahead logging (SQLite gives {mode}).")
+
+
+def _migrate(connection: sqlite3.Connection) -> None:
+    while _pragma(connection, "user_version") < len(MIGRATIONS):
+        connection.execute("BEGIN IMMEDIATE")
+        version = _pragma(connection, "user_version")  # again: another process may have been quicker
+        if version < len(MIGRATIONS):
+            for statement in MIGRATIONS[version]:
+                connection.execute(statement)
+            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            connection.execute(f"PRAGMA user_version = {version + 1}")
+        connection.execute("COMMIT")
+
+
+def _pragma(connection: sqlite3.Connection, name: str) -> int:
+    return int(connection.execute(f"PRAGMA {name}").fetchone()[0])

@@ -1,0 +1,139 @@
+"""What a gallery takes and gives. REST replies and ``--json`` are these very types, serialised."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
+
+from pipelines.fingerprint import Fingerprint
+from pipelines.sequence import Quality
+
+
+def _parse(value: Any) -> Any:
+    return Fingerprint.parse(value) if isinstance(value, str) else value
+
+
+FingerprintText = Annotated[
+    Fingerprint,
+    BeforeValidator(_parse),
+    PlainSerializer(str, return_type=str),
+    WithJsonSchema({"type": "string", "examples": ["gei:none:1:blazepose-full/1"]}),
+]
+"""A fingerprint that is an object in Python and its string form in JSON."""
+
+
+class Record(BaseModel):
+    """Base of the types below: frozen, keyword-only."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class Verdict(StrEnum):
+    """What the gallery says of a probe."""
+
+    MATCH = "match"
+    UNKNOWN = "unknown"
+    INCONCLUSIVE = "inconclusive"
+
+
+class Reason(StrEnum):
+    """Why a verdict is inconclusive."""
+
+    EMPTY_GALLERY = "empty_gallery"
+    TOO_SHORT = "too_short"
+    LOW_RATE = "low_rate"
+    POOR_QUALITY = "poor_quality"
+    UNCALIBRATED = "uncalibrated"
+
+
+class Collection(Record):
+    """A gallery pinned to one fingerprint."""
+
+    name: str
+    fingerprint: FingerprintText | None = Field(description="Set by the first enrolment; null while empty.")
+    trained: bool | None = Field(description="False where the pinned network's weights are random; null while empty.")
+    keeps_heatmaps: bool = Field(description="Whether stored sequences keep their joint heatmaps.")
+    subjects: int = Field(description="Number of enrolled subjects.")
+    templates: int = Field(description="Number of enrolled templates.")
+    created: datetime
+
+
+class Subject(Record):
+    """An enrolled person."""
+
+    id: str = Field(description="1 to 128 characters, without control characters and slashes.")
+    collection: str
+    display_name: str | None = None
+    metadata: dict[str, str] = Field(default_factory=dict)
+    templates: int = Field(description="Number of this subject's templates.")
+    created: datetime
+
+
+class Template(Record):
+    """An enrolled embedding's provenance. The embedding and the sequence behind it are asked for by its id."""
+
+    id: str
+    collection: str
+    subject: str
+    fingerprint: FingerprintText
+    trained: bool = Field(description="False where the network's weights are random numbers.")
+    shape: tuple[int, int] = Field(description="Parts and dims of the embedding.")
+    clip_sha256: str | None = Field(description="Digest of the clip's bytes, where the caller gave it.")
+    track: int = Field(description="The walker's tracklet in that clip, from 1.")
+    start: float = Field(description="Seconds from the clip's first video frame to the sequence's first.")
+    end: float = Field(description="Seconds from the clip's first video frame to the sequence's last.")
+    quality: Quality
+    has_heatmaps: bool
+    created: datetime
+    duplicate: bool = Field(
+        default=False, description="True where this enrolment had been made before and its template is given again."
+    )
+
+
+class Candidate(Record):
+    """One enrolled subject in the ranked answer to a probe."""
+
+    subject: str
+    rank: int = Field(ge=1, description="1 is the nearest.")
+    distance: float = Field(ge=0, description="Part-wise distance to the nearest template of the subject.")
+    confidence: float | None = Field(description="In [0, 1], falling with the distance; null without a calibration.")
+    template: str = Field(description="Id of that nearest template.")
+
+
+class Threshold(Record):
+    """The distance up to which the first candidate is a match, and where it comes from."""
+
+    value: float | None = Field(description="Null without a calibration.")
+    fpir: float = Field(description="The false-positive identification rate that was asked for.")
+    gallery_size: int = Field(description="Templates searched.")
+    source: str | None = Field(description='"calibration", or null where there is none for the fingerprint.')
+    extrapolated: bool = Field(description="True where the gallery's size lies outside the calibrated sizes.")
+
+
+class Identification(Record):
+    """The answer to one probe."""
+
+    verdict: Verdict
+    reason: Reason | None = Field(description="Why the verdict is inconclusive; null otherwise.")
+    candidates: tuple[Candidate, ...] = Field(description="Nearest subject first.")
+    threshold: Threshold
+    collection: str
+    fingerprint: FingerprintText = Field(description="Of the probe, and of everything it was compared with.")
+    trained: bool = Field(description="False where the network's weights are random numbers.")
+    track: int = Field(description="The walker's tracklet in the probe's clip, from 1.")
+    start: float = Field(description="Seconds from the clip's first video frame to the probe's first.")
+    end: float = Field(description="Seconds from the clip's first video frame to the probe's last.")
+    quality: Quality = Field(description="Of the probe; says what was skipped and why.")
+    timings: dict[str, float] = Field(description="Seconds by stage, embed and search, of the whole call.")
+
+
+class Erasure(Record):
+    """What erasing a subject did."""
+
+    collection: str
+    subject: str
+    templates: int = Field(description="Templates erased with the subject.")
+    pending: bool = Field(description="True where the store has yet to overwrite the erased bytes on disk.")

@@ -1,0 +1,43 @@
+"""A process that enrols; imported by the tests that run several, or kill them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from gallery.store import NewSubject, NewTemplate
+from gallery.stores import open_store
+from pipelines.fingerprint import Fingerprint
+from pipelines.sequence import Quality
+
+SHAPE = (16, 256)
+
+
+def template_of(number: int) -> NewTemplate:
+    """The template of the clip with that number: the same in every process."""
+    rng = np.random.default_rng(number)
+    return NewTemplate(
+        fingerprint=Fingerprint("gaitpart", "0123456789abcdef", "1", "blazepose-full/1"),
+        embedding=rng.normal(size=SHAPE).astype(np.float32),
+        sequence=rng.bytes(20_000),
+        has_heatmaps=False,
+        quality=Quality(40, {}, 0.8, 0.9, 0.0, 1.5, 30.0, False),
+        track=1,
+        start=0.0,
+        end=1.3,
+        clip_sha256=f"{number:064x}",
+    )
+
+
+def enrol(url: str, numbers: range, acknowledged: Path) -> None:
+    """Enrol clip after clip, five a subject, writing each number down once its enrolment has returned."""
+    store = open_store(url)
+    store.ensure_collection("default")
+    log = os.open(acknowledged, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
+    for number in numbers:
+        store.enroll("default", NewSubject(f"s{number // 5}"), template_of(number))
+        os.write(log, f"{number}\n".encode())
+    os.close(log)
+    store.close()

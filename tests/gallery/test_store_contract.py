@@ -1,0 +1,265 @@
+"""What every store must do; run against each kind of them."""
+
+from __future__ import annotations
+
+import multiprocessing
+import random
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import enrolling
+import numpy as np
+import pytest
+
+from gallery.errors import ClipOfOtherSubject, FingerprintMismatch, NotFound, StoreUnavailable
+from gallery.store import NewSubject
+from gallery.stores import open_store
+
+ALICE, BOB = NewSubject("alice"), NewSubject("bob")
+
+
+def replay(store, collection="default", limit=1000):
+    """What a follower that starts now knows: template -> (subject, embedding)."""
+    known, revision = {}, 0
+    while changes := store.changes(collection, revision, limit):
+        for change in changes:
+            assert change.revision > revision
+            revision = change.revision
+            if change.embedding is None:
+                known.pop(change.template, None)
+            else:
+                known[change.template] = (change.subject, change.embedding)
+    return known, revision
+
+
+def test_a_collection_is_made_once(store):
+    first = store.ensure_collection("hall", keeps_heatmaps=True)
+    again = store.ensure_collection("hall", keeps_heatmaps=False)
+    assert again == first
+    assert (first.keeps_heatmaps, first.fingerprint, first.trained, first.templates) == (True, None, None, 0)
+    assert [c.name for c in store.collections()] == ["default", "hall"]
+    with pytest.raises(NotFound):
+        store.collection("cellar")
+
+
+def test_an_enrolment_reads_back_whole(store, new_template, fingerprint):
+    new = new_template(7, clip=7)
+    template = store.enroll("default", NewSubject("alice", "Alice", {"team": "red"}), new)
+    assert not template.duplicate
+    assert (template.subject, template.collection) == ("alice", "default")
+    assert (template.fingerprint, template.trained) == (fingerprint, True)
+    assert (template.clip_sha256, template.track) == (f"{7:064x}", 1)
+    assert (template.start, template.end, template.quality, template.shape) == (0.1, 1.4, new.quality, (4, 8))
+    assert store.templates("default", "alice") == [template]
+    assert store.template("default", template.id) == template
+    assert np.array_equal(store.embedding("default", template.id), new.embedding)
+    assert store.sequence("default", template.id) == new.sequence
+    subject = store.subject("default", "alice")
+    assert (subject.id, subject.display_name, subject.metadata, subject.templates) == (
+        "alice",
+        "Alice",
+        {"team": "red"},
+        1,
+    )
+    collection = store.collection("default")
+    assert (collection.fingerprint, collection.subjects, collection.templates) == (fingerprint, 1, 1)
+
+
+def test_what_is_stored_outlives_the_store_object(store, store_url, new_template):
+    template = store.enroll("default", ALICE, new_template(1, clip=1))
+    store.close()
+    reopened = open_store(store_url)
+    assert reopened.templates("default", "alice") == [template]
+    reopened.close()
+
+
+def test_a_later_enrolment_renames_only_where_it_says_so(store, new_template):
+    store.enroll("default", NewSubject("alice", "Alice", {"team": "red"}), new_template(1))
+    store.enroll("default", NewSubject("alice"), new_template(2))
+    assert (store.subject("default", "alice").display_name, store.subject("default", "alice").metadata) == (
+        "Alice",
+        {"team": "red"},
+    )
+    store.enroll("default", NewSubject("alice", "Alice B.", {}), new_template(3))
+    subject = store.subject("default", "alice")
+    assert (subject.display_name, subject.metadata, subject.templates) == ("Alice B.", {}, 3)
+
+
+def test_subjects_come_by_id_and_templates_in_order(store, new_template):
+    for seed, subject in enumerate(["zoë", "alice", "Bob", "alice", "émile"]):
+        store.enroll("default", NewSubject(subject), new_template(seed, start=float(seed)))
+    assert [s.id for s in store.subjects("default")] == ["Bob", "alice", "zoë", "émile"]
+    assert [t.start for t in store.templates("default", "alice")] == [1.0, 3.0]
+
+
+def test_another_fingerprint_is_refused_and_both_are_named(store, new_template, fingerprint):
+    store.enroll("default", ALICE, new_template(1))
+    other = replace(fingerprint, perception="yolo+hrnet/1")
+    with pytest.raises(FingerprintMismatch) as caught:
+        store.enroll("default", BOB, new_template(2, fingerprint=other))
+    assert str(fingerprint) in caught.value.detail
+    assert str(other) in caught.value.detail
+    assert [s.id for s in store.subjects("default")] == ["alice"]
+
+
+def test_another_shape_of_embedding_is_refused(store, new_template):
+    store.enroll("default", ALICE, new_template(1, shape=(4, 8)))
+    with pytest.raises(FingerprintMismatch, match=r"4 × 8.*8 × 4"):
+        store.enroll("default", ALICE, new_template(2, shape=(8, 4)))
+    assert len(store.templates("default", "alice")) == 1
+
+
+def test_an_emptied_collection_can_be_pinned_anew(store, new_template, fingerprint):
+    store.enroll("default", ALICE, new_template(1))
+    store.enroll("default", BOB, new_template(2))
+    other = replace(fingerprint, network="gaitset")
+    store.erase("default", "alice")
+    with pytest.raises(FingerprintMismatch):
+        store.enroll("default", BOB, new_template(3, fingerprint=other))
+    store.erase("default", "bob")
+    assert store.collection("default").fingerprint is None
+    store.enroll("default", BOB, new_template(3, fingerprint=other, shape=(2, 2)))
+    assert store.collection("default").fingerprint == other
+
+
+def test_the_same_walker_of_the_same_clip_is_enrolled_once(store, new_template):
+    first = store.enroll("default", ALICE, new_template(1, clip=9))
+    again = store.enroll("default", ALICE, new_template(2, clip=9))
+    assert again == first.model_copy(update={"duplicate": True})
+    other_track = store.enroll("default", ALICE, new_template(3, clip=9, track=2))
+    assert not other_track.duplicate
+    assert store.subject("default", "alice").templates == 2
+
+
+def test_a_walker_of_a_clip_cannot_be_two_people(store, new_template):
+    store.enroll("default", ALICE, new_template(1, clip=9))
+    with pytest.raises(ClipOfOtherSubject, match="'alice'"):
+        store.enroll("default", BOB, new_template(1, clip=9))
+    with pytest.raises(NotFound):
+        store.subject("default", "bob")
+    store.ensure_collection("hall")
+    assert not store.enroll("hall", BOB, new_template(1, clip=9)).duplicate
+
+
+def test_without_a_clip_digest_nothing_is_a_duplicate(store, new_template):
+    ids = {store.enroll("default", subject, new_template(1)).id for subject in (ALICE, ALICE, BOB)}
+    assert len(ids) == 3
+
+
+def test_collections_keep_apart(store, new_template):
+    store.ensure_collection("hall")
+    template = store.enroll("default", ALICE, new_template(1, clip=1))
+    assert store.subjects("hall") == []
+    assert store.changes("hall", 0) == []
+    for ask in (store.template, store.embedding, store.sequence):
+        with pytest.raises(NotFound):
+            ask("hall", template.id)
+    with pytest.raises(NotFound):
+        store.erase("hall", "alice")
+    for ask in (
+        store.subjects,
+        lambda name: store.changes(name, 0),
+        lambda name: store.enroll(name, BOB, new_template(2)),
+    ):
+        with pytest.raises(NotFound):
+            ask("cellar")
+
+
+def test_erasing_takes_all_of_one_subject_and_nothing_else(store, new_template):
+    gone = [store.enroll("default", ALICE, new_template(seed, clip=seed)) for seed in range(3)]
+    kept = store.enroll("default", BOB, new_template(5, clip=5))
+    erasure = store.erase("default", "alice")
+    assert (erasure.subject, erasure.templates, erasure.pending) == ("alice", 3, False)
+    for ask in (store.subject, store.templates, store.erase):
+        with pytest.raises(NotFound):
+            ask("default", "alice")
+    for template in gone:
+        with pytest.raises(NotFound):
+            store.embedding("default", template.id)
+        with pytest.raises(NotFound):
+            store.sequence("default", template.id)
+    assert set(replay(store)[0]) == {kept.id}
+    assert not store.enroll("default", BOB, new_template(0, clip=0)).duplicate
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_followers_end_with_what_is_stored(store, new_template, seed):
+    rng = random.Random(seed)
+    follower, revision, truth = {}, 0, {}
+    for step in range(60):
+        subject = f"s{rng.randrange(6)}"
+        if rng.random() < 0.65:
+            new = new_template(1000 * seed + step)
+            truth[store.enroll("default", NewSubject(subject), new).id] = (subject, new.embedding)
+        elif any(owner == subject for owner, _ in truth.values()):
+            store.erase("default", subject)
+            truth = {t: known for t, known in truth.items() if known[0] != subject}
+        if rng.random() < 0.3:
+            for change in store.changes("default", revision, limit=rng.randrange(1, 6)):
+                revision = change.revision
+                if change.embedding is None:
+                    follower.pop(change.template, None)
+                else:
+                    follower[change.template] = (change.subject, change.embedding)
+    while changes := store.changes("default", revision, limit=3):
+        for change in changes:
+            revision = change.revision
+            if change.embedding is None:
+                follower.pop(change.template, None)
+            else:
+                follower[change.template] = (change.subject, change.embedding)
+    fresh, _ = replay(store, limit=7)
+    for known in (follower, fresh):
+        assert {t: owner for t, (owner, _) in known.items()} == {t: owner for t, (owner, _) in truth.items()}
+        assert all(np.array_equal(known[t][1], truth[t][1]) for t in truth)
+
+
+def test_threads_write_side_by_side(store, new_template):
+    def work(thread):
+        for i in range(10):
+            store.enroll("default", NewSubject(f"s{thread}"), new_template(100 * thread + i, clip=100 * thread + i))
+            store.subjects("default")
+        return store.subject("default", f"s{thread}").templates
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(work, range(8))) == [10] * 8
+    assert len(replay(store)[0]) == 80
+
+
+def test_threads_that_enrol_the_same_walker_agree(store, new_template):
+    with ThreadPoolExecutor(8) as pool:
+        templates = list(pool.map(lambda seed: store.enroll("default", ALICE, new_template(seed, clip=1)), range(8)))
+    assert len({t.id for t in templates}) == 1
+    assert sum(not t.duplicate for t in templates) == 1
+
+
+def test_processes_write_side_by_side(store_url, tmp_path):
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["gallery.stores"])
+    # Overlapping ranges, and none has made the store beforehand.
+    ranges = [range(0, 40), range(20, 60), range(40, 80)]
+    writers = [
+        context.Process(target=enrolling.enrol, args=(store_url, numbers, tmp_path / f"acknowledged{i}"))
+        for i, numbers in enumerate(ranges)
+    ]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join(120)
+        assert writer.exitcode == 0
+    store = open_store(store_url)
+    templates = [t for s in store.subjects("default") for t in store.templates("default", s.id)]
+    assert sorted(int(t.clip_sha256, 16) for t in templates) == list(range(80))
+    store.close()
+
+
+def test_ping_passes_on_a_good_store(store):
+    before = store.collections()
+    store.ping()
+    assert store.collections() == before
+
+
+def test_a_closed_store_says_so(store):
+    store.close()
+    with pytest.raises(StoreUnavailable, match="closed"):
+        store.collections()
