@@ -73,21 +73,18 @@ class GaitSet(GaitNetwork):
     def forward(self, *tensors: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Embeddings (N, P, C), float32."""
         (silhouettes,) = tensors
-        _, pooled, whole = self.feature_maps(silhouettes, lengths)
-        return self.map_parts(pooled, whole).float()
+        frames, whole = self.feature_maps(silhouettes, lengths)
+        return self.map_parts(set_pool(self.block3, frames, lengths), whole).float()
 
-    def feature_maps(self, silhouettes: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-        """Features of every frame (N, T, C, 16, 11), of the set, and of the global pipeline, (N, C, 16, 11) each."""
+    def feature_maps(self, silhouettes: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
+        """What enters block 3, (N, T, C2, 16, 11), and what the global pipeline gives, (N, C3, 16, 11)."""
         frames = framewise(self.block1, silhouettes, lengths)
         whole = self.global2(temporal_max(frames, lengths))
         frames = framewise(self.block2, frames, lengths)
-        whole = self.global3(whole + temporal_max(frames, lengths))
-        frames = framewise(self.block3, frames, lengths)
-        pooled = temporal_max(frames, lengths)
-        return frames, pooled, whole + pooled
+        return frames, self.global3(whole + temporal_max(frames, lengths))
 
     def map_parts(self, pooled: Tensor, whole: Tensor) -> Tensor:
-        """Horizontal pyramid mapping of the set's and of the global pipeline's features -> (N, P, C)."""
-        parts = [horizontal_pool(x, self.config.bins) for x in (pooled, whole)]
+        """Horizontal pyramid mapping of the set's features, and of them with the global pipeline's: (N, P, C)."""
+        parts = [horizontal_pool(x, self.config.bins) for x in (pooled, whole + pooled)]
         out: Tensor = self.fc(torch.cat(parts, dim=1))
         return out
