@@ -16,6 +16,7 @@ from models.gaitgl import GaitGL
 from models.gaitpart import GaitPart
 from models.gaitset import GaitSet
 from models.gei import GEI
+from models.gstsn import GSTSN
 from models.jointsgait import JointsGait
 
 __all__ = ["NETWORKS", "GaitNetwork", "TrainingOutputs", "build", "load", "save"]
@@ -24,6 +25,7 @@ NETWORKS: dict[str, type[GaitNetwork]] = {
     "gei": GEI,
     "gaitset": GaitSet,
     "gaitpart": GaitPart,
+    "gstsn": GSTSN,
     "jointsgait": JointsGait,
     "gaitgl": GaitGL,
     "gaitbase": GaitBase,

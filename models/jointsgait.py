@@ -33,7 +33,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.base import GaitNetwork, TrainingOutputs
-from models.layers import PartLinear, channels_last, fill_padding, framewise, he_init, temporal_mean
+from models.layers import CosineClassifier, PartLinear, channels_last, fill_padding, framewise, he_init, temporal_mean
 from models.skeletons import COCO_NECK, KINECT_16, Skeleton
 
 
@@ -176,22 +176,6 @@ class JointPyramid(nn.Module):
         else:
             weighted = torch.einsum("ntmc,tmc->nmc", x[:, :, self.joints], self.weight)
         return self.membership @ weighted
-
-
-class CosineClassifier(nn.Module):
-    """One classifier a part, without bias, of L2-normalised embeddings and weights: (N, P, C) -> (N, P, classes).
-
-    Its logits are cosines, in [-1, 1]; a loss puts margin and scale to them (ArcFace, Deng et al. 2019).
-    """
-
-    def __init__(self, parts: int, channels: int, classes: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(nn.init.xavier_uniform_(torch.empty(parts, channels, classes)))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, P, C) -> (N, P, classes)."""
-        cosines = F.normalize(x.transpose(0, 1), dim=2) @ F.normalize(self.weight, dim=1)
-        return cosines.transpose(0, 1)
 
 
 class JointsGait(GaitNetwork):

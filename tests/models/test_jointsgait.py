@@ -9,7 +9,6 @@ import torch
 
 from models import build
 from models.jointsgait import (
-    CosineClassifier,
     JointPyramid,
     JointsGait,
     JointsGaitConfig,
@@ -181,12 +180,6 @@ def test_training_outputs_carry_cosines_and_every_parameter_learns() -> None:
     (outputs.embeddings["main"].square().sum() + outputs.logits["main"].square().sum()).backward()
     assert [name for name, p in network.named_parameters() if p.grad is None or not p.grad.any()] == []
     assert jointsgait_kinect(**SMALL).training_outputs(joints(4, 24, 16, 2)).logits is None
-
-
-def test_a_cosine_is_one_along_its_own_weight() -> None:
-    classifier = CosineClassifier(2, 3, 4)
-    along = 7 * classifier.weight[:, :, 1][None]
-    torch.testing.assert_close(classifier(along)[0, :, 1], torch.ones(2))
 
 
 def test_bfloat16_stays_close() -> None:
