@@ -46,7 +46,8 @@ class Gallery:
             the gait energy image where it is empty. Names are loaded when first needed.
         calibrations: by fingerprint; without one of its fingerprint a collection gives no verdict but inconclusive.
         gates: what a sequence must have to be enrolled or told by.
-        device: where embeddings are searched.
+        device: where embeddings are searched, and where a network that is loaded here runs; a GPU that is not there is
+            an error.
 
     Raises:
         NotFound: the store has no such collection.
@@ -67,6 +68,7 @@ class Gallery:
         self._wanted = network
         self._calibrations = calibrations or {}
         self._gates = gates or QualityGates()
+        self._device = device
         self._index = CollectionIndex(store, collection, device)
 
     @classmethod
@@ -119,8 +121,8 @@ class Gallery:
             return self._wanted
         if self._wanted is None:
             pinned = self.collection.fingerprint
-            return models.load(DEFAULT_NETWORK if pinned is None else pinned.network)
-        return models.load(self._wanted)
+            return models.load(DEFAULT_NETWORK if pinned is None else pinned.network).to(self._device)
+        return models.load(self._wanted).to(self._device)
 
     @property
     def collection(self) -> Collection:

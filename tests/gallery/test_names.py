@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gallery.errors import BadCollection, BadSubject
+from gallery.names import check_collection, check_display_name, check_metadata, check_subject
+
+
+@pytest.mark.parametrize(
+    "subject", ["alice", "Zoë Müller", "李小龍", "a", "x" * 128, "a.b-c_d@e:f", "...", "0", "علی‌رضا"]
+)
+def test_good_subjects_stay_as_they_are(subject):
+    assert check_subject(subject) == subject
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [
+        "",
+        "x" * 129,
+        "a/b",
+        "a\\b",
+        "a\nb",
+        "a\x00b",
+        "\x7f",
+        " alice",
+        "alice ",
+        "\u3000",
+        ".",
+        "..",
+        "a\u2028b",
+        "\ud800",
+        "\x85a",
+    ],
+)
+def test_bad_subjects(subject):
+    with pytest.raises(BadSubject) as caught:
+        check_subject(subject)
+    assert caught.value.code == "bad_subject"
+
+
+@given(st.text(max_size=140))
+def test_a_subject_that_passes_is_storable_and_stable(text):
+    try:
+        subject = check_subject(text)
+    except BadSubject:
+        return
+    assert check_subject(subject) == subject == unicodedata.normalize("NFC", text)
+    assert subject.encode().decode() == subject
+    assert 1 <= len(subject) <= 128
+    assert not any(unicodedata.category(c) == "Cc" or c in "/\\" for c in subject)
+
+
+def test_two_ways_of_typing_a_name_are_one_subject():
+    assert check_subject("Zoe\u0308") == check_subject("Zo\u00eb")
+
+
+@pytest.mark.parametrize("name", ["default", "hall-2", "A.b_c", "x" * 64, "_private"])
+def test_good_collections(name):
+    assert check_collection(name) == name
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "-x", "a b", "a/b", "x" * 65, "é", "a\n", "{tag}"])
+def test_bad_collections(name):
+    with pytest.raises(BadCollection):
+        check_collection(name)
+
+
+def test_display_names():
+    for name in (None, "Alice", "x" * 256):
+        check_display_name(name)
+    for name in ("", "x" * 257, "a\nb"):
+        with pytest.raises(BadSubject):
+            check_display_name(name)
+
+
+def test_metadata():
+    for metadata in (None, {}, {"team": "red", "note": "line\nline"}):
+        check_metadata(metadata)
+    for metadata in (
+        {"": "x"},
+        {"k" * 65: "x"},
+        {"k": "x" * 1025},
+        {"a\n": "x"},
+        {"k": "\ud800"},
+        {str(i): "" for i in range(65)},
+    ):
+        with pytest.raises(BadSubject):
+            check_metadata(metadata)
