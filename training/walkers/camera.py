@@ -1,0 +1,85 @@
+"""A true perspective camera: where it stands, where it looks, and what it does to points and rays."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Camera:
+    """A pinhole camera with square pixels.
+
+    Attributes:
+        position: (x, y, z) in metres, z above the floor.
+        target: the point (x, y, z) in the middle of the picture.
+        focal: focal length in pixels.
+        width, height: of the picture in pixels.
+        roll: turn about the line of sight in radians, clockwise positive as the picture shows it.
+    """
+
+    position: tuple[float, float, float]
+    target: tuple[float, float, float]
+    focal: float
+    width: int
+    height: int
+    roll: float = 0.0
+
+    @classmethod
+    def around(
+        cls,
+        target: tuple[float, float, float],
+        azimuth: float,
+        distance: float,
+        height: float,
+        size: tuple[int, int],
+        view: float = 2.4,
+        roll: float = 0.0,
+    ) -> Camera:
+        """A camera seen from the target at an azimuth in degrees.
+
+        Args:
+            target: what it looks at.
+            azimuth: degrees; for someone who walks along +x, 0 looks into their face, 90 sees their left side, 180 their
+                back.
+            distance: metres over ground from target to camera.
+            height: metres above the floor.
+            size: (width, height) in pixels.
+            view: how many metres fit in the picture's height at the target.
+            roll: radians.
+        """
+        a = math.radians(azimuth)
+        position = (target[0] + distance * math.cos(a), target[1] + distance * math.sin(a), height)
+        away = math.hypot(distance, height - target[2])
+        return cls(position, target, size[1] * away / view, *size, roll)
+
+    def axes(self) -> Tensor:
+        """Rows right, down and forward of the picture in the world, (3, 3) float32."""
+        forward = torch.tensor(self.target, dtype=torch.float64) - torch.tensor(self.position, dtype=torch.float64)
+        forward = torch.nn.functional.normalize(forward, dim=0)
+        right = torch.linalg.cross(forward, torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64))
+        right = torch.nn.functional.normalize(right, dim=0)
+        down = torch.linalg.cross(forward, right)
+        c, s = math.cos(self.roll), math.sin(self.roll)
+        return torch.stack((c * right - s * down, s * right + c * down, forward)).float()
+
+    def project(self, points: Tensor) -> Tensor:
+        """Pixels x, y and depth in metres (..., 3) of points (..., 3); a pixel's centre is at half-integers.
+
+        Points behind the camera keep a small positive depth, so that nothing divides by zero: clip before.
+        """
+        seen = (points - torch.tensor(self.position, device=points.device)) @ self.axes().to(points.device).T
+        depth = seen[..., 2].clamp_min(0.05)
+        x = self.focal * seen[..., 0] / depth + self.width / 2
+        y = self.focal * seen[..., 1] / depth + self.height / 2
+        return torch.stack((x, y, depth), -1)
+
+    def rays(self) -> Tensor:
+        """Direction (H, W, 3) of every pixel in the world, unit length along the line of sight."""
+        x = (torch.arange(self.width) + 0.5 - self.width / 2) / self.focal
+        y = (torch.arange(self.height) + 0.5 - self.height / 2) / self.focal
+        grid = torch.stack((*torch.meshgrid(x, y, indexing="xy"), torch.ones(self.height, self.width)), -1)
+        return grid @ self.axes()

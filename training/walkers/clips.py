@@ -1,0 +1,221 @@
+"""Clips of rendered walkers: recipes for demo, tests and benches, and H.264 files made of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path as File
+
+import av
+import numpy as np
+import torch
+from av.video.stream import VideoStream
+
+from training.walkers.camera import Camera
+from training.walkers.gait import Path, speed
+from training.walkers.person import Person, another_walk, draw_people, draw_person
+from training.walkers.render import Frame, render
+from training.walkers.scene import Room, Scene, Walker
+
+Size = tuple[int, int]
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Clip:
+    """What a clip shows and for how long.
+
+    Attributes:
+        scene: camera, room and walkers.
+        seconds: duration of what is rendered.
+        fps: frames a second.
+        repeat: how often the rendered part is played.
+    """
+
+    scene: Scene
+    seconds: float
+    fps: int = 30
+    repeat: int = 1
+
+    def __len__(self) -> int:
+        return round(self.seconds * self.fps)
+
+    def frames(self, *, device: str = "cpu", noise: float | None = None) -> Iterator[Frame]:
+        """The rendered frames with their truth, once through."""
+        options = {} if noise is None else {"noise": noise}
+        return render(self.scene, torch.arange(len(self)) / self.fps, device=device, **options)
+
+
+def write_clip(path: str | File, clip: Clip, *, device: str = "cpu", progress: Progress | None = None) -> File:
+    """Render a clip into an H.264 mp4 file; equal clips give equal bytes on one machine and library version.
+
+    Args:
+        path: where to; the folder must exist.
+        clip: what to show.
+        device: where torch renders.
+        progress: called after every rendered frame with frames done and frames in all.
+    """
+    frames = _told(clip.frames(device=device), len(clip), progress)
+    size = (clip.scene.camera.width, clip.scene.camera.height)
+    encode(path, (frame.image for frame in frames), size, clip.fps, clip.repeat)
+    return File(path)
+
+
+def encode(path: str | File, images: Iterable[np.ndarray], size: Size, fps: int, repeat: int = 1) -> None:
+    """Encode RGB images uint8 (H, W, 3) of one size into an H.264 mp4 file.
+
+    A repeated clip is encoded once and its packets are written again: sixty seconds cost no more than the loop.
+    """
+    with av.open(str(path), "w", options={"movflags": "+faststart"}) as container:
+        stream = container.add_stream("libx264", rate=fps, options={"crf": "20", "preset": "veryfast", "bf": "0"})
+        assert isinstance(stream, VideoStream)
+        stream.width, stream.height = size
+        stream.pix_fmt = "yuv420p"
+        stream.time_base = Fraction(1, fps)
+        stream.codec_context.thread_count = 1  # one slice a frame, whatever the machine
+        loop: list[tuple[bytes, int, bool]] = []
+        count = 0
+        for image in images:
+            picture = av.VideoFrame.from_ndarray(image, format="rgb24")
+            picture.pts, picture.time_base = count, Fraction(1, fps)
+            count += 1
+            for packet in stream.encode(picture):
+                loop += [(bytes(packet), packet.pts or 0, packet.is_keyframe)] if repeat > 1 else []
+                container.mux(packet)
+        for packet in stream.encode():
+            loop += [(bytes(packet), packet.pts or 0, packet.is_keyframe)] if repeat > 1 else []
+            container.mux(packet)
+        for turn in range(1, repeat):
+            for data, pts, key in loop:
+                again = av.Packet(data)
+                again.pts = again.dts = pts + turn * count
+                again.duration = 1
+                again.time_base = Fraction(1, fps)
+                again.is_keyframe = key
+                again.stream = stream
+                container.mux(again)
+
+
+def crossing(
+    person: Person | int = 0,
+    *,
+    azimuth: float = 90.0,
+    seconds: float = 4.0,
+    size: Size = (640, 480),
+    seed: int = 0,
+    fps: int = 30,
+) -> Clip:
+    """One person walks across, in full view from the first frame to the last.
+
+    Args:
+        person: who, or a seed.
+        azimuth: degrees from which they are seen in the middle of their walk: 0 their face, 90 their left side.
+        seconds: how long.
+        size: (width, height) in pixels.
+        seed: of the room and of small changes of the camera.
+        fps: frames a second.
+    """
+    person = draw_person(person) if isinstance(person, int) else person
+    rng = np.random.default_rng([seed, 0xC11F])
+    length = speed(person) * seconds
+    view = _room_for(length, azimuth, size) * rng.uniform(1.0, 1.06)
+    distance = max(3.2, 1.9 * view) + 0.5 * length * abs(math.cos(math.radians(azimuth)))
+    camera = Camera.around(
+        (0.0, 0.0, 0.5 * person.build.stature), azimuth, distance, float(rng.uniform(1.2, 1.9)), size, view,
+        float(rng.uniform(-0.015, 0.015)),
+    )  # fmt: skip
+    walker = Walker.along(person, Path((-length / 2, 0.0), phase=float(rng.random())))
+    return Clip(Scene(camera, [walker], Room.drawn(seed)), seconds, fps)
+
+
+def two_crossing(
+    first: Person | int = 0,
+    second: Person | int = 1,
+    *,
+    seconds: float = 5.0,
+    size: Size = (640, 480),
+    seed: int = 0,
+    fps: int = 30,
+) -> Clip:
+    """Two people walk across at once from opposite sides; in the middle the nearer one hides the other."""
+    pair = [draw_person(p) if isinstance(p, int) else p for p in (first, second)]
+    longest = max(speed(p) for p in pair) * seconds
+    view = _room_for(longest, 90.0, size, depth=1.2)
+    camera = Camera.around((0.0, 0.0, 0.9), 90.0, max(4.0, 1.9 * view), 1.5, size, view)
+    walkers = [
+        Walker.along(pair[0], Path((-speed(pair[0]) * seconds / 2, 0.5), phase=0.1)),
+        Walker.along(pair[1], Path((speed(pair[1]) * seconds / 2, -0.5), heading=math.pi, phase=0.6)),
+    ]
+    return Clip(Scene(camera, walkers, Room.drawn(seed)), seconds, fps)
+
+
+def cut_at_knees(person: Person | int = 0, *, seconds: float = 4.0, size: Size = (640, 480), seed: int = 0) -> Clip:
+    """One person walks across whose legs are below the picture's edge from the knees down, in every frame."""
+    clip = crossing(person, seconds=seconds, size=size, seed=seed)
+    camera, who = clip.scene.camera, clip.scene.walkers[0].person
+    # The lower edge meets the walker's line a little above the knees' highest place.
+    knees = 0.335 * who.build.stature
+    tall = 1.22 * (who.build.stature - knees)
+    view = max(tall, _room_for(speed(who) * seconds, 90.0, size))
+    middle = knees + view / 2
+    lifted = replace(camera, position=(*camera.position[:2], middle), target=(0.0, 0.0, middle), roll=0.0)
+    away = math.dist(lifted.position, lifted.target)
+    return replace(clip, scene=replace(clip.scene, camera=replace(lifted, focal=size[1] * away / view)))
+
+
+def empty(*, seconds: float = 3.0, size: Size = (640, 480), seed: int = 0, fps: int = 30) -> Clip:
+    """The room, and nobody in it."""
+    camera = Camera.around((0.0, 0.0, 0.9), 90.0, 5.0, 1.5, size, 2.6)
+    return Clip(Scene(camera, [], Room.drawn(seed)), seconds, fps)
+
+
+def pacing(
+    person: Person | int = 0,
+    *,
+    seconds: float = 60.0,
+    size: Size = (1920, 1080),
+    loop: float = 10.0,
+    seed: int = 0,
+    fps: int = 30,
+) -> Clip:
+    """One person goes to and fro across the picture, turning round outside it; a rendered loop, repeated."""
+    person = draw_person(person) if isinstance(person, int) else person
+    repeat = max(1, round(seconds / loop))
+    part = round(seconds * fps / repeat / 2) * 2 / fps
+    length = speed(person) * part / 2
+    view = max(2.1, (length - 1.4) * size[1] / size[0])
+    camera = Camera.around((0.0, 0.0, 0.9), 90.0, 2.0 * view, 1.5, size, view)
+    walker = Walker.pacing(person, Path((-length / 2, 0.0)), part / 2)
+    return Clip(Scene(camera, [walker], Room.drawn(seed)), part, fps, repeat)
+
+
+def gallery(
+    people: int = 6, *, seconds: float = 4.0, size: Size = (640, 480), seed: int = 0
+) -> Iterator[tuple[str, Clip]]:
+    """Names and clips of people, two each: ``NAME-gallery`` and ``NAME-probe``.
+
+    The probe is another walk of the same person: other phase, slightly other gait, camera a few degrees elsewhere.
+    """
+    for number, person in enumerate(draw_people(people, seed)):
+        rng = np.random.default_rng([seed, number, 0x6A11])
+        for take, name in enumerate(("gallery", "probe")):
+            azimuth = 90.0 + float(rng.uniform(-8, 8))
+            who = another_walk(person, take)
+            clip = crossing(who, azimuth=azimuth, seconds=seconds, size=size, seed=int(rng.integers(2**31)))
+            # One static camera films everybody: the room is the same.
+            yield f"person-{number + 1}-{name}", replace(clip, scene=replace(clip.scene, room=Room.drawn(seed)))
+
+
+def _room_for(length: float, azimuth: float, size: Size, depth: float = 0.0) -> float:
+    """Metres that the picture's height must show so that a walk of some length stays within the picture."""
+    across = length * abs(math.sin(math.radians(azimuth))) + 1.3 + 0.3 * depth
+    return max(2.3, across * size[1] / size[0])
+
+
+def _told(frames: Iterable[Frame], total: int, progress: Progress | None) -> Iterator[Frame]:
+    for done, frame in enumerate(frames, 1):
+        yield frame
+        if progress:
+            progress(done, total)

@@ -1,0 +1,155 @@
+"""A plain room with a static camera: textured floor, a wall behind, one light, and the people who walk in it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from training.walkers.camera import Camera
+from training.walkers.gait import Path, speed, walk_at
+from training.walkers.noise import Noise
+from training.walkers.person import Person
+
+Motion = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Walker:
+    """Someone in the scene: who, and where their joints (T, J, 3) are at times (T,) in seconds."""
+
+    person: Person
+    motion: Motion
+
+    @classmethod
+    def along(cls, person: Person, path: Path) -> Walker:
+        """A walker on a straight path."""
+        return cls(person, partial(walk_at, person, path=path))
+
+    @classmethod
+    def pacing(cls, person: Person, path: Path, leg: float) -> Walker:
+        """A walker who goes along a path for ``leg`` seconds, then back, and so on; turn rounds out of the picture."""
+
+        def motion(times: Tensor) -> Tensor:
+            length = speed(person) * leg
+            far = (path.start[0] + length * math.cos(path.heading), path.start[1] + length * math.sin(path.heading))
+            back = Path(far, path.heading + math.pi, path.phase)
+            t = times.double() % (2 * leg)
+            out = walk_at(person, t, path)
+            returning = t >= leg
+            out[returning] = walk_at(person, t[returning] - leg, back)
+            return out
+
+        return cls(person, motion)
+
+
+@dataclass(frozen=True)
+class Room:
+    """Floor, wall and light; colours are linear RGB."""
+
+    wall: float = 2.2  # metres behind the camera's target
+    floor_colour: tuple[float, float, float] = (0.32, 0.29, 0.25)
+    wall_colour: tuple[float, float, float] = (0.55, 0.55, 0.52)
+    tile: float = 0.6  # metres; 0 for a floor without joints
+    light: tuple[float, float, float] = (0.35, -0.45, 1.0)  # towards the light
+    seed: int = 0
+
+    @classmethod
+    def drawn(cls, seed: int) -> Room:
+        """The room with this seed."""
+        rng = np.random.default_rng([seed, 0x400B])
+        grey, warm = rng.uniform(0.18, 0.42), rng.uniform(0.85, 1.1)
+        pale, tint = rng.uniform(0.38, 0.68), rng.uniform(0.9, 1.06)
+        return cls(
+            wall=float(rng.uniform(1.6, 3.5)),
+            floor_colour=(grey * warm, grey, grey / warm),
+            wall_colour=(pale * tint, pale, pale / tint),
+            tile=float(rng.choice((0.0, 0.45, 0.6, 1.2))),
+            light=(float(rng.uniform(-0.6, 0.6)), float(rng.uniform(-0.6, 0.6)), 1.0),
+            seed=seed,
+        )
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What is filmed."""
+
+    camera: Camera
+    walkers: Sequence[Walker] = ()
+    room: Room = field(default_factory=Room)
+
+    def light(self) -> Tensor:
+        """Unit vector (3,) towards the light."""
+        return torch.nn.functional.normalize(torch.tensor(self.room.light), dim=0)
+
+
+def background(scene: Scene, samples: int = 2) -> tuple[Tensor, Tensor]:
+    """The empty room: linear RGB (H, W, 3) float32, and where it is floor (H, W) in [0, 1]."""
+    camera = scene.camera
+    fine = Camera(
+        camera.position,
+        camera.target,
+        camera.focal * samples,
+        camera.width * samples,
+        camera.height * samples,
+        camera.roll,
+    )
+    rays, origin = fine.rays(), torch.tensor(camera.position)
+    floor = (-origin[2] / rays[..., 2]).where(rays[..., 2] < -1e-6, torch.full_like(rays[..., 2], math.inf))
+    # The wall stands upright across the line of sight, a little askew.
+    out = torch.tensor(camera.target)[:2] - origin[:2]
+    angle = math.atan2(float(out[1]), float(out[0])) + 0.12 * math.sin(scene.room.seed)
+    facing = torch.tensor([math.cos(angle), math.sin(angle)])
+    reach = float((torch.tensor(camera.target)[:2] - origin[:2]) @ facing) + scene.room.wall
+    ahead = rays[..., :2] @ facing
+    wall = (reach / ahead).where(ahead > 1e-6, torch.full_like(ahead, math.inf))
+    on_floor = floor < wall
+    t = torch.where(on_floor, floor, wall).clamp(max=60.0)
+    points = origin + t[..., None] * rays
+    noise = Noise(scene.room.seed)
+    along = points[..., :2] @ torch.tensor([-math.sin(angle), math.cos(angle)])
+    colour = torch.where(
+        on_floor[..., None], _floor(points, scene.room, noise), _wall(points, along, scene.room, noise)
+    )
+    # Light falls off towards the edges of the room and into the corner of floor and wall.
+    corner = (reach - (points[..., :2] - origin[:2]) @ facing).abs() + points[..., 2].abs()
+    radius = (points[..., :2] - torch.tensor(camera.target)[:2]).norm(dim=-1)
+    colour = (
+        colour * ((0.72 + 0.28 * torch.exp(-((radius / 5) ** 2))) * (1 - 0.35 * torch.exp(-corner / 0.25)))[..., None]
+    )
+    pooled = torch.nn.functional.avg_pool2d(
+        torch.cat((colour, on_floor[..., None].float()), -1).permute(2, 0, 1), samples
+    )
+    return pooled[:3].permute(1, 2, 0).contiguous(), pooled[3].contiguous()
+
+
+def _floor(points: Tensor, room: Room, noise: Noise) -> Tensor:
+    flat = points.reshape(-1, 3)
+    shape = points.shape[:-1]
+    grain = (0.05 * noise(flat * 3.1) + 0.05 * noise(flat * 17.0) + 0.06 * noise(flat * 61.0)).reshape(shape)
+    value = 1 + grain
+    if room.tile:
+        at = points[..., :2] / room.tile
+        edge = ((at - at.round()).abs() * room.tile).amin(-1)
+        shade = noise(torch.cat((at.floor().reshape(-1, 2) * 1.37, torch.full((flat.shape[0], 1), 0.5)), -1)).reshape(
+            shape
+        )
+        value = (value + 0.07 * shade) * (1 - 0.35 * torch.exp(-((edge / 0.006) ** 2)))
+    return value[..., None] * torch.tensor(room.floor_colour)
+
+
+def _wall(points: Tensor, along: Tensor, room: Room, noise: Noise) -> Tensor:
+    flat = torch.stack((along, points[..., 2], torch.full_like(along, 7.0)), -1).reshape(-1, 3)
+    grain = (0.03 * noise(flat * 1.3) + 0.03 * noise(flat * 40.0)).reshape(along.shape)
+    panel = along / 1.2
+    seam = ((panel - panel.round()).abs() * 1.2) < 0.006
+    value = (1 + grain) * torch.where(seam, 0.8, 1.0)
+    skirting = (points[..., 2] < 0.10) & (points[..., 2] > -0.01)
+    value = torch.where(skirting, 0.45 + 0 * value, value)
+    dado = torch.where(points[..., 2] < 0.95, 0.88, 1.0)
+    return (value * dado)[..., None] * torch.tensor(room.wall_colour)

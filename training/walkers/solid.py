@@ -1,0 +1,193 @@
+"""Solids as signed distance fields: lofts and ellipsoids, tied to bones, melted into one surface and meshed.
+
+Distances are those of Quilez' ellipsoid bound, right at the surface and near it, which is all that meshing needs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from training.walkers.noise import Noise
+from training.walkers.skeleton import BONES
+
+
+@dataclass(frozen=True)
+class Loft:
+    """A tube of elliptic sections along a line, its radii given at knots in between.
+
+    Attributes:
+        start, end: (3,) in metres.
+        knots: (K,) positions along the line, rising from 0 to 1.
+        across, along: (K,) radii in metres along y and along the third axis ("depth": x for an upright line).
+        shift: (K,) how far the section's centre is moved along the depth axis.
+        cap: how far the rounded ends stand out, in metres.
+        bones: from-to names of the bones it hangs on.
+        ramp: between which positions the weight passes from the first bone to the second.
+    """
+
+    start: Tensor
+    end: Tensor
+    knots: tuple[float, ...]
+    across: tuple[float, ...]
+    along: tuple[float, ...]
+    bones: tuple[str, str]
+    shift: tuple[float, ...] = (0.0, 0.0)
+    cap: float = 0.02
+    ramp: tuple[float, float] = (0.3, 0.7)
+
+    def distance(self, points: Tensor) -> Tensor:
+        """Signed distance (N,) of points (N, 3), negative inside."""
+        length = (self.end - self.start).norm()
+        axis = (self.end - self.start) / length
+        side, depth = _section_axes(axis)
+        offset = points - self.start
+        h = offset @ axis
+        s = (h / length).clamp(0, 1)
+        beyond = (h - s * length) / self.cap
+        a, b = smooth_knots(self.knots, self.across, s), smooth_knots(self.knots, self.along, s)
+        shift = self.shift if len(self.shift) == len(self.knots) else (0.0,) * len(self.knots)
+        y, x = offset @ side, offset @ depth - smooth_knots(self.knots, shift, s)
+        k0 = (beyond**2 + (y / a) ** 2 + (x / b) ** 2).sqrt()
+        k1 = ((beyond / self.cap) ** 2 + (y / a**2) ** 2 + (x / b**2) ** 2).sqrt()
+        return k0 * (k0 - 1) / k1.clamp_min(1e-6)
+
+    def weights(self, points: Tensor) -> Tensor:
+        """Which bones move the points: (N, B), rows summing to 1."""
+        span = self.end - self.start
+        s = ((points - self.start) @ span) / (span @ span)
+        t = ((s - self.ramp[0]) / (self.ramp[1] - self.ramp[0])).clamp(0, 1)
+        t = t * t * (3 - 2 * t)
+        out = torch.zeros(len(points), len(BONES), dtype=points.dtype, device=points.device)
+        out[:, BONES.index(self.bones[0])] += 1 - t
+        out[:, BONES.index(self.bones[1])] += t
+        return out
+
+
+@dataclass(frozen=True)
+class Skirt:
+    """A loft that hangs from the pelvis and is pushed by the thighs, each on its own side."""
+
+    loft: Loft
+
+    def distance(self, points: Tensor) -> Tensor:
+        """As of :class:`Loft`."""
+        return self.loft.distance(points)
+
+    def weights(self, points: Tensor) -> Tensor:
+        """As of :class:`Loft`, the second bone's share split between left and right across 8 cm."""
+        out = self.loft.weights(points)
+        left = torch.sigmoid(points[:, 1] / 0.04)
+        swing = out[:, BONES.index("left_thigh")].clone()
+        out[:, BONES.index("left_thigh")] = swing * left
+        out[:, BONES.index("right_thigh")] = swing * (1 - left)
+        return out
+
+
+@dataclass(frozen=True)
+class Ellipsoid:
+    """An ellipsoid with axes along x, y, z, optionally pitched about y."""
+
+    centre: Tensor
+    radii: tuple[float, float, float]
+    bone: str
+    pitch: float = 0.0
+
+    def distance(self, points: Tensor) -> Tensor:
+        """Signed distance (N,) of points (N, 3), negative inside."""
+        p = points - self.centre
+        if self.pitch:
+            c, s = torch.cos(torch.tensor(self.pitch)), torch.sin(torch.tensor(self.pitch))
+            p = torch.stack((c * p[:, 0] - s * p[:, 2], p[:, 1], s * p[:, 0] + c * p[:, 2]), -1)
+        r = torch.tensor(self.radii, device=points.device)
+        k0, k1 = (p / r).norm(dim=-1), (p / r**2).norm(dim=-1)
+        return k0 * (k0 - 1) / k1.clamp_min(1e-6)
+
+    def weights(self, points: Tensor) -> Tensor:
+        """One bone moves them all: (N, B)."""
+        out = torch.zeros(len(points), len(BONES), dtype=points.dtype, device=points.device)
+        out[:, BONES.index(self.bone)] = 1
+        return out
+
+
+Primitive = Loft | Skirt | Ellipsoid
+
+
+@dataclass(frozen=True)
+class Solid:
+    """Primitives melted together, with what is cut away and how crumpled the surface is.
+
+    Attributes:
+        name: material, a key of the painter.
+        primitives: what is melted.
+        cell: grid step of the mesh in metres.
+        melt: how far two primitives reach for each other, in metres.
+        cuts: primitives taken out of the solid.
+        crumple: height of cloth folds in metres.
+        reach: how far bones share a point, in metres.
+    """
+
+    name: str
+    primitives: tuple[Primitive, ...]
+    cell: float = 0.016
+    melt: float = 0.012
+    cuts: tuple[Primitive, ...] = ()
+    crumple: float = 0.0
+    reach: float = 0.022
+
+    def distance(self, points: Tensor, noise: Noise | None = None) -> Tensor:
+        """Signed distance (N,) of points (N, 3), negative inside."""
+        d = torch.stack([p.distance(points) for p in self.primitives])
+        d = -self.melt * torch.logsumexp(-d / self.melt, 0)
+        if noise is not None and self.crumple:
+            d = d + self.crumple * (noise(points * points.new_tensor([9.0, 9.0, 14.0])) + 0.5 * noise(points * 27.0))
+        for cut in self.cuts:
+            d = torch.maximum(d, -cut.distance(points))
+        return d
+
+    def weights(self, points: Tensor) -> Tensor:
+        """Which bones move the points: (N, B), rows summing to 1; near primitives count most."""
+        near = torch.softmax(-torch.stack([p.distance(points) for p in self.primitives]) / self.reach, 0)
+        out = torch.zeros(len(points), len(BONES), dtype=points.dtype, device=points.device)
+        for share, primitive in zip(near, self.primitives, strict=True):
+            out += share[:, None] * primitive.weights(points)
+        return out
+
+    def bounds(self) -> tuple[Tensor, Tensor]:
+        """Lowest and highest corner of a box that holds the solid."""
+        low, high = [], []
+        for p in self.primitives:
+            if isinstance(p, Ellipsoid):
+                r = torch.full((3,), max(p.radii)) if p.pitch else torch.tensor(p.radii)
+                ends = torch.stack((p.centre - r, p.centre + r))
+            else:
+                loft = p.loft if isinstance(p, Skirt) else p
+                r = max(*loft.across, *loft.along, loft.cap) + max(abs(v) for v in loft.shift)
+                ends = torch.stack((loft.start - r, loft.start + r, loft.end - r, loft.end + r))
+            low.append(ends.amin(0))
+            high.append(ends.amax(0))
+        margin = self.melt + self.crumple + 2 * self.cell
+        return torch.stack(low).amin(0) - margin, torch.stack(high).amax(0) + margin
+
+
+def smooth_knots(knots: tuple[float, ...], values: tuple[float, ...], s: Tensor) -> Tensor:
+    """A curve through the knots, flat-tangent cubic between them, so that it never overshoots."""
+    out = torch.full_like(s, values[0])
+    for i in range(len(knots) - 1):
+        t = ((s - knots[i]) / (knots[i + 1] - knots[i])).clamp(0, 1)
+        t = 0.5 * t + 0.5 * t * t * (3 - 2 * t)
+        out = out + (values[i + 1] - values[i]) * t
+    return out
+
+
+def _section_axes(axis: Tensor) -> tuple[Tensor, Tensor]:
+    """Across (as near +y as can be) and depth, both square to the line."""
+    y = axis.new_tensor([0.0, 1.0, 0.0])
+    if abs(float(axis @ y)) > 0.9:
+        y = axis.new_tensor([0.0, 0.0, 1.0])
+    side = torch.nn.functional.normalize(y - (y @ axis) * axis, dim=0)
+    depth = torch.linalg.cross(side, axis)
+    pointing = depth[0] if abs(depth[0]) > 0.5 else depth[2]
+    return side, depth * torch.sign(pointing)
