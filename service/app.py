@@ -1,0 +1,50 @@
+"""The REST service as an ASGI application."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+
+from fastapi import FastAPI
+
+from service import handlers, openapi
+from service.engine import Engine
+from service.limits import BodyLimit, WorkQueue
+from service.routes import clips, health, subjects
+from service.settings import Settings, load_settings
+
+
+def create_app(settings: Settings | None = None, engine: Engine | None = None) -> FastAPI:
+    """The application.
+
+    Args:
+        settings: how it works; from the environment where not given.
+        engine: what does the work, closed with the application; opened with the settings where not given.
+    """
+    settings = settings or load_settings()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        with engine or Engine(settings) as opened:
+            app.state.engine = opened
+            app.state.queue = WorkQueue(settings.workers, settings.queue, settings.retry_after)
+            # Probes have a thread of their own: a full queue does not make the service look dead.
+            app.state.probes = WorkQueue(1, settings.queue, settings.retry_after)
+            yield
+
+    app = FastAPI(
+        title="Gaitkeeper",
+        version=version("gaitkeeper"),
+        description="Names people by the way they walk. Errors are RFC 9457 problem documents with a stable `code`.",
+        lifespan=lifespan,
+        # The framework's pages load scripts from another host, which a service holding biometric data does not.
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.add_middleware(BodyLimit, limit=settings.max_upload_bytes)
+    handlers.install(app)
+    openapi.install(app)
+    for router in (clips.router, subjects.router, health.router):
+        app.include_router(router)
+    return app

@@ -1,0 +1,51 @@
+"""Small made-up inputs that show whether a part works at all."""
+
+from __future__ import annotations
+
+import io
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pipelines.sequence import GaitSequence, Quality
+
+Array = npt.NDArray[Any]
+
+
+def picture() -> Array:
+    """A soft gradient without people, uint8 (240, 320, 3), RGB."""
+    ramp = np.linspace(60, 200, 320, dtype=np.float32)[None, :, None] * np.linspace(0.7, 1, 240)[:, None, None]
+    return np.broadcast_to(ramp, (240, 320, 3)).astype(np.uint8)
+
+
+def clip(frames: int = 5) -> bytes:
+    """An mp4 of a few such pictures."""
+    import av
+
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="mp4") as container:
+        stream = container.add_stream("mpeg4", rate=Fraction(25))
+        stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
+        for _ in range(frames):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture(), format="rgb24")))
+        container.mux(stream.encode())
+    return buffer.getvalue()
+
+
+def sequence(perception: str, frames: int = 8) -> GaitSequence:
+    """A standing ellipse with joints in a row: a gait sequence in form, not in meaning."""
+    y, x = np.mgrid[-1:1:64j, -1:1:64j]
+    ellipse = np.where((x / 0.3) ** 2 + y**2 < 1, np.uint8(255), np.uint8(0))
+    joints = np.stack([np.full(17, 160.0), np.linspace(40, 200, 17), np.ones(17)], axis=-1).astype(np.float32)
+    return GaitSequence(
+        silhouettes=np.repeat(ellipse[None], frames, axis=0),
+        joints=np.repeat(joints[None], frames, axis=0),
+        heatmaps=np.zeros((frames, 17, 64, 48), np.uint8),
+        timestamps=np.arange(frames) / 30,
+        boxes=np.repeat(np.array([[130, 40, 190, 200]], np.float32), frames, axis=0),
+        quality=Quality(frames, {}, 1.0, 1.0, 0.0, 1.0, 30.0, False),
+        perception=perception,
+        frame_size=(320, 240),
+    )

@@ -1,0 +1,41 @@
+"""The console command. Heavy parts are imported by the commands that need them, so that ``--help`` is instant."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from service.commands import clips, demo, doctor, serve, subjects, weights
+from training.walkers.cli import app as walkers
+
+app = typer.Typer(
+    name="gaitkeeper",
+    help="Names people by the way they walk.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command("enroll")(clips.enroll)
+app.command("identify")(clips.identify)
+app.command("inspect")(clips.inspect)
+app.add_typer(subjects.app, name="subjects")
+app.command("serve")(serve.serve)
+app.add_typer(weights.app, name="weights")
+app.command("doctor")(doctor.doctor)
+app.command("demo")(demo.demo)
+app.add_typer(walkers, name="walkers")
+
+
+def main() -> None:
+    """Run the command; an error becomes its sentence and code on stderr, never a traceback."""
+    try:
+        app()
+    except Exception as error:
+        from service.commands.failure import report
+
+        sys.exit(report(error))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,152 @@
+"""A small typed client of the REST API."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+import httpx
+from pydantic import BaseModel, ValidationError
+
+from service import problems
+from service.errors import ServerUnreachable, UnexpectedReply
+from service.schemas import EnrollReply, Erasure, Health, IdentifyReply, Readiness, SubjectReply, SubjectsReply
+
+Reply = TypeVar("Reply", bound=BaseModel)
+Progress = Callable[[str, float], None]
+"""Told a stage and the share of it that is done, in [0, 1]."""
+
+
+class Client:
+    """Talks to one service.
+
+    >>> with Client("http://127.0.0.1:8321") as client:  # doctest: +SKIP
+    ...     client.enroll("walk.mp4", "alice")
+    ...     client.identify("another.mp4").people[0].verdict
+
+    Every method raises the error class that the service raised, with its code and sentence, and besides:
+
+    Raises:
+        ServerUnreachable: nothing answers at the address, or it broke off.
+        UnexpectedReply: what answers does not speak this API.
+    """
+
+    def __init__(self, url: str = "http://127.0.0.1:8321", *, timeout: float = 600.0) -> None:
+        """Prepare a client; nothing is sent yet.
+
+        Args:
+            url: address of the service.
+            timeout: seconds to wait for a reply once a clip has been sent.
+        """
+        self.url = url
+        # The address is one that the user named: a proxy from the environment has no business between.
+        self._http = httpx.Client(base_url=url, timeout=httpx.Timeout(timeout, connect=5.0), trust_env=False)
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._http.close()
+
+    def enroll(
+        self,
+        clip: str | Path,
+        subject: str,
+        *,
+        track: int | None = None,
+        collection: str = "default",
+        on_progress: Progress | None = None,
+    ) -> EnrollReply:
+        """Enrol a clip's one walker, or the one of ``track``, as ``subject``."""
+        fields = {"subject": subject, "collection": collection} | ({"track": track} if track is not None else {})
+        return self._upload("/enroll", clip, fields, EnrollReply, on_progress)
+
+    def identify(
+        self,
+        clip: str | Path,
+        *,
+        top_k: int = 5,
+        fpir: float = 0.01,
+        collection: str = "default",
+        on_progress: Progress | None = None,
+    ) -> IdentifyReply:
+        """Rank the collection's subjects for every walker of a clip."""
+        fields = {"top_k": top_k, "fpir": fpir, "collection": collection}
+        return self._upload("/identify", clip, fields, IdentifyReply, on_progress)
+
+    def subjects(self, *, collection: str = "default") -> SubjectsReply:
+        """The subjects of a collection."""
+        return self._send("GET", f"/collections/{_part(collection)}/subjects", SubjectsReply)
+
+    def subject(self, subject: str, *, collection: str = "default") -> SubjectReply:
+        """One subject and its templates."""
+        return self._send("GET", f"/collections/{_part(collection)}/subjects/{_part(subject)}", SubjectReply)
+
+    def erase(self, subject: str, *, collection: str = "default") -> Erasure:
+        """Remove a subject with everything kept of it."""
+        return self._send("DELETE", f"/collections/{_part(collection)}/subjects/{_part(subject)}", Erasure)
+
+    def health(self) -> Health:
+        """Whether the process is alive."""
+        return self._send("GET", "/livez", Health)
+
+    def ready(self) -> Readiness:
+        """Whether it can answer for clips; raises NotReady where it cannot."""
+        return self._send("GET", "/readyz", Readiness)
+
+    def _upload(
+        self, path: str, clip: str | Path, fields: dict[str, Any], kind: type[Reply], on_progress: Progress | None
+    ) -> Reply:
+        with _Watched(clip, on_progress) as file:
+            return self._send("POST", path, kind, data=fields, files={"clip": (Path(clip).name, file)})
+
+    def _send(self, method: str, path: str, kind: type[Reply], **content: Any) -> Reply:
+        try:
+            reply = self._http.request(method, path, **content)
+        except httpx.TimeoutException as error:
+            raise ServerUnreachable(f"The service at {self.url} did not answer in time.") from error
+        except (httpx.TransportError, httpx.InvalidURL) as error:
+            raise ServerUnreachable(f"No service answers at {self.url}: {error}.") from error
+        try:
+            document = reply.json()
+        except ValueError as error:
+            raise UnexpectedReply(
+                f"{self.url} answered {reply.status_code} with something that is not JSON."
+            ) from error
+        if not reply.is_success:
+            raise problems.from_body(document)
+        try:
+            return kind.model_validate(document)
+        except ValidationError as error:
+            raise UnexpectedReply(
+                f"{self.url} answered {reply.status_code} with something else than expected."
+            ) from error
+
+
+class _Watched(io.FileIO):
+    """A file that tells how much of it has been sent."""
+
+    def __init__(self, path: str | Path, on_progress: Progress | None) -> None:
+        super().__init__(path)
+        self._tell = on_progress
+        self._size = max(1, Path(path).stat().st_size)
+
+    def read(self, size: int | None = -1) -> bytes:
+        data = super().read(-1 if size is None else size)
+        if self._tell:
+            self._tell("upload", self.tell() / self._size)
+        return data or b""
+
+
+def _part(text: str) -> str:
+    return quote(text, safe="")

@@ -1,0 +1,103 @@
+"""Commands that take a clip."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from service.commands.terminal import (
+    ERR,
+    OUT,
+    ClipArgument,
+    CollectionOption,
+    JsonOption,
+    ServerOption,
+    StoreOption,
+    print_json,
+    progress,
+    recogniser,
+)
+
+
+def enroll(
+    clip: ClipArgument,
+    subject: Annotated[str, typer.Option("--subject", "-s", help="Id of the person who walks.")],
+    track: Annotated[int | None, typer.Option(min=1, help="Which walker, where several are in the clip.")] = None,
+    collection: CollectionOption = "default",
+    server: ServerOption = None,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Enrol the person who walks in a clip."""
+    with progress("enrolling") as tell, recogniser(server, store) as worker:
+        reply = worker.enroll(clip, subject, track=track, collection=collection, on_progress=tell)
+    if as_json:
+        print_json(reply)
+        return
+    from service.commands import tables
+
+    template = reply.template
+    done = "was enrolled before" if template.duplicate else "enrolled"
+    where = f"track {template.track}, {template.quality.frames} frames, {template.start:.1f} to {template.end:.1f} s"
+    OUT.print(f"[bold]{tables.plain(template.subject)}[/] {done} in {template.collection}: {where}")
+    tables.notes(ERR, template.fingerprint, template.trained, reply.skipped)
+
+
+def identify(
+    clip: ClipArgument,
+    top_k: Annotated[int, typer.Option(min=1, max=1000, help="Candidates per walker.")] = 5,
+    fpir: Annotated[float, typer.Option(help="False-positive identification rate to decide at.")] = 0.01,
+    collection: CollectionOption = "default",
+    server: ServerOption = None,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Rank the enrolled people for everybody who walks in a clip."""
+    with progress("identifying") as tell, recogniser(server, store) as worker:
+        reply = worker.identify(clip, top_k=top_k, fpir=fpir, collection=collection, on_progress=tell)
+    if as_json:
+        print_json(reply)
+        return
+    from service.commands import tables
+
+    OUT.print(tables.people(reply.people))
+    first = reply.people[0]
+    tables.notes(ERR, first.fingerprint, first.trained, reply.skipped)
+
+
+def inspect(
+    clip: ClipArgument,
+    out: Annotated[Path, typer.Option(help="Folder for the pictures.", file_okay=False)] = Path("inspect"),
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print what was seen, and the pictures' paths, as JSON.")
+    ] = False,
+) -> None:
+    """Write a picture per walker: silhouettes, skeletons, and the way through the clip."""
+    with progress("looking") as tell:
+        from pipelines.inspect import write_pictures
+        from pipelines.pipeline import Pipeline
+        from service.engine import Seen
+        from service.schemas import InspectReply
+        from service.settings import load_settings
+
+        seen = Seen.through(Pipeline(load_settings().pipeline), clip, tell)
+        out.mkdir(parents=True, exist_ok=True)
+        pictures = [str(path) for path in write_pictures(seen.result, out)]
+        reply = InspectReply(
+            clip=seen.clip,
+            walkers=seen.choices(thumbnails=False),
+            skipped=seen.skipped,
+            pictures=pictures,
+            timings=seen.result.timings,
+        )
+    if as_json:
+        print_json(reply)
+        return
+    from service.commands import tables
+
+    OUT.print(tables.walkers(reply.walkers))
+    tables.skipped_ones(ERR, reply.skipped)
+    for picture in reply.pictures:
+        OUT.print(picture, soft_wrap=True, highlight=False)

@@ -1,0 +1,33 @@
+"""The command that runs the service."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from service.commands.terminal import ERR, StoreOption, progress
+
+
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on; loopback unless set.")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = None,
+    store: StoreOption = None,
+) -> None:
+    """Run the REST service."""
+    with progress("starting"):
+        import uvicorn
+
+        from service.app import create_app
+        from service.engine import Engine
+        from service.network import listen, url_of
+        from service.settings import load_settings
+
+        given = {"host": host, "port": port, "store": store}
+        settings = load_settings(**{name: value for name, value in given.items() if value is not None})
+        door = listen(settings.host, settings.port)
+        # Opened and tried here, so that what is wrong is said in a sentence instead of a failed start's traceback.
+        engine = Engine(settings)
+        engine.check()
+    ERR.print(f"gaitkeeper on {url_of(door)} (routes in /openapi.json; stop with Ctrl-C)", soft_wrap=True)
+    uvicorn.Server(uvicorn.Config(create_app(settings, engine), log_level="warning")).run([door])

@@ -1,0 +1,138 @@
+"""Replies as tables for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, Group
+from rich.markup import escape
+from rich.table import Table
+
+from gallery.types import Identification, Subject, Template, Verdict
+from pipelines.fingerprint import Fingerprint
+from service.schemas import Skipped, TrackChoice
+
+if TYPE_CHECKING:
+    from models.weights import Entry
+    from service.doctor import Check
+
+COLOURS = {Verdict.MATCH: "green", Verdict.UNKNOWN: "yellow", Verdict.INCONCLUSIVE: "cyan"}
+
+
+def plain(text: str) -> str:
+    """Text of others, its square brackets shown instead of obeyed."""
+    return escape(text)
+
+
+def people(found: Iterable[Identification]) -> Group:
+    """A table per walker: who it may be, nearest first."""
+    return Group(*(person(walker) for walker in found))
+
+
+def person(found: Identification, truth: str | None = None) -> Group:
+    """One walker's ranked candidates.
+
+    Args:
+        found: what the gallery says.
+        truth: who it is, where that is known; the candidate is marked.
+    """
+    verdict = f"[{COLOURS[found.verdict]}]{found.verdict}[/]" + (f" ({found.reason})" if found.reason else "")
+    title = f"track {found.track}: {found.start:.1f} to {found.end:.1f} s, {found.quality.frames} frames: {verdict}"
+    table = Table("rank", "subject", "distance", "confidence", box=SIMPLE_HEAD)
+    for candidate in found.candidates:
+        confidence = "–" if candidate.confidence is None else f"{candidate.confidence:.2f}"
+        name = plain(candidate.subject) + (" [green]✓[/]" if candidate.subject == truth else "")
+        table.add_row(str(candidate.rank), name, f"{candidate.distance:.3f}", confidence)
+    if not found.candidates:
+        table.add_row("", "nobody is enrolled", "", "")
+    return Group(title, table)
+
+
+def notes(console: Console, fingerprint: Fingerprint, trained: bool, skipped: Sequence[Skipped]) -> None:
+    """What a reader of a ranking must know beside it."""
+    console.print(f"network {fingerprint.network}, fingerprint {fingerprint}", style="dim", soft_wrap=True)
+    if not trained:
+        console.print(
+            "This network is untrained: its weights are random, and the ranking means little.", style="yellow"
+        )
+    skipped_ones(console, skipped)
+
+
+def walkers(seen: Iterable[TrackChoice]) -> Table:
+    """Everybody who walks in a clip."""
+    table = Table(
+        "track",
+        "seconds",
+        "frames",
+        "left out",
+        "rate",
+        "gait cycles",
+        "joint score",
+        "mask stability",
+        box=SIMPLE_HEAD,
+    )
+    for walker in seen:
+        quality = walker.quality
+        table.add_row(
+            str(walker.track),
+            f"{walker.start:.1f}–{walker.end:.1f}",
+            str(quality.frames),
+            ", ".join(f"{count} {reason}" for reason, count in quality.skipped.items()),
+            f"{quality.rate_hz:.0f} Hz",
+            f"{quality.gait_cycles:.1f}",
+            f"{quality.mean_joint_score:.2f}",
+            f"{quality.mask_stability:.2f}",
+        )
+    return table
+
+
+def skipped_ones(console: Console, skipped: Iterable[Skipped]) -> None:
+    """A line for everybody who was seen and cannot be told."""
+    for tracklet in skipped:
+        console.print(
+            f"skipped track {tracklet.track}, {tracklet.start:.1f} to {tracklet.end:.1f} s: {tracklet.reason} "
+            f"({tracklet.usable} of {tracklet.frames} frames usable)",
+            style="dim",
+        )
+
+
+def subjects(listed: Iterable[Subject]) -> Table:
+    """The enrolled people."""
+    table = Table("subject", "templates", "enrolled", box=SIMPLE_HEAD)
+    for subject in listed:
+        table.add_row(plain(subject.id), str(subject.templates), f"{subject.created:%Y-%m-%d %H:%M} UTC")
+    return table
+
+
+def templates(listed: Iterable[Template]) -> Table:
+    """One person's templates."""
+    table = Table("template", "enrolled", "clip", "track", "seconds", "frames", box=SIMPLE_HEAD)
+    for item in listed:
+        table.add_row(
+            item.id[:8],
+            f"{item.created:%Y-%m-%d %H:%M}",
+            (item.clip_sha256 or "–")[:8],
+            str(item.track),
+            f"{item.start:.1f}–{item.end:.1f}",
+            str(item.quality.frames),
+        )
+    return table
+
+
+def weights(entries: Iterable[Entry], states: Mapping[str, str]) -> Table:
+    """The weights that are known."""
+    table = Table("name", "kind", "state", "licence", "about", box=SIMPLE_HEAD)
+    for entry in entries:
+        colour = "green" if states[entry.name] == "present" else "yellow"
+        table.add_row(entry.name, entry.kind, f"[{colour}]{states[entry.name]}[/]", entry.licence, entry.about)
+    return table
+
+
+def checks(made: Iterable[Check]) -> Table:
+    """What the doctor found."""
+    table = Table("", "check", "finding", show_header=False, box=None)
+    for check in made:
+        table.add_row("[green]ok[/]" if check.ok else "[red]wrong[/]", check.name, plain(check.finding))
+    return table

@@ -1,0 +1,74 @@
+"""What the commands share: consoles, progress bars, JSON, and the choice between a server and this process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from service.client import Client
+    from service.engine import Engine
+
+OUT = Console()
+ERR = Console(stderr=True)
+
+ClipArgument = Annotated[Path, typer.Argument(help="A video file.", exists=True, dir_okay=False, readable=True)]
+CollectionOption = Annotated[str, typer.Option("--collection", "-c", help="The collection to act on.")]
+ServerOption = Annotated[
+    str | None,
+    typer.Option("--server", envvar="GAITKEEPER_SERVER", help="Address of a running service; none works right here."),
+]
+StoreOption = Annotated[
+    str | None, typer.Option("--store", help="Gallery store for work right here, as in sqlite:///gallery.db.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the REST reply's JSON.")]
+
+
+def print_json(reply: BaseModel) -> None:
+    """The reply as the service would have sent it, on stdout, free of colours."""
+    typer.echo(reply.model_dump_json(indent=2))
+
+
+@contextmanager
+def recogniser(server: str | None, store: str | None) -> Iterator[Client | Engine]:
+    """The service at ``server``, or an engine in this process on ``store``; both have the same methods.
+
+    Raises:
+        BadSettings: both were named, or the settings cannot be used.
+    """
+    from service.errors import BadSettings
+
+    if server and store:
+        raise BadSettings("--server and --store exclude each other: a server has its own store.")
+    if server:
+        from service.client import Client
+
+        with Client(server) as client:
+            yield client
+    else:
+        from service.engine import Engine
+        from service.settings import load_settings
+
+        with Engine(load_settings(**({"store": store} if store else {}))) as engine:
+            yield engine
+
+
+@contextmanager
+def progress(title: str) -> Iterator[Callable[[str, float], None]]:
+    """A bar on stderr, told a stage and the share of it that is done; nothing where stderr is no terminal."""
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=ERR, transient=True, disable=not ERR.is_terminal) as bar:
+        task: TaskID = bar.add_task(title, total=None)
+
+        def tell(stage: str, share: float) -> None:
+            bar.update(task, description=f"{title}: {stage}", total=1.0, completed=share)
+
+        yield tell

@@ -1,0 +1,59 @@
+"""What routes take, as annotated types."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Annotated, Any
+
+from fastapi import Depends, File, Form, Path, Request, Response, UploadFile
+from fastapi.routing import APIRoute
+
+from service.engine import Engine
+from service.limits import WorkQueue
+
+
+def _engine(request: Request) -> Engine:
+    engine: Engine = request.app.state.engine
+    return engine
+
+
+def _queue(request: Request) -> WorkQueue:
+    queue: WorkQueue = request.app.state.queue
+    return queue
+
+
+def _probes(request: Request) -> WorkQueue:
+    probes: WorkQueue = request.app.state.probes
+    return probes
+
+
+class ClipRoute(APIRoute):
+    """A route that takes a clip: refused while the queue is full, before the clip is read."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """The framework's handler behind the queue's door."""
+        handle = super().get_route_handler()
+
+        async def admitted(request: Request) -> Response:
+            _queue(request).admit()
+            return await handle(request)
+
+        return admitted
+
+
+EngineOf = Annotated[Engine, Depends(_engine)]
+Queue = Annotated[WorkQueue, Depends(_queue)]
+Probes = Annotated[WorkQueue, Depends(_probes)]
+
+ClipFile = Annotated[UploadFile, File(description="The clip: mp4, mov, mkv, webm or avi.")]
+SubjectField = Annotated[
+    str, Form(description="Id of the subject: 1 to 128 characters, no slashes.", examples=["alice"])
+]
+TrackField = Annotated[
+    int | None, Form(ge=1, description="Which walker, where several are in the clip; see `multiple_people`.")
+]
+CollectionField = Annotated[str, Form(description="The collection to act on.")]
+TopK = Annotated[int, Form(ge=1, le=1000, description="Candidates per walker.")]
+Fpir = Annotated[float, Form(gt=0, lt=1, description="False-positive identification rate to decide at.")]
+CollectionPath = Annotated[str, Path(description="Name of the collection.", examples=["default"])]
+SubjectPath = Annotated[str, Path(description="Id of the subject.", examples=["alice"])]

@@ -1,0 +1,257 @@
+"""Clips in, replies out: one pipeline and the galleries of one store, in this process."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import threading
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import IO
+
+from gallery import Gallery, open_store
+from gallery.names import check_collection, check_subject
+from gallery.verdict import check_fpir
+from pipelines.embed import embed
+from pipelines.errors import MultiplePeople, TrackNotFound
+from pipelines.pipeline import ClipResult, Pipeline
+from pipelines.sequence import GaitSequence
+from service import canary
+from service.schemas import Clip, EnrollReply, Erasure, IdentifyReply, Skipped, SubjectReply, SubjectsReply, TrackChoice
+from service.settings import Settings
+
+DEFAULT_COLLECTION = "default"
+
+ClipSource = str | Path | IO[bytes]
+Progress = Callable[[str, float], None]
+"""Told a stage and the share of it that is done, in [0, 1]."""
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """What the pipeline saw in a clip, and the digest of the clip's bytes."""
+
+    result: ClipResult
+    sha256: str
+
+    @classmethod
+    def through(cls, pipeline: Pipeline, clip: ClipSource, on_progress: Progress | None = None) -> Seen:
+        """Run a pipeline on a clip.
+
+        Args:
+            pipeline: what looks.
+            clip: path, or a binary file that can seek; it is read from its start and left open.
+            on_progress: told the stage and how much of it is done.
+
+        Raises:
+            ClipError: the clip cannot be used; see :mod:`pipelines.errors`.
+        """
+        tell = on_progress or _silent
+        with Path(clip).open("rb") if isinstance(clip, (str, Path)) else nullcontext(clip) as file:
+            file.seek(0)
+            sha256 = _digest(file)
+            return cls(pipeline.process(file, lambda share: tell("looking at the clip", share)), sha256)
+
+    @property
+    def clip(self) -> Clip:
+        """Digest, size and length."""
+        return Clip(sha256=self.sha256, **asdict(self.result.clip))
+
+    @property
+    def skipped(self) -> list[Skipped]:
+        """People who were followed but did not become a sequence."""
+        return [Skipped.model_validate(tracklet) for tracklet in self.result.skipped]
+
+    def walker(self, track: int | None) -> GaitSequence:
+        """The sequence of ``track``, or of the only walker.
+
+        Raises:
+            MultiplePeople: there are several and none was chosen; ``tracks`` lists them.
+            TrackNotFound: none has that number.
+        """
+        walkers = {sequence.track: sequence for sequence in self.result.sequences}
+        if track is None and len(walkers) == 1:
+            return next(iter(walkers.values()))
+        if track is None:
+            raise MultiplePeople(
+                f"{len(walkers)} people walk in the clip: name the `track` of the one to enrol.",
+                tracks=[choice.model_dump() for choice in self.choices()],
+            )
+        if track not in walkers:
+            known = ", ".join(map(str, walkers))
+            raise TrackNotFound(f"No walker of the clip has track {track}; there is {known}.")
+        return walkers[track]
+
+    def choices(self, *, thumbnails: bool = True) -> list[TrackChoice]:
+        """The walkers to choose from."""
+        pictures = self.result.thumbnails if thumbnails else {}
+        return [
+            TrackChoice(
+                track=sequence.track,
+                start=float(sequence.timestamps[0]),
+                end=float(sequence.timestamps[-1]),
+                box=tuple(map(float, sequence.boxes[len(sequence) // 2])),
+                quality=sequence.quality,
+                thumbnail=base64.b64encode(pictures[sequence.track]).decode() if thumbnails else None,
+            )
+            for sequence in self.result.sequences
+        ]
+
+
+class Engine:
+    """Does what the REST routes and the command line offer; safe under threads.
+
+    Args:
+        settings: what to open. The store is opened at once, the models at the first clip or by :meth:`check`.
+
+    Raises:
+        StoreUnavailable, UnknownStore, BadStore: the store cannot be used.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.pipeline = Pipeline(settings.pipeline)
+        self.store = open_store(settings.store)
+        self._galleries: dict[str, Gallery] = {}
+        self._lock = threading.Lock()
+        try:
+            self.store.ensure_collection(DEFAULT_COLLECTION)
+        except BaseException:
+            self.store.close()
+            raise
+
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the store."""
+        self.store.close()
+
+    def gallery(self, collection: str, *, create: bool = False) -> Gallery:
+        """The gallery of a collection.
+
+        Raises:
+            NotFound: there is no such collection, and it was not to be made.
+            BadCollection: no collection can have this name.
+        """
+        with self._lock:
+            if collection not in self._galleries:
+                check_collection(collection)
+                found = self.store.ensure_collection(collection) if create else self.store.collection(collection)
+                # A collection that holds something stays with the network that it holds embeddings of.
+                network = self.settings.network if found.fingerprint is None else None
+                self._galleries[collection] = Gallery(self.store, collection, network)
+            return self._galleries[collection]
+
+    def see(self, clip: ClipSource, on_progress: Progress | None = None) -> Seen:
+        """Run the pipeline on a clip; see :meth:`Seen.through`."""
+        return Seen.through(self.pipeline, clip, on_progress)
+
+    def enroll(
+        self,
+        clip: ClipSource,
+        subject: str,
+        *,
+        track: int | None = None,
+        collection: str = DEFAULT_COLLECTION,
+        on_progress: Progress | None = None,
+    ) -> EnrollReply:
+        """Enrol a clip's one walker, or the one of ``track``, as ``subject``; durable on return.
+
+        Raises:
+            ClipError: the clip cannot be used, has several walkers and none was chosen, or not the chosen one.
+            BadSubject, BadCollection, FingerprintMismatch, ClipOfOtherSubject, StoreUnavailable: see the gallery.
+        """
+        check_subject(subject)
+        gallery = self.gallery(collection, create=True)
+        seen = self.see(clip, on_progress)
+        walker = seen.walker(track)
+        started = time.perf_counter()
+        template = gallery.enroll(subject, walker, clip_sha256=seen.sha256)
+        timings = _with(seen.result.timings, {"enroll": time.perf_counter() - started})
+        return EnrollReply(template=template, clip=seen.clip, skipped=seen.skipped, timings=timings)
+
+    def identify(
+        self,
+        clip: ClipSource,
+        *,
+        top_k: int = 5,
+        fpir: float = 0.01,
+        collection: str = DEFAULT_COLLECTION,
+        on_progress: Progress | None = None,
+    ) -> IdentifyReply:
+        """Rank the collection's subjects for every walker of a clip.
+
+        Raises:
+            ClipError: the clip cannot be used.
+            NotFound, BadCollection, BadFpir, FingerprintMismatch, StoreUnavailable: see the gallery.
+        """
+        check_fpir(fpir)
+        gallery = self.gallery(collection)
+        return self.identification(self.see(clip, on_progress), gallery, top_k=top_k, fpir=fpir)
+
+    @staticmethod
+    def identification(seen: Seen, gallery: Gallery, *, top_k: int = 5, fpir: float = 0.01) -> IdentifyReply:
+        """As :meth:`identify`, of a clip that was looked at before."""
+        people = gallery.identify_many(seen.result.sequences, top_k=top_k, fpir=fpir)
+        timings = _with(seen.result.timings, people[0].timings)
+        return IdentifyReply(
+            collection=gallery.name, people=people, clip=seen.clip, skipped=seen.skipped, timings=timings
+        )
+
+    def subjects(self, *, collection: str = DEFAULT_COLLECTION) -> SubjectsReply:
+        """The subjects of a collection. Raises NotFound where there is no such collection."""
+        return SubjectsReply(collection=collection, subjects=self.gallery(collection).subjects())
+
+    def subject(self, subject: str, *, collection: str = DEFAULT_COLLECTION) -> SubjectReply:
+        """One subject and its templates. Raises NotFound."""
+        gallery = self.gallery(collection)
+        return SubjectReply(subject=gallery.subject(subject), templates=gallery.templates(subject))
+
+    def erase(self, subject: str, *, collection: str = DEFAULT_COLLECTION) -> Erasure:
+        """Remove a subject with everything kept of it. Raises NotFound."""
+        return self.gallery(collection).erase(subject)
+
+    def check(self) -> dict[str, float]:
+        """Try every part: the person models on a picture, the gait network on a sequence, the store both ways.
+
+        Returns:
+            Seconds by part.
+
+        Raises:
+            GaitkeeperError: of the first part that does not work.
+        """
+        laps = [time.perf_counter()]
+        perception = self.pipeline.perception
+        perception.watch().see(canary.picture(), 0.0)
+        laps.append(time.perf_counter())
+        embed([canary.sequence(perception.name)], self.gallery(DEFAULT_COLLECTION).network)
+        laps.append(time.perf_counter())
+        self.store.ping()
+        laps.append(time.perf_counter())
+        return {name: laps[i + 1] - laps[i] for i, name in enumerate(("perception", "network", "store"))}
+
+
+def _with(timings: dict[str, float], more: dict[str, float]) -> dict[str, float]:
+    """Further stages, and the total grown by them."""
+    return {**timings, **more, "total": timings["total"] + sum(more.values())}
+
+
+def _digest(file: IO[bytes]) -> str:
+    digest = hashlib.sha256()
+    while block := file.read(2**20):
+        digest.update(block)
+    return digest.hexdigest()
+
+
+def _silent(stage: str, share: float) -> None:
+    """Progress that nobody wants to know."""

@@ -1,0 +1,65 @@
+"""What can be wrong with a request, with the service, or with the way to it."""
+
+from __future__ import annotations
+
+from models.errors import GaitkeeperError
+
+
+class BadRequest(GaitkeeperError):
+    """The request is not well-formed HTTP or multipart."""
+
+    code = "bad_request"
+
+
+class InvalidRequest(GaitkeeperError):
+    """A field or parameter is missing or out of its range; ``errors`` lists them."""
+
+    code = "invalid_request"
+
+
+class RouteNotFound(GaitkeeperError):
+    """No such address."""
+
+    code = "route_not_found"
+
+
+class MethodNotAllowed(GaitkeeperError):
+    """The address exists but not for this method."""
+
+    code = "method_not_allowed"
+
+
+class Overloaded(GaitkeeperError):
+    """All workers are busy and the queue is full; ``retry_after`` is in seconds."""
+
+    code = "overloaded"
+
+
+class NotReady(GaitkeeperError):
+    """The service is up but cannot answer for clips; ``checks`` says why."""
+
+    code = "not_ready"
+
+
+class BadSettings(GaitkeeperError):
+    """A setting, or the file that holds them, cannot be used."""
+
+    code = "bad_settings"
+
+
+class NotLoopback(GaitkeeperError):
+    """The service has no keys and was asked to listen to more than this machine."""
+
+    code = "not_loopback"
+
+
+class ServerUnreachable(GaitkeeperError):
+    """No service answers at the address given."""
+
+    code = "server_unreachable"
+
+
+class UnexpectedReply(GaitkeeperError):
+    """Something answered that does not speak this API."""
+
+    code = "unexpected_reply"

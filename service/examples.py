@@ -1,0 +1,105 @@
+"""The examples in the OpenAPI document. A test reads each of them as the reply that it is an example of."""
+
+from __future__ import annotations
+
+from typing import Any
+
+FINGERPRINT = "gei:none:1:blazepose-full/1"
+
+QUALITY: dict[str, Any] = {
+    "frames": 88,
+    "skipped": {"cut_off": 12},
+    "mean_joint_score": 0.93,
+    "mask_stability": 0.97,
+    "cut_off_share": 0.12,
+    "gait_cycles": 2.7,
+    "rate_hz": 30.0,
+    "low_rate": False,
+    "missed": 0,
+}
+
+CLIP: dict[str, Any] = {
+    "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    "width": 1280,
+    "height": 720,
+    "rate": 30.0,
+    "frames": 118,
+    "duration": 3.93,
+    "codec": "h264",
+    "container": "mp4",
+}
+
+TEMPLATE: dict[str, Any] = {
+    "id": "5b0cf3a6d5a84b3f8f1d0b1f6b8f2a77",
+    "collection": "default",
+    "subject": "alice",
+    "fingerprint": FINGERPRINT,
+    "trained": True,
+    "shape": [1, 2816],
+    "clip_sha256": CLIP["sha256"],
+    "track": 1,
+    "start": 0.4,
+    "end": 3.33,
+    "quality": QUALITY,
+    "has_heatmaps": False,
+    "created": "2025-03-01T09:30:00Z",
+    "duplicate": False,
+}
+
+TIMINGS = {"decode": 0.4, "perception": 2.1, "tracking": 0.02, "sequences": 0.1}
+
+ENROLL: dict[str, Any] = {
+    "template": TEMPLATE,
+    "clip": CLIP,
+    "skipped": [],
+    "timings": {**TIMINGS, "enroll": 0.03, "total": 2.4},
+}
+
+IDENTIFY: dict[str, Any] = {
+    "collection": "default",
+    "people": [
+        {
+            "verdict": "inconclusive",
+            "reason": "uncalibrated",
+            "candidates": [
+                {"subject": "alice", "rank": 1, "distance": 6.2, "confidence": None, "template": TEMPLATE["id"]},
+                {
+                    "subject": "bob",
+                    "rank": 2,
+                    "distance": 9.8,
+                    "confidence": None,
+                    "template": "0d6f4f0e1c7b4a4c8b59f2f1f2a9f0c3",
+                },
+            ],
+            "threshold": {"value": None, "fpir": 0.01, "gallery_size": 2, "source": None, "extrapolated": False},
+            "collection": "default",
+            "fingerprint": FINGERPRINT,
+            "trained": True,
+            "track": 1,
+            "start": 0.2,
+            "end": 3.1,
+            "quality": QUALITY,
+            "timings": {"embed": 0.01, "search": 0.001},
+        }
+    ],
+    "clip": CLIP,
+    "skipped": [{"track": 2, "reason": "too_short", "frames": 9, "usable": 9, "start": 3.4, "end": 3.7}],
+    "timings": {**TIMINGS, "embed": 0.01, "search": 0.001, "total": 2.4},
+}
+
+PERSON: dict[str, Any] = {
+    "id": "alice",
+    "collection": "default",
+    "display_name": None,
+    "metadata": {},
+    "templates": 1,
+    "created": "2025-03-01T09:30:00Z",
+}
+
+SUBJECTS: dict[str, Any] = {"collection": "default", "subjects": [PERSON]}
+
+SUBJECT: dict[str, Any] = {"subject": PERSON, "templates": [TEMPLATE]}
+
+ERASED: dict[str, Any] = {"collection": "default", "subject": "alice", "templates": 1, "pending": False}
+
+READY: dict[str, Any] = {"status": "ready", "checks": {"perception": 0.12, "network": 0.004, "store": 0.002}}

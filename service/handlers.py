@@ -1,0 +1,64 @@
+"""Errors to HTTP replies: every reply that is not a success is a problem document, without traceback or path."""
+
+from __future__ import annotations
+
+import json
+import logging
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from starlette.exceptions import HTTPException
+
+from models.errors import GaitkeeperError
+from pipelines.errors import TooLarge
+from service.errors import BadRequest, InvalidRequest, MethodNotAllowed, RouteNotFound
+from service.problems import MEDIA_TYPE, PROBLEMS, body
+
+log = logging.getLogger("gaitkeeper")
+
+
+def reply(error: GaitkeeperError) -> Response:
+    """The HTTP reply of an error; an extra ``retry_after`` becomes the header as well."""
+    document = body(error)
+    headers = {"Retry-After": str(document["retry_after"])} if "retry_after" in document else None
+    return Response(json.dumps(document), document["status"], headers, MEDIA_TYPE)
+
+
+def install(app: FastAPI) -> None:
+    """Make ``app`` answer errors with problem documents."""
+
+    @app.exception_handler(GaitkeeperError)
+    async def _ours(request: Request, error: GaitkeeperError) -> Response:
+        if PROBLEMS[error.code].private:
+            log.error("%s %s: %s: %s", request.method, request.url.path, error.code, error.detail)
+        return reply(error)
+
+    @app.exception_handler(RequestValidationError)
+    async def _validation(request: Request, error: RequestValidationError) -> Response:
+        # What was sent is not sent back: it may be a clip.
+        errors = [{"field": str(e["loc"][-1]), "message": e["msg"]} for e in error.errors()]
+        sentence = "; ".join(f"{e['field']}: {e['message']}" for e in errors)
+        return reply(InvalidRequest(f"{sentence}.", errors=errors))
+
+    @app.exception_handler(HTTPException)
+    async def _http(request: Request, error: HTTPException) -> Response:
+        answer = reply(_from_status(request, error))
+        answer.headers.update({k: v for k, v in (error.headers or {}).items() if k.lower() == "allow"})
+        return answer
+
+    @app.exception_handler(Exception)
+    async def _unforeseen(request: Request, error: Exception) -> Response:
+        # The framework raises it again after this reply, and the server logs it with its traceback.
+        return reply(GaitkeeperError("An error that nobody foresaw."))
+
+
+def _from_status(request: Request, error: HTTPException) -> GaitkeeperError:
+    """The framework's own refusals, in our words."""
+    if error.status_code == 404:
+        return RouteNotFound(f"There is nothing at {request.url.path}; /openapi.json says what there is.")
+    if error.status_code == 405:
+        return MethodNotAllowed(f"{request.method} is not taken at {request.url.path}.")
+    if error.status_code == 413:
+        return TooLarge(error.detail)
+    return BadRequest(f"The request could not be read: {error.detail}.")

@@ -1,0 +1,92 @@
+"""Bounds that keep one caller from taking the service down: bytes of a body, clips in work and in waiting."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import anyio
+import anyio.to_thread
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.errors import Overloaded
+
+T = TypeVar("T")
+
+
+class BodyTooLarge(HTTPException):
+    """Raised into whoever reads the body; the framework lets only its own exception type through form parsing."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(413, f"The request has more than {limit} bytes, which is the most that is taken here.")
+
+
+class BodyLimit:
+    """Middleware that counts a request's body while it streams and stops reading at the limit.
+
+    A body that declares its length is refused before its first byte is read.
+    """
+
+    def __init__(self, app: ASGIApp, limit: int) -> None:
+        self.app = app
+        self.limit = limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        declared = dict(scope["headers"]).get(b"content-length", b"")
+        too_large = declared.isdigit() and int(declared) > self.limit
+        came = 0
+
+        async def counted() -> Message:
+            nonlocal came
+            if too_large:
+                raise BodyTooLarge(self.limit)
+            message = await receive()
+            came += len(message.get("body", b""))
+            if came > self.limit:
+                raise BodyTooLarge(self.limit)
+            return message
+
+        await self.app(scope, counted, send)
+
+
+class WorkQueue:
+    """Runs blocking work in threads: ``workers`` at a time, ``waiting`` more in line, and no more than that.
+
+    Work that has begun is finished even where its caller has gone, and counts until then.
+    """
+
+    def __init__(self, workers: int, waiting: int, retry_after: int) -> None:
+        self.bound = workers + waiting
+        self.retry_after = retry_after
+        self.pending = 0
+        self._slots = anyio.CapacityLimiter(workers)
+
+    def admit(self) -> None:
+        """Let the caller go on where there is room.
+
+        Raises:
+            Overloaded: as many clips as may wait are waiting.
+        """
+        if self.pending >= self.bound:
+            raise Overloaded(
+                f"{self.pending} clips are being processed or waiting, which is all this service takes: "
+                f"try again in {self.retry_after} s.",
+                retry_after=self.retry_after,
+            )
+
+    async def run(self, work: Callable[..., T], *args: Any) -> T:
+        """The result of ``work(*args)``.
+
+        Raises:
+            Overloaded: as :meth:`admit`; and whatever the work raises.
+        """
+        self.admit()
+        self.pending += 1
+        try:
+            return await anyio.to_thread.run_sync(work, *args, limiter=self._slots)
+        finally:
+            self.pending -= 1

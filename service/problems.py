@@ -1,0 +1,116 @@
+"""RFC 9457 problem details: the only list of error codes, with the HTTP status and the title of each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from models.errors import GaitkeeperError
+from service.errors import UnexpectedReply
+
+MEDIA_TYPE = "application/problem+json"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One kind of error.
+
+    Attributes:
+        status: HTTP status, or None for what only the command line can meet.
+        title: one sentence, the same for every occurrence.
+        private: True where the sentence of an occurrence is for whoever runs the service, since it may name files:
+            it goes to the log, and the title to the caller.
+    """
+
+    status: int | None
+    title: str
+    private: bool = False
+
+    @property
+    def exit_code(self) -> int:
+        """Of the command line: 2 where the caller can mend it, 1 where something here is wrong."""
+        return 1 if self.status is not None and self.status >= 500 else 2
+
+
+PROBLEMS: dict[str, Problem] = {
+    # The request
+    "bad_request": Problem(400, "The request is not well-formed."),
+    "invalid_request": Problem(422, "A field or parameter is missing or out of its range."),
+    "route_not_found": Problem(404, "There is nothing at this address."),
+    "method_not_allowed": Problem(405, "This address does not take this method."),
+    "too_large": Problem(413, "The clip exceeds a limit on bytes, pixels, frames or duration."),
+    # The clip
+    "bad_clip": Problem(422, "The clip cannot be used."),
+    "empty_upload": Problem(422, "The clip has no bytes."),
+    "unsupported_media": Problem(415, "The clip's container or codec is not read here."),
+    "undecodable": Problem(422, "The clip is damaged or cut short."),
+    "no_video": Problem(422, "The file has no video."),
+    "too_short": Problem(422, "People were seen, but none for long enough to tell a gait."),
+    "no_person": Problem(422, "Nobody was found walking in the clip."),
+    "multiple_people": Problem(422, "Several people walk in the clip and none was chosen."),
+    "cut_off": Problem(422, "The walker is cut off by the picture's edge all the way."),
+    "track_not_found": Problem(422, "The clip has no such track."),
+    # The gallery
+    "not_found": Problem(404, "There is no such collection, subject or template."),
+    "conflict": Problem(409, "What was asked contradicts what is stored."),
+    "clip_of_other_subject": Problem(409, "The same walker of the same clip is enrolled as someone else."),
+    "fingerprint_mismatch": Problem(409, "Embeddings of different fingerprints are not compared."),
+    "bad_subject": Problem(422, "The subject's id, name or metadata cannot be stored."),
+    "bad_collection": Problem(422, "The collection's name cannot be stored."),
+    "bad_fpir": Problem(422, "The false-positive identification rate is out of range or not covered."),
+    "bad_embedding": Problem(500, "The network gave numbers that are no embedding.", private=True),
+    "bad_calibration": Problem(500, "A calibration cannot be read.", private=True),
+    "unknown_store": Problem(500, "The store's URL is of no known kind.", private=True),
+    "bad_store": Problem(500, "The store holds something that cannot be read.", private=True),
+    "store_unavailable": Problem(503, "The store cannot be reached or written now.", private=True),
+    # Networks and weights
+    "unknown_network": Problem(422, "No network has this name."),
+    "weights_missing": Problem(503, "A weights file is not on the machine.", private=True),
+    "weights_corrupt": Problem(503, "A weights file is not what the manifest says.", private=True),
+    "bad_sequence": Problem(500, "A gait sequence cannot be read.", private=True),
+    "heatmaps_missing": Problem(409, "The network reads heatmaps and the sequence was kept without them."),
+    # The service and the way to it
+    "overloaded": Problem(503, "All workers are busy and the queue is full."),
+    "not_ready": Problem(503, "The service is up but cannot answer for clips."),
+    "server_unreachable": Problem(502, "No service answers at the address given."),
+    "unexpected_reply": Problem(502, "What answers there does not speak this API."),
+    "bad_settings": Problem(None, "A setting, or the file that holds them, cannot be used."),
+    "not_loopback": Problem(None, "Without keys the service listens on loopback only."),
+    "internal": Problem(500, "Something went wrong here, through no fault of the caller.", private=True),
+}
+
+
+def body(error: GaitkeeperError) -> dict[str, Any]:
+    """The problem document of an error; its extra fields stand beside the standard ones."""
+    problem = PROBLEMS[error.code]
+    return {
+        **({} if problem.private else error.extra),
+        "type": f"urn:gaitkeeper:problem:{error.code}",
+        "title": problem.title,
+        "status": problem.status or 500,
+        "code": error.code,
+        "detail": problem.title if problem.private else error.detail,
+    }
+
+
+def from_body(document: Mapping[str, Any]) -> GaitkeeperError:
+    """The error that a problem document tells of, as the class that raised it on the other side."""
+    code, detail = document.get("code"), document.get("detail")
+    if not isinstance(code, str) or not isinstance(detail, str):
+        raise UnexpectedReply("The server's error is not a problem document with a code and a sentence.")
+    extra = {k: v for k, v in document.items() if k not in {"type", "title", "status", "code", "detail"}}
+    kind = classes().get(code)
+    # A newer server may know codes that this client does not.
+    return kind(detail, **extra) if kind else UnexpectedReply(f"{detail} ({code})")
+
+
+def classes() -> dict[str, type[GaitkeeperError]]:
+    """Every error class that is loaded, by code."""
+    found: dict[str, type[GaitkeeperError]] = {}
+    waiting: list[type[GaitkeeperError]] = [GaitkeeperError]
+    while waiting:
+        kind = waiting.pop()
+        found.setdefault(kind.code, kind)
+        waiting.extend(kind.__subclasses__())
+    return found

@@ -1,0 +1,1 @@
+"""The REST routes: thin, one file a resource."""

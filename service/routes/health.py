@@ -1,0 +1,40 @@
+"""Probes."""
+
+from __future__ import annotations
+
+import logging
+
+from fastapi import APIRouter
+
+from models.errors import GaitkeeperError
+from service import examples
+from service.dependencies import EngineOf, Probes
+from service.errors import NotReady, Overloaded
+from service.openapi import example, problems
+from service.problems import PROBLEMS
+from service.schemas import Health, Readiness
+
+router = APIRouter(tags=["health"])
+log = logging.getLogger("gaitkeeper")
+
+
+@router.get("/livez", summary="Is the process alive?")
+async def livez() -> Health:
+    """Always `ok`: there is an answer at all."""
+    return Health()
+
+
+@router.get(
+    "/readyz",
+    summary="Can it answer for clips?",
+    responses={200: example(examples.READY), **problems("not_ready", "overloaded")},
+)
+async def readyz(engine: EngineOf, probes: Probes) -> Readiness:
+    """Runs the person models and the gait network on small inputs, and writes to and reads from the store."""
+    try:
+        return Readiness(checks=await probes.run(engine.check))
+    except Overloaded:
+        raise
+    except GaitkeeperError as error:
+        log.error("not ready: %s: %s", error.code, error.detail)
+        raise NotReady(f"{PROBLEMS[error.code].title} ({error.code})") from error

@@ -1,0 +1,163 @@
+"""What the service replies: the same objects over REST, from the client and from the command line's ``--json``.
+
+The gallery's own types are the heart of them; here stands only what a clip adds.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from gallery.types import Erasure, Identification, Subject, Template
+from pipelines.sequence import Quality
+
+__all__ = [
+    "Clip",
+    "DemoProbe",
+    "DemoReply",
+    "EnrollReply",
+    "Erasure",
+    "FailedClip",
+    "Health",
+    "IdentifyReply",
+    "InspectReply",
+    "ProblemDetails",
+    "Readiness",
+    "Skipped",
+    "SubjectReply",
+    "SubjectsReply",
+    "TrackChoice",
+]
+
+
+class Clip(BaseModel):
+    """What came in."""
+
+    sha256: str = Field(description="Digest of the clip's bytes, lower-case hexadecimal.")
+    width: int = Field(description="Pixels of the upright picture.")
+    height: int = Field(description="Pixels of the upright picture.")
+    rate: float = Field(description="Median frame rate of the stream, in hertz.")
+    frames: int = Field(description="Frames in the stream.")
+    duration: float = Field(description="Seconds.")
+    codec: str = Field(description="Video codec.")
+    container: str = Field(description="Kind of file.")
+
+
+class Skipped(BaseModel):
+    """A person who was followed but did not become a gait sequence."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    track: int = Field(description="Number of the tracklet in the clip.")
+    reason: str = Field(description="Why, as in `too_short` or `cut_off`.")
+    frames: int = Field(description="Frames in which the person was seen.")
+    usable: int = Field(description="Frames that could have been used.")
+    start: float = Field(description="Seconds from the clip's first video frame to the first of them.")
+    end: float = Field(description="Seconds from the clip's first video frame to the last of them.")
+
+
+class TrackChoice(BaseModel):
+    """One of several walkers, to choose from."""
+
+    track: int = Field(description="Number of the tracklet in the clip, from 1, in order of appearance.")
+    start: float = Field(description="Seconds from the clip's first video frame to the walker's first.")
+    end: float = Field(description="Seconds from the clip's first video frame to the walker's last.")
+    box: tuple[float, float, float, float] = Field(description="x1, y1, x2, y2 in pixels, half-way through.")
+    quality: Quality
+    thumbnail: str | None = Field(None, description="JPEG of the person, base64.")
+
+
+class EnrollReply(BaseModel):
+    """A durable enrolment."""
+
+    template: Template
+    clip: Clip
+    skipped: list[Skipped]
+    timings: dict[str, float] = Field(description="Seconds by stage.")
+
+
+class IdentifyReply(BaseModel):
+    """Everybody who walks in a clip, each with ranked candidates and a verdict."""
+
+    collection: str
+    people: list[Identification] = Field(description="One a walker, by track.")
+    clip: Clip
+    skipped: list[Skipped]
+    timings: dict[str, float] = Field(description="Seconds by stage.")
+
+
+class InspectReply(BaseModel):
+    """What the pipeline saw in a clip. Of the command line only."""
+
+    clip: Clip
+    walkers: list[TrackChoice]
+    skipped: list[Skipped]
+    pictures: list[str] = Field(description="Paths of the pictures that were written.")
+    timings: dict[str, float] = Field(description="Seconds by stage.")
+
+
+class DemoProbe(BaseModel):
+    """A clip that the demo identified. Of the command line only, as the two below."""
+
+    file: str
+    truth: str | None = Field(description="Who walks in it, where that is known.")
+    reply: IdentifyReply
+
+
+class FailedClip(BaseModel):
+    """A clip that could not be used."""
+
+    file: str
+    code: str
+    detail: str
+
+
+class DemoReply(BaseModel):
+    """What the demo did."""
+
+    enrolled: list[Template]
+    probes: list[DemoProbe]
+    failed: list[FailedClip]
+    rank1: int = Field(description="Walkers whose nearest candidate is the right one.")
+    known: int = Field(description="Walkers of whom it is known who they are.")
+    report: str = Field(description="Path of the HTML report.")
+
+
+class SubjectsReply(BaseModel):
+    """The subjects of a collection, by id."""
+
+    collection: str
+    subjects: list[Subject]
+
+
+class SubjectReply(BaseModel):
+    """One subject and its templates, in the order of their enrolment."""
+
+    subject: Subject
+    templates: list[Template]
+
+
+class Health(BaseModel):
+    """The process is alive."""
+
+    status: Literal["ok"] = "ok"
+
+
+class Readiness(BaseModel):
+    """The service can answer: every check that was made just now, with its seconds."""
+
+    status: Literal["ready"] = "ready"
+    checks: dict[str, float]
+
+
+class ProblemDetails(BaseModel):
+    """RFC 9457 problem details; some codes add fields of their own, as `tracks` of `multiple_people`."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str = Field(description="URN of the code.")
+    title: str = Field(description="The same for every occurrence of the code.")
+    status: int
+    code: str = Field(description="Stable; the one to program against.")
+    detail: str = Field(description="One sentence about this occurrence.")

@@ -1,0 +1,78 @@
+"""What can be set about the service and the command line: one place, from the environment, a TOML file, or code."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from pipelines.settings import PipelineSettings
+from service.errors import BadSettings
+
+CONFIG_VARIABLE = "GAITKEEPER_CONFIG"
+
+
+class Settings(BaseSettings):
+    """Settings of the service. Every field has a working default.
+
+    A field is read from the first of: keyword arguments, the environment (``GAITKEEPER_STORE``; nested ones with two
+    underscores, ``GAITKEEPER_PIPELINE__THREADS``), the TOML file that ``GAITKEEPER_CONFIG`` names, the default.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="GAITKEEPER_", env_nested_delimiter="__", extra="forbid", validate_default=True
+    )
+
+    store: str = Field("sqlite:///gallery.db", description="Gallery store, as a URL: `sqlite:///FILE`.")
+    network: str | None = Field(
+        None, description="Network of collections that are created; none means the project's default network."
+    )
+    host: str = Field(
+        "127.0.0.1", description="Address to listen on. Without keys only loopback addresses are allowed."
+    )
+    port: int = Field(8321, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    max_upload_bytes: int = Field(
+        256 * 2**20, ge=1, description="Largest request body, in bytes, counted while it streams in."
+    )
+    workers: int = Field(1, ge=1, description="Clips processed at the same time.")
+    queue: int = Field(8, ge=0, description="Clips that may wait for a worker; one more is answered `overloaded`.")
+    retry_after: int = Field(5, ge=1, description="Seconds that an `overloaded` reply asks the caller to wait.")
+    pipeline: PipelineSettings = Field(
+        default_factory=PipelineSettings, description="Settings of the way from a clip to gait sequences."
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Keywords, then the environment, then the TOML file; no dotenv files and no secret folders."""
+        config = os.environ.get(CONFIG_VARIABLE)
+        file = [TomlConfigSettingsSource(settings_cls, Path(config))] if config else []
+        return (init_settings, env_settings, *file)
+
+
+def load_settings(**given: Any) -> Settings:
+    """The settings, with ``given`` before all other sources.
+
+    Raises:
+        BadSettings: a value is out of range, or the configuration file is not there or no TOML.
+    """
+    config = os.environ.get(CONFIG_VARIABLE)
+    if config and not Path(config).is_file():
+        raise BadSettings(f"{CONFIG_VARIABLE} names {config}, which is no file.")
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        faults = (f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise BadSettings(f"{'; '.join(faults)}.") from error
+    except tomllib.TOMLDecodeError as error:
+        raise BadSettings(f"{config} is no TOML: {error}.") from error
