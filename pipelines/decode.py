@@ -17,6 +17,7 @@ import av
 import av.error
 import numpy as np
 import numpy.typing as npt
+from av.stream import Disposition
 
 from pipelines.errors import EmptyUpload, NoVideo, TooLarge, Undecodable, UnsupportedMedia
 from pipelines.settings import PipelineSettings
@@ -94,7 +95,7 @@ def _opened(source: Source) -> Iterator[tuple[Any, str]]:
         kind = sniff(file.read(16))
         file.seek(0)
         try:
-            container = av.open(file, format=kind, options={"protocol_whitelist": "", "enable_drefs": "0"})
+            container = av.open(file, "r", format=kind, options={"protocol_whitelist": "", "enable_drefs": "0"})
         except (av.error.FFmpegError, ValueError) as error:
             raise Undecodable("The clip's header cannot be read: the file is damaged or was cut short.") from error
         with container:
@@ -107,7 +108,7 @@ def _opened(source: Source) -> Iterator[tuple[Any, str]]:
 def _video(container: Any) -> Any:
     """The first moving picture; cover art does not count."""
     for stream in container.streams.video:
-        if "attached_pic" in stream.disposition.name.lower():
+        if Disposition.attached_pic in stream.disposition:
             continue
         if stream.codec_context is None or stream.codec_context.name not in CODECS:
             name = stream.codec_context.name if stream.codec_context else "unknown"

@@ -111,7 +111,7 @@ class GaitSequence:
         """True where every array and every field is the same."""
         for f in fields(self):
             a, b = getattr(self, f.name), getattr(other, f.name)
-            same = np.array_equal(a, b) if isinstance(a, np.ndarray) and isinstance(b, np.ndarray) else a == b
+            same = np.array_equal(a, b) if isinstance(a, np.ndarray) or isinstance(b, np.ndarray) else a == b
             if not same:
                 return False
         return True

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from pipelines import ClipResult
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -17,3 +23,12 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("no real data here: GAITKEEPER_TEST_DATA names no folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def real_clip(shared_data: Path) -> Callable[[str], ClipResult]:
+    """What the pipeline makes of a clip of the real data, by name; each is processed once a run."""
+    from pipelines import Pipeline
+
+    pipeline = Pipeline()
+    return cache(lambda name: pipeline.process(shared_data / "videos" / f"{name}.mp4"))
