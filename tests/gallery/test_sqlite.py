@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import stat
+import threading
 
 import numpy as np
 import pytest
@@ -246,4 +247,16 @@ def test_embeddings_come_back_writable_and_owned(path, new_template):
     embedding += 1
     assert embedding.dtype == np.float32
     assert not np.array_equal(store.embedding("default", template.id), embedding)
+    store.close()
+
+
+def test_making_a_gallery_waits_for_another_process_that_does_the_same(path):
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")  # on a file that is not in WAL mode yet: SQLite's own waiting fails at once
+    release = threading.Timer(0.2, other.execute, ["ROLLBACK"])
+    release.start()
+    store = open_store(url(path))
+    release.join()
+    other.close()
+    assert store.ensure_collection("default").templates == 0
     store.close()
