@@ -79,7 +79,7 @@ class GaitGL(GaitNetwork):
     def forward(self, *tensors: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Embeddings (N, P, C), float32."""
         (silhouettes,) = tensors
-        if len(silhouettes) > 1 and not (torch.is_grad_enabled() or torch.compiler.is_exporting()):
+        if not (torch.is_grad_enabled() or torch.compiler.is_exporting()) and len(silhouettes) > 1:
             # One by one no padding is computed, and the feature maps are small enough for the processor's cache.
             ends = [silhouettes.shape[1]] * len(silhouettes) if lengths is None else lengths.tolist()
             return torch.cat([self(x[None, :end]) for x, end in zip(silhouettes, ends, strict=True)])
@@ -118,5 +118,5 @@ def at_least_three(x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | 
         x = F.pad(x, (0, 0, 0, 0, 0, 0, 0, 3))
     steps = torch.arange(x.shape[1], device=x.device)
     frames = torch.where(lengths[:, None] < 3, steps % lengths[:, None], steps)
-    rows = torch.arange(len(x), device=x.device)
+    rows = torch.arange(x.shape[0], device=x.device)
     return x[rows[:, None], frames], torch.where(lengths < 3, lengths + 2, lengths)

@@ -12,6 +12,7 @@ Fan et al., "GaitPart: Temporal Part-based Model for Gait Recognition", CVPR 202
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
 from itertools import pairwise
 from typing import Any, ClassVar, Literal
 
@@ -77,9 +78,10 @@ class MicroMotion(nn.Module):
         # Beyond its end a sequence meets what a lone one would: zeros, and for the max nothing at all.
         zeros = _fill(x, lengths, 0.0)
         hidden = _fill(F.leaky_relu(self.conv1(zeros), LEAK), lengths, 0.0)
-        below = _fill(x, lengths, torch.finfo(x.dtype).min)
-        template = F.avg_pool1d(zeros, self.window, 1, self.window // 2)
-        template = template + F.max_pool1d(below, self.window, 1, self.window // 2)
+        frames, reach, lowest = x.shape[2], self.window // 2, torch.finfo(x.dtype).min
+        padded = F.pad(_fill(x, lengths, lowest), (reach, reach), value=lowest)
+        highest = reduce(torch.maximum, (padded[:, :, i : i + frames] for i in range(self.window)))
+        template = F.avg_pool1d(zeros, self.window, 1, reach) + highest
         gate: Tensor = torch.sigmoid(self.conv2(hidden))
         return template * gate
 
@@ -118,7 +120,7 @@ class GaitPart(GaitNetwork):
         x = parts.flatten(2).transpose(1, 2)
         motion = torch.stack([mtb(x, lengths) for mtb in self.mtbs]).sum(dim=0).transpose(1, 2)
         pool = temporal_max if self.config.temporal_pooling == "max" else temporal_mean
-        out: Tensor = self.fc(pool(motion, lengths).view(len(x), self.config.parts, -1))
+        out: Tensor = self.fc(pool(motion, lengths).view(x.shape[0], self.config.parts, -1))
         return out.float()
 
     def _frame_parts(self, frames: Tensor) -> Tensor:

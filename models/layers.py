@@ -166,11 +166,10 @@ class GlobalLocalConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C_in, T, H, W) -> (N, C_out, T, H, W), or 2H high where stacked."""
-        n, _, t, h, w = x.shape
-        # As (N·strips, T, h, W, C): channels stay last in memory.
-        strips = x.movedim(1, -1).reshape(n, t, self.strips, h // self.strips, w, -1).transpose(1, 2).flatten(0, 1)
-        local = self.local(strips.movedim(-1, 1)).movedim(1, -1)
-        local = local.reshape(n, self.strips, t, h // self.strips, w, -1).transpose(1, 2).flatten(2, 3).movedim(-1, 1)
+        # Strips go side by side into the batch, so that one convolution sees them all.
+        strips = torch.cat(torch.chunk(x, self.strips, dim=3))
+        local = self.local(strips)
+        local = torch.cat(local.view(self.strips, -1, *local.shape[1:]).unbind(), dim=3)
         if self.stack:
             return F.leaky_relu(torch.cat([self.whole(x), local], dim=3), LEAK)
         return F.leaky_relu(self.whole(x), LEAK) + F.leaky_relu(local, LEAK)
