@@ -49,16 +49,17 @@ def export_onnx(network: GaitNetwork, path: str | Path) -> None:
     training = network.training
     network.eval()
     tensors = tuple(torch.rand(2, 8, *FRAME[name]) for name in network.inputs)
-    # torch.export takes no size that may become 1, and GaitGL makes one frame of three; the ONNX graph does not mind.
-    dims = {0: Dim("sequences"), 1: Dim("frames", min=3)}
-    shapes = (tuple(dims for _ in tensors), {0: dims[0]})
+    # DYNAMIC leaves bounds to torch.export, which takes no size that may become 1 (GaitGL makes one frame of three);
+    # the ONNX graph does not mind.
+    sizes = (tuple({0: Dim.DYNAMIC, 1: Dim.DYNAMIC} for _ in tensors), {0: Dim.DYNAMIC})
+    names = (tuple({0: "sequences", 1: "frames"} for _ in tensors), {0: "sequences"})
     try:
         with torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of torch's own code
             graph = torch.export.export(
                 _Positional(network).eval(),
                 (tensors, torch.tensor([8, 5])),
-                dynamic_shapes=shapes,
+                dynamic_shapes=sizes,
                 # Layouts in memory, which ONNX does not have, would otherwise forbid some sizes.
                 prefer_deferred_runtime_asserts_over_guards=True,
             )
@@ -68,7 +69,7 @@ def export_onnx(network: GaitNetwork, path: str | Path) -> None:
                 opset_version=OPSET,
                 input_names=[*network.inputs, "lengths"],
                 output_names=["embeddings"],
-                dynamic_shapes=shapes,
+                dynamic_shapes=names,
                 verbose=False,
             )
     finally:

@@ -92,7 +92,7 @@ class LSTM(nn.LSTM):
 
     def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]
         """(B, T, C) -> (B, T, hidden)."""
-        if not torch.onnx.is_in_onnx_export():
+        if not torch.compiler.is_exporting():
             out: Tensor = super().forward(x)[0]
             return out
         x = x.transpose(0, 1)
