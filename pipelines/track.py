@@ -1,4 +1,8 @@
-"""Detections become tracklets: ByteTrack (Zhang et al., ECCV 2022), from the ``trackers`` library."""
+"""Detections become tracklets: OC-SORT (Cao et al., CVPR 2023), from the ``trackers`` library.
+
+Of the same family as ByteTrack, it also weighs the direction that each person walks in, so that two who cross keep
+their numbers; ByteTrack swapped them whenever one hid the other.
+"""
 
 from __future__ import annotations
 
@@ -19,12 +23,11 @@ class Tracker:
     """
 
     def __init__(self, rate: float) -> None:
-        from trackers import ByteTrackTracker
+        from trackers import OCSORTTracker
 
-        self._tracker = ByteTrackTracker(
+        self._tracker = OCSORTTracker(
             lost_track_buffer=round(30 * LOST_AFTER),
             frame_rate=max(rate, 1.0),
-            track_activation_threshold=0.5,
             minimum_consecutive_frames=1,
             minimum_iou_threshold=0.15,
             high_conf_det_threshold=0.5,
