@@ -16,6 +16,8 @@ from training.walkers.person import Person
 from training.walkers.skeleton import INDEX
 from training.walkers.solid import Ellipsoid, Loft, Primitive, Skirt, Solid
 
+Section = tuple[float, float, float, float]
+
 _SIDES = (("left", 1.0), ("right", -1.0))
 
 
@@ -27,8 +29,7 @@ def build(person: Person, detail: float = 1.0) -> Body:
 def solids(person: Person, detail: float = 1.0) -> list[Solid]:
     """The parts that make up a dressed person at rest."""
     tailor = _Tailor(person, detail)
-    parts = [*tailor.head(), *tailor.hands(), *tailor.top(), *tailor.legs(), *tailor.shoes(), *tailor.bag()]
-    return parts
+    return [*tailor.head(), *tailor.hands(), *tailor.top(), *tailor.legs(), *tailor.shoes(), *tailor.bag()]
 
 
 class _Tailor:
@@ -41,14 +42,13 @@ class _Tailor:
         self.size = build.stature / 1.74
         self.girth = self.size * build.bulk
         self.chest, self.pelvis = self.girth * build.chest, self.girth * build.pelvis
-        self.long = person.outfit.top == "coat"
 
     def at(self, joint: str, x: float = 0.0, y: float = 0.0, z: float = 0.0) -> Tensor:
         """A point at a joint, moved by metres of the average person."""
         return self.rest[INDEX[joint]] + self.size * torch.tensor([x, y, z])
 
     def loft(
-        self, start: Tensor, end: Tensor, sections: list[tuple[float, float, float, float]], bones: str, *,
+        self, start: Tensor, end: Tensor, sections: list[Section], bones: str, *,
         girth: float, ease: float = 0.0, cap: float = 0.02, ramp: tuple[float, float] = (0.3, 0.7),
     ) -> Loft:  # fmt: skip
         """A loft of (position, half breadth, half depth, shift forward) sections on "bone" or "bone>bone"."""
@@ -91,7 +91,8 @@ class _Tailor:
         if style == "cap":
             peak = self.ball(self.at("head", 0.105, 0, 0.115), (0.075, 0.070, 0.008), "head", 0.12)
             band = self.ball(self.at("head", 0.05, 0, -0.03), (0.2, 0.2, 0.118), "head")
-            parts.append(self.solid("trim", [scalp], 0.010, cuts=(band,), crumple=0.001))
+            crown = self.ball(self.at("head", 0.002, 0, 0.094), tuple(r + 0.018 for r in skull), "head")  # type: ignore[arg-type]
+            parts.append(self.solid("trim", [crown], 0.010, cuts=(band,)))
             parts.append(self.solid("trim", [peak], 0.006))
         if style == "hood":
             hood: list[Primitive] = [
@@ -137,88 +138,107 @@ class _Tailor:
         """Jacket, coat, hoodie or shirt: trunk, shoulders, sleeves and collar."""
         kind = self.outfit.top
         ease = self.outfit.ease + {"shirt": 0.002, "hoodie": 0.010, "jacket": 0.012, "coat": 0.016}[kind]
-        belly = 0.045 * self.person.build.belly
-        drop = {"shirt": -0.06, "hoodie": -0.07, "jacket": -0.10, "coat": -0.12}[kind]
+        belly = 0.05 * self.person.build.belly
+        drop = {"shirt": -0.07, "hoodie": -0.08, "jacket": -0.11, "coat": -0.50}[kind]
+        hips, waist, chest = self.pelvis, (self.pelvis + self.chest) / 2, self.chest
         trunk = self.loft(
-            self.at("pelvis", -0.005, z=drop), self.at("neck", -0.012, z=-0.02),
-            [(0.0, 0.165, 0.112, -0.008), (0.16, 0.165, 0.118, -0.008), (0.42, 0.142, 0.104 + belly, 0.7 * belly),
-             (0.68, 0.158, 0.120 + 0.4 * belly, 0.3 * belly), (0.86, 0.150, 0.108, -0.008), (1.0, 0.085, 0.080, 0.0)],
-            "pelvis>chest", girth=self.chest, ease=ease, cap=0.012, ramp=(0.28, 0.62),
+            self.at("pelvis", -0.005, z=-0.01), self.at("neck", -0.012, z=-0.035),
+            [(0.0, 0.140 * hips, 0.095 * hips, -0.010), (0.35, 0.148 * waist, 0.106 * waist + belly, 0.7 * belly),
+             (0.65, 0.158 * chest, 0.118 * chest + 0.4 * belly, 0.3 * belly),
+             (0.84, 0.142 * chest, 0.102 * chest, -0.010), (1.0, 0.080 * chest, 0.072 * chest, -0.005)],
+            "pelvis>chest", girth=1.0, ease=ease, cap=0.02, ramp=(0.16, 0.60),
         )  # fmt: skip
-        pieces: list[Primitive] = [trunk]
+        long = kind == "coat"
+        hem = [(0.0, 0.125, 0.085), (0.35, 0.178, 0.134), (1.0, *((0.205, 0.190) if long else (0.182, 0.146)))]
+        skirt = self.hanging(0.09, drop, hem, ease, ramp=(0.1, 0.8) if long else (0.3, 1.3))
+        pieces: list[Primitive] = [trunk, skirt]
         for side, s in _SIDES:
             shoulder, elbow, wrist = (self.rest[INDEX[f"{side}_{j}"]] for j in ("shoulder", "elbow", "wrist"))
-            pieces += [
-                self.loft(
-                    self.at("neck", -0.012, s * 0.03, 0.0), shoulder + torch.tensor([0, 0, 0.004]),
-                    [(0, 0.062, 0.062, 0), (0.6, 0.056, 0.068, 0), (1, 0.052, 0.064, 0)], "chest", girth=self.chest,
-                    ease=0.6 * ease,
-                ),
-                self.loft(
-                    shoulder, elbow, [(0, 0.056, 0.062, 0), (0.35, 0.050, 0.056, 0.002), (1, 0.042, 0.046, 0)],
-                    f"{side}_upper_arm", girth=self.chest, ease=ease,
-                ),
-                self.loft(
-                    elbow, elbow + 1.03 * (wrist - elbow),
-                    [(0, 0.042, 0.046, 0), (0.3, 0.043, 0.045, 0), (1, 0.031, 0.034, 0)],
-                    f"{side}_forearm", girth=self.girth, ease=ease, cap=0.006,
-                ),
-            ]  # fmt: skip
-        if self.long:
-            hem = self.loft(
-                self.at("pelvis", z=0.02), self.at("pelvis", -0.005, z=-0.50),
-                [(0, 0.162, 0.120, -0.008), (0.3, 0.175, 0.140, -0.005), (1, 0.20, 0.185, -0.005)],
-                "pelvis>left_thigh", girth=self.pelvis, ease=ease, cap=0.008, ramp=(0.1, 1.1),
+            slope = self.loft(
+                self.at("neck", -0.014, s * 0.02, -0.025), shoulder + torch.tensor([-0.004, 0, 0.006]),
+                [(0, 0.058, 0.058, 0), (0.6, 0.040, 0.055, 0), (1, 0.034, 0.048, 0)], "chest", girth=chest, ease=0.5 * ease,
             )  # fmt: skip
-            pieces.append(Skirt(hem))
-        parts = [self.solid("top", pieces, 0.016, melt=0.016, crumple=0.0035)]
-        if kind != "hoodie" or self.outfit.hair != "hood":
-            height = {"shirt": 0.030, "hoodie": 0.045, "jacket": 0.050, "coat": 0.055}[kind]
-            collar = self.loft(
-                self.at("neck", -0.012, z=-0.045), self.at("neck", -0.004, z=height - 0.01),
-                [(0, 0.098, 0.098, 0), (0.5, 0.080, 0.084, 0), (1, 0.076, 0.082, 0)], "chest>neck", girth=self.girth,
-                ease=0.3 * ease, cap=0.006, ramp=(0.3, 1.4),
+            sleeve = self.limb(
+                shoulder, elbow, elbow + 1.04 * (wrist - elbow),
+                [(0, 0.038, 0.048, 0), (0.2, 0.047, 0.055, 0), (0.5, 0.045, 0.050, 0.002), (1, 0.040, 0.043, 0)],
+                [(0.3, 0.040, 0.043, 0), (1, 0.030, 0.034, 0)],
+                (f"{side}_upper_arm", f"{side}_forearm"), girth=(chest, self.girth), ease=ease, cap=0.030,
             )  # fmt: skip
-            parts.append(self.solid("collar", [collar], 0.011, crumple=0.001))
+            pieces += [slope, sleeve]
+        parts = [self.solid("top", pieces, 0.016, melt=0.014, crumple=0.004)]
         if kind == "hoodie" and self.outfit.hair != "hood":
-            cowl = self.ball(self.at("neck", -0.075, 0, 0.0), (0.075, 0.115, 0.055), "chest", -0.5)
+            cowl = self.ball(self.at("neck", -0.070, 0, -0.005), (0.072, 0.110, 0.052), "chest", -0.5)
             parts.append(self.solid("top", [cowl], 0.012, crumple=0.003))
-        return parts
+        height = {"shirt": 0.030, "hoodie": 0.035, "jacket": 0.050, "coat": 0.055}[kind]
+        collar = self.loft(
+            self.at("neck", -0.012, z=-0.055), self.at("neck", 0.0, z=height - 0.01),
+            [(0, 0.105, 0.090, 0), (0.5, 0.080, 0.082, 0), (1, 0.073, 0.080, 0)], "chest>neck", girth=self.girth,
+            ease=0.3 * ease, cap=0.006, ramp=(0.4, 1.5),
+        )  # fmt: skip
+        return [*parts, self.solid("collar", [collar], 0.011, crumple=0.001)]
 
     def legs(self) -> list[Solid]:
         """Trousers, or a skirt over bare legs."""
-        ease, wide = self.outfit.ease, 0.022 if self.outfit.legwear == "wide trousers" else 0.0
-        bare = self.outfit.legwear == "skirt"
-        over = 0.0 if bare else ease
+        ease, bare = self.outfit.ease, self.outfit.legwear == "skirt"
+        wide = 0.022 if self.outfit.legwear == "wide trousers" else 0.0
+        over, below = (0.0, 0.0) if bare else (ease, ease + 0.006 + wide)
         seat = self.loft(
-            self.at("pelvis", -0.005, z=0.10), self.at("pelvis", -0.008, z=-0.085),
-            [(0, 0.142, 0.108, 0), (0.5, 0.162, 0.118, -0.008), (1, 0.150, 0.105, -0.010)], "pelvis",
+            self.at("pelvis", -0.005, z=0.07), self.at("pelvis", -0.010, z=-0.09),
+            [(0, 0.128, 0.092, 0), (0.5, 0.160, 0.114, -0.010), (1, 0.140, 0.104, -0.012)], "pelvis",
             girth=self.pelvis, ease=over, cap=0.03,
         )  # fmt: skip
-        pieces: list[Primitive] = [seat]
-        for side, _ in _SIDES:
+        # Under a skirt or a long coat the legs begin above the knees: what is never seen cannot poke through.
+        hidden = bare or self.outfit.top == "coat"
+        pieces: list[Primitive] = [] if hidden else [seat]
+        for side, s in _SIDES:
             hip, knee, ankle = (self.rest[INDEX[f"{side}_{j}"]] for j in ("hip", "knee", "ankle"))
-            pieces += [
-                self.loft(
-                    hip, knee,
-                    [(0, 0.086, 0.098, -0.004), (0.3, 0.080, 0.090, 0), (0.7, 0.064, 0.070, 0.004), (1, 0.054, 0.060, 0.004)],
-                    f"{side}_thigh", girth=self.pelvis, ease=over + 0.3 * wide,
-                ),
-                self.loft(
-                    knee, ankle + (0.0 if bare else 0.02) * (ankle - knee),
-                    [(0, 0.054, 0.058, 0.004), (0.3, 0.053, 0.060, -0.012), (0.6, 0.046, 0.050, -0.008), (1, 0.036, 0.042, 0)],
-                    f"{side}_shank", girth=self.girth, ease=(0.0 if bare else ease + 0.008 + wide), cap=0.008,
-                ),
-            ]  # fmt: skip
+            leg = self.limb(
+                hip + (0.72 if hidden else 0.0) * (knee - hip), knee, ankle + (0.0 if bare else 0.03) * (ankle - knee),
+                [(0.9, 0.056, 0.061, 0.004), (1, 0.054, 0.058, 0.004)] if hidden else
+                [(0, 0.084, 0.094, -0.006), (0.3, 0.080, 0.089, 0), (0.7, 0.063, 0.068, 0.004), (1, 0.054, 0.058, 0.004)],
+                [(0.12, 0.052, 0.057, -0.002), (0.32, 0.053, 0.060, -0.013), (0.62, 0.045, 0.049, -0.009),
+                 (1, 0.036, 0.041, -0.002)],
+                (f"{side}_thigh", f"{side}_shank"), girth=(self.pelvis, self.girth), ease=over, ease_end=below, cap=0.010,
+            )  # fmt: skip
+            pieces.append(leg)
+            if not hidden:
+                seat_half = (0.085, 0.078, 0.095)
+                pieces.append(self.ball(self.at(f"{side}_hip", -0.045, s * -0.005, -0.03), seat_half, f"{side}_thigh"))
         parts = [self.solid("tights" if bare else "legs", pieces, 0.016, melt=0.012, crumple=0.0 if bare else 0.003)]
         if bare:
-            hem = self.loft(
-                self.at("pelvis", z=0.10), self.at("pelvis", -0.005, z=-0.46),
-                [(0, 0.140, 0.106, 0), (0.25, 0.165, 0.125, -0.008), (1, 0.205, 0.190, 0)], "pelvis>left_thigh",
-                girth=self.pelvis, ease=ease, cap=0.006, ramp=(0.2, 1.1),
-            )  # fmt: skip
-            parts.append(self.solid("legs", [Skirt(hem)], 0.016, crumple=0.004))
+            skirt = self.hanging(
+                0.07, -0.47, [(0, 0.132, 0.096), (0.22, 0.172, 0.128), (1, 0.205, 0.190)], ease, (0.1, 0.6)
+            )
+            parts.append(self.solid("legs", [skirt], 0.016, crumple=0.004))
         return parts
+
+    def limb(
+        self, top: Tensor, joint: Tensor, end: Tensor, upper: list[Section], lower: list[Section], bones: tuple[str, str],
+        *, girth: tuple[float, float], ease: float, cap: float, ease_end: float | None = None,
+    ) -> Loft:  # fmt: skip
+        """One loft for a limb that is straight at rest, bending where its two bones meet.
+
+        Sections are (position on the bone, half breadth, half depth, shift forward).
+        """
+        at = float((joint - top).norm() / (end - top).norm())
+        last = ease if ease_end is None else ease_end
+        sections = [(s * at, girth[0] * a + ease, girth[0] * b + ease, x) for s, a, b, x in upper]
+        for s, a, b, x in lower:
+            loose = ease + s * (last - ease)
+            sections.append((at + s * (1 - at), girth[1] * a + loose, girth[1] * b + loose, x))
+        return self.loft(top, end, sections, ">".join(bones), girth=1.0, cap=cap, ramp=(at - 0.07, at + 0.07))
+
+    def hanging(
+        self, top: float, hem: float, sections: list[tuple[float, float, float]], ease: float, ramp: tuple[float, float]
+    ) -> Skirt:
+        """Cloth around both legs between two heights against the pelvis, pushed by the thighs."""
+        return Skirt(
+            self.loft(
+                self.at("pelvis", -0.005, z=top), self.at("pelvis", -0.005, z=hem),
+                [(s, a, b, -0.008) for s, a, b in sections], "pelvis>left_thigh", girth=self.pelvis, ease=ease, cap=0.007,
+                ramp=ramp,
+            )
+        )  # fmt: skip
 
     def shoes(self) -> list[Solid]:
         """Shoes with a sole; the toes bend at the ball."""

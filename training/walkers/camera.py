@@ -43,8 +43,8 @@ class Camera:
 
         Args:
             target: what it looks at.
-            azimuth: degrees; for someone who walks along +x, 0 looks into their face, 90 sees their left side, 180 their
-                back.
+            azimuth: degrees; for someone who walks along +x, 0 looks into their face, 90 sees their left side,
+                180 their back.
             distance: metres over ground from target to camera.
             height: metres above the floor.
             size: (width, height) in pixels.

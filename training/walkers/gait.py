@@ -147,8 +147,8 @@ def _plant(out: dict[str, Tensor], side: str, sign: float, offset: float, person
 def _foot_pitch(gait: Gait, phase: Tensor) -> Tensor:
     """Pitch of the foot against the floor in radians, toes up positive, over the cycle."""
     off = gait.stance
-    knots = (0.0, 0.07, 0.28, 0.48, off, off + 0.07, off + 0.21, 0.94)
-    values = (gait.strike, 0.0, 0.0, -0.42 * gait.push_off, -0.85 * gait.push_off, -gait.push_off, -0.12, gait.strike)
+    knots = (0.0, 0.07, 0.32, 0.50, off, off + 0.07, off + 0.21, 0.94)
+    values = (gait.strike, 0.0, 0.0, -0.34 * gait.push_off, -0.85 * gait.push_off, -gait.push_off, -0.12, gait.strike)
     return periodic(knots, values, phase)
 
 
@@ -201,7 +201,7 @@ def _pelvis(person: Person, cycles: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _pelvis_height(person: Person) -> Tensor:
-    """Mean height of the pelvis: the highest that leaves both feet within reach, less for those who bend their knees."""
+    """Mean height of the pelvis: the highest that leaves both feet within reach, less for bent knees."""
     build, h = person.build, person.build.stature
     cycles = torch.arange(128, dtype=torch.float64) / 128
     centre, turn = _pelvis(person, cycles)
@@ -212,7 +212,7 @@ def _pelvis_height(person: Person) -> Tensor:
         _plant(out, side, sign, offset, person, cycles)
         away = out[f"{side}_ankle"] - (centre + turn @ _vector(0.0, sign * build.hips * h / 2))
         room.append(away[:, 2] + (length**2 - away[:, 0] ** 2 - away[:, 1] ** 2).clamp_min(0).sqrt())
-    return torch.cat(room).min() - 0.006 * person.gait.knees * h
+    return torch.cat(room).min() - 0.004 * person.gait.knees * h
 
 
 def _legs(person: Person) -> tuple[tuple[str, float, float], tuple[str, float, float]]:
@@ -253,7 +253,7 @@ def _trunk(out: dict[str, Tensor], person: Person, lower: Tensor, upper: Tensor,
     out["nose"] = out["head"] + head @ rise(0.020, 0.066)
     for side, sign in (("left", 1.0), ("right", -1.0)):
         across = _vector(0.0, sign * build.shoulders * h / 2)
-        out[f"{side}_shoulder"] = out["neck"] + upper @ (rise(-0.018) + across)
+        out[f"{side}_shoulder"] = out["neck"] + upper @ (rise(-0.038) + across)
 
 
 def _arm(out: dict[str, Tensor], side: str, sign: float, person: Person, since: Tensor, chest: Tensor) -> None:

@@ -28,3 +28,8 @@ class Noise:
         wrapped = points - (points / _SIZE).floor() * _SIZE
         grid = (wrapped / (_SIZE / 2) - 1)[None, None, None]
         return F.grid_sample(self._lattice, grid, mode="bilinear", align_corners=True)[0, 0, 0, 0]
+
+    def flat(self, points: Tensor) -> Tensor:
+        """Values (H, W) in [-1, 1] at points (H, W, 2) of a plane."""
+        wrapped = points - (points / _SIZE).floor() * _SIZE
+        return F.grid_sample(self._lattice[:, :, 0], (wrapped / (_SIZE / 2) - 1)[None], align_corners=True)[0, 0]

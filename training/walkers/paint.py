@@ -45,15 +45,17 @@ class Paint:
         self._size = person.build.stature / 1.74
         self._noise = Noise(person.seed % 2**31 + 1, device)
 
-    def __call__(self, points: Tensor, materials: Tensor) -> Tensor:
-        """Linear RGB (N, 3) of points (N, 3) at rest, of materials (N,)."""
-        colour = self._base[materials]
-        cloth = 0.05 * self._noise(points * 40.0) + 0.07 * self._noise(points * 11.0)
+    def __call__(self, points: Tensor, materials: Tensor, weave: Tensor) -> Tensor:
+        """Linear RGB (N, 3) of points (N, 3) at rest, of materials (N,), with the unevenness (N,) of :meth:`weave`."""
         skin = materials == self._material["skin"]
-        colour = colour * (1 + torch.where(skin, 0.4 * cloth, cloth))[:, None]
+        colour = self._base[materials] * (1 + torch.where(skin, 0.4 * weave, weave))[:, None]
         colour = self._top(colour, points, materials)
         colour[skin] = self._face(colour[skin], points[skin])
         return colour
+
+    def weave(self, points: Tensor) -> Tensor:
+        """How much lighter or darker than even the cloth is (N,) at points (N, 3) at rest."""
+        return 0.05 * self._noise(points * 40.0) + 0.07 * self._noise(points * 11.0)
 
     def _top(self, colour: Tensor, points: Tensor, materials: Tensor) -> Tensor:
         """Front fastening, pockets, and stripes where the outfit has them."""

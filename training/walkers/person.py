@@ -7,7 +7,6 @@ from typing import TypeVar
 
 import numpy as np
 
-
 T = TypeVar("T", "Build", "Gait")
 Colour = tuple[float, float, float]
 
@@ -42,7 +41,7 @@ class Build:
     forearm: float = 0.150
     hand: float = 0.075
     hips: float = 0.104
-    shoulders: float = 0.212
+    shoulders: float = 0.203
     bulk: float = 1.0
     belly: float = 0.2
     pelvis: float = 1.0
@@ -158,7 +157,7 @@ _GAIT_SPREAD = {
     **{"push_off": 0.12, "clearance": 0.006, "circumduction": 0.005, "knees": 0.2, "bob": 0.0022, "sway": 0.005},
     **{"yaw": 0.04, "list_": 0.02, "tilt": 0.04, "lean": 0.04, "trunk_yaw": 0.04, "trunk_roll": 0.02},
     **{"arm_swing": 0.16, "arm_mean": 0.08, "arm_lag": 0.02, "elbow": 0.18, "elbow_swing": 0.12, "carriage": 0.05},
-    **{"forearm_in": 0.15, "head": 0.07, "uneven_time": 0.008, "uneven_step": 0.012, "uneven_arms": 0.15},
+    **{"forearm_in": 0.15, "head": 0.07, "uneven_time": 0.006, "uneven_step": 0.007, "uneven_arms": 0.15},
 }
 # The same person on another walk: the share of the spread between people that is left between walks.
 _WITHIN = 0.12

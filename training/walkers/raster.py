@@ -38,56 +38,59 @@ def rasterise(screen: Tensor, faces: Tensor, height: int, width: int) -> Hits:
     """
     batch, device = len(screen), screen.device
     nearest = torch.full((batch * height * width,), torch.iinfo(torch.int64).max, device=device)
-    corner = screen[:, faces.flatten(), :2].reshape(batch, -1, 3, 2)
-    low, high = corner.amin(2), corner.amax(2)
-    limit = torch.tensor([width, height], device=device)
+    a, b, c = (screen[..., :2].index_select(1, faces[:, i]) for i in range(3))
+    area = (b[..., 0] - a[..., 0]) * (c[..., 1] - a[..., 1]) - (b[..., 1] - a[..., 1]) * (c[..., 0] - a[..., 0])
+    frame, face = (area < -1e-9).nonzero(as_tuple=True)
+    corners = take(screen.reshape(-1, 3), faces[face] + frame[:, None] * screen.shape[1])
+    low, high = corners[..., :2].amin(1), corners[..., :2].amax(1)
     first = (low - 0.5).ceil().clamp_min(0)
-    last = torch.minimum((high - 0.5).floor(), limit - 1.0)
-    size = (last - first + 1).amax(-1)
-    ab, ac = corner[:, :, 1] - corner[:, :, 0], corner[:, :, 2] - corner[:, :, 0]
-    area = ab[..., 0] * ac[..., 1] - ab[..., 1] * ac[..., 0]
-    seen = (area < -1e-9) & ((last - first).amin(-1) >= 0)
+    last = torch.minimum((high - 0.5).floor(), torch.tensor([width, height], device=device) - 1.0)
+    span = last - first + 1
+    size = torch.where((span > 0).all(-1), span.amax(-1), 0)
     previous = 0
     for window in _WINDOWS:
-        chosen = (seen & (size > previous) & (size <= window)).nonzero()
+        chosen = ((size > previous) & (size <= window)).nonzero()[:, 0]
         previous = window
-        for part in chosen.split(max(1, _CHUNK // window**2)):
-            _draw(nearest, screen, faces, part, first[part[:, 0], part[:, 1]], window, height, width)
+        for part in torch.split(chosen, max(1, _CHUNK // window**2)):
+            at = (frame[part] * height + first[part, 1].long()) * width + first[part, 0].long()
+            _draw(nearest, take(corners, part), take(first, part), take(last, part), at, face[part], window, width)
     pixel = (nearest < torch.iinfo(torch.int64).max).nonzero()[:, 0]
     face = nearest[pixel] & 0xFFFFFFFF
     frame, at = pixel // (height * width), pixel % (height * width)
-    triangle = screen[frame[:, None], faces[face]]
-    slopes = _slopes(triangle)
-    x, y = (at % width).float() + 0.5, (at // width).float() + 0.5
-    flat = slopes[..., 0] * x[:, None] + slopes[..., 1] * y[:, None] + slopes[..., 2]
-    inverse = flat / triangle[..., 2]
+    triangle = take(screen.reshape(-1, 3), faces[face] + frame[:, None] * screen.shape[1])
+    centre = torch.stack((at % width, at // width), -1) + 0.5
+    inverse = _slopes(triangle[..., :2] - centre[:, None])[..., 2] / triangle[..., 2]
     depth = 1 / inverse.sum(-1)
     return Hits(pixel, face, inverse * depth[:, None], depth)
 
 
-def _slopes(triangle: Tensor) -> Tensor:
-    """Barycentric weights as linear functions of the pixel: (K, 3, 3), the last axis times (x, y, 1)."""
-    x, y = triangle[..., 0].double(), triangle[..., 1].double()
-    a, b = y.roll(-1, -1) - y.roll(-2, -1), x.roll(-2, -1) - x.roll(-1, -1)
-    c = -(a * x.roll(-1, -1) + b * y.roll(-1, -1))
-    area = (a * x + b * y + c)[..., :1]
-    return (torch.stack((a, b, c), -1) / area[..., None]).float()
+def take(values: Tensor, index: Tensor) -> Tensor:
+    """``values[index]`` along the first axis, several times faster than indexing with a tensor on a CPU."""
+    return values.index_select(0, index.flatten()).reshape(*index.shape, *values.shape[1:])
+
+
+def _slopes(corners: Tensor) -> Tensor:
+    """Barycentric weights of corners (K, 3, 2) as linear functions of the pixel: (K, 3, 3), times (x, y, 1)."""
+    after, behind = corners[:, [1, 2, 0]], corners[:, [2, 0, 1]]
+    a, b = after[..., 1] - behind[..., 1], behind[..., 0] - after[..., 0]
+    c = after[..., 0] * behind[..., 1] - after[..., 1] * behind[..., 0]
+    return torch.stack((a, b, c), -1) / c.sum(-1)[:, None, None]
 
 
 def _draw(
-    nearest: Tensor, screen: Tensor, faces: Tensor, chosen: Tensor, first: Tensor, window: int, height: int, width: int
+    nearest: Tensor, corners: Tensor, first: Tensor, last: Tensor, at: Tensor, face: Tensor, window: int, width: int
 ) -> None:
-    """Enter triangles into the depth buffer: depth in the upper half of a key, the face in the lower."""
-    triangle = screen[chosen[:, :1], faces[chosen[:, 1]]]
-    shifted = torch.cat((triangle[..., :2] - first[:, None] - 0.5, triangle[..., 2:]), -1)
-    slopes = _slopes(shifted)
-    step = torch.arange(window, device=screen.device, dtype=torch.float32)
+    """Enter triangles (K, 3, 3) into the depth buffer: depth in the upper half of a key, the face in the lower.
+
+    Each is tried on a square of pixels from ``first`` on, which is pixel number ``at``; none lies beyond ``last``.
+    """
+    slopes = _slopes(corners[..., :2] - first[:, None] - 0.5)
+    step = torch.arange(window, device=corners.device)
     x, y = step.repeat(window), step.repeat_interleave(window)
-    flat = slopes[..., :1] * x + slopes[..., 1:2] * y + slopes[..., 2:]
-    column, row = first[:, :1] + x, first[:, 1:] + y
-    inside = (flat >= -1e-5).all(1) & (column < width) & (row < height)
+    flat = slopes @ torch.stack((x, y, torch.ones_like(x))).to(slopes.dtype)
+    inside = flat.amin(1) >= -1e-5
+    inside &= (x <= (last - first)[:, :1]) & (y <= (last - first)[:, 1:])
     which, where = inside.nonzero(as_tuple=True)
-    inverse = (flat / triangle[..., 2:]).sum(1)[which, where]
-    depth = (1 / inverse).contiguous().view(torch.int32).long()  # positive floats sort like their bits
-    at = (chosen[which, 0] * height + row[which, where].long()) * width + column[which, where].long()
-    nearest.scatter_reduce_(0, at, depth << 32 | chosen[which, 1], "amin")
+    depth = 1 / (flat.transpose(1, 2)[which, where] / corners[which, :, 2]).sum(-1)
+    key = depth.contiguous().view(torch.int32).long() << 32 | face[which]  # positive floats sort like their bits
+    nearest.scatter_reduce_(0, at[which] + y[where] * width + x[where], key, "amin")

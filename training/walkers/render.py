@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -17,8 +17,8 @@ from training.walkers.body import build
 from training.walkers.camera import Camera
 from training.walkers.mesh import Body
 from training.walkers.paint import Paint
-from training.walkers.person import Person
-from training.walkers.raster import rasterise
+from training.walkers.person import Gait, Person
+from training.walkers.raster import rasterise, take
 from training.walkers.scene import Scene, background
 from training.walkers.skeleton import coco_joints
 
@@ -65,14 +65,33 @@ class _Layer:
     top: int
 
 
+@dataclass(frozen=True)
+class _Dressed:
+    """A body with its paint, and what every vertex carries to the pixels: place at rest, openness, weave (V, 5)."""
+
+    body: Body
+    paint: Paint
+    carried: Tensor
+
+
 @lru_cache(maxsize=16)
-def _dressed(person: Person, detail: float, device: str) -> tuple[Body, Paint]:
+def _dressed(person: Person, detail: float, device: str) -> _Dressed:
     body = build(person, detail).to(device)
-    return body, Paint(person, body)
+    paint = Paint(person, body)
+    return _Dressed(
+        body, paint, torch.cat((body.vertices, body.shade[:, None], paint.weave(body.vertices)[:, None]), -1)
+    )
+
+
+def _detail(scene: Scene, joints: Tensor) -> float:
+    """Fineness of the mesh that the picture can show: grid steps of about two and a half pixels, in few classes."""
+    depth = float((joints - torch.tensor(scene.camera.position)).norm(dim=-1).min().clamp_min(0.5))
+    wanted = scene.camera.focal / depth / 190
+    return next((d for d in (0.6, 0.8, 1.0) if wanted <= d), 1.25)
 
 
 def render(
-    scene: Scene, times: Tensor, *, device: str = "cpu", batch: int = 8, detail: float = 1.0, noise: float = _SENSOR
+    scene: Scene, times: Tensor, *, device: str = "cpu", batch: int = 8, noise: float = _SENSOR
 ) -> Iterator[Frame]:
     """Frames of the scene at times (T,) in seconds.
 
@@ -81,7 +100,6 @@ def render(
         times: seconds.
         device: where torch works; a device that is not there is an error.
         batch: frames worked on together.
-        detail: fineness of the bodies' meshes.
         noise: standard deviation of the sensor's noise in grey levels; 0 for none.
     """
     linear, floor = background(scene)
@@ -91,7 +109,7 @@ def render(
     grain = _Grain(scene, noise)
     number = 0
     for part in times.split(batch):
-        figures = [_figure(scene, w, part, device, detail) for w in range(len(scene.walkers))]
+        figures = [_figure(scene, w, part, device) for w in range(len(scene.walkers))]
         for i, time in enumerate(part.tolist()):
             picture = room.clone()
             for _, shadow, _ in figures:
@@ -106,11 +124,13 @@ def render(
             yield Frame(time, image, truths)
 
 
-def _figure(scene: Scene, index: int, times: Tensor, device: str, detail: float) -> tuple[_Layer | None, Any, Tensor]:
+def _figure(scene: Scene, index: int, times: Tensor, device: str) -> tuple[_Layer | None, Any, Tensor]:
     """One walker in a few frames: the layer seen, the shadow cast, and COCO joints (T, 17, 3) with depth."""
     walker, camera = scene.walkers[index], scene.camera
-    body, paint = _dressed(walker.person, detail, device)
-    joints = walker.motion(times).to(device)
+    joints = walker.motion(times)
+    # The body does not know how it walks: another walk of the same person finds it ready made.
+    dressed = _dressed(replace(walker.person, gait=Gait()), _detail(scene, joints), device)
+    body, joints = dressed.body, joints.to(device)
     vertices, normals = body.pose(joints)
     screen = camera.project(vertices)
     coco = camera.project(coco_joints(joints)).cpu()
@@ -122,14 +142,13 @@ def _figure(scene: Scene, index: int, times: Tensor, device: str, detail: float)
     width, height = right - left, bottom - top
     hits = rasterise(screen - screen.new_tensor([left, top, 0.0]), body.faces, height, width)
     frame = hits.pixel // (height * width)
-    corners = body.faces[hits.face]
+    corners = take(body.faces, hits.face)
 
-    def blend(values: Tensor) -> Tensor:
-        return (values * hits.weights[..., None]).sum(1)
-
-    albedo = paint(blend(body.vertices[corners]), body.materials[corners[:, 0]])
-    open_ = (body.shade[corners] * hits.weights).sum(-1)
-    lit = _light(scene.light().to(device), blend(normals[frame[:, None], corners]), open_)
+    weights = hits.weights[..., None]
+    carried = (take(dressed.carried, corners) * weights).sum(1)
+    facing = (take(normals.reshape(-1, 3), corners + frame[:, None] * normals.shape[1]) * weights).sum(1)
+    albedo = dressed.paint(carried[:, :3], body.materials[corners[:, 0]], carried[:, 4])
+    lit = _light(scene.light().to(device), facing, carried[:, 3])
     colour = torch.zeros(len(times) * height * width, 3, device=device)
     colour[hits.pixel] = (albedo * lit).clamp(0, 1) ** _GAMMA * 255
     depth = torch.full((len(times) * height * width,), torch.inf, device=device)
@@ -222,10 +241,12 @@ def _compose(picture: Tensor, layers: list[_Layer | None], i: int) -> list[tuple
 
 def _lens(picture: Tensor) -> Tensor:
     """The picture (H, W, C), slightly blurred as any lens does; this also softens the outlines."""
-    kernel = picture.new_tensor([0.17, 0.66, 0.17])
-    x = F.pad(picture.permute(2, 0, 1)[:, None], (1, 1, 1, 1), mode="replicate")
-    x = F.conv2d(F.conv2d(x, kernel.view(1, 1, 1, 3)), kernel.view(1, 1, 3, 1))
-    return x[:, 0].permute(1, 2, 0)
+    for axis in (0, 1):
+        n = picture.shape[axis]
+        before, at, after = (picture.narrow(axis, i, n - 2) for i in range(3))
+        inner = 0.66 * at + 0.17 * (before + after)
+        picture = torch.cat((picture.narrow(axis, 0, 1), inner, picture.narrow(axis, n - 1, 1)), axis)
+    return picture
 
 
 class _Grain:

@@ -129,27 +129,19 @@ def background(scene: Scene, samples: int = 2) -> tuple[Tensor, Tensor]:
 
 
 def _floor(points: Tensor, room: Room, noise: Noise) -> Tensor:
-    flat = points.reshape(-1, 3)
-    shape = points.shape[:-1]
-    grain = (0.05 * noise(flat * 3.1) + 0.05 * noise(flat * 17.0) + 0.06 * noise(flat * 61.0)).reshape(shape)
-    value = 1 + grain
+    at = points[..., :2]
+    value = 1 + 0.06 * noise.flat(at * 3.1) + 0.07 * noise.flat(at * 37.0)
     if room.tile:
-        at = points[..., :2] / room.tile
-        edge = ((at - at.round()).abs() * room.tile).amin(-1)
-        shade = noise(torch.cat((at.floor().reshape(-1, 2) * 1.37, torch.full((flat.shape[0], 1), 0.5)), -1)).reshape(
-            shape
-        )
-        value = (value + 0.07 * shade) * (1 - 0.35 * torch.exp(-((edge / 0.006) ** 2)))
+        tiles = at / room.tile
+        edge = ((tiles - tiles.round()).abs() * room.tile).amin(-1)
+        value = (value + 0.07 * noise.flat(tiles.floor() * 1.37)) * (1 - 0.35 * torch.exp(-((edge / 0.006) ** 2)))
     return value[..., None] * torch.tensor(room.floor_colour)
 
 
 def _wall(points: Tensor, along: Tensor, room: Room, noise: Noise) -> Tensor:
-    flat = torch.stack((along, points[..., 2], torch.full_like(along, 7.0)), -1).reshape(-1, 3)
-    grain = (0.03 * noise(flat * 1.3) + 0.03 * noise(flat * 40.0)).reshape(along.shape)
+    height = points[..., 2]
+    value = 1 + 0.04 * noise.flat(torch.stack((along, height), -1) * 7.0)
     panel = along / 1.2
-    seam = ((panel - panel.round()).abs() * 1.2) < 0.006
-    value = (1 + grain) * torch.where(seam, 0.8, 1.0)
-    skirting = (points[..., 2] < 0.10) & (points[..., 2] > -0.01)
-    value = torch.where(skirting, 0.45 + 0 * value, value)
-    dado = torch.where(points[..., 2] < 0.95, 0.88, 1.0)
-    return (value * dado)[..., None] * torch.tensor(room.wall_colour)
+    value = value * torch.where((panel - panel.round()).abs() * 1.2 < 0.006, 0.8, 1.0)
+    value = value * torch.where(height < 0.95, 0.88, 1.0)
+    return torch.where(height < 0.10, 0.45, value)[..., None] * torch.tensor(room.wall_colour)

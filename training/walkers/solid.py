@@ -46,13 +46,15 @@ class Loft:
         offset = points - self.start
         h = offset @ axis
         s = (h / length).clamp(0, 1)
-        beyond = (h - s * length) / self.cap
+        ends = torch.maximum(-h, h - length)
         a, b = smooth_knots(self.knots, self.across, s), smooth_knots(self.knots, self.along, s)
         shift = self.shift if len(self.shift) == len(self.knots) else (0.0,) * len(self.knots)
         y, x = offset @ side, offset @ depth - smooth_knots(self.knots, shift, s)
-        k0 = (beyond**2 + (y / a) ** 2 + (x / b) ** 2).sqrt()
-        k1 = ((beyond / self.cap) ** 2 + (y / a**2) ** 2 + (x / b**2) ** 2).sqrt()
-        return k0 * (k0 - 1) / k1.clamp_min(1e-6)
+        k0 = ((y / a) ** 2 + (x / b) ** 2).sqrt()
+        k1 = ((y / a**2) ** 2 + (x / b**2) ** 2).sqrt()
+        radial = k0 * (k0 - 1) / k1.clamp_min(1e-6) + self.cap
+        outside = (radial.clamp_min(0) ** 2 + ends.clamp_min(0) ** 2).sqrt()
+        return outside + torch.maximum(radial, ends).clamp_max(0) - self.cap
 
     def weights(self, points: Tensor) -> Tensor:
         """Which bones move the points: (N, B), rows summing to 1."""
