@@ -14,7 +14,8 @@ MIN_RATE = 20.0
 GRID = 30.0
 STRIDES = np.arange(0.55, 1.5, 0.01)
 WALKING = 0.025
-PERIODIC = 0.15
+PERIODIC = 0.2
+LEGS = slice(40, 64)
 KNEES, ANKLES = (13, 14), (15, 16)
 
 
@@ -31,15 +32,18 @@ def mask_stability(areas: Array) -> float:
     return float(np.clip(1 - np.median(change), 0, 1))
 
 
-def gait_cycles(joints: Array, heights: Array, timestamps: Array) -> float:
+def gait_cycles(joints: Array, silhouettes: Array, heights: Array, timestamps: Array) -> float:
     """Estimated number of gait cycles, two steps each; 0 for somebody who stands.
 
     The vectors between the two ankles and between the two knees swing at the stride frequency whatever the view
-    (sideways for a camera at the side, up and down for one in front); their length swings at twice that, which stays
-    true where a pose network swaps the legs. The stride frequency is where both together have most power.
+    (sideways for a camera at the side, up and down for one in front). The width of the silhouette's legs swings at
+    twice that, and does so even where the person is small and the pose network takes one leg for the other. The
+    stride frequency is where both together have the largest share of their power. Somebody walks whose swing is large
+    enough and, in one of the two, periodic.
 
     Args:
         joints: float32 (T, 17, 3), COCO-17 in pixels.
+        silhouettes: uint8 (T, 64, 64), normalised.
         heights: (T,), the person's height in pixels.
         timestamps: (T,) seconds.
     """
@@ -57,15 +61,16 @@ def gait_cycles(joints: Array, heights: Array, timestamps: Array) -> float:
     ankles = (joints[:, ANKLES[0], :2] - joints[:, ANKLES[1], :2]) / scale
     knees = (joints[:, KNEES[0], :2] - joints[:, KNEES[1], :2]) / scale
     swing = sum((power(signal) for signal in (*ankles.T, *knees.T)), np.zeros(nfft // 2 + 1))
-    spread = power(np.linalg.norm(ankles, axis=1))
+    spread = power((silhouettes[:, LEGS] > 0).any(1).sum(1) / silhouettes.shape[2])
     frequencies = np.fft.rfftfreq(nfft, 1 / GRID)
-    score = np.interp(STRIDES, frequencies, swing) + np.interp(2 * STRIDES, frequencies, spread)
-    stride = float(STRIDES[score.argmax()])
+    swing[frequencies < 0.2], spread[frequencies < 0.4] = 0, 0  # walking nearer or away, not stepping
+    swings, spreads = swing.sum() + 1e-12, spread.sum() + 1e-12
 
-    reach, step = 1.5 / duration, frequencies[1]
-    periodic = step * (
-        swing[np.abs(frequencies - stride) < reach].sum() + spread[np.abs(frequencies - 2 * stride) < reach].sum()
-    )
-    total = step * (swing[frequencies > 0.2].sum() + spread[frequencies > 0.4].sum())
-    walking = np.sqrt(periodic) > WALKING and periodic > PERIODIC * total
-    return duration * stride if walking else 0.0
+    share = np.interp(STRIDES, frequencies, swing / swings) + np.interp(2 * STRIDES, frequencies, spread / spreads)
+    stride = float(STRIDES[share.argmax()])
+    reach = 1.5 / duration
+    at_stride = swing[np.abs(frequencies - stride) < reach].sum()
+    at_step = spread[np.abs(frequencies - 2 * stride) < reach].sum()
+    large = np.sqrt((at_stride + at_step) * frequencies[1]) > WALKING
+    periodic = at_stride > PERIODIC * swings or at_step > 1.5 * PERIODIC * spreads
+    return duration * stride if large and periodic else 0.0

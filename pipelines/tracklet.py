@@ -96,13 +96,14 @@ class Tracklet:
         joints = np.array([k.joints for k in kept], np.float32).reshape(t, 17, 3)
         boxes = np.array([k.box for k in kept], np.float32).reshape(t, 4)
         timestamps = np.array([k.time for k in kept], np.float64)
+        silhouettes = np.array([k.silhouette for k in kept], np.uint8).reshape(t, 64, 64)
         hertz = quality.rate(timestamps)
         unpack = zstandard.ZstdDecompressor().decompress
         heatmaps = np.empty((t, *HEATMAP), np.uint8)
         for row, k in zip(heatmaps, kept, strict=True):
             row[:] = np.frombuffer(unpack(k.heatmaps), np.uint8).reshape(HEATMAP)
         return GaitSequence(
-            silhouettes=np.array([k.silhouette for k in kept], np.uint8).reshape(t, 64, 64),
+            silhouettes=silhouettes,
             joints=joints,
             heatmaps=heatmaps,
             timestamps=timestamps,
@@ -113,7 +114,7 @@ class Tracklet:
                 mean_joint_score=float(joints[..., 2].mean()) if t else 0.0,
                 mask_stability=quality.mask_stability(np.array([k.area for k in kept])),
                 cut_off_share=skipped["cut_off"] / max(self.seen, 1),
-                gait_cycles=quality.gait_cycles(joints, boxes[:, 3] - boxes[:, 1], timestamps),
+                gait_cycles=quality.gait_cycles(joints, silhouettes, boxes[:, 3] - boxes[:, 1], timestamps),
                 rate_hz=hertz,
                 low_rate=hertz < quality.MIN_RATE,
                 missed=self.last_index - self.first_index + 1 - self.seen,
