@@ -13,6 +13,7 @@ from models.base import GaitNetwork, TrainingOutputs
 from models.errors import UnknownNetwork, WeightsCorrupt
 from models.gaitbase import GaitBase
 from models.gaitgl import GaitGL
+from models.gaitheat import GaitHeat
 from models.gaitpart import GaitPart
 from models.gaitset import GaitSet
 from models.gei import GEI
@@ -27,6 +28,7 @@ NETWORKS: dict[str, type[GaitNetwork]] = {
     "gaitpart": GaitPart,
     "gstsn": GSTSN,
     "jointsgait": JointsGait,
+    "gaitheat": GaitHeat,
     "gaitgl": GaitGL,
     "gaitbase": GaitBase,
 }

@@ -88,7 +88,15 @@ class LSTM(nn.LSTM):
     """torch's LSTM, batch first, its outputs alone: (B, T, C) -> (B, T, hidden).
 
     Exported to ONNX it is ONNX's own operator; torch would unroll it over the frames and so fix their number.
+    Its forget gates start open, with a bias of 1 (Gers et al. 2000): else the states stay so small that the sequence's
+    parts hardly count in a distance beside the set's.
     """
+
+    def reset_parameters(self) -> None:
+        """Draw the weights; called by the constructor."""
+        super().reset_parameters()
+        for layer in range(self.num_layers):
+            getattr(self, f"bias_ih_l{layer}").data.chunk(4)[1].fill_(1)
 
     def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]
         """(B, T, C) -> (B, T, hidden)."""
