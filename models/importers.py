@@ -1,0 +1,220 @@
+"""Checkpoints that others published, as weights files of this project.
+
+A checkpoint is read by ``torch.load(weights_only=True)`` and by nothing else: a pickle that wants more than tensors is
+refused. Widths are read from the tensors. What is in no tensor is taken from the public configurations: the strips of
+focal and local convolutions, strides, and the order of the pyramid's bins.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import models
+from models.errors import UnknownNetwork, WeightsCorrupt, WeightsMissing
+
+State = dict[str, Tensor]
+CASIA_STRIPS, OUMVLP_STRIPS = (1, 4, 8), (1, 1, 8, 8)
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What became of a checkpoint.
+
+    Attributes:
+        network: registry name.
+        config: fields of the network's ``Config`` that were read from the tensors.
+        parameters: number of parameters taken over.
+        dropped: entries left out: optimizer, scheduler, counters, and the classifier of the training set's people.
+        weights_id: of the file that was written.
+    """
+
+    network: str
+    config: dict[str, Any]
+    parameters: int
+    dropped: tuple[str, ...]
+    weights_id: str
+
+
+def import_checkpoint(network: str, format: str, in_path: str | Path, out_path: str | Path) -> Imported:
+    """Convert a published checkpoint.
+
+    Args:
+        network: "gaitset", "gaitpart", "gaitgl" or "gaitbase".
+        format: "opengait", the key names of the OpenGait toolkit.
+        in_path: of the checkpoint: a state dict, or a dict that holds one under ``model``.
+        out_path: of the ``.safetensors`` file to write.
+
+    Raises:
+        UnknownNetwork: no checkpoints of that network can be read in that format.
+        WeightsMissing: there is no such file.
+        WeightsCorrupt: it is not a checkpoint of that network; the sentence says why.
+    """
+    converters = FORMATS.get(format, {})
+    if network not in converters:
+        known = "; ".join(f"{name}: {', '.join(sorted(of))}" for name, of in FORMATS.items())
+        raise UnknownNetwork(f"No {format!r} checkpoints of {network!r} can be imported. Known are {known}.")
+    state, dropped = _read(Path(in_path))
+    convert, classifier = converters[network]
+    dropped += [name for name in state if name.startswith(classifier)]
+    entries = _Entries({name: t for name, t in state.items() if not name.startswith(classifier)}, Path(in_path))
+    try:
+        config, tensors = convert(entries)
+        # Without memory first: a tensor may ask for a network far larger than the file.
+        with torch.device("meta"):
+            wanted = _shapes(models.build(network, **config).state_dict())
+    except (IndexError, RuntimeError, TypeError, ValueError, ZeroDivisionError) as error:
+        raise WeightsCorrupt(f"{in_path} has tensors of shapes that {network} cannot have: {error}") from error
+    if entries.left:
+        raise WeightsCorrupt(f"{in_path} has entries that {network} does not: {', '.join(sorted(entries.left)[:5])}.")
+    found = _shapes(tensors)
+    for name in sorted(wanted.keys() | found.keys()):
+        have, want = found.get(name, "missing"), wanted.get(name, "unknown")
+        if have != want:
+            raise WeightsCorrupt(f"{in_path} does not fit {network}: {name} is {have}, expected {want}.")
+    net = models.build(network, **config)
+    net.load_state_dict(tensors)
+    models.save(net, out_path)
+    count = sum(p.numel() for p in net.parameters())
+    return Imported(network, config, count, tuple(dropped), models.load(out_path).weights_id)
+
+
+def _shapes(state: State) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(tensor.shape) for name, tensor in state.items()}
+
+
+class _Entries:
+    """The tensors not taken yet."""
+
+    def __init__(self, left: State, path: Path) -> None:
+        self.left = left
+        self.path = path
+
+    def take(self, name: str) -> Tensor:
+        if name not in self.left:
+            raise WeightsCorrupt(f"{self.path} has no entry {name!r}, which this network needs.")
+        return self.left.pop(name)
+
+    def norm(self, old: str, new: str) -> State:
+        """The five tensors of a batch norm, under their new name."""
+        names = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
+        return {f"{new}.{name}": self.take(f"{old}.{name}") for name in names}
+
+
+def _read(path: Path) -> tuple[State, list[str]]:
+    """The state dict of a checkpoint, and the names of the other things in it."""
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise WeightsMissing(f"There is no readable checkpoint at {path} ({error.strerror}).") from error
+    except pickle.UnpicklingError as error:
+        reason = str(error).split("\n")[0]
+        raise WeightsCorrupt(f"{path} holds more than tensors, so it is not opened: {reason}") from error
+    except Exception as error:  # torch names no type for a broken file: KeyError, RuntimeError, EOFError and others
+        raise WeightsCorrupt(f"{path} is not a readable checkpoint: {error!r}.") from error
+    dropped: list[str] = []
+    if isinstance(content, Mapping) and isinstance(content.get("model"), Mapping):
+        dropped = [str(name) for name in content if name != "model"]
+        content = content["model"]
+    if not isinstance(content, Mapping) or not content:
+        raise WeightsCorrupt(f"{path} holds no state dict, nor one under 'model'.")
+    state = {}
+    for name, tensor in content.items():
+        if not isinstance(name, str) or not isinstance(tensor, Tensor):
+            raise WeightsCorrupt(f"{path}: the entry {name!r} is no tensor.")
+        # A tensor may claim more numbers than the file holds, by strides of 0.
+        if tensor.is_sparse or tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+            raise WeightsCorrupt(f"{path}: the tensor {name!r} claims more numbers than the file holds.")
+        if not tensor.isfinite().all():
+            raise WeightsCorrupt(f"{path}: the tensor {name!r} has numbers that are not finite.")
+        state[name.removeprefix("module.")] = tensor
+    return state, dropped
+
+
+def _gaitset(entries: _Entries) -> tuple[dict[str, Any], State]:
+    out = {}
+    blocks = {f"block{i}": f"set_block{i}.forward_block" for i in (1, 2, 3)}
+    for new, old in (blocks | {f"global{i}": f"gl_block{i}" for i in (2, 3)}).items():
+        out[f"{new}.conv1.weight"] = entries.take(f"{old}.0.conv.weight")
+        out[f"{new}.conv2.weight"] = entries.take(f"{old}.2.conv.weight")
+    out["fc.weight"] = entries.take("Head.fc_bin")
+    channels = tuple(len(out[f"block{i}.conv1.weight"]) for i in (1, 2, 3))
+    return {"channels": channels, "embed_dim": out["fc.weight"].shape[-1]}, out
+
+
+def _gaitpart(entries: _Entries) -> tuple[dict[str, Any], State]:
+    out = {}
+    prefix = "Backbone.forward_block.feature"
+    # Two convolutions a block, each with its activation, and a pooling after the first two blocks.
+    firsts = [i for i in (0, 5, 10, 14) if f"{prefix}.{i}.conv.weight" in entries.left]
+    for block, first in enumerate(firsts):
+        out[f"blocks.{block}.conv1.weight"] = entries.take(f"{prefix}.{first}.conv.weight")
+        out[f"blocks.{block}.conv2.weight"] = entries.take(f"{prefix}.{first + 2}.conv.weight")
+    out["fc.weight"] = entries.take("Head.fc_bin")
+    parts = len(out["fc.weight"])
+    for mtb, old in enumerate(("conv1d3x1", "conv1d3x3")):
+        for conv, layer in (("conv1", 0), ("conv2", 2)):
+            names = [f"TFA.pooling_func.{old}.{part}.{layer}.conv.weight" for part in range(parts)]
+            out[f"mtbs.{mtb}.{conv}.weight"] = torch.cat([entries.take(name) for name in names])
+    channels = tuple(len(out[f"blocks.{block}.conv1.weight"]) for block in range(len(firsts)))
+    config = {
+        "channels": channels,
+        "strips": OUMVLP_STRIPS if len(channels) == 4 else CASIA_STRIPS,
+        "parts": parts,
+        "squeeze": channels[-1] * parts // len(out["mtbs.0.conv1.weight"]),
+        "embed_dim": out["fc.weight"].shape[-1],
+    }
+    return config, out
+
+
+def _gaitgl(entries: _Entries) -> tuple[dict[str, Any], State]:
+    depth = 2 if "conv3d.2.conv3d.weight" in entries.left else 1
+    out = {f"stem.{i}.weight": entries.take(f"conv3d.{2 * i}.conv3d.weight") for i in range(depth)}
+    out["aggregate.weight"] = entries.take("LTA.0.conv3d.weight")
+    stages = [
+        f"{name}.{i}" if depth == 2 else name for name in ("GLConvA0", "GLConvA1", "GLConvB2") for i in range(depth)
+    ]
+    for block, old in enumerate(stages):
+        out[f"blocks.{block}.whole.weight"] = entries.take(f"{old}.global_conv3d.conv3d.weight")
+        out[f"blocks.{block}.local.weight"] = entries.take(f"{old}.local_conv3d.conv3d.weight")
+    out |= {"gem": entries.take("HPP.p"), "fc.weight": entries.take("Head0.fc_bin")}
+    out |= entries.norm("Bn", "norm")
+    widths = [len(out[f"blocks.{depth * i}.whole.weight"]) for i in range(3)]
+    config = {"channels": (len(out["stem.0.weight"]), *widths), "depth": depth, "strips": 2 if depth == 2 else 8}
+    return config, out
+
+
+def _gaitbase(entries: _Entries) -> tuple[dict[str, Any], State]:
+    prefix = "Backbone.forward_block"
+    out = {"backbone.conv1.weight": entries.take(f"{prefix}.conv1.conv.weight")}
+    out |= entries.norm(f"{prefix}.bn1", "backbone.bn1")
+    channels = []
+    for stage in range(4):
+        old, new = f"{prefix}.layer{stage + 1}.0", f"backbone.stages.{stage}"
+        for i in (1, 2):
+            out[f"{new}.conv{i}.weight"] = entries.take(f"{old}.conv{i}.weight")
+            out |= entries.norm(f"{old}.bn{i}", f"{new}.bn{i}")
+        if f"{old}.downsample.0.weight" in entries.left:
+            out[f"{new}.downsample.0.weight"] = entries.take(f"{old}.downsample.0.weight")
+            out |= entries.norm(f"{old}.downsample.1", f"{new}.downsample.1")
+        channels.append(len(out[f"{new}.conv1.weight"]))
+    fc = out["fc.weight"] = entries.take("FCs.fc_bin")
+    return {"channels": tuple(channels), "parts": len(fc), "embed_dim": fc.shape[-1]}, out
+
+
+Converter = Callable[[_Entries], tuple[dict[str, Any], State]]
+FORMATS: dict[str, dict[str, tuple[Converter, tuple[str, ...]]]] = {
+    "opengait": {
+        "gaitset": (_gaitset, ()),
+        "gaitpart": (_gaitpart, ()),
+        "gaitgl": (_gaitgl, ("Head1.",)),
+        "gaitbase": (_gaitbase, ("BNNecks.",)),
+    }
+}
+"""By format and network: what converts, and how the names of the classifier's entries begin."""
