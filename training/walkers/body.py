@@ -137,9 +137,9 @@ class _Tailor:
     def top(self) -> list[Solid]:
         """Jacket, coat, hoodie or shirt: trunk, shoulders, sleeves and collar."""
         kind = self.outfit.top
-        ease = self.outfit.ease + {"shirt": 0.002, "hoodie": 0.010, "jacket": 0.012, "coat": 0.016}[kind]
+        ease = self.outfit.ease + {"shirt": 0.006, "hoodie": 0.010, "jacket": 0.012, "coat": 0.016}[kind]
         belly = 0.05 * self.person.build.belly
-        drop = {"shirt": -0.07, "hoodie": -0.08, "jacket": -0.11, "coat": -0.50}[kind]
+        drop = {"shirt": -0.09, "hoodie": -0.08, "jacket": -0.11, "coat": -0.50}[kind]
         hips, waist, chest = self.pelvis, (self.pelvis + self.chest) / 2, self.chest
         trunk = self.loft(
             self.at("pelvis", -0.005, z=-0.01), self.at("neck", -0.012, z=-0.035),
@@ -156,7 +156,8 @@ class _Tailor:
             shoulder, elbow, wrist = (self.rest[INDEX[f"{side}_{j}"]] for j in ("shoulder", "elbow", "wrist"))
             slope = self.loft(
                 self.at("neck", -0.014, s * 0.02, -0.025), shoulder + torch.tensor([-0.004, 0, 0.006]),
-                [(0, 0.058, 0.058, 0), (0.6, 0.040, 0.055, 0), (1, 0.034, 0.048, 0)], "chest", girth=chest, ease=0.5 * ease,
+                [(0, 0.058, 0.058, 0), (0.6, 0.040, 0.055, 0), (1, 0.034, 0.048, 0)], "chest",
+                girth=chest, ease=0.5 * ease,
             )  # fmt: skip
             sleeve = self.limb(
                 shoulder, elbow, elbow + 1.04 * (wrist - elbow),
@@ -190,15 +191,18 @@ class _Tailor:
         # Under a skirt or a long coat the legs begin above the knees: what is never seen cannot poke through.
         hidden = bare or self.outfit.top == "coat"
         pieces: list[Primitive] = [] if hidden else [seat]
+        thigh: list[Section] = [(0, 0.084, 0.094, -0.006), (0.3, 0.080, 0.089, 0.0), (0.7, 0.063, 0.068, 0.004)]
+        knees: list[Section] = [(0.9, 0.056, 0.061, 0.004), (1, 0.054, 0.058, 0.004)]
+        calf: list[Section] = [
+            *((0.12, 0.052, 0.057, -0.002), (0.32, 0.053, 0.060, -0.013)),
+            *((0.62, 0.045, 0.049, -0.009), (1, 0.036, 0.041, -0.002)),
+        ]
         for side, s in _SIDES:
             hip, knee, ankle = (self.rest[INDEX[f"{side}_{j}"]] for j in ("hip", "knee", "ankle"))
             leg = self.limb(
                 hip + (0.72 if hidden else 0.0) * (knee - hip), knee, ankle + (0.0 if bare else 0.03) * (ankle - knee),
-                [(0.9, 0.056, 0.061, 0.004), (1, 0.054, 0.058, 0.004)] if hidden else
-                [(0, 0.084, 0.094, -0.006), (0.3, 0.080, 0.089, 0), (0.7, 0.063, 0.068, 0.004), (1, 0.054, 0.058, 0.004)],
-                [(0.12, 0.052, 0.057, -0.002), (0.32, 0.053, 0.060, -0.013), (0.62, 0.045, 0.049, -0.009),
-                 (1, 0.036, 0.041, -0.002)],
-                (f"{side}_thigh", f"{side}_shank"), girth=(self.pelvis, self.girth), ease=over, ease_end=below, cap=0.010,
+                knees if hidden else [*thigh, *knees], calf, (f"{side}_thigh", f"{side}_shank"),
+                girth=(self.pelvis, self.girth), ease=over, ease_end=below, cap=0.010,
             )  # fmt: skip
             pieces.append(leg)
             if not hidden:
@@ -213,8 +217,8 @@ class _Tailor:
         return parts
 
     def limb(
-        self, top: Tensor, joint: Tensor, end: Tensor, upper: list[Section], lower: list[Section], bones: tuple[str, str],
-        *, girth: tuple[float, float], ease: float, cap: float, ease_end: float | None = None,
+        self, top: Tensor, joint: Tensor, end: Tensor, upper: list[Section], lower: list[Section],
+        bones: tuple[str, str], *, girth: tuple[float, float], ease: float, cap: float, ease_end: float | None = None,
     ) -> Loft:  # fmt: skip
         """One loft for a limb that is straight at rest, bending where its two bones meet.
 
@@ -235,8 +239,8 @@ class _Tailor:
         return Skirt(
             self.loft(
                 self.at("pelvis", -0.005, z=top), self.at("pelvis", -0.005, z=hem),
-                [(s, a, b, -0.008) for s, a, b in sections], "pelvis>left_thigh", girth=self.pelvis, ease=ease, cap=0.007,
-                ramp=ramp,
+                [(s, a, b, -0.008) for s, a, b in sections], "pelvis>left_thigh",
+                girth=self.pelvis, ease=ease, cap=0.007, ramp=ramp,
             )
         )  # fmt: skip
 
@@ -250,7 +254,8 @@ class _Tailor:
             upper: list[Primitive] = [
                 self.loft(
                     heel + 0.034 * up + back, toe + 0.026 * up,
-                    [(0, 0.032, 0.032, 0), (0.3, 0.034, 0.036, 0.004), (0.7, 0.045, 0.028, -0.004), (1, 0.034, 0.020, -0.006)],
+                    [(0, 0.032, 0.032, 0), (0.3, 0.034, 0.036, 0.004), (0.7, 0.045, 0.028, -0.004),
+                     (1, 0.034, 0.020, -0.006)],
                     f"{side}_foot>{side}_toes", girth=self.size, cap=0.03, ramp=(0.68, 0.82),
                 ),
                 self.loft(

@@ -77,9 +77,15 @@ class Camera:
         y = self.focal * seen[..., 1] / depth + self.height / 2
         return torch.stack((x, y, depth), -1)
 
-    def rays(self) -> Tensor:
-        """Direction (H, W, 3) of every pixel in the world, unit length along the line of sight."""
-        x = (torch.arange(self.width) + 0.5 - self.width / 2) / self.focal
-        y = (torch.arange(self.height) + 0.5 - self.height / 2) / self.focal
-        grid = torch.stack((*torch.meshgrid(x, y, indexing="xy"), torch.ones(self.height, self.width)), -1)
-        return grid @ self.axes()
+    def rays(self, samples: int = 1, top: int = 0, bottom: int | None = None) -> Tensor:
+        """Where the pixels look: directions (rows · samples, W · samples, 3) in the world, 1 along the line of sight.
+
+        Args:
+            samples: rays along either side of a pixel.
+            top, bottom: the rows wanted, all by default.
+        """
+        rows = torch.arange(top * samples, (self.height if bottom is None else bottom) * samples)
+        y = ((rows + 0.5) / samples - self.height / 2) / self.focal
+        x = ((torch.arange(self.width * samples) + 0.5) / samples - self.width / 2) / self.focal
+        across, down = torch.meshgrid(x, y, indexing="xy")
+        return torch.stack((across, down, torch.ones_like(across)), -1) @ self.axes()

@@ -21,7 +21,7 @@ def clips(
     out_dir: Annotated[Path, typer.Argument(help="Folder for the clips; made if it is not there.")],
     people: Annotated[int, typer.Option(min=1, help="How many people, two clips each.")] = 6,
     seconds: Annotated[float, typer.Option(min=1.0, help="Seconds of each clip.")] = 4.0,
-    size: Annotated[str, typer.Option(help="Width and height in pixels, even numbers.")] = "640x480",
+    size: Annotated[str, typer.Option(help="Width and height in pixels, even numbers.")] = "848x480",
     seed: Annotated[int, typer.Option(min=0, help="The same seed makes the same people and clips.")] = 0,
     device: Annotated[str, typer.Option(help="Where torch renders: cpu or cuda.")] = "cpu",
 ) -> None:
@@ -36,7 +36,7 @@ def clips(
         or min(int(width), int(height)) < 64
     ):
         raise typer.BadParameter(
-            f"{size!r} is not a size such as 640x480, in even numbers from 64.", param_hint="--size"
+            f"{size!r} is not a size such as 848x480, in even numbers from 64.", param_hint="--size"
         )
     out_dir.mkdir(parents=True, exist_ok=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())

@@ -20,6 +20,7 @@ from training.walkers.render import Frame, render
 from training.walkers.scene import Room, Scene, Walker
 
 Size = tuple[int, int]
+SIZE: Size = (848, 480)
 Progress = Callable[[int, int], None]
 
 
@@ -42,10 +43,9 @@ class Clip:
     def __len__(self) -> int:
         return round(self.seconds * self.fps)
 
-    def frames(self, *, device: str = "cpu", noise: float | None = None) -> Iterator[Frame]:
+    def frames(self, *, device: str = "cpu") -> Iterator[Frame]:
         """The rendered frames with their truth, once through."""
-        options = {} if noise is None else {"noise": noise}
-        return render(self.scene, torch.arange(len(self)) / self.fps, device=device, **options)
+        return render(self.scene, torch.arange(len(self)) / self.fps, device=device)
 
 
 def write_clip(path: str | File, clip: Clip, *, device: str = "cpu", progress: Progress | None = None) -> File:
@@ -103,7 +103,7 @@ def crossing(
     *,
     azimuth: float = 90.0,
     seconds: float = 4.0,
-    size: Size = (640, 480),
+    size: Size = SIZE,
     seed: int = 0,
     fps: int = 30,
 ) -> Clip:
@@ -135,7 +135,7 @@ def two_crossing(
     second: Person | int = 1,
     *,
     seconds: float = 5.0,
-    size: Size = (640, 480),
+    size: Size = SIZE,
     seed: int = 0,
     fps: int = 30,
 ) -> Clip:
@@ -151,21 +151,26 @@ def two_crossing(
     return Clip(Scene(camera, walkers, Room.drawn(seed)), seconds, fps)
 
 
-def cut_at_knees(person: Person | int = 0, *, seconds: float = 4.0, size: Size = (640, 480), seed: int = 0) -> Clip:
-    """One person walks across whose legs are below the picture's edge from the knees down, in every frame."""
-    clip = crossing(person, seconds=seconds, size=size, seed=seed)
-    camera, who = clip.scene.camera, clip.scene.walkers[0].person
-    # The lower edge meets the walker's line a little above the knees' highest place.
-    knees = 0.335 * who.build.stature
-    tall = 1.22 * (who.build.stature - knees)
-    view = max(tall, _room_for(speed(who) * seconds, 90.0, size))
-    middle = knees + view / 2
-    lifted = replace(camera, position=(*camera.position[:2], middle), target=(0.0, 0.0, middle), roll=0.0)
-    away = math.dist(lifted.position, lifted.target)
-    return replace(clip, scene=replace(clip.scene, camera=replace(lifted, focal=size[1] * away / view)))
+def cut_at_knees(
+    person: Person | int = 0, *, seconds: float = 4.0, size: Size = SIZE, seed: int = 0, fps: int = 30
+) -> Clip:
+    """One person comes towards the camera whose picture ends above their knees, in every frame.
+
+    The camera stands as high as the cut and its lower edge looks level, so that the cut is the same at any distance.
+    """
+    person = draw_person(person) if isinstance(person, int) else person
+    height, nearest, azimuth = 0.33 * person.build.stature, 6.0, 10.0
+    focal = 0.90 * size[1] * nearest / (person.build.stature - height)
+    length = speed(person) * seconds
+    distance = nearest + length / 2
+    turn = math.radians(azimuth)
+    position = (distance * math.cos(turn), distance * math.sin(turn), height)
+    camera = Camera(position, (0.0, 0.0, height + distance * size[1] / 2 / focal), focal, *size)
+    walker = Walker.along(person, Path((-length / 2, 0.0), phase=0.3))
+    return Clip(Scene(camera, [walker], Room.drawn(seed)), seconds, fps)
 
 
-def empty(*, seconds: float = 3.0, size: Size = (640, 480), seed: int = 0, fps: int = 30) -> Clip:
+def empty(*, seconds: float = 3.0, size: Size = SIZE, seed: int = 0, fps: int = 30) -> Clip:
     """The room, and nobody in it."""
     camera = Camera.around((0.0, 0.0, 0.9), 90.0, 5.0, 1.5, size, 2.6)
     return Clip(Scene(camera, [], Room.drawn(seed)), seconds, fps)
@@ -191,9 +196,7 @@ def pacing(
     return Clip(Scene(camera, [walker], Room.drawn(seed)), part, fps, repeat)
 
 
-def gallery(
-    people: int = 6, *, seconds: float = 4.0, size: Size = (640, 480), seed: int = 0
-) -> Iterator[tuple[str, Clip]]:
+def gallery(people: int = 6, *, seconds: float = 4.0, size: Size = SIZE, seed: int = 0) -> Iterator[tuple[str, Clip]]:
     """Names and clips of people, two each: ``NAME-gallery`` and ``NAME-probe``.
 
     The probe is another walk of the same person: other phase, slightly other gait, camera a few degrees elsewhere.

@@ -115,7 +115,7 @@ def _plant(out: dict[str, Tensor], side: str, sign: float, offset: float, person
     since = cycles - offset
     phase, count = since - since.floor(), since.floor()
     pitch = _foot_pitch(gait, phase)
-    heading = rotation(2, torch.full_like(phase, sign * gait.toe_out))
+    heading = rotation(2, torch.tensor([sign * gait.toe_out], dtype=torch.float64))
     stride, leave = gait.stride * h, gait.stance
     # The heel's place on the ground: the ankle is under the pelvis a little before the middle of stance.
     x = (count + offset + _UNDER * leave) * stride + sign * gait.uneven_step * h / 2 - _foot_lengths(person)[1]
@@ -123,7 +123,7 @@ def _plant(out: dict[str, Tensor], side: str, sign: float, offset: float, person
 
     def rolled(at: Tensor) -> Tensor:
         """Ankle (.., 3) from the plant of a foot on the ground, at phases in stance."""
-        return (heading[: len(at)] @ _rocker(person, _foot_pitch(gait, at))[..., None])[..., 0]
+        return (heading @ _rocker(person, _foot_pitch(gait, at))[..., None])[..., 0]
 
     # In swing, a Hermite arc with the foot's own velocity at both ends, in units of the swing's length.
     step = 1e-4
@@ -174,7 +174,8 @@ def _toe_pitch(pitch: Tensor) -> Tensor:
 def _foot_lengths(person: Person) -> tuple[float, float, float, float]:
     """Height of the ankle, and from it back to the heel, forward to the ball, and from ball to toe; metres."""
     length = person.build.foot_length * person.build.stature
-    return (person.build.foot_height * person.build.stature, *(length * k for k in (_HEEL, 1 - _HEEL - _TOE, _TOE)))
+    up = person.build.foot_height * person.build.stature
+    return up, _HEEL * length, (1 - _HEEL - _TOE) * length, _TOE * length
 
 
 def _foot(

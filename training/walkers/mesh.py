@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
@@ -45,15 +45,15 @@ class Body:
         t = len(joints)
         blended = self.weights @ torch.cat((turns.flatten(2), moves), -1).permute(1, 0, 2).flatten(1)
         blended = blended.reshape(-1, t, 12).transpose(0, 1)
-        turn = blended[..., :9].unflatten(-1, (3, 3))
+        turn = blended[..., :9].reshape(*blended.shape[:-1], 3, 3)
         vertices = (turn @ self.vertices[..., None])[..., 0] + blended[..., 9:]
         normals = torch.nn.functional.normalize((turn @ self.normals[..., None])[..., 0], dim=-1)
         return vertices, normals
 
     def to(self, device: torch.device | str) -> Body:
         """The same body on another device."""
-        moved = {k: v.to(device) if isinstance(v, Tensor) else v for k, v in self.__dict__.items()}
-        return Body(**moved)
+        tensors = {f.name: getattr(self, f.name).to(device) for f in fields(self) if f.name != "names"}
+        return replace(self, **tensors)
 
 
 def build_body(solids: Sequence[Solid], rest: Tensor, noise: Noise) -> Body:

@@ -108,7 +108,7 @@ def render(
     room = room.to(device)
     grain = _Grain(scene, noise)
     number = 0
-    for part in times.split(batch):
+    for part in torch.split(times, batch):
         figures = [_figure(scene, w, part, device) for w in range(len(scene.walkers))]
         for i, time in enumerate(part.tolist()):
             picture = room.clone()

@@ -88,44 +88,45 @@ class Scene:
         return torch.nn.functional.normalize(torch.tensor(self.room.light), dim=0)
 
 
-def background(scene: Scene, samples: int = 2) -> tuple[Tensor, Tensor]:
-    """The empty room: linear RGB (H, W, 3) float32, and where it is floor (H, W) in [0, 1]."""
+def background(scene: Scene, samples: int = 2, band: int = 120) -> tuple[Tensor, Tensor]:
+    """The empty room: linear RGB (H, W, 3) float32, and where it is floor (H, W) in [0, 1].
+
+    Args:
+        scene: its camera and room count.
+        samples: rays along either side of a pixel.
+        band: rows of pixels worked on together, which bounds the memory.
+    """
     camera = scene.camera
-    fine = Camera(
-        camera.position,
-        camera.target,
-        camera.focal * samples,
-        camera.width * samples,
-        camera.height * samples,
-        camera.roll,
-    )
-    rays, origin = fine.rays(), torch.tensor(camera.position)
-    floor = (-origin[2] / rays[..., 2]).where(rays[..., 2] < -1e-6, torch.full_like(rays[..., 2], math.inf))
-    # The wall stands upright across the line of sight, a little askew.
-    out = torch.tensor(camera.target)[:2] - origin[:2]
-    angle = math.atan2(float(out[1]), float(out[0])) + 0.12 * math.sin(scene.room.seed)
-    facing = torch.tensor([math.cos(angle), math.sin(angle)])
-    reach = float((torch.tensor(camera.target)[:2] - origin[:2]) @ facing) + scene.room.wall
-    ahead = rays[..., :2] @ facing
-    wall = (reach / ahead).where(ahead > 1e-6, torch.full_like(ahead, math.inf))
-    on_floor = floor < wall
-    t = torch.where(on_floor, floor, wall).clamp(max=60.0)
-    points = origin + t[..., None] * rays
     noise = Noise(scene.room.seed)
+    bands = []
+    for top in range(0, camera.height, band):
+        rays = camera.rays(samples, top, min(top + band, camera.height))
+        colour = _room(scene, rays, noise).permute(2, 0, 1)
+        bands.append(torch.nn.functional.avg_pool2d(colour, samples).permute(1, 2, 0))
+    picture = torch.cat(bands)
+    return picture[..., :3].contiguous(), picture[..., 3].contiguous()
+
+
+def _room(scene: Scene, rays: Tensor, noise: Noise) -> Tensor:
+    """What rays (H, W, 3) from the camera meet: linear RGB and 1 for the floor, 0 for the wall, (H, W, 4)."""
+    origin, target = torch.tensor(scene.camera.position), torch.tensor(scene.camera.target)
+    floor = (-origin[2] / rays[..., 2]).where(rays[..., 2] < -1e-6, torch.inf)
+    # The wall stands upright across the line of sight, a little askew.
+    ahead = target[:2] - origin[:2]
+    angle = math.atan2(float(ahead[1]), float(ahead[0])) + 0.12 * math.sin(scene.room.seed)
+    facing = torch.tensor([math.cos(angle), math.sin(angle)])
+    reach = float(ahead @ facing) + scene.room.wall
+    towards = rays[..., :2] @ facing
+    wall = (reach / towards).where(towards > 1e-6, torch.inf)
+    on_floor = (floor < wall)[..., None]
+    points = origin + torch.minimum(floor, wall).clamp(max=60.0)[..., None] * rays
     along = points[..., :2] @ torch.tensor([-math.sin(angle), math.cos(angle)])
-    colour = torch.where(
-        on_floor[..., None], _floor(points, scene.room, noise), _wall(points, along, scene.room, noise)
-    )
+    colour = torch.where(on_floor, _floor(points, scene.room, noise), _wall(points, along, scene.room, noise))
     # Light falls off towards the edges of the room and into the corner of floor and wall.
     corner = (reach - (points[..., :2] - origin[:2]) @ facing).abs() + points[..., 2].abs()
-    radius = (points[..., :2] - torch.tensor(camera.target)[:2]).norm(dim=-1)
-    colour = (
-        colour * ((0.72 + 0.28 * torch.exp(-((radius / 5) ** 2))) * (1 - 0.35 * torch.exp(-corner / 0.25)))[..., None]
-    )
-    pooled = torch.nn.functional.avg_pool2d(
-        torch.cat((colour, on_floor[..., None].float()), -1).permute(2, 0, 1), samples
-    )
-    return pooled[:3].permute(1, 2, 0).contiguous(), pooled[3].contiguous()
+    radius = (points[..., :2] - target[:2]).norm(dim=-1)
+    light = (0.72 + 0.28 * torch.exp(-((radius / 5) ** 2))) * (1 - 0.35 * torch.exp(-corner / 0.25))
+    return torch.cat((colour * light[..., None], on_floor.float()), -1)
 
 
 def _floor(points: Tensor, room: Room, noise: Noise) -> Tensor:

@@ -105,7 +105,8 @@ class Ellipsoid:
             p = torch.stack((c * p[:, 0] - s * p[:, 2], p[:, 1], s * p[:, 0] + c * p[:, 2]), -1)
         r = torch.tensor(self.radii, device=points.device)
         k0, k1 = (p / r).norm(dim=-1), (p / r**2).norm(dim=-1)
-        return k0 * (k0 - 1) / k1.clamp_min(1e-6)
+        distance: Tensor = k0 * (k0 - 1) / k1.clamp_min(1e-6)
+        return distance
 
     def weights(self, points: Tensor) -> Tensor:
         """One bone moves them all: (N, B)."""
@@ -166,8 +167,8 @@ class Solid:
                 ends = torch.stack((p.centre - r, p.centre + r))
             else:
                 loft = p.loft if isinstance(p, Skirt) else p
-                r = max(*loft.across, *loft.along, loft.cap) + max(abs(v) for v in loft.shift)
-                ends = torch.stack((loft.start - r, loft.start + r, loft.end - r, loft.end + r))
+                around = max(*loft.across, *loft.along, loft.cap) + max(abs(v) for v in loft.shift)
+                ends = torch.stack((loft.start - around, loft.start + around, loft.end - around, loft.end + around))
             low.append(ends.amin(0))
             high.append(ends.amax(0))
         margin = self.melt + self.crumple + 2 * self.cell
