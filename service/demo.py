@@ -142,13 +142,14 @@ def run(
 
 
 def rendered_walks(
-    folder: Path, people: int, seed: int, on_progress: Progress | None = None
+    folder: Path, people: int, seconds: float, seed: int, on_progress: Progress | None = None
 ) -> tuple[list[Walk], list[Walk]]:
     """Render people who do not exist, a clip each to enrol and another to identify.
 
     Args:
         folder: where the clips go; made if it is not there.
         people: how many.
+        seconds: of each clip.
         seed: the same seed makes the same people and clips.
         on_progress: told the clip at work, and the share of all that is rendered.
     """
@@ -157,7 +158,7 @@ def rendered_walks(
     folder.mkdir(parents=True, exist_ok=True)
     tell = on_progress or (lambda *_: None)
     walks: dict[str, list[Walk]] = {"gallery": [], "probe": []}
-    for number, (name, clip) in enumerate(gallery(people, seed=seed)):
+    for number, (name, clip) in enumerate(gallery(people, seconds=seconds, seed=seed)):
         subject, _, role = name.rpartition("-")
         part = _part(tell, f"rendering {name}", number, 2 * people)
         path = write_clip(folder / f"{name}.mp4", clip, progress=partial(_frames, part))

@@ -103,3 +103,14 @@ SUBJECT: dict[str, Any] = {"subject": PERSON, "templates": [TEMPLATE]}
 ERASED: dict[str, Any] = {"collection": "default", "subject": "alice", "templates": 1, "pending": False}
 
 READY: dict[str, Any] = {"status": "ready", "checks": {"perception": 0.12, "network": 0.004, "store": 0.002}}
+
+EXAMPLES: dict[str, dict[str, Any]] = {
+    "EnrollReply": ENROLL,
+    "IdentifyReply": IDENTIFY,
+    "SubjectsReply": SUBJECTS,
+    "SubjectReply": SUBJECT,
+    "Erasure": ERASED,
+    "Health": {"status": "ok"},
+    "Readiness": READY,
+}
+"""By the name of the reply's schema."""

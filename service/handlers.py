@@ -44,7 +44,7 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def _http(request: Request, error: HTTPException) -> Response:
         answer = reply(_from_status(request, error))
-        answer.headers.update({k: v for k, v in (error.headers or {}).items() if k.lower() == "allow"})
+        answer.headers.update(error.headers or {})
         return answer
 
     @app.exception_handler(Exception)
@@ -55,6 +55,10 @@ def install(app: FastAPI) -> None:
 
 def _from_status(request: Request, error: HTTPException) -> GaitkeeperError:
     """The framework's own refusals, in our words."""
+    if isinstance(error.__cause__, OSError):
+        # An upload that could not be kept: the framework blames the body for it.
+        log.error("%s %s: the upload could not be kept", request.method, request.url.path, exc_info=error.__cause__)
+        return GaitkeeperError("The upload could not be kept.")
     if error.status_code == 404:
         return RouteNotFound(f"There is nothing at {request.url.path}; /openapi.json says what there is.")
     if error.status_code == 405:

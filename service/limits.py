@@ -19,7 +19,12 @@ class BodyTooLarge(HTTPException):
     """Raised into whoever reads the body; the framework lets only its own exception type through form parsing."""
 
     def __init__(self, limit: int) -> None:
-        super().__init__(413, f"The request has more than {limit} bytes, which is the most that is taken here.")
+        super().__init__(
+            413,
+            f"The request has more than {limit} bytes, which is the most that is taken here.",
+            # Otherwise the server would go on reading what it has refused.
+            {"Connection": "close"},
+        )
 
 
 class BodyLimit:

@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from models.errors import GaitkeeperError
+from service.examples import EXAMPLES
 from service.problems import MEDIA_TYPE, PROBLEMS, body, classes
 from service.schemas import ProblemDetails
 
@@ -33,31 +34,28 @@ def problems(*codes: str) -> Responses:
     }
 
 
-def example(value: dict[str, Any]) -> dict[str, Any]:
-    """The part of a route's ``responses`` that shows a success."""
-    return {"content": {"application/json": {"example": value}}}
-
-
 def install(app: FastAPI) -> None:
     """Give ``app`` its document, with the schema that the problem documents refer to."""
 
     def document() -> dict[str, Any]:
         if app.openapi_schema is None:
-            made = get_openapi(
-                title=app.title,
-                version=app.version,
-                description=app.description,
-                routes=app.routes,
-                tags=app.openapi_tags,
-            )
-            schemas = made["components"]["schemas"]
-            schemas["ProblemDetails"] = ProblemDetails.model_json_schema()
-            for unused in ("HTTPValidationError", "ValidationError"):
-                schemas.pop(unused, None)
+            made = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+            made["components"]["schemas"]["ProblemDetails"] = ProblemDetails.model_json_schema()
+            for item in made["paths"].values():
+                for operation in item.values():
+                    _show_examples(operation["responses"])
             app.openapi_schema = made
         return app.openapi_schema
 
     app.openapi = document  # type: ignore[method-assign]
+
+
+def _show_examples(responses: dict[str, Any]) -> None:
+    """Put the example of a success beside its schema. The framework would leave the nulls out of it."""
+    for status, response in responses.items():
+        if status.startswith("2"):
+            content = response["content"]["application/json"]
+            content["example"] = EXAMPLES[content["schema"]["$ref"].rpartition("/")[2]]
 
 
 def _example(code: str) -> dict[str, Any]:

@@ -21,6 +21,7 @@ def demo(
     clips: ClipsArgument = None,
     out: Annotated[Path, typer.Option(help="Folder for clips, gallery and report.", file_okay=False)] = Path("demo"),
     people: Annotated[int, typer.Option(min=2, max=50, help="People to render, where no clips are given.")] = 5,
+    seconds: Annotated[float, typer.Option(min=1.5, max=60, help="Seconds of each clip that is rendered.")] = 4.0,
     seed: Annotated[int, typer.Option(help="Of the people who are rendered.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the identify replies as JSON.")] = False,
 ) -> None:
@@ -34,7 +35,7 @@ def demo(
         if clips:
             gallery, probes = demo_.split(clips)
         else:
-            gallery, probes = demo_.rendered_walks(out / "clips", people, seed, tell)
+            gallery, probes = demo_.rendered_walks(out / "clips", people, seconds, seed, tell)
         out.mkdir(parents=True, exist_ok=True)
         with Engine(load_settings(store=demo_.fresh_store(out))) as engine:
             shown = demo_.run(engine, gallery, probes, rendered=not clips, on_progress=tell)

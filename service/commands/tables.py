@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from gallery.types import Identification, Subject, Template, Verdict
 from pipelines.fingerprint import Fingerprint
@@ -132,7 +132,7 @@ def weights(entries: Iterable[Entry], states: Mapping[str, str]) -> Table:
 
 def checks(made: Iterable[Check]) -> Table:
     """What the doctor found."""
-    table = Table("", "check", "finding", show_header=False, box=None)
+    table = Table("", "check", Column("finding", overflow="fold"), show_header=False, box=None)
     for check in made:
         table.add_row("[green]ok[/]" if check.ok else "[red]wrong[/]", check.name, plain(check.finding))
     return table

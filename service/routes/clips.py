@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Response
 
-from service import examples
 from service.dependencies import (
     ClipFile,
     ClipRoute,
@@ -16,7 +15,7 @@ from service.dependencies import (
     TopK,
     TrackField,
 )
-from service.openapi import example, problems
+from service.openapi import problems
 from service.schemas import EnrollReply, IdentifyReply
 
 router = APIRouter(tags=["clips"], route_class=ClipRoute)
@@ -44,7 +43,7 @@ CLIP_PROBLEMS = (
     status_code=201,
     summary="Enrol the person who walks in a clip",
     responses={
-        201: {"description": "Enrolled, and durable.", **example(examples.ENROLL)},
+        201: {"description": "Enrolled, and durable."},
         200: {
             "description": "This walk of this subject was enrolled before; its template is given again.",
             "model": EnrollReply,
@@ -72,7 +71,7 @@ async def enroll(
 @router.post(
     "/identify",
     summary="Name everybody who walks in a clip",
-    responses={200: example(examples.IDENTIFY), **problems(*CLIP_PROBLEMS, "bad_fpir", "not_found")},
+    responses=problems(*CLIP_PROBLEMS, "bad_fpir", "not_found"),
 )
 async def identify(
     engine: EngineOf,

@@ -7,10 +7,9 @@ import logging
 from fastapi import APIRouter
 
 from models.errors import GaitkeeperError
-from service import examples
 from service.dependencies import EngineOf, Probes
 from service.errors import NotReady, Overloaded
-from service.openapi import example, problems
+from service.openapi import problems
 from service.problems import PROBLEMS
 from service.schemas import Health, Readiness
 
@@ -27,7 +26,7 @@ async def livez() -> Health:
 @router.get(
     "/readyz",
     summary="Can it answer for clips?",
-    responses={200: example(examples.READY), **problems("not_ready", "overloaded")},
+    responses=problems("not_ready", "overloaded"),
 )
 async def readyz(engine: EngineOf, probes: Probes) -> Readiness:
     """Runs the person models and the gait network on small inputs, and writes to and reads from the store."""

@@ -1,0 +1,67 @@
+"""Rendered clips and a real server on loopback."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from serving import Clips, Service, Start, running
+
+from service.settings import Settings
+from training.walkers import clips
+from training.walkers.camera import Camera
+from training.walkers.gait import Path as Way
+from training.walkers.person import Person, another_walk, draw_people
+from training.walkers.scene import Room, Scene, Walker
+
+SIZE = (480, 360)
+SECONDS = 1.6
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Start a service on a fresh SQLite file, with settings of the test's choice; stopped after the test."""
+    store = tmp_path / "gallery.db"
+    with ExitStack() as stack:
+        yield lambda **given: stack.enter_context(running(Settings(store=f"sqlite:///{store}", **given), store))
+
+
+@pytest.fixture
+def service(start: Start) -> Service:
+    """A service with default settings."""
+    return start()
+
+
+@pytest.fixture(scope="session")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Clips:
+    """Rendered clips by name, each rendered once a run and only when asked for.
+
+    ``ann-1``, ``ann-2``, ``bob-1``: walks of two people; ``two``: both at once; ``empty``: nobody; ``knees``: cut off;
+    ``short``: three frames of a walk.
+    """
+    folder = tmp_path_factory.mktemp("clips")
+    ann, bob = draw_people(2, seed=0)
+    recipes: dict[str, Callable[[], clips.Clip]] = {
+        "ann-1": lambda: clips.crossing(another_walk(ann, 1), seconds=SECONDS, size=SIZE),
+        "ann-2": lambda: clips.crossing(another_walk(ann, 2), azimuth=86, seconds=SECONDS, size=SIZE),
+        "bob-1": lambda: clips.crossing(another_walk(bob, 1), seconds=SECONDS, size=SIZE),
+        "two": lambda: _in_a_row(ann, bob),
+        "empty": lambda: clips.empty(seconds=1.0, size=SIZE),
+        "knees": lambda: clips.cut_at_knees(ann, seconds=SECONDS, size=SIZE),
+        "short": lambda: clips.crossing(ann, seconds=0.1, size=SIZE),
+    }
+
+    def get(name: str) -> Path:
+        path = folder / f"{name}.mp4"
+        return path if path.exists() else clips.write_clip(path, recipes[name]())
+
+    return get
+
+
+def _in_a_row(first: Person, second: Person) -> clips.Clip:
+    """Two people, one a few steps behind the other."""
+    walkers = [Walker.along(first, Way((-2.2, 0.0))), Walker.along(second, Way((-0.6, 0.0)))]
+    camera = Camera.around((0.0, 0.0, 0.9), 90.0, 8.0, 1.4, SIZE, 4.2)
+    return clips.Clip(Scene(camera, walkers, Room.drawn(0)), seconds=SECONDS)

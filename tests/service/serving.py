@@ -1,0 +1,47 @@
+"""A real server on loopback, for a block."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvicorn
+
+from service.app import create_app
+from service.client import Client
+from service.network import listen, url_of
+from service.settings import Settings
+
+
+@dataclass(frozen=True)
+class Service:
+    """A service that is running now."""
+
+    url: str
+    store: Path
+    client: Client
+
+
+Start = Callable[..., Service]
+Clips = Callable[[str], Path]
+
+
+@contextmanager
+def running(settings: Settings, store: Path) -> Iterator[Service]:
+    """A real server on a free port until the block ends."""
+    door = listen("127.0.0.1", 0)
+    server = uvicorn.Server(uvicorn.Config(create_app(settings), log_level="critical"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [door]})
+    thread.start()
+    try:
+        with Client(url_of(door), timeout=120) as client:
+            client.health()
+            yield Service(url_of(door), store, client)
+    finally:
+        server.should_exit = True
+        thread.join(30)
+        door.close()
+    assert not thread.is_alive()

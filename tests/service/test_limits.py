@@ -1,0 +1,137 @@
+"""Bounds on bodies and on work, driven through a real server."""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import anyio
+import httpx
+import pytest
+from serving import Clips, Start
+
+from service.errors import Overloaded
+from service.limits import WorkQueue
+
+LIMIT = 200_000
+
+
+def blocks(count: int, sent: list[int]) -> Iterator[bytes]:
+    """A body of unknown length; notes how much of it was taken."""
+    for _ in range(count):
+        sent.append(65536)
+        yield bytes(65536)
+
+
+def test_a_body_over_the_limit_is_refused_by_its_declared_length(start: Start) -> None:
+    service = start(max_upload_bytes=LIMIT)
+    reply = httpx.post(f"{service.url}/identify", files={"clip": bytes(LIMIT + 1)})
+    assert (reply.status_code, reply.json()["code"]) == (413, "too_large")
+    assert str(LIMIT) in reply.json()["detail"]
+
+
+def test_a_body_of_unknown_length_is_counted_as_it_streams(start: Start) -> None:
+    service = start(max_upload_bytes=LIMIT)
+    sent: list[int] = []
+    head = b'--x\r\nContent-Disposition: form-data; name="clip"; filename="a.mp4"\r\n\r\n'
+
+    def body() -> Iterator[bytes]:
+        yield head
+        yield from blocks(4000, sent)
+
+    headers = {"content-type": "multipart/form-data; boundary=x"}
+    reply = httpx.post(f"{service.url}/identify", content=body(), headers=headers, timeout=30)
+    assert (reply.status_code, reply.json()["code"]) == (413, "too_large")
+    assert sum(sent) < 4000 * 65536 // 4  # the rest was never asked for, apart from what sockets hold
+
+
+def test_a_body_at_the_limit_passes(start: Start) -> None:
+    form = httpx.Request("POST", "http://x", files={"clip": b"no clip"})
+    size = int(form.headers["content-length"])
+    assert httpx.post(f"{start(max_upload_bytes=size).url}/identify", files={"clip": b"no clip"}).status_code == 415
+    assert httpx.post(f"{start(max_upload_bytes=size - 1).url}/identify", files={"clip": b"no clip"}).status_code == 413
+
+
+def test_uploads_leave_no_file_behind(
+    start: Start, clip: Clips, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "uploads"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    service = start(max_upload_bytes=8 * 2**20)
+    # Over a megabyte, so that the upload goes to disk; one is used, one refused, one too large.
+    padded = clip("ann-1").read_bytes() + b"\0\0\0\x08free" + bytes(2 * 2**20)
+    for data, status in ((padded, (200, 415, 422)), (b"x" * 2**21, (415,)), (b"x" * 2**24, (413,))):
+        reply = httpx.post(f"{service.url}/identify", files={"clip": ("walk.mp4", data)}, timeout=60)
+        assert reply.status_code in status
+    assert list(folder.iterdir()) == []
+
+
+def test_a_full_queue_is_overloaded_and_says_when_to_come_back(start: Start, clip: Clips) -> None:
+    service = start(workers=1, queue=0, retry_after=7)
+    path = clip("ann-1")
+
+    def identify() -> httpx.Response:
+        return httpx.post(f"{service.url}/identify", files={"clip": path.open("rb")}, timeout=60)
+
+    with ThreadPoolExecutor(4) as pool:
+        replies = list(pool.map(lambda _: identify(), range(4)))
+    refused = [reply for reply in replies if reply.status_code == 503]
+    assert {reply.status_code for reply in replies} == {200, 503}
+    for reply in refused:
+        assert (reply.json()["code"], reply.headers["retry-after"]) == ("overloaded", "7")
+    assert identify().status_code == 200
+
+
+def test_probes_answer_while_the_queue_is_full(start: Start, clip: Clips) -> None:
+    service = start(workers=1, queue=0)
+    path = clip("ann-1")
+    with ThreadPoolExecutor(1) as pool:
+        busy = pool.submit(service.client.identify, path)
+        while not busy.done():
+            assert httpx.get(f"{service.url}/livez", timeout=20).status_code == 200
+            assert httpx.get(f"{service.url}/readyz", timeout=20).status_code == 200
+    assert busy.result().people
+
+
+def test_the_work_queue_runs_so_many_at_a_time_and_admits_no_more_than_its_bound() -> None:
+    async def scene() -> tuple[int, int]:
+        queue, running, most, refused = WorkQueue(workers=2, waiting=3, retry_after=1), [0], [0], 0
+        lock, go = threading.Lock(), threading.Event()
+
+        def work() -> None:
+            with lock:
+                running[0] += 1
+                most[0] = max(most[0], running[0])
+            go.wait(10)
+            with lock:
+                running[0] -= 1
+
+        async with anyio.create_task_group() as group:
+            for _ in range(5):
+                group.start_soon(queue.run, work)
+            await anyio.sleep(0.2)
+            for _ in range(3):
+                try:
+                    await queue.run(work)
+                except Overloaded as error:
+                    refused += error.extra["retry_after"]
+            go.set()
+        assert queue.pending == 0
+        await queue.run(work)
+        return most[0], refused
+
+    assert anyio.run(scene) == (2, 3)
+
+
+def test_the_work_queue_gives_back_the_place_of_work_that_failed() -> None:
+    async def scene() -> None:
+        queue = WorkQueue(workers=1, waiting=0, retry_after=1)
+        for _ in range(3):
+            with pytest.raises(ZeroDivisionError):
+                await queue.run(lambda: 1 // 0)
+
+    anyio.run(scene)
