@@ -16,6 +16,7 @@ from models.gaitgl import GaitGL
 from models.gaitheat import GaitHeat
 from models.gaitpart import GaitPart
 from models.gaitset import GaitSet
+from models.gaittake import GaitTAKE
 from models.gei import GEI
 from models.gstsn import GSTSN
 from models.jointsgait import JointsGait
@@ -29,6 +30,7 @@ NETWORKS: dict[str, type[GaitNetwork]] = {
     "gstsn": GSTSN,
     "jointsgait": JointsGait,
     "gaitheat": GaitHeat,
+    "gaittake": GaitTAKE,
     "gaitgl": GaitGL,
     "gaitbase": GaitBase,
 }

@@ -87,7 +87,7 @@ class GSTSN(GaitNetwork):
 class LSTM(nn.LSTM):
     """torch's LSTM, batch first, its outputs alone: (B, T, C) -> (B, T, hidden).
 
-    Exported to ONNX it is ONNX's own operator; torch would unroll it over the frames and so fix their number.
+    Exported it is ONNX's own operator: torch.export would unroll it over the frames and so fix their number.
     Its forget gates start open, with a bias of 1 (Gers et al. 2000): else the states stay so small that the sequence's
     parts hardly count in a distance beside the set's.
     """

@@ -247,12 +247,14 @@ def cut_windows(x: Tensor, lengths: Tensor | None, window: int) -> tuple[Tensor,
     frames, half = x.shape[1], window // 2
     longest: int = torch.sym_max(frames, window)  # type: ignore[no-untyped-call]  # max, for a graph of any T
     count = (longest - window + half - 1) // half + 1
+    if torch.compiler.is_exporting():
+        count += 1  # a window of no share: torch.export would take a count of 1 for a constant
     if lengths is None:
-        lengths = torch.full((len(x),), frames, device=x.device)
+        lengths = torch.full((x.shape[0],), frames, device=x.device)
     spare = (lengths - window).clamp(min=0)[:, None]  # (N, 1)
     starts = half * torch.arange(count, device=x.device)  # (K,)
     valid = starts < spare + half
     index = torch.minimum(starts, spare)[:, :, None] + torch.arange(window, device=x.device)
     index = index % lengths[:, None, None]  # (N, K, window)
-    sequence = torch.arange(len(x), device=x.device)[:, None, None]
+    sequence = torch.arange(x.shape[0], device=x.device)[:, None, None]
     return x[sequence, index], valid / valid.sum(dim=1, keepdim=True)

@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from models import build
 from models.gaitheat import GROUPS, GaitHeat, GaitHeatConfig, gaitheat_ccpg, gaitheat_s, spine, upright
 
-# Not narrower: in torch 2.13 on the CPU, the backward pass of a strided 1×1 convolution from fewer than 16 channels, laid
-# out channels last, writes where it should not.
+# Not narrower: in torch 2.13 on the CPU, the backward pass of a strided 1×1 convolution from fewer than 16 channels,
+# laid out channels last, writes where it should not.
 SMALL = {"channels": (16, 16, 16, 16), "embed_dim": 10}
 
 # x, y of COCO's joints of a person who stands upright in a heatmap of 48 × 64, the middle of the shoulders at (23, 20).

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 import torch
 
 from models import build
+from models.export import export_onnx, run_onnx
 from models.jointsgait import (
     JointPyramid,
     JointsGait,
@@ -133,6 +135,17 @@ def test_a_padded_batch_equals_lone_sequences(pooling: str, skeleton: str) -> No
         alone = torch.cat([network(x[i : i + 1, :length]) for i, length in enumerate(lengths)])
     assert together.std() > 0.01
     torch.testing.assert_close(together, alone, atol=1e-5, rtol=0)
+
+
+def test_windows_of_any_length_export(tmp_path: Path) -> None:
+    network = randomised(JointsGait(JointsGaitConfig(pooling="window", window=24, **SMALL)))
+    export_onnx(network, tmp_path / "net.onnx")
+    lengths = torch.tensor([61, 24, 7])
+    x = joints(3, 61)
+    with torch.inference_mode():
+        expected = network(x, lengths=lengths)
+    found = run_onnx(tmp_path / "net.onnx", (x,), lengths)
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
 
 
 def test_windows_average_the_embeddings() -> None:
