@@ -56,6 +56,40 @@ class Camera:
         away = math.hypot(distance, height - target[2])
         return cls(position, target, size[1] * away / view, *size, roll)
 
+    @classmethod
+    def framing(
+        cls,
+        points: Tensor,
+        azimuth: float,
+        distance: float,
+        height: float,
+        size: tuple[int, int],
+        fill: float = 0.94,
+        roll: float = 0.0,
+    ) -> Camera:
+        """A camera that shows points (N, 3) as large as the picture holds them, their extent in its middle.
+
+        Args:
+            points: what must be in the picture.
+            azimuth, distance, height: where it stands, as of :meth:`around`, against the points' mean.
+            size: (width, height) in pixels.
+            fill: the share of the picture's width or height, whichever is tighter, that they fill.
+            roll: radians.
+        """
+        target = points.mean(0)
+        around = cls.around((float(target[0]), float(target[1]), float(target[2])), azimuth, distance, height, size)
+        camera = cls(around.position, around.target, 1.0, *size, roll)
+        for _ in range(6):  # turning the camera bends the extents a little: aim again
+            seen = camera.project(points)
+            low, high = seen[:, :2].amin(0), seen[:, :2].amax(0)
+            off = (low + high) / 2 - torch.tensor(size) / 2
+            ray = torch.tensor([float(off[0]), float(off[1]), 1.0]) @ camera.axes()
+            aim = torch.tensor(camera.position) + ray * distance
+            camera = cls(camera.position, (float(aim[0]), float(aim[1]), float(aim[2])), 1.0, *size, roll)
+        seen = camera.project(points)[:, :2] - torch.tensor(size) / 2
+        focal = fill * float((torch.tensor(size) / 2 / seen.abs().amax(0)).min())
+        return cls(camera.position, camera.target, focal, *size, roll)
+
     def axes(self) -> Tensor:
         """Rows right, down and forward of the picture in the world, (3, 3) float32."""
         forward = torch.tensor(self.target, dtype=torch.float64) - torch.tensor(self.position, dtype=torch.float64)

@@ -120,11 +120,11 @@ def crossing(
     person = draw_person(person) if isinstance(person, int) else person
     rng = np.random.default_rng([seed, 0xC11F])
     length = speed(person) * seconds
-    view = _room_for(length, azimuth, size) * rng.uniform(1.0, 1.06)
-    distance = max(3.2, 1.9 * view) + 0.5 * length * abs(math.cos(math.radians(azimuth)))
-    camera = Camera.around(
-        (0.0, 0.0, 0.5 * person.build.stature), azimuth, distance, float(rng.uniform(1.2, 1.9)), size, view,
-        float(rng.uniform(-0.015, 0.015)),
+    across = length * abs(math.sin(math.radians(azimuth)))
+    distance = float(rng.uniform(3.6, 4.2)) + 0.6 * across + 0.5 * (length - across)
+    camera = Camera.framing(
+        _surroundings(person, (-length / 2, 0.0), (length / 2, 0.0)), azimuth, distance, float(rng.uniform(1.2, 1.9)),
+        size, float(rng.uniform(0.93, 0.98)), float(rng.uniform(-0.015, 0.015)),
     )  # fmt: skip
     walker = Walker.along(person, Path((-length / 2, 0.0), phase=float(rng.random())))
     return Clip(Scene(camera, [walker], Room.drawn(seed)), seconds, fps)
@@ -141,12 +141,12 @@ def two_crossing(
 ) -> Clip:
     """Two people walk across at once from opposite sides; in the middle the nearer one hides the other."""
     pair = [draw_person(p) if isinstance(p, int) else p for p in (first, second)]
-    longest = max(speed(p) for p in pair) * seconds
-    view = _room_for(longest, 90.0, size, depth=1.2)
-    camera = Camera.around((0.0, 0.0, 0.9), 90.0, max(4.0, 1.9 * view), 1.5, size, view)
+    half = [speed(p) * seconds / 2 for p in pair]
+    ends = [_surroundings(p, (-x, y), (x, y)) for p, x, y in zip(pair, half, (0.5, -0.5), strict=True)]
+    camera = Camera.framing(torch.cat(ends), 90.0, 4.0 + max(half), 1.5, size)
     walkers = [
-        Walker.along(pair[0], Path((-speed(pair[0]) * seconds / 2, 0.5), phase=0.1)),
-        Walker.along(pair[1], Path((speed(pair[1]) * seconds / 2, -0.5), heading=math.pi, phase=0.6)),
+        Walker.along(pair[0], Path((-half[0], 0.5), phase=0.1)),
+        Walker.along(pair[1], Path((half[1], -0.5), heading=math.pi, phase=0.6)),
     ]
     return Clip(Scene(camera, walkers, Room.drawn(seed)), seconds, fps)
 
@@ -159,7 +159,7 @@ def cut_at_knees(
     The camera stands as high as the cut and its lower edge looks level, so that the cut is the same at any distance.
     """
     person = draw_person(person) if isinstance(person, int) else person
-    height, nearest, azimuth = 0.33 * person.build.stature, 6.0, 10.0
+    height, nearest, azimuth = 0.35 * person.build.stature, 6.0, 10.0
     focal = 0.90 * size[1] * nearest / (person.build.stature - height)
     length = speed(person) * seconds
     distance = nearest + length / 2
@@ -185,13 +185,19 @@ def pacing(
     seed: int = 0,
     fps: int = 30,
 ) -> Clip:
-    """One person goes to and fro across the picture, turning round outside it; a rendered loop, repeated."""
+    """One person goes to and fro across the picture, turning round outside it; a rendered loop, repeated.
+
+    Raises:
+        ValueError: the loop is too short for the person to leave the picture.
+    """
     person = draw_person(person) if isinstance(person, int) else person
     repeat = max(1, round(seconds / loop))
     part = round(seconds * fps / repeat / 2) * 2 / fps
     length = speed(person) * part / 2
-    view = max(2.1, (length - 1.4) * size[1] / size[0])
-    camera = Camera.around((0.0, 0.0, 0.9), 90.0, 2.0 * view, 1.5, size, view)
+    view = (length - 1.5) * size[1] / size[0]
+    if view < 1.15 * person.build.stature:
+        raise ValueError(f"A loop of {part:g} s is too short to walk out of a picture of {size[0]}x{size[1]}.")
+    camera = Camera.around((0.0, 0.0, 0.52 * person.build.stature), 90.0, 2.0 * view, 1.5, size, view)
     walker = Walker.pacing(person, Path((-length / 2, 0.0)), part / 2)
     return Clip(Scene(camera, [walker], Room.drawn(seed)), part, fps, repeat)
 
@@ -211,10 +217,11 @@ def gallery(people: int = 6, *, seconds: float = 4.0, size: Size = SIZE, seed: i
             yield f"person-{number + 1}-{name}", replace(clip, scene=replace(clip.scene, room=Room.drawn(seed)))
 
 
-def _room_for(length: float, azimuth: float, size: Size, depth: float = 0.0) -> float:
-    """Metres that the picture's height must show so that a walk of some length stays within the picture."""
-    across = length * abs(math.sin(math.radians(azimuth))) + 1.3 + 0.3 * depth
-    return max(2.3, across * size[1] / size[0])
+def _surroundings(person: Person, *places: tuple[float, float]) -> torch.Tensor:
+    """Corners (N, 3) of the boxes that a walker fills at some places on the floor, whatever way they go."""
+    tall, wide = 1.04 * person.build.stature, 0.34 * person.build.stature
+    sides = [(x + dx, y + dy) for x, y in places for dx in (-wide, wide) for dy in (-wide, wide)]
+    return torch.tensor([(x, y, z) for x, y in sides for z in (-0.03, tall)])
 
 
 def _told(frames: Iterable[Frame], total: int, progress: Progress | None) -> Iterator[Frame]:

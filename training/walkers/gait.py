@@ -137,10 +137,11 @@ def _plant(out: dict[str, Tensor], side: str, sign: float, offset: float, person
     arc = arc + lift[:, None] * _vector(0.0, sign * gait.circumduction * h, gait.clearance * h)
     stance = phase < leave
     ankle = plant + torch.where(stance[:, None], rolled(phase), arc)
-    # In swing the toes pass just over the floor, never through it.
+    # In swing the toes pass a little over the floor, never through it.
     up, _, front, toe = _foot_lengths(person)
     ball = ankle[:, 2] + front * torch.sin(pitch) - up * torch.cos(pitch)
-    toes = torch.maximum(_toe_pitch(pitch), -torch.asin((ball / toe).clamp(0, 1)))
+    over = (0.01 * h * (s / 0.12)).clamp(max=0.01 * h)
+    toes = torch.maximum(_toe_pitch(pitch), -torch.asin(((ball - over) / toe).clamp(-0.6, 1)))
     _foot(out, side, person, ankle, pitch, toes, heading)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +22,7 @@ from training.walkers.scene import Scene, background
 from training.walkers.skeleton import coco_joints
 
 Image = npt.NDArray[np.uint8]
+Mask = npt.NDArray[np.bool_]
 
 _GAMMA = 1 / 2.2
 _SHADOW = 0.42  # how much of the floor's light the softened shadow takes
@@ -40,8 +40,8 @@ class Truth:
         depth: metres from the camera to the walker's pelvis, along the line of sight.
     """
 
-    mask: npt.NDArray[np.bool_]
-    whole: npt.NDArray[np.bool_]
+    mask: Mask
+    whole: Mask
     joints: npt.NDArray[np.float32]
     depth: float
 
@@ -57,12 +57,22 @@ class Frame:
 
 @dataclass(frozen=True)
 class _Layer:
-    """One walker over a few frames, inside a box that holds them all: colour, depth (inf: not there), shadow."""
+    """One walker over T frames in a box that holds them all: colour (T, h, w, 3), depth (T, h, w), inf: not there."""
 
     colour: Tensor
     depth: Tensor
     left: int
     top: int
+
+
+@dataclass(frozen=True)
+class _Shadow:
+    """One walker's soft shadow on the floor over T frames: (T, h, w) in [0, 1], ``step`` times coarser than pixels."""
+
+    cast: Tensor
+    left: int
+    top: int
+    step: int
 
 
 @dataclass(frozen=True)
@@ -103,18 +113,17 @@ def render(
         noise: standard deviation of the sensor's noise in grey levels; 0 for none.
     """
     linear, floor = background(scene)
-    room = _lens(linear.clamp(0, 1) ** _GAMMA * 255)
-    floor = floor.to(device)
-    room = room.to(device)
+    floor, sharp = floor.to(device), (linear.clamp(0, 1) ** _GAMMA * 255).to(device)
+    soft = _lens(sharp)
     grain = _Grain(scene, noise)
     number = 0
     for part in torch.split(times, batch):
         figures = [_figure(scene, w, part, device) for w in range(len(scene.walkers))]
         for i, time in enumerate(part.tolist()):
-            picture = room.clone()
+            picture = soft.clone()
             for _, shadow, _ in figures:
                 _darken(picture, floor, shadow, i)
-            people = _compose(picture, [layer for layer, _, _ in figures], i)
+            people = _compose(picture, sharp, floor, figures, i)
             image = grain(picture, number)
             number += 1
             truths = tuple(
@@ -124,7 +133,7 @@ def render(
             yield Frame(time, image, truths)
 
 
-def _figure(scene: Scene, index: int, times: Tensor, device: str) -> tuple[_Layer | None, Any, Tensor]:
+def _figure(scene: Scene, index: int, times: Tensor, device: str) -> tuple[_Layer | None, _Shadow | None, Tensor]:
     """One walker in a few frames: the layer seen, the shadow cast, and COCO joints (T, 17, 3) with depth."""
     walker, camera = scene.walkers[index], scene.camera
     joints = walker.motion(times)
@@ -175,8 +184,8 @@ def _box(screen: Tensor, camera: Camera, margin: int = 3) -> tuple[int, int, int
     return (left, top, right, bottom) if left < right and top < bottom else None
 
 
-def _shadow(scene: Scene, vertices: Tensor) -> tuple[Tensor, int, int, int] | None:
-    """Soft shadows (T, h, w) in [0, 1] on the floor, where their box is (left, top), and by what step it is coarser."""
+def _shadow(scene: Scene, vertices: Tensor) -> _Shadow | None:
+    """The shadow of posed vertices (T, V, 3), projected along the light; None where none is in the picture."""
     towards = scene.light().to(vertices.device)
     flat = vertices - vertices[..., 2:] / towards[2] * towards
     screen = scene.camera.project(flat)
@@ -199,44 +208,61 @@ def _shadow(scene: Scene, vertices: Tensor) -> tuple[Tensor, int, int, int] | No
     cast = F.max_pool2d(cast, 3, 1, 1)
     for _ in range(2):
         cast = F.avg_pool2d(cast, 5, 1, 2)
-    return cast[:, 0], left, top, step
+    return _Shadow(cast[:, 0], left, top, step)
 
 
-def _darken(picture: Tensor, floor: Tensor, shadow: tuple[Tensor, int, int, int] | None, i: int) -> None:
+def _darken(picture: Tensor, floor: Tensor, shadow: _Shadow | None, i: int, left: int = 0, top: int = 0) -> None:
+    """Let a shadow fall on a picture, or on the part of it whose upper left corner is given."""
     if shadow is None:
         return
-    cast, left, top, step = shadow
-    soft = F.interpolate(cast[i][None, None], scale_factor=step, mode="bilinear", align_corners=False)[0, 0]
-    region = picture[top : top + soft.shape[0], left : left + soft.shape[1]]
-    soft = (
-        soft[: region.shape[0], : region.shape[1]] * floor[top : top + region.shape[0], left : left + region.shape[1]]
-    )
-    region *= ((1 - _SHADOW * soft) ** _GAMMA)[..., None]
+    soft = F.interpolate(shadow.cast[i][None, None], scale_factor=shadow.step, mode="bilinear")[0, 0]
+    # Where shadow and part overlap, in pixels of the whole picture.
+    x0, y0 = max(left, shadow.left), max(top, shadow.top)
+    x1 = min(left + picture.shape[1], shadow.left + soft.shape[1])
+    y1 = min(top + picture.shape[0], shadow.top + soft.shape[0])
+    if x0 >= x1 or y0 >= y1:
+        return
+    cast = soft[y0 - shadow.top : y1 - shadow.top, x0 - shadow.left : x1 - shadow.left] * floor[y0:y1, x0:x1]
+    picture[y0 - top : y1 - top, x0 - left : x1 - left] *= ((1 - _SHADOW * cast) ** _GAMMA)[..., None]
 
 
-def _compose(picture: Tensor, layers: list[_Layer | None], i: int) -> list[tuple[Any, Any]]:
-    """Draw the nearest walker at every pixel, as a lens softens it; what is seen and what is covered, by walker."""
+def _compose(
+    picture: Tensor, sharp: Tensor, floor: Tensor, figures: list[tuple[_Layer | None, _Shadow | None, Tensor]], i: int
+) -> list[tuple[Mask, Mask]]:
+    """Draw the nearest walker at every pixel, as a lens softens it; what is seen and what is covered, by walker.
+
+    Within a box around the walkers the picture is made anew from the sharp room, so that nothing is softened twice.
+    """
     height, width = picture.shape[:2]
-    nearest = torch.full((height, width), torch.inf, device=picture.device)
     owner = torch.full((height, width), -1, dtype=torch.int8, device=picture.device)
-    whole = [np.zeros((height, width), bool) for _ in layers]
-    windows = []
-    for w, layer in enumerate(layers):
-        if layer is None:
-            continue
-        h, v = slice(layer.left, layer.left + layer.depth.shape[2]), slice(layer.top, layer.top + layer.depth.shape[1])
-        depth = layer.depth[i]
-        there = depth < torch.inf
-        whole[w][v, h] = there.cpu().numpy()
-        wins = depth < nearest[v, h]
-        nearest[v, h] = torch.where(wins, depth, nearest[v, h])
-        owner[v, h] = torch.where(wins, w, owner[v, h])
-        picture[v, h] = torch.where(wins[..., None], layer.colour[i], picture[v, h])
-        windows.append((v, h))
-    for v, h in windows:
-        picture[v, h] = _lens(picture[v, h])
-    seen = owner.cpu().numpy()
-    return [(seen == w, whole[w]) for w in range(len(layers))]
+    whole = torch.zeros(len(figures), height, width, dtype=torch.bool, device=picture.device)
+    layers = [layer for layer, _, _ in figures if layer is not None]
+    if layers:
+        left, top = (max(min(getattr(layer, side) for layer in layers) - 1, 0) for side in ("left", "top"))
+        right = min(max(layer.left + layer.depth.shape[2] for layer in layers) + 1, width)
+        bottom = min(max(layer.top + layer.depth.shape[1] for layer in layers) + 1, height)
+        part = sharp[top:bottom, left:right].clone()
+        for _, shadow, _ in figures:
+            _darken(part, floor, shadow, i, left, top)
+        nearest = torch.full(part.shape[:2], torch.inf, device=picture.device)
+        for w, (layer, _, _) in enumerate(figures):
+            if layer is None:
+                continue
+            depth = layer.depth[i]
+            v = slice(layer.top - top, layer.top - top + depth.shape[0])
+            h = slice(layer.left - left, layer.left - left + depth.shape[1])
+            wins = depth < nearest[v, h]
+            nearest[v, h] = torch.where(wins, depth, nearest[v, h])
+            part[v, h] = torch.where(wins[..., None], layer.colour[i], part[v, h])
+            inside = owner[top:bottom, left:right][v, h]
+            inside[wins] = w
+            whole[w, top:bottom, left:right][v, h] = depth < torch.inf
+        softened = _lens(part)
+        # The lens knows no neighbours beyond the box: its rim stays as it was, unless it is the picture's own.
+        y0, x0 = int(top > 0), int(left > 0)
+        y1, x1 = softened.shape[0] - int(bottom < height), softened.shape[1] - int(right < width)
+        picture[top + y0 : top + y1, left + x0 : left + x1] = softened[y0:y1, x0:x1]
+    return [((owner == w).cpu().numpy(), whole[w].cpu().numpy()) for w in range(len(figures))]
 
 
 def _lens(picture: Tensor) -> Tensor:

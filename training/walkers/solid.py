@@ -52,7 +52,7 @@ class Loft:
         y, x = offset @ side, offset @ depth - smooth_knots(self.knots, shift, s)
         k0 = ((y / a) ** 2 + (x / b) ** 2).sqrt()
         k1 = ((y / a**2) ** 2 + (x / b**2) ** 2).sqrt()
-        radial = k0 * (k0 - 1) / k1.clamp_min(1e-6) + self.cap
+        radial = _bound(k0, k1, torch.minimum(a, b)) + self.cap
         outside = (radial.clamp_min(0) ** 2 + ends.clamp_min(0) ** 2).sqrt()
         return outside + torch.maximum(radial, ends).clamp_max(0) - self.cap
 
@@ -105,8 +105,7 @@ class Ellipsoid:
             p = torch.stack((c * p[:, 0] - s * p[:, 2], p[:, 1], s * p[:, 0] + c * p[:, 2]), -1)
         r = torch.tensor(self.radii, device=points.device)
         k0, k1 = (p / r).norm(dim=-1), (p / r**2).norm(dim=-1)
-        distance: Tensor = k0 * (k0 - 1) / k1.clamp_min(1e-6)
-        return distance
+        return _bound(k0, k1, r.min())
 
     def weights(self, points: Tensor) -> Tensor:
         """One bone moves them all: (N, B)."""
@@ -173,6 +172,11 @@ class Solid:
             high.append(ends.amax(0))
         margin = self.melt + self.crumple + 2 * self.cell
         return torch.stack(low).amin(0) - margin, torch.stack(high).amax(0) + margin
+
+
+def _bound(k0: Tensor, k1: Tensor, radius: Tensor) -> Tensor:
+    """Quilez' distance bound k0 (k0 − 1) / k1 to an ellipse or ellipsoid; at its very centre the smallest radius."""
+    return (k0 - 1) * torch.where(k1 > 1e-4, k0 / k1, radius)
 
 
 def smooth_knots(knots: tuple[float, ...], values: tuple[float, ...], s: Tensor) -> Tensor:
