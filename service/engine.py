@@ -242,8 +242,9 @@ class Engine:
 
 
 def _with(timings: dict[str, float], more: dict[str, float]) -> dict[str, float]:
-    """Further stages, and the total grown by them."""
-    return {**timings, **more, "total": timings["total"] + sum(more.values())}
+    """Further stages, and at the end the total grown by them."""
+    stages = {stage: seconds for stage, seconds in timings.items() if stage != "total"}
+    return {**stages, **more, "total": timings["total"] + sum(more.values())}
 
 
 def _digest(file: IO[bytes]) -> str:
