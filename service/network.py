@@ -27,14 +27,20 @@ def require_loopback(host: str) -> None:
         )
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A listening socket; port 0 takes a free one.
+def listen(host: str, port: int, *, published_on_loopback: bool = False) -> socket.socket:
+    """A listening socket.
+
+    Args:
+        host: a loopback address, or any where ``published_on_loopback``.
+        port: 0 takes a free one.
+        published_on_loopback: whoever started this container sees to it that only their own machine gets in.
 
     Raises:
         NotLoopback: as :func:`require_loopback`.
         BadSettings: the address cannot be had, as where another program holds the port.
     """
-    require_loopback(host)
+    if not published_on_loopback:
+        require_loopback(host)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=128)

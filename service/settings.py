@@ -34,6 +34,9 @@ class Settings(BaseSettings):
     host: str = Field(
         "127.0.0.1", description="Address to listen on. Without keys only loopback addresses are allowed."
     )
+    published_on_loopback: bool = Field(
+        False, description="Inside a container whose port is published on loopback alone: any `host` is allowed there."
+    )
     port: int = Field(8321, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
     max_upload_bytes: int = Field(
         256 * 2**20, ge=1, description="Largest request body, in bytes, counted while it streams in."

@@ -25,7 +25,7 @@ def serve(
 
         given = {"host": host, "port": port, "store": store}
         settings = load_settings(**{name: value for name, value in given.items() if value is not None})
-        door = listen(settings.host, settings.port)
+        door = listen(settings.host, settings.port, published_on_loopback=settings.published_on_loopback)
         # Opened and tried here, so that what is wrong is said in a sentence instead of a failed start's traceback.
         engine = Engine(settings)
         engine.check()

@@ -33,3 +33,10 @@ def test_a_port_is_taken_once() -> None:
         with pytest.raises(BadSettings, match="in use"):
             listen("127.0.0.1", port)
         socket.create_connection(("127.0.0.1", port)).close()
+
+
+def test_a_container_that_is_published_on_loopback_may_listen_to_all_of_itself() -> None:
+    with pytest.raises(NotLoopback):
+        listen("0.0.0.0", 0)
+    with listen("0.0.0.0", 0, published_on_loopback=True) as door:
+        socket.create_connection(("127.0.0.1", door.getsockname()[1])).close()
