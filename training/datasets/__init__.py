@@ -1,0 +1,42 @@
+"""Readers of gait data sets: ``open_dataset(format, root)`` gives a :class:`Dataset` of lazily read samples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from training.datasets import casia_b, kinect, pickled, psymo, sequences
+from training.datasets.errors import BadDataset, UnknownFormat
+from training.datasets.partition import Partition, load_partition, partitions
+from training.datasets.sample import Dataset, Inputs, Sample
+
+__all__ = ["READERS", "Dataset", "Inputs", "Partition", "Sample", "load_partition", "open_dataset", "partitions"]
+
+READERS: dict[str, Callable[[Path], Dataset]] = {
+    "sequences": sequences.read,
+    "casia_b": casia_b.read,
+    "kinect": kinect.read,
+    "psymo": psymo.read,
+    **{f"{name}_pickled": partial(pickled.read, layout=layout) for name, layout in pickled.LAYOUTS.items()},
+}
+"""Readers by format: gait sequence files, data sets as published, and as academic toolkits preprocess them."""
+
+
+def open_dataset(format: str, root: str | Path) -> Dataset:
+    """The data set at ``root``; frames are read when a sample is loaded.
+
+    Args:
+        format: key of ``READERS``.
+        root: folder, or file for the data sets that are one.
+
+    Raises:
+        UnknownFormat: there is no such format.
+        BadDataset: ``root`` is not there, or not in that format's layout.
+    """
+    if format not in READERS:
+        raise UnknownFormat(f"There is no data set format {format!r}; known are {', '.join(sorted(READERS))}.")
+    root = Path(root)
+    if not root.exists():
+        raise BadDataset(f"There is no {root}.")
+    return READERS[format](root)

@@ -1,0 +1,190 @@
+"""The noun of training and evaluation: one recorded walk, and a data set as a list of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pipelines.quality import rate
+from pipelines.sequence import GaitSequence, Quality
+from training.datasets.errors import InputMissing
+
+Array = npt.NDArray[Any]
+
+NOMINAL_RATE = 30.0
+"""Hertz of data sets that keep frames without times."""
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """The frames of one walk, T of them, in time order; None for what the data set does not have.
+
+    Attributes:
+        silhouettes: uint8 (T, 64, 64), 0..255. Arrays of 44 columns are padded with ten empty ones on each side,
+            those which :func:`pipelines.prepare.prepare` cuts off again.
+        joints: float32 (T, V, D). With ``skeleton`` "coco", (T, 17, 3): x, y in pixels and score in [0, 1]; with
+            "kinect", (T, 20, 3): x right, y up, z away from the sensor, in metres.
+        heatmaps: uint8 (T, 17, 64, 48), round(255·p).
+        timestamps: float64 (T,), seconds, rising; a nominal rate where the data set keeps no times.
+        skeleton: what ``joints`` are.
+        perception: what saw the walk; part of an embedding's fingerprint.
+    """
+
+    silhouettes: Array | None = None
+    joints: Array | None = None
+    heatmaps: Array | None = None
+    timestamps: Array | None = None
+    skeleton: str = "coco"
+    perception: str = "unknown"
+
+    def __post_init__(self) -> None:
+        lengths = {len(a) for a in (self.silhouettes, self.joints, self.heatmaps, self.timestamps) if a is not None}
+        if len(lengths) != 1:
+            raise ValueError(f"All inputs of a walk must have the same number of frames, got {sorted(lengths)}.")
+
+    def __len__(self) -> int:
+        return next(len(a) for a in (self.silhouettes, self.joints, self.heatmaps, self.timestamps) if a is not None)
+
+    @property
+    def present(self) -> frozenset[str]:
+        """Names of what is there, out of "silhouettes", "joints", "heatmaps"."""
+        return frozenset(name for name in ("silhouettes", "joints", "heatmaps") if getattr(self, name) is not None)
+
+    def take(self, frames: Array | slice) -> Inputs:
+        """The same walk with some of its frames, by index, mask or slice."""
+        names = ("silhouettes", "joints", "heatmaps", "timestamps")
+        cut = {name: a[frames] for name in names if (a := getattr(self, name)) is not None}
+        return replace(self, **cut)
+
+    def sequence(self, needs: Collection[str]) -> GaitSequence:
+        """The walk as the pipeline's noun, for :func:`pipelines.prepare.prepare` and :func:`pipelines.embed.embed`.
+
+        What the walk lacks and nobody needs is zeros. ``quality`` knows the number of frames and their rate only.
+
+        Args:
+            needs: the ``inputs`` of the network that will read it.
+
+        Raises:
+            InputMissing: something that is needed is not there, or the joints are not COCO's.
+        """
+        missing = set(needs) - self.present
+        if missing:
+            raise InputMissing(f"The network reads {', '.join(sorted(missing))}, which the data set does not have.")
+        if "joints" in needs and self.skeleton != "coco":
+            raise InputMissing(f"The network reads COCO-17 joints; these are of a {self.skeleton} skeleton.")
+        t = len(self)
+        times = self.timestamps if self.timestamps is not None else np.arange(t) / NOMINAL_RATE
+        coco = self.joints is not None and self.skeleton == "coco"
+        hertz = rate(times)
+        return GaitSequence(
+            silhouettes=np.zeros((t, 64, 64), np.uint8) if self.silhouettes is None else self.silhouettes,
+            joints=np.asarray(self.joints, np.float32) if coco else np.zeros((t, 17, 3), np.float32),
+            heatmaps=self.heatmaps,
+            timestamps=np.asarray(times, np.float64),
+            boxes=np.zeros((t, 4), np.float32),
+            quality=Quality(
+                frames=t,
+                skipped={},
+                mean_joint_score=float(self.joints[..., 2].mean()) if coco and self.joints is not None else 0.0,
+                mask_stability=0.0,
+                cut_off_share=0.0,
+                gait_cycles=0.0,
+                rate_hz=hertz,
+                low_rate=False,
+            ),
+            perception=self.perception,
+        )
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One walk of one person, its frames read when asked for.
+
+    Attributes:
+        subject: the person.
+        condition: what they wear or carry, as the data set writes it ("nm", "bg", "cl"); "" where there is none.
+        view: the camera or direction, as the data set writes it ("090"); "" where there is none.
+        take: which recording of that condition, as the data set writes it ("01"); "" where there is none.
+        read: gives the frames.
+    """
+
+    subject: str
+    condition: str
+    view: str
+    take: str
+    read: Callable[[], Inputs] = field(repr=False, compare=False)
+
+    @property
+    def recording(self) -> str:
+        """Condition and take in one word, ``nm-01``: how the protocols name them."""
+        return "-".join(part for part in (self.condition, self.take) if part)
+
+    @property
+    def key(self) -> str:
+        """The sample's name in its data set, ``001-nm-01-090``."""
+        return f"{self.subject}-{self.recording}-{self.view}"
+
+    def load(self) -> Inputs:
+        """Read the frames.
+
+        Raises:
+            BadDataset: they cannot be read.
+        """
+        return self.read()
+
+
+@dataclass(frozen=True)
+class Dataset(Sequence[Sample]):
+    """Samples in a fixed order, under a name."""
+
+    name: str
+    samples: tuple[Sample, ...]
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.samples[index]
+
+    def __iter__(self) -> Iterator[Sample]:
+        return iter(self.samples)
+
+    @cached_property
+    def subjects(self) -> tuple[str, ...]:
+        """The people, each once, sorted."""
+        return tuple(sorted({sample.subject for sample in self.samples}))
+
+    @cached_property
+    def views(self) -> tuple[str, ...]:
+        """The views, each once, sorted."""
+        return tuple(sorted({sample.view for sample in self.samples}))
+
+    def of(self, subjects: Collection[str]) -> Dataset:
+        """The samples of some people."""
+        return self.where(lambda sample: sample.subject in subjects)
+
+    def where(self, keep: Callable[[Sample], bool]) -> Dataset:
+        """The samples for which ``keep`` is true."""
+        return Dataset(self.name, tuple(sample for sample in self.samples if keep(sample)))
+
+
+def silhouettes64(frames: Array) -> Array:
+    """Silhouettes as uint8 (T, 64, 64), 0..255, from what toolkits store.
+
+    Args:
+        frames: (T, 64, 64) or (T, 64, 44); integers 0..255, or numbers 0..1 of a floating-point or boolean type.
+
+    Raises:
+        ValueError: another shape.
+    """
+    if frames.ndim != 3 or frames.shape[1] != 64 or frames.shape[2] not in (44, 64):
+        raise ValueError(f"silhouettes (T, 64, 64) or (T, 64, 44) expected, got {frames.shape}")
+    if frames.dtype == np.bool_ or (frames.dtype.kind == "f" and frames.size and frames.max() <= 1):
+        frames = np.round(frames * np.float32(255))
+    frames = frames.astype(np.uint8)
+    return frames if frames.shape[2] == 64 else np.pad(frames, ((0, 0), (0, 0), (10, 10)))

@@ -1,0 +1,50 @@
+"""A folder of gait sequence files, ``subject/condition-take/view.gait``: what ``gaitkeeper dataset build`` writes."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+from pipelines.errors import BadSequence
+from pipelines.sequence import GaitSequence
+from training.datasets.errors import BadDataset
+from training.datasets.sample import Dataset, Inputs, Sample
+
+SUFFIX = ".gait"
+
+
+def read(root: Path) -> Dataset:
+    """Every ``subject/condition-take/view.gait`` under ``root``; silhouettes, joints, and heatmaps where kept.
+
+    The part before the last dash is the condition; a folder without a dash is a condition with no take.
+
+    Raises:
+        BadDataset: there is no such file.
+    """
+    samples = []
+    for path in sorted(root.glob(f"*/*/*{SUFFIX}")):
+        condition, take = split_recording(path.parent.name)
+        samples.append(Sample(path.parent.parent.name, condition, path.stem, take, partial(_load, path)))
+    if not samples:
+        raise BadDataset(f"No gait sequences in {root}: subject/condition-take/view{SUFFIX} expected.")
+    return Dataset(root.name, tuple(samples))
+
+
+def split_recording(name: str) -> tuple[str, str]:
+    """``nm-01`` into condition and take; a name without a dash is all condition."""
+    condition, dash, take = name.rpartition("-")
+    return (condition, take) if dash else (name, "")
+
+
+def _load(path: Path) -> Inputs:
+    try:
+        sequence = GaitSequence.load(path)
+    except (BadSequence, OSError) as error:
+        raise BadDataset(f"{path} cannot be read: {error}") from error
+    return Inputs(
+        silhouettes=sequence.silhouettes,
+        joints=sequence.joints,
+        heatmaps=sequence.heatmaps,
+        timestamps=sequence.timestamps,
+        perception=sequence.perception,
+    )
