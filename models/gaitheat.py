@@ -161,8 +161,8 @@ class GaitHeat(GaitNetwork):
             strongest = x.view(len(groups), -1, *x.shape[1:]).amax(dim=0)  # MR, the maximum response
             fused = strongest if fused is None else strongest + self.fusion[i - 1](fused)
         assert fused is not None
-        whole, *local = x.view(len(groups), -1, *x.shape[1:])
-        return fused, whole, torch.stack(local).amax(dim=0)
+        maps = x.view(len(groups), -1, *x.shape[1:])
+        return fused, maps[0], maps[1:].amax(dim=0)
 
     def _align(self, frames: Tensor) -> Tensor:
         """Pose-guided heatmap alignment (section 3.2): (B, V, H, W) -> (B, V, H, W)."""

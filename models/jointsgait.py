@@ -8,14 +8,14 @@ paper follows. Where the paper is silent or contradicts itself:
   would give. The default is (1, 2, 3).
 - ST-GCN's temporal kernel of 9, residuals, strides of 2 at the layers that widen, and batch norm of the input are
   taken over. Λ normalises each subset with the degrees of its rows and its columns: see ``Skeleton.adjacency``.
-- Pooling F * k with a kernel of J_g × T (eq. 4): as wide as that, a full convolution would have 400 M weights, so
-  each channel has its own J_g × T kernel and none mixes channels (the separate fully connected layers do). Kernels
-  start as the mean. There are two readings of T:
-  "free" weights the joints and takes the mean over the true frames: any length, and the same embedding at whatever
-  phase of the step the sequence starts. "window" weights joints and frames: its kernel fixes T = 120, so sequences
-  are cut into half-overlapping windows of 120 frames, the last one flush with the end, whose embeddings are
-  averaged; shorter sequences are looped. "free" is the default: a frame's number in a window says nothing about the
-  phase of the gait, so the window's weights over time have nothing to learn but the mean.
+- Pooling F * k with a kernel of J_g × T (eq. 4): a convolution that wide and full would have 106 M weights, so each
+  channel has a kernel of its own and none mixes channels (the separate fully connected layers do). Kernels start as
+  the mean. There are two readings of T. "free" weights the joints and takes the mean over the true frames: it takes
+  any length, and hardly minds at which phase of the step a sequence starts. "window" weights joints and frames: T is
+  120 frames, 30 steps of the strided features, so sequences are cut into half-overlapping windows of 120 frames, the
+  last one flush with the end, whose embeddings are averaged; shorter sequences are looped. "free" is the default: a
+  frame's number in a window says nothing about the phase of the gait, so that weights over time have nothing to learn
+  but the mean.
 - The neck is the middle of the shoulders, with the mean of their scores. x, y and the score enter; with the Kinect,
   x and y only, of 16 of its 20 joints, all but hands and feet.
 - The classifier of ArcFace: one a part, of cosines; the loss adds the margin and the scale.
@@ -50,7 +50,7 @@ class JointsGaitConfig:
         temporal_kernel: in frames, odd.
         alpha: keeps empty rows of the adjacency from dividing by zero (section 3.1.3).
         pooling: how a group's features become one: see the module's text.
-        window: frames of a "window"; divisible by the product of the strides.
+        window: frames of a "window".
         dropout: after each temporal convolution; ST-GCN has 0.5, the paper names none.
         embed_dim: C.
         num_classes: people in training, for ArcFace; None leaves the classifier out.
@@ -200,7 +200,7 @@ class JointsGait(GaitNetwork):
         )
         frames = c.window
         for stride in c.strides:
-            frames //= stride
+            frames = -(-frames // stride)
         self.pyramid = JointPyramid(groups, c.channels[-1], frames if c.pooling == "window" else None)
         self.fc = PartLinear(len(groups), c.channels[-1], c.embed_dim)
         self.classifier = None
