@@ -21,13 +21,11 @@ class QualityGates:
         min_frames: usable frames, for enrolment and for a verdict; 15 are half a second at 30 Hz, about one step.
         min_joint_score: mean joint score, for a verdict.
         min_mask_stability: 1 − the median relative change of the mask's area between frames, for a verdict.
-        max_cut_off_share: share of the tracklet's frames cut by the picture's edge, for a verdict.
     """
 
     min_frames: int = 15
     min_joint_score: float = 0.3
     min_mask_stability: float = 0.5
-    max_cut_off_share: float = 0.5
 
     def check_enrolment(self, seq: GaitSequence) -> None:
         """Refuse what cannot become a template.
@@ -43,12 +41,9 @@ class QualityGates:
             )
 
     def poor(self, seq: GaitSequence) -> bool:
-        """True where masks, joints or framing are too poor for a verdict."""
-        q = seq.quality
+        """True where masks or joints are too poor for a verdict. Frames cut off are not in the sequence at all."""
         return (
-            q.mean_joint_score < self.min_joint_score
-            or q.mask_stability < self.min_mask_stability
-            or q.cut_off_share > self.max_cut_off_share
+            seq.quality.mean_joint_score < self.min_joint_score or seq.quality.mask_stability < self.min_mask_stability
         )
 
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 class PipelineSettings(BaseModel):
     """Settings of decoding, perception, tracking and sequence building. Every field has a working default."""
 
-    perception: str = Field("blazepose", description="Perception backend, a key of pipelines.perception.BACKENDS.")
+    perception: Literal["blazepose"] = Field("blazepose", description="Perception backend.")
     device: Literal["cpu", "cuda"] = Field(
         "cpu", description="Where networks run; `cuda` without a GPU is an error, never a fall back."
     )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from pipelines import ClipResult
+    from pipelines import ClipResult, Pipeline
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -26,9 +26,14 @@ def shared_data() -> Path:
 
 
 @pytest.fixture(scope="session")
-def real_clip(shared_data: Path) -> Callable[[str], ClipResult]:
-    """What the pipeline makes of a clip of the real data, by name; each is processed once a run."""
+def pipeline() -> Pipeline:
+    """The pipeline with its default settings, its models loaded once a run."""
     from pipelines import Pipeline
 
-    pipeline = Pipeline()
+    return Pipeline()
+
+
+@pytest.fixture(scope="session")
+def real_clip(shared_data: Path, pipeline: Pipeline) -> Callable[[str], ClipResult]:
+    """What the pipeline makes of a clip of the real data, by name; each is processed once a run."""
     return cache(lambda name: pipeline.process(shared_data / "videos" / f"{name}.mp4"))

@@ -23,7 +23,6 @@ def build_perception(settings: PipelineSettings) -> Perception:
     """The backend that the settings name.
 
     Raises:
-        KeyError: no such backend.
         WeightsMissing, WeightsCorrupt: its weights are not there or not right.
     """
     return BACKENDS[settings.perception](settings)

@@ -40,8 +40,7 @@ def test_a_match_reaches_to_the_threshold_and_no_further(walker, calibration):
         ({"rate_hz": 10.0, "low_rate": True}, Reason.LOW_RATE),
         ({"mean_joint_score": 0.29}, Reason.POOR_QUALITY),
         ({"mask_stability": 0.49}, Reason.POOR_QUALITY),
-        ({"cut_off_share": 0.51}, Reason.POOR_QUALITY),
-        ({"frames": 14, "rate_hz": 10.0, "low_rate": True, "cut_off_share": 1.0}, Reason.TOO_SHORT),
+        ({"frames": 14, "rate_hz": 10.0, "low_rate": True}, Reason.TOO_SHORT),
     ],
 )
 def test_what_cannot_be_told_is_inconclusive_with_and_without_calibration(walker, calibration, fields, reason):

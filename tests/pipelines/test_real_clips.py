@@ -6,7 +6,6 @@ import cv2
 import numpy as np
 import pytest
 
-from pipelines import Pipeline
 from pipelines.decode import frames
 from pipelines.errors import NoPerson
 from pipelines.inspect import write_pictures
@@ -105,10 +104,10 @@ def test_pictures_for_people(real_clip, tmp_path):
         assert cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR).shape[0] == 160
 
 
-def test_who_stands_at_a_table_does_not_walk(shared_data):
+def test_who_stands_at_a_table_does_not_walk(shared_data, pipeline):
     """People come, stand for long and go: nobody is enrolled by a stance."""
     with pytest.raises(NoPerson) as caught:
-        Pipeline().process(shared_data / "videos" / "one-by-one-person-detection.mp4")
+        pipeline.process(shared_data / "videos" / "one-by-one-person-detection.mp4")
     people = caught.value.extra["skipped"]
     assert sum(person["reason"] == "standing" for person in people) >= 4
     assert all(person["reason"] == "standing" for person in people if person["usable"] >= 15)
