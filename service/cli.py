@@ -7,6 +7,7 @@ import sys
 import typer
 
 from service.commands import clips, demo, doctor, serve, subjects, weights
+from training import cli as training
 from training.walkers.cli import app as walkers
 
 app = typer.Typer(
@@ -25,6 +26,8 @@ app.add_typer(weights.app, name="weights")
 app.command("doctor")(doctor.doctor)
 app.command("demo")(demo.demo)
 app.add_typer(walkers, name="walkers")
+app.command("train")(training.train)
+app.command("cross-validate")(training.cross_validate)
 
 
 def main() -> None:

@@ -77,6 +77,9 @@ PROBLEMS: dict[str, Problem] = {
     "unexpected_reply": Problem(502, "What answers there does not speak this API."),
     "bad_settings": Problem(None, "A setting, or the file that holds them, cannot be used."),
     "not_loopback": Problem(None, "Without keys the service listens on loopback only."),
+    # Training
+    "bad_training_config": Problem(None, "A training configuration cannot be used."),
+    "training_diverged": Problem(None, "A training's loss or gradient is not a finite number any more."),
     "internal": Problem(500, "Something went wrong here, through no fault of the caller.", private=True),
 }
 

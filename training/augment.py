@@ -1,0 +1,170 @@
+"""Augmentations of a batch: flip, rotation, perspective, erasing, mask noise, frame drop, joint noise.
+
+They take a batch's inputs by name, as the networks read them: silhouettes (N, T, 1, 64, 44) and heatmaps
+(N, T, 17, 64, 48) in [0, 1], joints (N, T, V, 2 or 3). A sequence is changed alike in all its frames and inputs: what
+moves the picture moves the joints. Every random number comes from the generator, so the same seed gives the same batch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from models.skeletons import COCO_NECK, KINECT_16
+from training.config import AugmentTable
+
+HALF_BODY = 2.0
+"""Half a picture's height in the unit of the joints, the torso's length (of which a body has about four)."""
+
+
+def augment(inputs: dict[str, Tensor], table: AugmentTable, generator: torch.Generator) -> dict[str, Tensor]:
+    """Apply the augmentations of ``table`` to a batch, in the order flip and warp, erase, noise, drop.
+
+    Args:
+        inputs: by name, of the shapes above; not changed.
+        table: of the configuration.
+        generator: on the CPU.
+
+    Returns:
+        New tensors, of the same names and shapes.
+    """
+    n, frames = next(iter(inputs.values())).shape[:2]
+    out = dict(inputs)
+    flipped = _chosen(n, table.flip, generator)
+    if flipped.any():
+        out = {name: torch.where(_rows(flipped, x), mirror(name, x), x) for name, x in out.items()}
+    if table.rotate or table.perspective:
+        warps = homographies(n, table, generator)
+        out = {name: _warp_joints(x, warps) if name == "joints" else warp(x, warps) for name, x in out.items()}
+    for name in ("silhouettes", "heatmaps"):
+        if name in out and table.erase:
+            out[name] = erase(out[name], _chosen(n, table.erase, generator), table.erase_area, generator)
+    if "silhouettes" in out and table.mask_noise:
+        noisy = _chosen(n, table.mask_noise, generator)
+        out["silhouettes"] = edge_noise(out["silhouettes"], noisy, table.noise_pixels, generator)
+    if "joints" in out and table.joint_noise:
+        noise = torch.randn(out["joints"][..., :2].shape, generator=generator) * table.joint_noise
+        out["joints"] = torch.cat([out["joints"][..., :2] + noise, out["joints"][..., 2:]], dim=3)
+    if table.frame_drop:
+        kept = kept_frames(n, frames, _chosen(n, table.frame_drop, generator), table.drop_share, generator)
+        out = {name: x[torch.arange(n)[:, None], kept] for name, x in out.items()}
+    return out
+
+
+def mirror_order(joints: Sequence[str]) -> list[int]:
+    """For each joint the index of its mirror image: left and right change places."""
+    swapped = [name.replace("left", "?").replace("right", "left").replace("?", "right") for name in joints]
+    return [list(joints).index(name) for name in swapped]
+
+
+COCO_MIRROR = mirror_order(COCO_NECK.joints[:17])
+KINECT_MIRROR = mirror_order(KINECT_16.joints)
+
+
+def mirror(name: str, x: Tensor) -> Tensor:
+    """Every sequence of one input, left and right exchanged."""
+    if name == "joints":
+        order = COCO_MIRROR if x.shape[2] == 17 else KINECT_MIRROR
+        return x[:, :, order] * torch.tensor([-1.0, 1.0, 1.0])[: x.shape[3]]
+    x = x.flip(-1)
+    return x[:, :, COCO_MIRROR] if name == "heatmaps" else x
+
+
+def homographies(n: int, table: AugmentTable, generator: torch.Generator) -> Tensor:
+    """A rotation and a perspective for each sequence, (N, 3, 3), identities where neither is drawn.
+
+    They map points (x, y, 1), y down, from the middle of the picture and in halves of its height, from where they are
+    taken to where they go.
+    """
+    angle = math.radians(table.degrees) * (2 * torch.rand(n, generator=generator) - 1)
+    angle = torch.where(_chosen(n, table.rotate, generator), angle, 0.0)
+    turn = torch.eye(3).repeat(n, 1, 1)
+    turn[:, 0, 0] = turn[:, 1, 1] = angle.cos()
+    turn[:, 0, 1], turn[:, 1, 0] = -angle.sin(), angle.sin()
+    corners = torch.tensor([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]]).repeat(n, 1, 1)
+    shift = table.distortion * (2 * torch.rand(n, 4, 2, generator=generator) - 1)
+    moved = corners + shift * _rows(_chosen(n, table.perspective, generator), shift)
+    return _from_corners(corners, moved) @ turn
+
+
+def _from_corners(source: Tensor, target: Tensor) -> Tensor:
+    """The homographies (N, 3, 3) that carry four points (N, 4, 2) to four others."""
+    x, y = source.unbind(dim=2)
+    u, v = target.unbind(dim=2)
+    one, zero = torch.ones_like(x), torch.zeros_like(x)
+    rows_u = torch.stack([x, y, one, zero, zero, zero, -u * x, -u * y], dim=2)
+    rows_v = torch.stack([zero, zero, zero, x, y, one, -v * x, -v * y], dim=2)
+    solution = torch.linalg.solve(torch.cat([rows_u, rows_v], dim=1), torch.cat([u, v], dim=1))
+    return torch.cat([solution, one[:, :1]], dim=1).view(-1, 3, 3)
+
+
+def warp(x: Tensor, warps: Tensor) -> Tensor:
+    """Pictures (N, T, C, H, W) moved by homographies (N, 3, 3), bilinearly; zeros come in from outside."""
+    n, t, c, h, w = x.shape
+    aspect = w / h
+    ys = (torch.arange(h) + 0.5) * 2 / h - 1
+    xs = ((torch.arange(w) + 0.5) * 2 / w - 1) * aspect
+    points = torch.stack([xs.expand(h, w), ys[:, None].expand(h, w), torch.ones(h, w)], dim=2).view(-1, 3)
+    source = points @ torch.linalg.inv(warps).transpose(1, 2)  # (N, H·W, 3)
+    source = source[:, :, :2] / source[:, :, 2:] / torch.tensor([aspect, 1.0])
+    return F.grid_sample(x.flatten(1, 2), source.view(n, h, w, 2), align_corners=False).view(n, t, c, h, w)
+
+
+def _warp_joints(x: Tensor, warps: Tensor) -> Tensor:
+    """Joints (N, T, V, D) moved likewise, about the mid-hip; the score stays."""
+    points = F.pad(x[..., :2] / HALF_BODY, (0, 1), value=1.0).flatten(1, 2) @ warps.transpose(1, 2)
+    moved = (points[..., :2] / points[..., 2:] * HALF_BODY).view(*x.shape[:3], 2)
+    return torch.cat([moved, x[..., 2:]], dim=3)
+
+
+def erase(x: Tensor, chosen: Tensor, area: tuple[float, float], generator: torch.Generator) -> Tensor:
+    """Blank one rectangle in all frames of the chosen sequences of (N, T, C, H, W).
+
+    Zhong et al., "Random Erasing Data Augmentation", AAAI 2020: its share of the picture is between the two of
+    ``area``, its height 0.3 to 3.3 times its width.
+    """
+    n, _, _, h, w = x.shape
+    share, ratio, top, left = torch.rand(4, n, generator=generator)
+    share = h * w * (area[0] + (area[1] - area[0]) * share)
+    ratio = torch.exp(math.log(0.3) + (math.log(3.3) - math.log(0.3)) * ratio)
+    height, width = (share * ratio).sqrt().clamp(max=h), (share / ratio).sqrt().clamp(max=w)
+    top, left = top * (h - height), left * (w - width)
+    rows, columns = torch.arange(h) + 0.5, torch.arange(w) + 0.5
+    hit_rows = (rows >= top[:, None]) & (rows < (top + height)[:, None])
+    hit_columns = (columns >= left[:, None]) & (columns < (left + width)[:, None])
+    hit = hit_rows[:, :, None] & hit_columns[:, None, :] & chosen[:, None, None]
+    return x.masked_fill(hit[:, None, None], 0.0)
+
+
+def edge_noise(x: Tensor, chosen: Tensor, share: float, generator: torch.Generator) -> Tensor:
+    """Turn over a share of the pixels beside the outline, frame by frame: what an uncertain segmentation does.
+
+    Args:
+        x: silhouettes (N, T, 1, H, W) in [0, 1].
+        chosen: sequences, bool (N,).
+        share: of the pixels that have both person and background within one pixel.
+        generator: of the random numbers.
+    """
+    flat = x.flatten(0, 1)
+    outline = (F.max_pool2d(flat, 3, 1, 1) + F.max_pool2d(1 - flat, 3, 1, 1) > 1.5).view(x.shape)
+    hit = outline & (torch.rand(x.shape, generator=generator) < share) & _rows(chosen, x)
+    return torch.where(hit, 1 - x, x)
+
+
+def kept_frames(n: int, frames: int, chosen: Tensor, share: float, generator: torch.Generator) -> Tensor:
+    """Indices (N, T) of frames in which each dropped one is replaced by the last one before it that is kept."""
+    dropped = (torch.rand(n, frames, generator=generator) < share) & chosen[:, None]
+    dropped[:, 0] = False
+    return torch.where(dropped, 0, torch.arange(frames)).cummax(dim=1).values
+
+
+def _chosen(n: int, chance: float, generator: torch.Generator) -> Tensor:
+    return torch.rand(n, generator=generator) < chance
+
+
+def _rows(chosen: Tensor, like: Tensor) -> Tensor:
+    return chosen.view(-1, *[1] * (like.dim() - 1))

@@ -1,0 +1,182 @@
+"""From walks to batches of tensors: read, prepared as the network takes them, cut, augmented."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset as TorchDataset
+
+from models.base import GaitNetwork
+from pipelines.prepare import CUT, normalise_joints
+from training.augment import augment
+from training.config import TrainingConfig
+from training.datasets import Dataset, Inputs, load_partition, open_dataset
+from training.datasets.errors import InputMissing
+from training.datasets.kinect import xy16
+from training.datasets.sample import Array
+from training.errors import BadTrainingConfig
+from training.folds import stratified_folds
+from training.samplers import PKSampler, at_positions, frame_positions
+
+
+@dataclass(frozen=True)
+class Batch:
+    """N sequences of T frames.
+
+    Attributes:
+        tensors: in the network's call order, float32 (N, T, ...).
+        subjects: int64 (N,), places in the data set's sorted people.
+        views: int64 (N,), places in its sorted views.
+    """
+
+    tensors: tuple[Tensor, ...]
+    subjects: Tensor
+    views: Tensor
+
+    def to(self, device: torch.device) -> Batch:
+        """The same batch on a device."""
+        return Batch(tuple(x.to(device) for x in self.tensors), self.subjects.to(device), self.views.to(device))
+
+
+def training_walks(config: TrainingConfig) -> Dataset:
+    """The walks that a configuration trains on: of a partition's part, or all folds but one, or all.
+
+    Raises:
+        BadDataset: they cannot be found (see :func:`training.datasets.open_dataset`).
+        BadTrainingConfig: there is no such fold.
+    """
+    table = config.data
+    walks = open_dataset(table.format, table.root)
+    if table.partition is not None:
+        walks = load_partition(table.partition).of(walks, table.part)
+    if table.folds is not None:
+        train, _ = stratified_folds(walks, table.folds)[table.fold]
+        walks = Dataset(walks.name, tuple(walks[i] for i in train))
+    return walks
+
+
+def arrays(inputs: Inputs, net: GaitNetwork, *, scaled: bool = False, min_score: float = 0.0) -> dict[str, Array]:
+    """One walk as ``net`` reads it, frame by frame.
+
+    Args:
+        inputs: of a sample.
+        net: its ``inputs`` and skeleton say what is made.
+        scaled: Kinect joints in units of the torso instead of metres.
+        min_score: frames whose mean joint score (of heatmaps: mean peak) is lower are left out.
+
+    Returns:
+        by name: silhouettes uint8 (T, 1, 64, 44), heatmaps uint8 (T, 17, 64, 48), joints float32 (T, 17, 3) normalised,
+        or (T, 16, 2) of the Kinect.
+
+    Raises:
+        InputMissing: the walk has not what the network reads.
+    """
+    skeleton = getattr(net.config, "skeleton", "coco")
+    missing = sorted(set(net.inputs) - inputs.present)
+    if missing or ("joints" in net.inputs and inputs.skeleton != skeleton):
+        what = ", ".join(missing) or f"joints of the {skeleton} skeleton"
+        raise InputMissing(f"The network reads {what}, which the data set does not have.")
+    out: dict[str, Array] = {}
+    kept = np.ones(len(inputs), np.bool_)
+    if "silhouettes" in net.inputs and inputs.silhouettes is not None:
+        out["silhouettes"] = inputs.silhouettes[:, None, :, CUT]
+    if "heatmaps" in net.inputs and inputs.heatmaps is not None:
+        out["heatmaps"] = inputs.heatmaps
+        kept &= inputs.heatmaps.max(axis=(2, 3)).mean(axis=1) >= 255 * min_score
+    if "joints" in net.inputs and inputs.joints is not None:
+        if skeleton == "kinect":
+            out["joints"] = xy16(inputs.joints, scaled=scaled)
+        else:
+            kept &= inputs.joints[..., 2].mean(axis=1) >= min_score
+            out["joints"] = normalise_joints(inputs.joints)
+    return {name: out[name][kept] for name in net.inputs}
+
+
+class Batches(TorchDataset[Batch]):
+    """The batch of every step, by its number; any process gives the same.
+
+    Args:
+        config: of the training.
+        walks: what is trained on.
+        net: what the tensors are made for; only its ``inputs`` and config are read.
+        rank, ranks: of how many processes this is which; each has the takes of its own share of the people.
+
+    Raises:
+        BadTrainingConfig: the people of a batch cannot be drawn or shared out.
+    """
+
+    def __init__(
+        self, config: TrainingConfig, walks: Dataset, net: GaitNetwork, *, rank: int = 0, ranks: int = 1
+    ) -> None:
+        table = config.batch
+        if table.people % (ranks * config.run.accumulate):
+            raise BadTrainingConfig(
+                f"{table.people} people cannot be shared by {ranks * config.run.accumulate} passes."
+            )
+        self.config = config
+        self.walks = walks
+        self.net = net
+        self.rank = rank
+        self.share = table.people * table.takes // ranks
+        subjects = [sample.subject for sample in walks]
+        views = [sample.view for sample in walks]
+        self.sampler = PKSampler(subjects, views, table.people, table.takes, seed=config.seed, by_view=table.by_view)
+        self.subjects = [walks.subjects.index(subject) for subject in subjects]
+        self.views = [walks.views.index(view) for view in views]
+        self.cache: dict[int, dict[str, Array]] = {}
+
+    def __getitem__(self, step: int) -> Batch:
+        places = range(self.rank * self.share, (self.rank + 1) * self.share)
+        chosen = self.sampler.batch(step)
+        walks = [self._long_enough(chosen[place]) for place in places]
+        cuts = [self._cut(arrays, step, place) for (_, arrays), place in zip(walks, places, strict=True)]
+        inputs = {name: _stacked([cut[name] for cut in cuts]) for name in self.net.inputs}
+        seed = np.random.default_rng((self.config.seed, step, self.rank, 1)).integers(2**63)
+        inputs = augment(inputs, self.config.augment, torch.Generator().manual_seed(int(seed)))
+        indices = [index for index, _ in walks]
+        return Batch(
+            tuple(inputs[name] for name in self.net.inputs),
+            torch.tensor([self.subjects[i] for i in indices]),
+            torch.tensor([self.views[i] for i in indices]),
+        )
+
+    def _cut(self, walk: dict[str, Array], step: int, place: int) -> dict[str, Array]:
+        rng = np.random.default_rng((self.config.seed, step, place, 0))
+        positions = frame_positions(_length(walk), self.config.batch, rng)
+        return {name: at_positions(frames, positions) for name, frames in walk.items()}
+
+    def _long_enough(self, index: int) -> tuple[int, dict[str, Array]]:
+        """The walk, or where it is too short the person's next one that is not."""
+        own = self.sampler.walks[self.walks[index].subject]
+        at = own.index(index)
+        for other in own[at:] + own[:at]:
+            walk = self._walk(other)
+            if _length(walk) >= self.config.batch.min_frames:
+                return other, walk
+        raise BadTrainingConfig(
+            f"{self.walks[index].subject!r} has no walk of {self.config.batch.min_frames} frames; "
+            "leave the person out or lower batch.min_frames."
+        )
+
+    def _walk(self, index: int) -> dict[str, Array]:
+        if index in self.cache:
+            return self.cache[index]
+        table = self.config.data
+        walk = arrays(self.walks[index].load(), self.net, scaled=table.scaled, min_score=table.min_score)
+        if table.cache:
+            self.cache[index] = walk
+        return walk
+
+
+def _length(walk: dict[str, Array]) -> int:
+    return len(next(iter(walk.values())))
+
+
+def _stacked(cuts: Sequence[Array]) -> Tensor:
+    """(N, T, ...) float32; pictures from 0..255 to 0..1."""
+    tensor = torch.from_numpy(np.stack(cuts))
+    return tensor.float().div_(255) if tensor.dtype == torch.uint8 else tensor.float()

@@ -1,0 +1,59 @@
+"""A training's folder: checkpoints that are there whole or not at all, and the configuration that they belong to."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+from lightning_fabric import Fabric
+from torch import nn
+from torch.optim import Optimizer
+
+import models
+from models.base import GaitNetwork
+from training.config import TrainingConfig
+from training.errors import BadTrainingConfig
+
+WEIGHTS, STATE, CONFIG = "weights.safetensors", "state.pt", "config.json"
+
+
+def newest_checkpoint(run: Path) -> Path | None:
+    """The folder of the highest step, or None."""
+    return max(run.glob("step-*"), default=None)
+
+
+def save_checkpoint(
+    fabric: Fabric, run: Path, step: int, net: GaitNetwork, module: nn.Module, optimiser: Optimizer, *, keep: int
+) -> None:
+    """Write ``step-N/`` with the weights and what a resume needs; a checkpoint is there whole or not at all."""
+    partial = run / f"partial-{step:08d}"
+    fabric.save(partial / STATE, {"module": module, "optimiser": optimiser, "step": step})
+    if fabric.is_global_zero:
+        models.save(net, partial / WEIGHTS)
+        partial.replace(run / f"step-{step:08d}")
+        for old in sorted(run.glob("step-*"))[:-keep]:
+            shutil.rmtree(old)
+    fabric.barrier()
+
+
+def open_run(run: Path, config: TrainingConfig, *, fresh: bool) -> None:
+    """Make the folder, or see that what is in it was trained with the same configuration, but for how it runs.
+
+    Raises:
+        BadTrainingConfig: it was not; ``fresh`` deletes it instead.
+    """
+    if fresh and run.exists():
+        shutil.rmtree(run)
+    run.mkdir(parents=True, exist_ok=True)
+    for left in run.glob("partial-*"):
+        shutil.rmtree(left)
+    mine = config.model_dump(mode="json", exclude={"run"})
+    if newest_checkpoint(run) is not None:
+        theirs = json.loads((run / CONFIG).read_text(encoding="utf-8"))
+        different = [key for key in mine if mine[key] != theirs.get(key)]
+        if different:
+            raise BadTrainingConfig(
+                f"{run} holds a training with another {', '.join(different)}; choose another folder, or start afresh."
+            )
+    (run / CONFIG).write_text(json.dumps(mine, indent=1), encoding="utf-8")

@@ -1,0 +1,243 @@
+"""What a training is told: one TOML file a network and data set, read into these types."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from training.errors import BadTrainingConfig
+
+Probability = Annotated[float, Field(ge=0, le=1)]
+
+
+class Table(BaseModel):
+    """A table of the file; a key that it does not know is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class NetworkTable(Table):
+    """Which network, and fields of its ``Config``; ``num_classes`` is filled in where a loss reads logits."""
+
+    name: str
+    options: dict[str, Any] = {}
+
+
+class DataTable(Table):
+    """Which walks are trained on.
+
+    Attributes:
+        format: key of ``training.datasets.FORMATS``.
+        root: the data set's folder or file.
+        partition: name or ``.toml`` path of a division by people, and ``part`` of it; None takes everybody.
+        folds, fold: of a cross-validation over walks instead; the others train. See :mod:`training.folds`.
+        scaled: Kinect joints in units of the torso instead of metres.
+        min_score: frames of a lower mean joint score, or heatmap peak, are left out.
+        cache: keep what was read in memory.
+    """
+
+    format: str
+    root: Path
+    partition: str | None = None
+    part: str = "train"
+    folds: Annotated[int, Field(ge=2)] | None = None
+    fold: Annotated[int, Field(ge=0)] = 0
+    scaled: bool = False
+    min_score: Probability = 0.0
+    cache: bool = False
+
+
+class BatchTable(Table):
+    """A batch of P people × K takes, and the frames of a take.
+
+    Attributes:
+        people: P, over all devices.
+        takes: K.
+        by_view: spread each person's takes over views that the batch's people share.
+        frames: T.
+        window: frames of the stretch that an ordered take is cut from, at least ``frames``: (30, 40) in GaitPart.
+        segments: an ordered take is made of so many stretches, one from each equal share of the walk, each of
+            ``frames / segments`` frames out of ``window / segments``; 1 is the papers' way.
+        ordered: False draws frames from anywhere in the walk, as a set.
+        min_frames: shorter walks are dropped.
+        rate_jitter: largest relative change of the walking speed.
+    """
+
+    people: Annotated[int, Field(ge=2)]
+    takes: Annotated[int, Field(ge=2)]
+    by_view: bool = False
+    frames: Annotated[int, Field(ge=1)] = 30
+    window: tuple[int, int] = (30, 40)
+    segments: Annotated[int, Field(ge=1)] = 1
+    ordered: bool = True
+    min_frames: Annotated[int, Field(ge=1)] = 15
+    rate_jitter: Annotated[float, Field(ge=0, lt=1)] = 0.0
+
+    @model_validator(mode="after")
+    def _window_holds_frames(self) -> BatchTable:
+        if self.ordered and not self.frames <= self.window[0] <= self.window[1]:
+            raise ValueError(f"window {self.window} must be two rising numbers from frames = {self.frames} on")
+        if self.frames % self.segments:
+            raise ValueError(f"frames = {self.frames} cannot be cut into {self.segments} segments")
+        return self
+
+
+class AugmentTable(Table):
+    """Chances and sizes of the augmentations; none by default. See :mod:`training.augment`.
+
+    Attributes:
+        flip, rotate, perspective, erase, mask_noise, frame_drop: chance of each for a sequence.
+        degrees: largest rotation.
+        distortion: how far perspective moves a corner, as a share of the picture.
+        erase_area: least and largest erased share of the picture.
+        noise_pixels: share of the pixels on the silhouette's edge that ``mask_noise`` turns over.
+        drop_share: share of the frames that ``frame_drop`` takes away.
+        joint_noise: standard deviation, in the units of the joints.
+    """
+
+    flip: Probability = 0.0
+    rotate: Probability = 0.0
+    degrees: Annotated[float, Field(ge=0, le=90)] = 10.0
+    perspective: Probability = 0.0
+    distortion: Annotated[float, Field(ge=0, lt=0.5)] = 0.1
+    erase: Probability = 0.0
+    erase_area: tuple[Probability, Probability] = (0.02, 0.2)
+    mask_noise: Probability = 0.0
+    noise_pixels: Probability = 0.3
+    frame_drop: Probability = 0.0
+    drop_share: Probability = 0.1
+    joint_noise: Annotated[float, Field(ge=0)] = 0.0
+
+
+class LossTable(Table):
+    """One term of the loss, for each of ``branches`` (all where None), times ``weight``.
+
+    ``margin``, ``scale`` and ``smoothing`` are those of the functions in :mod:`training.losses`; a margin of None is
+    the function's own.
+    """
+
+    kind: Literal["batch_all", "batch_hard", "weighted", "arcface", "cross_entropy"]
+    weight: Annotated[float, Field(gt=0)] = 1.0
+    margin: Annotated[float, Field(ge=0)] | None = None
+    scale: Annotated[float, Field(gt=0)] = 1.0
+    smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    branches: tuple[str, ...] | None = None
+
+    @property
+    def needs_logits(self) -> bool:
+        """True where the network must have a classifier."""
+        return self.kind in ("arcface", "cross_entropy")
+
+
+class OptimiserTable(Table):
+    """Optimiser and learning-rate schedule.
+
+    Attributes:
+        kind: Adam, AdamW (decoupled decay), or SGD with ``momentum``.
+        rate: learning rate.
+        weight_decay: of matrices and kernels; vectors and scalars (norms, biases, GeM's power) have none.
+        schedule: "constant", "steps" (times ``gamma`` at each of ``milestones``), or "cosine", to zero at the end.
+        warmup: steps of a linear rise from zero.
+        clip_norm: largest gradient norm, None for no limit.
+    """
+
+    kind: Literal["adam", "adamw", "sgd"] = "adam"
+    rate: Annotated[float, Field(gt=0)] = 1e-4
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    schedule: Literal["constant", "steps", "cosine"] = "constant"
+    milestones: tuple[int, ...] = ()
+    gamma: Annotated[float, Field(gt=0, le=1)] = 0.1
+    warmup: Annotated[int, Field(ge=0)] = 0
+    clip_norm: Annotated[float, Field(gt=0)] | None = None
+
+
+class RunTable(Table):
+    """How it runs; nothing here changes what is learnt, but for precision and rounding.
+
+    Attributes:
+        device: "auto" takes the GPU where there is one.
+        precision: "auto" is "bf16" where the device has it in hardware, else "fp32".
+        accumulate: a step's batch is cut into so many forward passes of whole people; losses see each apart.
+        threads: of the CPU; None leaves torch's choice.
+        workers: processes that load data; 0 loads in the training's own.
+        log_every, checkpoint_every: steps.
+        keep: checkpoints that are kept, the newest ones.
+    """
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    accumulate: Annotated[int, Field(ge=1)] = 1
+    threads: Annotated[int, Field(ge=1)] | None = None
+    workers: Annotated[int, Field(ge=0)] = 0
+    log_every: Annotated[int, Field(ge=1)] = 20
+    checkpoint_every: Annotated[int, Field(ge=1)] = 1000
+    keep: Annotated[int, Field(ge=1)] = 2
+
+
+class TrainingConfig(Table):
+    """The whole file."""
+
+    steps: Annotated[int, Field(ge=1)]
+    seed: Annotated[int, Field(ge=0)] = 0
+    network: NetworkTable
+    data: DataTable
+    batch: BatchTable
+    augment: AugmentTable = AugmentTable()
+    losses: Annotated[tuple[LossTable, ...], Field(min_length=1)]
+    optimiser: OptimiserTable = OptimiserTable()
+    run: RunTable = RunTable()
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> TrainingConfig:
+        if self.batch.people % self.run.accumulate or self.batch.people // self.run.accumulate < 2:
+            raise ValueError("run.accumulate must divide batch.people into groups of two or more people")
+        return self
+
+
+def load_config(path: str | Path, changes: Iterable[str] = ()) -> TrainingConfig:
+    """Read a configuration, with some of its values changed.
+
+    Args:
+        path: a TOML file.
+        changes: ``key=value`` with a dotted key (``losses.0.weight=0.5``) and a TOML value; a value that is no TOML is
+            taken as a string (``data.root=/data/casia-b``).
+
+    Raises:
+        BadTrainingConfig: not readable, or a key or value that is not allowed.
+    """
+    try:
+        content = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BadTrainingConfig(f"There is no readable training configuration at {path} ({error.strerror}).") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadTrainingConfig(f"{path} is no TOML file: {error}.") from error
+    for change in changes:
+        _change(content, change)
+    try:
+        return TrainingConfig.model_validate(content)
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors())
+        raise BadTrainingConfig(f"{path} cannot be used: {problems}.") from error
+
+
+def _change(content: dict[str, Any], change: str) -> None:
+    key, equals, text = change.partition("=")
+    if not equals or not key:
+        raise BadTrainingConfig(f"{change!r} is not key=value.")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text
+    *path, last = key.split(".")
+    target: Any = content
+    try:
+        for name in path:
+            target = target[int(name)] if isinstance(target, list) else target.setdefault(name, {})
+        target[int(last) if isinstance(target, list) else last] = value
+    except (ValueError, IndexError, TypeError, AttributeError) as error:
+        raise BadTrainingConfig(f"{key!r} names nothing in the configuration.") from error

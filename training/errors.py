@@ -1,0 +1,17 @@
+"""What can be wrong with a training. Each error has a code, as everywhere."""
+
+from __future__ import annotations
+
+from models.errors import GaitkeeperError
+
+
+class BadTrainingConfig(GaitkeeperError):
+    """A training configuration cannot be read, contradicts itself, or does not fit the data or the machine."""
+
+    code = "bad_training_config"
+
+
+class TrainingDiverged(GaitkeeperError):
+    """A loss or a gradient is not a finite number any more; the sentence says which, when and at what learning rate."""
+
+    code = "training_diverged"

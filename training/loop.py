@@ -1,0 +1,224 @@
+"""The training loop, whole: one process or many, from the first step or from a checkpoint.
+
+Everything that is drawn at random in a step (its walks, their frames, augmentations, dropout) is a function of the
+seed, the step and the process, so a checkpoint is the weights, the optimiser and the number of the step; a training
+that was killed goes on from its last checkpoint with, on a CPU, the very bits that it would have had.
+
+Several processes: ``torchrun --nproc-per-node 8 -m service.cli train CONFIG``. A batch's people are shared out, and the
+embeddings gathered, so that the losses see the whole batch as one process would.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+import models
+from models.base import GaitNetwork
+from models.inference import bf16_in_hardware
+from training.batches import Batch, Batches, training_walks
+from training.checkpoints import STATE, WEIGHTS, newest_checkpoint, open_run, save_checkpoint
+from training.config import TrainingConfig
+from training.errors import BadTrainingConfig, TrainingDiverged
+from training.log import Log
+from training.objective import Objective
+from training.optimise import learning_rate, make_optimiser
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """Where a training ended.
+
+    Attributes:
+        weights: file that ``models.load`` reads.
+        step: steps that were made, those before a resume included.
+        loss: of the last step; None where there was none left to make.
+        seconds: that this run took.
+    """
+
+    weights: Path
+    step: int
+    loss: float | None
+    seconds: float
+
+
+class Trainable(nn.Module):
+    """The network, its training outputs as two plain dicts, which wrappers for many processes can pass through."""
+
+    def __init__(self, net: GaitNetwork) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, *tensors: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Embeddings and logits by branch."""
+        out = self.net.training_outputs(*tensors)
+        return out.embeddings, out.logits or {}
+
+
+def train(
+    config: TrainingConfig, run: Path, *, fresh: bool = False, on_step: Callable[[int], None] | None = None
+) -> TrainingResult:
+    """Train, or go on where the last checkpoint in ``run`` left off.
+
+    Args:
+        config: what and how.
+        run: folder for checkpoints, TensorBoard events and ``log.jsonl``; made if it is not there.
+        fresh: throw away what is in ``run`` instead of going on with it.
+        on_step: called with the number of steps made, after each.
+
+    Raises:
+        BadTrainingConfig: the configuration does not fit the network, the data, the machine, or the checkpoints.
+        BadDataset: the walks cannot be read.
+        TrainingDiverged: a loss or a gradient became infinite or no number.
+    """
+    began = time.monotonic()
+    fabric = make_fabric(config)
+    if config.run.threads:
+        torch.set_num_threads(config.run.threads)
+    if fabric.is_global_zero:
+        open_run(run, config, fresh=fresh)
+    fabric.barrier()
+    walks = training_walks(config)
+    net = make_network(config, len(walks.subjects))
+    trainable: nn.Module = Trainable(net)
+    if fabric.world_size > 1 and fabric.device.type == "cuda":
+        trainable = nn.SyncBatchNorm.convert_sync_batchnorm(trainable)  # type: ignore[no-untyped-call]
+    module, optimiser = fabric.setup(trainable, make_optimiser(trainable, config.optimiser))
+    first = 0
+    if (newest := newest_checkpoint(run)) is not None:
+        state = {"module": module, "optimiser": optimiser}
+        first = fabric.load(newest / STATE, state, weights_only=True)["step"]
+    objective = Objective(config.losses)
+    batches = Batches(config, walks, net, rank=fabric.global_rank, ranks=fabric.world_size)
+    loader = DataLoader(batches, batch_size=None, sampler=range(first, config.steps), num_workers=config.run.workers)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    module.train()
+    loss: float | None = None
+    with Log(run if fabric.is_global_zero else None, first) as log, Progress(*columns, disable=log.off) as bar:
+        task = bar.add_task("loss –", total=config.steps, completed=first)
+        for step, batch in enumerate(loader, start=first):
+            torch.manual_seed(int(np.random.default_rng((config.seed, step, fabric.global_rank, 2)).integers(2**63)))
+            rate = learning_rate(step, config.optimiser, config.steps)
+            for group in optimiser.param_groups:
+                group["lr"] = rate
+            terms: dict[str, float] = {}
+            passes = config.run.accumulate
+            for number, part in enumerate(_parts(batch.to(fabric.device), passes), start=1):
+                with fabric.no_backward_sync(module, enabled=number < passes):
+                    embeddings, logits = module(*part.tensors)
+                    gathered = _gather(fabric, embeddings, logits, part)
+                    total, named = objective(*gathered)
+                    terms = {k: terms.get(k, 0.0) + v.item() / passes for k, v in {"loss": total, **named}.items()}
+                    _check_finite(terms, step, rate)
+                    fabric.backward(total / passes)
+            norm = nn.utils.clip_grad_norm_(module.parameters(), config.optimiser.clip_norm or float("inf"))
+            if not norm.isfinite():
+                raise TrainingDiverged(_blame_gradient(net, step, rate), step=step)
+            optimiser.step()
+            optimiser.zero_grad()
+            loss, made = terms["loss"], step + 1
+            bar.update(task, completed=made, description=f"loss {loss:.3f}")
+            if made % config.run.log_every == 0 or made == config.steps:
+                log.write(made, {**terms, "learning_rate": rate, "gradient_norm": norm.item()})
+            if made % config.run.checkpoint_every == 0 or made == config.steps:
+                save_checkpoint(fabric, run, made, net, module, optimiser, keep=config.run.keep)
+            if on_step is not None:
+                on_step(made)
+    newest = newest_checkpoint(run)
+    assert newest is not None
+    return TrainingResult(newest / WEIGHTS, config.steps, loss, time.monotonic() - began)
+
+
+def make_fabric(config: TrainingConfig) -> Fabric:
+    """Device, precision, and the processes that ``torchrun`` started, one device each.
+
+    Raises:
+        BadTrainingConfig: a GPU is asked for and there is none.
+    """
+    cuda = torch.cuda.is_available()
+    if config.run.device == "cuda" and not cuda:
+        raise BadTrainingConfig("run.device is cuda, and torch sees no GPU here.")
+    device = "cuda" if cuda and config.run.device != "cpu" else "cpu"
+    local = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+    world = int(os.environ.get("WORLD_SIZE", local))
+    half = config.run.precision == "bf16"
+    if config.run.precision == "auto":
+        half = bf16_in_hardware(torch.device(device))
+    fabric = Fabric(
+        accelerator=device,
+        devices=local,
+        num_nodes=world // local,
+        strategy="ddp" if world > 1 else "auto",
+        precision="bf16-mixed" if half else "32-true",
+    )
+    fabric.launch()
+    return fabric
+
+
+def make_network(config: TrainingConfig, people: int) -> GaitNetwork:
+    """The configuration's network with seeded weights, and a classifier of so many people where a loss needs one.
+
+    Raises:
+        UnknownNetwork: there is none of that name.
+        BadTrainingConfig: its ``Config`` has no such options, or it has nothing to train.
+    """
+    options = {k: tuple(v) if isinstance(v, list) else v for k, v in config.network.options.items()}
+    if any(loss.needs_logits for loss in config.losses):
+        options["num_classes"] = people
+    try:
+        net = models.build(config.network.name, seed=config.seed, **options)
+    except (TypeError, ValueError, KeyError) as error:
+        raise BadTrainingConfig(f"The network {config.network.name!r} cannot be built so: {error}.") from error
+    if not any(True for _ in net.parameters()):
+        raise BadTrainingConfig(f"The network {config.network.name!r} has no weights to train.")
+    return net
+
+
+def _parts(batch: Batch, passes: int) -> Iterable[Batch]:
+    """The batch cut into so many of whole people."""
+    size = len(batch.subjects) // passes
+    for start in range(0, len(batch.subjects), size):
+        cut = slice(start, start + size)
+        yield Batch(tuple(x[cut] for x in batch.tensors), batch.subjects[cut], batch.views[cut])
+
+
+Gathered = tuple[dict[str, Tensor], dict[str, Tensor], Tensor, Tensor]
+
+
+def _gather(fabric: Fabric, embeddings: dict[str, Tensor], logits: dict[str, Tensor], batch: Batch) -> Gathered:
+    """What the objective reads, of all processes. Gradients flow back to each, summed; DDP's mean then is right."""
+    if fabric.world_size == 1:
+        return embeddings, logits, batch.subjects, batch.views
+
+    def all_of(x: Tensor) -> Tensor:
+        every = fabric.all_gather(x, sync_grads=x.is_floating_point())
+        assert isinstance(every, Tensor)
+        return every.flatten(0, 1)
+
+    embeddings, logits = ({name: all_of(x) for name, x in group.items()} for group in (embeddings, logits))
+    return embeddings, logits, all_of(batch.subjects), all_of(batch.views)
+
+
+def _check_finite(terms: dict[str, float], step: int, rate: float) -> None:
+    bad = [name for name, value in terms.items() if not np.isfinite(value) and name != "loss"]
+    if bad or not np.isfinite(terms["loss"]):
+        raise TrainingDiverged(
+            f"At step {step} the loss is not finite: {', '.join(bad) or 'the sum'}; the learning rate is {rate:g}.",
+            step=step,
+        )
+
+
+def _blame_gradient(net: GaitNetwork, step: int, rate: float) -> str:
+    bad = [name for name, p in net.named_parameters() if p.grad is not None and not p.grad.isfinite().all()]
+    where = f"of {bad[0]} and {len(bad) - 1} more" if bad else "all together"
+    return f"At step {step} the gradients {where} are not finite; the learning rate is {rate:g}."

@@ -1,0 +1,133 @@
+"""Which walks make a batch, and which of their frames.
+
+Every choice is a function of the seed and the step (and the place in the batch), so that a training which is resumed
+at a step, or runs on another number of processes, goes on with the very batches it would have had: there is no state
+to save.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+
+from training.config import BatchTable
+from training.datasets.sample import Array
+from training.errors import BadTrainingConfig
+
+
+class PKSampler:
+    """Batches of P people × K takes.
+
+    Args:
+        subjects: the person of each walk.
+        views: the view of each walk.
+        people: P, drawn without replacement in every batch.
+        takes: K, without replacement where the person has so many walks, else each once before any comes again.
+        seed: the same seed gives the same batches.
+        by_view: draw an order of the views for each batch, and let each person's takes go round those of them that the
+            person has, one walk a view at a time: most anchors then have the same person in another view, and others
+            in their own view, which is what JointsGait's triplets are made of (section 3.3).
+
+    Raises:
+        BadTrainingConfig: there are fewer people than P.
+    """
+
+    def __init__(
+        self,
+        subjects: Sequence[str],
+        views: Sequence[str],
+        people: int,
+        takes: int,
+        *,
+        seed: int = 0,
+        by_view: bool = False,
+    ) -> None:
+        self.walks: dict[str, list[int]] = {}
+        for i, subject in enumerate(subjects):
+            self.walks.setdefault(subject, []).append(i)
+        if len(self.walks) < people:
+            raise BadTrainingConfig(f"A batch of {people} people cannot be drawn from {len(self.walks)}.")
+        self.subjects = sorted(self.walks)
+        self.views = list(views)
+        self.people = people
+        self.takes = takes
+        self.seed = seed
+        self.by_view = by_view
+
+    def batch(self, step: int) -> list[int]:
+        """Indices of the P·K walks of a step, person after person."""
+        rng = np.random.default_rng((self.seed, step))
+        order = list(rng.permutation(sorted(set(self.views)))) if self.by_view else []
+        chosen = rng.choice(len(self.subjects), self.people, replace=False)
+        return [i for person in chosen for i in self._takes(self.walks[self.subjects[person]], order, rng)]
+
+    def _takes(self, walks: list[int], order: list[str], rng: np.random.Generator) -> list[int]:
+        shuffled = [walks[i] for i in rng.permutation(len(walks))]
+        if order:
+            turns: dict[str, int] = {}  # how many walks of a view came before this one
+
+            def turn(walk: int) -> tuple[int, int]:
+                view = self.views[walk]
+                turns[view] = turns.get(view, -1) + 1
+                return turns[view], order.index(view)
+
+            shuffled.sort(key=turn)
+        repeats = -(-self.takes // len(shuffled))
+        return (shuffled * repeats)[: self.takes]
+
+
+def frame_positions(length: int, table: BatchTable, rng: np.random.Generator) -> Array:
+    """Which frames of a walk enter a batch.
+
+    Ordered, as in GaitPart (section 3.4): a stretch of ``table.window`` frames is cut at random, and ``table.frames``
+    of it are kept in their order. With rate jitter the stretch is that many frames long times a factor around 1, so
+    positions fall between frames. A walk shorter than the stretch gives a shorter one; a walk shorter than
+    ``table.frames`` is looped. With several segments this is done in each of so many equal shares of the walk, at one
+    speed. Unordered, as in GaitSet: frames from anywhere, each once where there are enough.
+
+    Args:
+        length: frames of the walk, at least 1.
+        table: of the configuration.
+        rng: what the choice is drawn from.
+
+    Returns:
+        float64 (frames,), from 0 to at most length − 1; whole numbers where the walk is looped or a set.
+    """
+    if not table.ordered:
+        if length >= table.frames:
+            return rng.choice(length, table.frames, replace=False).astype(np.float64)
+        rounds = [rng.permutation(length) for _ in range(-(-table.frames // length))]
+        return np.concatenate(rounds)[: table.frames].astype(np.float64)
+    speed = 1 + table.rate_jitter * rng.uniform(-1, 1)
+    ends = np.linspace(0, length, table.segments + 1).round().astype(int)
+    cuts = [start + _stretch(int(end - start), table, speed, rng) for start, end in pairwise(ends) if end > start]
+    return np.concatenate((cuts * -(-table.segments // len(cuts)))[: table.segments])
+
+
+def _stretch(length: int, table: BatchTable, speed: float, rng: np.random.Generator) -> Array:
+    """Positions of ``table.frames / table.segments`` ordered frames in a walk, or a share of one, of that length."""
+    frames = table.frames // table.segments
+    fitting = int((length - 1) / speed) + 1
+    window = int(rng.integers(table.window[0], table.window[1] + 1)) // table.segments
+    stretch = min(window, fitting)
+    if stretch < frames:
+        looped: Array = np.floor(rng.uniform(0, length) + np.arange(frames) * speed) % length
+        return looped
+    kept = np.sort(rng.choice(stretch, frames, replace=False)) * speed
+    spare = length - 1 - (stretch - 1) * speed
+    start = rng.uniform(0, spare) if table.rate_jitter else rng.integers(0, int(spare) + 1)
+    positions: Array = np.minimum(start + kept, length - 1)
+    return positions
+
+
+def at_positions(frames: Array, positions: Array) -> Array:
+    """The frames of (T, ...) at fractional positions: numbers interpolated, pictures (uint8) the nearest."""
+    if frames.dtype == np.uint8:
+        return frames[np.rint(positions).astype(np.int64)]
+    before = np.floor(positions).astype(np.int64)
+    after = np.minimum(before + 1, len(frames) - 1)
+    share = (positions - before).astype(frames.dtype).reshape(-1, *[1] * (frames.ndim - 1))
+    out: Array = frames[before] * (1 - share) + frames[after] * share
+    return out
