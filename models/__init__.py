@@ -56,7 +56,7 @@ def build(name: str, *, seed: int | None = None, **config: Any) -> GaitNetwork:
     if seed is None:
         return network(chosen)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)  # the CPU's; torch.manual_seed would set every GPU's, too
         return network(chosen)
 
 

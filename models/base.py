@@ -27,8 +27,8 @@ class GaitNetwork(nn.Module):
     A network is built without data set and without GPU. ``forward`` takes the tensors named by ``inputs``, in that
     order, frames on axis 1, padded to the longest: silhouettes (N, T, 1, 64, 44) in [0, 1], joints (N, T, 17, 3)
     centred on the mid-hip and divided by the median neck-to-hip length, score kept, heatmaps (N, T, 17, 64, 48) in
-    [0, 1]; and ``lengths`` (N,) int64, the true number of frames of each, or None where all are equal. What lies in
-    the padding never changes an embedding.
+    [0, 1]; and ``lengths`` (N,) int64, the true number of frames of each, at least 1, or None where all are equal.
+    What lies in the padding never changes an embedding.
 
     Attributes:
         name: key in the registry.
