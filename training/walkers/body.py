@@ -63,12 +63,15 @@ class _Tailor:
         """An ellipsoid with radii in metres of the average person."""
         return Ellipsoid(centre, (self.size * radii[0], self.size * radii[1], self.size * radii[2]), bone, pitch)
 
-    def solid(self, name: str, primitives: list[Primitive], cell: float, **more: object) -> Solid:
+    def solid(
+        self, name: str, primitives: list[Primitive], cell: float, *, melt: float = 0.012,
+        cuts: tuple[Primitive, ...] = (), crumple: float = 0.0,
+    ) -> Solid:  # fmt: skip
         """A solid whose grid step follows the wanted detail."""
-        return Solid(name, tuple(primitives), cell=cell / self.detail, **more)  # type: ignore[arg-type]
+        return Solid(name, tuple(primitives), cell / self.detail, melt, cuts, crumple)
 
     def head(self) -> list[Solid]:
-        """Head, neck and hair."""
+        """Head and neck, with hair or what is worn over it."""
         neck = self.loft(
             self.at("neck", z=-0.03), self.at("head", x=-0.005, z=0.03),
             [(0.0, 0.072, 0.070, 0.0), (0.45, 0.060, 0.062, 0.0), (1.0, 0.056, 0.062, 0.0)],
@@ -83,36 +86,39 @@ class _Tailor:
             self.ball(self.at("head", 0.108, 0, 0.034), (0.017, 0.013, 0.022), "head", 0.3),
         ]
         face += [self.ball(self.at("head", 0.0, s * 0.076, 0.038), (0.017, 0.010, 0.030), "head") for _, s in _SIDES]
-        parts = [self.solid("skin", face, 0.0085, melt=0.007)]
+        return [self.solid("skin", face, 0.0085, melt=0.007), *self.hair(skull)]
+
+    def hair(self, skull: tuple[float, float, float]) -> list[Solid]:
+        """Hair, cap or hood over a skull of these radii."""
+
+        def shell(over: float, up: float) -> Ellipsoid:
+            x, y, z = skull
+            return self.ball(self.at("head", 0.002, 0, up), (x + over, y + over, z + over), "head")
+
         style = self.outfit.hair
-        brow = self.ball(self.at("head", 0.118, 0, 0.030), (0.066, 0.090, 0.088), "head")
-        nape = self.ball(self.at("head", 0.05, 0, -0.045), (0.16, 0.20, 0.095), "head")
-        scalp = self.ball(self.at("head", 0.002, 0, 0.090), tuple(r + 0.010 for r in skull), "head")  # type: ignore[arg-type]
-        if style == "cap":
-            peak = self.ball(self.at("head", 0.105, 0, 0.115), (0.075, 0.070, 0.008), "head", 0.12)
-            band = self.ball(self.at("head", 0.05, 0, -0.03), (0.2, 0.2, 0.118), "head")
-            crown = self.ball(self.at("head", 0.002, 0, 0.094), tuple(r + 0.018 for r in skull), "head")  # type: ignore[arg-type]
-            parts.append(self.solid("trim", [crown], 0.010, cuts=(band,)))
-            parts.append(self.solid("trim", [peak], 0.006))
         if style == "hood":
             hood: list[Primitive] = [
                 self.ball(self.at("head", -0.008, 0, 0.075), (0.125, 0.105, 0.132), "head"),
                 self.ball(self.at("head", -0.02, 0, -0.03), (0.105, 0.110, 0.105), "neck"),
             ]
             opening = self.ball(self.at("head", 0.135, 0, 0.030), (0.115, 0.078, 0.105), "head")
-            parts.append(self.solid("top", hood, 0.011, melt=0.02, cuts=(opening,), crumple=0.003))
-        else:
-            back = [self.ball(self.at("head", -0.035, 0, 0.02), (0.068, 0.074, 0.085), "head")]
-            hair: list[Primitive] = [scalp, *(back if style in ("bob", "bun") else [])]
-            if style == "bob":
-                hair.append(self.ball(self.at("head", -0.022, 0, -0.005), (0.085, 0.098, 0.105), "head"))
-            if style == "bun":
-                hair.append(self.ball(self.at("head", -0.115, 0, 0.115), (0.036, 0.042, 0.040), "head"))
-            parts.append(
-                self.solid(
-                    "hair", hair, 0.0095, melt=0.008, cuts=(brow,) if style == "bob" else (brow, nape), crumple=0.003
-                )
-            )
+            return [self.solid("top", hood, 0.011, melt=0.02, cuts=(opening,), crumple=0.003)]
+        brow = self.ball(self.at("head", 0.118, 0, 0.030), (0.066, 0.090, 0.088), "head")
+        nape = self.ball(self.at("head", 0.05, 0, -0.045), (0.16, 0.20, 0.095), "head")
+        hair: list[Primitive] = [shell(0.010, 0.090)]
+        if style in ("bob", "bun"):
+            hair.append(self.ball(self.at("head", -0.035, 0, 0.02), (0.068, 0.074, 0.085), "head"))
+        if style == "bob":
+            hair.append(self.ball(self.at("head", -0.022, 0, -0.005), (0.085, 0.098, 0.105), "head"))
+        if style == "bun":
+            hair.append(self.ball(self.at("head", -0.115, 0, 0.115), (0.036, 0.042, 0.040), "head"))
+        cuts = (brow,) if style == "bob" else (brow, nape)
+        parts = [self.solid("hair", hair, 0.0095, melt=0.008, cuts=cuts, crumple=0.003)]
+        if style == "cap":
+            peak = self.ball(self.at("head", 0.105, 0, 0.115), (0.075, 0.070, 0.008), "head", 0.12)
+            band = self.ball(self.at("head", 0.05, 0, -0.03), (0.2, 0.2, 0.118), "head")
+            parts.append(self.solid("trim", [shell(0.018, 0.094)], 0.010, cuts=(band,)))
+            parts.append(self.solid("trim", [peak], 0.006))
         return parts
 
     def hands(self) -> list[Solid]:
@@ -149,8 +155,8 @@ class _Tailor:
             "pelvis>chest", girth=1.0, ease=ease, cap=0.02, ramp=(0.16, 0.60),
         )  # fmt: skip
         long = kind == "coat"
-        hem = [(0.0, 0.125, 0.085), (0.35, 0.178, 0.134), (1.0, *((0.205, 0.190) if long else (0.182, 0.146)))]
-        skirt = self.hanging(0.09, drop, hem, ease, ramp=(0.1, 0.8) if long else (0.3, 1.3))
+        hem = [(0.0, 0.125, 0.085), (0.35, 0.180, 0.138), (1.0, *((0.218, 0.205) if long else (0.185, 0.152)))]
+        skirt = self.hanging(0.09, drop, hem, ease, ramp=(0.1, 0.8) if long else (0.2, 1.0))
         pieces: list[Primitive] = [trunk, skirt]
         for side, s in _SIDES:
             shoulder, elbow, wrist = (self.rest[INDEX[f"{side}_{j}"]] for j in ("shoulder", "elbow", "wrist"))
@@ -191,7 +197,7 @@ class _Tailor:
         # Under a skirt or a long coat the legs begin above the knees: what is never seen cannot poke through.
         hidden = bare or self.outfit.top == "coat"
         pieces: list[Primitive] = [] if hidden else [seat]
-        thigh: list[Section] = [(0, 0.084, 0.094, -0.006), (0.3, 0.080, 0.089, 0.0), (0.7, 0.063, 0.068, 0.004)]
+        thigh: list[Section] = [(0, 0.080, 0.088, -0.008), (0.3, 0.079, 0.087, 0.0), (0.7, 0.063, 0.068, 0.004)]
         knees: list[Section] = [(0.9, 0.056, 0.061, 0.004), (1, 0.054, 0.058, 0.004)]
         calf: list[Section] = [
             *((0.12, 0.052, 0.057, -0.002), (0.32, 0.053, 0.060, -0.013)),
@@ -200,7 +206,7 @@ class _Tailor:
         for side, s in _SIDES:
             hip, knee, ankle = (self.rest[INDEX[f"{side}_{j}"]] for j in ("hip", "knee", "ankle"))
             leg = self.limb(
-                hip + (0.72 if hidden else 0.0) * (knee - hip), knee, ankle + (0.0 if bare else 0.03) * (ankle - knee),
+                hip + (0.78 if hidden else 0.0) * (knee - hip), knee, ankle + (0.0 if bare else 0.03) * (ankle - knee),
                 knees if hidden else [*thigh, *knees], calf, (f"{side}_thigh", f"{side}_shank"),
                 girth=(self.pelvis, self.girth), ease=over, ease_end=below, cap=0.010,
             )  # fmt: skip
@@ -209,9 +215,9 @@ class _Tailor:
                 seat_half = (0.085, 0.078, 0.095)
                 pieces.append(self.ball(self.at(f"{side}_hip", -0.045, s * -0.005, -0.03), seat_half, f"{side}_thigh"))
         parts = [self.solid("tights" if bare else "legs", pieces, 0.016, melt=0.012, crumple=0.0 if bare else 0.003)]
-        if bare:
+        if bare and self.outfit.top != "coat":
             skirt = self.hanging(
-                0.07, -0.47, [(0, 0.132, 0.096), (0.22, 0.172, 0.128), (1, 0.205, 0.190)], ease, (0.1, 0.6)
+                0.07, -0.47, [(0, 0.132, 0.096), (0.22, 0.172, 0.128), (1, 0.222, 0.215)], ease, (0.1, 0.6)
             )
             parts.append(self.solid("legs", [skirt], 0.016, crumple=0.004))
         return parts
@@ -268,7 +274,7 @@ class _Tailor:
                 [(0, 0.032, 0.013, 0), (0.3, 0.033, 0.013, 0), (0.72, 0.047, 0.013, 0), (1, 0.036, 0.012, 0.002)],
                 f"{side}_foot>{side}_toes", girth=self.size, cap=0.032, ramp=(0.68, 0.82),
             )  # fmt: skip
-            parts.append(self.solid("shoes", [*upper], 0.0105, melt=0.008))
+            parts.append(self.solid("shoes", upper, 0.0105, melt=0.008))
             parts.append(self.solid("soles", [sole], 0.0105))
         return parts
 
