@@ -78,6 +78,11 @@ PROBLEMS: dict[str, Problem] = {
     "bad_settings": Problem(None, "A setting, or the file that holds them, cannot be used."),
     "not_loopback": Problem(None, "Without keys the service listens on loopback only."),
     # Training
+    "bad_dataset": Problem(None, "A data set is not there, or not in the layout it was said to have."),
+    "unsafe_pickle": Problem(None, "A pickle holds something other than numpy arrays."),
+    "unknown_format": Problem(None, "No data set format, partition or protocol has this name."),
+    "input_missing": Problem(None, "A network reads something that the data set does not have."),
+    "bad_evaluation": Problem(None, "An evaluation cannot be run here as it was asked for."),
     "bad_training_config": Problem(None, "A training configuration cannot be used."),
     "training_diverged": Problem(None, "A training's loss or gradient is not a finite number any more."),
     "internal": Problem(500, "Something went wrong here, through no fault of the caller.", private=True),

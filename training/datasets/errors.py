@@ -27,3 +27,9 @@ class InputMissing(BadDataset):
     """A network reads an input (silhouettes, joints, heatmaps) that the data set does not have."""
 
     code = "input_missing"
+
+
+class BadEvaluation(BadDataset):
+    """An evaluation was asked for that cannot be run here."""
+
+    code = "bad_evaluation"

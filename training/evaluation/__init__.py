@@ -1,0 +1,19 @@
+"""How well a network tells people apart, by the field's protocols: ``evaluate(net, dataset, protocol)``."""
+
+from __future__ import annotations
+
+from training.evaluation.embedding import Embedded, embed_dataset
+from training.evaluation.evaluate import evaluate, evaluate_embedded
+from training.evaluation.protocols import PROTOCOLS, Protocol, find_protocol
+from training.evaluation.results import Evaluation
+
+__all__ = [
+    "PROTOCOLS",
+    "Embedded",
+    "Evaluation",
+    "Protocol",
+    "embed_dataset",
+    "evaluate",
+    "evaluate_embedded",
+    "find_protocol",
+]

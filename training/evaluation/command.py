@@ -1,0 +1,95 @@
+"""What ``gaitkeeper evaluate`` does: networks by name, a data set and its protocol, one evaluation each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+
+from models import build, load
+from models.base import GaitNetwork
+from training.datasets import Partition, load_partition, open_dataset
+from training.datasets.errors import BadEvaluation
+from training.evaluation.evaluate import EvaluationSettings, evaluate
+from training.evaluation.protocols import PROTOCOLS, find_protocol
+from training.evaluation.results import Evaluation
+
+DEFAULT = "leave_one_out"
+
+
+def run(
+    weights: Sequence[str],
+    root: Path,
+    *,
+    format: str = "sequences",
+    protocol: str | None = None,
+    partition: str | None = None,
+    part: str = "test",
+    baselines: bool = False,
+    device: str = "cpu",
+    settings: EvaluationSettings | None = None,
+    on_progress: Callable[[str, int, int], None] | None = None,
+) -> list[Evaluation]:
+    """Evaluate networks on one data set.
+
+    Args:
+        weights: names or ``.safetensors`` paths, as :func:`models.load` takes them.
+        root: the data set.
+        format: key of ``training.datasets.READERS``.
+        protocol: key of ``PROTOCOLS``; None takes the format's own, or ``leave_one_out`` where it has none.
+        partition: name or path; None takes the protocol's own; "none" tests everybody.
+        part: of the partition.
+        baselines: first GEI, and each network with random weights of seed 0.
+        device: "cpu" or "cuda"; a GPU that is not there is an error.
+        settings: of the figures.
+        on_progress: told a network's name, walks embedded, and walks in all parts of the data set.
+
+    Raises:
+        GaitkeeperError: something named is not there or does not fit; see the functions this calls.
+    """
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise BadEvaluation("A GPU was asked for and there is none here.")
+    chosen = find_protocol(protocol or _own(format))
+    dataset = open_dataset(format, root)
+    division: Partition | None = None
+    name = partition or chosen.partition
+    if name is not None and name != "none":
+        division = load_partition(name)
+    results = []
+    for net in _networks(weights, baselines):
+        label = f"{net.name} ({net.weights_id})"
+
+        def tell(done: int, label: str = label) -> None:
+            if on_progress is not None:
+                on_progress(label, done, len(dataset))
+
+        results.append(
+            evaluate(net.to(device), dataset, chosen, settings, partition=division, part=part, on_progress=tell)
+        )
+    return results
+
+
+def _own(format: str) -> str:
+    name = format.removesuffix("_pickled")
+    return name if name in PROTOCOLS else DEFAULT
+
+
+def _networks(weights: Sequence[str], baselines: bool) -> list[GaitNetwork]:
+    named = [load(name) for name in weights]
+    if not baselines:
+        return named
+    rows: list[GaitNetwork] = [load("gei")] if any("silhouettes" in net.inputs for net in named) else []
+    for net in named:
+        if net.weights_id == "none":
+            continue
+        untrained = build(net.name, seed=0, **_options(net)).eval()
+        untrained.weights_id = "untrained-seed0"
+        rows.append(untrained)
+    known = {(net.name, net.weights_id) for net in rows}
+    return rows + [net for net in named if (net.name, net.weights_id) not in known]
+
+
+def _options(net: GaitNetwork) -> dict[str, object]:
+    return {name: value for name, value in asdict(net.config).items() if name != "num_classes"}

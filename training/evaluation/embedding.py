@@ -1,0 +1,84 @@
+"""A data set to embeddings, a few walks in memory at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from models.base import GaitNetwork
+from pipelines.embed import embed
+from training.datasets.errors import BadDataset, InputMissing
+from training.datasets.sample import Dataset, Sample
+
+CHUNK = 64
+
+
+@dataclass(frozen=True, eq=False)
+class Embedded:
+    """Walks and their embeddings.
+
+    Attributes:
+        samples: N walks.
+        embeddings: float32 (N, P, C), on the CPU.
+        skipped: walks that could not be embedded, by key, and why.
+    """
+
+    samples: tuple[Sample, ...]
+    embeddings: Tensor
+    skipped: dict[str, str]
+
+    @property
+    def subjects(self) -> np.ndarray[tuple[int], np.dtype[np.str_]]:
+        """The person of each walk (N,)."""
+        return np.array([sample.subject for sample in self.samples])
+
+    @property
+    def views(self) -> np.ndarray[tuple[int], np.dtype[np.str_]]:
+        """The view of each walk (N,)."""
+        return np.array([sample.view for sample in self.samples])
+
+
+def embed_dataset(
+    net: GaitNetwork,
+    dataset: Dataset,
+    *,
+    batch_frames: int = 512,
+    on_progress: Callable[[int], None] | None = None,
+) -> Embedded:
+    """Embeddings of whole walks, by :func:`pipelines.embed.embed`.
+
+    Args:
+        net: on the device it is to run on.
+        dataset: its samples are read once, in order.
+        batch_frames: most frames in one batch.
+        on_progress: told the number of walks done.
+
+    Raises:
+        InputMissing: the data set lacks an input of the network.
+        BadDataset: not one walk could be read.
+    """
+    kept: list[Sample] = []
+    parts: list[Tensor] = []
+    skipped: dict[str, str] = {}
+    for start in range(0, len(dataset), CHUNK):
+        sequences = []
+        for sample in dataset.samples[start : start + CHUNK]:
+            try:
+                sequences.append(sample.load().sequence(net.inputs))
+            except InputMissing:
+                raise
+            except BadDataset as error:
+                skipped[sample.key] = error.detail
+                continue
+            kept.append(sample)
+        if sequences:
+            parts.append(embed(sequences, net, batch_frames=batch_frames))
+        if on_progress is not None:
+            on_progress(min(start + CHUNK, len(dataset)))
+    if not kept:
+        raise BadDataset(f"None of the {len(dataset)} walks of {dataset.name!r} can be read.")
+    return Embedded(tuple(kept), torch.cat(parts), skipped)

@@ -1,0 +1,244 @@
+"""One protocol from embeddings to figures: the cross-view table, verification, open set, intervals over people."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from models.base import GaitNetwork
+from models.distance import part_distances
+from training.datasets.errors import BadDataset
+from training.datasets.partition import Partition
+from training.datasets.sample import Dataset, Sample
+from training.evaluation.bootstrap import people_weights
+from training.evaluation.closed_set import CellTable, identify
+from training.evaluation.embedding import Embedded, embed_dataset
+from training.evaluation.pairs import open_set, verify
+from training.evaluation.protocols import Protocol
+from training.evaluation.results import Evaluation, Group, Row
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class EvaluationSettings:
+    """What can be chosen about the figures.
+
+    Attributes:
+        replicates: of the bootstrap.
+        seed: of the bootstrap, the draws and the sample of pairs.
+        gallery_size: people enrolled in the open-set test; None enrols half of them.
+        draws: how often the enrolled are drawn.
+        max_pairs: verification and open set use as many probes, drawn at random, as keep probe-template pairs below.
+        rates: false match and false-positive identification rates.
+        pairwise: compute verification and open set at all.
+    """
+
+    replicates: int = 1000
+    seed: int = 0
+    gallery_size: int | None = None
+    draws: int = 20
+    max_pairs: int = 4_000_000
+    rates: tuple[float, ...] = (0.01, 0.001)
+    pairwise: bool = True
+
+
+@dataclass(frozen=True, eq=False)
+class _Side:
+    """The probes or the gallery of a row, by index into the embeddings."""
+
+    index: Array
+    subjects: Array = field(repr=False)
+    views: Array = field(repr=False)
+
+
+def evaluate(
+    net: GaitNetwork,
+    dataset: Dataset,
+    protocol: Protocol,
+    settings: EvaluationSettings | None = None,
+    *,
+    partition: Partition | None = None,
+    part: str = "test",
+    on_progress: Callable[[int], None] | None = None,
+) -> Evaluation:
+    """Embed a data set and evaluate it.
+
+    Args:
+        net: on the device it is to run on.
+        dataset: every walk of every part.
+        protocol: which walks meet.
+        settings: of the figures.
+        partition: who is tested; None tests everybody. People of its part "strangers", where it has one, are never
+            enrolled in the open-set test, and everybody else is.
+        part: of the partition; people of "strangers" are embedded as well.
+        on_progress: told the number of walks embedded.
+
+    Raises:
+        BadDataset: nobody of the part is in the data set, a row has no probe and gallery, or nothing can be read.
+        UnknownFormat: the partition has no such part.
+        InputMissing: the data set lacks an input of the network.
+    """
+    strangers: tuple[str, ...] = ()
+    chosen = dataset
+    if partition is not None:
+        chosen = partition.of(dataset, part)
+        if "strangers" in partition.parts:
+            unknown = partition.of(dataset, "strangers")
+            strangers = unknown.subjects
+            chosen = Dataset(dataset.name, chosen.samples + unknown.samples)
+    probes = partition.probes if partition is not None else None
+    needed = chosen.where(lambda s: any(_role(protocol, row, s, probes) for row in protocol.probes))
+    if not len(needed):
+        raise BadDataset(f"The protocol {protocol.name!r} finds neither probes nor gallery in {dataset.name!r}.")
+    embedded = embed_dataset(net, needed, on_progress=on_progress)
+    return evaluate_embedded(
+        embedded,
+        protocol,
+        settings,
+        network=net.name,
+        weights=net.weights_id,
+        dataset=dataset.name,
+        part=part if partition is not None else None,
+        listed=probes,
+        strangers=strangers,
+    )
+
+
+def evaluate_embedded(
+    embedded: Embedded,
+    protocol: Protocol,
+    settings: EvaluationSettings | None = None,
+    *,
+    network: str = "",
+    weights: str = "",
+    dataset: str = "",
+    part: str | None = None,
+    listed: Collection[str] | None = None,
+    strangers: Collection[str] = (),
+) -> Evaluation:
+    """As :func:`evaluate`, of embeddings that are there already; ``listed`` are the keys of a partition's probes.
+
+    Raises:
+        BadDataset: no row of the protocol has both probes and a gallery.
+    """
+    settings = settings or EvaluationSettings()
+    rows = {}
+    for name in protocol.probes:
+        row = _row(embedded, protocol, name, settings, listed, strangers)
+        if row is not None:
+            rows[name] = row
+    if not rows:
+        raise BadDataset(f"The protocol {protocol.name!r} finds no probes and gallery to compare in {dataset!r}.")
+    return Evaluation(
+        network=network,
+        weights=weights,
+        dataset=dataset,
+        protocol=protocol.name,
+        part=part,
+        walks=len(embedded.samples),
+        people=len(set(embedded.subjects)),
+        skipped=embedded.skipped,
+        settings={
+            "replicates": settings.replicates,
+            "seed": settings.seed,
+            "draws": settings.draws,
+            "max_pairs": settings.max_pairs,
+        },
+        rows=rows,
+    )
+
+
+def _role(protocol: Protocol, row: str, sample: Sample, listed: Collection[str] | None) -> str | None:
+    """ "probe", "gallery", "both" or None."""
+    if protocol.listed_probes:
+        if listed is None:
+            raise BadDataset(f"The protocol {protocol.name!r} needs a partition file that lists its probes.")
+        return "probe" if sample.key in listed else "gallery"
+    probe, gallery = protocol.is_probe(row, sample), protocol.is_gallery(row, sample)
+    return "both" if probe and gallery else "probe" if probe else "gallery" if gallery else None
+
+
+def _row(
+    embedded: Embedded,
+    protocol: Protocol,
+    name: str,
+    settings: EvaluationSettings,
+    listed: Collection[str] | None,
+    strangers: Collection[str],
+) -> Row | None:
+    roles = np.array([_role(protocol, name, sample, listed) or "" for sample in embedded.samples])
+    subjects = embedded.subjects
+    views = embedded.views if protocol.views == "each" else np.full(len(subjects), "all")
+    unknown = np.isin(subjects, list(strangers))
+
+    def side(role: str) -> _Side:
+        mine = np.isin(roles, [role, "both"])
+        index = np.flatnonzero(mine & ~unknown if role == "gallery" else mine)
+        return _Side(index, subjects[index], views[index])
+
+    probes, gallery = side("probe"), side("gallery")
+    known = ~np.isin(probes.subjects, list(strangers))
+    closed = _Side(probes.index[known], probes.subjects[known], probes.views[known])
+    if not len(closed.index) or not len(gallery.index):
+        return None
+    recordings = np.array([f"{s.subject}/{s.recording}" for s in embedded.samples])
+
+    def allowed(a: Array, b: Array) -> Array | None:
+        return recordings[a][:, None] != recordings[b][None] if protocol.leave_one_out else None
+
+    people = np.unique(closed.subjects)
+    table = CellTable(people, np.unique(closed.views), np.unique(gallery.views))
+    for v in table.probe_views:
+        a = closed.index[closed.views == v]
+        for w in table.gallery_views:
+            b = gallery.index[gallery.views == w]
+            if len(a) and len(b):
+                distances = part_distances(embedded.embeddings[a], embedded.embeddings[b]).numpy()
+                table.add(v, w, subjects[a], distances, subjects[a][:, None] == subjects[b][None], allowed(a, b))
+    weights = people_weights(len(people), settings.replicates, settings.seed)
+    same = table.probe_views[:, None] == table.gallery_views[None]
+    groups = {"all": same} if protocol.views == "pooled" else {"across": ~same, "same": same}
+    found: dict[str, Group] = {}
+    pairs = _pairs(embedded, probes, gallery, settings, allowed) if settings.pairwise else None
+    for group, cells in groups.items():
+        if not (table.probes[cells] > 0).any():
+            continue
+        verification, opened = None, None
+        if pairs is not None:
+            distances, sample, permitted = pairs
+            alike = probes.views[sample][:, None] == gallery.views[None]
+            mask = permitted & (~alike if group == "across" else alike)
+            who = probes.subjects[sample]
+            verification = verify(distances, who, gallery.subjects, mask, settings)
+            opened = open_set(distances, who, gallery.subjects, mask, settings, strangers)
+        found[group] = Group(identify(table, cells, weights), verification, opened)
+    return Row(
+        probe_views=table.probe_views.tolist(),
+        gallery_views=table.gallery_views.tolist(),
+        rank_1=table.rank_1().tolist(),
+        probes=table.probes.astype(int).tolist(),
+        groups=found,
+    )
+
+
+def _pairs(
+    embedded: Embedded,
+    probes: _Side,
+    gallery: _Side,
+    settings: EvaluationSettings,
+    allowed: Callable[[Array, Array], Array | None],
+) -> tuple[Array, Array, Array]:
+    """Distances (n, M) of n of the probes, which they are, and which pairs may meet."""
+    most = max(1, settings.max_pairs // len(gallery.index))
+    sample = np.arange(len(probes.index))
+    if len(sample) > most:
+        sample = np.sort(np.random.default_rng(settings.seed).choice(sample, most, replace=False))
+    index = probes.index[sample]
+    distances = part_distances(embedded.embeddings[index], embedded.embeddings[gallery.index]).numpy()
+    may = allowed(index, gallery.index)
+    return distances, sample, np.ones(distances.shape, bool) if may is None else may

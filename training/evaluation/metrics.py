@@ -1,0 +1,133 @@
+"""The figures of merit, each on plain arrays of distances. Nothing is rounded here.
+
+Identification as in re-identification (Zheng et al., ICCV 2015; mINP: Ye et al., TPAMI 2021); verification and open-set
+rates as ISO/IEC 19795-1 names them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Ranked:
+    """What became of N probes against one gallery.
+
+    Attributes:
+        rank: float64 (N,); place of the nearest template of the same person, from 1; inf where there is none.
+        average_precision: float64 (N,); mean of the precision at each template of the same person, in (0, 1]; nan
+            where there is none.
+        inverse_negative_penalty: float64 (N,); number of the person's templates / place of the last one; nan likewise.
+    """
+
+    rank: Array
+    average_precision: Array
+    inverse_negative_penalty: Array
+
+
+def rank_probes(distances: Array, mates: Array, allowed: Array | None = None) -> Ranked:
+    """Rank a gallery's templates by distance, probe by probe. Ties count against the probe.
+
+    Args:
+        distances: (N, M).
+        mates: bool (N, M), True where the template is of the probe's own person.
+        allowed: bool (N, M), False where the two must not be compared; None compares all.
+    """
+    count = distances.shape[1]
+    if allowed is not None:
+        # What is not allowed goes behind everything else, as a stranger.
+        distances, mates = np.where(allowed, distances, np.inf), mates & allowed
+    order = np.lexsort((mates, distances), axis=-1)
+    hits = np.take_along_axis(mates, order, axis=1)
+    found = hits.cumsum(axis=1)
+    total = hits.sum(axis=1)
+    mated = total > 0
+    places = np.arange(1, count + 1)
+    rank = np.where(mated, hits.argmax(axis=1) + 1.0 if count else np.inf, np.inf)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        precision = np.where(hits, found / places, 0).sum(axis=1) / total
+        last = np.where(hits, places, 0).max(axis=1, initial=0)
+        penalty = total / last
+    return Ranked(rank, np.where(mated, precision, np.nan), np.where(mated, penalty, np.nan))
+
+
+@dataclass(frozen=True, eq=False)
+class ErrorCurve:
+    """Detection error trade-off of comparisons that accept at a distance of at most the threshold.
+
+    Attributes:
+        threshold: float64 (K,), rising, from −inf.
+        fmr: float64 (K,), false match rate, rising from 0 to 1.
+        fnmr: float64 (K,), false non-match rate, falling from 1 to 0.
+    """
+
+    threshold: Array
+    fmr: Array
+    fnmr: Array
+
+    @property
+    def equal_error_rate(self) -> float:
+        """Where both rates are equal, linear between the two thresholds around that point."""
+        after = int(np.argmax(self.fmr >= self.fnmr))
+        gaps = (self.fnmr - self.fmr)[[after - 1, after]]
+        share = gaps[0] / (gaps[0] - gaps[1])
+        return float(self.fmr[after - 1] + share * (self.fmr[after] - self.fmr[after - 1]))
+
+
+def error_curve(
+    genuine: Array, impostor: Array, genuine_weights: Array | None = None, impostor_weights: Array | None = None
+) -> ErrorCurve:
+    """The trade-off over every threshold that makes a difference.
+
+    Args:
+        genuine: distances (G,) between walks of one person.
+        impostor: distances (I,) between walks of two.
+        genuine_weights, impostor_weights: how often each counts; once where None.
+    """
+    threshold = np.unique(np.concatenate([genuine, impostor]))
+    fmr = _share_up_to(impostor, impostor_weights, threshold)
+    fnmr = 1 - _share_up_to(genuine, genuine_weights, threshold)
+    return ErrorCurve(np.r_[-np.inf, threshold], np.r_[0.0, fmr], np.r_[1.0, fnmr])
+
+
+def miss_rate(
+    right: Array, wrong: Array, rate: float, right_weights: Array | None = None, wrong_weights: Array | None = None
+) -> float:
+    """Share of ``right`` that is missed where the share of ``wrong`` that passes is held at ``rate`` or below.
+
+    FNMR at an FMR where the two are genuine and impostor distances; FNIR at an FPIR where they are mated probes'
+    distances to the right person (inf where another was nearer) and strangers' smallest distances. The threshold is
+    as generous as the rate allows: distances below the first of ``wrong`` that would exceed it pass.
+
+    Args:
+        right: distances that should pass (R,).
+        wrong: distances that should not (W,).
+        rate: in [0, 1).
+        right_weights, wrong_weights: how often each counts; once where None.
+    """
+    limit = threshold_at(wrong, rate, wrong_weights)
+    weights = np.ones(len(right)) if right_weights is None else right_weights
+    return float(weights[right >= limit].sum() / weights.sum())
+
+
+def threshold_at(wrong: Array, rate: float, weights: Array | None = None) -> float:
+    """The distance below which at most a share ``rate`` of ``wrong`` lies, as large as can be; inf where all may."""
+    order = np.argsort(wrong, kind="stable")
+    weights = np.ones(len(wrong)) if weights is None else weights
+    passed = np.cumsum(weights[order])
+    # Rounding of the product must not cost a whole probe: 0.01 · 300 is a little more or less than 3.
+    first = int(np.searchsorted(passed, rate * passed[-1] * (1 + 1e-12), side="right"))
+    return float(wrong[order[first]]) if first < len(wrong) else np.inf
+
+
+def _share_up_to(values: Array, weights: Array | None, thresholds: Array) -> Array:
+    order = np.argsort(values, kind="stable")
+    counts = np.arange(1, len(values) + 1) if weights is None else np.cumsum(weights[order])
+    place = np.searchsorted(values[order], thresholds, side="right")
+    return np.asarray(np.r_[0.0, counts][place] / counts[-1], np.float64)
