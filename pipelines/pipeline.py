@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from pipelines.crossing import Crossings
 from pipelines.decode import ClipInfo, Frame, Source, frames, probe
 from pipelines.errors import CutOff, NoPerson, TooShort
 from pipelines.perception import Perception, build_perception
@@ -126,6 +127,7 @@ class Pipeline:
         watcher, tracker = self.perception.watch(), Tracker(info.rate)
         spent = dict.fromkeys(("decode", "perception", "tracking", "sequences"), 0.0)
         tracklets: dict[int, Tracklet] = {}
+        crossings = Crossings()
         picture = np.zeros((1, 1, 3), np.uint8)
         count = 0
         for frame in _ahead(frames(source, info), spent):
@@ -133,6 +135,7 @@ class Pipeline:
             people = watcher.see(frame.image, frame.time)
             lap = _book(spent, "perception", lap)
             numbers = tracker.update(people, frame.time)
+            crossings.note(frame.time, numbers, people)
             lap = _book(spent, "tracking", lap)
             for number, person in zip(numbers, people, strict=True):
                 if number is None:
@@ -146,6 +149,7 @@ class Pipeline:
             _book(spent, "sequences", lap)
             tell(min(frame.index / info.frames, 1.0))
         lap = time.perf_counter()
+        crossings.resolve(tracklets)
         sequences, skipped = self._sorted_out(list(tracklets.values()))
         _book(spent, "sequences", lap)
         if not sequences:
@@ -168,11 +172,7 @@ class Pipeline:
             if reason is None:
                 sequences.append(sequence)
             elif tracklet.seen >= NOISE:
-                skipped.append(
-                    SkippedTracklet(
-                        tracklet.number, reason, tracklet.seen, len(sequence), tracklet.first, tracklet.last
-                    )
-                )
+                skipped.append(SkippedTracklet(tracklet.number, reason, tracklet.seen, len(sequence), *tracklet.span))
         return sequences, skipped
 
     def _why_not(self, sequence: GaitSequence, tracklet: Tracklet) -> str | None:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import zstandard
 
 from pipelines import quality
+from pipelines.appearance import appearance
 from pipelines.perception import Person
 from pipelines.sequence import HEATMAP, GaitSequence, Quality
 from pipelines.silhouette import mask_area, silhouette
@@ -26,15 +27,33 @@ THUMBNAIL_HEIGHT = 160
 
 
 @dataclass(frozen=True, eq=False)
-class _Kept:
-    """One usable frame; the heatmaps packed, for they are large and nearly empty."""
+class Sighting:
+    """The person in one frame.
+
+    Attributes:
+        index: number of the frame among those looked at.
+        time: seconds.
+        box: float32 (4,).
+        appearance: of :func:`pipelines.appearance.appearance`.
+        reason: why the frame is of no use, or None.
+        view: what a usable frame shows.
+    """
 
     index: int
     time: float
+    box: Array
+    appearance: Array
+    reason: str | None
+    view: _View | None
+
+
+@dataclass(frozen=True, eq=False)
+class _View:
+    """A usable frame's content; the heatmaps packed, for they are large and nearly empty."""
+
     silhouette: Array
     joints: Array
     heatmaps: bytes
-    box: Array
     area: float
 
 
@@ -48,60 +67,64 @@ class Tracklet:
 
     def __init__(self, number: int, limit: int) -> None:
         self.number = number
-        self.first, self.last = -1.0, -1.0
-        self.first_index, self.last_index = -1, -1
-        self.seen = 0
-        self.skipped: Counter[str] = Counter()
+        self.sightings: list[Sighting] = []
         self.frame_size = (0, 0)
         self._limit = limit
-        self._kept: list[_Kept] = []
+        self._usable = 0
         self._packer = zstandard.ZstdCompressor(level=1)
         self._best: tuple[float, Array | None] = (-1.0, None)
 
+    @property
+    def seen(self) -> int:
+        """Frames in which the person was seen."""
+        return len(self.sightings)
+
+    @property
+    def span(self) -> tuple[float, float]:
+        """Seconds of the first and the last sighting."""
+        return self.sightings[0].time, self.sightings[-1].time
+
     def add(self, image: Array, person: Person, others: list[Person], index: int, time: float) -> None:
         """Take one frame, or note why not."""
-        self.seen += 1
-        if self.seen == 1:
-            self.first, self.first_index = time, index
-            self.frame_size = (image.shape[1], image.shape[0])
-        self.last, self.last_index = time, index
+        self.frame_size = (image.shape[1], image.shape[0])
         self._portray(image, person)
         reason = _unusable(person, others, self.frame_size)
-        if reason is None and len(self._kept) >= self._limit:
+        if reason is None and self._usable >= self._limit:
             reason = "enough"
         shape = silhouette(person.mask) if reason is None else None
-        if shape is None:
-            self.skipped[reason or "poor_mask"] += 1
-            return
-        height = float(person.box[3] - person.box[1])
-        pixel = (person.window[2] - person.window[0]) / person.mask.shape[1]
-        self._kept.append(
-            _Kept(
-                index,
-                time,
-                shape,
-                person.joints,
-                self._packer.compress(person.heatmaps.tobytes()),
-                person.box,
-                mask_area(person.mask, pixel) / height**2,
-            )
-        )
+        view = None
+        if shape is not None:
+            pixel = (person.window[2] - person.window[0]) / person.mask.shape[1]
+            area = mask_area(person.mask, pixel) / float(person.box[3] - person.box[1]) ** 2
+            view = _View(shape, person.joints, self._packer.compress(person.heatmaps.tobytes()), area)
+            self._usable += 1
+        elif reason is None:
+            reason = "poor_mask"
+        self.sightings.append(Sighting(index, time, person.box, appearance(image, person), reason, view))
+
+    def exchange_from(self, time: float, other: Tracklet) -> None:
+        """Swap with another tracklet all sightings from a moment on."""
+        mine, theirs = ([s for s in t.sightings if s.time >= time] for t in (self, other))
+        self.sightings = [s for s in self.sightings if s.time < time] + theirs
+        other.sightings = [s for s in other.sightings if s.time < time] + mine
 
     def sequence(self, perception: str) -> GaitSequence:
         """The gait sequence of the usable frames; it may have none."""
-        kept, skipped = self._steady(), Counter(self.skipped)
-        if len(kept) < len(self._kept):
-            skipped["poor_mask"] += len(self._kept) - len(kept)
+        skipped = Counter(sighting.reason for sighting in self.sightings if sighting.reason)
+        usable = [(sighting, sighting.view) for sighting in self.sightings if sighting.view]
+        kept = _steady(usable)
+        if len(kept) < len(usable):
+            skipped["poor_mask"] += len(usable) - len(kept)
         t = len(kept)
-        joints = np.array([k.joints for k in kept], np.float32).reshape(t, 17, 3)
-        boxes = np.array([k.box for k in kept], np.float32).reshape(t, 4)
-        timestamps = np.array([k.time for k in kept], np.float64)
-        silhouettes = np.array([k.silhouette for k in kept], np.uint8).reshape(t, 64, 64)
+        joints = np.array([view.joints for _, view in kept], np.float32).reshape(t, 17, 3)
+        boxes = np.array([sighting.box for sighting, _ in kept], np.float32).reshape(t, 4)
+        timestamps = np.array([sighting.time for sighting, _ in kept], np.float64)
+        silhouettes = np.array([view.silhouette for _, view in kept], np.uint8).reshape(t, 64, 64)
         hertz = quality.rate(timestamps)
         unpack = zstandard.ZstdDecompressor().decompress
         heatmaps = np.empty((t, *HEATMAP), np.uint8)
-        for row, k in zip(heatmaps, kept, strict=True):
-            row[:] = np.frombuffer(unpack(k.heatmaps), np.uint8).reshape(HEATMAP)
+        for row, (_, view) in zip(heatmaps, kept, strict=True):
+            row[:] = np.frombuffer(unpack(view.heatmaps), np.uint8).reshape(HEATMAP)
         return GaitSequence(
             silhouettes=silhouettes,
             joints=joints,
@@ -112,12 +135,12 @@ class Tracklet:
                 frames=t,
                 skipped=dict(sorted(skipped.items())),
                 mean_joint_score=float(joints[..., 2].mean()) if t else 0.0,
-                mask_stability=quality.mask_stability(np.array([k.area for k in kept])),
+                mask_stability=quality.mask_stability(np.array([view.area for _, view in kept])),
                 cut_off_share=skipped["cut_off"] / max(self.seen, 1),
                 gait_cycles=quality.gait_cycles(joints, silhouettes, boxes[:, 3] - boxes[:, 1], timestamps),
                 rate_hz=hertz,
                 low_rate=hertz < quality.MIN_RATE,
-                missed=self.last_index - self.first_index + 1 - self.seen,
+                missed=self.sightings[-1].index - self.sightings[0].index + 1 - self.seen,
             ),
             track=self.number,
             perception=perception,
@@ -132,14 +155,6 @@ class Tracklet:
         _, data = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 85])
         return bytes(data)
 
-    def _steady(self) -> list[_Kept]:
-        """Without frames whose mask is far from the usual size: half a person, or two in one."""
-        if len(self._kept) < 5:
-            return self._kept
-        usual = float(np.median([k.area for k in self._kept]))
-        low, high = AREA_RANGE[0] * usual, AREA_RANGE[1] * usual
-        return [k for k in self._kept if low <= k.area <= high]
-
     def _portray(self, image: Array, person: Person) -> None:
         x1, y1, x2, y2 = (int(edge) for edge in person.box)
         worth = person.score * (y2 - y1)
@@ -149,6 +164,15 @@ class Tracklet:
             part = image[max(y1 - grow, 0) : y2 + grow, max(x1 - grow, 0) : x2 + grow]
             width = max(1, round(part.shape[1] * THUMBNAIL_HEIGHT / part.shape[0]))
             self._best = (worth, cv2.resize(part, (width, THUMBNAIL_HEIGHT), interpolation=cv2.INTER_AREA))
+
+
+def _steady(usable: list[tuple[Sighting, _View]]) -> list[tuple[Sighting, _View]]:
+    """Without frames whose mask is far from the usual size: half a person, or two in one."""
+    if len(usable) < 5:
+        return usable
+    usual = float(np.median([view.area for _, view in usable]))
+    low, high = AREA_RANGE[0] * usual, AREA_RANGE[1] * usual
+    return [(sighting, view) for sighting, view in usable if low <= view.area <= high]
 
 
 def _unusable(person: Person, others: list[Person], size: tuple[int, int]) -> str | None:

@@ -1,0 +1,94 @@
+"""Who is who after two people crossed: a tracker goes by place, and can swap two where one hid the other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pipelines.appearance import difference
+from pipelines.perception import Person
+from pipelines.tracklet import Sighting, Tracklet
+
+Array = npt.NDArray[Any]
+
+TOUCH = 0.15
+WITNESSES = 12
+FEWEST = 3
+CLOTHES, MOTION = 2.0, 0.5
+MARGIN = 0.1
+
+
+@dataclass
+class _Meeting:
+    """Two tracklets whose boxes overlapped between two moments."""
+
+    pair: tuple[int, int]
+    start: float
+    end: float
+
+
+class Crossings:
+    """Notes the meetings of one clip, and sets right the tracklets that were swapped in them."""
+
+    def __init__(self) -> None:
+        self._open: dict[tuple[int, int], _Meeting] = {}
+        self._closed: list[_Meeting] = []
+
+    def note(self, time: float, numbers: Sequence[int | None], people: Sequence[Person]) -> None:
+        """Take one frame: a meeting lasts from the first touch until both are seen apart again."""
+        seen = {n: person.box for n, person in zip(numbers, people, strict=True) if n is not None}
+        for pair in list(self._open):
+            if all(n in seen for n in pair) and not _touch(seen[pair[0]], seen[pair[1]]):
+                meeting = self._open.pop(pair)
+                meeting.end = time
+                self._closed.append(meeting)
+        known = sorted(seen)
+        for i, a in enumerate(known):
+            for b in known[i + 1 :]:
+                if _touch(seen[a], seen[b]):
+                    self._open.setdefault((a, b), _Meeting((a, b), time, time))
+
+    def resolve(self, tracklets: Mapping[int, Tracklet]) -> int:
+        """Give back to each what was swapped; the number of meetings set right."""
+        swapped = 0
+        for meeting in sorted(self._closed, key=lambda m: m.end):
+            a, b = (tracklets[number] for number in meeting.pair)
+            if _were_swapped(a, b, meeting):
+                a.exchange_from(meeting.end, b)
+                swapped += 1
+        return swapped
+
+
+def _touch(a: Array, b: Array) -> bool:
+    low, high = np.maximum(a[:2], b[:2]), np.minimum(a[2:], b[2:])
+    shared = np.clip(high - low, 0, None).prod()
+    smaller = min((a[2:] - a[:2]).prod(), (b[2:] - b[:2]).prod())
+    return bool(shared > TOUCH * smaller)
+
+
+def _were_swapped(a: Tracklet, b: Tracklet, meeting: _Meeting) -> bool:
+    """Whether clothes, and less so motion, say that each went on as the other."""
+    before = [[s for s in t.sightings if s.time < meeting.start][-WITNESSES:] for t in (a, b)]
+    after = [[s for s in t.sightings if s.time >= meeting.end][:WITNESSES] for t in (a, b)]
+    if min(len(part) for part in (*before, *after)) < FEWEST:
+        return False
+    cost = np.array([[_strangeness(x, y) for y in after] for x in before])
+    return bool(cost[0, 1] + cost[1, 0] + MARGIN < cost[0, 0] + cost[1, 1])
+
+
+def _strangeness(before: list[Sighting], after: list[Sighting]) -> float:
+    """How unlike one person the two groups of sightings are."""
+    worn = [np.mean([s.appearance for s in part], axis=0) for part in (before, after)]
+    first, last = before[0], before[-1]
+    speed = (_place(last) - _place(first)) / max(last.time - first.time, 1e-3)
+    expected = _place(last) + speed * (after[0].time - last.time)
+    astray = float(np.linalg.norm(_place(after[0]) - expected)) / max(float(last.box[3] - last.box[1]), 1.0)
+    return CLOTHES * difference(worn[0], worn[1]) + MOTION * min(astray, 1.0)
+
+
+def _place(sighting: Sighting) -> Array:
+    return np.array([(sighting.box[0] + sighting.box[2]) / 2, (sighting.box[1] + sighting.box[3]) / 2])
