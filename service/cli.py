@@ -8,6 +8,7 @@ import typer
 
 from service.commands import clips, demo, doctor, serve, subjects, weights
 from training import cli as training
+from training.cli_data import dataset, evaluate
 from training.walkers.cli import app as walkers
 
 app = typer.Typer(
@@ -26,6 +27,8 @@ app.add_typer(weights.app, name="weights")
 app.command("doctor")(doctor.doctor)
 app.command("demo")(demo.demo)
 app.add_typer(walkers, name="walkers")
+app.add_typer(dataset, name="dataset")
+app.command("evaluate")(evaluate)
 app.command("train")(training.train)
 app.command("cross-validate")(training.cross_validate)
 

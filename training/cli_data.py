@@ -1,0 +1,113 @@
+"""``gaitkeeper dataset`` and ``gaitkeeper evaluate``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+COLUMNS = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+
+dataset = typer.Typer(help="Data sets to train and evaluate on.", no_args_is_help=True)
+
+
+@dataset.callback()
+def _dataset() -> None:
+    """Data sets to train and evaluate on."""
+
+
+@dataset.command()
+def build(
+    videos: Annotated[
+        Path, typer.Argument(help="Folder of subject/condition-take/view.mp4.", exists=True, file_okay=False)
+    ],
+    out: Annotated[Path, typer.Argument(help="Folder for the gait sequences; made if it is not there.")],
+    heatmaps: Annotated[bool, typer.Option(help="Keep joint heatmaps; they take most of the room.")] = True,
+    retry: Annotated[bool, typer.Option(help="Try videos again that gave nothing before.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+) -> None:
+    """Make gait sequences of a folder of videos. Stopped half-way, the same command goes on where it was."""
+    from training.datasets.build import build_dataset
+    from training.datasets.build_report import summary
+
+    console = Console(stderr=True)
+    with Progress(*COLUMNS, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task("videos", total=None)
+
+        def tell(done: int, total: int, name: str) -> None:
+            bar.update(task, completed=done, total=total, description=name)
+
+        report = build_dataset(videos, out, heatmaps=heatmaps, retry=retry, on_progress=tell)
+    if as_json:
+        typer.echo(json.dumps(report.as_json(), indent=2))
+    else:
+        Console().print(summary(report))
+
+
+def evaluate(
+    weights: Annotated[
+        list[str],
+        typer.Argument(metavar="WEIGHTS... DATASET", help="Networks or .safetensors files, then the data set."),
+    ],
+    format: Annotated[str, typer.Option(help="Layout of the data set, such as casia_b or psymo.")] = "sequences",
+    protocol: Annotated[str | None, typer.Option(help="Which walks meet; the data set's own if not given.")] = None,
+    partition: Annotated[
+        str | None, typer.Option(help="Who is tested: a name, a .toml or .json file, or 'none'; the protocol's own.")
+    ] = None,
+    part: Annotated[str, typer.Option(help="Which part of the partition is tested.")] = "test",
+    baselines: Annotated[bool, typer.Option(help="Also the gait energy image, and each network untrained.")] = False,
+    gallery_size: Annotated[int | None, typer.Option(min=1, help="People enrolled in the open-set test.")] = None,
+    replicates: Annotated[int, typer.Option(min=1, help="Draws of people for the intervals.")] = 1000,
+    seed: Annotated[int, typer.Option(min=0, help="Of all draws.")] = 0,
+    device: Annotated[str, typer.Option(help="Where the networks run: cpu or cuda.")] = "cpu",
+    out: Annotated[Path | None, typer.Option(help="File for the results as JSON.")] = None,
+    plots: Annotated[Path | None, typer.Option(help="Folder for DET, CMC and view pictures.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
+) -> None:
+    """Measure how well networks tell the people of a data set apart, by one of the field's protocols."""
+    if len(weights) < 2:
+        raise typer.BadParameter("name at least one network and the data set, as in: evaluate gaitset data/CASIA-B")
+    from training.evaluation.command import run
+    from training.evaluation.evaluate import EvaluationSettings
+
+    console = Console(stderr=True)
+    with Progress(*COLUMNS, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task("reading", total=None)
+
+        def tell(network: str, done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total, description=network)
+
+        results = run(
+            weights[:-1],
+            Path(weights[-1]),
+            format=format,
+            protocol=protocol,
+            partition=partition,
+            part=part,
+            baselines=baselines,
+            device=device,
+            settings=EvaluationSettings(replicates=replicates, seed=seed, gallery_size=gallery_size),
+            on_progress=tell,
+        )
+    content = json.dumps([result.as_json() for result in results], indent=2, allow_nan=False)
+    if out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(content + "\n", encoding="utf-8")
+    if plots is not None:
+        from training.evaluation.plots import draw
+
+        draw(results, plots)
+    if as_json:
+        typer.echo(content)
+        return
+    from training.evaluation.report import identification, tables
+
+    terminal = Console()
+    for result in results:
+        terminal.print(tables(result))
+    if len(results) > 1:
+        terminal.print(identification(results))
