@@ -75,7 +75,7 @@ def test_who_meet_and_turn_back_are_told_by_their_clothes(swap_at):
 
 
 def test_without_witnesses_nothing_is_touched():
-    tracklets, crossings = walk((NAVY, YELLOW), CROSS[28:45], 4)
+    tracklets, crossings = walk((NAVY, YELLOW), CROSS[31:45], 2)
     assert crossings.resolve(tracklets) == 0
 
 
