@@ -10,9 +10,12 @@ import torch
 from torch import Tensor
 
 from models.base import GaitNetwork
+from models.inference import embed as forward
 from pipelines.embed import embed
+from pipelines.prepare import device_of
 from training.datasets.errors import BadDataset, InputMissing
-from training.datasets.sample import Dataset, Sample
+from training.datasets.kinect import xy16
+from training.datasets.sample import Dataset, Inputs, Sample
 
 CHUNK = 64
 
@@ -47,6 +50,7 @@ def embed_dataset(
     dataset: Dataset,
     *,
     batch_frames: int = 512,
+    scaled: bool = False,
     on_progress: Callable[[int], None] | None = None,
 ) -> Embedded:
     """Embeddings of whole walks, by :func:`pipelines.embed.embed`.
@@ -55,6 +59,7 @@ def embed_dataset(
         net: on the device it is to run on.
         dataset: its samples are read once, in order.
         batch_frames: most frames in one batch.
+        scaled: a network of the Kinect's skeleton reads joints in units of the torso, not metres.
         on_progress: told the number of walks done.
 
     Raises:
@@ -64,11 +69,16 @@ def embed_dataset(
     kept: list[Sample] = []
     parts: list[Tensor] = []
     skipped: dict[str, str] = {}
+    kinect = getattr(net.config, "skeleton", "coco") == "kinect"
     for start in range(0, len(dataset), CHUNK):
         sequences = []
         for sample in dataset.samples[start : start + CHUNK]:
             try:
-                sequences.append(sample.load().sequence(net.inputs))
+                walk = sample.load()
+                if kinect:
+                    parts.append(_embed_kinect(net, walk, scaled))
+                else:
+                    sequences.append(walk.sequence(net.inputs))
             except InputMissing:
                 raise
             except BadDataset as error:
@@ -82,3 +92,11 @@ def embed_dataset(
     if not kept:
         raise BadDataset(f"None of the {len(dataset)} walks of {dataset.name!r} can be read.")
     return Embedded(tuple(kept), torch.cat(parts), skipped)
+
+
+def _embed_kinect(net: GaitNetwork, walk: Inputs, scaled: bool) -> Tensor:
+    """(1, P, C) of one walk, whose joints are no gait sequence's."""
+    if walk.joints is None or walk.skeleton != "kinect":
+        raise InputMissing("The network reads joints of the Kinect, which the data set does not have.")
+    joints = torch.from_numpy(xy16(walk.joints, scaled=scaled))[None]
+    return forward(net, [joints.to(device_of(net))], precision="fp32").cpu()

@@ -1,0 +1,75 @@
+"""The baseline of the Kinect data: people told apart by the lengths of their bones alone, without any training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from models.skeletons import KINECT_16, KINECT_16_OF_20
+from training.datasets.kinect import xy16
+from training.datasets.sample import Dataset
+from training.evaluation.embedding import Embedded
+
+Array = npt.NDArray[Any]
+
+BONES_16 = KINECT_16.bones
+HANDS_AND_FEET = ((6, 8), (7, 9), (16, 18), (17, 19))
+BONES_20 = (*((KINECT_16_OF_20[a], KINECT_16_OF_20[b]) for a, b in BONES_16), *HANDS_AND_FEET)
+"""Pairs of the joints of ``models.skeletons.KINECT_16``, and of the sensor's 20."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What of a walk the lengths are taken from.
+
+    Attributes:
+        of: joints (T, 20, 3) to (T, V, D).
+        bones: pairs of these V joints.
+    """
+
+    of: Callable[[Array], Array]
+    bones: tuple[tuple[int, int], ...]
+
+
+READINGS: dict[str, Reading] = {
+    "x, y in metres": Reading(partial(xy16, scaled=False), BONES_16),
+    "x, y scale-normalised": Reading(partial(xy16, scaled=True), BONES_16),
+    "20 joints, x, y, z in metres": Reading(lambda joints: joints, BONES_20),
+}
+"""The first two read what JointsGait reads; the third, what the sensor gives. Metres give body size away."""
+
+
+def bone_lengths(joints: Array, bones: tuple[tuple[int, int], ...]) -> Array:
+    """Mean length over the frames of each bone.
+
+    Args:
+        joints: (T, V, D).
+        bones: B pairs of joints.
+
+    Returns:
+        float32 (B,), in the unit of the joints.
+    """
+    near, far = np.array(bones).T
+    lengths: Array = np.linalg.norm(joints[:, near] - joints[:, far], axis=-1)
+    return np.asarray(lengths.mean(axis=0), np.float32)
+
+
+def embed_bone_lengths(walks: Dataset, reading: str) -> Embedded:
+    """Walks of the Kinect data as embeddings of one part, (N, 1, B), to be compared as any network's.
+
+    Args:
+        walks: with joints of the Kinect.
+        reading: key of ``READINGS``.
+    """
+    rows, chosen = [], READINGS[reading]
+    for sample in walks:
+        joints = sample.load().joints
+        assert joints is not None
+        rows.append(bone_lengths(chosen.of(joints), chosen.bones))
+    return Embedded(tuple(walks), torch.from_numpy(np.stack(rows))[:, None], {})
