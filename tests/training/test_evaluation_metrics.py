@@ -10,7 +10,7 @@ import pytest
 from training.evaluation.bootstrap import estimate, people_weights
 from training.evaluation.closed_set import CellTable, identify
 from training.evaluation.evaluate import EvaluationSettings
-from training.evaluation.metrics import error_curve, miss_rate, rank_probes, threshold_at
+from training.evaluation.metrics import MergedScores, error_curve, miss_rate, rank_probes, threshold_at
 from training.evaluation.pairs import open_set, verify
 
 
@@ -70,13 +70,12 @@ def test_weights_are_repetitions() -> None:
     rng = np.random.default_rng(0)
     genuine, impostor = rng.normal(1, 1, 30), rng.normal(2, 1, 40)
     a, b = rng.integers(0, 4, 30), rng.integers(0, 4, 40)
-    weighted = error_curve(genuine, impostor, a, b)
+    weighted = MergedScores(genuine, impostor).curve(a, b)
     repeated = error_curve(np.repeat(genuine, a), np.repeat(impostor, b))
     assert weighted.equal_error_rate == pytest.approx(repeated.equal_error_rate)
     for rate in (0.01, 0.1, 0.3):
-        assert miss_rate(genuine, impostor, rate, a, b) == pytest.approx(
-            miss_rate(np.repeat(genuine, a), np.repeat(impostor, b), rate)
-        )
+        assert weighted.fnmr_at(rate) == pytest.approx(repeated.fnmr_at(rate))
+        assert miss_rate(genuine, impostor, rate, a, b) == pytest.approx(repeated.fnmr_at(rate))
 
 
 def test_miss_rate_at_a_false_match_rate() -> None:
@@ -96,6 +95,7 @@ def test_miss_rate_equals_the_curves_best_point() -> None:
     curve = error_curve(genuine, impostor)
     for rate in (0.0, 0.01, 0.05, 0.2):
         assert miss_rate(genuine, impostor, rate) == pytest.approx(curve.fnmr[curve.fmr <= rate].min())
+        assert curve.fnmr_at(rate) == curve.fnmr[curve.fmr <= rate].min()
 
 
 def table() -> CellTable:

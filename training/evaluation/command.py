@@ -28,6 +28,7 @@ def run(
     partition: str | None = None,
     part: str = "test",
     baselines: bool = False,
+    scaled: bool = False,
     device: str = "cpu",
     settings: EvaluationSettings | None = None,
     on_progress: Callable[[str, int, int], None] | None = None,
@@ -42,6 +43,7 @@ def run(
         partition: name or path; None takes the protocol's own; "none" tests everybody.
         part: of the partition.
         baselines: first GEI, and each network with random weights of seed 0.
+        scaled: networks of the Kinect's skeleton read joints in units of the torso, not metres.
         device: "cpu" or "cuda"; a GPU that is not there is an error.
         settings: of the figures.
         on_progress: told a network's name, walks embedded, and walks in all parts of the data set.
@@ -66,7 +68,16 @@ def run(
                 on_progress(label, done, len(dataset))
 
         results.append(
-            evaluate(net.to(device), dataset, chosen, settings, partition=division, part=part, on_progress=tell)
+            evaluate(
+                net.to(device),
+                dataset,
+                chosen,
+                settings,
+                partition=division,
+                part=part,
+                scaled=scaled,
+                on_progress=tell,
+            )
         )
     return results
 

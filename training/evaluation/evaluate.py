@@ -64,6 +64,7 @@ def evaluate(
     *,
     partition: Partition | None = None,
     part: str = "test",
+    scaled: bool = False,
     on_progress: Callable[[int], None] | None = None,
 ) -> Evaluation:
     """Embed a data set and evaluate it.
@@ -76,6 +77,7 @@ def evaluate(
         partition: who is tested; None tests everybody. People of its part "strangers", where it has one, are never
             enrolled in the open-set test, and everybody else is.
         part: of the partition; people of "strangers" are embedded as well.
+        scaled: a network of the Kinect's skeleton reads joints in units of the torso, not metres.
         on_progress: told the number of walks embedded.
 
     Raises:
@@ -95,7 +97,7 @@ def evaluate(
     needed = chosen.where(lambda s: any(_role(protocol, row, s, probes) for row in protocol.probes))
     if not len(needed):
         raise BadDataset(f"The protocol {protocol.name!r} finds neither probes nor gallery in {dataset.name!r}.")
-    embedded = embed_dataset(net, needed, on_progress=on_progress)
+    embedded = embed_dataset(net, needed, scaled=scaled, on_progress=on_progress)
     return evaluate_embedded(
         embedded,
         protocol,

@@ -79,21 +79,41 @@ class ErrorCurve:
         share = gaps[0] / (gaps[0] - gaps[1])
         return float(self.fmr[after - 1] + share * (self.fmr[after] - self.fmr[after - 1]))
 
+    def fnmr_at(self, rate: float) -> float:
+        """The smallest false non-match rate at a false match rate of at most ``rate``."""
+        return float(self.fnmr[np.searchsorted(self.fmr, rate * (1 + 1e-12), side="right") - 1])
 
-def error_curve(
-    genuine: Array, impostor: Array, genuine_weights: Array | None = None, impostor_weights: Array | None = None
-) -> ErrorCurve:
-    """The trade-off over every threshold that makes a difference.
+
+class MergedScores:
+    """Distances of genuine and impostor pairs, sorted once, so that curves of many weights are cheap.
 
     Args:
         genuine: distances (G,) between walks of one person.
         impostor: distances (I,) between walks of two.
-        genuine_weights, impostor_weights: how often each counts; once where None.
     """
-    threshold = np.unique(np.concatenate([genuine, impostor]))
-    fmr = _share_up_to(impostor, impostor_weights, threshold)
-    fnmr = 1 - _share_up_to(genuine, genuine_weights, threshold)
-    return ErrorCurve(np.r_[-np.inf, threshold], np.r_[0.0, fmr], np.r_[1.0, fnmr])
+
+    def __init__(self, genuine: Array, impostor: Array) -> None:
+        values = np.concatenate([genuine, impostor])
+        self._order = np.argsort(values, kind="stable")
+        values = values[self._order]
+        self._ends = np.flatnonzero(np.r_[values[1:] != values[:-1], True])
+        self._threshold = np.r_[-np.inf, values[self._ends]]
+        self._sizes = len(genuine), len(impostor)
+
+    def curve(self, genuine_weights: Array | None = None, impostor_weights: Array | None = None) -> ErrorCurve:
+        """The trade-off over every threshold that makes a difference; a pair counts once, or as often as its weight."""
+        g, i = self._sizes
+        counts = np.zeros((2, g + i))
+        counts[0, :g] = 1 if genuine_weights is None else genuine_weights
+        counts[1, g:] = 1 if impostor_weights is None else impostor_weights
+        passed = counts[:, self._order].cumsum(axis=1)
+        shares = passed[:, self._ends] / passed[:, -1:]
+        return ErrorCurve(self._threshold, np.r_[0.0, shares[1]], np.r_[1.0, 1 - shares[0]])
+
+
+def error_curve(genuine: Array, impostor: Array) -> ErrorCurve:
+    """The trade-off of genuine distances (G,) and impostor distances (I,)."""
+    return MergedScores(genuine, impostor).curve()
 
 
 def miss_rate(
@@ -101,8 +121,8 @@ def miss_rate(
 ) -> float:
     """Share of ``right`` that is missed where the share of ``wrong`` that passes is held at ``rate`` or below.
 
-    FNMR at an FMR where the two are genuine and impostor distances; FNIR at an FPIR where they are mated probes'
-    distances to the right person (inf where another was nearer) and strangers' smallest distances. The threshold is
+    FNIR at an FPIR where the two are mated probes' distances to the right person (inf where another was nearer) and
+    strangers' smallest distances; FNMR at an FMR where they are genuine and impostor distances. The threshold is
     as generous as the rate allows: distances below the first of ``wrong`` that would exceed it pass.
 
     Args:
@@ -124,10 +144,3 @@ def threshold_at(wrong: Array, rate: float, weights: Array | None = None) -> flo
     # Rounding of the product must not cost a whole probe: 0.01 · 300 is a little more or less than 3.
     first = int(np.searchsorted(passed, rate * passed[-1] * (1 + 1e-12), side="right"))
     return float(wrong[order[first]]) if first < len(wrong) else np.inf
-
-
-def _share_up_to(values: Array, weights: Array | None, thresholds: Array) -> Array:
-    order = np.argsort(values, kind="stable")
-    counts = np.arange(1, len(values) + 1) if weights is None else np.cumsum(weights[order])
-    place = np.searchsorted(values[order], thresholds, side="right")
-    return np.asarray(np.r_[0.0, counts][place] / counts[-1], np.float64)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from training.evaluation.bootstrap import INTERVAL, people_weights
-from training.evaluation.metrics import error_curve, miss_rate
+from training.evaluation.metrics import MergedScores, error_curve, miss_rate
 from training.evaluation.results import Estimate, OpenSet, Verification
 
 if TYPE_CHECKING:
@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 Array = npt.NDArray[Any]
 
 DET_POINTS = 400
+DRAWN_PAIRS = 200_000
 REPLICATES = 200
-"""Most replicates of a bootstrap over pairs, which goes through millions of them each time."""
+"""Most replicates of a bootstrap over pairs, which goes through all of them each time."""
 
 
 def verify(
@@ -27,6 +28,7 @@ def verify(
 ) -> Verification | None:
     """One-to-one figures of all allowed pairs; None where there is no genuine or no impostor pair.
 
+    The figures are of all of them; their intervals are of at most ``DRAWN_PAIRS`` impostor pairs, drawn at random.
     Drawn people count in a pair as often as both were drawn; in a genuine pair, as often as the one was.
 
     Args:
@@ -42,31 +44,33 @@ def verify(
     genuine, owners = distances[rows, columns].astype(np.float64), a[rows]
     rows, columns = np.nonzero(allowed & ~mates)
     impostor, first, second = distances[rows, columns].astype(np.float64), a[rows], b[columns]
-    if not len(genuine) or not len(impostor):
+    impostors = len(impostor)
+    if not len(genuine) or not impostors:
         return None
     curve = error_curve(genuine, impostor)
-    by_distance = np.argsort(impostor)
-    impostor, first, second = impostor[by_distance], first[by_distance], second[by_distance]
+    if len(impostor) > DRAWN_PAIRS:
+        some = np.random.default_rng(settings.seed).choice(len(impostor), DRAWN_PAIRS, replace=False)
+        impostor, first, second = impostor[some], first[some], second[some]
+    merged = MergedScores(genuine, impostor)
     eers: list[float] = []
     misses: dict[float, list[float]] = {rate: [] for rate in settings.rates}
     for drawn in people_weights(len(people), min(settings.replicates, REPLICATES), settings.seed):
         mine, theirs = drawn[owners], drawn[first] * drawn[second]
         if not mine.any() or not theirs.any():
             continue
-        eers.append(error_curve(genuine, impostor, mine, theirs).equal_error_rate)
+        replicate = merged.curve(mine, theirs)
+        eers.append(replicate.equal_error_rate)
         for rate, found in misses.items():
-            found.append(miss_rate(genuine, impostor, rate, mine, theirs))
+            found.append(replicate.fnmr_at(rate))
     points = np.unique(np.linspace(0, len(curve.fmr) - 1, DET_POINTS).astype(int))
-    low = np.unique(
-        np.searchsorted(curve.fmr, np.geomspace(1 / len(impostor), 1, DET_POINTS)).clip(0, len(curve.fmr) - 1)
-    )
+    low = np.unique(np.searchsorted(curve.fmr, np.geomspace(1 / impostors, 1, DET_POINTS)).clip(0, len(curve.fmr) - 1))
     points = np.union1d(points, low)
     return Verification(
         eer=_estimate(curve.equal_error_rate, eers),
-        fnmr={f"{rate:g}": _estimate(miss_rate(genuine, impostor, rate), found) for rate, found in misses.items()},
+        fnmr={f"{rate:g}": _estimate(curve.fnmr_at(rate), found) for rate, found in misses.items()},
         genuine=len(genuine),
-        impostor=len(impostor),
-        resolved={f"{rate:g}": len(impostor) * rate >= 1 for rate in settings.rates},
+        impostor=impostors,
+        resolved={f"{rate:g}": impostors * rate >= 1 for rate in settings.rates},
         det=[(float(curve.fmr[i]), float(curve.fnmr[i])) for i in points],
     )
 
