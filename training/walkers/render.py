@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -112,6 +113,27 @@ def render(
         batch: frames worked on together.
         noise: standard deviation of the sensor's noise in grey levels; 0 for none.
     """
+    frames = _frames(scene, times, device, batch, noise)
+    while True:
+        with _one_thread():
+            frame = next(frames, None)
+        if frame is None:
+            return
+        yield frame
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Rendering is many small operations: more threads would wait for each other longer than they work."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _frames(scene: Scene, times: Tensor, device: str, batch: int, noise: float) -> Iterator[Frame]:
     linear, floor = background(scene)
     floor, sharp = floor.to(device), (linear.clamp(0, 1) ** _GAMMA * 255).to(device)
     soft = _lens(sharp)
