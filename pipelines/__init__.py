@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pipelines.pipeline import ClipResult, Pipeline
-    from pipelines.prepare import prepare
     from pipelines.sequence import GaitSequence
+    from pipelines.tensors import prepare
 
 __all__ = ["ClipResult", "GaitSequence", "Pipeline", "prepare"]
 
-_HOMES = {"ClipResult": "pipeline", "Pipeline": "pipeline", "prepare": "prepare", "GaitSequence": "sequence"}
+_HOMES = {"ClipResult": "pipeline", "Pipeline": "pipeline", "prepare": "tensors", "GaitSequence": "sequence"}
 
 
 def __getattr__(name: str) -> Any:

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from models.base import GaitNetwork
-from pipelines.prepare import prepare
 from pipelines.sequence import GaitSequence
+from pipelines.tensors import prepare
 
 
 def embed(seqs: Sequence[GaitSequence], net: GaitNetwork, *, batch_frames: int = 256) -> Tensor:
@@ -27,7 +27,7 @@ def embed(seqs: Sequence[GaitSequence], net: GaitNetwork, *, batch_frames: int =
         float32 (N, P, C) on the CPU, in the order of ``seqs``.
 
     Raises:
-        TooShort, HeatmapsMissing: as :func:`pipelines.prepare.prepare`.
+        TooShort, HeatmapsMissing: as :func:`pipelines.tensors.prepare`.
     """
     out = torch.empty(len(seqs), *net.out_shape)
     training = net.training

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
 
 from models.base import GaitNetwork
-from pipelines.prepare import CUT, normalise_joints
+from pipelines.tensors import CUT, normalise_joints
 from training.augment import augment
 from training.config import TrainingConfig
 from training.datasets import Dataset, Inputs, load_partition, open_dataset

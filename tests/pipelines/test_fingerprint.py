@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from models import build, load
 from pipelines.fingerprint import Fingerprint, fingerprint_of
-from pipelines.prepare import PREPROCESSING
+from pipelines.tensors import PREPROCESSING
 
 field = st.from_regex(r"[A-Za-z0-9._/+@-]{1,100}", fullmatch=True)
 

@@ -230,7 +230,7 @@ def test_inputs_of_different_lengths_are_refused_and_frames_can_be_taken() -> No
 
 
 def test_silhouettes_of_44_columns_survive_the_cut_of_the_pipeline() -> None:
-    from pipelines.prepare import prepare
+    from pipelines.tensors import prepare
 
     narrow = np.random.default_rng(0).integers(0, 2, (5, 64, 44), np.uint8) * np.uint8(255)
     sequence = Inputs(silhouettes=silhouettes64(narrow)).sequence(("silhouettes",))

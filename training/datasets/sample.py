@@ -26,7 +26,7 @@ class Inputs:
 
     Attributes:
         silhouettes: uint8 (T, 64, 64), 0..255. Arrays of 44 columns are padded with ten empty ones on each side,
-            those which :func:`pipelines.prepare.prepare` cuts off again.
+            those which :func:`pipelines.tensors.prepare` cuts off again.
         joints: float32 (T, V, D). With ``skeleton`` "coco", (T, 17, 3): x, y in pixels and score in [0, 1]; with
             "kinect", (T, 20, 3): x right, y up, z away from the sensor, in metres.
         heatmaps: uint8 (T, 17, 64, 48), round(255·p).
@@ -62,7 +62,7 @@ class Inputs:
         return replace(self, **cut)
 
     def sequence(self, needs: Collection[str]) -> GaitSequence:
-        """The walk as the pipeline's noun, for :func:`pipelines.prepare.prepare` and :func:`pipelines.embed.embed`.
+        """The walk as the pipeline's noun, for :func:`pipelines.tensors.prepare` and :func:`pipelines.embed.embed`.
 
         What the walk lacks and nobody needs is zeros. ``quality`` knows the number of frames and their rate only.
 

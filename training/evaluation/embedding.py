@@ -12,7 +12,7 @@ from torch import Tensor
 from models.base import GaitNetwork
 from models.inference import embed as forward
 from pipelines.embed import embed
-from pipelines.prepare import device_of
+from pipelines.tensors import device_of
 from training.datasets.errors import BadDataset, InputMissing
 from training.datasets.kinect import xy16
 from training.datasets.sample import Dataset, Inputs, Sample

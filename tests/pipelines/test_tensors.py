@@ -10,8 +10,8 @@ from torch import nn
 from models import NETWORKS, GaitNetwork, build
 from pipelines.embed import embed
 from pipelines.errors import HeatmapsMissing, TooShort
-from pipelines.prepare import normalise_joints, prepare
 from pipelines.sequence import GaitSequence, Quality
+from pipelines.tensors import normalise_joints, prepare
 
 
 def sequence(frames: int, seed: int = 0) -> GaitSequence:
@@ -166,3 +166,10 @@ def test_every_network_embeds_any_length_of_sequence(name):
     assert embeddings.isfinite().all()
     for seq, embedding in zip(seqs, embeddings, strict=True):
         assert torch.allclose(embed([seq], net)[0], embedding, atol=1e-4, rtol=1e-4)
+
+
+def test_the_package_gives_the_function_whatever_was_imported_before():
+    import pipelines
+
+    assert pipelines.prepare is prepare
+    assert callable(pipelines.Pipeline)
