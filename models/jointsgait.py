@@ -18,7 +18,9 @@ paper follows. Where the paper is silent or contradicts itself:
   but the mean.
 - The neck is the middle of the shoulders, with the mean of their scores. x, y and the score enter; with the Kinect,
   x and y only, of 16 of its 20 joints, all but hands and feet.
-- The classifier of ArcFace: one a part, of cosines; the loss adds the margin and the scale.
+- The classifier of ArcFace: one a part, of cosines; the loss adds the margin and the scale. A batch norm comes before
+  it (BNNeck), as ArcFace's own networks end in one: the mean of ReLU features points the same way for everybody, and
+  angles about the origin would hardly tell people apart. The triplet loss and the test take what comes before it.
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.base import GaitNetwork, TrainingOutputs
-from models.layers import CosineClassifier, PartLinear, channels_last, fill_padding, framewise, he_init, temporal_mean
+from models.layers import BNNeck, PartLinear, channels_last, fill_padding, framewise, he_init, temporal_mean
 from models.skeletons import COCO_NECK, KINECT_16, Skeleton
 
 
@@ -205,7 +207,7 @@ class JointsGait(GaitNetwork):
         self.fc = PartLinear(len(groups), c.channels[-1], c.embed_dim)
         self.classifier = None
         if c.num_classes is not None:
-            self.classifier = CosineClassifier(len(groups), c.embed_dim, c.num_classes)
+            self.classifier = BNNeck(len(groups), c.embed_dim, c.num_classes)
         self.out_shape = (len(groups), c.embed_dim)
         he_init(self)
         channels_last(self)
