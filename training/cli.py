@@ -17,7 +17,7 @@ Changes = Annotated[
 def train(
     config: Annotated[Path, typer.Argument(help="TOML file, such as training/configs/gaitpart-casia-b.toml.")],
     change: Changes = None,
-    run: Annotated[Path | None, typer.Option(help="Folder of the run; runs/NAME by default, after the file.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the run; runs/NAME by default, after the file.")] = None,
     fresh: Annotated[bool, typer.Option(help="Start anew and delete what is in the folder.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
@@ -25,7 +25,7 @@ def train(
     from training.config import load_config
     from training.loop import train as run_training
 
-    result = run_training(load_config(config, change or ()), run or Path("runs") / config.stem, fresh=fresh)
+    result = run_training(load_config(config, change or ()), out or Path("runs") / config.stem, fresh=fresh)
     if as_json:
         typer.echo(json.dumps({**asdict(result), "weights": str(result.weights)}))
     else:
@@ -36,14 +36,14 @@ def cross_validate(
     config: Annotated[Path, typer.Argument(help="TOML file with data.folds, such as jointsgait-kinect.toml.")],
     fold: Annotated[list[int] | None, typer.Option(help="Which folds, counted from 0; all by default.")] = None,
     change: Changes = None,
-    runs: Annotated[Path | None, typer.Option(help="Folder of the runs; runs/NAME by default, after the file.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the runs; runs/NAME by default, after the file.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Train on all folds of walks but one and identify that one's walks among the others, fold by fold."""
     from training.config import load_config
     from training.crossval import cross_validate as run_folds
 
-    results = run_folds(load_config(config, change or ()), runs or Path("runs") / config.stem, fold)
+    results = run_folds(load_config(config, change or ()), out or Path("runs") / config.stem, fold)
     mean = sum(r.rank1 for r in results) / len(results)
     if as_json:
         typer.echo(json.dumps({"folds": [asdict(r) for r in results], "mean_rank1": mean}))

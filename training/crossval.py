@@ -78,5 +78,5 @@ def embed_walks(net: GaitNetwork, samples: Sequence[Sample], table: DataTable) -
         walk = arrays(sample.load(), net, scaled=table.scaled, min_score=table.min_score)
         tensors = [torch.from_numpy(frames).float()[None] for frames in walk.values()]
         scale = [1 / 255 if name != "joints" else 1.0 for name in walk]
-        out.append(embed(net, [x * s for x, s in zip(tensors, scale, strict=True)], precision="fp32"))
+        out.append(embed(net, [x * s for x, s in zip(tensors, scale, strict=True)]))
     return torch.cat(out)

@@ -120,7 +120,7 @@ def train(
                     total, named = objective(*gathered)
                     terms = {k: terms.get(k, 0.0) + v.item() / passes for k, v in {"loss": total, **named}.items()}
                     _check_finite(terms, step, rate)
-                    fabric.backward(total / passes)
+                    fabric.backward(total * (fabric.world_size / passes))
             norm = nn.utils.clip_grad_norm_(module.parameters(), config.optimiser.clip_norm or float("inf"))
             if not norm.isfinite():
                 raise TrainingDiverged(_blame_gradient(net, step, rate), step=step)
@@ -196,14 +196,16 @@ Gathered = tuple[dict[str, Tensor], dict[str, Tensor], Tensor, Tensor]
 
 
 def _gather(fabric: Fabric, embeddings: dict[str, Tensor], logits: dict[str, Tensor], batch: Batch) -> Gathered:
-    """What the objective reads, of all processes. Gradients flow back to each, summed; DDP's mean then is right."""
+    """What the objective reads, of all processes. Each has the gradients of its own part, the sum of which is that of
+    the loss; DDP takes the mean, so the loss that goes backward is multiplied by their number.
+    """
     if fabric.world_size == 1:
         return embeddings, logits, batch.subjects, batch.views
 
     def all_of(x: Tensor) -> Tensor:
-        every = fabric.all_gather(x, sync_grads=x.is_floating_point())
+        every = fabric.all_gather(x.detach())
         assert isinstance(every, Tensor)
-        return every.flatten(0, 1)
+        return torch.cat([x if rank == fabric.global_rank else other for rank, other in enumerate(every)])
 
     embeddings, logits = ({name: all_of(x) for name, x in group.items()} for group in (embeddings, logits))
     return embeddings, logits, all_of(batch.subjects), all_of(batch.views)
