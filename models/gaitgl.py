@@ -16,10 +16,18 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.base import GaitNetwork, TrainingOutputs
-from models.layers import LEAK, GlobalLocalConv, PartLinear, channels_last, clear_padding, he_init, temporal_max
+from models.layers import (
+    LEAK,
+    GlobalLocalConv,
+    PartLinear,
+    channels_last,
+    clear_padding,
+    generalised_mean,
+    he_init,
+    temporal_max,
+)
 
 PARTS = 64
-EPS = 1e-6
 
 
 @dataclass(frozen=True)
@@ -94,19 +102,14 @@ class GaitGL(GaitNetwork):
             if i == self.config.depth:
                 x = F.max_pool3d(x, (1, 2, 2))
         rows = temporal_max(x.transpose(1, 2), lengths)  # (N, C, 64, 22): the last block stacks 32 rows on 32
-        out: Tensor = self.norm(self.fc(self._gem(rows)).transpose(1, 2)).transpose(1, 2)
+        means = generalised_mean(rows, self.gem, dim=3).transpose(1, 2)  # (N, 64, C)
+        out: Tensor = self.norm(self.fc(means).transpose(1, 2)).transpose(1, 2)
         return out.float()
 
     def training_outputs(self, *tensors: Tensor, lengths: Tensor | None = None) -> TrainingOutputs:
         """The embeddings, and the logits (N, P, classes) where the config names the classes."""
         main = self(*tensors, lengths=lengths)
         return TrainingOutputs({"main": main}, {"main": self.classifier(main)} if self.classifier else None)
-
-    def _gem(self, rows: Tensor) -> Tensor:
-        """Generalised mean of each row: (N, C, 64, W) -> (N, 64, C)."""
-        with torch.autocast(rows.device.type, enabled=False):  # powers of 6.5 overflow or vanish in half precision
-            means = rows.float().clamp(min=EPS).pow(self.gem).mean(dim=3)
-            return means.pow(1 / self.gem).transpose(1, 2)
 
 
 def at_least_three(x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:

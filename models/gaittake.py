@@ -38,12 +38,12 @@ from models.layers import (
     clear_padding,
     fill_padding,
     frame_mask,
+    generalised_mean,
     he_init,
 )
 
 PARTS = 64
 KEYPOINTS = 17 * 3
-EPS = 1e-6
 
 
 @dataclass(frozen=True)
@@ -153,13 +153,4 @@ class GaitTAKE(GaitNetwork):
         maps = x.movedim(1, -1)  # (N, T, 64, 22, C), as it lies in memory
         weights = self.attention(maps.mean(dim=(2, 3)), lengths)
         pooled = (weights[:, None].to(maps.dtype) @ maps.flatten(2)).view(maps.shape[0], *maps.shape[2:])
-        return self._generalised_mean(pooled)
-
-    def _generalised_mean(self, maps: Tensor) -> Tensor:
-        """Generalised mean of each row (eq. 10): (N, 64, W, C) -> (N, 64, C)."""
-        with torch.autocast(maps.device.type, enabled=False):
-            maps = maps.float().clamp(min=EPS)
-            # Relative to the row's maximum no power overflows, and none vanishes where a row is empty.
-            peak = maps.amax(dim=2, keepdim=True)
-            mean: Tensor = (maps / peak).pow(self.gem).mean(dim=2).pow(1 / self.gem)
-            return mean * peak.squeeze(2)
+        return generalised_mean(pooled, self.gem, dim=2)  # eq. 10

@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 LEAK = 0.01
+EPS = 1e-6  # least value under a generalised mean, which is of positive numbers
 CHUNK = 32  # frames a CNN sees at a time at inference: their feature maps stay in the processor's cache
 
 
@@ -94,6 +95,24 @@ def _chunked(cnn: Callable[[Tensor], Tensor], frames: Tensor) -> Tensor:
         out[done : done + len(result)] = result
         done += len(result)
     return out.movedim(-1, 1)
+
+
+def generalised_mean(x: Tensor, exponent: Tensor, dim: int) -> Tensor:
+    """(mean of x^p)^(1/p) over one dimension, which goes, of values clamped to at least 1e-6; float32.
+
+    It is the mean where p is 1, and nears the maximum as p grows.
+
+    Args:
+        x: any shape and precision.
+        exponent: p, (1,), above 0.
+        dim: to average over.
+    """
+    with torch.autocast(x.device.type, enabled=False):  # powers of 6.5 overflow or vanish in half precision
+        x = x.float().clamp(min=EPS)
+        # Relative to the maximum no power overflows, and none vanishes where all values are small.
+        peak = x.amax(dim=dim, keepdim=True)
+        mean: Tensor = (x / peak).pow(exponent).mean(dim=dim).pow(1 / exponent)
+        return mean * peak.squeeze(dim)
 
 
 def fold_strips(x: Tensor, strips: int) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from models import build
-from models.gaittake import GaitTAKE, GaitTAKEConfig, TemporalAttention, gaittake_oumvlp
+from models.gaittake import GaitTAKE, TemporalAttention, gaittake_oumvlp
 
 Inputs = Callable[..., tuple[Tensor, ...]]
 SMALL = {"stem": 8, "channels": (8, 16, 16), "clip": 6, "embed_dim": 10}
@@ -94,21 +94,6 @@ def test_both_inputs_reach_every_part(draw_inputs: Inputs, changed: int) -> None
         inputs[changed] = others[changed]
         after = network(*inputs)
     assert ((before - after).norm(dim=2) > 1e-3).all()
-
-
-@pytest.mark.parametrize(("exponent", "expected"), [(1.0, 2.5), (2.0, 7.5**0.5), (100.0, 4.0)])
-def test_generalised_mean_goes_from_mean_to_maximum(exponent: float, expected: float) -> None:
-    network = GaitTAKE(GaitTAKEConfig(gem=exponent, **SMALL))
-    maps = torch.tensor([1.0, 2.0, 3.0, 4.0]).view(1, 1, 4, 1).expand(1, 64, 4, 2)
-    found = network._generalised_mean(maps)
-    assert found.shape == (1, 64, 2)
-    torch.testing.assert_close(found, torch.full((1, 64, 2), expected), rtol=0.02, atol=0)
-
-
-def test_generalised_mean_of_empty_rows_has_finite_gradients() -> None:
-    network = GaitTAKE(GaitTAKEConfig(gem=8.0, **SMALL))
-    network._generalised_mean(torch.zeros(1, 64, 4, 2, requires_grad=True)).sum().backward()
-    assert network.gem.grad.isfinite().all()
 
 
 def test_blocks_of_the_two_data_sets() -> None:
