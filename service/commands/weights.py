@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from service.commands.terminal import OUT, progress
+from service.commands.terminal import ERR, OUT, progress
 
 app = typer.Typer(help="The files that networks are made of.", no_args_is_help=True)
 
@@ -52,3 +56,80 @@ def pull(
         return
     for row in rows:
         OUT.print(f"{row['name']}: {row['state']} ({row['path']})", soft_wrap=True)
+
+
+@app.command("import")
+def import_(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="A published checkpoint: a state dict saved by torch.")],
+    target: Annotated[Path, typer.Argument(metavar="OUT", help="The .safetensors file to write.")],
+    network: Annotated[str, typer.Option("--network", "-n", help="gaitset, gaitpart, gaitgl or gaitbase.")],
+    format_: Annotated[str, typer.Option("--format", help="Whose names its entries have.")] = "opengait",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Convert a published checkpoint to a weights file, and say what was left out."""
+    with progress("importing") as tell, _written(target) as partial:
+        from models.importers import import_checkpoint
+
+        tell(source.name, 0.0)
+        done = import_checkpoint(network, format_, source, partial)
+    if as_json:
+        typer.echo(json.dumps(asdict(done) | {"path": str(target)}, indent=2))
+        return
+    OUT.print(f"{done.network}: {done.parameters:,} parameters, weights {done.weights_id} ({target})", soft_wrap=True)
+    config = ", ".join(f"{name}={value}" for name, value in done.config.items())
+    OUT.print(f"read from the tensors: {config}", soft_wrap=True, markup=False)
+    OUT.print(f"dropped: {', '.join(done.dropped) or 'nothing'}", soft_wrap=True, markup=False)
+
+
+@app.command()
+def export(
+    source: Annotated[str, typer.Argument(metavar="NETWORK_OR_FILE", help="A network's name, or a .safetensors file.")],
+    target: Annotated[Path, typer.Argument(metavar="OUT", help="The .onnx file to write.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Write a network with its weights as an ONNX file that takes any number of sequences of any lengths."""
+    with progress("exporting") as tell, _written(target) as partial:
+        from models import load
+        from models.export import export_onnx
+
+        tell("reading", 0.0)
+        network = load(source)
+        tell(f"tracing {network.name}", 0.1)
+        export_onnx(network, partial)
+    if not network.trained:
+        ERR.print(f"{network.name} has no weights here: those in the file are random.", soft_wrap=True)
+    shapes = zip(network.inputs, network.frame_shapes, strict=True)
+    inputs = {name: ["N", "T", *shape] for name, shape in shapes} | {"lengths": ["N"]}
+    about = {"network": network.name, "weights_id": network.weights_id, "inputs": inputs}
+    outputs = {"embeddings": ["N", *network.out_shape]}
+    if as_json:
+        typer.echo(json.dumps({**about, "outputs": outputs, "path": str(target)}, indent=2))
+        return
+    OUT.print(f"{network.name}: weights {network.weights_id} ({target})", soft_wrap=True, markup=False)
+    for title, slots in (("input", inputs), ("output", outputs)):
+        for name, dims in slots.items():
+            OUT.print(f"{title} {name} ({', '.join(map(str, dims))})", soft_wrap=True, markup=False)
+
+
+@contextmanager
+def _written(target: Path) -> Iterator[Path]:
+    """A file beside ``target`` of the same suffix, which takes its place when all went well and is gone otherwise.
+
+    Raises:
+        CannotWrite: no file can be made there.
+    """
+    from service.errors import CannotWrite
+
+    partial = target.with_name(f".{target.stem}-{os.getpid()}{target.suffix}")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if target.is_dir():
+            raise CannotWrite(f"{target} cannot be written: it is a folder.")
+        partial.touch()
+    except OSError as error:
+        raise CannotWrite(f"{target} cannot be written: {error.strerror}.") from error
+    try:
+        yield partial
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
