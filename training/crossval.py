@@ -6,17 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-from torch import Tensor
-
 import models
 from models.base import GaitNetwork
 from models.distance import part_distances
-from models.inference import embed
-from training.batches import arrays
 from training.config import DataTable, TrainingConfig
-from training.datasets import Sample, open_dataset
+from training.datasets import Dataset, open_dataset
 from training.errors import BadTrainingConfig
+from training.evaluation.embedding import embed_dataset
 from training.folds import stratified_folds
 from training.loop import train
 
@@ -63,20 +59,11 @@ def cross_validate(config: TrainingConfig, runs: Path, folds: Sequence[int] | No
 def identify_fold(net: GaitNetwork, table: DataTable) -> FoldResult:
     """Identify the walks of ``table.fold`` among those of the other folds with a trained network."""
     walks = open_dataset(table.format, table.root)
-    gallery, probe = stratified_folds(walks, table.folds or 0)[table.fold]
-    enrolled = embed_walks(net, [walks[i] for i in gallery], table)
-    sought = embed_walks(net, [walks[i] for i in probe], table)
-    nearest = part_distances(sought, enrolled).argmin(dim=1).tolist()
-    hits = sum(walks[i].subject == walks[gallery[j]].subject for i, j in zip(probe, nearest, strict=True))
-    return FoldResult(table.fold, len(probe), len(gallery), hits)
-
-
-def embed_walks(net: GaitNetwork, samples: Sequence[Sample], table: DataTable) -> Tensor:
-    """Embeddings (N, P, C) of whole walks."""
-    out = []
-    for sample in samples:
-        walk = arrays(sample.load(), net, scaled=table.scaled, min_score=table.min_score)
-        tensors = [torch.from_numpy(frames).float()[None] for frames in walk.values()]
-        scale = [1 / 255 if name != "joints" else 1.0 for name in walk]
-        out.append(embed(net, [x * s for x, s in zip(tensors, scale, strict=True)]))
-    return torch.cat(out)
+    train_walks, probe_walks = stratified_folds(walks, table.folds or 0)[table.fold]
+    gallery, probes = (
+        embed_dataset(net, Dataset(walks.name, tuple(walks[i] for i in chosen)), scaled=table.scaled)
+        for chosen in (train_walks, probe_walks)
+    )
+    nearest = part_distances(probes.embeddings, gallery.embeddings).argmin(dim=1).numpy()
+    hits = int((gallery.subjects[nearest] == probes.subjects).sum())
+    return FoldResult(table.fold, len(probe_walks), len(gallery.samples), hits)

@@ -11,9 +11,10 @@ from sklearn.model_selection import StratifiedKFold
 
 import models
 from training.batches import training_walks
-from training.crossval import cross_validate, embed_walks
+from training.crossval import cross_validate
 from training.datasets import Dataset, Inputs, Sample, open_dataset
 from training.errors import BadTrainingConfig
+from training.evaluation.embedding import embed_dataset
 from training.folds import stratified_folds
 
 
@@ -60,7 +61,7 @@ def test_a_fold_is_trained_without_and_named_by_the_others(tmp_path: Path) -> No
         trained_on = training_walks(config.model_copy(update={"data": table}))
         assert [(s.subject, s.take) for s in trained_on] == [(everybody[i].subject, everybody[i].take) for i in train]
         net = models.load(max((tmp_path / "runs" / f"fold-{result.fold}").glob("step-*")) / "weights.safetensors")
-        embeddings = embed_walks(net, list(everybody), table).double().numpy()
+        embeddings = embed_dataset(net, everybody).embeddings.double().numpy()
         hits = 0
         for i in probe:
             distances = [np.linalg.norm(embeddings[i] - embeddings[j], axis=1).mean() for j in train]
