@@ -10,6 +10,7 @@ import torch
 
 from models import checkpoint, weights
 from models.base import GaitNetwork, TrainingOutputs
+from models.bounds import implied_shapes
 from models.errors import UnknownNetwork, WeightsCorrupt
 from models.gaitbase import GaitBase
 from models.gaitgl import GaitGL
@@ -90,6 +91,12 @@ def _load_file(path: Path) -> GaitNetwork:
     if found.network not in NETWORKS:
         raise WeightsCorrupt(f"{path} holds weights of {found.network!r}, a network that is not known here.")
     try:
+        # Without memory first: a config may ask for a network far larger than the file.
+        wanted = implied_shapes(NETWORKS[found.network], found.config, most=len(found.tensors))
+        for name in sorted(wanted.keys() | found.tensors.keys()):
+            have = tuple(found.tensors[name].shape) if name in found.tensors else "missing"
+            if have != wanted.get(name, "unknown"):
+                raise ValueError(f"{name} is {have}, expected {wanted.get(name, 'unknown')}")
         network = build(found.network, **found.config)
         network.load_state_dict(found.tensors)
     except (TypeError, ValueError, RuntimeError) as error:

@@ -21,6 +21,10 @@ class TrainingOutputs:
     logits: dict[str, Tensor] | None = None
 
 
+FRAME_SHAPES = {"silhouettes": (1, 64, 44), "joints": (17, 3), "heatmaps": (17, 64, 48)}
+"""Shape of one frame of each input, unless a network says otherwise."""
+
+
 class GaitNetwork(nn.Module):
     """Base of the gait networks.
 
@@ -53,6 +57,11 @@ class GaitNetwork(nn.Module):
     def __init__(self, config: Any) -> None:
         super().__init__()
         self.config = config
+
+    @property
+    def frame_shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Shape of one frame of each input, in call order: what follows (N, T, ...)."""
+        return tuple(FRAME_SHAPES[name] for name in self.inputs)
 
     @property
     def trained(self) -> bool:

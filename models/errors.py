@@ -36,6 +36,18 @@ class WeightsMissing(GaitkeeperError):
     code = "weights_missing"
 
 
+class BadCheckpoint(GaitkeeperError):
+    """A checkpoint that someone published is not there, or cannot be imported."""
+
+    code = "bad_checkpoint"
+
+
+class ExportUnavailable(GaitkeeperError):
+    """The packages that write ONNX files are not installed."""
+
+    code = "export_unavailable"
+
+
 class WeightsCorrupt(GaitkeeperError):
     """A weights file is there but is not what the manifest says (digest, format, names or shapes)."""
 

@@ -1,6 +1,6 @@
 """Networks as ONNX files, for runtimes without torch.
 
-:func:`export_onnx` needs the packages onnx and onnxscript, :func:`run_onnx` onnxruntime.
+:func:`export_onnx` needs the extra ``export`` (onnx and onnxscript), :func:`run_onnx` onnxruntime.
 """
 
 from __future__ import annotations
@@ -16,10 +16,9 @@ from torch import Tensor, nn
 from torch.export import Dim
 
 from models.base import GaitNetwork
+from models.errors import ExportUnavailable
 
 OPSET = 20
-FRAME = {"silhouettes": (1, 64, 44), "joints": (17, 3), "heatmaps": (17, 64, 48)}
-"""Shape of one frame of each input."""
 
 
 class _Positional(nn.Module):
@@ -43,12 +42,20 @@ def export_onnx(network: GaitNetwork, path: str | Path) -> None:
     Args:
         network: on the CPU; exported in eval mode and left in the mode it was in.
         path: of the file to write.
+
+    Raises:
+        ExportUnavailable: onnx or onnxscript is not installed.
     """
-    import onnx
+    try:
+        import onnx
+        import onnxscript  # noqa: F401  # torch's exporter is written in it
+    except ImportError as error:
+        needed = "pip install 'gaitkeeper[export]'"
+        raise ExportUnavailable(f"Writing ONNX files needs onnx and onnxscript ({error}): {needed}.") from error
 
     training = network.training
     network.eval()
-    tensors = tuple(torch.rand(2, 8, *FRAME[name]) for name in network.inputs)
+    tensors = tuple(torch.rand(2, 8, *shape) for shape in network.frame_shapes)
     # DYNAMIC leaves bounds to torch.export, which takes no size that may become 1 (GaitGL makes one frame of three);
     # the ONNX graph does not mind.
     sizes = (tuple({0: Dim.DYNAMIC, 1: Dim.DYNAMIC} for _ in tensors), {0: Dim.DYNAMIC})

@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 
 import models
-from models.errors import UnknownNetwork, WeightsCorrupt, WeightsMissing
+from models.bounds import implied_shapes
+from models.errors import BadCheckpoint, UnknownNetwork
 
 State = dict[str, Tensor]
 CASIA_STRIPS, OUMVLP_STRIPS = (1, 4, 8), (1, 1, 8, 8)
@@ -49,17 +50,18 @@ def import_checkpoint(network: str, format: str, in_path: str | Path, out_path: 
         network: "gaitset", "gaitpart", "gaitgl" or "gaitbase".
         format: "opengait", the key names of the OpenGait toolkit.
         in_path: of the checkpoint: a state dict, or a dict that holds one under ``model``.
-        out_path: of the ``.safetensors`` file to write.
+        out_path: of the file to write; it ends in ``.safetensors``.
 
     Raises:
         UnknownNetwork: no checkpoints of that network can be read in that format.
-        WeightsMissing: there is no such file.
-        WeightsCorrupt: it is not a checkpoint of that network; the sentence says why.
+        BadCheckpoint: there is no such file, or it is not a checkpoint of that network; the sentence says why.
     """
     converters = FORMATS.get(format, {})
     if network not in converters:
         known = "; ".join(f"{name}: {', '.join(sorted(of))}" for name, of in FORMATS.items())
         raise UnknownNetwork(f"No {format!r} checkpoints of {network!r} can be imported. Known are {known}.")
+    if Path(out_path).suffix != ".safetensors":
+        raise BadCheckpoint(f"The name of a weights file ends in .safetensors, not in {Path(out_path).suffix!r}.")
     state, dropped = _read(Path(in_path))
     convert, classifier = converters[network]
     dropped += [name for name in state if name.startswith(classifier)]
@@ -67,17 +69,16 @@ def import_checkpoint(network: str, format: str, in_path: str | Path, out_path: 
     try:
         config, tensors = convert(entries)
         # Without memory first: a tensor may ask for a network far larger than the file.
-        with torch.device("meta"):
-            wanted = _shapes(models.build(network, **config).state_dict())
+        wanted = implied_shapes(models.NETWORKS[network], config, most=len(tensors))
     except (IndexError, RuntimeError, TypeError, ValueError, ZeroDivisionError) as error:
-        raise WeightsCorrupt(f"{in_path} has tensors of shapes that {network} cannot have: {error}") from error
+        raise BadCheckpoint(f"{in_path} has tensors of shapes that {network} cannot have: {error}") from error
     if entries.left:
-        raise WeightsCorrupt(f"{in_path} has entries that {network} does not: {', '.join(sorted(entries.left)[:5])}.")
+        raise BadCheckpoint(f"{in_path} has entries that {network} does not: {', '.join(sorted(entries.left)[:5])}.")
     found = _shapes(tensors)
     for name in sorted(wanted.keys() | found.keys()):
         have, want = found.get(name, "missing"), wanted.get(name, "unknown")
         if have != want:
-            raise WeightsCorrupt(f"{in_path} does not fit {network}: {name} is {have}, expected {want}.")
+            raise BadCheckpoint(f"{in_path} does not fit {network}: {name} is {have}, expected {want}.")
     net = models.build(network, **config)
     net.load_state_dict(tensors)
     models.save(net, out_path)
@@ -98,7 +99,7 @@ class _Entries:
 
     def take(self, name: str) -> Tensor:
         if name not in self.left:
-            raise WeightsCorrupt(f"{self.path} has no entry {name!r}, which this network needs.")
+            raise BadCheckpoint(f"{self.path} has no entry {name!r}, which this network needs.")
         return self.left.pop(name)
 
     def norm(self, old: str, new: str) -> State:
@@ -112,27 +113,27 @@ def _read(path: Path) -> tuple[State, list[str]]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
-        raise WeightsMissing(f"There is no readable checkpoint at {path} ({error.strerror}).") from error
+        raise BadCheckpoint(f"There is no readable checkpoint at {path} ({error.strerror}).") from error
     except pickle.UnpicklingError as error:
         reason = str(error).split("\n")[0]
-        raise WeightsCorrupt(f"{path} holds more than tensors, so it is not opened: {reason}") from error
+        raise BadCheckpoint(f"{path} holds more than tensors, so it is not opened: {reason}") from error
     except Exception as error:  # torch names no type for a broken file: KeyError, RuntimeError, EOFError and others
-        raise WeightsCorrupt(f"{path} is not a readable checkpoint: {error!r}.") from error
+        raise BadCheckpoint(f"{path} is not a readable checkpoint: {error!r}.") from error
     dropped: list[str] = []
     if isinstance(content, Mapping) and isinstance(content.get("model"), Mapping):
         dropped = [str(name) for name in content if name != "model"]
         content = content["model"]
     if not isinstance(content, Mapping) or not content:
-        raise WeightsCorrupt(f"{path} holds no state dict, nor one under 'model'.")
+        raise BadCheckpoint(f"{path} holds no state dict, nor one under 'model'.")
     state = {}
     for name, tensor in content.items():
         if not isinstance(name, str) or not isinstance(tensor, Tensor):
-            raise WeightsCorrupt(f"{path}: the entry {name!r} is no tensor.")
+            raise BadCheckpoint(f"{path}: the entry {name!r} is no tensor.")
         # A tensor may claim more numbers than the file holds, by strides of 0.
         if tensor.is_sparse or tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
-            raise WeightsCorrupt(f"{path}: the tensor {name!r} claims more numbers than the file holds.")
+            raise BadCheckpoint(f"{path}: the tensor {name!r} claims more numbers than the file holds.")
         if not tensor.isfinite().all():
-            raise WeightsCorrupt(f"{path}: the tensor {name!r} has numbers that are not finite.")
+            raise BadCheckpoint(f"{path}: the tensor {name!r} has numbers that are not finite.")
         state[name.removeprefix("module.")] = tensor
     return state, dropped
 

@@ -164,10 +164,10 @@ class JointPyramid(nn.Module):
 
     def __init__(self, groups: list[tuple[int, ...]], channels: int, frames: int | None) -> None:
         super().__init__()
-        sizes = torch.tensor([len(group) for group in groups])
-        share = (1 / sizes).repeat_interleave(sizes)[:, None].expand(-1, channels)
+        owners = torch.tensor([i for i, group in enumerate(groups) for _ in group])
+        share = torch.tensor([1 / len(group) for group in groups for _ in group])[:, None].expand(-1, channels)
         self.weight = nn.Parameter(share.clone() if frames is None else share.repeat(frames, 1, 1) / frames)
-        belongs = torch.arange(len(groups))[:, None] == torch.arange(len(groups)).repeat_interleave(sizes)
+        belongs = torch.arange(len(groups))[:, None] == owners
         self.register_buffer("joints", torch.tensor([joint for group in groups for joint in group]), persistent=False)
         self.register_buffer("membership", belongs.float(), persistent=False)  # (P, M)
 
@@ -211,6 +211,11 @@ class JointsGait(GaitNetwork):
         self.out_shape = (len(groups), c.embed_dim)
         he_init(self)
         channels_last(self)
+
+    @property
+    def frame_shapes(self) -> tuple[tuple[int, ...], ...]:
+        """(V, C) of the skeleton's joints as they enter."""
+        return ((16, 2),) if self.config.skeleton == "kinect" else super().frame_shapes
 
     def forward(self, *tensors: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Embeddings (N, P, C), float32."""

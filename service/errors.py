@@ -63,3 +63,9 @@ class UnexpectedReply(GaitkeeperError):
     """Something answered that does not speak this API."""
 
     code = "unexpected_reply"
+
+
+class CannotWrite(GaitkeeperError):
+    """A file cannot be written where the caller asked for it."""
+
+    code = "cannot_write"

@@ -68,6 +68,8 @@ PROBLEMS: dict[str, Problem] = {
     "unknown_network": Problem(422, "No network has this name."),
     "weights_missing": Problem(503, "A weights file is not on the machine.", private=True),
     "weights_corrupt": Problem(503, "A weights file is not what the manifest says.", private=True),
+    "bad_checkpoint": Problem(None, "A checkpoint is not there, or cannot be imported."),
+    "export_unavailable": Problem(None, "The packages that write ONNX files are not installed."),
     "bad_sequence": Problem(500, "A gait sequence cannot be read.", private=True),
     "heatmaps_missing": Problem(409, "The network reads heatmaps and the sequence was kept without them."),
     # The service and the way to it
@@ -77,6 +79,7 @@ PROBLEMS: dict[str, Problem] = {
     "unexpected_reply": Problem(502, "What answers there does not speak this API."),
     "bad_settings": Problem(None, "A setting, or the file that holds them, cannot be used."),
     "not_loopback": Problem(None, "Without keys the service listens on loopback only."),
+    "cannot_write": Problem(None, "A file cannot be written where it was asked for."),
     # Training
     "bad_dataset": Problem(None, "A data set is not there, or not in the layout it was said to have."),
     "unsafe_pickle": Problem(None, "A pickle holds something other than numpy arrays."),

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import reference_opengait
 import torch
 from torch import Tensor, nn
 
 import models
-from models.errors import UnknownNetwork, WeightsCorrupt, WeightsMissing
+from bench import plain
+from models.errors import BadCheckpoint, UnknownNetwork
 from models.importers import import_checkpoint
 
 Inputs = Callable[..., tuple[Tensor, ...]]
@@ -21,10 +21,10 @@ def network_of(variant: str) -> str:
     return variant.split("-")[0]
 
 
-@pytest.mark.parametrize("variant", sorted(reference_opengait.MAKE))
+@pytest.mark.parametrize("variant", sorted(plain.MAKE))
 @pytest.mark.parametrize("nested", [False, True])
 def test_embeds_as_the_original(variant: str, nested: bool, draw_inputs: Inputs, tmp_path: Path) -> None:
-    original = reference_opengait.make(variant)
+    original = plain.make(variant)
     state = original.state_dict()
     torch.save({"model": state, "optimizer": {"lr": 0.1}, "iteration": 7} if nested else state, tmp_path / "in.pt")
     report = import_checkpoint(network_of(variant), "opengait", tmp_path / "in.pt", tmp_path / "out.safetensors")
@@ -44,7 +44,7 @@ def test_embeds_as_the_original(variant: str, nested: bool, draw_inputs: Inputs,
 
 @pytest.mark.parametrize(("variant", "dropped"), [("gaitgl", "Head1.fc_bin"), ("gaitbase-narrow", "BNNecks.fc_bin")])
 def test_the_classifier_is_dropped_and_reported(variant: str, dropped: str, tmp_path: Path) -> None:
-    torch.save(reference_opengait.make(variant).state_dict(), tmp_path / "in.pt")
+    torch.save(plain.make(variant).state_dict(), tmp_path / "in.pt")
     report = import_checkpoint(network_of(variant), "opengait", tmp_path / "in.pt", tmp_path / "out.safetensors")
     assert dropped in report.dropped
 
@@ -92,9 +92,9 @@ def spoilt(state: dict[str, Tensor], how: str, folder: Path) -> object:
     ],
 )
 def test_anything_else_is_refused_with_the_reason(how: str, reason: str, tmp_path: Path) -> None:
-    state = reference_opengait.make("gaitpart").state_dict()
+    state = plain.make("gaitpart").state_dict()
     torch.save(spoilt(state, how, tmp_path), tmp_path / "in.pt")
-    with pytest.raises(WeightsCorrupt, match=reason):
+    with pytest.raises(BadCheckpoint, match=reason):
         import_checkpoint("gaitpart", "opengait", tmp_path / "in.pt", tmp_path / "out.safetensors")
     assert not (tmp_path / "executed").exists()
     assert not (tmp_path / "out.safetensors").exists()
@@ -103,27 +103,29 @@ def test_anything_else_is_refused_with_the_reason(how: str, reason: str, tmp_pat
 @pytest.mark.parametrize("content", [b"", b"no checkpoint", b"PK\x03\x04 no zip either", b"\x80\x02."])
 def test_files_that_are_no_checkpoint_are_refused(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "in.pt").write_bytes(content)
-    with pytest.raises(WeightsCorrupt):
+    with pytest.raises(BadCheckpoint):
         import_checkpoint("gaitset", "opengait", tmp_path / "in.pt", tmp_path / "out.safetensors")
 
 
 def test_a_truncated_checkpoint_is_refused(tmp_path: Path) -> None:
-    torch.save(reference_opengait.make("gaitpart").state_dict(), tmp_path / "whole.pt")
+    torch.save(plain.make("gaitpart").state_dict(), tmp_path / "whole.pt")
     whole = (tmp_path / "whole.pt").read_bytes()
     (tmp_path / "in.pt").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(WeightsCorrupt):
+    with pytest.raises(BadCheckpoint):
         import_checkpoint("gaitpart", "opengait", tmp_path / "in.pt", tmp_path / "out.safetensors")
 
 
 def test_another_networks_checkpoint_is_refused(tmp_path: Path) -> None:
-    torch.save(reference_opengait.make("gaitpart").state_dict(), tmp_path / "in.pt")
-    with pytest.raises(WeightsCorrupt, match="no entry"):
+    torch.save(plain.make("gaitpart").state_dict(), tmp_path / "in.pt")
+    with pytest.raises(BadCheckpoint, match="no entry"):
         import_checkpoint("gaitset", "opengait", tmp_path / "in.pt", tmp_path / "out.safetensors")
 
 
 def test_missing_files_and_unknown_names_say_so(tmp_path: Path) -> None:
-    with pytest.raises(WeightsMissing):
+    with pytest.raises(BadCheckpoint, match="no readable checkpoint"):
         import_checkpoint("gaitset", "opengait", tmp_path / "none.pt", tmp_path / "out.safetensors")
+    with pytest.raises(BadCheckpoint, match=r"ends in \.safetensors, not in '\.pt'"):
+        import_checkpoint("gaitset", "opengait", tmp_path / "none.pt", tmp_path / "out.pt")
     with pytest.raises(UnknownNetwork, match="gaitbase, gaitgl, gaitpart, gaitset"):
         import_checkpoint("jointsgait", "opengait", tmp_path / "none.pt", tmp_path / "out.safetensors")
     with pytest.raises(UnknownNetwork, match="opengait"):

@@ -137,11 +137,12 @@ def test_a_padded_batch_equals_lone_sequences(pooling: str, skeleton: str) -> No
     torch.testing.assert_close(together, alone, atol=1e-5, rtol=0)
 
 
-def test_windows_of_any_length_export(tmp_path: Path) -> None:
-    network = randomised(JointsGait(JointsGaitConfig(pooling="window", window=24, **SMALL)))
+@pytest.mark.parametrize(("pooling", "skeleton"), [("window", "coco"), ("free", "kinect"), ("window", "kinect")])
+def test_every_variant_exports(pooling: str, skeleton: str, tmp_path: Path) -> None:
+    network = randomised(JointsGait(JointsGaitConfig(skeleton=skeleton, pooling=pooling, window=24, **SMALL)))
     export_onnx(network, tmp_path / "net.onnx")
     lengths = torch.tensor([61, 24, 7])
-    x = joints(3, 61)
+    x = joints(3, 61, *network.frame_shapes[0])
     with torch.inference_mode():
         expected = network(x, lengths=lengths)
     found = run_onnx(tmp_path / "net.onnx", (x,), lengths)

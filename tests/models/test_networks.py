@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from torch import Tensor
 
 import models
 from models import NETWORKS, GaitNetwork, build, load
+from models.errors import ExportUnavailable
 from models.export import export_onnx, run_onnx
 from models.inference import embed
 
@@ -47,6 +49,7 @@ def test_says_what_it_is(name: str, net: GaitNetwork) -> None:
     assert is_dataclass(net.config)
     assert isinstance(net.config, net.Config)
     assert json.loads(json.dumps(asdict(net.config))).keys() == asdict(net.config).keys()
+    assert len(net.frame_shapes) == len(net.inputs)
     assert net.weights_id == ("none" if name == "gei" else "untrained")
     assert net.__doc__
     assert type(net).forward.__doc__
@@ -187,6 +190,13 @@ def test_onnx_takes_any_sequences_and_agrees(name: str, draw_inputs: Inputs, tmp
         torch.testing.assert_close(run_onnx(path, tensors, lengths), together, rtol=1e-4, atol=1e-4)
         one = draw_inputs(net, 1, 9, seed=1)
         torch.testing.assert_close(run_onnx(path, one), net(*one), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("absent", ["onnx", "onnxscript"])
+def test_onnx_files_need_the_extra(absent: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, absent, None)  # what makes an import fail as if it were not installed
+    with pytest.raises(ExportUnavailable, match=rf"{absent}.*gaitkeeper\[export\]"):
+        export_onnx(build("gei"), tmp_path / "gei.onnx")
 
 
 def close_parts(found: Tensor, exact: Tensor, tolerance: float) -> None:

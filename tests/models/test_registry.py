@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import resource
 from pathlib import Path
 
 import pytest
@@ -108,6 +109,10 @@ def spoil(path: Path, how: str) -> None:
         save_file(tensors, path, about | {"config": '{"embed_dim": "many"}'})
     elif how == "other widths":
         save_file(tensors, path, about | {"config": '{"embed_dim": 16}'})
+    elif how == "more depth than tensors":
+        save_file(tensors, path, about | {"network": "gaitgl", "config": '{"depth": 1000000}'})
+    elif how == "a depth beyond counting":
+        save_file(tensors, path, about | {"network": "gaitgl", "config": '{"depth": 1000000000000}'})
     elif how == "a tensor missing":
         save_file({k: v for k, v in tensors.items() if k != "fc.weight"}, path, about)
     elif how == "a tensor too many":
@@ -129,6 +134,8 @@ def spoil(path: Path, how: str) -> None:
         "an unknown field",
         "a value of another kind",
         "other widths",
+        "more depth than tensors",
+        "a depth beyond counting",
         "a tensor missing",
         "a tensor too many",
     ],
@@ -140,3 +147,21 @@ def test_a_file_that_is_not_what_it_says_is_corrupt(how: str, tmp_path: Path) ->
     spoil(path, how)
     with pytest.raises(WeightsCorrupt):
         load(path)
+
+
+def test_a_config_that_asks_for_much_memory_gets_none(tmp_path: Path) -> None:
+    path = tmp_path / "net.safetensors"
+    models.save(build("gaitpart", embed_dim=8), path)
+    header = {"format": "gaitkeeper-weights/1", "network": "gaitpart", "config": '{"embed_dim": 200000}'}
+    save_file(load_file(path), path, header)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # the most so far, in KiB
+    with pytest.raises(WeightsCorrupt, match=r"fc\.weight is \(16, 128, 8\), expected \(16, 128, 200000\)"):
+        load(path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 500_000  # the network would take 1.6 GB
+
+
+@pytest.mark.parametrize("config", ['{"skeleton": "kinect"}', '{"skeleton": "kinect", "pooling": "window"}'])
+def test_variants_are_loaded_as_they_were(config: str, tmp_path: Path) -> None:
+    net = build("jointsgait", **json.loads(config))
+    models.save(net, tmp_path / "net.safetensors")
+    assert load(tmp_path / "net.safetensors").config == net.config

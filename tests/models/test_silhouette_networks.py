@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-import reference_opengait
 import torch
 from torch import Tensor, nn
 
+from bench import plain
 from models import GaitNetwork, build
 from models.gaitgl import gaitgl_oumvlp
 from models.gaitpart import gaitpart_oumvlp
@@ -51,7 +51,7 @@ def test_parameters_and_shapes(name: str, config: dict[str, int], parameters: in
 def test_the_builders_for_oumvlp_are_the_published_networks(
     make: Callable[[], GaitNetwork], variant: str, classifier: int
 ) -> None:
-    assert count(make()) == count(reference_opengait.make(variant)) - classifier
+    assert count(make()) == count(plain.make(variant)) - classifier
 
 
 def test_a_variant_takes_other_values_too() -> None:

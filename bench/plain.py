@@ -1,7 +1,8 @@
 """The four networks written the obvious way, their parameters named as in OpenGait's published checkpoints.
 
-Written from the papers and the toolkit's key names, loops over parts and all; what imported checkpoints, and the faster
-networks of the project, are held against. One batch of sequences of equal length, (N, T, 1, 64, 44) -> (N, P, C).
+Written from the papers and the toolkit's key names: frames folded into the batch, loops over strips and parts, memory
+laid out as torch does by default. The tests hold imported checkpoints against them, the bench the speed of the
+project's networks. One batch of sequences of equal length, (N, T, 1, 64, 44) -> (N, P, C).
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ class Frames(nn.Module):
         self.forward_block = forward_block
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.stack([self.forward_block(frame) for frame in x.unbind(1)], dim=1)
+        out = self.forward_block(x.flatten(0, 1))
+        return out.view(*x.shape[:2], *out.shape[1:])
 
 
 class PartFC(nn.Module):
@@ -136,8 +138,9 @@ class GaitPart(nn.Module):
         self.Head = PartFC(16, channels, embed_dim)
 
     def forward(self, x: Tensor) -> Tensor:
-        parts = torch.stack([strips_of(frame, [16]) for frame in self.Backbone(x).unbind(1)], dim=1)
-        return self.Head(self.TFA(parts))
+        frames = self.Backbone(x)
+        parts = strips_of(frames.flatten(0, 1), [16])
+        return self.Head(self.TFA(parts.view(*frames.shape[:2], *parts.shape[1:])))
 
 
 class Conv3d(nn.Module):

@@ -1,0 +1,62 @@
+"""What a config asks for, found out before any memory is allocated: a weights file may come from anywhere."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
+
+from models.base import GaitNetwork
+
+LARGEST = 2**20
+"""Above every count in a config: channels, layers, frames, people of a training set."""
+
+
+def implied_shapes(network: type[GaitNetwork], config: dict[str, Any], most: int) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of the state dict of ``network(Config(**config))``, built without memory for its tensors.
+
+    Args:
+        network: its class.
+        config: fields of its ``Config``.
+        most: parameters (tensors, not numbers) after which the building stops.
+
+    Raises:
+        TypeError, ValueError, RuntimeError: there is no network of that config, or it is larger than that.
+    """
+    _check_counts(config)
+    with torch.device("meta"), _at_most(most):
+        built = network(network.Config(**config))
+    return {name: tuple(tensor.shape) for name, tensor in built.state_dict().items()}
+
+
+def _check_counts(value: Any) -> None:
+    if isinstance(value, int) and abs(value) > LARGEST:
+        raise ValueError(f"{value} is beyond any count in a config")
+    if isinstance(value, dict | tuple | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            _check_counts(inner)
+
+
+@contextmanager
+def _at_most(parameters: int) -> Iterator[None]:
+    """Raise ValueError where this thread registers more parameters than that."""
+    thread, count = threading.get_ident(), 0
+
+    def register(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
+        nonlocal count
+        if parameter is None or threading.get_ident() != thread:  # the hook is every thread's
+            return
+        count += 1
+        if count > parameters:
+            raise ValueError(f"its config asks for more than {parameters} parameters")
+
+    handle = register_module_parameter_registration_hook(register)
+    try:
+        yield
+    finally:
+        handle.remove()
