@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 Changes = Annotated[
-    list[str] | None, typer.Option("--set", help="key=value; changes a value, e.g. data.root=/data/casia-b.")
+    list[str] | None, typer.Option("--set", help="key=value; e.g. data.root=/data/casia-b. An empty value removes the key.")
 ]
 
 

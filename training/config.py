@@ -205,7 +205,7 @@ def load_config(path: str | Path, changes: Iterable[str] = ()) -> TrainingConfig
     Args:
         path: a TOML file.
         changes: ``key=value`` with a dotted key (``losses.0.weight=0.5``) and a TOML value; a value that is no TOML is
-            taken as a string (``data.root=/data/casia-b``).
+            taken as a string (``data.root=/data/casia-b``), and no value at all takes the key away (``data.folds=``).
 
     Raises:
         BadTrainingConfig: not readable, or a key or value that is not allowed.
@@ -238,6 +238,9 @@ def _change(content: dict[str, Any], change: str) -> None:
     try:
         for name in path:
             target = target[int(name)] if isinstance(target, list) else target.setdefault(name, {})
-        target[int(last) if isinstance(target, list) else last] = value
-    except (ValueError, IndexError, TypeError, AttributeError) as error:
+        if text:
+            target[int(last) if isinstance(target, list) else last] = value
+        else:
+            del target[int(last) if isinstance(target, list) else last]
+    except (ValueError, IndexError, KeyError, TypeError, AttributeError) as error:
         raise BadTrainingConfig(f"{key!r} names nothing in the configuration.") from error

@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from lightning_fabric import Fabric
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
@@ -101,10 +102,9 @@ def train(
     objective = Objective(config.losses)
     batches = Batches(config, walks, net, rank=fabric.global_rank, ranks=fabric.world_size)
     loader = DataLoader(batches, batch_size=None, sampler=range(first, config.steps), num_workers=config.run.workers)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     module.train()
     loss: float | None = None
-    with Log(run if fabric.is_global_zero else None, first) as log, Progress(*columns, disable=log.off) as bar:
+    with Log(run if fabric.is_global_zero else None, first) as log, _progress(disable=log.off) as bar:
         task = bar.add_task("loss –", total=config.steps, completed=first)
         for step, batch in enumerate(loader, start=first):
             torch.manual_seed(int(np.random.default_rng((config.seed, step, fabric.global_rank, 2)).integers(2**63)))
@@ -182,6 +182,12 @@ def make_network(config: TrainingConfig, people: int) -> GaitNetwork:
     if not any(True for _ in net.parameters()):
         raise BadTrainingConfig(f"The network {config.network.name!r} has no weights to train.")
     return net
+
+
+def _progress(*, disable: bool) -> Progress:
+    """On stderr: stdout is for the answer."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=Console(stderr=True), disable=disable)
 
 
 def _parts(batch: Batch, passes: int) -> Iterable[Batch]:

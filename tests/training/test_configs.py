@@ -76,6 +76,7 @@ def test_values_are_changed_by_dotted_keys(plain: Path) -> None:
     assert str(config.data.root) == "/data/my walks"
     assert config.optimiser.milestones == (1, 2)
     assert make_network(config, 3).config.bins == (2, 1)
+    assert load_config(plain, ["data.folds=5", "data.fold=3", "data.folds="]).data.folds is None
 
 
 @pytest.mark.parametrize(
@@ -85,6 +86,7 @@ def test_values_are_changed_by_dotted_keys(plain: Path) -> None:
         ("stpes=5", "stpes: Extra"),
         ("steps", "not key=value"),
         ("losses.1.margin=0.3", "names nothing"),
+        ("batch.frames=", "names nothing"),
         ("steps.more=1", "names nothing"),
         ("batch.window=[20, 25]", "batch: .*window"),
         ("batch.segments=4", "batch: .*segments"),

@@ -222,7 +222,7 @@ def test_from_the_command_line(kinect: Path, tmp_path: Path) -> None:
     arguments = ["train", str(path), "--set", "steps=2", "--set", "losses.0.weight=0.5", "--out", str(tmp_path / "run")]
     result = CliRunner().invoke(app, [*arguments, "--json"])
     assert result.exit_code == 0, result.output
-    reply = json.loads(result.stdout.splitlines()[-1])
+    reply = json.loads(result.stdout)
     assert reply["step"] == 2
     assert Path(reply["weights"]).is_file()
     line = logged(tmp_path / "run")[0]
