@@ -10,7 +10,8 @@ from typing import Annotated
 import typer
 
 Changes = Annotated[
-    list[str] | None, typer.Option("--set", help="key=value; e.g. data.root=/data/casia-b. An empty value removes the key.")
+    list[str] | None,
+    typer.Option("--set", help="key=value, e.g. data.root=/data/casia-b; an empty value takes the key away."),
 ]
 
 
