@@ -25,7 +25,7 @@ VARIANTS = {
     "gaitgl-oumvlp": lambda: gaitgl_oumvlp(num_classes=5),
     "gaittake-oumvlp": gaittake_oumvlp,
     "gaitheat-ccpg": lambda: gaitheat_ccpg(num_classes=5),
-    "jointsgait-kinect": lambda: jointsgait_kinect(num_classes=5, strides=(2, 1, 1, 2, 1, 1, 2, 1, 1)),
+    "jointsgait-kinect": lambda: jointsgait_kinect(num_classes=5, strides=(4, 1, 1, 2, 1, 1, 2, 1, 1)),
 }
 
 
