@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,7 @@ WITNESSES = 12
 FEWEST = 3
 CLOTHES, MOTION = 2.0, 0.5
 MARGIN = 0.1
+OUT_OF_SIGHT = 1.0
 
 
 @dataclass
@@ -36,11 +38,19 @@ class Crossings:
 
     def __init__(self) -> None:
         self._open: dict[tuple[int, int], _Meeting] = {}
+        self._last_seen: dict[int, float] = {}
+        self._times_seen: Counter[int] = Counter()
         self._closed: list[_Meeting] = []
 
-    def note(self, time: float, numbers: Sequence[int | None], people: Sequence[Person]) -> None:
-        """Take one frame: a meeting lasts from the first touch until both are seen apart again."""
+    def note(self, time: float, numbers: Sequence[int | None], people: Sequence[Person]) -> set[int]:
+        """Take one frame: a meeting lasts from the first touch until both are seen apart again.
+
+        Returns:
+            The tracklets that meet one who is out of sight for the moment, so that their masks may hold both.
+        """
         seen = {n: person.box for n, person in zip(numbers, people, strict=True) if n is not None}
+        self._last_seen.update(dict.fromkeys(seen, time))
+        self._times_seen.update(seen.keys())
         for pair in list(self._open):
             if all(n in seen for n in pair) and not _touch(seen[pair[0]], seen[pair[1]]):
                 meeting = self._open.pop(pair)
@@ -51,6 +61,16 @@ class Crossings:
             for b in known[i + 1 :]:
                 if _touch(seen[a], seen[b]):
                     self._open.setdefault((a, b), _Meeting((a, b), time, time))
+        return {
+            n
+            for pair in self._open
+            for n, other in (pair, pair[::-1])
+            if n in seen
+            and other not in seen
+            # A few frames of somebody may have been this very person, seen twice.
+            and self._times_seen[other] >= WITNESSES
+            and time - self._last_seen[other] <= OUT_OF_SIGHT
+        }
 
     def resolve(self, tracklets: Mapping[int, Tracklet]) -> int:
         """Give back to each what was swapped; the number of meetings set right."""

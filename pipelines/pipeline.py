@@ -26,7 +26,7 @@ Array = npt.NDArray[Any]
 
 PICTURE_SIDE = 640
 READ_AHEAD = 3
-NOISE = 3
+NOISE = 8
 
 
 @dataclass(frozen=True)
@@ -135,14 +135,14 @@ class Pipeline:
             people = watcher.see(frame.image, frame.time)
             lap = _book(spent, "perception", lap)
             numbers = tracker.update(people, frame.time)
-            crossings.note(frame.time, numbers, people)
+            crowded = crossings.note(frame.time, numbers, people)
             lap = _book(spent, "tracking", lap)
             for number, person in zip(numbers, people, strict=True):
                 if number is None:
                     continue
                 if number not in tracklets:
                     tracklets[number] = Tracklet(len(tracklets) + 1, self.settings.max_sequence_frames)
-                tracklets[number].add(frame.image, person, people, count, frame.time)
+                tracklets[number].add(frame.image, person, people, count, frame.time, crowded=number in crowded)
             if frame.index <= info.frames // 2:
                 picture = frame.image
             count += 1
@@ -150,7 +150,8 @@ class Pipeline:
             tell(min(frame.index / info.frames, 1.0))
         lap = time.perf_counter()
         crossings.resolve(tracklets)
-        sequences, skipped = self._sorted_out(list(tracklets.values()))
+        people_seen = self._numbered(list(tracklets.values()))
+        sequences, skipped = self._sorted_out(people_seen)
         _book(spent, "sequences", lap)
         if not sequences:
             raise _why_nobody(skipped)
@@ -160,9 +161,16 @@ class Pipeline:
             sequences=sequences,
             skipped=skipped,
             timings={**spent, "total": time.perf_counter() - started},
-            thumbnails={t.number: t.thumbnail() for t in tracklets.values()},
+            thumbnails={t.number: t.thumbnail() for t in people_seen},
             picture=_small(picture),
         )
+
+    def _numbered(self, tracklets: list[Tracklet]) -> list[Tracklet]:
+        """Those that count, numbered from 1: a few frames beside others are the picture's edge or a mistake."""
+        counting = [t for t in tracklets if t.seen >= min(NOISE, self.settings.min_frames)] or tracklets
+        for number, tracklet in enumerate(counting, start=1):
+            tracklet.number = number
+        return counting
 
     def _sorted_out(self, tracklets: list[Tracklet]) -> tuple[list[GaitSequence], list[SkippedTracklet]]:
         sequences, skipped = [], []
@@ -171,7 +179,7 @@ class Pipeline:
             reason = self._why_not(sequence, tracklet)
             if reason is None:
                 sequences.append(sequence)
-            elif tracklet.seen >= NOISE:
+            else:
                 skipped.append(SkippedTracklet(tracklet.number, reason, tracklet.seen, len(sequence), *tracklet.span))
         return sequences, skipped
 

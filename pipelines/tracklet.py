@@ -84,11 +84,22 @@ class Tracklet:
         """Seconds of the first and the last sighting."""
         return self.sightings[0].time, self.sightings[-1].time
 
-    def add(self, image: Array, person: Person, others: list[Person], index: int, time: float) -> None:
-        """Take one frame, or note why not."""
+    def add(
+        self, image: Array, person: Person, others: list[Person], index: int, time: float, *, crowded: bool = False
+    ) -> None:
+        """Take one frame, or note why not.
+
+        Args:
+            image: the frame, RGB uint8 (H, W, 3).
+            person: the tracklet's person in it.
+            others: everyone seen in it.
+            index: number of the frame among those looked at.
+            time: seconds.
+            crowded: True where somebody out of sight may be in the person's mask.
+        """
         self.frame_size = (image.shape[1], image.shape[0])
         self._portray(image, person)
-        reason = _unusable(person, others, self.frame_size)
+        reason = "overlap" if crowded else _unusable(person, others, self.frame_size)
         if reason is None and self._usable >= self._limit:
             reason = "enough"
         shape = silhouette(person.mask) if reason is None else None

@@ -15,6 +15,8 @@ SMALL_SIDE = 320
 SMALLEST_TILE = 200
 CHANGE = 18
 CAMERA_MOVES = 0.25
+# Calls before a tile is looked at again: reflections and trees move all the time.
+REST_MOTION, REST_TURN = 3, 5
 
 
 class Scan:
@@ -47,7 +49,8 @@ class Scan:
         self._calls += 1
         if not self._tiles:
             self._tiles = tiles(image.shape[1], image.shape[0])
-            self._looked = np.zeros(len(self._tiles))
+            # Spread over the calls to come, so that no single frame has to wait for many tiles.
+            self._looked = self._calls - np.arange(len(self._tiles)) % REST_TURN
             self._before = self._small(image)
             return list(self._tiles), np.zeros((0, 4), np.float32)
         motion, share = self._motion(image)
@@ -58,7 +61,7 @@ class Scan:
             high = np.ceil(np.array([x2 + grow, y2 + grow]) / scale).astype(int).clip(0)
             motion[low[1] : high[1], low[0] : high[0]] = 0
         if share > CAMERA_MOVES:
-            order = np.argsort(self._looked, kind="stable")[: self._budget]
+            order = self._longest_unlooked(np.arange(len(self._tiles)), REST_TURN)
             boxes = np.zeros((0, 4), np.float32)
         else:
             order = self._moving(motion, scale)
@@ -81,15 +84,19 @@ class Scan:
         return cv2.morphologyEx(blobs, cv2.MORPH_CLOSE, np.ones((9, 5), np.uint8)), float(changed.mean())
 
     def _moving(self, motion: Array, scale: float) -> Array:
-        """Tiles with unexplained motion, longest unlooked first, at most the budget."""
+        """Tiles with unexplained motion."""
         total = cv2.integral(motion)
         edges = np.array([(x, y, x + side, y + side) for x, y, side in self._tiles]) / scale
         x1, y1, x2, y2 = np.clip(edges.round().astype(int), 0, [*total.shape[::-1]] * 2 - np.ones(4, int)).T
         moved = total[y2, x2] - total[y1, x2] - total[y2, x1] + total[y1, x1]
         enough = moved > 0.01 * np.maximum((x2 - x1) * (y2 - y1), 1)
-        candidates = np.flatnonzero(enough)
-        order = np.argsort(self._looked[candidates], kind="stable")
-        return np.asarray(candidates[order][: self._budget])
+        return self._longest_unlooked(np.flatnonzero(enough), REST_MOTION)
+
+    def _longest_unlooked(self, candidates: Array, rest: int) -> Array:
+        """Those not looked at for ``rest`` calls, longest unlooked first, at most the budget."""
+        ready = candidates[self._calls - self._looked[candidates] >= rest]
+        order = np.argsort(self._looked[ready], kind="stable")
+        return np.asarray(ready[order][: self._budget])
 
 
 def tiles(width: int, height: int) -> list[Tile]:
@@ -112,10 +119,10 @@ def _starts(length: int, side: int) -> list[int]:
 
 
 def _boxes(motion: Array) -> Array:
-    """Boxes (M, 4) of blobs shaped like an upright person, largest first, at most four, in pixels of the motion map."""
+    """Boxes (M, 4) of blobs shaped like an upright person, largest first, at most two, in pixels of the motion map."""
     _, _, stats, _ = cv2.connectedComponentsWithStats(motion)
     boxes = []
     for x, y, w, h, area in sorted(stats[1:], key=lambda s: -s[cv2.CC_STAT_AREA]):
         if h >= 8 and 1.1 <= h / w <= 6 and area >= 0.3 * w * h:
             boxes.append((x, y, x + w, y + h))
-    return np.array(boxes[:4], np.float32).reshape(-1, 4)
+    return np.array(boxes[:2], np.float32).reshape(-1, 4)

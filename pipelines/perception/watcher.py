@@ -24,6 +24,7 @@ MIN_SCORE = 0.55
 MIN_INSIDE = 0.7
 SAME_PERSON = 0.55
 KEEP_LOOKING = 0.6
+FORGIVE = 1.0
 
 
 class BlazePose:
@@ -64,16 +65,14 @@ class BlazePoseWatcher:
         self._backend = backend
         self._scan = Scan()
         self._followed: list[_Followed] = []
+        self._nobody: list[tuple[Region, float]] = []
         self._next_search = -np.inf
 
     def see(self, image: Array, time: float) -> list[Person]:
         """Everyone in the frame, each once."""
         looks = self._look(image, [one.expected(time) for one in self._followed])
-        for one, look in zip(self._followed, looks, strict=True):
-            one.person = look.person if _believable(look, FOLLOWED) else None
-            if one.person is not None:
-                _advance(one, look.next_region, time)
-        self._drop(time)
+        self._take(looks, time)
+        self._followed = [one for one in self._followed if time - one.seen <= KEEP_LOOKING]
         if time >= self._next_search:
             self._next_search = time + self._backend.settings.detect_every
             self._search(image, time)
@@ -82,15 +81,23 @@ class BlazePoseWatcher:
     def _look(self, image: Array, regions: Iterable[Region]) -> list[Look]:
         return list(self._backend.pool.map(lambda region: self._backend.landmarker(image, region), regions))
 
-    def _drop(self, time: float) -> None:
-        """Forget those unseen for long, and the worse of two that look at one person."""
-        kept: list[_Followed] = []
-        for one in sorted(self._followed, key=lambda f: f.person.score if f.person else -1.0, reverse=True):
-            if one.person is not None and _is_seen(one.person, kept):
-                one.person = None
-            if time - one.seen <= KEEP_LOOKING:
-                kept.append(one)
-        self._followed = kept
+    def _take(self, looks: list[Look], time: float) -> None:
+        """Move on with those who were seen.
+
+        Of two regions that show one person, the person is the one's that was seen last, and of two seen last, the
+        one's that is where it was expected. The other saw nobody and goes on as it was going, which is where a person
+        hidden by another comes out again.
+        """
+        pairs = sorted(
+            zip(self._followed, looks, strict=True), key=lambda pair: (-pair[0].seen, _surprise(pair[0], pair[1], time))
+        )
+        for one, _ in pairs:
+            one.person = None
+        for one, look in pairs:
+            if look.person is None or not _believable(look, FOLLOWED) or _is_seen(look.person, self._followed):
+                continue
+            one.person = look.person
+            _advance(one, look.next_region, time)
 
     def _search(self, image: Array, time: float) -> None:
         known = np.array([one.person.box for one in self._followed if one.person is not None]).reshape(-1, 4)
@@ -98,14 +105,31 @@ class BlazePoseWatcher:
         found = self._backend.pool.map(lambda tile: self._backend.detector(image, tile), chosen)
         ranked = sorted((hit for hits in found for hit in hits), key=lambda hit: -hit[0])
         boxes = [Region((x1 + x2) / 2, (y1 + y2) / 2, ROI_GROWTH * (y2 - y1)) for x1, y1, x2, y2 in moved.tolist()]
-        for region in _distinct([region for _, region in ranked] + boxes, self._followed):
-            # The first look refines the region; what it shows is judged at the second.
-            [first] = self._look(image, [region])
-            if first.presence < FOUND or first.person is None:
-                continue
-            [look] = self._look(image, [first.next_region])
-            if look.person is not None and _believable(look, FOUND) and not _is_seen(look.person, self._followed):
-                self._followed.append(_Followed(look.next_region, time, person=look.person))
+        self._nobody = [(region, since) for region, since in self._nobody if time - since < FORGIVE]
+        known_regions = [one.region for one in self._followed if one.person is not None]
+        for region in _distinct([region for _, region in ranked] + boxes, known_regions + [r for r, _ in self._nobody]):
+            person = self._confirm(image, region, time)
+            if person is None:
+                # A tree or a poster will be proposed again and again; it is not looked at each time.
+                self._nobody.append((region, time))
+
+    def _confirm(self, image: Array, region: Region, time: float) -> Person | None:
+        """Follow whoever is in the region, unless nobody is or the person is followed already."""
+        # The first look refines the region; what it shows is judged at the second.
+        [first] = self._look(image, [region])
+        if first.presence < FOUND or first.person is None:
+            return None
+        [look] = self._look(image, [first.next_region])
+        if look.person is None or not _believable(look, FOUND) or _is_seen(look.person, self._followed):
+            return None
+        self._followed.append(_Followed(look.next_region, time, person=look.person))
+        return look.person
+
+
+def _surprise(one: _Followed, look: Look, time: float) -> float:
+    """How far from the expected place, in regions, the person was seen."""
+    expected = one.expected(time)
+    return float(np.hypot(look.next_region.x - expected.x, look.next_region.y - expected.y)) / expected.side
 
 
 def _believable(look: Look, presence: float) -> bool:
@@ -137,14 +161,13 @@ def _is_seen(person: Person, others: Iterable[_Followed]) -> bool:
     return bool(boxes) and bool((iou(person.box[None], np.array(boxes)) > SAME_PERSON).any())
 
 
-def _distinct(regions: list[Region], followed: list[_Followed]) -> list[Region]:
-    """Regions, best first, that are neither the same as a better one nor a person already followed."""
-    taken = [one.region for one in followed if one.person is not None]
+def _distinct(regions: list[Region], known: list[Region]) -> list[Region]:
+    """Regions, best first, that are neither the same as a better one nor as a known one."""
     fresh: list[Region] = []
     for region in regions:
         near = (
             np.hypot(region.x - other.x, region.y - other.y) < 0.2 * max(region.side, other.side)
-            for other in taken + fresh
+            for other in known + fresh
         )
         if not any(near):
             fresh.append(region)

@@ -115,32 +115,36 @@ def test_two_who_cross_keep_their_tracklets(tmp_path, seed, pipeline):
     assert len(result.sequences) == 2
     owners = []
     for seq in result.sequences:
-        nearest = []
+        nearest, alone = [], []
         for i, time in enumerate(seq.timestamps):
             boxes = _boxes(min(truth, key=lambda f: abs(f.time - time)))
             centres = boxes[:, [0, 2]].mean(1)
-            if abs(centres[0] - centres[1]) > 40:  # told apart by place alone
+            if abs(centres[0] - centres[1]) > 80:  # told apart by place alone
                 nearest.append(int(np.abs(centres - seq.boxes[i, [0, 2]].mean()).argmin()))
+            widest = (boxes[:, 2] - boxes[:, 0]).max()
+            alone.append(seq.boxes[i, 2] - seq.boxes[i, 0] < 1.2 * widest)
         assert len(set(nearest)) == 1  # one person before and after
+        assert np.mean(alone) > 0.97  # and hardly a mask that holds both
         owners.append(nearest[0])
     assert sorted(owners) == [0, 1]
 
 
 def test_a_person_of_eighty_pixels_in_a_large_picture_is_found(lone, tmp_path, pipeline):
     """A small walker far off, whom only motion gives away."""
+    shrink = 80 / np.median([box[3] - box[1] for box in lone.result.sequences[0].boxes])
     canvas = np.full((720, 1280, 3), 130, np.uint8)
     canvas += np.random.default_rng(0).integers(0, 25, canvas.shape, np.uint8)
 
     def images() -> Iterator[np.ndarray]:
         for frame in frames(lone.path):
-            small = cv2.resize(frame.image, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+            small = cv2.resize(frame.image, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
             picture = canvas.copy()
             picture[300 : 300 + small.shape[0], 600 : 600 + small.shape[1]] = small
             yield picture
 
     encode(tmp_path / "a.mp4", images(), (1280, 720), 30)
     [seq] = pipeline.sequences(tmp_path / "a.mp4")
-    assert np.median(seq.boxes[:, 3] - seq.boxes[:, 1]) < 95
+    assert np.median(seq.boxes[:, 3] - seq.boxes[:, 1]) == pytest.approx(80, abs=8)
     assert len(seq) > 0.8 * len(lone.truth)
 
 
