@@ -66,7 +66,7 @@ def show(rows: list[dict[str, Any]]) -> None:
             f"{row['target']:.1f}" if row["target"] else "",
             *(f"{stages[stage]:.2f}" for stage in ("decode", "perception", "tracking")),
         )
-    Console().print(table)
+    Console(width=130).print(table)
 
 
 def main() -> None:
