@@ -34,6 +34,9 @@ format: setup
 bench: setup ## Every measured figure of the README, one JSON each under bench/results
 	$(BIN)/python -m bench.pipeline
 	$(BIN)/python -m bench.memory
+	$(BIN)/python -m bench.quartet
+	$(BIN)/python -m bench.networks
+	$(BIN)/python -m bench.kinect
 
 lock: setup ## Pin what is installed now
 	scripts/lock.sh "$(BIN)/python"
