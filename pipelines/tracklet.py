@@ -189,7 +189,7 @@ def _steady(usable: list[tuple[Sighting, _View]]) -> list[tuple[Sighting, _View]
 def _unusable(person: Person, others: list[Person], size: tuple[int, int]) -> str | None:
     """Why a frame says nothing about the gait, or None."""
     x1, y1, x2, y2 = person.box
-    edge = 1 + 0.005 * (y2 - y1)
+    edge = 0.5
     if x1 <= edge or y1 <= edge or x2 >= size[0] - edge or y2 >= size[1] - edge:
         return "cut_off"
     if any(_covers(other, person) for other in others):
