@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from pipelines.appearance import difference
 from pipelines.perception import Person
+from pipelines.perception.base import shared_area
 from pipelines.tracklet import Sighting, Tracklet
 
 Array = npt.NDArray[Any]
@@ -84,10 +85,8 @@ class Crossings:
 
 
 def _touch(a: Array, b: Array) -> bool:
-    low, high = np.maximum(a[:2], b[:2]), np.minimum(a[2:], b[2:])
-    shared = np.clip(high - low, 0, None).prod()
     smaller = min((a[2:] - a[:2]).prod(), (b[2:] - b[:2]).prod())
-    return bool(shared > TOUCH * smaller)
+    return bool(shared_area(a, b) > TOUCH * smaller)
 
 
 def _were_swapped(a: Tracklet, b: Tracklet, meeting: _Meeting) -> bool:

@@ -14,6 +14,7 @@ import zstandard
 from pipelines import quality
 from pipelines.appearance import appearance
 from pipelines.perception import Person
+from pipelines.perception.base import shared_area
 from pipelines.sequence import HEATMAP, GaitSequence, Quality
 from pipelines.silhouette import mask_area, silhouette
 
@@ -205,9 +206,7 @@ def _covers(other: Person, person: Person) -> bool:
     """True where a nearer person (feet lower in the picture) stands before much of this one's box."""
     if other is person or other.box[3] < person.box[3]:
         return False
-    low, high = np.maximum(other.box[:2], person.box[:2]), np.minimum(other.box[2:], person.box[2:])
-    shared = np.clip(high - low, 0, None).prod()
-    return bool(shared > OVERLAP * (person.box[2:] - person.box[:2]).prod())
+    return bool(shared_area(other.box, person.box) > OVERLAP * (person.box[2:] - person.box[:2]).prod())
 
 
 def _feet_are_missing(person: Person) -> bool:

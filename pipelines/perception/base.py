@@ -66,11 +66,15 @@ def heatmap_box(box: Array) -> Array:
     return np.concatenate([centre - half, centre + half])
 
 
+def shared_area(a: Array, b: Array) -> Array:
+    """Area (...) that boxes (..., 4) share, shapes broadcast."""
+    low, high = np.maximum(a[..., :2], b[..., :2]), np.minimum(a[..., 2:], b[..., 2:])
+    return np.asarray(np.clip(high - low, 0, None).prod(-1))
+
+
 def iou(a: Array, b: Array) -> Array:
     """Intersection over union (N, M) of boxes (N, 4) and (M, 4)."""
-    low = np.maximum(a[:, None, :2], b[None, :, :2])
-    high = np.minimum(a[:, None, 2:], b[None, :, 2:])
-    shared = np.clip(high - low, 0, None).prod(-1)
+    shared = shared_area(a[:, None], b[None])
     areas = [(boxes[:, 2:] - boxes[:, :2]).prod(-1) for boxes in (a, b)]
     union: Array = areas[0][:, None] + areas[1][None] - shared
     return np.asarray(shared / np.maximum(union, 1e-9))
