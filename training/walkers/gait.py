@@ -19,8 +19,8 @@ _TOE = 0.26  # share of the foot's length in front of the ball
 _TOE_BEND = 0.5  # radians that the toes bend up before they leave the floor
 _HEEL = 0.25  # share of it behind the ankle
 _ABDUCTION = {"leg": 0.14, "arm": 0.75}  # of the limbs at rest, so that they part when flesh is put on
-_UNDER = 0.38  # share of stance at which the ankle is under the pelvis
-_REACH = 0.998  # longest a leg gets, as a share of its length: a fully stretched knee would snap
+UNDER = 0.38  # share of stance at which the ankle is under the pelvis
+REACH = 0.998  # longest a leg gets, as a share of its length: a fully stretched knee would snap
 
 
 @dataclass(frozen=True)
@@ -66,15 +66,15 @@ def rest_joints(person: Person) -> Tensor:
     zero, eye = torch.zeros(1, dtype=torch.float64), torch.eye(3, dtype=torch.float64)[None]
     leg, arm = _ABDUCTION["leg"], _ABDUCTION["arm"]
     height = h * (build.foot_height + (build.thigh + build.shank) * math.cos(leg))
-    out: dict[str, Tensor] = {"pelvis": _vector(0.0, 0.0, height)[None]}
-    _trunk(out, person, eye, eye, eye)
+    out: dict[str, Tensor] = {"pelvis": vector(0.0, 0.0, height)[None]}
+    place_trunk(out, person, eye, eye, eye)
     for side, sign in (("left", 1.0), ("right", -1.0)):
-        hip = out["pelvis"] + _vector(0.0, sign * build.hips * h / 2)
-        down = _vector(0.0, sign * math.sin(leg), -math.cos(leg))
+        hip = out["pelvis"] + vector(0.0, sign * build.hips * h / 2)
+        down = vector(0.0, sign * math.sin(leg), -math.cos(leg))
         out[f"{side}_hip"], out[f"{side}_knee"] = hip, hip + build.thigh * h * down
         ankle = out[f"{side}_knee"] + build.shank * h * down
-        _foot(out, side, person, ankle, zero, zero, eye)
-        along = _vector(0.0, sign * math.sin(arm), -math.cos(arm))
+        place_foot(out, side, person, ankle, zero, zero, eye)
+        along = vector(0.0, sign * math.sin(arm), -math.cos(arm))
         shoulder = out[f"{side}_shoulder"]
         for name, end in (
             ("elbow", build.upper_arm),
@@ -93,8 +93,8 @@ def _joints(person: Person, cycles: Tensor) -> Tensor:
     out["pelvis"][:, 2] += _pelvis_height(person)
     for side, sign, offset in _legs(person):
         _plant(out, side, sign, offset, person, cycles)
-        out[f"{side}_hip"] = out["pelvis"] + turn @ _vector(0.0, sign * person.build.hips * h / 2)
-        _bend_knee(out, side, person, turn)
+        out[f"{side}_hip"] = out["pelvis"] + turn @ vector(0.0, sign * person.build.hips * h / 2)
+        bend_knee(out, side, person, turn)
 
     wave = 2 * math.pi * cycles
     # The shoulders turn against the pelvis, the trunk leans over the standing leg; the head keeps looking ahead.
@@ -103,7 +103,7 @@ def _joints(person: Person, cycles: Tensor) -> Tensor:
         0, -gait.trunk_roll * torch.sin(wave - 0.2)
     )
     head = rotation(1, gait.head + 0.02 * torch.cos(2 * wave)) @ rotation(0, -0.3 * gait.trunk_roll * torch.sin(wave))
-    _trunk(out, person, lean @ turn, lean @ shoulders, head)
+    place_trunk(out, person, lean @ turn, lean @ shoulders, head)
     for side, sign, offset in _legs(person):
         _arm(out, side, sign, person, cycles - offset, lean @ shoulders)
     return torch.stack([out[name] for name in JOINTS], 1)
@@ -114,38 +114,38 @@ def _plant(out: dict[str, Tensor], side: str, sign: float, offset: float, person
     gait, h = person.gait, person.build.stature
     since = cycles - offset
     phase, count = since - since.floor(), since.floor()
-    pitch = _foot_pitch(gait, phase)
+    pitch = foot_pitch(gait, phase)
     heading = rotation(2, torch.tensor([sign * gait.toe_out], dtype=torch.float64))
     stride, leave = gait.stride * h, gait.stance
     # The heel's place on the ground: the ankle is under the pelvis a little before the middle of stance.
-    x = (count + offset + _UNDER * leave) * stride + sign * gait.uneven_step * h / 2 - _foot_lengths(person)[1]
+    x = (count + offset + UNDER * leave) * stride + sign * gait.uneven_step * h / 2 - foot_lengths(person)[1]
     plant = torch.stack((x, torch.full_like(x, sign * gait.width / 2 * h), torch.zeros_like(x)), -1)
 
     def rolled(at: Tensor) -> Tensor:
         """Ankle (.., 3) from the plant of a foot on the ground, at phases in stance."""
-        return (heading @ _rocker(person, _foot_pitch(gait, at))[..., None])[..., 0]
+        return (heading @ rocker(person, foot_pitch(gait, at))[..., None])[..., 0]
 
     # In swing, a Hermite arc with the foot's own velocity at both ends, in units of the swing's length.
     step = 1e-4
     edge = torch.tensor([leave - step, leave, 0.0, step], dtype=torch.float64)
     before, off, strike, after = (rolled(at[None])[0] for at in edge)
     v0 = (off - before) / step * (1 - leave)
-    v1 = (after - strike) / step * (1 - leave) + _vector(0.06 * stride)
+    v1 = (after - strike) / step * (1 - leave) + vector(0.06 * stride)
     s = ((phase - leave) / (1 - leave)).clamp(0, 1)
-    arc = _hermite(off, strike + _vector(stride), v0, v1, s[:, None])
+    arc = hermite(off, strike + vector(stride), v0, v1, s[:, None])
     lift = torch.sin(math.pi * s) ** 2
-    arc = arc + lift[:, None] * _vector(0.0, sign * gait.circumduction * h, gait.clearance * h)
+    arc = arc + lift[:, None] * vector(0.0, sign * gait.circumduction * h, gait.clearance * h)
     stance = phase < leave
     ankle = plant + torch.where(stance[:, None], rolled(phase), arc)
     # In swing the toes pass a little over the floor, never through it.
-    up, _, front, toe = _foot_lengths(person)
+    up, _, front, toe = foot_lengths(person)
     ball = ankle[:, 2] + front * torch.sin(pitch) - up * torch.cos(pitch)
     over = (0.01 * h * (s / 0.12)).clamp(max=0.01 * h)
-    toes = torch.maximum(_toe_pitch(pitch), -torch.asin(((ball - over) / toe).clamp(-0.6, 1)))
-    _foot(out, side, person, ankle, pitch, toes, heading)
+    toes = torch.maximum(toe_pitch(pitch), -torch.asin(((ball - over) / toe).clamp(-0.6, 1)))
+    place_foot(out, side, person, ankle, pitch, toes, heading)
 
 
-def _foot_pitch(gait: Gait, phase: Tensor) -> Tensor:
+def foot_pitch(gait: Gait, phase: Tensor) -> Tensor:
     """Pitch of the foot against the floor in radians, toes up positive, over the cycle."""
     off = gait.stance
     knots = (0.0, 0.07, 0.32, 0.50, off, off + 0.07, off + 0.21, 0.94)
@@ -153,42 +153,42 @@ def _foot_pitch(gait: Gait, phase: Tensor) -> Tensor:
     return periodic(knots, values, phase)
 
 
-def _rocker(person: Person, pitch: Tensor) -> Tensor:
+def rocker(person: Person, pitch: Tensor) -> Tensor:
     """Ankle (T, 3) from the heel's plant of a foot on the ground that points along +x.
 
     The foot turns on the heel, then on the ball, and last rolls off over the tip of the toes.
     """
-    up, back, front, toe = _foot_lengths(person)
+    up, back, front, toe = foot_lengths(person)
     c, s, zero = torch.cos(pitch), torch.sin(pitch), torch.zeros_like(pitch)
     on_heel = torch.stack((back * c - up * s, zero, back * s + up * c), -1)
-    toes = _toe_pitch(pitch)
+    toes = toe_pitch(pitch)
     ball = back + front + toe * (1 - torch.cos(toes)), -toe * torch.sin(toes)
     on_ball = torch.stack((ball[0] - front * c - up * s, zero, ball[1] - front * s + up * c), -1)
     return torch.where((pitch >= 0)[:, None], on_heel, on_ball)
 
 
-def _toe_pitch(pitch: Tensor) -> Tensor:
+def toe_pitch(pitch: Tensor) -> Tensor:
     """Pitch of the toes: in line with a foot whose toes are up, flat as the heel rises until they bend no further."""
     return torch.where(pitch >= 0, pitch, -(-pitch - _TOE_BEND).clamp_min(0))
 
 
-def _foot_lengths(person: Person) -> tuple[float, float, float, float]:
+def foot_lengths(person: Person) -> tuple[float, float, float, float]:
     """Height of the ankle, and from it back to the heel, forward to the ball, and from ball to toe; metres."""
     length = person.build.foot_length * person.build.stature
     up = person.build.foot_height * person.build.stature
     return up, _HEEL * length, (1 - _HEEL - _TOE) * length, _TOE * length
 
 
-def _foot(
+def place_foot(
     out: dict[str, Tensor], side: str, person: Person, ankle: Tensor, pitch: Tensor, toes: Tensor, heading: Tensor
 ) -> None:
     """Ankle, heel, ball and toe from the ankle's place, the pitch of foot and toes, and the foot's heading."""
-    up, back, front, toe = _foot_lengths(person)
+    up, back, front, toe = foot_lengths(person)
     turn = heading @ rotation(1, -pitch)
     out[f"{side}_ankle"] = ankle
-    out[f"{side}_heel"] = ankle + turn @ _vector(-back, 0.0, -up)
-    out[f"{side}_ball"] = ankle + turn @ _vector(front, 0.0, -up)
-    out[f"{side}_toe"] = out[f"{side}_ball"] + (heading @ rotation(1, -toes)) @ _vector(toe)
+    out[f"{side}_heel"] = ankle + turn @ vector(-back, 0.0, -up)
+    out[f"{side}_ball"] = ankle + turn @ vector(front, 0.0, -up)
+    out[f"{side}_toe"] = out[f"{side}_ball"] + (heading @ rotation(1, -toes)) @ vector(toe)
 
 
 def _pelvis(person: Person, cycles: Tensor) -> tuple[Tensor, Tensor]:
@@ -207,12 +207,12 @@ def _pelvis_height(person: Person) -> Tensor:
     build, h = person.build, person.build.stature
     cycles = torch.arange(128, dtype=torch.float64) / 128
     centre, turn = _pelvis(person, cycles)
-    length = _REACH * (build.thigh + build.shank) * h
+    length = REACH * (build.thigh + build.shank) * h
     room = []
     for side, sign, offset in _legs(person):
         out: dict[str, Tensor] = {}
         _plant(out, side, sign, offset, person, cycles)
-        away = out[f"{side}_ankle"] - (centre + turn @ _vector(0.0, sign * build.hips * h / 2))
+        away = out[f"{side}_ankle"] - (centre + turn @ vector(0.0, sign * build.hips * h / 2))
         room.append(away[:, 2] + (length**2 - away[:, 0] ** 2 - away[:, 1] ** 2).clamp_min(0).sqrt())
     return torch.cat(room).min() - 0.004 * person.gait.knees * h
 
@@ -222,7 +222,7 @@ def _legs(person: Person) -> tuple[tuple[str, float, float], tuple[str, float, f
     return ("left", 1.0, 0.0), ("right", -1.0, 0.5 + person.gait.uneven_time)
 
 
-def _bend_knee(out: dict[str, Tensor], side: str, person: Person, turn: Tensor) -> None:
+def bend_knee(out: dict[str, Tensor], side: str, person: Person, turn: Tensor) -> None:
     """Place the knee between hip and ankle, in front of the line that joins them."""
     h = person.build.stature
     a, b = person.build.thigh * h, person.build.shank * h
@@ -231,14 +231,14 @@ def _bend_knee(out: dict[str, Tensor], side: str, person: Person, turn: Tensor) 
     reach = line.norm(dim=-1, keepdim=True).clamp(max=(a + b) * 0.9999)
     along = line / line.norm(dim=-1, keepdim=True)
     foot = out[f"{side}_ball"] - out[f"{side}_heel"]
-    foot = foot * _vector(1.0, 1.0)
+    foot = foot * vector(1.0, 1.0)
     forward = turn[:, :, 0] + 0.8 * torch.nn.functional.normalize(foot, dim=-1)
     forward = torch.nn.functional.normalize(forward - (forward * along).sum(-1, keepdim=True) * along, dim=-1)
     on_line = (a * a - b * b + reach**2) / (2 * reach)
     out[f"{side}_knee"] = hip + on_line * along + (a * a - on_line**2).clamp_min(0).sqrt() * forward
 
 
-def _trunk(out: dict[str, Tensor], person: Person, lower: Tensor, upper: Tensor, head: Tensor) -> None:
+def place_trunk(out: dict[str, Tensor], person: Person, lower: Tensor, upper: Tensor, head: Tensor) -> None:
     """Spine, neck, shoulders and head above the pelvis; the rotations (T, 3, 3) are of loins, chest and head."""
     build, h = person.build, person.build.stature
     # What the legs leave of the stature goes to trunk, neck and head in the shares of the average person.
@@ -246,7 +246,7 @@ def _trunk(out: dict[str, Tensor], person: Person, lower: Tensor, upper: Tensor,
     stoop = rotation(1, torch.tensor(build.stoop, dtype=torch.float64))
 
     def rise(z: float, x: float = 0.0) -> Tensor:
-        return _vector(x * scale, 0.0, z * scale)
+        return vector(x * scale, 0.0, z * scale)
 
     out["spine"] = out["pelvis"] + lower @ rise(0.105)
     out["neck"] = out["spine"] + upper @ rise(0.197, -0.004)
@@ -254,7 +254,7 @@ def _trunk(out: dict[str, Tensor], person: Person, lower: Tensor, upper: Tensor,
     out["crown"] = out["head"] + head @ rise(0.106)
     out["nose"] = out["head"] + head @ rise(0.020, 0.066)
     for side, sign in (("left", 1.0), ("right", -1.0)):
-        across = _vector(0.0, sign * build.shoulders * h / 2)
+        across = vector(0.0, sign * build.shoulders * h / 2)
         out[f"{side}_shoulder"] = out["neck"] + upper @ (rise(-0.038) + across)
 
 
@@ -267,7 +267,7 @@ def _arm(out: dict[str, Tensor], side: str, sign: float, person: Person, since: 
     bend = (gait.elbow + gait.elbow_swing * torch.cos(wave - 0.35)).clamp_min(0.06)
     apart = torch.full_like(upper, sign * gait.carriage)
     turn = chest @ rotation(0, apart) @ rotation(1, -upper)
-    down = _vector(0.0, 0.0, -1.0)
+    down = vector(0.0, 0.0, -1.0)
     out[f"{side}_elbow"] = out[f"{side}_shoulder"] + build.upper_arm * h * (turn @ down)
     inwards = rotation(2, torch.full_like(upper, -sign * gait.forearm_in))
     turn = turn @ inwards @ rotation(1, -bend)
@@ -297,14 +297,14 @@ def periodic(knots: tuple[float, ...], values: tuple[float, ...], phase: Tensor)
     at = phase - phase.floor()
     i = (torch.searchsorted(x, at.contiguous(), right=True) - 1).clamp(0, len(knots) - 1)
     t = (at - x[i]) / width[i]
-    return _hermite(y[i], y[i + 1], width[i] * tangent[i], width[i] * tangent[i + 1], t)
+    return hermite(y[i], y[i + 1], width[i] * tangent[i], width[i] * tangent[i + 1], t)
 
 
-def _hermite(start: Tensor, end: Tensor, v0: Tensor, v1: Tensor, t: Tensor) -> Tensor:
+def hermite(start: Tensor, end: Tensor, v0: Tensor, v1: Tensor, t: Tensor) -> Tensor:
     """The cubic from start to end with velocities v0 and v1 there, at t in [0, 1]."""
     blend = t * t * (3 - 2 * t)
     return start + blend * (end - start) + t * (1 - t) ** 2 * v0 - t * t * (1 - t) * v1
 
 
-def _vector(x: float, y: float = 0.0, z: float = 0.0) -> Tensor:
+def vector(x: float, y: float = 0.0, z: float = 0.0) -> Tensor:
     return torch.tensor([x, y, z], dtype=torch.float64)
