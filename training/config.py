@@ -161,7 +161,7 @@ class RunTable(Table):
 
     Attributes:
         device: "auto" takes the GPU where there is one.
-        precision: "auto" is "bf16" where the device has it in hardware, else "fp32".
+        precision: "auto" is "bf16" where the device has matrix units for it, else "fp32".
         accumulate: a step's batch is cut into so many forward passes of whole people; losses see each apart.
         threads: of the CPU; None leaves torch's choice.
         workers: processes that load data; 0 loads in the training's own.
