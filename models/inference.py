@@ -18,9 +18,9 @@ def embed(
 ) -> Tensor:
     """Embeddings (N, P, C), float32, without gradients; the network is in eval mode meanwhile.
 
-    "bf16" multiplies in bfloat16 and sums in float32: with matrix units for it (GPUs, processors with AMX) it takes half
-    the time or less, and embeddings e stay within 1 % of float32, ‖e − e₃₂‖ ≤ 0.01 · ‖e₃₂‖ over all parts, within 2 %
-    in each.
+    "bf16" multiplies in bfloat16 and sums in float32: with matrix units for it (GPUs, processors with AMX) it takes
+    half the time or less, and embeddings e stay within 1 % of float32, ‖e − e₃₂‖ ≤ 0.01 · ‖e₃₂‖ over all parts, within
+    2 % in each.
 
     Args:
         net: on the device of ``tensors``.
