@@ -7,11 +7,12 @@ text file called ``.mp4`` is refused before any demuxer sees it.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+import os
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 import av
 import av.error
@@ -23,6 +24,8 @@ from pipelines.errors import EmptyUpload, NoVideo, TooLarge, Undecodable, Unsupp
 from pipelines.settings import PipelineSettings
 
 CODECS = frozenset({"h264", "hevc", "vp8", "vp9", "av1", "mpeg4", "mjpeg"})
+CONTAINERS = frozenset({"mp4", "matroska", "avi"})
+THREADS = 4
 RESAMPLE_ABOVE = 36.0
 RESAMPLE_TO = 30.0
 DAMAGED_SHARE = 0.1
@@ -65,6 +68,40 @@ class Frame:
     image: npt.NDArray[np.uint8]
     time: float
     index: int
+
+
+class Decoder(Protocol):
+    """What the pipeline reads clips by: :class:`InProcess`, or a :class:`pipelines.sandbox.Sandbox`.
+
+    Its methods give up at ``deadline``, an instant of ``time.monotonic``, where the decoder can.
+    """
+
+    def probe(self, source: Source, deadline: float | None = None) -> ClipInfo:
+        """As :func:`probe`."""
+
+    def frames(self, source: Source, info: ClipInfo, deadline: float | None = None) -> Generator[Frame, None, None]:
+        """As :func:`frames`."""
+
+    def close(self) -> None:
+        """Let go of what was started."""
+
+
+class InProcess:
+    """Decodes right here, for clips that are trusted; whoever takes the frames keeps the deadline."""
+
+    def __init__(self, settings: PipelineSettings) -> None:
+        self.settings = settings
+
+    def probe(self, source: Source, deadline: float | None = None) -> ClipInfo:
+        """As :func:`probe`."""
+        return probe(source, self.settings)
+
+    def frames(self, source: Source, info: ClipInfo, deadline: float | None = None) -> Generator[Frame, None, None]:
+        """As :func:`frames`."""
+        return frames(source, info)
+
+    def close(self) -> None:
+        """Nothing was started."""
 
 
 def sniff(head: bytes) -> str:
@@ -152,14 +189,18 @@ def probe(source: Source, settings: PipelineSettings | None = None) -> ClipInfo:
     if duration > limits.max_seconds:
         raise TooLarge(f"The clip lasts {duration:.0f} s, {limits.max_seconds:.0f} s are allowed.")
     height, width = next(iter(_decoded(source))).image.shape[:2]
+    if height * width > limits.max_pixels:  # the pictures need not be what the header says
+        raise TooLarge(f"The picture has {width} × {height} pixels, {limits.max_pixels} are allowed.")
     return ClipInfo(width, height, 1 / step if step else 0.0, len(times), duration, stream.codec_context.name, kind)
 
 
-def _decoded(source: Source) -> Iterator[Frame]:
+def _decoded(source: Source) -> Generator[Frame, None, None]:
     """Every frame, upright. Damaged packets are passed over unless there are many."""
     with _opened(source) as (container, _):
         stream = _video(container)
         stream.thread_type = "AUTO"
+        stream.codec_context.thread_count = min(THREADS, os.cpu_count() or 1)
+        shape: tuple[int, int, int] | None = None
         index, damaged, start, last = 0, 0, 0.0, -1.0
         step = float(1 / stream.average_rate) if stream.average_rate else 1 / 25
         for packet in container.demux(stream):
@@ -177,19 +218,20 @@ def _decoded(source: Source) -> Iterator[Frame]:
                 if time - start <= last:
                     continue  # a stamp that stands still or runs back is no new moment
                 last = time - start
-                yield Frame(_upright(picture), last, index)
+                shape = shape or (picture.width, picture.height, round(picture.rotation / 90) % 4)
+                yield Frame(_upright(picture, *shape), last, index)
                 index += 1
         if index == 0:
             raise Undecodable("Not one picture of the clip could be decoded.")
 
 
-def _upright(picture: Any) -> npt.NDArray[np.uint8]:
-    image = picture.to_ndarray(format="rgb24")
-    turns = round(picture.rotation / 90) % 4
+def _upright(picture: Any, width: int, height: int, turns: int) -> npt.NDArray[np.uint8]:
+    """The picture as large as the clip's first and turned as it: a stream may change both in the middle."""
+    image = picture.to_ndarray(format="rgb24", width=width, height=height)
     return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
 
 
-def frames(source: Source, info: ClipInfo | None = None) -> Iterator[Frame]:
+def frames(source: Source, info: ClipInfo | None = None) -> Generator[Frame, None, None]:
     """The clip's frames at the rate the gait is looked at, one at a time.
 
     Sources above 36 Hz are thinned to 30 Hz by nearest time stamp; each kept frame keeps its own time.
@@ -203,7 +245,7 @@ def frames(source: Source, info: ClipInfo | None = None) -> Iterator[Frame]:
     return _thinned(stream) if info.rate > RESAMPLE_ABOVE else stream
 
 
-def _thinned(stream: Iterator[Frame]) -> Iterator[Frame]:
+def _thinned(stream: Iterator[Frame]) -> Generator[Frame, None, None]:
     """Keep a frame where it is the nearest one to some tick of a 30 Hz clock."""
     before = None
     current = next(stream, None)

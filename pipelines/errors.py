@@ -71,6 +71,18 @@ class TooLarge(ClipError):
     code = "too_large"
 
 
+class DeadlineExceeded(GaitkeeperError):
+    """The work was not done in the time that a request may take."""
+
+    code = "deadline"
+
+
+class SandboxUnavailable(GaitkeeperError):
+    """Clips cannot be decoded in a locked-up process here, and the settings ask for that."""
+
+    code = "sandbox_unavailable"
+
+
 class BadSequence(GaitkeeperError):
     """A stored gait sequence cannot be read, or lacks what a network needs."""
 

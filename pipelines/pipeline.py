@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,9 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from pipelines.crossing import Crossings
-from pipelines.decode import ClipInfo, Frame, Source, frames, probe
-from pipelines.errors import CutOff, NoPerson, TooShort
+from pipelines.decode import ClipInfo, Decoder, Frame, InProcess, Source
+from pipelines.errors import CutOff, DeadlineExceeded, NoPerson, TooShort
 from pipelines.perception import Perception, build_perception
+from pipelines.sandbox import Sandbox
 from pipelines.sequence import GaitSequence
 from pipelines.settings import PipelineSettings
 from pipelines.track import Tracker
@@ -82,6 +83,7 @@ class Pipeline:
 
     def __init__(self, settings: PipelineSettings | None = None) -> None:
         self.settings = settings or PipelineSettings()
+        self.decoder: Decoder = Sandbox(self.settings) if self.settings.sandbox else InProcess(self.settings)
         self._perception: Perception | None = None
         self._lock = threading.Lock()
 
@@ -109,16 +111,23 @@ class Pipeline:
         """
         return self.process(source).sequences
 
-    def process(self, source: Source, on_progress: Callable[[float], None] | None = None) -> ClipResult:
+    def process(
+        self, source: Source, on_progress: Callable[[float], None] | None = None, deadline: float | None = None
+    ) -> ClipResult:
         """As :meth:`sequences`, with all that was learnt on the way.
 
         Args:
             source: path, bytes or seekable binary file.
-            on_progress: told the share done, in [0, 1], now and then.
+            on_progress: told the share done, in [0, 1], now and then; what it raises ends the work.
+            deadline: instant of ``time.monotonic`` at which to give up.
+
+        Raises:
+            DeadlineExceeded: the work was not done by then.
+            SandboxUnavailable: clips cannot be decoded as the settings ask for.
         """
         started = time.perf_counter()
         tell = on_progress or (lambda _: None)
-        info = probe(source, self.settings)
+        info = self.decoder.probe(source, deadline)
         if info.frames < self.settings.min_frames:
             raise TooShort(
                 f"The clip has {info.frames} frame{'s' * (info.frames != 1)}; a gait needs at least "
@@ -130,7 +139,9 @@ class Pipeline:
         crossings = Crossings()
         picture = np.zeros((1, 1, 3), np.uint8)
         count = 0
-        for frame in _ahead(frames(source, info), spent):
+        for frame in _ahead(self.decoder.frames(source, info, deadline), spent):
+            if deadline is not None and time.monotonic() > deadline:
+                raise DeadlineExceeded("The clip could not be processed in the time that a request may take.")
             lap = time.perf_counter()
             people = watcher.see(frame.image, frame.time)
             lap = _book(spent, "perception", lap)
@@ -164,6 +175,10 @@ class Pipeline:
             thumbnails={t.number: t.thumbnail() for t in people_seen},
             picture=_small(picture),
         )
+
+    def close(self) -> None:
+        """End the decoder's process, if there is one; the next clip starts another."""
+        self.decoder.close()
 
     def _numbered(self, tracklets: list[Tracklet]) -> list[Tracklet]:
         """Those that count, numbered from 1: a few frames beside others are the picture's edge or a mistake."""
@@ -214,7 +229,7 @@ def _why_nobody(skipped: list[SkippedTracklet]) -> Exception:
     )
 
 
-def _ahead(stream: Iterator[Frame], spent: dict[str, float]) -> Iterator[Frame]:
+def _ahead(stream: Generator[Frame, None, None], spent: dict[str, float]) -> Iterator[Frame]:
     """The stream, decoded in a thread a few frames ahead; errors come out where they would have."""
     ready: queue.Queue[Frame | BaseException | None] = queue.Queue(READ_AHEAD)
     stop = threading.Event()
@@ -249,6 +264,7 @@ def _ahead(stream: Iterator[Frame], spent: dict[str, float]) -> Iterator[Frame]:
     finally:
         stop.set()
         worker.join()
+        stream.close()
 
 
 def _book(spent: dict[str, float], stage: str, since: float) -> float:

@@ -23,3 +23,17 @@ class PipelineSettings(BaseModel):
     max_pixels: int = Field(4096 * 2304, ge=1, description="Largest picture, in pixels.")
     max_frames: int = Field(100_000, ge=1, description="Most frames read from one clip.")
     max_seconds: float = Field(3600, gt=0, description="Longest clip, in seconds.")
+    sandbox: bool = Field(
+        True,
+        description="Decode in a locked-up process of its own (Linux on x86-64 or aarch64); `0` only for clips that "
+        "you trust.",
+    )
+    max_decode_memory: int = Field(
+        2**30, ge=2**26, description="Bytes of memory that decoding one clip may take, in the sandbox."
+    )
+    max_decode_cpu: float = Field(
+        3600, ge=1, description="Seconds of processor time that decoding one clip may take, in the sandbox."
+    )
+    decode_patience: float = Field(
+        30, gt=0, description="Seconds to wait for one picture, or for a clip's measures, from the sandbox."
+    )

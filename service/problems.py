@@ -51,11 +51,13 @@ PROBLEMS: dict[str, Problem] = {
     "multiple_people": Problem(422, "Several people walk in the clip and none was chosen."),
     "cut_off": Problem(422, "The walker is cut off by the picture's edge all the way."),
     "track_not_found": Problem(422, "The clip has no such track."),
+    "sandbox_unavailable": Problem(503, "Clips cannot be decoded safely here now.", private=True),
     # The gallery
     "not_found": Problem(404, "There is no such collection, subject or template."),
     "conflict": Problem(409, "What was asked contradicts what is stored."),
     "clip_of_other_subject": Problem(409, "The same walker of the same clip is enrolled as someone else."),
     "fingerprint_mismatch": Problem(409, "Embeddings of different fingerprints are not compared."),
+    "shadow_behind": Problem(409, "Templates are not embedded by the network that was to take over."),
     "bad_subject": Problem(422, "The subject's id, name or metadata cannot be stored."),
     "bad_collection": Problem(422, "The collection's name cannot be stored."),
     "bad_fpir": Problem(422, "The false-positive identification rate is out of range or not covered."),
@@ -74,6 +76,7 @@ PROBLEMS: dict[str, Problem] = {
     "heatmaps_missing": Problem(409, "The network reads heatmaps and the sequence was kept without them."),
     # The service and the way to it
     "overloaded": Problem(503, "All workers are busy and the queue is full."),
+    "deadline": Problem(504, "The work was not done in the time that a request may take."),
     "not_ready": Problem(503, "The service is up but cannot answer for clips."),
     "server_unreachable": Problem(502, "No service answers at the address given."),
     "unexpected_reply": Problem(502, "What answers there does not speak this API."),

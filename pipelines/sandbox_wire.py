@@ -1,0 +1,14 @@
+"""What the two ends of the sandbox agree on."""
+
+from __future__ import annotations
+
+import struct
+
+SLOTS = 4
+"""Pictures that the shared memory holds."""
+
+MESSAGE = 65536
+"""Bytes of the longest message."""
+
+PICTURE = struct.Struct("<BQd")
+"""Slot, index and time of a picture that lies in the shared memory. Every other message is a JSON object."""

@@ -1,0 +1,181 @@
+"""The decoder's own process, started by :mod:`pipelines.sandbox`: ``python -m pipelines.sandbox_worker FD``.
+
+It has libav loaded and waits on a socket for jobs. For each it forks: the fork gives up everything but the clip, one
+socket and the shared pictures, decodes, and ends with the clip. So a clip costs a fork instead of a start, and what
+one clip did to its decoder never meets another.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import importlib.util
+import io
+import json
+import mmap
+import os
+import signal
+import socket
+import sys
+import types
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+import av
+
+# Of `models` only the error tree is needed, and torch, which the package imports, would cost a second and 200 MB.
+if (_spec := importlib.util.find_spec("models")) and _spec.submodule_search_locations:
+    _package = types.ModuleType("models")
+    _package.__path__ = list(_spec.submodule_search_locations)
+    sys.modules.setdefault("models", _package)
+
+from pipelines import sandbox_filter
+from pipelines.decode import ClipInfo, frames, probe
+from pipelines.errors import ClipError
+from pipelines.sandbox_wire import MESSAGE, PICTURE, SLOTS
+from pipelines.settings import PipelineSettings
+
+
+def main() -> None:
+    """Fork for every job until the other end is closed; then end with all forks."""
+    control = socket.socket(fileno=int(sys.argv[1]))
+    _rehearse()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the service, which closes the socket
+    live: set[int] = set()
+
+    def reap(*_: Any) -> None:
+        with contextlib.suppress(ChildProcessError):
+            while (ended := os.waitpid(-1, os.WNOHANG)[0]) > 0:
+                live.discard(ended)
+
+    signal.signal(signal.SIGCHLD, reap)
+    start = _address_space()
+    control.send(json.dumps({"fault": _fault()}).encode())
+    while True:
+        data, descriptors, _, _ = socket.recv_fds(control, MESSAGE, 3)
+        if not data:
+            break
+        message = json.loads(data)
+        if "kill" in message:
+            if message["kill"] in live:
+                os.kill(message["kill"], signal.SIGKILL)
+            continue
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})  # none is reaped before it is noted
+        try:
+            pid = os.fork()
+        except OSError:
+            pid = -1
+        if pid == 0:
+            os._exit(_job(message, descriptors, start))
+        if pid > 0:
+            live.add(pid)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
+        for descriptor in descriptors:
+            os.close(descriptor)
+        control.send(json.dumps({"pid": pid}).encode())
+    for pid in live:
+        os.kill(pid, signal.SIGKILL)
+
+
+def _rehearse() -> None:
+    """Decode a tiny clip: libraries import parts of themselves at first use, and a locked-up process opens no file."""
+    for name in ("av.audio.codeccontext", "av.subtitles.codeccontext"):
+        importlib.import_module(name)
+    clip = io.BytesIO()
+    with av.open(clip, "w", format="mp4") as container:
+        stream = container.add_stream("mpeg4", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
+        for _ in range(2):
+            container.mux(stream.encode(av.VideoFrame(64, 64, "yuv420p")))
+        container.mux(stream.encode())
+    for _ in frames(clip):
+        pass
+    with contextlib.suppress(ClipError):
+        probe(b"\0\0\0\x08ftyp")
+
+
+def _fault() -> str | None:
+    """Why no fork could lock itself up; tried in one."""
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            sandbox_filter.lock()
+        except OSError as error:
+            os.write(writer, str(error).encode())
+        os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as said:
+        return said.read().decode() or None
+
+
+def _job(message: dict[str, Any], descriptors: list[int], start: int) -> int:
+    """Decode one clip, in the fork; the exit status."""
+    channel, clip, *memory = descriptors
+    try:
+        sandbox_filter.die_with_parent()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
+        for number in (signal.SIGCHLD, signal.SIGINT):
+            signal.signal(number, signal.SIG_DFL)
+        _keep_only(descriptors)
+        settings = PipelineSettings(**message["settings"])
+        end = socket.socket(fileno=channel)
+        pictures = mmap.mmap(memory[0], 0) if memory else None  # which keeps a descriptor of its own
+        for descriptor in memory:
+            os.close(descriptor)
+        with os.fdopen(clip, "rb") as file:
+            sandbox_filter.limit(start + settings.max_decode_memory, settings.max_decode_cpu)
+            sandbox_filter.lock()
+            try:
+                if pictures is None:
+                    end.send(json.dumps({"info": asdict(probe(file, settings))}).encode())
+                else:
+                    _send_pictures(end, pictures, frames(file, ClipInfo(**message["info"])))
+                    end.send(b"{}")
+            except ClipError as error:
+                end.send(json.dumps({"code": error.code, "detail": error.detail[:500]}).encode())
+            except Exception as error:  # whatever else a clip makes a decoder do
+                end.send(json.dumps({"code": "undecodable", "fault": type(error).__name__}).encode())
+            while end.recv(SLOTS):  # to leave with something unread would take the last message with it
+                pass
+    except BaseException:
+        return 1
+    return 0
+
+
+def _send_pictures(end: socket.socket, pictures: mmap.mmap, stream: Iterator[Any]) -> None:
+    """Write each picture where there is room, and say so; the other end answers with the slots that it has read."""
+    size = len(pictures) // SLOTS
+    free = list(range(SLOTS))
+    for frame in stream:
+        if not free:
+            read = end.recv(SLOTS)
+            if not read:
+                return
+            free.extend(read)
+        slot = free.pop()
+        pictures[slot * size : slot * size + frame.image.nbytes] = frame.image.data.cast("B")
+        end.send(PICTURE.pack(slot, frame.index, frame.time))
+
+
+def _keep_only(descriptors: list[int]) -> None:
+    """Close all else; standard input and outputs lead nowhere."""
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for standard in (0, 1, 2):
+        os.dup2(nowhere, standard)
+    last = 2
+    for kept in sorted(descriptors):
+        os.closerange(last + 1, kept)
+        last = kept
+    os.closerange(last + 1, os.sysconf("SC_OPEN_MAX"))
+
+
+def _address_space() -> int:
+    """Bytes of address space that this process has now."""
+    with open("/proc/self/statm") as file:  # noqa: PTH123
+        return int(file.read().split()[0]) * mmap.PAGESIZE
+
+
+if __name__ == "__main__":
+    main()
