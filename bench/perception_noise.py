@@ -1,0 +1,159 @@
+"""How the person model errs, on pictures whose truth is known: ``python -m bench.perception_noise``.
+
+Rendered walkers, seen from all sides, go through the pipeline's own perception. Its masks, joints, scores and heatmaps
+are held against the truth. ``training/walkers/sight.py`` makes the same mistakes; its constants are what this prints.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from scipy.ndimage import distance_transform_edt
+
+from pipelines.perception import Person, build_perception
+from pipelines.perception.base import heatmap_box
+from pipelines.settings import PipelineSettings
+from pipelines.silhouette import silhouette
+from training.walkers.clips import crossing
+from training.walkers.render import Truth
+from training.walkers.skeleton import COCO17
+
+Array = npt.NDArray[Any]
+AZIMUTHS = (0, 45, 90, 135, 180, 225, 270, 315)
+MIRROR = np.array([0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15])
+
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """One frame: what was seen and what is true."""
+
+    walk: int
+    person: Person
+    truth: Truth
+
+
+def watched(people: int, seconds: float, seed: int) -> Iterator[Pair]:
+    """Frames in which the walker was found, walk by walk."""
+    perception = build_perception(PipelineSettings())
+    for number in range(people * len(AZIMUTHS)):
+        azimuth = AZIMUTHS[number % len(AZIMUTHS)]
+        clip = crossing(seed + number // len(AZIMUTHS), azimuth=azimuth, seconds=seconds, seed=seed + number)
+        watcher = perception.watch()
+        for frame in clip.frames():
+            found = watcher.see(frame.image, frame.time)
+            if found:
+                yield Pair(number, max(found, key=lambda p: p.score), frame.people[0])
+
+
+def mask_errors(pair: Pair) -> dict[str, float] | None:
+    """Overlap of the masks, and where the seen outline lies off the true one, in pixels of 64 to the height."""
+    height, width = pair.truth.mask.shape
+    x1, y1, x2, _ = pair.person.window
+    pixel = (x2 - x1) / pair.person.mask.shape[1]
+    matrix = np.array([[pixel, 0, x1 + 0.5 * pixel - 0.5], [0, pixel, y1 + 0.5 * pixel - 0.5]])
+    seen = cv2.warpAffine(pair.person.mask, matrix, (width, height), flags=cv2.INTER_LINEAR) > 0.5
+    true = pair.truth.mask
+    rows = np.flatnonzero(true.any(1))
+    if not len(rows) or not seen.any():
+        return None
+    unit = (rows[-1] + 1 - rows[0]) / 64
+    inside, outside = distance_transform_edt(true), distance_transform_edt(~true)
+    signed = np.where(true, 0.5 - inside, outside - 0.5) / unit
+    edge = seen & ~cv2.erode(seen.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
+    off = signed[edge]
+    shapes = silhouette(pair.person.mask), silhouette(true.astype(np.float32))
+    differ = float((shapes[0] != shapes[1]).mean()) if shapes[0] is not None and shapes[1] is not None else 1.0
+    return {
+        "iou": float((seen & true).sum() / (seen | true).sum()),
+        "edge_mean": float(off.mean()),
+        "edge_sd": float(off.std()),
+        "edge_95": float(np.quantile(np.abs(off), 0.95)),
+        "area": float(seen.sum() / true.sum()),
+        "silhouette_pixels_that_differ": differ,
+    }
+
+
+def joint_errors(pairs: list[Pair]) -> tuple[Array, Array, Array]:
+    """Errors (T, 17, 2) in torso lengths once swaps are undone, which joints swapped (T, 17), scores (T, 17)."""
+    true = np.stack([pair.truth.joints for pair in pairs])
+    seen = np.stack([pair.person.joints for pair in pairs])
+    torso = np.linalg.norm(true[:, 5:7].mean(1) - true[:, 11:13].mean(1), axis=-1)[:, None, None]
+    plain = (seen[..., :2] - true) / torso
+    crossed = (seen[..., :2] - true[:, MIRROR]) / torso
+    apart = np.linalg.norm(true - true[:, MIRROR], axis=-1) / torso[..., 0]
+    nearer = np.linalg.norm(crossed, axis=-1) < 0.6 * np.linalg.norm(plain, axis=-1)
+    swapped = nearer & (apart > 0.2)
+    return np.where(swapped[..., None], crossed, plain), swapped, seen[..., 2]
+
+
+def blob(pair: Pair) -> list[tuple[float, float, float]]:
+    """Peak, standard deviation in heatmap pixels, and offset from the joint of every heatmap that has a clear peak."""
+    left, top, _, bottom = heatmap_box(pair.person.box)
+    step = (bottom - top) / 64
+    found = []
+    for heat, (x, y, _) in zip(pair.person.heatmaps / 255.0, pair.person.joints, strict=True):
+        if heat.max() < 0.15:
+            continue
+        row, column = np.unravel_index(heat.argmax(), heat.shape)
+        # The half-width of a bell tells its deviation: the area above half the peak is 2π ln2 σ².
+        area = (heat[max(row - 8, 0) : row + 9, max(column - 8, 0) : column + 9] > heat.max() / 2).sum()
+        off = np.hypot((x - left) / step - 0.5 - column, (y - top) / step - 0.5 - row)
+        found.append((float(heat.max()), float(np.sqrt(area / (2 * np.pi * np.log(2)))), float(off)))
+    return found
+
+
+def report(pairs: list[Pair]) -> dict[str, Any]:
+    """Every figure that the noise model uses."""
+    masks = [m for pair in pairs if (m := mask_errors(pair))]
+    errors, swapped, scores = (values.astype(np.float64) for values in joint_errors(pairs))
+    blobs = np.array([b for pair in pairs for b in blob(pair)])
+    same_walk = np.array([a.walk == b.walk for a, b in itertools.pairwise(pairs)])
+    centred = errors - np.median(errors, 0)
+    joints = {}
+    for j, name in enumerate(COCO17):
+        e = centred[:, j].clip(-0.5, 0.5)
+        ahead, behind = e[1:][same_walk], e[:-1][same_walk]
+        joints[name] = {
+            "bias": np.median(errors[:, j], 0).round(3).tolist(),
+            "sd": e.std(0).round(3).tolist(),
+            "lag_1": round(float((ahead * behind).mean() / e.var()), 2),
+            "step_sd": round(float((ahead - behind).std()), 4),
+            "swapped": round(float(swapped[:, j].mean()), 4),
+            "score": [round(float(scores[:, j].mean()), 3), round(float(scores[:, j].std()), 3)],
+        }
+    return {
+        "frames": len(pairs),
+        "walks": len({pair.walk for pair in pairs}),
+        "mask": {key: round(float(np.mean([m[key] for m in masks])), 4) for key in masks[0]},
+        "iou_quantiles": np.quantile([m["iou"] for m in masks], [0.01, 0.05, 0.5]).round(3).tolist(),
+        "joints": joints,
+        "blob": dict(zip(("peak", "sigma", "off"), np.median(blobs, 0).round(3).tolist(), strict=True)),
+        "blob_peak_sd": round(float(blobs[:, 0].std()), 3),
+    }
+
+
+def main() -> None:
+    """Print the figures as JSON, and write them where asked."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--people", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=1.5)
+    parser.add_argument("--seed", type=int, default=100)
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+    text = json.dumps(report(list(watched(options.people, options.seconds, options.seed))), indent=1)
+    print(text)
+    if options.out:
+        options.out.write_text(text + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,142 @@
+"""Cameras for batches of walkers: drawn at random, or fixed as in CASIA-B, and what they do to points."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from training.walkers.flesh import Rows
+from training.walkers.skeleton import INDEX
+
+AZIMUTHS = tuple(range(0, 181, 18))
+"""Degrees of CASIA-B's eleven views: 0 walks towards the camera, 90 shows the left side, 180 the back."""
+NEAREST = 1.7
+"""Metres over ground that a camera keeps from the path's nearest end."""
+
+
+@dataclass(eq=False)
+class Views(Rows):
+    """B pinhole cameras in the frame of a walk along +x; float32 (B,) each.
+
+    Attributes:
+        azimuth: degrees where the camera stands about the path's middle: 0 ahead of the walker, 90 to the left.
+        height: metres above the floor.
+        distance: metres over ground from the path's middle, or what keeps ``NEAREST`` from its end.
+        aim_side, aim_up: metres from the path's middle at 0.95 m height to where the camera looks, to the picture's
+            right and up: off the axis a true perspective leans and stretches.
+        roll: radians, clockwise as the picture shows it.
+        crossing: how much of the walk's own way the walker keeps: 1 crosses the picture, 0 is followed.
+        fill: share of the picture that the whole walk fills, the tighter way; above 1 the picture's edge cuts it.
+        shift_x, shift_y: in [-1, 1], where in the free (or lacking) room the walk lies.
+    """
+
+    azimuth: Tensor
+    height: Tensor
+    distance: Tensor
+    aim_side: Tensor
+    aim_up: Tensor
+    roll: Tensor
+    crossing: Tensor
+    fill: Tensor
+    shift_x: Tensor
+    shift_y: Tensor
+
+
+def draw_views(
+    n: int,
+    rng: np.random.Generator,
+    azimuth: float | np.ndarray | None = None,
+    *,
+    spread: float = 6.0,
+    cut_off: float = 0.0,
+) -> Views:
+    """Cameras all around, or about an azimuth.
+
+    Args:
+        n: how many.
+        rng: where chance comes from.
+        azimuth: degrees, one or (n,); drawn from the whole circle where None.
+        spread: standard deviation in degrees about a given azimuth.
+        cut_off: share of cameras whose picture's edge cuts the walker at times.
+    """
+    turn = rng.uniform(0, 360, n) if azimuth is None else np.asarray(azimuth) + spread * rng.normal(size=n)
+    height = np.where(rng.random(n) < 0.7, rng.uniform(1.0, 2.6, n), rng.uniform(2.6, 3.6, n))
+    cut = rng.random(n) < cut_off
+    drawn = {
+        "azimuth": turn % 360,
+        "height": height,
+        "distance": rng.uniform(2.4, 7.0, n) + 0.6 * (height - 1.0).clip(0),
+        "aim_side": 0.25 * rng.normal(size=n),
+        "aim_up": 0.15 * rng.normal(size=n),
+        "roll": 0.02 * rng.normal(size=n),
+        "crossing": np.where(rng.random(n) < 0.75, 1.0, 0.0),
+        "fill": np.where(cut, rng.uniform(1.05, 1.7, n), rng.uniform(0.6, 0.97, n)),
+        "shift_x": rng.uniform(-1, 1, n),
+        "shift_y": rng.uniform(-1, 1, n),
+    }
+    return _views(drawn)
+
+
+def fixed_views(azimuths: tuple[float, ...] = AZIMUTHS, *, back: bool = False) -> Views:
+    """One camera an azimuth, as in a laboratory: 1.4 m high, 5 m away, level and looking at the path's middle.
+
+    Args:
+        azimuths: degrees.
+        back: the same cameras as the walker comes back along the path: azimuth + 180.
+    """
+    n = len(azimuths)
+    return _views({
+        "azimuth": (np.array(azimuths, np.float64) + (180 if back else 0)) % 360,
+        "height": np.full(n, 1.4), "distance": np.full(n, 5.0), "aim_side": np.zeros(n), "aim_up": np.zeros(n),
+        "roll": np.zeros(n), "crossing": np.ones(n), "fill": np.full(n, 0.9), "shift_x": np.zeros(n),
+        "shift_y": np.zeros(n),
+    })  # fmt: skip
+
+
+def place(joints: Tensor, views: Views) -> Tensor:
+    """Joints (B, T, J, 3) moved so that the path's middle is the origin, and the followed are kept there.
+
+    Raises:
+        ValueError: joints and views are not as many.
+    """
+    if len(joints) != len(views):
+        raise ValueError(f"{len(joints)} walks and {len(views)} views: one each is needed.")
+    pelvis = joints[:, :, INDEX["pelvis"], :2]
+    first, last = pelvis[:, :1], pelvis[:, -1:]
+    share = torch.linspace(0, 1, joints.shape[1], device=joints.device)[None, :, None]
+    way = first + share * (last - first)
+    kept = views.crossing[:, None, None] * (way - (first + last) / 2)
+    moved = joints.clone()
+    moved[..., :2] += (kept - way)[:, :, None]
+    return moved
+
+
+def look(joints: Tensor, views: Views) -> tuple[Tensor, Tensor]:
+    """Where the cameras stand and how they are turned, for placed joints (B, T, J, 3).
+
+    Returns:
+        positions (B, 3) and axes (B, 3, 3), rows right, down and forward of the picture.
+    """
+    a = views.azimuth * (math.pi / 180)
+    towards = torch.stack((torch.cos(a), torch.sin(a)), -1)
+    reach = (joints[:, :, INDEX["pelvis"], :2] * towards[:, None]).sum(-1).amax(1)
+    distance = torch.maximum(views.distance, reach + NEAREST)
+    position = torch.cat((distance[:, None] * towards, views.height[:, None]), -1)
+    zero = torch.zeros_like(a)
+    right = torch.stack((-torch.sin(a), torch.cos(a), zero), -1)
+    target = views.aim_side[:, None] * right
+    target = torch.cat((target[:, :2], (0.95 + views.aim_up)[:, None]), -1)
+    forward = torch.nn.functional.normalize(target - position, dim=-1)
+    up = torch.tensor([0.0, 0.0, 1.0], device=a.device).expand_as(forward)
+    right = torch.nn.functional.normalize(torch.linalg.cross(forward, up), dim=-1)
+    down = torch.linalg.cross(forward, right)
+    c, s = torch.cos(views.roll)[:, None], torch.sin(views.roll)[:, None]
+    return position, torch.stack((c * right - s * down, s * right + c * down, forward), 1)
+
+
+def _views(drawn: dict[str, np.ndarray]) -> Views:
+    return Views(**{name: torch.tensor(np.asarray(values), dtype=torch.float32) for name, values in drawn.items()})
