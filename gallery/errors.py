@@ -49,6 +49,12 @@ class FingerprintMismatch(Conflict):
         )
 
 
+class ShadowBehind(Conflict):
+    """Templates have no embedding of the fingerprint that was to go live."""
+
+    code = "shadow_behind"
+
+
 class BadSubject(GaitkeeperError):
     """A subject id, display name or metadata that cannot be stored."""
 

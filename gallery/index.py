@@ -33,7 +33,7 @@ class CollectionIndex:
         self._collection = collection
         self._device = device
         self._lock = threading.Lock()
-        self._revision = 0
+        self._cursor = ""
         self._fingerprint: Fingerprint | None = None
         self._index: PartwiseIndex | None = None
 
@@ -54,13 +54,18 @@ class CollectionIndex:
             return self._index.search(probes, k), len(self._index)
 
     def _follow(self) -> None:
-        while changes := self._store.changes(self._collection, self._revision):
-            for come, group in groupby(changes, key=lambda change: change.embedding is not None):
+        while True:
+            news = self._store.changes(self._collection, self._cursor)
+            if news.reset:
+                self._index = self._fingerprint = None
+            for come, group in groupby(news.changes, key=lambda change: change.embedding is not None):
                 if come:
                     self._add(list(group))
                 else:
                     self._remove([change.template for change in group])
-            self._revision = changes[-1].revision
+            self._cursor = news.cursor
+            if not news.changes and not news.reset:
+                return
 
     def _add(self, changes: Sequence[Change]) -> None:
         embeddings = torch.from_numpy(np.stack([c.embedding for c in changes if c.embedding is not None]))

@@ -46,6 +46,12 @@ def check_display_name(name: str | None) -> None:
         raise BadSubject("A display name has 1 to 256 characters and no control character.")
 
 
+def check_legal_basis(basis: str | None) -> None:
+    """Raise BadSubject unless the text is None, empty, or up to 256 characters without control characters."""
+    if basis is not None and (len(basis) > 256 or _has_control(basis)):
+        raise BadSubject("A legal basis has up to 256 characters and no control character.")
+
+
 def check_metadata(metadata: Mapping[str, str] | None) -> None:
     """Raise BadSubject unless there are at most 64 entries of keys up to 64 and values up to 1024 characters."""
     if metadata is None:

@@ -2,42 +2,42 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
-import uuid
-from dataclasses import asdict
-from datetime import UTC, datetime
+import time
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
-from gallery.errors import ClipOfOtherSubject, FingerprintMismatch, NotFound, UnknownStore
+from gallery import sqlite_shadow as shadows
+from gallery import sqlite_write as write
+from gallery.encoding import embedding_from, stamp
+from gallery.errors import NotFound, UnknownStore
 from gallery.sqlite_file import Connections
-from gallery.sqlite_rows import change_of, collection_of, embedding_of, subject_of, template_of
-from gallery.store import Change, Embedding, NewSubject, NewTemplate
-from gallery.types import Collection, Erasure, Subject, Template
+from gallery.sqlite_rows import change_of, collection_of, subject_of, template_of
+from gallery.sqlite_write import TEMPLATES, collection_row, subject_row
+from gallery.store import Changes, Digest, Embedding, NewSubject, NewTemplate, xor_of
+from gallery.types import Collection, Erasure, Promises, Removal, Subject, Template
+from pipelines.fingerprint import Fingerprint
+
+POLL_SECONDS = 0.02
 
 _COLLECTIONS = """
-    SELECT c.*, (SELECT count(*) FROM subjects s WHERE s.collection = c.key) AS subjects,
-                (SELECT count(*) FROM templates t WHERE t.collection = c.key) AS templates
-    FROM collections c"""
-_BY_NAME = f"{_COLLECTIONS} WHERE c.name = ?"
-_SUBJECTS = """
-    SELECT s.*, (SELECT count(*) FROM templates t WHERE t.subject = s.key) AS templates
-    FROM subjects s WHERE s.collection = :collection"""
-_TEMPLATES = """
-    SELECT t.id, s.id AS subject, t.fingerprint, t.clip_sha256, t.track, t.start, t."end", t.quality, t.has_heatmaps,
-           t.created, t.parts, t.dims
-    FROM templates t JOIN subjects s ON s.key = t.subject WHERE t.collection = :collection"""
-_INSERT = """
-    INSERT INTO templates (id, collection, subject, fingerprint, clip_sha256, track, start, "end", quality,
-                           has_heatmaps, created, parts, dims, embedding)
-    VALUES (:id, :collection, :subject, :fingerprint, :clip_sha256, :track, :start, :end, :quality,
-            :has_heatmaps, :created, :parts, :dims, :embedding)"""
+    SELECT c.*, g.fingerprint, x.fingerprint AS shadow, x.was_live,
+           (SELECT count(*) FROM embeddings e WHERE e.generation = x.key) AS shadowed,
+           (SELECT count(*) FROM subjects s WHERE s.collection = c.key) AS subjects,
+           (SELECT count(*) FROM templates t WHERE t.collection = c.key) AS templates
+    FROM collections c JOIN generations g ON g.collection = c.key AND g.role = 'live'
+                       LEFT JOIN generations x ON x.collection = c.key AND x.role = 'shadow'"""
 _CHANGES = """
-    SELECT c.revision, c.template, s.id AS subject, t.fingerprint, t.embedding, t.parts, t.dims
-    FROM changes c LEFT JOIN templates t ON t.id = c.template LEFT JOIN subjects s ON s.key = t.subject
-    WHERE c.collection = ? AND c.revision > ? ORDER BY c.revision LIMIT ?"""
+    SELECT c.revision, c.template, s.id AS subject, s.metadata, t.expires, e.data, e.dtype,
+           g.fingerprint, g.parts, g.dims
+    FROM changes c LEFT JOIN templates t ON t.collection = c.collection AND t.id = c.template
+                   LEFT JOIN subjects s ON s.key = t.subject
+                   LEFT JOIN embeddings e ON e.generation = :generation AND e.template = t.key
+                   LEFT JOIN generations g ON g.key = :generation
+    WHERE c.collection = :collection AND c.revision > :after ORDER BY c.revision LIMIT :limit"""
 
 
 class SQLiteStore:
@@ -60,111 +60,184 @@ class SQLiteStore:
             raise UnknownStore(f"{url!r} names no SQLite file: sqlite:///gallery.db expected.")
         self._file = Connections(Path(name).expanduser())
 
-    def ensure_collection(self, name: str, *, keeps_heatmaps: bool = False) -> Collection:
+    def promises(self) -> Promises:
         """See :class:`gallery.store.Store`, here and below."""
+        remark = f"Every enrolment is synced to {self._file.path} before it is acknowledged."
+        return Promises(durable=True, encrypted=False, remarks=(remark,))
+
+    def ensure_collection(
+        self, name: str, *, keeps_heatmaps: bool = False, ttl_seconds: float | None = None
+    ) -> Collection:
         with self._file.writing() as db:
-            db.execute(
-                "INSERT INTO collections (name, keeps_heatmaps, created) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
-                (name, keeps_heatmaps, _now()),
-            )
-            return collection_of(db.execute(_BY_NAME, (name,)).fetchone())
+            write.ensure_collection(db, name, keeps_heatmaps, ttl_seconds)
+            return _collection(db, name)
 
     def collection(self, name: str) -> Collection:
         with self._file.reading() as db:
-            _key(db, name)
-            return collection_of(db.execute(_BY_NAME, (name,)).fetchone())
+            return _collection(db, name)
 
     def collections(self) -> list[Collection]:
         with self._file.reading() as db:
             return [collection_of(row) for row in db.execute(f"{_COLLECTIONS} ORDER BY c.name")]
 
+    def set_ttl(self, collection: str, ttl_seconds: float | None) -> Collection:
+        with self._file.writing() as db:
+            key = collection_row(db, collection)["key"]
+            db.execute("UPDATE collections SET ttl = ? WHERE key = ?", (ttl_seconds, key))
+            return _collection(db, collection)
+
+    def delete_collection(self, collection: str) -> Removal:
+        with self._file.writing() as db:
+            gone = _collection(db, collection)
+            db.execute("DELETE FROM collections WHERE name = ?", (collection,))
+        return self._removal(collection, gone.templates, gone.subjects)
+
     def enroll(self, collection: str, subject: NewSubject, template: NewTemplate) -> Template:
         with self._file.writing() as db:
-            pinned = _collection_row(db, collection)
-            key = int(pinned["key"])
-            _check_fits(db, pinned, template)
-            known = db.execute(
-                f"{_TEMPLATES} AND t.clip_sha256 = :clip AND t.track = :track",
-                {"collection": key, "clip": template.clip_sha256, "track": template.track},
-            ).fetchone()
-            if known is not None:
-                if known["subject"] != subject.id:
-                    raise ClipOfOtherSubject(
-                        f"Track {template.track} of this clip is already enrolled as {known['subject']!r}.",
-                        subject=known["subject"],
-                        template=known["id"],
-                    )
-                return template_of(known, collection, duplicate=True)
-            db.execute("UPDATE collections SET fingerprint = ? WHERE key = ?", (str(template.fingerprint), key))
-            return _insert(db, collection, key, _upsert_subject(db, key, subject), template)
+            return write.enroll(db, collection_row(db, collection), subject, template)
 
-    def subjects(self, collection: str) -> list[Subject]:
+    def update_subject(self, collection: str, subject: NewSubject) -> Subject:
+        with self._file.writing() as db:
+            owner = subject_row(db, collection, subject.id)
+            write.upsert_subject(db, owner["collection"], subject)
+            write.announce(db, owner["collection"], write.templates_of(db, owner["key"]))
+            return subject_of(subject_row(db, collection, subject.id), collection)
+
+    def subjects(self, collection: str, after: str = "", limit: int | None = None) -> list[Subject]:
         with self._file.reading() as db:
-            rows = db.execute(f"{_SUBJECTS} ORDER BY s.id", {"collection": _key(db, collection)})
+            rows = db.execute(
+                f"{write.SUBJECTS} AND s.id > :after ORDER BY s.id LIMIT :limit",
+                {
+                    "collection": collection_row(db, collection)["key"],
+                    "after": after,
+                    "limit": -1 if limit is None else limit,
+                },
+            )
             return [subject_of(row, collection) for row in rows]
 
     def subject(self, collection: str, subject: str) -> Subject:
         with self._file.reading() as db:
-            return subject_of(_subject_row(db, collection, subject), collection)
+            return subject_of(subject_row(db, collection, subject), collection)
 
     def templates(self, collection: str, subject: str) -> list[Template]:
         with self._file.reading() as db:
-            owner = _subject_row(db, collection, subject)
+            owner = subject_row(db, collection, subject)
             rows = db.execute(
-                f"{_TEMPLATES} AND t.subject = :subject ORDER BY t.key",
+                f"{TEMPLATES} AND t.subject = :subject ORDER BY t.key",
                 {"collection": owner["collection"], "subject": owner["key"]},
             )
             return [template_of(row, collection) for row in rows]
 
     def template(self, collection: str, template: str) -> Template:
         with self._file.reading() as db:
-            row = db.execute(
-                f"{_TEMPLATES} AND t.id = :id", {"collection": _key(db, collection), "id": template}
-            ).fetchone()
-            if row is None:
-                raise _no_template(collection, template)
-            return template_of(row, collection)
+            return template_of(_template_row(db, collection, template), collection)
 
     def embedding(self, collection: str, template: str) -> Embedding:
         with self._file.reading() as db:
-            row = db.execute(
-                "SELECT id, embedding, parts, dims FROM templates WHERE collection = ? AND id = ?",
-                (_key(db, collection), template),
+            row = _template_row(db, collection, template)
+            found = db.execute(
+                "SELECT data, dtype FROM embeddings WHERE generation = ? AND template = ?",
+                (row["generation"], row["key"]),
             ).fetchone()
-            if row is None:
-                raise _no_template(collection, template)
-            return embedding_of(row, row["id"])
+            return embedding_from(found["data"], found["dtype"], (row["parts"], row["dims"]), template)
 
     def sequence(self, collection: str, template: str) -> bytes:
         with self._file.reading() as db:
-            row = db.execute(
-                "SELECT q.data FROM sequences q JOIN templates t ON t.key = q.template"
-                " WHERE t.collection = ? AND t.id = ?",
-                (_key(db, collection), template),
-            ).fetchone()
-            if row is None:
-                raise _no_template(collection, template)
-            return bytes(row["data"])
+            key = _template_row(db, collection, template)["key"]
+            return bytes(db.execute("SELECT data FROM sequences WHERE template = ?", (key,)).fetchone()["data"])
 
     def erase(self, collection: str, subject: str) -> Erasure:
         with self._file.writing() as db:
-            owner = _subject_row(db, collection, subject)
-            gone = db.execute(
-                "INSERT OR REPLACE INTO changes (collection, template)"
-                " SELECT collection, id FROM templates WHERE subject = ? ORDER BY key",
-                (owner["key"],),
-            ).rowcount
+            owner = subject_row(db, collection, subject)
+            gone = write.remove(db, owner["collection"], write.templates_of(db, owner["key"]))
             db.execute("DELETE FROM subjects WHERE key = ?", (owner["key"],))
-            db.execute(
-                "UPDATE collections SET fingerprint = NULL WHERE key = :c"
-                " AND NOT EXISTS (SELECT 1 FROM templates WHERE collection = :c)",
-                {"c": owner["collection"]},
-            )
-        return Erasure(collection=collection, subject=subject, templates=gone, pending=not self._file.flush())
+        return Erasure(collection=collection, subject=subject, templates=gone, pending=not self.flush())
 
-    def changes(self, collection: str, after: int, limit: int = 1000) -> list[Change]:
+    def delete_template(self, collection: str, template: str) -> Removal:
+        with self._file.writing() as db:
+            row = _template_row(db, collection, template)
+            write.remove(db, collection_row(db, collection)["key"], [row["key"]])
+        return self._removal(collection, 1, 0)
+
+    def purge(self, collection: str, now: datetime) -> Removal:
+        with self._file.writing() as db:
+            gone, emptied = write.purge(db, collection_row(db, collection)["key"], stamp(now))
+        if not gone:
+            return Removal(collection=collection, templates=0, subjects=0, pending=False)
+        return self._removal(collection, gone, emptied)
+
+    def flush(self) -> bool:
+        return self._file.flush()
+
+    def changes(self, collection: str, after: str = "", limit: int = 1000) -> Changes:
         with self._file.reading() as db:
-            return [change_of(row) for row in db.execute(_CHANGES, (_key(db, collection), after, limit))]
+            row = collection_row(db, collection)
+            generation, _, revision = after.partition(".")
+            fresh = generation != str(row["generation"])
+            found = db.execute(
+                _CHANGES,
+                {
+                    "collection": row["key"],
+                    "generation": row["generation"],
+                    "after": 0 if fresh else int(revision),
+                    "limit": limit,
+                },
+            ).fetchall()
+            last = found[-1]["revision"] if found else 0 if fresh else int(revision)
+            changes = tuple(map(change_of, found))
+            return Changes(changes, f"{row['generation']}.{last}", reset=fresh and after != "")
+
+    def wait(self, collection: str, after: str, seconds: float) -> bool:
+        deadline = time.monotonic() + seconds
+        with self._file.reading_freely() as db:  # its data_version tells of every other connection's commits
+            seen = None
+            while True:
+                version = db.execute("PRAGMA data_version").fetchone()[0]
+                if version != seen:
+                    news = self.changes(collection, after, 1)
+                    if news.changes or news.reset:
+                        return True
+                    seen = version
+                if (left := deadline - time.monotonic()) <= 0:
+                    return False
+                time.sleep(min(POLL_SECONDS, left))
+
+    def digest(self, collection: str) -> Digest:
+        with self._file.reading() as db:
+            generation = collection_row(db, collection)["generation"]
+            leaves = [row[0] for row in db.execute("SELECT leaf FROM embeddings WHERE generation = ?", (generation,))]
+            return Digest(len(leaves), xor_of(b"".join(leaves)))
+
+    def begin_shadow(self, collection: str, fingerprint: Fingerprint) -> Collection:
+        with self._file.writing() as db:
+            shadows.begin(db, collection_row(db, collection), fingerprint)
+            return _collection(db, collection)
+
+    def shadow_missing(self, collection: str, limit: int = 1000) -> list[str]:
+        with self._file.reading() as db:
+            return shadows.missing(db, collection_row(db, collection), limit)
+
+    def put_shadow(
+        self, collection: str, template: str, fingerprint: Fingerprint, embedding: npt.NDArray[np.floating]
+    ) -> None:
+        with self._file.writing() as db:
+            row = _template_row(db, collection, template)
+            shadows.put(db, collection_row(db, collection), row, fingerprint, embedding)
+
+    def flip(self, collection: str) -> Collection:
+        with self._file.writing() as db:
+            shadows.flip(db, collection_row(db, collection))
+            return _collection(db, collection)
+
+    def rollback(self, collection: str) -> Collection:
+        with self._file.writing() as db:
+            shadows.flip(db, collection_row(db, collection), back=True)
+            return _collection(db, collection)
+
+    def drop_shadow(self, collection: str) -> Removal:
+        with self._file.writing() as db:
+            gone = shadows.drop(db, collection_row(db, collection))
+        return self._removal(collection, gone, 0)
 
     def ping(self) -> None:
         with self._file.writing() as db:
@@ -173,77 +246,19 @@ class SQLiteStore:
     def close(self) -> None:
         self._file.close()
 
-
-def _collection_row(db: sqlite3.Connection, name: str) -> sqlite3.Row:
-    row: sqlite3.Row | None = db.execute("SELECT * FROM collections WHERE name = ?", (name,)).fetchone()
-    if row is None:
-        raise NotFound(f"There is no collection {name!r}.", collection=name)
-    return row
+    def _removal(self, collection: str, templates: int, subjects: int) -> Removal:
+        return Removal(collection=collection, templates=templates, subjects=subjects, pending=not self.flush())
 
 
-def _key(db: sqlite3.Connection, collection: str) -> int:
-    return int(_collection_row(db, collection)["key"])
+def _collection(db: sqlite3.Connection, name: str) -> Collection:
+    collection_row(db, name)
+    return collection_of(db.execute(f"{_COLLECTIONS} WHERE c.name = ?", (name,)).fetchone())
 
 
-def _subject_row(db: sqlite3.Connection, collection: str, subject: str) -> sqlite3.Row:
+def _template_row(db: sqlite3.Connection, collection: str, template: str) -> sqlite3.Row:
     row: sqlite3.Row | None = db.execute(
-        f"{_SUBJECTS} AND s.id = :id", {"collection": _key(db, collection), "id": subject}
+        f"{TEMPLATES} AND t.id = :id", {"collection": collection_row(db, collection)["key"], "id": template}
     ).fetchone()
     if row is None:
-        raise NotFound(f"The collection {collection!r} has no subject {subject!r}.", subject=subject)
+        raise NotFound(f"The collection {collection!r} has no template {template!r}.", template=template)
     return row
-
-
-def _no_template(collection: str, template: str) -> NotFound:
-    return NotFound(f"The collection {collection!r} has no template {template!r}.", template=template)
-
-
-def _check_fits(db: sqlite3.Connection, pinned: sqlite3.Row, template: NewTemplate) -> None:
-    """Refuse what could not be compared with the collection's templates."""
-    if pinned["fingerprint"] not in (None, str(template.fingerprint)):
-        raise FingerprintMismatch.between(pinned["name"], pinned["fingerprint"], template.fingerprint)
-    row = db.execute("SELECT parts, dims FROM templates WHERE collection = ? LIMIT 1", (pinned["key"],)).fetchone()
-    if row is not None and tuple(row) != template.embedding.shape:
-        raise FingerprintMismatch.shapes(pinned["name"], tuple(row), template.embedding.shape)
-
-
-def _upsert_subject(db: sqlite3.Connection, key: int, subject: NewSubject) -> int:
-    metadata = None if subject.metadata is None else json.dumps(dict(subject.metadata), sort_keys=True)
-    row = db.execute(
-        """INSERT INTO subjects (collection, id, display_name, metadata, created)
-           VALUES (:collection, :id, :name, coalesce(:metadata, '{}'), :now)
-           ON CONFLICT (collection, id) DO UPDATE SET display_name = coalesce(:name, display_name),
-                                                      metadata = coalesce(:metadata, metadata)
-           RETURNING key""",
-        {"collection": key, "id": subject.id, "name": subject.display_name, "metadata": metadata, "now": _now()},
-    ).fetchone()
-    return int(row["key"])
-
-
-def _insert(db: sqlite3.Connection, collection: str, key: int, subject: int, new: NewTemplate) -> Template:
-    parts, dims = new.embedding.shape
-    values = {
-        "id": uuid.uuid4().hex,
-        "collection": key,
-        "subject": subject,
-        "fingerprint": str(new.fingerprint),
-        "clip_sha256": new.clip_sha256,
-        "track": new.track,
-        "start": new.start,
-        "end": new.end,
-        "quality": json.dumps(asdict(new.quality)),
-        "has_heatmaps": new.has_heatmaps,
-        "created": _now(),
-        "parts": parts,
-        "dims": dims,
-        "embedding": np.ascontiguousarray(new.embedding, "<f4").tobytes(),
-    }
-    cursor = db.execute(_INSERT, values)
-    db.execute("INSERT INTO sequences (template, data) VALUES (?, ?)", (cursor.lastrowid, new.sequence))
-    db.execute("INSERT INTO changes (collection, template) VALUES (?, ?)", (key, values["id"]))
-    row = db.execute(f"{_TEMPLATES} AND t.id = :id", {"collection": key, "id": values["id"]}).fetchone()
-    return template_of(row, collection)
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat()

@@ -1,4 +1,4 @@
-"""An SQLite file that holds a gallery: its schema, how it is opened, and the connections to it."""
+"""An SQLite file that holds a gallery: how it is opened, and the connections to it."""
 
 from __future__ import annotations
 
@@ -9,62 +9,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from gallery import sqlite_schema
 from gallery.errors import BadStore, StoreUnavailable
+from gallery.sqlite_schema import pragma
 
 APPLICATION_ID = 0x47414954  # "GAIT", in the file's header
 BUSY_SECONDS = 10.0
-
-MIGRATIONS: tuple[tuple[str, ...], ...] = (
-    (
-        """CREATE TABLE collections (
-            key INTEGER PRIMARY KEY,
-            name TEXT NOT NULL UNIQUE,
-            fingerprint TEXT,
-            keeps_heatmaps INTEGER NOT NULL,
-            created TEXT NOT NULL
-        ) STRICT""",
-        """CREATE TABLE subjects (
-            key INTEGER PRIMARY KEY,
-            collection INTEGER NOT NULL REFERENCES collections (key) ON DELETE CASCADE,
-            id TEXT NOT NULL,
-            display_name TEXT,
-            metadata TEXT NOT NULL,
-            created TEXT NOT NULL,
-            UNIQUE (collection, id)
-        ) STRICT""",
-        """CREATE TABLE templates (
-            key INTEGER PRIMARY KEY,
-            id TEXT NOT NULL UNIQUE,
-            collection INTEGER NOT NULL REFERENCES collections (key) ON DELETE CASCADE,
-            subject INTEGER NOT NULL REFERENCES subjects (key) ON DELETE CASCADE,
-            fingerprint TEXT NOT NULL,
-            clip_sha256 TEXT,
-            track INTEGER NOT NULL,
-            start REAL NOT NULL,
-            "end" REAL NOT NULL,
-            quality TEXT NOT NULL,
-            has_heatmaps INTEGER NOT NULL,
-            created TEXT NOT NULL,
-            parts INTEGER NOT NULL,
-            dims INTEGER NOT NULL,
-            embedding BLOB NOT NULL,
-            UNIQUE (collection, clip_sha256, track)
-        ) STRICT""",
-        "CREATE INDEX templates_by_subject ON templates (subject)",
-        """CREATE TABLE sequences (
-            template INTEGER PRIMARY KEY REFERENCES templates (key) ON DELETE CASCADE,
-            data BLOB NOT NULL
-        ) STRICT""",
-        # One row a template that ever was: rewritten, with a new revision, when the template goes. It names nobody.
-        """CREATE TABLE changes (
-            revision INTEGER PRIMARY KEY AUTOINCREMENT,
-            collection INTEGER NOT NULL REFERENCES collections (key) ON DELETE CASCADE,
-            template TEXT NOT NULL UNIQUE
-        ) STRICT""",
-        "CREATE INDEX changes_by_collection ON changes (collection, revision)",
-    ),
-)
-"""Step i takes a file from schema version i to i + 1, in one transaction. Never edit a step that was released."""
 
 
 class Connections:
@@ -85,7 +35,7 @@ class Connections:
             with self._connection() as connection:
                 _check_ours(connection, path)
                 _use_wal(connection, path)
-                _migrate(connection)
+                sqlite_schema.migrate(connection, APPLICATION_ID)
         except BaseException:
             self.close()
             raise
@@ -97,6 +47,12 @@ class Connections:
             connection.execute("BEGIN")
             yield connection
             connection.execute("COMMIT")
+
+    @contextmanager
+    def reading_freely(self) -> Iterator[sqlite3.Connection]:
+        """A connection outside any transaction, for looking at the file's state again and again."""
+        with self._connection() as connection:
+            yield connection
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
@@ -167,7 +123,7 @@ def _connect(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA synchronous = FULL")  # in WAL mode NORMAL would lose the last commits in a power cut
         connection.execute("PRAGMA secure_delete = ON")  # erased rows are overwritten
         connection.execute("PRAGMA temp_store = MEMORY")  # and never spilt elsewhere
-        _pragma(connection, "schema_version")  # makes the file where there is none
+        pragma(connection, "schema_version")  # makes the file where there is none
         if new:
             path.chmod(0o600)  # before anything is in it; its log inherits this
     except BaseException:
@@ -179,16 +135,16 @@ def _connect(path: Path) -> sqlite3.Connection:
 def _check_ours(connection: sqlite3.Connection, path: Path) -> None:
     """Look before touching: a database of another program is left as it is."""
     connection.execute("BEGIN")  # one view: another process may be making its tables
-    application = _pragma(connection, "application_id")
-    version = _pragma(connection, "user_version")
+    application = pragma(connection, "application_id")
+    version = pragma(connection, "user_version")
     tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
     connection.execute("COMMIT")
     if application != APPLICATION_ID and (application or version or tables):
         raise BadStore(f"{path} is a database of another program, not a gallery.")
-    if version > len(MIGRATIONS):
+    if version > len(sqlite_schema.MIGRATIONS):
         raise BadStore(
             f"{path} was written by a newer version of Gaitkeeper (schema {version}; this one reads up to "
-            f"{len(MIGRATIONS)})."
+            f"{len(sqlite_schema.MIGRATIONS)})."
         )
 
 
@@ -205,19 +161,3 @@ def _use_wal(connection: sqlite3.Connection, path: Path) -> None:
             time.sleep(0.01)
     if mode != "wal":
         raise StoreUnavailable(f"{path} lies on a file system without write-ahead logging (SQLite gives {mode}).")
-
-
-def _migrate(connection: sqlite3.Connection) -> None:
-    while _pragma(connection, "user_version") < len(MIGRATIONS):
-        connection.execute("BEGIN IMMEDIATE")
-        version = _pragma(connection, "user_version")  # again: another process may have been quicker
-        if version < len(MIGRATIONS):
-            for statement in MIGRATIONS[version]:
-                connection.execute(statement)
-            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            connection.execute(f"PRAGMA user_version = {version + 1}")
-        connection.execute("COMMIT")
-
-
-def _pragma(connection: sqlite3.Connection, name: str) -> int:
-    return int(connection.execute(f"PRAGMA {name}").fetchone()[0])

@@ -6,18 +6,24 @@ import json
 import sqlite3
 from datetime import datetime
 
-import numpy as np
-
-from gallery.errors import BadStore
-from gallery.store import Change, Embedding
-from gallery.types import Collection, Subject, Template
+from gallery.encoding import embedding_from
+from gallery.store import Change
+from gallery.types import Collection, Shadow, Subject, Template
 from pipelines.fingerprint import Fingerprint
 from pipelines.sequence import Quality
 
 
 def collection_of(row: sqlite3.Row) -> Collection:
-    """A collection with its counts."""
+    """A collection with its counts and its shadow."""
     fingerprint = None if row["fingerprint"] is None else Fingerprint.parse(row["fingerprint"])
+    shadow = None
+    if row["shadow"] is not None:
+        shadow = Shadow(
+            fingerprint=row["shadow"],
+            templates=row["shadowed"],
+            missing=row["templates"] - row["shadowed"],
+            was_live=bool(row["was_live"]),
+        )
     return Collection(
         name=row["name"],
         fingerprint=fingerprint,
@@ -26,6 +32,8 @@ def collection_of(row: sqlite3.Row) -> Collection:
         subjects=row["subjects"],
         templates=row["templates"],
         created=datetime.fromisoformat(row["created"]),
+        ttl_seconds=row["ttl"],
+        shadow=shadow,
     )
 
 
@@ -36,6 +44,7 @@ def subject_of(row: sqlite3.Row, collection: str) -> Subject:
         collection=collection,
         display_name=row["display_name"],
         metadata=json.loads(row["metadata"]),
+        legal_basis=row["legal_basis"],
         templates=row["templates"],
         created=datetime.fromisoformat(row["created"]),
     )
@@ -58,20 +67,24 @@ def template_of(row: sqlite3.Row, collection: str, *, duplicate: bool = False) -
         quality=Quality(**json.loads(row["quality"])),
         has_heatmaps=bool(row["has_heatmaps"]),
         created=datetime.fromisoformat(row["created"]),
+        expires=_moment(row["expires"]),
         duplicate=duplicate,
     )
 
 
-def embedding_of(row: sqlite3.Row, template: str) -> Embedding:
-    """The embedding, float32 (P, C). Raises BadStore where its bytes are not as many as its shape says."""
-    if len(row["embedding"]) != 4 * row["parts"] * row["dims"]:
-        raise BadStore(f"The embedding of template {template!r} is damaged.")
-    return np.frombuffer(row["embedding"], "<f4").reshape(row["parts"], row["dims"]).astype(np.float32)
-
-
 def change_of(row: sqlite3.Row) -> Change:
-    """A template that came, or, where no template is left beside it, one that is gone."""
+    """A template that is there, or, where no template is left beside the change, one that is gone."""
     if row["subject"] is None:
-        return Change(row["revision"], row["template"])
-    fingerprint = Fingerprint.parse(row["fingerprint"])
-    return Change(row["revision"], row["template"], row["subject"], fingerprint, embedding_of(row, row["template"]))
+        return Change(row["template"])
+    return Change(
+        row["template"],
+        row["subject"],
+        Fingerprint.parse(row["fingerprint"]),
+        embedding_from(row["data"], row["dtype"], (row["parts"], row["dims"]), row["template"]),
+        json.loads(row["metadata"]),
+        _moment(row["expires"]),
+    )
+
+
+def _moment(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)

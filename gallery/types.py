@@ -49,6 +49,15 @@ class Reason(StrEnum):
     UNCALIBRATED = "uncalibrated"
 
 
+class Shadow(Record):
+    """A second set of embeddings of a collection's templates, of another fingerprint, that can go live."""
+
+    fingerprint: FingerprintText
+    templates: int = Field(description="Templates that have an embedding in it.")
+    missing: int = Field(description="Templates that have none yet; it can go live at 0.")
+    was_live: bool = Field(description="True where it was searched before; going back to it is a rollback.")
+
+
 class Collection(Record):
     """A gallery pinned to one fingerprint."""
 
@@ -59,6 +68,12 @@ class Collection(Record):
     subjects: int = Field(description="Number of enrolled subjects.")
     templates: int = Field(description="Number of enrolled templates.")
     created: datetime
+    ttl_seconds: float | None = Field(
+        default=None, description="Seconds after which a template that is enrolled from now on expires; null for never."
+    )
+    shadow: Shadow | None = Field(
+        default=None, description="The other fingerprint's embeddings, during and after a move."
+    )
 
 
 class Subject(Record):
@@ -68,6 +83,7 @@ class Subject(Record):
     collection: str
     display_name: str | None = None
     metadata: dict[str, str] = Field(default_factory=dict)
+    legal_basis: str | None = Field(default=None, description="On what ground this person's data is kept.")
     templates: int = Field(description="Number of this subject's templates.")
     created: datetime
 
@@ -88,6 +104,9 @@ class Template(Record):
     quality: Quality
     has_heatmaps: bool
     created: datetime
+    expires: datetime | None = Field(
+        default=None, description="When it stops being found and is due to be removed; null for never."
+    )
     duplicate: bool = Field(
         default=False, description="True where this enrolment had been made before and its template is given again."
     )
@@ -137,3 +156,20 @@ class Erasure(Record):
     subject: str
     templates: int = Field(description="Templates erased with the subject.")
     pending: bool = Field(description="True where the store has yet to overwrite the erased bytes on disk.")
+
+
+class Removal(Record):
+    """What deleting a template or a collection, or removing what has expired, did."""
+
+    collection: str
+    templates: int = Field(description="Templates removed.")
+    subjects: int = Field(description="Subjects removed with their last template.")
+    pending: bool = Field(description="True where the store has yet to overwrite the removed bytes on disk.")
+
+
+class Promises(Record):
+    """What a store can promise of an enrolment that it has acknowledged."""
+
+    durable: bool = Field(description="True where it outlives a kill of the store and a power cut.")
+    encrypted: bool = Field(description="True where embeddings and sequences are encrypted at rest.")
+    remarks: tuple[str, ...] = Field(description="How, and what is not promised, in sentences.")

@@ -5,11 +5,13 @@ from __future__ import annotations
 import sqlite3
 import stat
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
+from following import replay
 
-from gallery import sqlite_file
+from gallery import sqlite_file, sqlite_schema
 from gallery.errors import BadStore, StoreUnavailable, UnknownStore
 from gallery.sqlite import SQLiteStore
 from gallery.store import NewSubject
@@ -64,7 +66,7 @@ def test_the_file_is_private_and_commits_reach_the_disk(path, monkeypatch):
         "synchronous": 2,
         "foreign_keys": 1,
         "secure_delete": 1,
-        "user_version": len(sqlite_file.MIGRATIONS),
+        "user_version": len(sqlite_schema.MIGRATIONS),
     }
     store.close()
 
@@ -92,7 +94,7 @@ def test_a_database_of_another_program_is_left_alone(path):
 def test_a_newer_gallery_is_left_alone(path):
     open_store(url(path)).close()
     with sqlite3.connect(path) as newer:
-        newer.execute(f"PRAGMA user_version = {len(sqlite_file.MIGRATIONS) + 1}")
+        newer.execute(f"PRAGMA user_version = {len(sqlite_schema.MIGRATIONS) + 1}")
     newer.close()
     before = path.read_bytes()
     with pytest.raises(BadStore, match="newer version"):
@@ -121,7 +123,7 @@ def test_a_damaged_gallery_is_an_error_and_not_a_wrong_answer(path, new_template
     path.write_bytes(whole[: 2 * page])
     with pytest.raises(BadStore):
         store = open_store(url(path))
-        store.changes("default", 0)
+        store.changes("default")
 
 
 def test_an_embedding_of_the_wrong_size_is_an_error(path, new_template):
@@ -129,7 +131,7 @@ def test_an_embedding_of_the_wrong_size_is_an_error(path, new_template):
     store.ensure_collection("default")
     template = store.enroll("default", ALICE, new_template(1))
     with sqlite3.connect(path) as other:
-        other.execute("UPDATE templates SET embedding = x'00'")
+        other.execute("UPDATE embeddings SET data = x'00'")
     other.close()
     with pytest.raises(BadStore, match=template.id):
         store.embedding("default", template.id)
@@ -141,15 +143,46 @@ def test_an_older_gallery_is_migrated(path, new_template, monkeypatch):
     store.ensure_collection("default")
     template = store.enroll("default", ALICE, new_template(1, clip=1))
     store.close()
-    step = ("ALTER TABLE subjects ADD COLUMN legal_basis TEXT", "UPDATE subjects SET legal_basis = 'consent'")
-    monkeypatch.setattr(sqlite_file, "MIGRATIONS", (*sqlite_file.MIGRATIONS, step))
+    step = ("ALTER TABLE subjects ADD COLUMN height TEXT", "UPDATE subjects SET height = 'tall'")
+    monkeypatch.setattr(sqlite_schema, "MIGRATIONS", (*sqlite_schema.MIGRATIONS, step))
     store = open_store(url(path))
     assert store.templates("default", "alice") == [template]
     store.close()
     with sqlite3.connect(path) as other:
-        assert other.execute("SELECT legal_basis FROM subjects").fetchall() == [("consent",)]
-        assert other.execute("PRAGMA user_version").fetchone() == (len(sqlite_file.MIGRATIONS),)
+        assert other.execute("SELECT height FROM subjects").fetchall() == [("tall",)]
+        assert other.execute("PRAGMA user_version").fetchone() == (len(sqlite_schema.MIGRATIONS),)
     other.close()
+
+
+def test_a_gallery_of_the_first_schema_is_read_on(path, new_template, fingerprint):
+    path.write_bytes((Path(__file__).parent / "schema1.sqlite").read_bytes())  # written by version 0.1.0
+    store = open_store(url(path))
+    assert [(c.name, c.templates, c.fingerprint) for c in store.collections()] == [
+        ("default", 3, fingerprint),
+        ("empty", 0, None),
+        ("hall", 1, fingerprint),
+    ]
+    assert store.collection("hall").keeps_heatmaps
+    alice = store.subject("default", "alice")
+    assert (alice.display_name, alice.metadata, alice.templates, alice.legal_basis) == (
+        "Alice",
+        {"team": "red"},
+        2,
+        None,
+    )
+    known = replay(store)
+    for seed, template in zip((1, 3), store.templates("default", "alice"), strict=True):
+        assert np.array_equal(known[template.id].embedding, new_template(seed).embedding)
+        assert store.sequence("default", template.id) == new_template(seed).sequence
+    assert [t.shape for t in store.templates("hall", "alice")] == [(2, 3)]
+    assert store.enroll("default", ALICE, new_template(1, clip=1)).duplicate
+    assert not store.enroll("default", NewSubject("carol"), new_template(9, clip=9)).duplicate
+    assert len(replay(store)) == 4
+    store.close()
+    file = sqlite3.connect(path)
+    assert file.execute("PRAGMA foreign_key_check").fetchall() == []
+    assert file.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    file.close()
 
 
 def test_a_migration_that_fails_changes_nothing(path, new_template, monkeypatch):
@@ -157,9 +190,9 @@ def test_a_migration_that_fails_changes_nothing(path, new_template, monkeypatch)
     store.ensure_collection("default")
     template = store.enroll("default", ALICE, new_template(1))
     store.close()
-    step = ("ALTER TABLE subjects ADD COLUMN legal_basis TEXT", "UPDATE nothing SET at = 'all'")
+    step = ("ALTER TABLE subjects ADD COLUMN height TEXT", "UPDATE nothing SET at = 'all'")
     with monkeypatch.context() as patch:
-        patch.setattr(sqlite_file, "MIGRATIONS", (*sqlite_file.MIGRATIONS, step))
+        patch.setattr(sqlite_schema, "MIGRATIONS", (*sqlite_schema.MIGRATIONS, step))
         with pytest.raises(StoreUnavailable):
             open_store(url(path))
     store = open_store(url(path))
@@ -198,7 +231,7 @@ def test_a_full_disk_is_an_error_and_leaves_nothing_half_written(path, new_templ
     with pytest.raises(StoreUnavailable, match="full"):
         store.enroll("default", NewSubject("bob"), new_template(2, clip=2, sequence=bytes(50_000)))
     assert [s.id for s in store.subjects("default")] == ["alice"]
-    assert len(store.changes("default", 0)) == 1
+    assert len(store.changes("default").changes) == 1
     connections[0].execute("PRAGMA max_page_count = 1000000")
     store.enroll("default", NewSubject("bob"), new_template(2, clip=2, sequence=bytes(50_000)))
     store.close()

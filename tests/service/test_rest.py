@@ -160,7 +160,7 @@ def test_a_broken_multipart_body_is_a_bad_request(service: Service) -> None:
 
 def test_it_lives_and_is_ready(service: Service) -> None:
     assert service.client.health().status == "ok"
-    assert service.client.ready().checks.keys() == {"perception", "network", "store"}
+    assert service.client.ready().checks.keys() == {"decoder", "perception", "network", "store"}
 
 
 def test_it_is_not_ready_without_its_weights(start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -198,7 +198,6 @@ def test_another_fingerprint_is_a_conflict(start: Start, clip: Clips) -> None:
     service = start()
     service.client.enroll(clip("ann-1"), "ann")
     with sqlite3.connect(service.store) as other:
-        other.execute("UPDATE collections SET fingerprint = 'gei:none:0:blazepose-full/1'")
-        other.execute("UPDATE templates SET fingerprint = 'gei:none:0:blazepose-full/1'")
+        other.execute("UPDATE generations SET fingerprint = 'gei:none:0:blazepose-full/1'")
     with pytest.raises(FingerprintMismatch, match="gei:none:0"):
         start().client.identify(clip("ann-2"))

@@ -1,0 +1,40 @@
+"""Embeddings and moments as the stores keep them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import numpy.typing as npt
+
+from gallery.errors import BadStore
+from gallery.store import Embedding, NewTemplate
+
+
+def bytes_of(embedding: npt.NDArray[np.floating]) -> tuple[str, bytes, bytes]:
+    """An embedding's type (f2 or f4, little-endian), its bytes in that type, and its bytes as float32."""
+    dtype = "f2" if embedding.dtype == np.float16 else "f4"
+    return (
+        dtype,
+        np.ascontiguousarray(embedding, f"<{dtype}").tobytes(),
+        np.ascontiguousarray(embedding, "<f4").tobytes(),
+    )
+
+
+def embedding_from(data: bytes, dtype: str, shape: tuple[int, int], template: str) -> Embedding:
+    """The embedding, float32 (P, C). Raises BadStore where its bytes are not as many as its shape says."""
+    if dtype not in ("f2", "f4") or len(data) != int(dtype[1]) * shape[0] * shape[1]:
+        raise BadStore(f"The embedding of template {template!r} is damaged.")
+    return np.frombuffer(data, f"<{dtype}").reshape(shape).astype(np.float32)
+
+
+def stamp(moment: datetime) -> str:
+    """A moment in UTC as text of one length, so that texts sort as moments do."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def expiry(template: NewTemplate, ttl: float | None, created: datetime) -> datetime | None:
+    """When a new template expires: when it says so itself, else after the collection's time to live."""
+    if template.expires is not None or ttl is None:
+        return template.expires
+    return created + timedelta(seconds=ttl)
