@@ -36,6 +36,7 @@ from models.layers import (
     PartLinear,
     channels_last,
     clear_padding,
+    conv3d,
     fill_padding,
     frame_mask,
     generalised_mean,
@@ -145,7 +146,7 @@ class GaitTAKE(GaitNetwork):
 
     def _rows(self, silhouettes: Tensor, lengths: Tensor | None) -> Tensor:
         """Appearance, weighted over time and averaged over each row: (N, T, 1, 64, 44) -> (N, 64, channels)."""
-        x = F.leaky_relu(self.stem(clear_padding(silhouettes.transpose(1, 2), lengths)), LEAK)
+        x = F.leaky_relu(conv3d(self.stem, clear_padding(silhouettes.transpose(1, 2), lengths)), LEAK)
         for i, block in enumerate(self.blocks, start=1):
             x = block(clear_padding(x, lengths))
             if i == self.config.pool_after:
