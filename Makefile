@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 TORCH_INDEX ?=
 CLIPS ?=
 
-.PHONY: setup demo test check format bench lock clean
+.PHONY: setup demo test check format fuzz bench lock clean
 
 setup: $(VENV)/.ready
 
@@ -30,6 +30,10 @@ check: setup
 format: setup
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+fuzz: setup ## 2,000 broken clips and 1,000 requests an operation against a real service; hours
+	GAITKEEPER_FUZZ_CLIPS=2000 GAITKEEPER_FUZZ_EXAMPLES=1000 $(BIN)/python -m pytest --timeout 0 \
+		tests/service/test_hostile_clips.py
 
 bench: setup ## Every measured figure of the README, one JSON each under bench/results
 	$(BIN)/python -m bench.pipeline

@@ -39,22 +39,30 @@ class Seen:
     sha256: str
 
     @classmethod
-    def through(cls, pipeline: Pipeline, clip: ClipSource, on_progress: Progress | None = None) -> Seen:
+    def through(
+        cls,
+        pipeline: Pipeline,
+        clip: ClipSource,
+        on_progress: Progress | None = None,
+        deadline: float | None = None,
+    ) -> Seen:
         """Run a pipeline on a clip.
 
         Args:
             pipeline: what looks.
             clip: path, or a binary file that can seek; it is read from its start and left open.
             on_progress: told the stage and how much of it is done.
+            deadline: instant of ``time.monotonic`` at which to give up.
 
         Raises:
             ClipError: the clip cannot be used; see :mod:`pipelines.errors`.
+            DeadlineExceeded: the work was not done by then.
         """
         tell = on_progress or _silent
         with Path(clip).open("rb") if isinstance(clip, (str, Path)) else nullcontext(clip) as file:
             file.seek(0)
             sha256 = _digest(file)
-            return cls(pipeline.process(file, lambda share: tell("looking at the clip", share)), sha256)
+            return cls(pipeline.process(file, lambda share: tell("looking at the clip", share), deadline), sha256)
 
     @property
     def clip(self) -> Clip:
@@ -133,7 +141,8 @@ class Engine:
         self.close()
 
     def close(self) -> None:
-        """Let go of the store."""
+        """Let go of the store and of the decoder."""
+        self.pipeline.close()
         self.store.close()
 
     def gallery(self, collection: str, *, create: bool = False) -> Gallery:
@@ -152,9 +161,9 @@ class Engine:
                 self._galleries[collection] = Gallery(self.store, collection, network)
             return self._galleries[collection]
 
-    def see(self, clip: ClipSource, on_progress: Progress | None = None) -> Seen:
+    def see(self, clip: ClipSource, on_progress: Progress | None = None, deadline: float | None = None) -> Seen:
         """Run the pipeline on a clip; see :meth:`Seen.through`."""
-        return Seen.through(self.pipeline, clip, on_progress)
+        return Seen.through(self.pipeline, clip, on_progress, deadline)
 
     def enroll(
         self,
@@ -164,16 +173,18 @@ class Engine:
         track: int | None = None,
         collection: str = DEFAULT_COLLECTION,
         on_progress: Progress | None = None,
+        deadline: float | None = None,
     ) -> EnrollReply:
         """Enrol a clip's one walker, or the one of ``track``, as ``subject``; durable on return.
 
         Raises:
+            DeadlineExceeded: the clip was not looked at by ``deadline``, an instant of ``time.monotonic``.
             ClipError: the clip cannot be used, has several walkers and none was chosen, or not the chosen one.
             BadSubject, BadCollection, FingerprintMismatch, ClipOfOtherSubject, StoreUnavailable: see the gallery.
         """
         check_subject(subject)
         gallery = self.gallery(collection, create=True)
-        seen = self.see(clip, on_progress)
+        seen = self.see(clip, on_progress, deadline)
         walker = seen.walker(track)
         started = time.perf_counter()
         template = gallery.enroll(subject, walker, clip_sha256=seen.sha256)
@@ -188,16 +199,18 @@ class Engine:
         fpir: float = 0.01,
         collection: str = DEFAULT_COLLECTION,
         on_progress: Progress | None = None,
+        deadline: float | None = None,
     ) -> IdentifyReply:
         """Rank the collection's subjects for every walker of a clip.
 
         Raises:
             ClipError: the clip cannot be used.
+            DeadlineExceeded: the clip was not looked at by ``deadline``, an instant of ``time.monotonic``.
             NotFound, BadCollection, BadFpir, FingerprintMismatch, StoreUnavailable: see the gallery.
         """
         check_fpir(fpir)
         gallery = self.gallery(collection)
-        return self.identification(self.see(clip, on_progress), gallery, top_k=top_k, fpir=fpir)
+        return self.identification(self.see(clip, on_progress, deadline), gallery, top_k=top_k, fpir=fpir)
 
     @staticmethod
     def identification(seen: Seen, gallery: Gallery, *, top_k: int = 5, fpir: float = 0.01) -> IdentifyReply:
@@ -222,7 +235,7 @@ class Engine:
         return self.gallery(collection).erase(subject)
 
     def check(self) -> dict[str, float]:
-        """Try every part: the person models on a picture, the gait network on a sequence, the store both ways.
+        """Try every part: decoder on a clip, person models on a picture, network on a sequence, store both ways.
 
         Returns:
             Seconds by part.
@@ -231,6 +244,8 @@ class Engine:
             GaitkeeperError: of the first part that does not work.
         """
         laps = [time.perf_counter()]
+        self.pipeline.decoder.probe(canary.clip())
+        laps.append(time.perf_counter())
         perception = self.pipeline.perception
         perception.watch().see(canary.picture(), 0.0)
         laps.append(time.perf_counter())
@@ -238,7 +253,7 @@ class Engine:
         laps.append(time.perf_counter())
         self.store.ping()
         laps.append(time.perf_counter())
-        return {name: laps[i + 1] - laps[i] for i, name in enumerate(("perception", "network", "store"))}
+        return {name: laps[i + 1] - laps[i] for i, name in enumerate(("decoder", "perception", "network", "store"))}
 
 
 def _with(timings: dict[str, float], more: dict[str, float]) -> dict[str, float]:

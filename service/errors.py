@@ -35,6 +35,12 @@ class Overloaded(GaitkeeperError):
     code = "overloaded"
 
 
+class UploadTimeout(GaitkeeperError):
+    """The request's body did not come in the time that it may take."""
+
+    code = "upload_timeout"
+
+
 class NotReady(GaitkeeperError):
     """The service is up but cannot answer for clips; ``checks`` says why."""
 

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 
 from models.errors import GaitkeeperError
 from pipelines.errors import TooLarge
-from service.errors import BadRequest, InvalidRequest, MethodNotAllowed, RouteNotFound
+from service.errors import BadRequest, InvalidRequest, MethodNotAllowed, RouteNotFound, UploadTimeout
 from service.problems import MEDIA_TYPE, PROBLEMS, body
 
 log = logging.getLogger("gaitkeeper")
@@ -63,6 +63,8 @@ def _from_status(request: Request, error: HTTPException) -> GaitkeeperError:
         return RouteNotFound(f"There is nothing at {request.url.path}; /openapi.json says what there is.")
     if error.status_code == 405:
         return MethodNotAllowed(f"{request.method} is not taken at {request.url.path}.")
+    if error.status_code == 408:
+        return UploadTimeout(error.detail)
     if error.status_code == 413:
         return TooLarge(error.detail)
     return BadRequest(f"The request could not be read: {error.detail}.")

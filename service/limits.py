@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -10,6 +12,7 @@ import anyio.to_thread
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from pipelines.errors import DeadlineExceeded
 from service.errors import Overloaded
 
 T = TypeVar("T")
@@ -27,15 +30,25 @@ class BodyTooLarge(HTTPException):
         )
 
 
+class BodyTooSlow(HTTPException):
+    """As :class:`BodyTooLarge`, of a body that does not come."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(
+            408, f"The request's body did not come within the {seconds:g} s that it may take.", {"Connection": "close"}
+        )
+
+
 class BodyLimit:
-    """Middleware that counts a request's body while it streams and stops reading at the limit.
+    """Middleware that counts a request's body while it streams, and stops reading at the limit of bytes or of time.
 
     A body that declares its length is refused before its first byte is read.
     """
 
-    def __init__(self, app: ASGIApp, limit: int) -> None:
+    def __init__(self, app: ASGIApp, limit: int, seconds: float) -> None:
         self.app = app
         self.limit = limit
+        self.seconds = seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -43,13 +56,19 @@ class BodyLimit:
             return
         declared = dict(scope["headers"]).get(b"content-length", b"")
         too_large = declared.isdigit() and int(declared) > self.limit
-        came = 0
+        came, whole = 0, False
+        end = anyio.current_time() + self.seconds
 
         async def counted() -> Message:
-            nonlocal came
+            nonlocal came, whole
             if too_large:
                 raise BodyTooLarge(self.limit)
-            message = await receive()
+            # After the body the framework waits for the caller to go, which may take as long as it likes.
+            with anyio.CancelScope(deadline=math.inf if whole else end) as scope:
+                message = await receive()
+            if scope.cancelled_caught:
+                raise BodyTooSlow(self.seconds)
+            whole = not message.get("more_body", False)
             came += len(message.get("body", b""))
             if came > self.limit:
                 raise BodyTooLarge(self.limit)
@@ -83,15 +102,28 @@ class WorkQueue:
                 retry_after=self.retry_after,
             )
 
-    async def run(self, work: Callable[..., T], *args: Any) -> T:
+    async def run(self, work: Callable[..., T], *args: Any, deadline: float = math.inf) -> T:
         """The result of ``work(*args)``.
+
+        Args:
+            work: to be run in a thread.
+            args: for it.
+            deadline: instant of ``time.monotonic`` until which to wait for a thread; the work keeps it by itself.
 
         Raises:
             Overloaded: as :meth:`admit`; and whatever the work raises.
+            DeadlineExceeded: no thread was free until then.
         """
         self.admit()
         self.pending += 1
         try:
-            return await anyio.to_thread.run_sync(work, *args, limiter=self._slots)
+            with anyio.CancelScope(deadline=anyio.current_time() + deadline - time.monotonic()) as waiting:
+                await self._slots.acquire_on_behalf_of(token := object())
+            if waiting.cancelled_caught:
+                raise DeadlineExceeded("No worker was free for the clip in the time that a request may take.")
+            try:
+                return await anyio.to_thread.run_sync(work, *args, limiter=anyio.CapacityLimiter(1))
+            finally:
+                self._slots.release_on_behalf_of(token)
         finally:
             self.pending -= 1

@@ -40,6 +40,7 @@ PROBLEMS: dict[str, Problem] = {
     "route_not_found": Problem(404, "There is nothing at this address."),
     "method_not_allowed": Problem(405, "This address does not take this method."),
     "too_large": Problem(413, "The clip exceeds a limit on bytes, pixels, frames or duration."),
+    "upload_timeout": Problem(408, "The request's body did not come in time."),
     # The clip
     "bad_clip": Problem(422, "The clip cannot be used."),
     "empty_upload": Problem(422, "The clip has no bytes."),

@@ -44,6 +44,11 @@ class Settings(BaseSettings):
     workers: int = Field(1, ge=1, description="Clips processed at the same time.")
     queue: int = Field(8, ge=0, description="Clips that may wait for a worker; one more is answered `overloaded`.")
     retry_after: int = Field(5, ge=1, description="Seconds that an `overloaded` reply asks the caller to wait.")
+    deadline: float = Field(
+        300,
+        gt=0,
+        description="Seconds that a body may take to come, and from then on its clip to be answered: waiting and work.",
+    )
     pipeline: PipelineSettings = Field(
         default_factory=PipelineSettings, description="Settings of the way from a clip to gait sequences."
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from fastapi import APIRouter, Response
 
 from service.dependencies import (
@@ -33,6 +35,9 @@ CLIP_PROBLEMS = (
     "bad_collection",
     "fingerprint_mismatch",
     "overloaded",
+    "deadline",
+    "upload_timeout",
+    "sandbox_unavailable",
     "store_unavailable",
     "weights_missing",
 )
@@ -62,7 +67,10 @@ async def enroll(
 ) -> EnrollReply:
     """Exactly one walker is enrolled. Where several walk in the clip, name one by `track`: the reply
     `multiple_people` lists them with a picture each."""
-    reply = await queue.run(lambda: engine.enroll(clip.file, subject, track=track, collection=collection))
+    end = time.monotonic() + engine.settings.deadline
+    reply = await queue.run(
+        lambda: engine.enroll(clip.file, subject, track=track, collection=collection, deadline=end), deadline=end
+    )
     if reply.template.duplicate:
         response.status_code = 200
     return reply
@@ -82,4 +90,7 @@ async def identify(
     collection: CollectionField = "default",
 ) -> IdentifyReply:
     """Every walker gets a verdict (`match`, `unknown`, or `inconclusive` with a reason) and ranked candidates."""
-    return await queue.run(lambda: engine.identify(clip.file, top_k=top_k, fpir=fpir, collection=collection))
+    end = time.monotonic() + engine.settings.deadline
+    return await queue.run(
+        lambda: engine.identify(clip.file, top_k=top_k, fpir=fpir, collection=collection, deadline=end), deadline=end
+    )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import socket
 import tempfile
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import anyio
@@ -95,6 +97,36 @@ def test_probes_answer_while_the_queue_is_full(start: Start, clip: Clips) -> Non
             assert httpx.get(f"{service.url}/livez", timeout=20).status_code == 200
             assert httpx.get(f"{service.url}/readyz", timeout=20).status_code == 200
     assert busy.result().people
+
+
+def test_a_clip_that_is_not_answered_by_the_deadline_is_given_up(start: Start, clip: Clips) -> None:
+    service = start(deadline=0.3, workers=1)
+    path = clip("ann-1")
+    with ThreadPoolExecutor(3) as pool:  # one is being looked at, the others wait
+        replies = list(
+            pool.map(
+                lambda _: httpx.post(f"{service.url}/identify", files={"clip": path.read_bytes()}, timeout=60), "abc"
+            )
+        )
+    assert {(reply.status_code, reply.json()["code"]) for reply in replies} == {(504, "deadline")}
+
+
+def test_a_body_that_does_not_come_is_given_up_and_stops_nobody_else(start: Start) -> None:
+    service = start(deadline=0.5)
+    host, _, port = service.url.removeprefix("http://").partition(":")
+    head = (
+        f"POST /identify HTTP/1.1\r\nhost: {host}\r\ncontent-type: multipart/form-data; boundary=x\r\n"
+        "content-length: 100000\r\n\r\n--x\r\n"
+    ).encode()
+    with ExitStack() as stack:
+        slow = [stack.enter_context(socket.create_connection((host, int(port)))) for _ in range(20)]
+        for line in slow:
+            line.sendall(head)
+        assert httpx.post(f"{service.url}/identify", data={"clip": "no file"}, timeout=10).status_code == 422
+        for line in slow:
+            line.settimeout(10)
+            reply = line.recv(65536)
+            assert b"408" in reply.splitlines()[0] and b'"upload_timeout"' in reply
 
 
 def test_the_work_queue_runs_so_many_at_a_time_and_admits_no_more_than_its_bound() -> None:

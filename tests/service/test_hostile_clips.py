@@ -1,0 +1,68 @@
+"""Broken clips at the door of a real service: each gets a documented answer, and nothing stays behind.
+
+``GAITKEEPER_FUZZ_CLIPS`` says how many; ``make fuzz`` sends 2,000.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from pathlib import Path
+
+import hostile
+import httpx
+import psutil
+import pytest
+from serving import Clips, Start
+
+COUNT = int(os.environ.get("GAITKEEPER_FUZZ_CLIPS", "100"))
+DEADLINE = 20.0
+CODES = {
+    "bad_request", "too_large", "empty_upload", "unsupported_media", "undecodable", "no_video", "too_short",
+    "no_person", "cut_off",
+}  # fmt: skip
+
+
+def test_every_broken_clip_gets_a_documented_answer(
+    start: Start, clip: Clips, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uploads = tmp_path / "uploads"
+    uploads.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(uploads))
+    service = start(deadline=DEADLINE)
+    service.client.enroll(clip("ann-1"), "ann")
+    (decoder,) = (p for p in psutil.Process().children() if "pipelines.sandbox_worker" in p.cmdline())
+    descriptors, laps, met = psutil.Process().num_fds(), [], set()
+    with httpx.Client(base_url=service.url, timeout=DEADLINE + 10) as client:
+        for number, (name, data) in enumerate(hostile.clips(COUNT)):
+            path = "/enroll" if number % 2 else "/identify"
+            fields = {"subject": "eve", "collection": "broken"} if number % 2 else {}
+            began = time.monotonic()
+            reply = client.post(path, data=fields, files={"clip": ("walk.mp4", data)})
+            laps.append(time.monotonic() - began)
+            document = reply.json()
+            assert 400 <= reply.status_code < 500, (name, document)
+            assert document["code"] in CODES, (name, document)
+            assert "Traceback" not in reply.text and str(tmp_path) not in reply.text, name
+            met.add(document["code"])
+    assert {"undecodable", "unsupported_media", "no_video", "too_short", "no_person"} <= met
+    assert sorted(laps)[int(0.99 * len(laps))] < DEADLINE + 1
+    assert decoder.is_running() and list(uploads.iterdir()) == []
+    for _ in range(100):
+        if not (left := decoder.children()):
+            break
+        time.sleep(0.02)
+    assert left == []
+    assert psutil.Process().num_fds() <= descriptors + 2  # the connection of this test, both ends
+    assert service.client.identify(clip("ann-2")).people[0].candidates[0].subject == "ann"
+
+
+def test_a_stream_that_changes_its_size_is_read_at_its_first(start: Start) -> None:
+    from pipelines.decode import frames, probe
+
+    data = next(data for name, data in hostile.clips(len(hostile.KINDS)) if name.startswith("growing"))
+    info = probe(data)
+    shapes = {frame.image.shape for frame in frames(data, info)}
+    assert shapes == {(info.height, info.width, 3)} == {(64, 96, 3)}
+    assert info.frames == 24
