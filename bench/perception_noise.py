@@ -37,6 +37,7 @@ class Pair:
     """One frame: what was seen and what is true."""
 
     walk: int
+    azimuth: int
     person: Person
     truth: Truth
 
@@ -51,7 +52,7 @@ def watched(people: int, seconds: float, seed: int) -> Iterator[Pair]:
         for frame in clip.frames():
             found = watcher.see(frame.image, frame.time)
             if found:
-                yield Pair(number, max(found, key=lambda p: p.score), frame.people[0])
+                yield Pair(number, azimuth, max(found, key=lambda p: p.score), frame.people[0])
 
 
 def mask_errors(pair: Pair) -> dict[str, float] | None:
@@ -74,7 +75,7 @@ def mask_errors(pair: Pair) -> dict[str, float] | None:
     differ = float((shapes[0] != shapes[1]).mean()) if shapes[0] is not None and shapes[1] is not None else 1.0
     return {
         "iou": float((seen & true).sum() / (seen | true).sum()),
-        "edge_mean": float(off.mean()),
+        "edge_mean": float(off.mean() + 0.5 / unit),
         "edge_sd": float(off.std()),
         "edge_95": float(np.quantile(np.abs(off), 0.95)),
         "area": float(seen.sum() / true.sum()),
@@ -92,7 +93,7 @@ def joint_errors(pairs: list[Pair]) -> tuple[Array, Array, Array]:
     apart = np.linalg.norm(true - true[:, MIRROR], axis=-1) / torso[..., 0]
     nearer = np.linalg.norm(crossed, axis=-1) < 0.6 * np.linalg.norm(plain, axis=-1)
     swapped = nearer & (apart > 0.2)
-    return np.where(swapped[..., None], crossed, plain), swapped, seen[..., 2]
+    return np.where(swapped[..., None], crossed, plain).astype(np.float64), swapped, seen[..., 2].astype(np.float64)
 
 
 def blob(pair: Pair) -> list[tuple[float, float, float]]:
@@ -114,7 +115,7 @@ def blob(pair: Pair) -> list[tuple[float, float, float]]:
 def report(pairs: list[Pair]) -> dict[str, Any]:
     """Every figure that the noise model uses."""
     masks = [m for pair in pairs if (m := mask_errors(pair))]
-    errors, swapped, scores = (values.astype(np.float64) for values in joint_errors(pairs))
+    errors, swapped, scores = joint_errors(pairs)
     blobs = np.array([b for pair in pairs for b in blob(pair)])
     same_walk = np.array([a.walk == b.walk for a, b in itertools.pairwise(pairs)])
     centred = errors - np.median(errors, 0)
@@ -130,15 +131,38 @@ def report(pairs: list[Pair]) -> dict[str, Any]:
             "swapped": round(float(swapped[:, j].mean()), 4),
             "score": [round(float(scores[:, j].mean()), 3), round(float(scores[:, j].std()), 3)],
         }
+    # From the sides, one arm and one leg are the nearer: left about 90 degrees, right about 270.
+    near, far = [], []
+    for i, pair in enumerate(pairs):
+        if pair.azimuth % 180:
+            near.append((i, 0 if pair.azimuth < 180 else 1))
+            far.append((i, 1 if pair.azimuth < 180 else 0))
+    sides = {}
+    for part, left in (("elbow", 7), ("wrist", 9), ("knee", 13), ("ankle", 15)):
+        for name, chosen in (("near", near), ("far", far)):
+            rows, joint = [i for i, _ in chosen], [left + side for _, side in chosen]
+            sides[f"{name}_{part}"] = {
+                "sd": round(float(centred[rows, joint].clip(-0.5, 0.5).std()), 3),
+                "score": np.quantile(scores[rows, joint], [0.1, 0.25, 0.5, 0.75, 0.9]).round(3).tolist(),
+                "swapped": round(float(swapped[rows, joint].mean()), 4),
+            }
     return {
         "frames": len(pairs),
         "walks": len({pair.walk for pair in pairs}),
         "mask": {key: round(float(np.mean([m[key] for m in masks])), 4) for key in masks[0]},
         "iou_quantiles": np.quantile([m["iou"] for m in masks], [0.01, 0.05, 0.5]).round(3).tolist(),
         "joints": joints,
+        "from_the_side": sides,
         "blob": dict(zip(("peak", "sigma", "off"), np.median(blobs, 0).round(3).tolist(), strict=True)),
+        "swapped_legs_spell": _spell(np.asarray(swapped[:, 13:].any(1)), same_walk),
         "blob_peak_sd": round(float(blobs[:, 0].std()), 3),
     }
+
+
+def _spell(swapped: Array, same_walk: Array) -> float:
+    """Mean number of frames that a swap lasts."""
+    begins = swapped[1:] & (~swapped[:-1] | ~same_walk)
+    return round(float(swapped.sum() / max(1, begins.sum() + swapped[0])), 2)
 
 
 def main() -> None:

@@ -122,18 +122,18 @@ def _everyday(n: int, rng: np.random.Generator) -> Dress:
     jacket = torch.tensor(rng.random(n) < 0.6)
     skirt = some(0.06, between(0.7, 1.3))
     long_hair = some(0.35, between(0.08, 0.34))
-    hood = some(0.05, between(0.02, 0.035))
+    hood = some(0.08, between(0.02, 0.035))
     return Dress(
-        top_ease=torch.where(jacket, between(0.012, 0.035), between(0.004, 0.018)),
-        sleeve_ease=torch.where(jacket, between(0.010, 0.026), between(0.003, 0.012)),
+        top_ease=torch.where(jacket, between(0.015, 0.045), between(0.006, 0.022)),
+        sleeve_ease=torch.where(jacket, between(0.012, 0.030), between(0.004, 0.015)),
         top_length=torch.where(jacket, between(0.05, 0.45), between(0.0, 0.3)),
         top_flare=torch.where(jacket, between(-0.01, 0.03), between(-0.005, 0.015)),
-        leg_ease=between(0.002, 0.018),
-        cuff_ease=torch.maximum(between(0.004, 0.022), some(0.3, between(0.02, 0.045))),
+        leg_ease=between(0.004, 0.020),
+        cuff_ease=torch.maximum(between(0.006, 0.026), some(0.3, between(0.02, 0.045))),
         skirt_length=skirt,
         skirt_flare=between(0.0, 0.07),
-        collar=some(0.6, between(0.004, 0.03)),
-        hair=torch.maximum(between(0.004, 0.022), some(0.2, between(0.02, 0.045))),
+        collar=some(0.85, between(0.01, 0.055)),
+        hair=torch.maximum(between(0.006, 0.028), some(0.3, between(0.02, 0.05))),
         long_hair=long_hair,
         bun=torch.where(long_hair > 0, zero, some(0.12, between(0.025, 0.045))),
         cap=some(0.08, between(0.05, 0.08)),
@@ -187,8 +187,8 @@ def _outer_wear(dress: Dress, rng: np.random.Generator) -> Dress:
     hooded = torch.tensor(rng.random(n) < 0.15) & (kind < 2)
     changed = replace(
         dress,
-        top_ease=pick(dress.top_ease, (0.018, 0.04), (0.035, 0.065), (0.008, 0.03), (0.008, 0.04)),
-        sleeve_ease=pick(dress.sleeve_ease, (0.014, 0.028), (0.026, 0.045), (0.005, 0.02), (0.005, 0.025)),
+        top_ease=pick(dress.top_ease, (0.025, 0.055), (0.04, 0.08), (0.012, 0.04), (0.012, 0.05)),
+        sleeve_ease=pick(dress.sleeve_ease, (0.016, 0.032), (0.028, 0.05), (0.008, 0.025), (0.008, 0.03)),
         top_length=pick(dress.top_length, (0.7, 1.25), (0.1, 0.75), None, None),
         top_flare=pick(dress.top_flare, (0.01, 0.07), (0.0, 0.05), None, None),
         leg_ease=pick(dress.leg_ease, None, None, None, (0.02, 0.035)),

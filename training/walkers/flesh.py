@@ -2,7 +2,7 @@
 
 Means and standard deviations are those of ANSUR II (Gordon et al., 2012 Anthropometric Survey of U.S. Army Personnel,
 NATICK/TR-15/007, 2014), men and women, in millimetres, rounded. Breadths and depths are halved, circumferences divided
-by 2π. Soldiers are leaner than the public: the spread of what fat changes is widened by a fifth, the waist's by a half.
+by 2π. Soldiers are leaner than the public: the spread of what fat changes is widened by 0.35.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ _ANSUR = {
     "foot": (0.5, 102, 5, 93, 5, 0.1),
 }
 _STATURE = {"men": (1.756, 0.069), "women": (1.629, 0.064)}
-_WIDER = 1.2
+_WIDER = 1.35
 
 
 def draw_shapes(builds: Sequence[Build], rng: np.random.Generator) -> Shape:

@@ -144,10 +144,10 @@ class _Cutter:
         self.node(
             "face", {"head": 0.9, "crown": 0.1}, (0.062 * k, 0.8 * s.head_width, 0.076 * k), "head", (0.036 * k, 0, 0)
         )
-        self.node("jaw", {"head": 1.13, "crown": -0.13}, (0.030 * k, 0.034 * k, 0.026 * k), "head", (0.062 * k, 0, 0))
-        self.node("nape", {"head": 0.8, "neck": 0.2}, s.neck * 0.97)
-        self.node("throat", {"neck": 0.95, "spine": 0.05}, s.neck * 1.12)
-        for piece in (("skull", "face"), ("face", "jaw"), ("nape", "throat"), ("skull", "nape")):
+        self.node("jaw", {"head": 1.13, "crown": -0.13}, (0.032 * k, 0.042 * k, 0.028 * k), "head", (0.062 * k, 0, 0))
+        self.node("nape", {"head": 0.8, "neck": 0.2}, s.neck)
+        self.node("throat", {"neck": 0.95, "spine": 0.05}, s.neck * 1.2)
+        for piece in (("skull", "face"), ("face", "jaw"), ("jaw", "nape", "throat"), ("skull", "nape")):
             self.piece(*piece)
         self.node(
             "scalp",
@@ -182,14 +182,17 @@ class _Cutter:
         )
         self.node("cowl", {"neck": 1.0}, (s.neck + 0.035, s.neck + 0.045, 0.05 * k), "chest", (-0.03, 0, 0.03))
         self.piece("hood", "cowl", worn=off > 0)
-        self.node("collar", {"neck": 0.62, "head": 0.38}, s.neck + 0.25 * d.collar + 0.004)
-        self.node("yoke", {"neck": 0.92, "spine": 0.08}, s.neck * 1.2 + d.collar)
+        self.node("collar", {"neck": 0.5, "head": 0.5}, s.neck + 0.5 * d.collar + 0.01)
+        self.node(
+            "yoke", {"neck": 1.0}, (s.neck * 1.3 + 1.3 * d.collar, s.neck * 1.25 + 1.6 * d.collar, 0.045 * k), "chest"
+        )
         self.piece("collar", "yoke", worn=d.collar > 0)
 
     def trunk(self) -> None:
         s, d, k = self.shape, self.dress, self.size
         ease = d.top_ease
-        self.node("neck", {"neck": 0.97, "spine": 0.03}, s.neck * 1.1)
+        slope = (s.neck * 1.1, s.neck * 1.3 + d.collar, 0.03 * k)
+        self.node("neck", {"neck": 0.5, "head": 0.5}, slope, "chest", (-0.01, 0, 0))
         for side in ("left", "right"):
             self.node(f"{side}_deltoid", {f"{side}_shoulder": 0.96, f"{side}_elbow": 0.04}, s.deltoid + d.sleeve_ease)
             self.node(
@@ -197,7 +200,7 @@ class _Cutter:
                 {f"{side}_shoulder": 0.97, "neck": 0.03},
                 0.8 * s.deltoid + 0.5 * ease,
                 "chest",
-                (-0.006, 0, 0.008),
+                (-0.006, 0, 0.014 + 0.4 * ease),
             )
         chest = (s.chest_depth + ease, s.chest_width + ease)
         self.node("chest", {"spine": 0.42, "neck": 0.58}, (*chest, 0.12 * k), "chest", (0.004, 0, 0))

@@ -29,6 +29,7 @@ FINE = 2 * SIDE  # rows at which outlines are cut: two a pixel
 WIDE = 160  # columns, two a pixel: more than a silhouette's, since the mass centre is found later
 SIDES = 12
 _RIGHT = SIDES // 2
+_ROUNDED = 0.3  # pixels
 
 
 @dataclass(eq=False)
@@ -157,6 +158,8 @@ def _coverage(left: Tensor, right: Tensor, boxes: Tensor) -> Tensor:
     The columns begin a whole number of pixels left of the box's edge, so that the pixels lie as if cropped there.
     """
     x1, y1, x2, y2 = boxes.unbind(-1)
+    # What softening rounds off at the top of the head and under the feet is below one half: no row begins there.
+    y1, y2 = torch.lerp(y1, y2, _ROUNDED / SIDE), torch.lerp(y2, y1, _ROUNDED / SIDE)
     unit = (y2 - y1) / FINE
     start = ((x1 + x2) / 2 - x1) / unit
     start = x1 - ((WIDE / 2 - start) / 2).round() * 2 * unit

@@ -64,12 +64,12 @@ def draw_views(
         cut_off: share of cameras whose picture's edge cuts the walker at times.
     """
     turn = rng.uniform(0, 360, n) if azimuth is None else np.asarray(azimuth) + spread * rng.normal(size=n)
-    height = np.where(rng.random(n) < 0.7, rng.uniform(1.0, 2.6, n), rng.uniform(2.6, 3.6, n))
+    height = rng.uniform(1.0, 3.5, n)
     cut = rng.random(n) < cut_off
     drawn = {
         "azimuth": turn % 360,
         "height": height,
-        "distance": rng.uniform(2.4, 7.0, n) + 0.6 * (height - 1.0).clip(0),
+        "distance": rng.uniform(2.4, 7.0, n) + 0.4 * (height - 1.0),
         "aim_side": 0.25 * rng.normal(size=n),
         "aim_up": 0.15 * rng.normal(size=n),
         "roll": 0.02 * rng.normal(size=n),
