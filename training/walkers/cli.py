@@ -1,4 +1,4 @@
-"""``gaitkeeper walkers``: clips of rendered walkers."""
+"""``gaitkeeper walkers``: clips of rendered walkers, and the model that they move by."""
 
 from __future__ import annotations
 
@@ -46,3 +46,53 @@ def clips(
             bar.update(task, description=name)
             write_clip(out_dir / f"{name}.mp4", clip, device=device, progress=lambda *_: bar.advance(task))
         bar.update(task, description=f"{2 * people} clips in {out_dir}")
+
+
+@app.command(name="fit-model")
+def fit_model(
+    kinect_root: Annotated[Path, typer.Argument(help="Kinect Gait Biometry data: folder or walks.npz.")],
+    out: Annotated[Path, typer.Option(help="File to write, .npz.")] = Path("gait_model.npz"),
+    partition: Annotated[str, typer.Option(help="Whose part 'train' to fit on.")] = "kinect_75_15_50",
+) -> None:
+    """Fit the statistical gait model on the training people; without options, the model that ships comes out again."""
+    from training.datasets import open_dataset
+    from training.datasets.partition import load_partition
+    from training.walkers.gait_model import GaitModel
+
+    walks = load_partition(partition).of(open_dataset("kinect", kinect_root), "train")
+    model = GaitModel.fit(walks)
+    model.save(out)
+    typer.echo(f"{len(model.people)} people, {len(walks)} walks, {len(model.between)} components: {out}")
+
+
+@app.command()
+def render(
+    name: Annotated[str, typer.Argument(metavar="SET", help="train, calibrate, walkers-b or walkers-xl.")],
+    kinect: Annotated[Path, typer.Argument(help="Folder of the Kinect Gait Biometry data set.")],
+    out: Annotated[Path, typer.Argument(help="File to write, .npz.")],
+    people: Annotated[int | None, typer.Option(min=1, help="Drawn people, other than the set's own number.")] = None,
+    takes: Annotated[int | None, typer.Option(min=1, help="Takes of each in training.")] = None,
+    frames: Annotated[int | None, typer.Option(min=15, help="Frames of each take, at 30 Hz.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Other than the set's own.")] = None,
+    device: Annotated[str, typer.Option(help="Where torch renders: cpu or cuda.")] = "cpu",
+) -> None:
+    """Render a set of silhouettes and joints for training or evaluation; prints the sha256 of what is in it."""
+    from dataclasses import replace
+
+    import torch
+
+    from training.walkers.pack import render_set
+    from training.walkers.sets import SETS
+
+    if name not in SETS:
+        raise typer.BadParameter(f"{name!r} is no set; there are {', '.join(SETS)}.", param_hint="SET")
+    torch.set_num_threads(1)
+    changes = {"people": people, "takes": takes, "frames": frames}
+    size = replace(SETS[name].size, **{key: value for key, value in changes.items() if value is not None})
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with Progress(TextColumn("{task.description}"), TextColumn("{task.completed} takes")) as bar:
+        task = bar.add_task(name, total=None)
+        sha256 = render_set(
+            name, kinect, out, size=size, seed=seed, device=device, on_progress=lambda n: bar.update(task, completed=n)
+        )
+    typer.echo(f"{sha256}  {out}")

@@ -189,17 +189,17 @@ def kinect_build(walks: Sequence[Measured], build: Build | None = None) -> Build
     return replace(build, stature=float(np.clip(_STATURE * size, *_STATURES)), stoop=stoop, **limbs)
 
 
-def kinect_cycle(joints: npt.NDArray[np.float32], person: Person | None = None) -> GaitCycle:
+def kinect_cycles(walk: npt.NDArray[np.float32], person: Person | None = None) -> GaitCycle:
     """The gait cycle of one walk, on the bones of this walk.
 
     Args:
-        joints: (T, 20, 3) as of :func:`measure`.
+        walk: joints (T, 20, 3) as of :func:`measure`.
         person: gives what the sensor does not tell: widths, feet, how the pelvis turns; average by default.
 
     Raises:
         NoClearGait: fewer than three clean gait cycles.
     """
-    return cycle_of(measure(joints), person)
+    return cycle_of(measure(walk), person)
 
 
 def cycle_of(measured: Measured, person: Person | None = None, build: Build | None = None) -> GaitCycle:
@@ -299,10 +299,10 @@ def _fit(phase: Array, angle: Array, weight: Array, harmonics: int) -> Array:
     for _ in range(5):
         w = weight * robust
         gram = matrix.T @ (w[:, None] * matrix) + 1e-3 * np.eye(matrix.shape[1])
-        coefficients = np.linalg.solve(gram, matrix.T @ (w * angle))
+        coefficients[:] = np.linalg.solve(gram, matrix.T @ (w * angle))
         off = angle - matrix @ coefficients
         usual = 1.4826 * np.median(np.abs(off[weight > 0.25])) if np.any(weight > 0.25) else 1.0
-        robust = np.clip(1 - (off / (4.685 * max(float(usual), 1e-3))) ** 2, 0, 1) ** 2
+        robust[:] = np.clip(1 - (off / (4.685 * max(float(usual), 1e-3))) ** 2, 0, 1) ** 2
     return coefficients
 
 
