@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from training.datasets import casia_b, kinect, pickled, psymo, sequences
+from training.datasets import casia_b, kinect, pickled, psymo, sequences, walkers
 from training.datasets.errors import BadDataset, UnknownFormat
 from training.datasets.partition import Partition, load_partition, partitions
 from training.datasets.sample import Dataset, Inputs, Sample
@@ -18,6 +18,8 @@ READERS: dict[str, Callable[[Path], Dataset]] = {
     "casia_b": casia_b.read,
     "kinect": kinect.read,
     "psymo": psymo.read,
+    "walkers": walkers.read,
+    "walkers_heatmaps": partial(walkers.read, heatmaps=True),
     **{f"{name}_pickled": partial(pickled.read, layout=layout) for name, layout in pickled.LAYOUTS.items()},
 }
 """Readers by format: gait sequence files, data sets as published, and as academic toolkits preprocess them."""

@@ -1,0 +1,129 @@
+"""Packs of rendered walkers: one ``.npz`` file a set, written by ``gaitkeeper walkers render``."""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from training.datasets.errors import BadDataset
+from training.datasets.sample import NOMINAL_RATE, Array, Dataset, Inputs, Sample
+
+VERSION = 1
+UNIT = 1 / 16
+"""Pixels of a step of the pack's integers."""
+_NAMES = ("subject", "condition", "take", "view")
+_FRAMES = ("silhouettes", "joints", "scores", "boxes", "frame")
+
+
+@dataclass(frozen=True, eq=False)
+class Walk:
+    """One walk on its way into a pack.
+
+    Attributes:
+        subject, condition, take, view: its names.
+        silhouettes: uint8 (T, 64, 64), 0 or 255.
+        joints: float32 (T, 17, 3), COCO-17 x, y in pixels and score in [0, 1].
+        boxes: float32 (T, 4), x1 y1 x2 y2 in pixels.
+        frame: int (T,), the frames' numbers at 30 Hz.
+    """
+
+    subject: str
+    condition: str
+    take: str
+    view: str
+    silhouettes: Array
+    joints: Array
+    boxes: Array
+    frame: Array
+
+
+def write(path: Path, walks: Sequence[Walk]) -> str:
+    """Write a pack; equal walks give equal bytes. Returns the sha256 of what is in it, in hexadecimal."""
+    arrays = {
+        "version": np.array(VERSION),
+        "length": np.array([len(walk.frame) for walk in walks], np.int64),
+        "silhouettes": _joined([np.packbits(walk.silhouettes > 127, axis=2) for walk in walks]),
+        "joints": _joined([_stepped(walk.joints[..., :2]) for walk in walks]),
+        "scores": _joined([np.rint(255 * walk.joints[..., 2]).astype(np.uint8) for walk in walks]),
+        "boxes": _joined([_stepped(walk.boxes) for walk in walks]),
+        "frame": _joined([walk.frame.astype(np.uint16) for walk in walks]),
+        **{name: np.array([getattr(walk, name) for walk in walks]) for name in _NAMES},
+    }
+    with path.open("wb") as file:
+        np.savez(file, **arrays)  # type: ignore[arg-type]
+    return digest(arrays)
+
+
+def digest(arrays: dict[str, Array]) -> str:
+    """Hexadecimal sha256 over the arrays' names, shapes and values."""
+    sha = hashlib.sha256()
+    for name, array in sorted(arrays.items()):
+        sha.update(f"{name} {array.dtype} {array.shape}\n".encode())
+        sha.update(np.ascontiguousarray(array).tobytes())
+    return sha.hexdigest()
+
+
+def read(root: Path, *, heatmaps: bool = False) -> Dataset:
+    """The walks of a pack, which stays in memory.
+
+    Args:
+        root: the file.
+        heatmaps: make heatmaps of the joints as a walk is loaded, about 50 KB a frame.
+
+    Raises:
+        BadDataset: it is no pack of this version.
+    """
+    try:
+        with np.load(root, allow_pickle=False) as archive:
+            if int(archive["version"]) != VERSION:
+                raise BadDataset(f"{root} is a pack of version {archive['version']}; {VERSION} is read here.")
+            arrays = {name: archive[name] for name in ("length", *_FRAMES, *_NAMES)}
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        raise BadDataset(f"{root} is no pack of walkers: {error}.") from error
+    ends = np.cumsum(arrays["length"])
+    if not len(ends) or any(len(arrays[name]) != ends[-1] for name in _FRAMES):
+        raise BadDataset(f"{root} is cut short, or empty.")
+    frames = {name: arrays[name] for name in _FRAMES}
+    rows: Iterator[tuple[str, str, str, str]] = zip(*(arrays[name].tolist() for name in _NAMES), strict=True)
+    samples = [
+        Sample(subject, condition, view, take, partial(_load, frames, int(end - length), int(end), heatmaps))
+        for (subject, condition, take, view), length, end in zip(rows, arrays["length"], ends, strict=True)
+    ]
+    return Dataset(root.stem, tuple(samples))
+
+
+def _load(frames: dict[str, Array], start: int, end: int, with_heatmaps: bool) -> Inputs:
+    cut = slice(start, end)
+    xy = frames["joints"][cut].astype(np.float32) * np.float32(UNIT)
+    score = frames["scores"][cut].astype(np.float32) / 255
+    joints = np.concatenate((xy, score[..., None]), 2)
+    maps = None
+    if with_heatmaps:
+        import torch
+
+        from training.walkers.sight import heatmaps
+
+        boxes = torch.from_numpy(frames["boxes"][cut].astype(np.float32) * np.float32(UNIT))
+        maps = heatmaps(torch.from_numpy(joints)[None], boxes[None])[0].numpy()
+    return Inputs(
+        silhouettes=np.unpackbits(frames["silhouettes"][cut], axis=2) * np.uint8(255),
+        joints=joints,
+        heatmaps=maps,
+        timestamps=frames["frame"][cut].astype(np.float64) / NOMINAL_RATE,
+        perception="walkers",
+    )
+
+
+def _stepped(pixels: Array) -> Array:
+    limits = np.iinfo(np.int16)
+    return np.clip(np.rint(pixels / UNIT), limits.min, limits.max).astype(np.int16)
+
+
+def _joined(parts: list[Array]) -> Array:
+    return np.concatenate(parts) if parts else np.zeros(0)

@@ -1,0 +1,90 @@
+"""Who walks in a rendered set: measured people on their own motion and bones, people drawn from the gait model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from training.datasets import Dataset
+from training.walkers.dress import Dress, draw_dress
+from training.walkers.flesh import Shape, draw_shapes
+from training.walkers.gait_cycle import GaitCycle
+from training.walkers.gait_model import DrawnWalker, GaitModel
+from training.walkers.kinect_motion import Measured, NoClearGait, cycle_of, kinect_build, measure
+from training.walkers.person import another_walk, draw_person
+
+
+@dataclass(frozen=True, eq=False)
+class Actor:
+    """A person who can be asked for walks.
+
+    Attributes:
+        name: the subject.
+        shape: flesh, one row.
+        everyday: the outfits that they own, one row each.
+        walks: cycles of measured walks, in the order of the recording; empty for drawn people.
+        drawn: the model's person; None for measured people.
+    """
+
+    name: str
+    shape: Shape
+    everyday: Dress
+    walks: tuple[GaitCycle, ...] = ()
+    drawn: DrawnWalker | None = None
+
+    def walk(self, model: GaitModel, rng: np.random.Generator, share: slice = slice(None)) -> GaitCycle:
+        """A walk: one of the measured ones of ``share``, at a pace a little different, or a new one of the model."""
+        if self.drawn is not None:
+            return model.draw_walk(self.drawn, rng)
+        walks = self.walks[share]
+        cycle = walks[int(rng.integers(len(walks)))]
+        return replace(cycle, seconds=cycle.seconds * float(np.exp(0.04 * rng.normal())))
+
+    def dressed(self, condition: str, rng: np.random.Generator, outfit: int = 0) -> Dress:
+        """One row: an everyday outfit, with a bag ("bg") or outer wear over it ("cl")."""
+        return draw_dress(condition, 1, rng, base=self.everyday[outfit])  # type: ignore[arg-type]
+
+
+def measured_actors(walks: Dataset, seed: int, *, outfits: int = 1, min_walks: int = 1) -> list[Actor]:
+    """One actor for every person with enough walks of clear gait.
+
+    Args:
+        walks: of the format "kinect".
+        seed: of what the sensor does not tell: flesh, clothes, feet.
+        outfits: everyday outfits of each.
+        min_walks: people with fewer clear walks are left out.
+    """
+    found: dict[str, list[Measured]] = {}
+    for sample in walks:
+        joints = sample.load().joints
+        try:
+            if joints is not None:
+                found.setdefault(sample.subject, []).append(measure(joints))
+        except NoClearGait:
+            continue
+    actors = []
+    for name, own in sorted(found.items()):
+        if len(own) < min_walks:
+            continue
+        rng = _rng(seed, name)
+        person = draw_person(int(rng.integers(2**31)))
+        build = kinect_build(own, person.build)
+        cycles = tuple(cycle_of(walk, another_walk(person, i), build) for i, walk in enumerate(own))
+        actors.append(Actor(name, draw_shapes([build], rng), draw_dress("nm", outfits, rng), walks=cycles))
+    return actors
+
+
+def drawn_actors(model: GaitModel, names: Iterable[str], seed: int, *, outfits: int = 1) -> list[Actor]:
+    """People of the model, each a function of the seed and the name alone."""
+    actors = []
+    for name in names:
+        rng = _rng(seed, name)
+        drawn = model.draw_person(rng)
+        actors.append(Actor(name, draw_shapes([drawn.person.build], rng), draw_dress("nm", outfits, rng), drawn=drawn))
+    return actors
+
+
+def _rng(seed: int, name: str) -> np.random.Generator:
+    return np.random.default_rng([seed, *name.encode()])
