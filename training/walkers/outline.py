@@ -194,15 +194,17 @@ class _Cutter:
         slope = (s.neck * 1.1, s.neck * 1.3 + d.collar, 0.03 * k)
         self.node("neck", {"neck": 0.5, "head": 0.5}, slope, "chest", (-0.01, 0, 0))
         for side in ("left", "right"):
-            self.node(f"{side}_deltoid", {f"{side}_shoulder": 0.96, f"{side}_elbow": 0.04}, s.deltoid + d.sleeve_ease)
+            self.node(f"{side}_deltoid", {f"{side}_shoulder": 0.9, f"{side}_elbow": 0.1}, s.deltoid + d.sleeve_ease)
             self.node(
                 f"{side}_acromion",
-                {f"{side}_shoulder": 0.97, "neck": 0.03},
-                0.8 * s.deltoid + 0.5 * ease,
+                {f"{side}_shoulder": 0.84, "neck": 0.16},
+                0.75 * s.deltoid + 0.5 * ease,
                 "chest",
-                (-0.006, 0, 0.014 + 0.4 * ease),
+                (-0.006, 0, 0.010 + 0.4 * ease),
             )
-        chest = (s.chest_depth + ease, s.chest_width + ease)
+        # Cloth lies close before and behind and stands off at the sides.
+        aside = 1.6 * ease
+        chest = (s.chest_depth + ease, s.chest_width + aside)
         self.node("chest", {"spine": 0.42, "neck": 0.58}, (*chest, 0.12 * k), "chest", (0.004, 0, 0))
         self.node(
             "bust",
@@ -220,7 +222,7 @@ class _Cutter:
         )
         # A top hangs from chest and belly: loose cloth has no waist.
         loose = (ease / 0.03).clamp(0, 1)
-        waist = s.waist_width + loose * 0.35 * (s.chest_width - s.waist_width).clamp_min(0) + ease
+        waist = s.waist_width + loose * 0.35 * (s.chest_width - s.waist_width).clamp_min(0) + aside
         self.node(
             "waist", {"pelvis": 0.45, "spine": 0.55}, (s.waist_depth + ease, waist, 0.09 * k), "pelvis", (s.belly, 0, 0)
         )
@@ -256,7 +258,7 @@ class _Cutter:
         self.node(f"{side}_biceps", {f"{side}_shoulder": 0.55, elbow: 0.45}, s.upper_arm + ease)
         self.node(elbow, {elbow: 1.0}, s.elbow + ease)
         self.node(f"{side}_forearm", {elbow: 0.75, wrist: 0.25}, s.forearm + ease)
-        self.node(wrist, {wrist: 1.0}, s.wrist + 0.8 * ease)
+        self.node(wrist, {wrist: 1.0}, s.wrist + ease)
         self.node(f"{side}_palm", {wrist: 0.35, f"{side}_hand": 0.65}, 0.80 * s.hand)
         self.node(f"{side}_fingers", {wrist: -0.2, f"{side}_hand": 1.2}, 0.55 * s.hand)
         chain = ("deltoid", "biceps", "elbow", "forearm", "wrist")

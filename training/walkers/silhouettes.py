@@ -19,7 +19,7 @@ from training.walkers.dress import Dress, hold_phone
 from training.walkers.flesh import Shape
 from training.walkers.outline import Outline, frames, outline
 from training.walkers.sight import perceive, roughen
-from training.walkers.skeleton import coco_joints
+from training.walkers.skeleton import INDEX, coco_joints
 from training.walkers.views import Views, look, place
 
 PICTURE = (1280, 720)
@@ -102,7 +102,7 @@ def _render(joints: Tensor, shape: Shape, dress: Dress, views: Views, noise: np.
     silhouettes = silhouettes.reshape(*joints.shape[:2], SIDE, SIDE)
     scored = torch.cat((truth, torch.ones_like(truth[..., :1])), -1)
     if noise is not None:
-        scored = perceive(scored, noise)
+        scored = perceive(scored, _far(joints, axes), noise)
     return Seen(silhouettes, scored, boxes, whole)
 
 
@@ -223,6 +223,12 @@ def _project(points: Tensor, position: Tensor, axes: Tensor) -> Tensor:
     """Tangents (B, T, K, 2) of world points (B, T, K, 3)."""
     seen = (points - position[:, None, None]) @ axes[:, None].transpose(-1, -2)
     return seen[..., :2] / seen[..., 2:].clamp_min(0.3)
+
+
+def _far(joints: Tensor, axes: Tensor) -> Tensor:
+    """How much farther from the camera the left side is than the right (B, T): 1 at a quarter of a metre or more."""
+    across = joints[:, :, INDEX["left_shoulder"]] - joints[:, :, INDEX["right_shoulder"]]
+    return ((across * axes[:, None, 2]).sum(-1) / 0.25).clamp(-1, 1)
 
 
 def _extent(left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
