@@ -101,3 +101,9 @@ class StoreUnavailable(GaitkeeperError):
     """The store cannot be reached or written now: missing folder, disk full, read-only, locked for too long."""
 
     code = "store_unavailable"
+
+
+class StoreNotDurable(GaitkeeperError):
+    """The store's settings may lose what was acknowledged, and nobody has said that this is accepted."""
+
+    code = "store_not_durable"

@@ -17,11 +17,20 @@ need() { # need PACKAGE TEST...: install a Debian package where the test fails
     apt-get install -y -qq "$package" >/dev/null 2>&1 || { apt-get update -qq && apt-get install -y -qq "$package" >/dev/null; }
 }
 
+want() { # want PACKAGE TEST...: as need, but only said where it cannot be installed
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then need "$@"; return; fi
+    local package=$1
+    shift
+    "$@" >/dev/null 2>&1 || echo "Missing: $package. Tests of what it is for will be skipped." >&2
+}
+
 "$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed (PYTHON=...)." >&2; exit 1; }
 need "python3-venv" "$PYTHON" -c "import ensurepip"
 # opencv-python links these.
 need libgl1 sh -c 'ldconfig -p | grep -q libGL.so.1'
 need libglib2.0-0 sh -c 'ldconfig -p | grep -q libglib-2.0.so.0'
+# The tests start Redis servers of their own; none is to run as a service (RUNLEVEL=1).
+RUNLEVEL=1 want redis-server command -v redis-server
 
 [ -x "$VENV/bin/python" ] || "$PYTHON" -m venv "$VENV"
 pip() { "$VENV/bin/python" -m pip --disable-pip-version-check --quiet "$@"; }

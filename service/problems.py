@@ -67,6 +67,7 @@ PROBLEMS: dict[str, Problem] = {
     "unknown_store": Problem(500, "The store's URL is of no known kind.", private=True),
     "bad_store": Problem(500, "The store holds something that cannot be read.", private=True),
     "store_unavailable": Problem(503, "The store cannot be reached or written now.", private=True),
+    "store_not_durable": Problem(500, "The store may lose what it has acknowledged.", private=True),
     # Networks and weights
     "unknown_network": Problem(422, "No network has this name."),
     "weights_missing": Problem(503, "A weights file is not on the machine.", private=True),

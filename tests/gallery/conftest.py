@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from redis_servers import DURABLE, RedisServer
 
 from gallery.store import NewTemplate, Store
-from gallery.stores import STORES, open_store
+from gallery.stores import open_store
 from pipelines.fingerprint import Fingerprint
 from pipelines.sequence import GaitSequence, Quality
 
@@ -82,10 +83,23 @@ def fingerprint() -> Fingerprint:
     return FINGERPRINT
 
 
-@pytest.fixture(params=sorted(STORES))
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """A Redis that is as durable as a store must be."""
+    server = RedisServer(tmp_path_factory.mktemp("redis"), *DURABLE)
+    yield server
+    server.kill()
+
+
+@pytest.fixture(params=["redis", "sqlite"])
 def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """An empty place for a store, once for each kind."""
-    return {"sqlite": f"sqlite:///{tmp_path / 'gallery.db'}"}[request.param]
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'gallery.db'}"
+    server: RedisServer = request.getfixturevalue("redis_server")
+    with server.client() as client:
+        client.flushall()
+    return server.url
 
 
 @pytest.fixture

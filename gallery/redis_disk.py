@@ -1,0 +1,141 @@
+"""What a Redis server does about its disk: what it can promise, and the overwriting of what was erased."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import redis
+from redis.exceptions import NoPermissionError, ResponseError
+
+from gallery.errors import StoreNotDurable
+from gallery.redis_link import Link
+from gallery.types import Promises
+
+REWRITE_SECONDS = 10.0
+WAITAOF_SINCE = (7, 2)
+
+
+def promise(link: Link) -> Promises:
+    """Look at the settings of every server, and use WAITAOF from now on where they all have it.
+
+    Raises:
+        StoreNotDurable: a server may lose what it has acknowledged, and the URL does not say ``durability=any``.
+        StoreUnavailable: it cannot be reached.
+    """
+    with link.direct():
+        found = [_look(node) for node in link.nodes()]
+    confirms = all(server.confirms for server in found)
+    faults = [fault for server in found for fault in server.faults(confirms)]
+    if link.address.replicas and not confirms:
+        faults.append("Replicas can be waited for from Redis 7.2 on, with its append-only file on.")
+    if faults and not link.address.any_durability:
+        raise StoreNotDurable(
+            f"The Redis at {link.address.url} can lose acknowledged enrolments. {' '.join(faults)} Change its settings,"
+            " or accept that with `durability=any` in the store's URL."
+        )
+    link.confirms = confirms
+    how = "once WAITAOF has confirmed that it is on disk" if confirms else "by a server that syncs every write first"
+    remarks = faults or [f"Every enrolment is acknowledged {how}."]
+    if link.address.kind != "server" and not link.address.replicas:
+        remarks.append("A failover to a replica may lose the last enrolments; `replicas=1` in the URL waits for one.")
+    return Promises(durable=not faults, encrypted=False, remarks=tuple(remarks))
+
+
+class _Server:
+    """What one server says of itself."""
+
+    def __init__(self, info: dict[str, Any], config: dict[Any, Any] | None, confirms: bool) -> None:
+        self.info, self.config, self.confirms = info, config, confirms
+
+    def faults(self, confirms: bool) -> list[str]:
+        """Sentences on what may lose an acknowledged enrolment."""
+        out = []
+        if not self.info["aof_enabled"]:
+            out.append("Its append-only file is off (`appendonly yes` is needed): what it holds goes with it.")
+        elif not confirms and self.config is None:
+            out.append(
+                "Its ACL hides CONFIG, so that `appendfsync always` cannot be seen, and WAITAOF is not to be had."
+            )
+        elif not confirms and self.config is not None and self.config["appendfsync"] != "always":
+            out.append(
+                f"`appendfsync {self.config['appendfsync']}` loses the last second; `always` is needed, or Redis 7.2."
+            )
+        if self.info.get("maxmemory") and self.info["maxmemory_policy"] != "noeviction":
+            out.append(
+                f"`maxmemory-policy {self.info['maxmemory_policy']}` throws enrolments away; `noeviction` is needed."
+            )
+        return out
+
+
+def _look(node: redis.Redis) -> _Server:
+    info = node.info("server") | node.info("persistence") | node.info("memory")
+    try:
+        config = node.config_get("appendfsync")
+    except NoPermissionError:
+        config = None
+    major, minor = str(info["redis_version"]).split(".")[:2]
+    confirms = (int(major), int(minor)) >= WAITAOF_SINCE and bool(info["aof_enabled"])
+    if confirms:
+        try:
+            node.execute_command("WAITAOF", 0, 0, 1)
+        except NoPermissionError:
+            confirms = False
+    return _Server(info, config, confirms)
+
+
+def rewrite(node: redis.Redis, seconds: float = REWRITE_SECONDS) -> bool:
+    """Have a server write its append-only file and its snapshot anew, so that nothing erased is left in them.
+
+    Returns:
+        True once both are done; False where the ACL forbids it, it fails or takes longer than ``seconds``, or replicas
+        keep files of their own, which nobody but they can rewrite.
+    """
+    deadline = time.monotonic() + seconds
+    try:
+        before = node.info("persistence")
+        if before["aof_enabled"]:
+            _start(node, "BGREWRITEAOF", deadline)
+            running = ("aof_rewrite_in_progress", "aof_rewrite_scheduled")
+            _await(node, "aof_rewrites", before, running, "aof_last_bgrewrite_status", deadline)
+        if before["rdb_saves"] or _saves(node):
+            _start(node, "BGSAVE", deadline)
+            _await(node, "rdb_saves", before, ("rdb_bgsave_in_progress",), "rdb_last_bgsave_status", deadline)
+        return not node.info("replication")["connected_slaves"]
+    except (redis.RedisError, TimeoutError):
+        return False
+
+
+def _saves(node: redis.Redis) -> bool:
+    """Whether the server takes snapshots by itself, so that there may be one from before its start."""
+    try:
+        return bool(node.config_get("save")["save"])
+    except NoPermissionError:
+        return True
+
+
+def _start(node: redis.Redis, command: str, deadline: float) -> None:
+    while True:
+        try:
+            node.execute_command(command)
+            return
+        except NoPermissionError:
+            raise
+        except ResponseError as error:
+            # One that is running may have begun before the erasure, so it is another that is needed.
+            if "progress" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+
+
+def _await(
+    node: redis.Redis, counter: str, before: dict[str, Any], running: tuple[str, ...], status: str, deadline: float
+) -> None:
+    while time.monotonic() < deadline:
+        now = node.info("persistence")
+        if now[counter] > before[counter] and not any(now[name] for name in running):
+            if now[status] == "ok":
+                return
+            break
+        time.sleep(0.02)
+    raise TimeoutError

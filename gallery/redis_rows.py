@@ -1,0 +1,141 @@
+"""Records of the Redis store as the gallery's types."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+from gallery.encoding import embedding_from, stamp
+from gallery.store import Change, Embedding, NewSubject, NewTemplate
+from gallery.types import Collection, Shadow, Subject, Template
+from pipelines.fingerprint import Fingerprint
+from pipelines.sequence import Quality
+
+Hash = dict[str, str]
+
+
+def hash_of(flat: Sequence[bytes]) -> Hash:
+    """What HGETALL gave to a script: names and values in turn."""
+    return {flat[i].decode(): flat[i + 1].decode() for i in range(0, len(flat), 2)}
+
+
+def collection_of(name: str, reply: Sequence[Any]) -> Collection:
+    """What the script COLLECTION replied."""
+    own, live, other = map(hash_of, reply[1:4])
+    shadowed, subjects, templates = reply[4:7]
+    fingerprint = Fingerprint.parse(live["fingerprint"]) if "fingerprint" in live else None
+    shadow = None
+    if other:
+        shadow = Shadow(
+            fingerprint=Fingerprint.parse(other["fingerprint"]),
+            templates=shadowed,
+            missing=templates - shadowed,
+            was_live=other["was_live"] == "1",
+        )
+    return Collection(
+        name=name,
+        fingerprint=fingerprint,
+        trained=None if fingerprint is None else fingerprint.trained,
+        keeps_heatmaps=own["keeps_heatmaps"] == "1",
+        subjects=subjects,
+        templates=templates,
+        created=datetime.fromisoformat(own["created"]),
+        ttl_seconds=float(own["ttl"]) if "ttl" in own else None,
+        shadow=shadow,
+    )
+
+
+def subject_fields(subject: NewSubject) -> str:
+    """The fields that an enrolment or an update names, as the script's ``upsert`` takes them."""
+    fields = {"display_name": subject.display_name, "legal_basis": subject.legal_basis}
+    if subject.metadata is not None:
+        fields["metadata"] = json.dumps(dict(subject.metadata), sort_keys=True)
+    return json.dumps({name: value for name, value in fields.items() if value is not None})
+
+
+def subject_of(row: Sequence[Any], collection: str) -> Subject:
+    """A subject's id, record and number of templates."""
+    record = json.loads(row[1])
+    return Subject(
+        id=row[0].decode(),
+        collection=collection,
+        display_name=record.get("display_name"),
+        metadata=json.loads(record["metadata"]),
+        legal_basis=record.get("legal_basis"),
+        templates=row[2],
+        created=datetime.fromisoformat(record["created"]),
+    )
+
+
+def template_record(new: NewTemplate, subject: str, created: datetime, expires: datetime | None) -> str:
+    """What is kept of a template beside its embedding and sequence."""
+    fields = {
+        "subject": subject,
+        "clip_sha256": new.clip_sha256,
+        "track": new.track,
+        "start": new.start,
+        "end": new.end,
+        "quality": asdict(new.quality),
+        "has_heatmaps": new.has_heatmaps,
+        "created": stamp(created),
+        "expires": None if expires is None else stamp(expires),
+    }
+    return json.dumps(fields)
+
+
+def template_of(row: Sequence[bytes], live: Hash, collection: str, *, duplicate: bool = False) -> Template:
+    """A template's id and record, and the hash of the generation that is live."""
+    fields = json.loads(row[1])
+    fingerprint = Fingerprint.parse(live["fingerprint"])
+    return Template(
+        id=row[0].decode(),
+        collection=collection,
+        subject=fields["subject"],
+        fingerprint=fingerprint,
+        trained=fingerprint.trained,
+        shape=(int(live["parts"]), int(live["dims"])),
+        clip_sha256=fields["clip_sha256"],
+        track=fields["track"],
+        start=fields["start"],
+        end=fields["end"],
+        quality=Quality(**fields["quality"]),
+        has_heatmaps=fields["has_heatmaps"],
+        created=datetime.fromisoformat(fields["created"]),
+        expires=_moment(fields["expires"]),
+        duplicate=duplicate,
+    )
+
+
+def embedding_of(value: bytes, live: Hash, template: str) -> Embedding:
+    """An embedding behind the two letters of its type."""
+    return embedding_from(
+        value[2:], value[:2].decode("ascii", "replace"), (int(live["parts"]), int(live["dims"])), template
+    )
+
+
+def change_of(row: Sequence[bytes], live: Hash) -> Change:
+    """A change's template, and the records and the embedding of one that is there."""
+    template = row[0].decode()
+    if len(row) == 1:
+        return Change(template)
+    record, subject = json.loads(row[1]), json.loads(row[2])
+    return Change(
+        template,
+        record["subject"],
+        Fingerprint.parse(live["fingerprint"]),
+        embedding_of(row[3], live, template),
+        json.loads(subject["metadata"]),
+        _moment(record["expires"]),
+    )
+
+
+def micros(moment: datetime) -> int:
+    """A moment as a sorted set counts it."""
+    return round((moment - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() * 1e6)
+
+
+def _moment(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)

@@ -1,0 +1,331 @@
+"""The store for many hosts: Redis 7 or newer, one server, one behind Sentinel, or a cluster."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gallery import redis_disk as disk
+from gallery import redis_scripts as scripts
+from gallery.encoding import bytes_of, expiry, stamp
+from gallery.errors import BadStore, ClipOfOtherSubject, Conflict, FingerprintMismatch, NotFound, ShadowBehind
+from gallery.redis_link import Address, Link
+from gallery.redis_rows import (
+    change_of,
+    collection_of,
+    embedding_of,
+    hash_of,
+    micros,
+    subject_fields,
+    subject_of,
+    template_of,
+    template_record,
+)
+from gallery.store import Changes, Digest, Embedding, NewSubject, NewTemplate, leaf_of, xor_of
+from gallery.types import Collection, Erasure, Promises, Removal, Subject, Template
+from pipelines.fingerprint import Fingerprint
+
+NAMES = "gaitkeeper:collections"
+MEMORY = 100_000
+"""Templates that are remembered as gone, for followers that were away."""
+PURGED_AT_ONCE = 1000  # by one script, so that nobody else waits for long
+BLOCK_SECONDS = 0.5
+
+
+class RedisStore:
+    """The :class:`gallery.store.Store` in Redis, with its append-only file on.
+
+    From Redis 7.2 on an enrolment is acknowledged once WAITAOF has confirmed that it is on disk; on 7.0 the server must
+    run with ``appendfsync always``. What a collection holds lies under one hash tag, and every write is one script, so
+    it is done as a whole or not at all.
+
+    Args:
+        url: ``redis://HOST:PORT/DB``, ``rediss://`` for TLS, ``redis+sentinel://HOST:PORT,…/MASTER/DB``,
+            ``redis+cluster://HOST:PORT,…``; user and password before an ``@``. ``durability=any`` accepts a server
+            that may lose acknowledged enrolments, ``replicas=N`` waits for the disks of so many replicas, too; other
+            parameters are redis-py's.
+
+    Raises:
+        UnknownStore: the URL names no Redis.
+        StoreUnavailable: it cannot be reached.
+        StoreNotDurable: its settings may lose what was acknowledged, and the URL does not accept that.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._link = Link(Address.parse(url))
+        try:
+            disk.promise(self._link)
+        except BaseException:
+            self._link.close()
+            raise
+
+    def promises(self) -> Promises:
+        """See :class:`gallery.store.Store`, here and below."""
+        return disk.promise(self._link)
+
+    def ensure_collection(
+        self, name: str, *, keeps_heatmaps: bool = False, ttl_seconds: float | None = None
+    ) -> Collection:
+        # First the name: one without a collection is passed over, a collection without a name would be lost.
+        self._link.call(NAMES, "return {redis.call('SADD', KEYS[1], ARGV[1])}", name, durable=True)
+        ttl = "" if ttl_seconds is None else repr(ttl_seconds)
+        args = (int(keeps_heatmaps), stamp(datetime.now(UTC)), uuid.uuid4().hex, ttl)
+        self._link.call(_base(name), scripts.ENSURE, *args, durable=True)
+        return self.collection(name)
+
+    def collection(self, name: str) -> Collection:
+        return collection_of(name, self._call(name, scripts.COLLECTION))
+
+    def collections(self) -> list[Collection]:
+        names = self._link.call(NAMES, "#!lua flags=no-writes,allow-stale\nreturn redis.call('SMEMBERS', KEYS[1])")
+        found = []
+        for name in sorted(names):
+            try:
+                found.append(self.collection(name.decode()))
+            except NotFound:
+                continue
+        return found
+
+    def set_ttl(self, collection: str, ttl_seconds: float | None) -> Collection:
+        self._call(collection, scripts.SET_TTL, "" if ttl_seconds is None else repr(ttl_seconds), durable=True)
+        return self.collection(collection)
+
+    def delete_collection(self, collection: str) -> Removal:
+        _, templates, subjects = self._call(collection, scripts.DELETE_COLLECTION, durable=True)
+        self._link.call(NAMES, "return {redis.call('SREM', KEYS[1], ARGV[1])}", collection, durable=True)
+        return self._removal(collection, templates, subjects)
+
+    def enroll(self, collection: str, subject: NewSubject, template: NewTemplate) -> Template:
+        created = template.created or datetime.now(UTC)
+        expires = expiry(template, self.collection(collection).ttl_seconds, created)
+        new = template.id or uuid.uuid4().hex
+        dtype, data, float32 = bytes_of(template.embedding)
+        record = template_record(template, subject.id, created, expires)
+        status, *details = self._call(
+            collection,
+            scripts.ENROLL,
+            subject.id,
+            subject_fields(subject),
+            stamp(subject.created or datetime.now(UTC)),
+            new,
+            record,
+            "" if template.clip_sha256 is None else f"{template.clip_sha256}:{template.track}",
+            "" if expires is None else micros(expires),
+            str(template.fingerprint),
+            *template.embedding.shape,
+            dtype.encode() + data,
+            leaf_of(b"", new, float32),
+            template.sequence,
+            durable=True,
+        )
+        if status == b"clip":
+            raise ClipOfOtherSubject(
+                f"Track {template.track} of this clip is already enrolled as {details[0].decode()!r}.",
+                subject=details[0].decode(),
+                template=details[1].decode(),
+            )
+        if status == b"id":
+            raise Conflict(f"The template {new!r} is another subject's.", template=new)
+        _check_fits(status, details, collection, template.fingerprint, template.embedding)
+        parts, dims = template.embedding.shape
+        live = {"fingerprint": str(template.fingerprint), "parts": str(parts), "dims": str(dims)}
+        if status == b"new":
+            return template_of((new.encode(), record.encode()), live, collection)
+        # Found by an id of our own making: a connection broke, and this is the second try.
+        again = template.id is None and details[0] == new.encode()
+        return template_of(details, live, collection, duplicate=not again)
+
+    def update_subject(self, collection: str, subject: NewSubject) -> Subject:
+        self._of_subject(collection, subject.id, scripts.UPDATE_SUBJECT, subject_fields(subject), durable=True)
+        return self.subject(collection, subject.id)
+
+    def subjects(self, collection: str, after: str = "", limit: int | None = None) -> list[Subject]:
+        _, *rows = self._call(collection, scripts.SUBJECTS, after, -1 if limit is None else limit)
+        return [subject_of(row, collection) for row in rows]
+
+    def subject(self, collection: str, subject: str) -> Subject:
+        return subject_of(self._of_subject(collection, subject, scripts.SUBJECT)[1], collection)
+
+    def templates(self, collection: str, subject: str) -> list[Template]:
+        _, live, *rows = self._of_subject(collection, subject, scripts.TEMPLATES)
+        return [template_of(row, hash_of(live), collection) for row in rows]
+
+    def template(self, collection: str, template: str) -> Template:
+        _, live, row = self._of_template(collection, template, scripts.TEMPLATE, "")
+        return template_of(row, hash_of(live), collection)
+
+    def embedding(self, collection: str, template: str) -> Embedding:
+        _, live, _, *value = self._of_template(collection, template, scripts.TEMPLATE, "embedding")
+        return embedding_of(_there(value, template), hash_of(live), template)
+
+    def sequence(self, collection: str, template: str) -> bytes:
+        _, _, _, *value = self._of_template(collection, template, scripts.TEMPLATE, "sequence")
+        return _there(value, template)
+
+    def erase(self, collection: str, subject: str) -> Erasure:
+        _, templates = self._of_subject(collection, subject, scripts.ERASE, MEMORY, durable=True)
+        pending = not self._rewrite(collection)
+        return Erasure(collection=collection, subject=subject, templates=templates, pending=pending)
+
+    def delete_template(self, collection: str, template: str) -> Removal:
+        self._of_template(collection, template, scripts.DELETE_TEMPLATE, MEMORY, durable=True)
+        return self._removal(collection, 1, 0)
+
+    def purge(self, collection: str, now: datetime) -> Removal:
+        templates = subjects = 0
+        while True:
+            _, some, left = self._call(collection, scripts.PURGE, micros(now), MEMORY, PURGED_AT_ONCE, durable=True)
+            templates, subjects = templates + some, subjects + left
+            if some < PURGED_AT_ONCE:
+                break
+        if not templates:
+            return Removal(collection=collection, templates=0, subjects=0, pending=False)
+        return self._removal(collection, templates, subjects)
+
+    def flush(self) -> bool:
+        with self._link.direct():
+            done = [disk.rewrite(node) for node in self._link.nodes()]
+        return all(done)
+
+    def changes(self, collection: str, after: str = "", limit: int = 1000) -> Changes:
+        generation, start, revision = after.split(".") if after else ("", "0", "0")
+        _, fresh, *cursor, live, rows = self._call(collection, scripts.CHANGES, generation, start, revision, limit)
+        of = hash_of(live)
+        changes = tuple(change_of(row, of) for row in rows)
+        return Changes(changes, f"{cursor[0].decode()}.{cursor[1]}.{cursor[2]}", reset=bool(fresh) and after != "")
+
+    def wait(self, collection: str, after: str, seconds: float) -> bool:
+        deadline = time.monotonic() + seconds
+        base = _base(collection)
+        while True:
+            news = self.changes(collection, after, 1)
+            if news.changes or news.reset:
+                return True
+            if (left := deadline - time.monotonic()) <= 0:
+                return False
+            seen = max(map(int, news.cursor.split(".")[1:]))
+            with self._link.direct():
+                # Not for long: the stream of a collection that is deleted wakes nobody.
+                self._link.node(base).xread(
+                    {f"{base}:events": f"{seen}-0"}, 1, int(1000 * min(left, BLOCK_SECONDS)) + 1
+                )
+
+    def digest(self, collection: str) -> Digest:
+        leaves = self._call(collection, scripts.DIGEST)[1]
+        return Digest(len(leaves) // 32, xor_of(leaves))
+
+    def begin_shadow(self, collection: str, fingerprint: Fingerprint) -> Collection:
+        status, *details = self._call(
+            collection, scripts.BEGIN_SHADOW, str(fingerprint), uuid.uuid4().hex, durable=True
+        )
+        if status == b"empty":
+            raise Conflict(f"The collection {collection!r} is empty: it has nothing to move.")
+        if status == b"pinned":
+            raise Conflict(f"The collection {collection!r} is pinned to {fingerprint} already.")
+        if status == b"other":
+            raise Conflict(f"The collection {collection!r} has a shadow of {details[0].decode()}; drop that first.")
+        return self.collection(collection)
+
+    def shadow_missing(self, collection: str, limit: int = 1000) -> list[str]:
+        return [template.decode() for template in self._of_shadow(collection, scripts.SHADOW_MISSING, limit)[1]]
+
+    def put_shadow(
+        self, collection: str, template: str, fingerprint: Fingerprint, embedding: npt.NDArray[np.floating]
+    ) -> None:
+        dtype, data, float32 = bytes_of(embedding)
+        leaf = leaf_of(b"", template, float32)
+        args = (template, str(fingerprint), *embedding.shape, dtype.encode() + data, leaf)
+        status, *details = self._of_shadow(collection, scripts.PUT_SHADOW, *args, durable=True)
+        if status == b"template":
+            raise _no_template(collection, template)
+        _check_fits(status, details, collection, fingerprint, embedding)
+
+    def flip(self, collection: str) -> Collection:
+        return self._flip(collection, "")
+
+    def rollback(self, collection: str) -> Collection:
+        return self._flip(collection, "back")
+
+    def drop_shadow(self, collection: str) -> Removal:
+        return self._removal(collection, self._of_shadow(collection, scripts.DROP_SHADOW, durable=True)[1], 0)
+
+    def ping(self) -> None:
+        script = "redis.call('SET', KEYS[1], ARGV[1], 'PX', 60000) return {redis.call('GET', KEYS[1])}"
+        word = uuid.uuid4().hex.encode()
+        if self._link.call("gaitkeeper:ping", script, word, durable=True) != [word]:
+            raise BadStore("Redis read back something other than was written.")
+
+    def close(self) -> None:
+        self._link.close()
+
+    def _flip(self, collection: str, direction: str) -> Collection:
+        status, *details = self._of_shadow(collection, scripts.FLIP, direction, durable=True)
+        if status == b"never":
+            raise Conflict(f"The collection {collection!r} has no embeddings that were live before.")
+        if status == b"behind":
+            missing, fingerprint = details[0], details[1].decode()
+            raise ShadowBehind(
+                f"{missing} template(s) of the collection {collection!r} have no embedding of {fingerprint} yet.",
+                missing=missing,
+            )
+        return self.collection(collection)
+
+    def _removal(self, collection: str, templates: int, subjects: int) -> Removal:
+        pending = not self._rewrite(collection)
+        return Removal(collection=collection, templates=templates, subjects=subjects, pending=pending)
+
+    def _rewrite(self, collection: str) -> bool:
+        with self._link.direct():
+            return disk.rewrite(self._link.node(_base(collection)))
+
+    def _call(self, collection: str, script: str, *args: Any, durable: bool = False) -> list[Any]:
+        reply = self._link.call(_base(collection), script, *args, durable=durable)
+        if reply[0] == b"none":
+            raise NotFound(f"There is no collection {collection!r}.", collection=collection)
+        return reply
+
+    def _of_subject(self, collection: str, subject: str, script: str, *args: Any, durable: bool = False) -> list[Any]:
+        reply = self._call(collection, script, subject, *args, durable=durable)
+        if reply[0] == b"subject":
+            raise NotFound(f"The collection {collection!r} has no subject {subject!r}.", subject=subject)
+        return reply
+
+    def _of_template(self, collection: str, template: str, script: str, *args: Any, durable: bool = False) -> list[Any]:
+        reply = self._call(collection, script, template, *args, durable=durable)
+        if reply[0] == b"template":
+            raise _no_template(collection, template)
+        return reply
+
+    def _of_shadow(self, collection: str, script: str, *args: Any, durable: bool = False) -> list[Any]:
+        reply = self._call(collection, script, *args, durable=durable)
+        if reply[0] == b"shadow":
+            raise Conflict(f"The collection {collection!r} has no shadow.")
+        return reply
+
+
+def _base(collection: str) -> str:
+    return f"gaitkeeper:{{{collection}}}"
+
+
+def _no_template(collection: str, template: str) -> NotFound:
+    return NotFound(f"The collection {collection!r} has no template {template!r}.", template=template)
+
+
+def _check_fits(
+    status: bytes, details: list[bytes], collection: str, given: Fingerprint, embedding: npt.NDArray[np.floating]
+) -> None:
+    if status == b"fingerprint":
+        raise FingerprintMismatch.between(collection, details[0].decode(), given)
+    if status == b"shape":
+        raise FingerprintMismatch.shapes(collection, (int(details[0]), int(details[1])), embedding.shape)
+
+
+def _there(values: list[bytes | None], template: str) -> bytes:
+    if not values or values[0] is None:
+        raise BadStore(f"The template {template!r} has lost a part.")
+    return values[0]
