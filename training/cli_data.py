@@ -61,6 +61,12 @@ def evaluate(
     part: Annotated[str, typer.Option(help="Which part of the partition is tested.")] = "test",
     baselines: Annotated[bool, typer.Option(help="Also the gait energy image, and each network untrained.")] = False,
     scaled: Annotated[bool, typer.Option(help="Kinect networks that read scale-normalised joints.")] = False,
+    centring: Annotated[
+        bool, typer.Option(help="Take off what a view does to everybody, told from other people.")
+    ] = False,
+    max_pairs: Annotated[
+        int, typer.Option(min=1, help="Probe-template pairs of the verification and open-set tests.")
+    ] = 4_000_000,
     gallery_size: Annotated[int | None, typer.Option(min=1, help="People enrolled in the open-set test.")] = None,
     replicates: Annotated[int, typer.Option(min=1, help="Draws of people for the intervals.")] = 1000,
     seed: Annotated[int, typer.Option(min=0, help="Of all draws.")] = 0,
@@ -92,7 +98,9 @@ def evaluate(
             baselines=baselines,
             scaled=scaled,
             device=device,
-            settings=EvaluationSettings(replicates=replicates, seed=seed, gallery_size=gallery_size),
+            settings=EvaluationSettings(
+                replicates=replicates, seed=seed, gallery_size=gallery_size, centring=centring, max_pairs=max_pairs
+            ),
             on_progress=tell,
         )
     content = json.dumps([result.as_json() for result in results], indent=2, allow_nan=False)

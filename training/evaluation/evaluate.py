@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from torch import Tensor
 
 from models.base import GaitNetwork
 from models.distance import part_distances
@@ -15,6 +16,7 @@ from training.datasets.errors import BadDataset
 from training.datasets.partition import Partition
 from training.datasets.sample import Dataset, Sample
 from training.evaluation.bootstrap import people_weights
+from training.evaluation.centring import centred_gallery, centred_probes
 from training.evaluation.closed_set import CellTable, identify
 from training.evaluation.embedding import Embedded, embed_dataset
 from training.evaluation.pairs import open_set, verify
@@ -36,6 +38,7 @@ class EvaluationSettings:
         max_pairs: verification and open set use as many probes, drawn at random, as keep probe-template pairs below.
         rates: false match and false-positive identification rates.
         pairwise: compute verification and open set at all.
+        centring: take off what a view does to everybody; see :mod:`training.evaluation.centring`.
     """
 
     replicates: int = 1000
@@ -45,15 +48,17 @@ class EvaluationSettings:
     max_pairs: int = 4_000_000
     rates: tuple[float, ...] = (0.01, 0.001)
     pairwise: bool = True
+    centring: bool = False
 
 
 @dataclass(frozen=True, eq=False)
 class _Side:
-    """The probes or the gallery of a row, by index into the embeddings."""
+    """The probes or the gallery of a row, by index into the samples."""
 
     index: Array
     subjects: Array = field(repr=False)
     views: Array = field(repr=False)
+    embeddings: Tensor = field(repr=False)
 
 
 def evaluate(
@@ -150,6 +155,7 @@ def evaluate_embedded(
             "seed": settings.seed,
             "draws": settings.draws,
             "max_pairs": settings.max_pairs,
+            "centring": settings.centring,
         },
         rows=rows,
     )
@@ -181,11 +187,16 @@ def _row(
     def side(role: str) -> _Side:
         mine = np.isin(roles, [role, "both"])
         index = np.flatnonzero(mine & ~unknown if role == "gallery" else mine)
-        return _Side(index, subjects[index], views[index])
+        x = embedded.embeddings[index]
+        if settings.centring and role == "gallery":
+            x = centred_gallery(x, subjects[index], embedded.views[index])
+        elif settings.centring:
+            x = centred_probes(embedded.embeddings, subjects, embedded.views)[index]
+        return _Side(index, subjects[index], views[index], x)
 
     probes, gallery = side("probe"), side("gallery")
     known = ~np.isin(probes.subjects, list(strangers))
-    closed = _Side(probes.index[known], probes.subjects[known], probes.views[known])
+    closed = _Side(probes.index[known], probes.subjects[known], probes.views[known], probes.embeddings[known])
     if not len(closed.index) or not len(gallery.index):
         return None
     recordings = np.array([f"{s.subject}/{s.recording}" for s in embedded.samples])
@@ -196,17 +207,19 @@ def _row(
     people = np.unique(closed.subjects)
     table = CellTable(people, np.unique(closed.views), np.unique(gallery.views))
     for v in table.probe_views:
-        a = closed.index[closed.views == v]
+        here = closed.views == v
+        a = closed.index[here]
         for w in table.gallery_views:
-            b = gallery.index[gallery.views == w]
+            there = gallery.views == w
+            b = gallery.index[there]
             if len(a) and len(b):
-                distances = part_distances(embedded.embeddings[a], embedded.embeddings[b]).numpy()
+                distances = part_distances(closed.embeddings[here], gallery.embeddings[there]).numpy()
                 table.add(v, w, subjects[a], distances, subjects[a][:, None] == subjects[b][None], allowed(a, b))
     weights = people_weights(len(people), settings.replicates, settings.seed)
     same = table.probe_views[:, None] == table.gallery_views[None]
     groups = {"all": same} if protocol.views == "pooled" else {"across": ~same, "same": same}
     found: dict[str, Group] = {}
-    pairs = _pairs(embedded, probes, gallery, settings, allowed) if settings.pairwise else None
+    pairs = _pairs(probes, gallery, settings, allowed) if settings.pairwise else None
     for group, cells in groups.items():
         if not (table.probes[cells] > 0).any():
             continue
@@ -229,7 +242,6 @@ def _row(
 
 
 def _pairs(
-    embedded: Embedded,
     probes: _Side,
     gallery: _Side,
     settings: EvaluationSettings,
@@ -241,6 +253,6 @@ def _pairs(
     if len(sample) > most:
         sample = np.sort(np.random.default_rng(settings.seed).choice(sample, most, replace=False))
     index = probes.index[sample]
-    distances = part_distances(embedded.embeddings[index], embedded.embeddings[gallery.index]).numpy()
+    distances = part_distances(probes.embeddings[sample], gallery.embeddings).numpy()
     may = allowed(index, gallery.index)
     return distances, sample, np.ones(distances.shape, bool) if may is None else may

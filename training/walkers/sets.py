@@ -115,7 +115,7 @@ def calibration_takes(kinect: Path, seed: int, size: Size) -> Iterator[Take]:
 
 
 def _enrolled_and_seen(actors: list[Actor], seed: int) -> Iterator[Take]:
-    """Four takes to enrol everybody but strangers, and probes in all conditions from anywhere, strangers twice as many."""
+    """Four takes to enrol everybody but strangers; probes in all conditions from anywhere, two of strangers for one."""
     model = GaitModel.load()
     for actor in actors:
         rng = np.random.default_rng([seed, 3, *actor.name.encode()])
