@@ -17,6 +17,10 @@ so that each side faces the sensor for about half of a walk. What is done, in th
 * bones: medians over the near side's frames, left and right the mean, in ratio to the population's, times the
   published anthropometry of :class:`training.walkers.person.Build`.
 
+Then the swings of limbs, which averaging and the sensor lessen, are restored (thighs ×1.13, knees ×1.25, arms ×1.2; so
+that median stride over cadence is the walk ratio of adults, 0.0065 m a step a minute; Sekiya and Nagasaki 1998), and
+mean angles that are off for everybody are set to published ones. Figures are in ``docs/walkers.md``.
+
 Feet, hips' and shoulders' widths and the legs' sideways position are not taken from the sensor: they come from
 :mod:`training.walkers.gait` and the build.
 """
