@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 TORCH_INDEX ?=
 CLIPS ?=
 
-.PHONY: setup demo test check format fuzz bench lock clean
+.PHONY: setup demo test check crash format fuzz bench lock clean
 
 setup: $(VENV)/.ready
 
@@ -20,6 +20,9 @@ demo: setup ## Enrol and identify rendered walkers, or CLIPS="a.mp4 b.mp4"; writ
 
 test: check ## Style, types, import order, then every test
 	$(BIN)/python -m pytest
+
+crash: setup ## kill -9 of writers and of Redis at 200 random points each
+	GAITKEEPER_CRASH_POINTS=200 $(BIN)/python -m pytest -s tests/crash
 
 check: setup
 	$(BIN)/ruff check .

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from gallery.errors import StoreUnavailable
 from gallery.store import NewSubject, NewTemplate
 from gallery.stores import open_store
 from pipelines.fingerprint import Fingerprint
@@ -32,12 +36,29 @@ def template_of(number: int) -> NewTemplate:
 
 
 def enrol(url: str, numbers: range, acknowledged: Path) -> None:
-    """Enrol clip after clip, five a subject, writing each number down once its enrolment has returned."""
-    store = open_store(url)
-    store.ensure_collection("default")
+    """Enrol clip after clip, five a subject, writing each number down once its enrolment has returned.
+
+    As a caller should, it tries again where it was told that the store cannot be reached.
+    """
+    store = _patiently(lambda: open_store(url))
+    _patiently(lambda: store.ensure_collection("default"))
     log = os.open(acknowledged, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
     for number in numbers:
-        store.enroll("default", NewSubject(f"s{number // 5}"), template_of(number))
+        template = template_of(number)
+        _patiently(
+            lambda number=number, template=template: store.enroll("default", NewSubject(f"s{number // 5}"), template)
+        )
         os.write(log, f"{number}\n".encode())
     os.close(log)
     store.close()
+
+
+def _patiently(what: Callable[[], Any]) -> Any:
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            return what()
+        except StoreUnavailable:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.005)
