@@ -96,3 +96,31 @@ def render(
             name, kinect, out, size=size, seed=seed, device=device, on_progress=lambda n: bar.update(task, completed=n)
         )
     typer.echo(f"{sha256}  {out}")
+
+
+@app.command()
+def sheet(
+    real: Annotated[Path, typer.Option(help="PsyMo, folder or archive: the real people.")],
+    out_dir: Annotated[Path, typer.Argument(help="Folder for one PNG a condition and figures.json.")] = Path(
+        "runs/sheets"
+    ),
+    seed: Annotated[int, typer.Option(min=0, help="Of the rendered people.")] = 0,
+) -> None:
+    """Put rendered silhouettes beside real ones, by view and condition: a row of real ones, a row of rendered ones."""
+    import json
+
+    import torch
+    from rich.console import Console
+    from rich.table import Table
+
+    from training.walkers.sheet import write_sheets
+
+    torch.set_num_threads(1)
+    table = Table("condition", "view", "area, real", "area, made", "rows' widths differ by")
+    figures = {}
+    for pair in write_sheets(real, out_dir, seed=seed):
+        found = figures[f"{pair.condition} {pair.view}"] = pair.figures()
+        areas = [f"{found[name]['area'][0]:.3f} ± {found[name]['area'][1]:.3f}" for name in ("real", "made")]
+        table.add_row(pair.condition, pair.view, *areas, f"{found['width_difference']:.2f} pixels")
+    (out_dir / "figures.json").write_text(json.dumps(figures, indent=1) + "\n")
+    Console().print(table)

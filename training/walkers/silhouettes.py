@@ -30,6 +30,7 @@ WIDE = 160  # columns, two a pixel: more than a silhouette's, since the mass cen
 SIDES = 12
 _RIGHT = SIDES // 2
 _ROUNDED = 0.3  # pixels
+_ROOM = 2 / (1 + math.cos(math.pi / SIDES))  # so that polygons in ellipses are as large as the ellipses
 
 
 @dataclass(eq=False)
@@ -115,7 +116,7 @@ def polygons(joints: Tensor, body: Outline, position: Tensor, axes: Tensor) -> t
     """
     f = body.frame
     turned = (frames(joints) @ axes[:, None, None].transpose(-1, -2))[:, :, f]  # (B, T, N, 3 axes, camera)
-    half = turned * body.radii[:, None, :, :, None]
+    half = turned * (_ROOM * body.radii)[:, None, :, :, None]
     centre = torch.einsum("bnj,btjc->btnc", body.weights, joints - position[:, None, None])
     centre = (centre[..., None, :] @ axes[:, None, None].transpose(-1, -2))[..., 0, :]
     centre = centre + (body.offset[:, None, :, :, None] * turned).sum(-2)
