@@ -7,9 +7,13 @@ from contextlib import asynccontextmanager
 from importlib.metadata import version
 
 from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
 
 from service import handlers, openapi
+from service.edge import Edge
 from service.engine import Engine
+from service.gate import Gate, RateLimit
+from service.keys import Keys
 from service.limits import BodyLimit, WorkQueue
 from service.routes import clips, health, subjects
 from service.settings import Settings, load_settings
@@ -23,11 +27,13 @@ def create_app(settings: Settings | None = None, engine: Engine | None = None) -
         engine: what does the work, closed with the application; opened with the settings where not given.
     """
     settings = settings or load_settings()
+    rate = RateLimit(settings.rate)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         with engine or Engine(settings) as opened:
             app.state.engine = opened
+            app.state.keys = Keys(opened.state)
             app.state.queue = WorkQueue(settings.workers, settings.queue, settings.retry_after)
             # Probes have a thread of their own: a full queue does not make the service look dead.
             app.state.probes = WorkQueue(1, settings.queue, settings.retry_after)
@@ -42,7 +48,18 @@ def create_app(settings: Settings | None = None, engine: Engine | None = None) -
         docs_url=None,
         redoc_url=None,
     )
+    # The last one added comes first: nobody's body is read before the gate has let them in.
     app.add_middleware(BodyLimit, limit=settings.max_upload_bytes, seconds=settings.deadline)
+    app.add_middleware(Gate, rate=rate, origins=settings.cors_origins)
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["GET", "POST", "PATCH", "DELETE"],
+            allow_headers=["Authorization", "Idempotency-Key", "Prefer", "X-Request-ID"],
+            expose_headers=["X-Request-ID", "Retry-After", "Location"],
+        )
+    app.add_middleware(Edge)
     handlers.install(app)
     openapi.install(app)
     for router in (clips.router, subjects.router, health.router):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -20,6 +21,8 @@ Reply = TypeVar("Reply", bound=BaseModel)
 Progress = Callable[[str, float], None]
 """Told a stage and the share of it that is done, in [0, 1]."""
 
+KEY_VARIABLE = "GAITKEEPER_API_KEY"
+
 
 class Client:
     """Talks to one service.
@@ -35,16 +38,21 @@ class Client:
         UnexpectedReply: what answers does not speak this API.
     """
 
-    def __init__(self, url: str = "http://127.0.0.1:8321", *, timeout: float = 600.0) -> None:
+    def __init__(self, url: str = "http://127.0.0.1:8321", *, key: str | None = None, timeout: float = 600.0) -> None:
         """Prepare a client; nothing is sent yet.
 
         Args:
             url: address of the service.
+            key: API key, where the service asks for one; that of ``GAITKEEPER_API_KEY`` where not given.
             timeout: seconds to wait for a reply once a clip has been sent.
         """
         self.url = url
+        key = key or os.environ.get(KEY_VARIABLE)
+        headers = {"Authorization": f"Bearer {key}"} if key else None
         # The address is one that the user named: a proxy from the environment has no business between.
-        self._http = httpx.Client(base_url=url, timeout=httpx.Timeout(timeout, connect=5.0), trust_env=False)
+        self._http = httpx.Client(
+            base_url=url, headers=headers, timeout=httpx.Timeout(timeout, connect=5.0), trust_env=False
+        )
 
     def __enter__(self) -> Client:
         return self

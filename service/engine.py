@@ -21,8 +21,10 @@ from pipelines.errors import MultiplePeople, TrackNotFound
 from pipelines.pipeline import ClipResult, Pipeline
 from pipelines.sequence import GaitSequence
 from service import canary
+from service.access import require_collection
 from service.schemas import Clip, EnrollReply, Erasure, IdentifyReply, Skipped, SubjectReply, SubjectsReply, TrackChoice
 from service.settings import Settings
+from service.state import State
 
 DEFAULT_COLLECTION = "default"
 
@@ -124,6 +126,7 @@ class Engine:
         self.settings = settings
         self.pipeline = Pipeline(settings.pipeline)
         self.store = open_store(settings.store)
+        self._state: State | None = None
         self._galleries: dict[str, Gallery] = {}
         self._lock = threading.Lock()
         try:
@@ -144,6 +147,16 @@ class Engine:
         """Let go of the store and of the decoder."""
         self.pipeline.close()
         self.store.close()
+        if self._state is not None:
+            self._state.close()
+
+    @property
+    def state(self) -> State:
+        """What the service itself remembers; opened when first asked for. Raises StoreUnavailable."""
+        with self._lock:
+            if self._state is None:
+                self._state = State(self.settings.state_path)
+            return self._state
 
     def gallery(self, collection: str, *, create: bool = False) -> Gallery:
         """The gallery of a collection.
@@ -151,7 +164,9 @@ class Engine:
         Raises:
             NotFound: there is no such collection, and it was not to be made.
             BadCollection: no collection can have this name.
+            Forbidden: whoever is asking may not act on it.
         """
+        require_collection(collection)
         with self._lock:
             if collection not in self._galleries:
                 check_collection(collection)
@@ -232,7 +247,14 @@ class Engine:
 
     def erase(self, subject: str, *, collection: str = DEFAULT_COLLECTION) -> Erasure:
         """Remove a subject with everything kept of it. Raises NotFound."""
-        return self.gallery(collection).erase(subject)
+        erased = self.gallery(collection).erase(subject)
+        self.forget(collection, subject)
+        return erased
+
+    def forget(self, collection: str, subject: str | None = None) -> None:
+        """Drop kept replies that name a subject, or all of a collection; to be called once it is erased."""
+        if self.settings.state_path.exists():
+            self.state.forget(collection, subject)
 
     def check(self) -> dict[str, float]:
         """Try every part: decoder on a clip, person models on a picture, network on a sequence, store both ways.

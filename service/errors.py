@@ -41,6 +41,30 @@ class UploadTimeout(GaitkeeperError):
     code = "upload_timeout"
 
 
+class Unauthorised(GaitkeeperError):
+    """No key came, or one that is unknown or revoked."""
+
+    code = "unauthorised"
+
+
+class Forbidden(GaitkeeperError):
+    """The key is not for this, or the caller's page or the name it used is not one that may ask."""
+
+    code = "forbidden"
+
+
+class RateLimited(GaitkeeperError):
+    """More requests came with this key than may; ``retry_after`` is in seconds."""
+
+    code = "rate_limited"
+
+
+class KeyNotFound(GaitkeeperError):
+    """There is no API key of that id."""
+
+    code = "key_not_found"
+
+
 class NotReady(GaitkeeperError):
     """The service is up but cannot answer for clips; ``checks`` says why."""
 

@@ -23,23 +23,24 @@ def require_loopback(host: str) -> None:
     if open_to:
         raise NotLoopback(
             f"Listening on {host!r} would let other machines in ({', '.join(open_to)}), and this service has no keys: "
-            "use 127.0.0.1, and a tunnel or an authenticating proxy for others."
+            "make one by `gaitkeeper keys create`, or use 127.0.0.1."
         )
 
 
-def listen(host: str, port: int, *, published_on_loopback: bool = False) -> socket.socket:
+def listen(host: str, port: int, *, published_on_loopback: bool = False, keys: bool = False) -> socket.socket:
     """A listening socket.
 
     Args:
-        host: a loopback address, or any where ``published_on_loopback``.
+        host: a loopback address, or any where ``published_on_loopback`` or ``keys``.
         port: 0 takes a free one.
         published_on_loopback: whoever started this container sees to it that only their own machine gets in.
+        keys: the service lets in nobody without an API key.
 
     Raises:
         NotLoopback: as :func:`require_loopback`.
         BadSettings: the address cannot be had, as where another program holds the port.
     """
-    if not published_on_loopback:
+    if not published_on_loopback and not keys:
         require_loopback(host)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:

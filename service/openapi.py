@@ -8,9 +8,13 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from models.errors import GaitkeeperError
+from service.access import rule_of
 from service.examples import EXAMPLES
 from service.problems import MEDIA_TYPE, PROBLEMS, body, classes
 from service.schemas import ProblemDetails
+
+SHARED = ("invalid_request", "unauthorised", "forbidden", "rate_limited", "internal")
+"""Codes that every route may answer with."""
 
 Responses = dict[int | str, dict[str, Any]]
 
@@ -18,7 +22,7 @@ Responses = dict[int | str, dict[str, Any]]
 def problems(*codes: str) -> Responses:
     """The ``responses`` of a route that may answer with these codes, and with those that every route shares."""
     by_status: dict[int, list[str]] = {}
-    for code in (*codes, "invalid_request", "internal"):
+    for code in dict.fromkeys((*codes, *SHARED)):
         by_status.setdefault(PROBLEMS[code].status or 500, []).append(code)
     return {
         status: {
@@ -41,8 +45,17 @@ def install(app: FastAPI) -> None:
         if app.openapi_schema is None:
             made = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
             made["components"]["schemas"]["ProblemDetails"] = ProblemDetails.model_json_schema()
-            for item in made["paths"].values():
+            made["components"]["securitySchemes"] = {
+                "key": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "Needed as soon as a key was ever made by `gaitkeeper keys create`.",
+                }
+            }
+            for path, item in made["paths"].items():
                 for operation in item.values():
+                    if not rule_of(path).public:
+                        operation["security"] = [{"key": []}]
                     _show_examples(operation["responses"])
             app.openapi_schema = made
         return app.openapi_schema

@@ -39,6 +39,9 @@ PROBLEMS: dict[str, Problem] = {
     "invalid_request": Problem(422, "A field or parameter is missing or out of its range."),
     "route_not_found": Problem(404, "There is nothing at this address."),
     "method_not_allowed": Problem(405, "This address does not take this method."),
+    "unauthorised": Problem(401, "An API key is needed, and none came that is good."),
+    "forbidden": Problem(403, "This caller may not do that."),
+    "rate_limited": Problem(429, "Too many requests came with this key."),
     "too_large": Problem(413, "The clip exceeds a limit on bytes, pixels, frames or duration."),
     "upload_timeout": Problem(408, "The request's body did not come in time."),
     # The clip
@@ -83,6 +86,7 @@ PROBLEMS: dict[str, Problem] = {
     "server_unreachable": Problem(502, "No service answers at the address given."),
     "unexpected_reply": Problem(502, "What answers there does not speak this API."),
     "bad_settings": Problem(None, "A setting, or the file that holds them, cannot be used."),
+    "key_not_found": Problem(None, "There is no such API key."),
     "not_loopback": Problem(None, "Without keys the service listens on loopback only."),
     "cannot_write": Problem(None, "A file cannot be written where it was asked for."),
     # Training

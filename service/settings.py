@@ -28,6 +28,10 @@ class Settings(BaseSettings):
     )
 
     store: str = Field("sqlite:///gallery.db", description="Gallery store, as a URL: `sqlite:///FILE`.")
+    state: str | None = Field(
+        None,
+        description="SQLite file of the service's own: API keys, replies to repeat. None means beside the store.",
+    )
     network: str | None = Field(
         None, description="Network of collections that are created; none means the project's default network."
     )
@@ -44,6 +48,10 @@ class Settings(BaseSettings):
     workers: int = Field(1, ge=1, description="Clips processed at the same time.")
     queue: int = Field(8, ge=0, description="Clips that may wait for a worker; one more is answered `overloaded`.")
     retry_after: int = Field(5, ge=1, description="Seconds that an `overloaded` reply asks the caller to wait.")
+    rate: str = Field("600/minute", description="Requests that one API key may make; more are `rate_limited`.")
+    cors_origins: list[str] = Field(
+        [], description='Origins of other hosts\' pages that may ask, as a JSON list: `["https://example.org"]`.'
+    )
     deadline: float = Field(
         300,
         gt=0,
@@ -52,6 +60,15 @@ class Settings(BaseSettings):
     pipeline: PipelineSettings = Field(
         default_factory=PipelineSettings, description="Settings of the way from a clip to gait sequences."
     )
+
+    @property
+    def state_path(self) -> Path:
+        """Where the service keeps what is its own."""
+        if self.state is not None:
+            return Path(self.state).expanduser()
+        scheme, _, file = self.store.partition(":///")
+        beside = Path(file).expanduser() if scheme == "sqlite" and file else Path("gaitkeeper.db")
+        return beside.with_name(f"{beside.stem}.service.db")
 
     @classmethod
     def settings_customise_sources(

@@ -13,6 +13,7 @@ from service.commands.terminal import (
     ClipArgument,
     CollectionOption,
     JsonOption,
+    KeyOption,
     ServerOption,
     StoreOption,
     print_json,
@@ -27,11 +28,12 @@ def enroll(
     track: Annotated[int | None, typer.Option(min=1, help="Which walker, where several are in the clip.")] = None,
     collection: CollectionOption = "default",
     server: ServerOption = None,
+    key: KeyOption = None,
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Enrol the person who walks in a clip."""
-    with progress("enrolling") as tell, recogniser(server, store) as worker:
+    with progress("enrolling") as tell, recogniser(server, store, key) as worker:
         reply = worker.enroll(clip, subject, track=track, collection=collection, on_progress=tell)
     if as_json:
         print_json(reply)
@@ -51,11 +53,12 @@ def identify(
     fpir: Annotated[float, typer.Option(help="False-positive identification rate to decide at.")] = 0.01,
     collection: CollectionOption = "default",
     server: ServerOption = None,
+    key: KeyOption = None,
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Rank the enrolled people for everybody who walks in a clip."""
-    with progress("identifying") as tell, recogniser(server, store) as worker:
+    with progress("identifying") as tell, recogniser(server, store, key) as worker:
         reply = worker.identify(clip, top_k=top_k, fpir=fpir, collection=collection, on_progress=tell)
     if as_json:
         print_json(reply)

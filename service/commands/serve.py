@@ -20,14 +20,20 @@ def serve(
 
         from service.app import create_app
         from service.engine import Engine
+        from service.keys import Keys
         from service.network import listen, url_of
         from service.settings import load_settings
 
         given = {"host": host, "port": port, "store": store}
         settings = load_settings(**{name: value for name, value in given.items() if value is not None})
-        door = listen(settings.host, settings.port, published_on_loopback=settings.published_on_loopback)
         # Opened and tried here, so that what is wrong is said in a sentence instead of a failed start's traceback.
         engine = Engine(settings)
+        door = listen(
+            settings.host,
+            settings.port,
+            published_on_loopback=settings.published_on_loopback,
+            keys=Keys(engine.state).exist(),
+        )
         engine.check()
     ERR.print(f"gaitkeeper on {url_of(door)} (routes in /openapi.json; stop with Ctrl-C)", soft_wrap=True)
-    uvicorn.Server(uvicorn.Config(create_app(settings, engine), log_level="warning")).run([door])
+    uvicorn.Server(uvicorn.Config(create_app(settings, engine), log_level="warning", server_header=False)).run([door])

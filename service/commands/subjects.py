@@ -10,6 +10,7 @@ from service.commands.terminal import (
     OUT,
     CollectionOption,
     JsonOption,
+    KeyOption,
     ServerOption,
     StoreOption,
     print_json,
@@ -25,11 +26,12 @@ SubjectArgument = Annotated[str, typer.Argument(help="Id of the person.")]
 def list_(
     collection: CollectionOption = "default",
     server: ServerOption = None,
+    key: KeyOption = None,
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """List the enrolled people."""
-    with progress("reading the gallery"), recogniser(server, store) as worker:
+    with progress("reading the gallery"), recogniser(server, store, key) as worker:
         reply = worker.subjects(collection=collection)
     if as_json:
         print_json(reply)
@@ -44,11 +46,12 @@ def show(
     subject: SubjectArgument,
     collection: CollectionOption = "default",
     server: ServerOption = None,
+    key: KeyOption = None,
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show one person's templates."""
-    with progress("reading the gallery"), recogniser(server, store) as worker:
+    with progress("reading the gallery"), recogniser(server, store, key) as worker:
         reply = worker.subject(subject, collection=collection)
     if as_json:
         print_json(reply)
@@ -63,11 +66,12 @@ def erase(
     subject: SubjectArgument,
     collection: CollectionOption = "default",
     server: ServerOption = None,
+    key: KeyOption = None,
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Erase a person with everything kept of them."""
-    with progress("erasing"), recogniser(server, store) as worker:
+    with progress("erasing"), recogniser(server, store, key) as worker:
         reply = worker.erase(subject, collection=collection)
     if as_json:
         print_json(reply)

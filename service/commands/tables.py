@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
@@ -17,6 +18,7 @@ from service.schemas import Skipped, TrackChoice
 if TYPE_CHECKING:
     from models.weights import Entry
     from service.doctor import Check
+    from service.keys import Key
 
 COLOURS = {Verdict.MATCH: "green", Verdict.UNKNOWN: "yellow", Verdict.INCONCLUSIVE: "cyan"}
 
@@ -127,6 +129,23 @@ def weights(entries: Iterable[Entry], states: Mapping[str, str]) -> Table:
     for entry in entries:
         colour = "green" if states[entry.name] == "present" else "yellow"
         table.add_row(entry.name, entry.kind, f"[{colour}]{states[entry.name]}[/]", entry.licence, entry.about)
+    return table
+
+
+def keys(listed: Iterable[Key]) -> Table:
+    """The API keys."""
+    table = Table("id", "name", "scopes", "collections", "made", "", box=SIMPLE_HEAD)
+    for key in listed:
+        made = datetime.fromtimestamp(key.created, UTC)
+        where = ", ".join(key.collections) if key.collections else "every"
+        table.add_row(
+            key.id,
+            plain(key.name),
+            ", ".join(key.scopes),
+            where,
+            f"{made:%Y-%m-%d %H:%M} UTC",
+            "[red]revoked[/]" if key.revoked else "",
+        )
     return table
 
 

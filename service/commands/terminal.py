@@ -26,6 +26,9 @@ ServerOption = Annotated[
     str | None,
     typer.Option("--server", envvar="GAITKEEPER_SERVER", help="Address of a running service; none works right here."),
 ]
+KeyOption = Annotated[
+    str | None, typer.Option("--key", envvar="GAITKEEPER_API_KEY", help="API key for the service.", show_envvar=True)
+]
 StoreOption = Annotated[
     str | None, typer.Option("--store", help="Gallery store for work right here, as in sqlite:///gallery.db.")
 ]
@@ -38,7 +41,7 @@ def print_json(reply: BaseModel) -> None:
 
 
 @contextmanager
-def recogniser(server: str | None, store: str | None) -> Iterator[Client | Engine]:
+def recogniser(server: str | None, store: str | None, key: str | None = None) -> Iterator[Client | Engine]:
     """The service at ``server``, or an engine in this process on ``store``; both have the same methods.
 
     Raises:
@@ -51,7 +54,7 @@ def recogniser(server: str | None, store: str | None) -> Iterator[Client | Engin
     if server:
         from service.client import Client
 
-        with Client(server) as client:
+        with Client(server, key=key) as client:
             yield client
     else:
         from service.engine import Engine

@@ -17,7 +17,7 @@ router = APIRouter(tags=["health"])
 log = logging.getLogger("gaitkeeper")
 
 
-@router.get("/livez", summary="Is the process alive?")
+@router.get("/livez", summary="Is the process alive?", responses=problems())
 async def livez() -> Health:
     """Always `ok`: there is an answer at all."""
     return Health()

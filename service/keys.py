@@ -1,0 +1,155 @@
+"""API keys: who may do what in which collections."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import re
+import secrets
+import time
+from collections.abc import Sequence
+from enum import StrEnum
+
+from pydantic import BaseModel, Field
+
+from gallery.names import check_collection
+from service.errors import Forbidden, KeyNotFound, Unauthorised
+from service.state import State
+
+FORM = re.compile(r"gk_([0-9a-f]{16})_([A-Za-z0-9_-]{43})")
+
+
+class Scope(StrEnum):
+    """What a key is good for. ``admin`` includes the others, and is needed to see or erase who is enrolled."""
+
+    ENROL = "enrol"
+    IDENTIFY = "identify"
+    ADMIN = "admin"
+
+
+class Key(BaseModel):
+    """What is known of a key; the key itself is not."""
+
+    id: str = Field(description="Sixteen hexadecimal digits, also a part of the key.")
+    name: str = Field(description="What whoever made it calls it.")
+    scopes: list[Scope]
+    collections: list[str] | None = Field(description="Where it is good; none means everywhere.")
+    created: float = Field(description="Seconds since 1970.")
+    revoked: float | None = Field(None, description="Seconds since 1970.")
+
+    def require(self, scope: Scope | None = None, collection: str | None = None) -> None:
+        """Pass where the key is good for this.
+
+        Args:
+            scope: what is asked for; none where any key will do.
+            collection: where; none where it does not matter yet.
+
+        Raises:
+            Forbidden: it is not. The sentence is the same whether there is such a collection or not.
+        """
+        if scope is not None and scope not in self.scopes and Scope.ADMIN not in self.scopes:
+            raise Forbidden(f"This key has not the scope {scope}.")
+        if collection is not None and self.collections is not None and collection not in self.collections:
+            raise Forbidden("This key is not for that collection.")
+
+    def require_everywhere(self) -> None:
+        """Pass where the key administers every collection.
+
+        Raises:
+            Forbidden: it does not.
+        """
+        self.require(Scope.ADMIN)
+        if self.collections is not None:
+            raise Forbidden("This takes a key that is not bound to collections.")
+
+
+class Keys:
+    """The keys of one service.
+
+    A key is 256 random bits, of which a SHA-256 digest is kept: there is no list of likely keys to try, as there is of
+    passwords, so a slow hash would cost every request and hinder nobody.
+
+    Args:
+        state: where they lie.
+    """
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    def create(
+        self, scopes: Sequence[Scope], collections: Sequence[str] | None = None, name: str = ""
+    ) -> tuple[Key, str]:
+        """A new key, and its text, which is shown this once.
+
+        Raises:
+            BadCollection: no collection can have this name.
+        """
+        for collection in collections or ():
+            check_collection(collection)
+        secret = secrets.token_urlsafe(32)
+        key = Key(
+            id=secrets.token_hex(8),
+            name=name,
+            scopes=sorted(set(scopes)),
+            collections=sorted(set(collections)) if collections else None,
+            created=time.time(),
+        )
+        with self._state.transaction() as db:
+            db.execute(
+                "INSERT INTO keys VALUES (?, ?, ?, ?, ?, ?, NULL)",
+                (key.id, _digest(secret), key.name, json.dumps(key.scopes), json.dumps(key.collections), key.created),
+            )
+        return key, f"gk_{key.id}_{secret}"
+
+    def list(self) -> list[Key]:
+        """Every key, revoked ones too, in the order of their making."""
+        return [_key(row) for row in self._state.rows("SELECT * FROM keys ORDER BY created, id")]
+
+    def revoke(self, key_id: str) -> Key:
+        """Make a key good for nothing, at once; again does nothing.
+
+        Raises:
+            KeyNotFound: there is none.
+        """
+        with self._state.transaction() as db:
+            db.execute("UPDATE keys SET revoked = ? WHERE id = ? AND revoked IS NULL", (time.time(), key_id))
+            row = db.execute("SELECT * FROM keys WHERE id = ?", (key_id,)).fetchone()
+        if row is None:
+            raise KeyNotFound(f"There is no key {key_id!r}.")
+        return _key(row)
+
+    def exist(self) -> bool:
+        """Whether a key was ever made. A service whose last key is revoked lets nobody in, and not everybody."""
+        return bool(self._state.rows("SELECT 1 FROM keys LIMIT 1"))
+
+    def check(self, text: str) -> Key:
+        """The key of that text.
+
+        Raises:
+            Unauthorised: there is none, or it is revoked.
+        """
+        parts = FORM.fullmatch(text)
+        rows = self._state.rows("SELECT * FROM keys WHERE id = ?", parts[1]) if parts else []
+        # Compared even where there is nothing to compare with, in time that does not depend on what differs.
+        kept = rows[0]["digest"] if rows else bytes(32)
+        same = hmac.compare_digest(kept, _digest(parts[2] if parts else ""))
+        if not same or not rows or rows[0]["revoked"] is not None:
+            raise Unauthorised("This key is unknown or revoked.")
+        return _key(rows[0])
+
+
+def _digest(secret: str) -> bytes:
+    return hashlib.sha256(secret.encode()).digest()
+
+
+def _key(row: object) -> Key:
+    given = dict(row)  # type: ignore[call-overload]
+    return Key(
+        id=given["id"],
+        name=given["name"],
+        scopes=json.loads(given["scopes"]),
+        collections=json.loads(given["collections"]),
+        created=given["created"],
+        revoked=given["revoked"],
+    )

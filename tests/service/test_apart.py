@@ -1,0 +1,134 @@
+"""Two collections with two keys: whatever the one does, the other's owner sees no difference, and loses nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+import httpx
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from serving import Clips, Service, Start
+
+from service.client import Client
+from service.keys import Keys, Scope
+from service.settings import Settings
+from service.state import State
+
+WALKS = ("ann-1", "bob-1")
+NAMES = ("ann", "bob")
+OWNERS = ("north", "south")
+MOST_LOOKS = 2  # at clips, which takes a second each
+OTHER = {"north": "south", "south": "north"}
+
+
+class Apart(RuleBasedStateMachine):
+    """Each owner uses the own collection, and tries the other's by every address and field that names one."""
+
+    url: ClassVar[str]
+    texts: ClassVar[dict[str, str]]
+    clip: ClassVar[Clips]
+    seen: ClassVar[dict[tuple[Any, ...], tuple[int, bytes]]]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.clients = {owner: Client(self.url, key=self.texts[owner]) for owner in OWNERS}
+        self.looked = 0
+        self.enrolled: dict[str, dict[str, str]] = {owner: {} for owner in OWNERS}
+        for owner in OWNERS:  # what the last run left
+            for name in self.names(owner):
+                self.clients[owner].erase(name, collection=owner)
+
+    def teardown(self) -> None:
+        for client in self.clients.values():
+            client.close()
+
+    def names(self, owner: str) -> list[str]:
+        return [s.id for s in self.clients[owner].subjects(collection=owner).subjects]
+
+    @precondition(lambda self: self.looked < MOST_LOOKS)
+    @rule(owner=st.sampled_from(OWNERS), name=st.sampled_from(NAMES), walk=st.sampled_from(WALKS))
+    def enrol(self, owner: str, name: str, walk: str) -> None:
+        if walk in self.enrolled[owner].values():
+            return  # of whom this walk is, the own collection knows: a conflict that tests of the gallery cover
+        self.looked += 1
+        self.clients[owner].enroll(self.clip(walk), name, collection=owner)
+        self.enrolled[owner][name] = walk
+
+    @precondition(lambda self: any(self.enrolled.values()))
+    @rule(owner=st.sampled_from(OWNERS), name=st.sampled_from(NAMES))
+    def erase(self, owner: str, name: str) -> None:
+        if self.enrolled[owner].pop(name, None):
+            self.clients[owner].erase(name, collection=owner)
+
+    @precondition(lambda self: self.looked < MOST_LOOKS)
+    @rule(owner=st.sampled_from(OWNERS))
+    def identify(self, owner: str) -> None:
+        self.looked += 1
+        people = self.clients[owner].identify(self.clip("ann-2"), collection=owner).people
+        assert {c.subject for c in people[0].candidates} == set(self.enrolled[owner])
+        assert people[0].threshold.gallery_size == len(self.enrolled[owner])
+
+    @rule(
+        owner=st.sampled_from(OWNERS),
+        method=st.sampled_from(("GET", "DELETE", "PATCH", "PUT", "POST")),
+        tail=st.sampled_from(("", "/", "/subjects", "/subjects/ann", "/subjects/ann/templates/1")),
+        spelling=st.sampled_from(("{}", "%{:x}", "x/../{}", "{}%00", "{}/")),
+    )
+    def trespass(self, owner: str, method: str, tail: str, spelling: str) -> None:
+        other = OTHER[owner]
+        name = f"%{ord(other[0]):x}{other[1:]}" if spelling == "%{:x}" else spelling.format(other)
+        self.same((owner, method, tail, spelling), self.ask(owner, method, f"/collections/{name}{tail}"))
+
+    @rule(owner=st.sampled_from(OWNERS), path=st.sampled_from(("/enroll", "/identify", "/verify")))
+    def trespass_by_form(self, owner: str, path: str) -> None:
+        fields = {"collection": OTHER[owner], "subject": "ann"}
+        with self.clip("bob-1").open("rb") as file:
+            reply = self.ask(owner, "POST", path, data=fields, files={"clip": file})
+        self.same((owner, path), reply)
+
+    @rule(owner=st.sampled_from(OWNERS), path=st.sampled_from(("/collections", "/metrics", "/stream", "/jobs/1")))
+    def look_around(self, owner: str, path: str) -> None:
+        self.same((owner, path), self.ask(owner, "GET", path))
+
+    @invariant()
+    def nothing_is_lost(self) -> None:
+        for owner in OWNERS:
+            assert self.names(owner) == sorted(self.enrolled[owner])
+
+    def ask(self, owner: str, method: str, path: str, **content: Any) -> httpx.Response:
+        headers = {"Authorization": f"Bearer {self.texts[owner]}"}
+        return httpx.request(method, self.url + path, headers=headers, timeout=60, **content)
+
+    def same(self, what: tuple[Any, ...], reply: httpx.Response) -> None:
+        """Refused, and by the very same bytes whatever state the other collection is in."""
+        assert reply.status_code in {403, 404, 405}, (what, reply.text)
+        assert self.seen.setdefault(what, (reply.status_code, reply.content)) == (reply.status_code, reply.content)
+
+
+@pytest.fixture
+def owners(start: Start, tmp_path: Path) -> tuple[Service, dict[str, str]]:
+    state = State(Settings(store=f"sqlite:///{tmp_path / 'gallery.db'}").state_path)
+    texts = {owner: Keys(state).create([Scope.ADMIN], [owner])[1] for owner in OWNERS}
+    state.close()
+    return start(rate="1000000/minute"), texts
+
+
+def test_no_key_reads_infers_or_alters_the_others(owners: tuple[Service, dict[str, str]], clip: Clips) -> None:
+    service, texts = owners
+    Apart.url, Apart.texts, Apart.clip, Apart.seen = service.url, texts, staticmethod(clip), {}
+    for owner in OWNERS:  # each collection is there from the start
+        with Client(service.url, key=texts[owner]) as client:
+            client.enroll(clip("ann-1"), "ann", collection=owner)
+    run_state_machine_as_test(
+        Apart,
+        settings=settings(
+            max_examples=4,
+            stateful_step_count=15,
+            deadline=None,
+            derandomize=True,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
