@@ -1,8 +1,9 @@
 """The flesh of a body: half breadths, depths and radii in metres, drawn from published anthropometry.
 
-Means and standard deviations are those of ANSUR II (Gordon et al., 2012 Anthropometric Survey of U.S. Army Personnel,
-NATICK/TR-15/007, 2014), men and women, in millimetres, rounded. Breadths and depths are halved, circumferences divided
-by 2π. Soldiers are leaner than the public: the spread of what fat changes is widened by 0.35.
+Means and standard deviations are rounded after ANSUR II (Gordon et al., 2012 Anthropometric Survey of U.S. Army
+Personnel, NATICK/TR-15/007, 2014), men and women, in millimetres; breadths and depths are halved, circumferences divided
+by 2π. The girths of arms, which ANSUR II takes flexed, are lessened; those of elbow and knee are our estimates.
+Soldiers are leaner than the public: the spread of what fat changes is widened by 0.35.
 """
 
 from __future__ import annotations
