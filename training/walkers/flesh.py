@@ -1,7 +1,7 @@
 """The flesh of a body: half breadths, depths and radii in metres, drawn from published anthropometry.
 
 Means and standard deviations are rounded after ANSUR II (Gordon et al., 2012 Anthropometric Survey of U.S. Army
-Personnel, NATICK/TR-15/007, 2014), men and women, in millimetres; breadths and depths are halved, circumferences divided
+Personnel, NATICK/TR-15/007, 2014), men and women, in millimetres; breadths and depths are halved, girths divided
 by 2π. The girths of arms, which ANSUR II takes flexed, are lessened; those of elbow and knee are our estimates.
 Soldiers are leaner than the public: the spread of what fat changes is widened by 0.35.
 """
