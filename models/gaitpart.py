@@ -6,6 +6,8 @@ Fan et al., "GaitPart: Temporal Part-based Model for Gait Recognition", CVPR 202
   (1,204,000); published checkpoints use 128.
 - OU-MVLP: section 4.1 gives p as "1, 1, 3, 3". Three strips do not divide 16 rows; they are read as halvings, 8 strips.
   The block added for OU-MVLP is not followed by a pooling, as the last block of table 1 is not.
+- The paper trains with the triplet loss alone, for 120 thousand steps. ``num_classes`` adds a BNNeck like GaitBase's,
+  whose cross-entropy keeps short trainings from collapsing; it is no part of the embedding.
 - MTB2 convolves with kernels 3 and 3, MTB1 with 3 and 1 (table 2); the average pools count their padding.
 """
 
@@ -20,9 +22,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.base import GaitNetwork
+from models.base import GaitNetwork, TrainingOutputs
 from models.layers import (
     LEAK,
+    BNNeck,
     FocalBlock,
     PartLinear,
     channels_last,
@@ -47,6 +50,7 @@ class GaitPartConfig:
         windows: of the micro-motion template builders, in frames, odd.
         temporal_pooling: over the whole sequence; the mean is table 6's ablation.
         embed_dim: C.
+        num_classes: people in training; None, as in the paper, leaves the classifier out.
     """
 
     channels: tuple[int, ...] = (32, 64, 128)
@@ -56,6 +60,7 @@ class GaitPartConfig:
     windows: tuple[int, ...] = (3, 5)
     temporal_pooling: Literal["max", "mean"] = "max"
     embed_dim: int = 256
+    num_classes: int | None = None
 
 
 def gaitpart_oumvlp(**config: Any) -> GaitPart:
@@ -109,6 +114,9 @@ class GaitPart(GaitNetwork):
         )
         self.mtbs = nn.ModuleList(MicroMotion(c.parts, c.channels[-1], c.squeeze, window) for window in c.windows)
         self.fc = PartLinear(c.parts, c.channels[-1], c.embed_dim)
+        self.classifier = None
+        if c.num_classes is not None:
+            self.classifier = BNNeck(c.parts, c.embed_dim, c.num_classes)
         self.out_shape = (c.parts, c.embed_dim)
         he_init(self)
         channels_last(self)
@@ -122,6 +130,11 @@ class GaitPart(GaitNetwork):
         pool = temporal_max if self.config.temporal_pooling == "max" else temporal_mean
         out: Tensor = self.fc(pool(motion, lengths).view(x.shape[0], self.config.parts, -1))
         return out.float()
+
+    def training_outputs(self, *tensors: Tensor, lengths: Tensor | None = None) -> TrainingOutputs:
+        """The embeddings, and the cosines (N, P, classes) of the BNNeck where the config names the classes."""
+        main = self(*tensors, lengths=lengths)
+        return TrainingOutputs({"main": main}, {"main": self.classifier(main)} if self.classifier else None)
 
     def _frame_parts(self, frames: Tensor) -> Tensor:
         """(B, 1, 64, 44) -> (B, P, C)."""

@@ -8,7 +8,7 @@ import typer
 
 from service.commands import clips, demo, doctor, keys, serve, subjects, weights
 from training import cli as training
-from training.cli_data import dataset, evaluate
+from training.cli_data import calibrate, dataset, evaluate
 from training.walkers.cli import app as walkers
 
 app = typer.Typer(
@@ -30,6 +30,7 @@ app.command("demo")(demo.demo)
 app.add_typer(walkers, name="walkers")
 app.add_typer(dataset, name="dataset")
 app.command("evaluate")(evaluate)
+app.command("calibrate")(calibrate)
 app.command("train")(training.train)
 app.command("cross-validate")(training.cross_validate)
 

@@ -121,3 +121,39 @@ def evaluate(
         terminal.print(tables(result))
     if len(results) > 1:
         terminal.print(identification(results))
+
+
+def calibrate(
+    weights: Annotated[str, typer.Argument(help="A network or a .safetensors file.")],
+    pack: Annotated[Path, typer.Argument(help="The set 'calibrate', as rendered by `gaitkeeper walkers render`.")],
+    out: Annotated[Path, typer.Argument(help="Calibration file, .json; the network's entry is added or replaced.")],
+    perception: Annotated[
+        str | None, typer.Option(help="Backend that the calibration is for; the default one if not given.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the draws of galleries.")] = 0,
+) -> None:
+    """Fit a network's thresholds and confidence on people that it never saw."""
+    from gallery.calibration import load_calibrations
+    from models import load
+    from pipelines.perception.watcher import BlazePose
+    from training.calibrate import calibrate as fit
+    from training.datasets import open_dataset
+
+    console = Console(stderr=True)
+    walks = open_dataset("walkers", pack)
+    with Progress(*COLUMNS, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task("walks", total=len(walks))
+        found = fit(
+            load(weights),
+            walks,
+            perception or BlazePose.name,
+            seed=seed,
+            on_progress=lambda n: bar.update(task, completed=n),
+        )
+    known = dict(load_calibrations(out)) if out.exists() else {}
+    known[found.fingerprint] = found
+    entries = [c.model_dump(mode="json") for _, c in sorted(known.items(), key=lambda item: str(item[0]))]
+    out.write_text(json.dumps({"calibrations": entries}, indent=1) + "\n", encoding="utf-8")
+    for table in found.thresholds:
+        pairs = ", ".join(f"{d:.4f} at {n}" for n, d in zip(table.gallery_sizes, table.distances, strict=True))
+        typer.echo(f"{found.fingerprint}: FPIR {table.fpir:g}: {pairs} templates")

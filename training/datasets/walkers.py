@@ -27,7 +27,7 @@ class Walk:
 
     Attributes:
         subject, condition, take, view: its names.
-        silhouettes: uint8 (T, 64, 64), 0 or 255.
+        silhouettes: uint8 (T, 64, 8), eight pixels a byte: ``np.packbits`` along rows.
         joints: float32 (T, 17, 3), COCO-17 x, y in pixels and score in [0, 1].
         boxes: float32 (T, 4), x1 y1 x2 y2 in pixels.
         frame: int (T,), the frames' numbers at 30 Hz.
@@ -48,7 +48,7 @@ def write(path: Path, walks: Sequence[Walk]) -> str:
     arrays = {
         "version": np.array(VERSION),
         "length": np.array([len(walk.frame) for walk in walks], np.int64),
-        "silhouettes": _joined([np.packbits(walk.silhouettes > 127, axis=2) for walk in walks]),
+        "silhouettes": _joined([walk.silhouettes for walk in walks]),
         "joints": _joined([_stepped(walk.joints[..., :2]) for walk in walks]),
         "scores": _joined([np.rint(255 * walk.joints[..., 2]).astype(np.uint8) for walk in walks]),
         "boxes": _joined([_stepped(walk.boxes) for walk in walks]),

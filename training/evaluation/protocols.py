@@ -135,6 +135,14 @@ PROTOCOLS: dict[str, Protocol] = {
             listed_probes=True,
         ),
         Protocol(
+            "walkers_xl",
+            source="Walkers-XL, enrolled from four sides, seen from anywhere",
+            probes={"all": ("*-probe*",), "NM": ("nm-probe*",), "BG": ("bg-probe*",), "CL": ("cl-probe*",)},
+            gallery=("nm-enrol*",),
+            views="pooled",
+            partition="walkers_xl",
+        ),
+        Protocol(
             "leave_one_out",
             source="every walk against all others, those of its own recording left out",
             probes={"all": ("*",)},

@@ -79,7 +79,8 @@ def render_takes(
         noise,
     )
     whole = seen.whole.cpu().numpy()
-    arrays = [a.cpu().numpy() for a in (seen.silhouettes, seen.joints, seen.boxes)]
+    packed = np.packbits(seen.silhouettes.cpu().numpy() > 127, axis=3)
+    arrays = [packed, *(a.cpu().numpy() for a in (seen.joints, seen.boxes))]
     for i, take in enumerate(takes):
         kept = np.flatnonzero(whole[i])
         if len(kept) >= LEAST:

@@ -1,0 +1,133 @@
+"""Thresholds and confidence of a network, fitted on people that it never saw: ``gaitkeeper calibrate``.
+
+Everybody of the part "known" is enrolled with all their "enrol" takes, galleries of a stated number of templates are
+drawn from them, and strangers are searched in each. The threshold for a false-positive identification rate is that
+share's quantile of the strangers' nearest distances. Confidence is an isotonic regression of "the nearest subject is
+the right one" on its distance, over mated and stranger probes weighing alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.isotonic import IsotonicRegression
+
+from gallery.calibration import Calibration, ConfidenceMap, FpirThresholds
+from models.base import GaitNetwork
+from models.distance import part_distances
+from pipelines.fingerprint import fingerprint_of
+from training.datasets import Dataset
+from training.datasets.errors import BadDataset
+from training.evaluation.embedding import embed_dataset
+
+Array = npt.NDArray[Any]
+
+SIZES = (10, 100, 1000)
+RATES = (0.01, 0.001)
+DRAWS = 40
+CONFIDENCE_SIZE = 100
+POINTS = 32
+
+
+def calibrate(
+    net: GaitNetwork,
+    walks: Dataset,
+    perception: str,
+    *,
+    sizes: Sequence[int] = SIZES,
+    rates: Sequence[float] = RATES,
+    seed: int = 0,
+    on_progress: Callable[[int], None] | None = None,
+) -> Calibration:
+    """Fit a calibration.
+
+    Args:
+        net: in the weights that it will be used with.
+        walks: takes named "enrolN" and "probeN"; people named "stranger-*" are never enrolled.
+        perception: the backend whose fingerprint it is for.
+        sizes: gallery sizes in templates, rising; those that the walks cannot fill are left out.
+        rates: false-positive identification rates.
+        seed: of the draws of galleries.
+        on_progress: told the number of walks embedded.
+
+    Raises:
+        BadDataset: there are no enrolled people, or fewer stranger probes than the lowest rate needs.
+    """
+    embedded = embed_dataset(net, walks, on_progress=on_progress)
+    subjects = embedded.subjects
+    takes = np.array([sample.take for sample in embedded.samples])
+    enrolled = np.flatnonzero(np.char.startswith(takes, "enrol"))
+    stranger = np.char.startswith(subjects, "stranger-")
+    probes = np.flatnonzero(np.char.startswith(takes, "probe"))
+    strangers, mated = probes[stranger[probes]], probes[~stranger[probes]]
+    if not len(enrolled) or len(strangers) * min(rates) < 1:
+        raise BadDataset(
+            f"{len(enrolled)} enrolled takes, {len(strangers)} of strangers: calibrating for an FPIR of {min(rates):g} "
+            f"needs at least {round(1 / min(rates))} of strangers."
+        )
+    people, owner = np.unique(subjects[enrolled], return_inverse=True)
+    to_strangers, to_mated = (
+        _nearest(part_distances(embedded.embeddings[p], embedded.embeddings[enrolled]).numpy(), owner, len(people))
+        for p in (strangers, mated)
+    )
+    each = len(enrolled) / len(people)
+    rng = np.random.default_rng(seed)
+    filled = [size for size in sizes if round(size / each) <= len(people)]
+    draws = {
+        size: [rng.choice(len(people), max(1, round(size / each)), False) for _ in range(DRAWS)] for size in filled
+    }
+    nearest = {size: np.concatenate([to_strangers[:, d].min(1) for d in drawn]) for size, drawn in draws.items()}
+    thresholds = tuple(
+        FpirThresholds(
+            fpir=rate,
+            gallery_sizes=tuple(filled),
+            distances=tuple(np.minimum.accumulate([_quantile(nearest[size], rate) for size in filled]).tolist()),
+        )
+        for rate in rates
+    )
+    confidence = _confidence(
+        to_strangers,
+        to_mated,
+        np.searchsorted(people, subjects[mated]),
+        draws.get(CONFIDENCE_SIZE) or draws[filled[-1]],
+    )
+    return Calibration(
+        fingerprint=fingerprint_of(net, perception), thresholds=thresholds, confidence=confidence, min_rate_hz=20.0
+    )
+
+
+def _nearest(distances: Array, owner: Array, people: int) -> Array:
+    """(n, people) distance to each person's nearest template."""
+    out = np.full((len(distances), people), np.inf, np.float32)
+    for person in range(people):
+        out[:, person] = distances[:, owner == person].min(1)
+    return out
+
+
+def _quantile(values: Array, rate: float) -> float:
+    """The largest threshold whose share of values at or below it is at most the rate."""
+    ordered = np.sort(values)
+    return float(np.nextafter(ordered[int(rate * len(ordered))], np.float32(0), dtype=np.float32))
+
+
+def _confidence(to_strangers: Array, to_mated: Array, mates: Array, draws: Sequence[Array]) -> ConfidenceMap:
+    distance: list[Array] = []
+    right: list[Array] = []
+    weight: list[Array] = []
+    for drawn in draws:
+        here = np.flatnonzero(np.isin(mates, drawn))
+        rows = to_mated[here][:, drawn]
+        for near, hit in (
+            (rows.min(1), drawn[rows.argmin(1)] == mates[here]),
+            (to_strangers[:, drawn].min(1), np.zeros(len(to_strangers), bool)),
+        ):
+            distance.append(near)
+            right.append(hit.astype(np.float64))
+            weight.append(np.full(len(near), 1 / max(len(near), 1)))
+    x, y, w = (np.concatenate(parts) for parts in (distance, right, weight))
+    fit = IsotonicRegression(increasing=False, y_min=0.0, y_max=1.0).fit(x, y, sample_weight=w)
+    at = np.unique(np.quantile(x, np.linspace(0, 1, POINTS)))
+    return ConfidenceMap(distances=tuple(at.tolist()), confidences=tuple(fit.predict(at).round(4).tolist()))
