@@ -15,6 +15,7 @@ from service.engine import Engine
 from service.gate import Gate, RateLimit
 from service.keys import Keys
 from service.limits import BodyLimit, WorkQueue
+from service.replay import Replays
 from service.routes import clips, health, subjects
 from service.settings import Settings, load_settings
 
@@ -34,6 +35,7 @@ def create_app(settings: Settings | None = None, engine: Engine | None = None) -
         with engine or Engine(settings) as opened:
             app.state.engine = opened
             app.state.keys = Keys(opened.state)
+            app.state.replays = Replays(opened.state, settings.keep_replies)
             app.state.queue = WorkQueue(settings.workers, settings.queue, settings.retry_after)
             # Probes have a thread of their own: a full queue does not make the service look dead.
             app.state.probes = WorkQueue(1, settings.queue, settings.retry_after)

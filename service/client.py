@@ -74,10 +74,11 @@ class Client:
         track: int | None = None,
         collection: str = "default",
         on_progress: Progress | None = None,
+        idempotency_key: str | None = None,
     ) -> EnrollReply:
-        """Enrol a clip's one walker, or the one of ``track``, as ``subject``."""
+        """Enrol a clip's one walker, or the one of ``track``, as ``subject``; done once for an ``idempotency_key``."""
         fields = {"subject": subject, "collection": collection} | ({"track": track} if track is not None else {})
-        return self._upload("/enroll", clip, fields, EnrollReply, on_progress)
+        return self._upload("/enroll", clip, fields, EnrollReply, on_progress, idempotency_key)
 
     def identify(
         self,
@@ -87,14 +88,21 @@ class Client:
         fpir: float = 0.01,
         collection: str = "default",
         on_progress: Progress | None = None,
+        idempotency_key: str | None = None,
     ) -> IdentifyReply:
         """Rank the collection's subjects for every walker of a clip."""
         fields = {"top_k": top_k, "fpir": fpir, "collection": collection}
-        return self._upload("/identify", clip, fields, IdentifyReply, on_progress)
+        return self._upload("/identify", clip, fields, IdentifyReply, on_progress, idempotency_key)
 
     def subjects(self, *, collection: str = "default") -> SubjectsReply:
-        """The subjects of a collection."""
-        return self._send("GET", f"/collections/{_part(collection)}/subjects", SubjectsReply)
+        """The subjects of a collection, from all pages."""
+        path, query = f"/collections/{_part(collection)}/subjects", {"limit": "1000"}
+        whole = page = self._send("GET", path, SubjectsReply, params=query)
+        while page.next is not None:
+            page = self._send("GET", path, SubjectsReply, params={**query, "after": page.next})
+            whole.subjects.extend(page.subjects)
+        whole.next = None
+        return whole
 
     def subject(self, subject: str, *, collection: str = "default") -> SubjectReply:
         """One subject and its templates."""
@@ -113,10 +121,18 @@ class Client:
         return self._send("GET", "/readyz", Readiness)
 
     def _upload(
-        self, path: str, clip: str | Path, fields: dict[str, Any], kind: type[Reply], on_progress: Progress | None
+        self,
+        path: str,
+        clip: str | Path,
+        fields: dict[str, Any],
+        kind: type[Reply],
+        on_progress: Progress | None,
+        idempotency_key: str | None,
     ) -> Reply:
+        headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
         with _Watched(clip, on_progress) as file:
-            return self._send("POST", path, kind, data=fields, files={"clip": (Path(clip).name, file)})
+            files = {"clip": (Path(clip).name, file)}
+            return self._send("POST", path, kind, data=fields, files=files, headers=headers)
 
     def _send(self, method: str, path: str, kind: type[Reply], **content: Any) -> Reply:
         try:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from typing import Annotated, Any
 
-from fastapi import Depends, File, Form, Path, Request, Response, UploadFile
+from fastapi import Depends, File, Form, Header, Path, Query, Request, Response, UploadFile
 from fastapi.routing import APIRoute
 
 from service.engine import Engine
 from service.limits import WorkQueue
+from service.replay import Replays
 
 
 def _engine(request: Request) -> Engine:
@@ -25,6 +26,11 @@ def _queue(request: Request) -> WorkQueue:
 def _probes(request: Request) -> WorkQueue:
     probes: WorkQueue = request.app.state.probes
     return probes
+
+
+def _replays(request: Request) -> Replays:
+    replays: Replays = request.app.state.replays
+    return replays
 
 
 class ClipRoute(APIRoute):
@@ -43,6 +49,7 @@ class ClipRoute(APIRoute):
 
 EngineOf = Annotated[Engine, Depends(_engine)]
 Queue = Annotated[WorkQueue, Depends(_queue)]
+ReplaysOf = Annotated[Replays, Depends(_replays)]
 Probes = Annotated[WorkQueue, Depends(_probes)]
 
 ClipFile = Annotated[UploadFile, File(description="The clip: mp4, mov, mkv, webm or avi.")]
@@ -55,5 +62,19 @@ TrackField = Annotated[
 CollectionField = Annotated[str, Form(description="The collection to act on.")]
 TopK = Annotated[int, Form(ge=1, le=1000, description="Candidates per walker.")]
 Fpir = Annotated[float, Form(gt=0, lt=1, description="False-positive identification rate to decide at.")]
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=255,
+        pattern=r"^[!-~]+$",
+        description="Made up by the caller; the same request with the same key gets the same reply and is done once.",
+    ),
+]
+PageLimit = Annotated[int, Query(ge=1, le=1000, description="Most entries of a page.")]
+PageAfter = Annotated[
+    str | None, Query(max_length=512, description="Where the page begins: `next` of the page before it.")
+]
 CollectionPath = Annotated[str, Path(description="Name of the collection.", examples=["default"])]
 SubjectPath = Annotated[str, Path(description="Id of the subject.", examples=["alice"])]

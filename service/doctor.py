@@ -161,7 +161,7 @@ def _store(settings: Settings) -> str:
         if not os.access(file.parent, os.W_OK):
             raise StoreUnavailable(f"{file.parent} is no folder that can be written, and the store is to lie there.")
         return f"{settings.store} is not there yet and can be made"
-    store = open_store(settings.store)
+    store = open_store(settings.store, settings.vault)
     try:
         store.ping()
     finally:

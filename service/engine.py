@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import IO
 
 from gallery import Gallery, open_store
+from gallery.errors import NotFound
 from gallery.names import check_collection, check_subject
 from gallery.verdict import check_fpir
 from pipelines.embed import embed
@@ -63,7 +64,7 @@ class Seen:
         tell = on_progress or _silent
         with Path(clip).open("rb") if isinstance(clip, (str, Path)) else nullcontext(clip) as file:
             file.seek(0)
-            sha256 = _digest(file)
+            sha256 = sha256_of(file)
             return cls(pipeline.process(file, lambda share: tell("looking at the clip", share), deadline), sha256)
 
     @property
@@ -125,7 +126,7 @@ class Engine:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.pipeline = Pipeline(settings.pipeline)
-        self.store = open_store(settings.store)
+        self.store = open_store(settings.store, settings.vault)
         self._state: State | None = None
         self._galleries: dict[str, Gallery] = {}
         self._lock = threading.Lock()
@@ -236,9 +237,23 @@ class Engine:
             collection=gallery.name, people=people, clip=seen.clip, skipped=seen.skipped, timings=timings
         )
 
-    def subjects(self, *, collection: str = DEFAULT_COLLECTION) -> SubjectsReply:
-        """The subjects of a collection. Raises NotFound where there is no such collection."""
-        return SubjectsReply(collection=collection, subjects=self.gallery(collection).subjects())
+    def subjects(
+        self, *, collection: str = DEFAULT_COLLECTION, limit: int | None = None, after: str | None = None
+    ) -> SubjectsReply:
+        """The subjects of a collection by id, all or a page. Raises NotFound where there is no such collection."""
+        listed = [s for s in self.gallery(collection).subjects() if after is None or s.id > after]
+        page = listed[:limit]
+        return SubjectsReply(
+            collection=collection, subjects=page, next=page[-1].id if len(page) < len(listed) else None
+        )
+
+    def has(self, collection: str, subject: str) -> bool:
+        """Whether somebody of that id is enrolled."""
+        try:
+            self.gallery(collection).subject(subject)
+        except NotFound:
+            return False
+        return True
 
     def subject(self, subject: str, *, collection: str = DEFAULT_COLLECTION) -> SubjectReply:
         """One subject and its templates. Raises NotFound."""
@@ -284,7 +299,8 @@ def _with(timings: dict[str, float], more: dict[str, float]) -> dict[str, float]
     return {**stages, **more, "total": timings["total"] + sum(more.values())}
 
 
-def _digest(file: IO[bytes]) -> str:
+def sha256_of(file: IO[bytes]) -> str:
+    """Digest of a file from where it stands, lower-case hexadecimal."""
     digest = hashlib.sha256()
     while block := file.read(2**20):
         digest.update(block)

@@ -65,6 +65,18 @@ class KeyNotFound(GaitkeeperError):
     code = "key_not_found"
 
 
+class IdempotencyMismatch(GaitkeeperError):
+    """An Idempotency-Key came again with another request."""
+
+    code = "idempotency_mismatch"
+
+
+class InProgress(GaitkeeperError):
+    """The same request is being worked on; ``retry_after`` is in seconds."""
+
+    code = "in_progress"
+
+
 class NotReady(GaitkeeperError):
     """The service is up but cannot answer for clips; ``checks`` says why."""
 

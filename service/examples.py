@@ -96,7 +96,7 @@ PERSON: dict[str, Any] = {
     "created": "2025-03-01T09:30:00Z",
 }
 
-SUBJECTS: dict[str, Any] = {"collection": "default", "subjects": [PERSON]}
+SUBJECTS: dict[str, Any] = {"collection": "default", "subjects": [PERSON], "next": None}
 
 SUBJECT: dict[str, Any] = {"subject": PERSON, "templates": [TEMPLATE]}
 

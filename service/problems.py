@@ -43,6 +43,8 @@ PROBLEMS: dict[str, Problem] = {
     "forbidden": Problem(403, "This caller may not do that."),
     "rate_limited": Problem(429, "Too many requests came with this key."),
     "too_large": Problem(413, "The clip exceeds a limit on bytes, pixels, frames or duration."),
+    "idempotency_mismatch": Problem(422, "This Idempotency-Key came with another request before."),
+    "in_progress": Problem(409, "The same request is being worked on."),
     "upload_timeout": Problem(408, "The request's body did not come in time."),
     # The clip
     "bad_clip": Problem(422, "The clip cannot be used."),
@@ -70,6 +72,7 @@ PROBLEMS: dict[str, Problem] = {
     "unknown_store": Problem(500, "The store's URL is of no known kind.", private=True),
     "bad_store": Problem(500, "The store holds something that cannot be read.", private=True),
     "store_unavailable": Problem(503, "The store cannot be reached or written now.", private=True),
+    "bad_store_key": Problem(500, "The store's key is missing, or not the one it was encrypted with.", private=True),
     "store_not_durable": Problem(500, "The store may lose what it has acknowledged.", private=True),
     # Networks and weights
     "unknown_network": Problem(422, "No network has this name."),

@@ -125,10 +125,11 @@ class DemoReply(BaseModel):
 
 
 class SubjectsReply(BaseModel):
-    """The subjects of a collection, by id."""
+    """The subjects of a collection, by id, or a page of them."""
 
     collection: str
     subjects: list[Subject]
+    next: str | None = Field(None, description="`after` of the next page; null where there is none.")
 
 
 class SubjectReply(BaseModel):

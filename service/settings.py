@@ -7,9 +7,10 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
+from gallery.crypto import Vault
 from pipelines.settings import PipelineSettings
 from service.errors import BadSettings
 
@@ -27,11 +28,20 @@ class Settings(BaseSettings):
         env_prefix="GAITKEEPER_", env_nested_delimiter="__", extra="forbid", validate_default=True
     )
 
-    store: str = Field("sqlite:///gallery.db", description="Gallery store, as a URL: `sqlite:///FILE`.")
+    store: str = Field(
+        "sqlite:///gallery.db",
+        description="Gallery store, as a URL: `sqlite:///FILE`, `redis://…`, `redis+sentinel://…`, `redis+cluster://…`.",
+    )
     state: str | None = Field(
         None,
         description="SQLite file of the service's own: API keys, replies to repeat. None means beside the store.",
     )
+    store_key: SecretStr | None = Field(
+        None,
+        description="Key that encrypts embeddings and sequences at rest: 64 hexadecimal digits, or 32 bytes in base64; "
+        "where there are several, the first encrypts.",
+    )
+    store_key_file: Path | None = Field(None, description="File that holds the key, in place of `store_key`.")
     network: str | None = Field(
         None, description="Network of collections that are created; none means the project's default network."
     )
@@ -52,6 +62,9 @@ class Settings(BaseSettings):
     cors_origins: list[str] = Field(
         [], description='Origins of other hosts\' pages that may ask, as a JSON list: `["https://example.org"]`.'
     )
+    keep_replies: float = Field(
+        86400, gt=0, description="Seconds to keep a reply to a request that carries an `Idempotency-Key`."
+    )
     deadline: float = Field(
         300,
         gt=0,
@@ -69,6 +82,13 @@ class Settings(BaseSettings):
         scheme, _, file = self.store.partition(":///")
         beside = Path(file).expanduser() if scheme == "sqlite" and file else Path("gaitkeeper.db")
         return beside.with_name(f"{beside.stem}.service.db")
+
+    @property
+    def vault(self) -> Vault | None:
+        """The store's keys, None where it is not encrypted. Raises BadStoreKey."""
+        if self.store_key_file is not None:
+            return Vault.read(self.store_key_file)
+        return None if self.store_key is None else Vault.parse(self.store_key.get_secret_value())
 
     @classmethod
     def settings_customise_sources(

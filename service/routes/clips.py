@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 
 from fastapi import APIRouter, Response
 
@@ -12,12 +13,15 @@ from service.dependencies import (
     CollectionField,
     EngineOf,
     Fpir,
+    IdempotencyKey,
     Queue,
+    ReplaysOf,
     SubjectField,
     TopK,
     TrackField,
 )
 from service.openapi import problems
+from service.replay import digest
 from service.schemas import EnrollReply, IdentifyReply
 
 router = APIRouter(tags=["clips"], route_class=ClipRoute)
@@ -37,6 +41,8 @@ CLIP_PROBLEMS = (
     "overloaded",
     "deadline",
     "upload_timeout",
+    "idempotency_mismatch",
+    "in_progress",
     "sandbox_unavailable",
     "store_unavailable",
     "weights_missing",
@@ -59,20 +65,30 @@ CLIP_PROBLEMS = (
 async def enroll(
     engine: EngineOf,
     queue: Queue,
+    replays: ReplaysOf,
     response: Response,
     clip: ClipFile,
     subject: SubjectField,
     track: TrackField = None,
     collection: CollectionField = "default",
+    idempotency_key: IdempotencyKey = None,
 ) -> EnrollReply:
     """Exactly one walker is enrolled. Where several walk in the clip, name one by `track`: the reply
     `multiple_people` lists them with a picture each."""
     end = time.monotonic() + engine.settings.deadline
-    reply = await queue.run(
-        lambda: engine.enroll(clip.file, subject, track=track, collection=collection, deadline=end), deadline=end
-    )
-    if reply.template.duplicate:
-        response.status_code = 200
+
+    def work() -> tuple[int, EnrollReply]:
+        reply = engine.enroll(clip.file, subject, track=track, collection=collection, deadline=end)
+        return 200 if reply.template.duplicate else 201, reply
+
+    def once() -> tuple[int, EnrollReply]:
+        if idempotency_key is None:
+            return work()
+        request = digest("enroll", {"subject": subject, "track": track, "collection": collection}, clip.file)
+        there = partial(engine.has, collection)
+        return replays.once(idempotency_key, request, collection, work, _enrolled, there, EnrollReply)
+
+    response.status_code, reply = await queue.run(once, deadline=end)
     return reply
 
 
@@ -84,13 +100,32 @@ async def enroll(
 async def identify(
     engine: EngineOf,
     queue: Queue,
+    replays: ReplaysOf,
     clip: ClipFile,
     top_k: TopK = 5,
     fpir: Fpir = 0.01,
     collection: CollectionField = "default",
+    idempotency_key: IdempotencyKey = None,
 ) -> IdentifyReply:
     """Every walker gets a verdict (`match`, `unknown`, or `inconclusive` with a reason) and ranked candidates."""
     end = time.monotonic() + engine.settings.deadline
-    return await queue.run(
-        lambda: engine.identify(clip.file, top_k=top_k, fpir=fpir, collection=collection, deadline=end), deadline=end
-    )
+
+    def work() -> tuple[int, IdentifyReply]:
+        return 200, engine.identify(clip.file, top_k=top_k, fpir=fpir, collection=collection, deadline=end)
+
+    def once() -> tuple[int, IdentifyReply]:
+        if idempotency_key is None:
+            return work()
+        request = digest("identify", {"top_k": top_k, "fpir": fpir, "collection": collection}, clip.file)
+        there = partial(engine.has, collection)
+        return replays.once(idempotency_key, request, collection, work, _candidates, there, IdentifyReply)
+
+    return (await queue.run(once, deadline=end))[1]
+
+
+def _enrolled(reply: EnrollReply) -> list[str]:
+    return [reply.template.subject]
+
+
+def _candidates(reply: IdentifyReply) -> list[str]:
+    return [candidate.subject for person in reply.people for candidate in person.candidates]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from service.dependencies import CollectionPath, EngineOf, SubjectPath
+from service.dependencies import CollectionPath, EngineOf, PageAfter, PageLimit, SubjectPath
 from service.openapi import problems
 from service.schemas import Erasure, SubjectReply, SubjectsReply
 
@@ -14,9 +14,11 @@ GALLERY_PROBLEMS = ("not_found", "bad_collection", "bad_subject", "store_unavail
 
 
 @router.get("", summary="List the subjects", responses=problems(*GALLERY_PROBLEMS))
-def list_subjects(engine: EngineOf, collection: CollectionPath) -> SubjectsReply:
-    """The subjects of the collection, by id."""
-    return engine.subjects(collection=collection)
+def list_subjects(
+    engine: EngineOf, collection: CollectionPath, limit: PageLimit = 100, after: PageAfter = None
+) -> SubjectsReply:
+    """The subjects of the collection, by id, page by page."""
+    return engine.subjects(collection=collection, limit=limit, after=after)
 
 
 @router.get("/{subject}", summary="Show a subject", responses=problems(*GALLERY_PROBLEMS))

@@ -73,7 +73,11 @@ def test_a_walker_is_enrolled_named_listed_and_erased(
     assert "ann [1]" in gaitkeeper("subjects", "list", *place).out
     assert json.loads(gaitkeeper("subjects", "show", "ann [1]", "--json", *place).out)["subject"]["id"] == "ann [1]"
     assert "erased with 1 template" in gaitkeeper("subjects", "erase", "ann [1]", *place).out
-    assert json.loads(gaitkeeper("subjects", "list", "--json", *place).out) == {"collection": "default", "subjects": []}
+    assert json.loads(gaitkeeper("subjects", "list", "--json", *place).out) == {
+        "collection": "default",
+        "subjects": [],
+        "next": None,
+    }
     gone = gaitkeeper("subjects", "show", "ann [1]", *place)
     assert gone.code == 2 and "[not_found]" in gone.err
 

@@ -1,0 +1,111 @@
+"""Replies to requests with an ``Idempotency-Key``, kept so that a repeated request is answered and not done again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterable
+from typing import IO, Any, TypeVar
+
+from pydantic import BaseModel
+
+from service.access import CALLER
+from service.engine import sha256_of
+from service.errors import IdempotencyMismatch, InProgress
+from service.state import State
+
+Reply = TypeVar("Reply", bound=BaseModel)
+
+
+def digest(route: str, fields: dict[str, Any], clip: IO[bytes]) -> bytes:
+    """What makes two requests the same: address, fields and the clip's bytes, not how the form was written."""
+    clip.seek(0)
+    return hashlib.sha256(json.dumps([route, sha256_of(clip), fields], sort_keys=True).encode()).digest()
+
+
+class Replays:
+    """Kept replies of one service; safe under threads.
+
+    Only successes are kept: a refusal is soon made again, and may hold pictures of people. Tokens of one API key are
+    unknown to all others.
+
+    Args:
+        state: where they lie.
+        keep: seconds to keep each.
+    """
+
+    def __init__(self, state: State, keep: float) -> None:
+        self._state = state
+        self._keep = keep
+        with state.transaction() as db:  # what was being done when the service ended was not answered
+            db.execute("DELETE FROM replies WHERE status IS NULL")
+
+    def once(
+        self,
+        token: str,
+        request: bytes,
+        collection: str,
+        work: Callable[[], tuple[int, Reply]],
+        subjects: Callable[[Reply], Iterable[str]],
+        there: Callable[[str], bool],
+        kind: type[Reply],
+    ) -> tuple[int, Reply]:
+        """Status and reply of a request: the kept one, or that of ``work``, which is then kept.
+
+        Args:
+            token: the Idempotency-Key.
+            request: what :func:`digest` says.
+            collection: acted on.
+            work: does it.
+            subjects: named by a reply.
+            there: whether a subject is there still; what names one that was erased meanwhile is not kept.
+            kind: of reply.
+
+        Raises:
+            IdempotencyMismatch: the token came with another request before.
+            InProgress: the same request is being worked on now.
+        """
+        key = CALLER.get()
+        owner = key.id if key else ""
+        kept = self._begin(owner, token, request, collection)
+        if kept is not None:
+            return kept[0], kind.model_validate_json(kept[1])
+        try:
+            status, reply = work()
+        except BaseException:
+            self._drop(owner, token)
+            raise
+        named = sorted(set(subjects(reply)))
+        with self._state.transaction() as db:
+            done = db.execute(
+                "UPDATE replies SET status = ?, body = ? WHERE owner = ? AND token = ?",
+                (status, reply.model_dump_json().encode(), owner, token),
+            )
+            if done.rowcount:  # the collection may have been erased meanwhile, and this with it
+                db.executemany("INSERT INTO named VALUES (?, ?, ?)", [(owner, token, subject) for subject in named])
+        # Kept first and looked at then: whoever erases now finds it, and whoever erased before is seen here.
+        if not all(there(subject) for subject in named):
+            self._drop(owner, token)
+        return status, reply
+
+    def _begin(self, owner: str, token: str, request: bytes, collection: str) -> tuple[int, bytes] | None:
+        now = time.time()
+        with self._state.transaction() as db:
+            db.execute("DELETE FROM replies WHERE expires < ? AND status IS NOT NULL", (now,))
+            row = db.execute("SELECT * FROM replies WHERE owner = ? AND token = ?", (owner, token)).fetchone()
+            if row is None:
+                db.execute(
+                    "INSERT INTO replies VALUES (?, ?, ?, ?, ?, NULL, NULL)",
+                    (owner, token, request, collection, now + self._keep),
+                )
+                return None
+        if row["request"] != request:
+            raise IdempotencyMismatch("This Idempotency-Key came with another request before: take a new one.")
+        if row["status"] is None:
+            raise InProgress("The same request is being worked on: ask again for its reply.", retry_after=1)
+        return row["status"], row["body"]
+
+    def _drop(self, owner: str, token: str) -> None:
+        with self._state.transaction() as db:
+            db.execute("DELETE FROM replies WHERE owner = ? AND token = ?", (owner, token))
