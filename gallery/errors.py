@@ -103,6 +103,12 @@ class StoreUnavailable(GaitkeeperError):
     code = "store_unavailable"
 
 
+class BadStoreKey(GaitkeeperError):
+    """The store's key is missing, malformed or another one, or one is given and the collection is not encrypted."""
+
+    code = "bad_store_key"
+
+
 class StoreNotDurable(GaitkeeperError):
     """The store's settings may lose what was acknowledged, and nobody has said that this is accepted."""
 

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
+from gallery.crypto import Seals
 from gallery.encoding import embedding_from, stamp
 from gallery.store import Change, Embedding, NewSubject, NewTemplate
 from gallery.types import Collection, Shadow, Subject, Template
@@ -48,9 +49,11 @@ def collection_of(name: str, reply: Sequence[Any]) -> Collection:
     )
 
 
-def subject_fields(subject: NewSubject) -> str:
+def subject_fields(subject: NewSubject, sealed_key: bytes | None) -> str:
     """The fields that an enrolment or an update names, as the script's ``upsert`` takes them."""
     fields = {"display_name": subject.display_name, "legal_basis": subject.legal_basis}
+    if sealed_key is not None:
+        fields["key"] = sealed_key.hex()
     if subject.metadata is not None:
         fields["metadata"] = json.dumps(dict(subject.metadata), sort_keys=True)
     return json.dumps({name: value for name, value in fields.items() if value is not None})
@@ -109,14 +112,19 @@ def template_of(row: Sequence[bytes], live: Hash, collection: str, *, duplicate:
     )
 
 
-def embedding_of(value: bytes, live: Hash, template: str) -> Embedding:
+def key_of(record: bytes) -> bytes | None:
+    """The sealed key in a subject's record."""
+    key = json.loads(record).get("key") if record else None
+    return None if key is None else bytes.fromhex(key)
+
+
+def embedding_of(value: bytes, live: Hash, template: str, sealing: Seals, sealed_key: bytes | None) -> Embedding:
     """An embedding behind the two letters of its type."""
-    return embedding_from(
-        value[2:], value[:2].decode("ascii", "replace"), (int(live["parts"]), int(live["dims"])), template
-    )
+    data = sealing.open(sealed_key, f"embedding {template}", value[2:])
+    return embedding_from(data, value[:2].decode("ascii", "replace"), (int(live["parts"]), int(live["dims"])), template)
 
 
-def change_of(row: Sequence[bytes], live: Hash) -> Change:
+def change_of(row: Sequence[bytes], live: Hash, sealing: Seals) -> Change:
     """A change's template, and the records and the embedding of one that is there."""
     template = row[0].decode()
     if len(row) == 1:
@@ -126,7 +134,7 @@ def change_of(row: Sequence[bytes], live: Hash) -> Change:
         template,
         record["subject"],
         Fingerprint.parse(live["fingerprint"]),
-        embedding_of(row[3], live, template),
+        embedding_of(row[3], live, template, sealing, key_of(row[2])),
         json.loads(subject["metadata"]),
         _moment(record["expires"]),
     )

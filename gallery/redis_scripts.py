@@ -2,7 +2,8 @@
 
 A collection ``C`` is kept under keys that share the hash tag ``{C}``, so that a cluster has them on one node:
 
-``gaitkeeper:{C}``         hash: keeps_heatmaps, ttl, created, revision, trimmed, live and shadow (ids of generations)
+``gaitkeeper:{C}``         hash: keeps_heatmaps, ttl, created, revision, trimmed, secret (hexadecimal), and ids of the
+                           generations live and shadow
 ``…:g:G``                  hash: fingerprint, parts, dims, was_live of the generation G
 ``…:e:G``, ``…:leaves:G``  hashes by template: type and bytes of its embedding; its leaf of the digest
 ``…:t``, ``…:q``, ``…:s``  hashes: records by template, sequences by template, records by subject
@@ -10,6 +11,7 @@ A collection ``C`` is kept under keys that share the hash tag ``{C}``, so that a
 ``…:log``, ``…:gone``      sorted sets: ids of templates there and of those gone, by the revision of their last change
 ``…:clips``, ``…:expiry``, ``…:todo``  templates by clip and track; by microsecond of expiry; missing in the shadow
 ``…:events``               stream: one entry a revision, for those who wait; it says nothing but that there is news
+``…:audit``, ``…:auditkey``  stream: the log, which outlives the collection; key of the digests that name subjects in it
 """
 
 from __future__ import annotations
@@ -25,6 +27,12 @@ local shadow = redis.call('HGET', B, 'shadow')
 _READ = "#!lua flags=no-writes,allow-stale\n" + _PRELUDE
 _FREE = "#!lua flags=allow-oom\n" + _PRELUDE  # what frees memory must work where there is none left
 _WRITE = "#!lua\n" + _PRELUDE
+
+_LOG = """
+local function log(fields, templates)
+    redis.call('XADD', K'audit', '*', 'entry', fields, 'templates', templates)
+end
+"""
 
 _BUMP = """
 local function bump()
@@ -81,14 +89,35 @@ end
 """
 )
 
-ENSURE = """#!lua
+ENSURE = (
+    """#!lua
 local B = KEYS[1]
+local function K(name) return B .. ':' .. name end
+"""
+    + _LOG
+    + """
 if redis.call('EXISTS', B) == 0 then
     redis.call('HSET', B, 'keeps_heatmaps', ARGV[1], 'created', ARGV[2], 'revision', 0, 'trimmed', 0, 'live', ARGV[3])
     if ARGV[4] ~= '' then redis.call('HSET', B, 'ttl', ARGV[4]) end
-    redis.call('HSET', B .. ':g:' .. ARGV[3], 'was_live', 1)
+    redis.call('HSET', K('g:' .. ARGV[3]), 'was_live', 1)
+    log(ARGV[6], 0)
 end
+if ARGV[5] ~= '' and redis.call('ZCARD', K'names') == 0 then redis.call('HSETNX', B, 'secret', ARGV[5]) end
 return {'ok'}
+"""
+)
+
+# What has to be known before something is written: the collection, a subject's record, the key of the log's digests.
+STATE = (
+    _READ
+    + """
+return {'ok', redis.call('HGETALL', B), redis.call('HGET', K's', ARGV[1]) or '', redis.call('GET', K'auditkey') or ''}
+"""
+)
+
+NEW_AUDIT_KEY = """#!lua
+redis.call('SET', KEYS[1] .. ':auditkey', ARGV[1], 'NX')
+return {redis.call('GET', KEYS[1] .. ':auditkey')}
 """
 
 COLLECTION = (
@@ -115,6 +144,7 @@ return {'ok'}
 
 DELETE_COLLECTION = (
     _FREE
+    + _LOG
     + """
 local names = redis.call('ZRANGE', K'names', 0, -1)
 local templates = redis.call('ZCARD', K'log')
@@ -123,6 +153,7 @@ for _, generation in ipairs({live, shadow or nil}) do
     redis.call('UNLINK', K('g:' .. generation), K('e:' .. generation), K('leaves:' .. generation))
 end
 redis.call('UNLINK', B, K't', K'q', K's', K'names', K'log', K'gone', K'clips', K'expiry', K'todo', K'events')
+log(ARGV[1], templates)
 return {'ok', templates, #names}
 """
 )
@@ -142,11 +173,15 @@ end
 
 ENROLL = (
     _WRITE
+    + _LOG
     + _BUMP
     + _UPSERT
     + """
 local subject, given, created, id, record, clip, expires = unpack(ARGV, 1, 7)
-local fingerprint, parts, dims, embedding, leaf, sequence = unpack(ARGV, 8, 13)
+local fingerprint, parts, dims, embedding, leaf, sequence, secret, entry = unpack(ARGV, 8, 15)
+local there = redis.call('HGET', K's', subject)
+if secret ~= (redis.call('HGET', B, 'secret') or '')
+    or there and cjson.decode(there).key ~= cjson.decode(given).key then return {'key'} end
 local pinned = redis.call('HMGET', K('g:' .. live), 'fingerprint', 'parts', 'dims')
 if pinned[1] then
     if pinned[1] ~= fingerprint then return {'fingerprint', pinned[1]} end
@@ -163,6 +198,7 @@ if known then
 end
 redis.call('HSET', K('g:' .. live), 'fingerprint', fingerprint, 'parts', parts, 'dims', dims)
 upsert(subject, given, created)
+log(entry, 1)
 local revision = bump()
 redis.call('HSET', K't', id, record)
 redis.call('HSET', K'q', id, sequence)
@@ -179,11 +215,13 @@ return {'new'}
 
 UPDATE_SUBJECT = (
     _WRITE
+    + _LOG
     + _BUMP
     + _UPSERT
     + """
 if redis.call('HEXISTS', K's', ARGV[1]) == 0 then return {'subject'} end
 upsert(ARGV[1], ARGV[2], '')
+log(ARGV[3], 0)
 for _, id in ipairs(redis.call('ZRANGE', K('of:' .. ARGV[1]), 0, -1)) do
     redis.call('ZADD', K'log', bump(), id)
 end
@@ -230,15 +268,17 @@ TEMPLATE = (
     + """
 local record = redis.call('HGET', K't', ARGV[1])
 if not record then return {'template'} end
-local reply = {'ok', redis.call('HGETALL', K('g:' .. live)), {ARGV[1], record}}
-if ARGV[2] == 'embedding' then reply[4] = redis.call('HGET', K('e:' .. live), ARGV[1]) end
-if ARGV[2] == 'sequence' then reply[4] = redis.call('HGET', K'q', ARGV[1]) end
+local reply = {'ok', redis.call('HGETALL', K('g:' .. live)), {ARGV[1], record}, redis.call('HGET', B, 'secret') or '',
+               redis.call('HGET', K's', cjson.decode(record).subject)}
+if ARGV[2] == 'embedding' then reply[6] = redis.call('HGET', K('e:' .. live), ARGV[1]) end
+if ARGV[2] == 'sequence' then reply[6] = redis.call('HGET', K'q', ARGV[1]) end
 return reply
 """
 )
 
 ERASE = (
     _FREE
+    + _LOG
     + _REMOVE
     + """
 if redis.call('HEXISTS', K's', ARGV[1]) == 0 then return {'subject'} end
@@ -246,23 +286,27 @@ local ids = redis.call('ZRANGE', K('of:' .. ARGV[1]), 0, -1)
 for _, id in ipairs(ids) do remove(id) end
 forget_subject(ARGV[1])
 settle(ARGV[2])
+log(ARGV[3], #ids)
 return {'ok', #ids}
 """
 )
 
 DELETE_TEMPLATE = (
     _FREE
+    + _LOG
     + _REMOVE
     + """
 if redis.call('HEXISTS', K't', ARGV[1]) == 0 then return {'template'} end
 remove(ARGV[1])
 settle(ARGV[2])
+log(ARGV[3], 1)
 return {'ok'}
 """
 )
 
 PURGE = (
     _FREE
+    + _LOG
     + _REMOVE
     + """
 local ids = redis.call('ZRANGEBYSCORE', K'expiry', '-inf', ARGV[1], 'LIMIT', 0, ARGV[3])
@@ -275,6 +319,7 @@ for _, id in ipairs(ids) do
     end
 end
 settle(ARGV[2])
+if #ids > 0 then log(ARGV[4], #ids) end
 return {'ok', #ids, subjects}
 """
 )
@@ -303,14 +348,15 @@ while #changes < limit and (come[i] or gone[j]) do
         after, j = tonumber(gone[j + 1]), j + 2
     end
 end
-return {'ok', fresh and 1 or 0, live, start, after, redis.call('HGETALL', K('g:' .. live)), changes}
+local secret = redis.call('HGET', B, 'secret') or ''
+return {'ok', fresh and 1 or 0, live, start, after, redis.call('HGETALL', K('g:' .. live)), secret, changes}
 """
 )
 
 DIGEST = (
     _READ
     + """
-return {'ok', table.concat(redis.call('HVALS', K('leaves:' .. live)))}
+return {'ok', table.concat(redis.call('HVALS', K('leaves:' .. live))), redis.call('HGET', B, 'secret') or ''}
 """
 )
 
@@ -345,7 +391,10 @@ PUT_SHADOW = (
     + """
 local id, fingerprint, parts, dims, embedding, leaf = unpack(ARGV, 1, 6)
 if not shadow then return {'shadow'} end
-if redis.call('HEXISTS', K't', id) == 0 then return {'template'} end
+local record = redis.call('HGET', K't', id)
+if not record then return {'template'} end
+local owner = redis.call('HGET', K's', cjson.decode(record).subject)
+if ARGV[7] ~= (cjson.decode(owner).key or '') then return {'key'} end
 local pinned = redis.call('HMGET', K('g:' .. shadow), 'fingerprint', 'parts', 'dims')
 if pinned[1] ~= fingerprint then return {'fingerprint', pinned[1]} end
 if pinned[2] and (pinned[2] ~= parts or pinned[3] ~= dims) then return {'shape', pinned[2], pinned[3]} end
@@ -359,6 +408,7 @@ return {'ok'}
 
 FLIP = (
     _WRITE
+    + _LOG
     + _BUMP
     + """
 if not shadow then return {'shadow'} end
@@ -368,17 +418,58 @@ if missing > 0 then return {'behind', missing, redis.call('HGET', K('g:' .. shad
 redis.call('HSET', B, 'live', shadow, 'shadow', live)
 redis.call('HSET', K('g:' .. shadow), 'was_live', 1)
 bump()
+log(ARGV[2], 0)
 return {'ok'}
 """
 )
 
 DROP_SHADOW = (
     _FREE
+    + _LOG
     + _REMOVE
     + """
 if not shadow then return {'shadow'} end
 local templates = redis.call('HLEN', K('leaves:' .. shadow))
 drop_shadow()
+log(ARGV[1], 0)
 return {'ok', templates}
+"""
+)
+
+# ARGV: the old secret, the new one, the log's key, the log's entry, then subject, old key and new key of each in turn.
+ROTATE = (
+    _WRITE
+    + _LOG
+    + """
+if redis.call('HGET', B, 'secret') ~= ARGV[1] or 3 * redis.call('ZCARD', K'names') ~= #ARGV - 4 then return {'key'} end
+local records = {}
+for i = 5, #ARGV, 3 do
+    local record = redis.call('HGET', K's', ARGV[i])
+    if not record then return {'key'} end
+    record = cjson.decode(record)
+    if record.key ~= ARGV[i + 1] then return {'key'} end
+    record.key = ARGV[i + 2]
+    records[i] = cjson.encode(record)
+end
+for i, record in pairs(records) do redis.call('HSET', K's', ARGV[i], record) end
+redis.call('HSET', B, 'secret', ARGV[2])
+redis.call('SET', K'auditkey', ARGV[3])
+log(ARGV[4], 0)
+return {'ok'}
+"""
+)
+
+# Whether everything kept is of a template that is there, and that of a subject that is there.
+BALANCE = (
+    _READ
+    + """
+local templates, owned = redis.call('ZCARD', K'log'), 0
+for _, name in ipairs(redis.call('ZRANGE', K'names', 0, -1)) do
+    owned = owned + redis.call('ZCARD', K('of:' .. name))
+end
+return {'ok', {'template', redis.call('HLEN', K't') - owned, 'sequence', redis.call('HLEN', K'q') - templates,
+               'embedding', redis.call('HLEN', K('e:' .. live)) - templates,
+               'subject', redis.call('HLEN', K's') - redis.call('ZCARD', K'names')},
+        redis.call('ZRANGE', K'names', 0, -1)}
 """
 )

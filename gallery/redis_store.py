@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from gallery import redis_disk as disk
 from gallery import redis_scripts as scripts
+from gallery.crypto import Vault
 from gallery.encoding import bytes_of, expiry, stamp
 from gallery.errors import BadStore, ClipOfOtherSubject, Conflict, FingerprintMismatch, NotFound, ShadowBehind
 from gallery.redis_link import Address, Link
@@ -20,14 +21,16 @@ from gallery.redis_rows import (
     collection_of,
     embedding_of,
     hash_of,
+    key_of,
     micros,
     subject_fields,
     subject_of,
     template_of,
     template_record,
 )
+from gallery.redis_trust import State, Trust
 from gallery.store import Changes, Digest, Embedding, NewSubject, NewTemplate, leaf_of, xor_of
-from gallery.types import Collection, Erasure, Promises, Removal, Subject, Template
+from gallery.types import Action, AuditReport, Collection, Erasure, Promises, Removal, Subject, Template
 from pipelines.fingerprint import Fingerprint
 
 NAMES = "gaitkeeper:collections"
@@ -49,24 +52,30 @@ class RedisStore:
             ``redis+cluster://HOST:PORT,…``; user and password before an ``@``. ``durability=any`` accepts a server
             that may lose acknowledged enrolments, ``replicas=N`` waits for the disks of so many replicas, too; other
             parameters are redis-py's.
+        vault: the keys by which it is encrypted, None where it is not.
 
     Raises:
         UnknownStore: the URL names no Redis.
         StoreUnavailable: it cannot be reached.
         StoreNotDurable: its settings may lose what was acknowledged, and the URL does not accept that.
+        BadStoreKey: as :func:`gallery.stores.open_store`.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, vault: Vault | None = None) -> None:
         self._link = Link(Address.parse(url))
+        self._trust = Trust(self._link, vault)
         try:
             disk.promise(self._link)
+            for name in self._names():
+                if (state := self._trust.state(_base(name), "")) and state.secret:
+                    self._trust.seals(name, state.own["secret"])
         except BaseException:
             self._link.close()
             raise
 
     def promises(self) -> Promises:
         """See :class:`gallery.store.Store`, here and below."""
-        return disk.promise(self._link)
+        return disk.promise(self._link).model_copy(update={"encrypted": self._trust.vault is not None})
 
     def ensure_collection(
         self, name: str, *, keeps_heatmaps: bool = False, ttl_seconds: float | None = None
@@ -74,19 +83,20 @@ class RedisStore:
         # First the name: one without a collection is passed over, a collection without a name would be lost.
         self._link.call(NAMES, "return {redis.call('SADD', KEYS[1], ARGV[1])}", name, durable=True)
         ttl = "" if ttl_seconds is None else repr(ttl_seconds)
-        args = (int(keeps_heatmaps), stamp(datetime.now(UTC)), uuid.uuid4().hex, ttl)
-        self._link.call(_base(name), scripts.ENSURE, *args, durable=True)
+        vault = self._trust.vault
+        secret = "" if vault is None else vault.new_secret().hex()
+        args = (int(keeps_heatmaps), stamp(datetime.now(UTC)), uuid.uuid4().hex, ttl, secret)
+        self._link.call(_base(name), scripts.ENSURE, *args, self._trust.entry(Action.CREATE, name), durable=True)
         return self.collection(name)
 
     def collection(self, name: str) -> Collection:
         return collection_of(name, self._call(name, scripts.COLLECTION))
 
     def collections(self) -> list[Collection]:
-        names = self._link.call(NAMES, "#!lua flags=no-writes,allow-stale\nreturn redis.call('SMEMBERS', KEYS[1])")
         found = []
-        for name in sorted(names):
+        for name in self._names():
             try:
-                found.append(self.collection(name.decode()))
+                found.append(self.collection(name))
             except NotFound:
                 continue
         return found
@@ -96,33 +106,41 @@ class RedisStore:
         return self.collection(collection)
 
     def delete_collection(self, collection: str) -> Removal:
-        _, templates, subjects = self._call(collection, scripts.DELETE_COLLECTION, durable=True)
+        entry = self._trust.entry(Action.DELETE, collection)
+        _, templates, subjects = self._call(collection, scripts.DELETE_COLLECTION, entry, durable=True)
         self._link.call(NAMES, "return {redis.call('SREM', KEYS[1], ARGV[1])}", collection, durable=True)
         return self._removal(collection, templates, subjects)
 
     def enroll(self, collection: str, subject: NewSubject, template: NewTemplate) -> Template:
         created = template.created or datetime.now(UTC)
-        expires = expiry(template, self.collection(collection).ttl_seconds, created)
         new = template.id or uuid.uuid4().hex
         dtype, data, float32 = bytes_of(template.embedding)
-        record = template_record(template, subject.id, created, expires)
-        status, *details = self._call(
-            collection,
-            scripts.ENROLL,
-            subject.id,
-            subject_fields(subject),
-            stamp(subject.created or datetime.now(UTC)),
-            new,
-            record,
-            "" if template.clip_sha256 is None else f"{template.clip_sha256}:{template.track}",
-            "" if expires is None else micros(expires),
-            str(template.fingerprint),
-            *template.embedding.shape,
-            dtype.encode() + data,
-            leaf_of(b"", new, float32),
-            template.sequence,
-            durable=True,
-        )
+        status: bytes = b"key"
+        while status == b"key":  # again, where the keys are others by the time that the script looks
+            state = self._state(collection, subject.id)
+            sealing = self._trust.seals(collection, state.own.get("secret", ""))
+            key = sealing.subject_key(state.sealed_key)
+            expires = expiry(template, float(state.own["ttl"]) if "ttl" in state.own else None, created)
+            record = template_record(template, subject.id, created, expires)
+            status, *details = self._call(
+                collection,
+                scripts.ENROLL,
+                subject.id,
+                subject_fields(subject, key),
+                stamp(subject.created or datetime.now(UTC)),
+                new,
+                record,
+                "" if template.clip_sha256 is None else f"{template.clip_sha256}:{template.track}",
+                "" if expires is None else micros(expires),
+                str(template.fingerprint),
+                *template.embedding.shape,
+                dtype.encode() + sealing.seal(key, f"embedding {new}", data),
+                leaf_of(sealing.salt, new, float32),
+                sealing.seal(key, f"sequence {new}", template.sequence),
+                state.own.get("secret", ""),
+                self._trust.entry(Action.ENROLL, collection, subject.id, state.audit_key),
+                durable=True,
+            )
         if status == b"clip":
             raise ClipOfOtherSubject(
                 f"Track {template.track} of this clip is already enrolled as {details[0].decode()!r}.",
@@ -141,7 +159,8 @@ class RedisStore:
         return template_of(details, live, collection, duplicate=not again)
 
     def update_subject(self, collection: str, subject: NewSubject) -> Subject:
-        self._of_subject(collection, subject.id, scripts.UPDATE_SUBJECT, subject_fields(subject), durable=True)
+        args = (subject_fields(subject, None), self._entry(Action.UPDATE, collection, subject.id))
+        self._of_subject(collection, subject.id, scripts.UPDATE_SUBJECT, *args, durable=True)
         return self.subject(collection, subject.id)
 
     def subjects(self, collection: str, after: str = "", limit: int | None = None) -> list[Subject]:
@@ -156,30 +175,35 @@ class RedisStore:
         return [template_of(row, hash_of(live), collection) for row in rows]
 
     def template(self, collection: str, template: str) -> Template:
-        _, live, row = self._of_template(collection, template, scripts.TEMPLATE, "")
+        _, live, row, *_ = self._of_template(collection, template, scripts.TEMPLATE, "")
         return template_of(row, hash_of(live), collection)
 
     def embedding(self, collection: str, template: str) -> Embedding:
-        _, live, _, *value = self._of_template(collection, template, scripts.TEMPLATE, "embedding")
-        return embedding_of(_there(value, template), hash_of(live), template)
+        _, live, _, secret, owner, *value = self._of_template(collection, template, scripts.TEMPLATE, "embedding")
+        sealing = self._trust.seals(collection, secret)
+        return embedding_of(_there(value, template), hash_of(live), template, sealing, key_of(owner))
 
     def sequence(self, collection: str, template: str) -> bytes:
-        _, _, _, *value = self._of_template(collection, template, scripts.TEMPLATE, "sequence")
-        return _there(value, template)
+        _, _, _, secret, owner, *value = self._of_template(collection, template, scripts.TEMPLATE, "sequence")
+        sealing = self._trust.seals(collection, secret)
+        return sealing.open(key_of(owner), f"sequence {template}", _there(value, template))
 
     def erase(self, collection: str, subject: str) -> Erasure:
-        _, templates = self._of_subject(collection, subject, scripts.ERASE, MEMORY, durable=True)
+        entry = self._entry(Action.ERASE, collection, subject)
+        _, templates = self._of_subject(collection, subject, scripts.ERASE, MEMORY, entry, durable=True)
         pending = not self._rewrite(collection)
         return Erasure(collection=collection, subject=subject, templates=templates, pending=pending)
 
     def delete_template(self, collection: str, template: str) -> Removal:
-        self._of_template(collection, template, scripts.DELETE_TEMPLATE, MEMORY, durable=True)
+        entry = self._entry(Action.DELETE_TEMPLATE, collection, self.template(collection, template).subject)
+        self._of_template(collection, template, scripts.DELETE_TEMPLATE, MEMORY, entry, durable=True)
         return self._removal(collection, 1, 0)
 
     def purge(self, collection: str, now: datetime) -> Removal:
         templates = subjects = 0
         while True:
-            _, some, left = self._call(collection, scripts.PURGE, micros(now), MEMORY, PURGED_AT_ONCE, durable=True)
+            args = (micros(now), MEMORY, PURGED_AT_ONCE, self._trust.entry(Action.PURGE, collection))
+            _, some, left = self._call(collection, scripts.PURGE, *args, durable=True)
             templates, subjects = templates + some, subjects + left
             if some < PURGED_AT_ONCE:
                 break
@@ -194,9 +218,12 @@ class RedisStore:
 
     def changes(self, collection: str, after: str = "", limit: int = 1000) -> Changes:
         generation, start, revision = after.split(".") if after else ("", "0", "0")
-        _, fresh, *cursor, live, rows = self._call(collection, scripts.CHANGES, generation, start, revision, limit)
+        _, fresh, *cursor, live, secret, rows = self._call(
+            collection, scripts.CHANGES, generation, start, revision, limit
+        )
         of = hash_of(live)
-        changes = tuple(change_of(row, of) for row in rows)
+        sealing = self._trust.seals(collection, secret)
+        changes = tuple(change_of(row, of, sealing) for row in rows)
         return Changes(changes, f"{cursor[0].decode()}.{cursor[1]}.{cursor[2]}", reset=bool(fresh) and after != "")
 
     def wait(self, collection: str, after: str, seconds: float) -> bool:
@@ -216,8 +243,8 @@ class RedisStore:
                 )
 
     def digest(self, collection: str) -> Digest:
-        leaves = self._call(collection, scripts.DIGEST)[1]
-        return Digest(len(leaves) // 32, xor_of(leaves))
+        _, leaves, secret = self._call(collection, scripts.DIGEST)
+        return Digest(len(leaves) // 32, xor_of(leaves), self._trust.seals(collection, secret).salt)
 
     def begin_shadow(self, collection: str, fingerprint: Fingerprint) -> Collection:
         status, *details = self._call(
@@ -238,9 +265,14 @@ class RedisStore:
         self, collection: str, template: str, fingerprint: Fingerprint, embedding: npt.NDArray[np.floating]
     ) -> None:
         dtype, data, float32 = bytes_of(embedding)
-        leaf = leaf_of(b"", template, float32)
-        args = (template, str(fingerprint), *embedding.shape, dtype.encode() + data, leaf)
-        status, *details = self._of_shadow(collection, scripts.PUT_SHADOW, *args, durable=True)
+        status: bytes = b"key"
+        while status == b"key":
+            _, _, _, secret, owner = self._of_template(collection, template, scripts.TEMPLATE, "")
+            sealing, key = self._trust.seals(collection, secret), key_of(owner)
+            sealed = dtype.encode() + sealing.seal(key, f"embedding {template}", data)
+            leaf = leaf_of(sealing.salt, template, float32)
+            args = (template, str(fingerprint), *embedding.shape, sealed, leaf, "" if key is None else key.hex())
+            status, *details = self._of_shadow(collection, scripts.PUT_SHADOW, *args, durable=True)
         if status == b"template":
             raise _no_template(collection, template)
         _check_fits(status, details, collection, fingerprint, embedding)
@@ -252,7 +284,14 @@ class RedisStore:
         return self._flip(collection, "back")
 
     def drop_shadow(self, collection: str) -> Removal:
-        return self._removal(collection, self._of_shadow(collection, scripts.DROP_SHADOW, durable=True)[1], 0)
+        entry = self._trust.entry(Action.DROP_SHADOW, collection)
+        return self._removal(collection, self._of_shadow(collection, scripts.DROP_SHADOW, entry, durable=True)[1], 0)
+
+    def rotate_key(self) -> int:
+        return sum([self._trust.rotate(_base(name), name) for name in self._names()])
+
+    def audit(self, collection: str) -> AuditReport:
+        return self._trust.audit(_base(collection), collection)
 
     def ping(self) -> None:
         script = "redis.call('SET', KEYS[1], ARGV[1], 'PX', 60000) return {redis.call('GET', KEYS[1])}"
@@ -264,7 +303,9 @@ class RedisStore:
         self._link.close()
 
     def _flip(self, collection: str, direction: str) -> Collection:
-        status, *details = self._of_shadow(collection, scripts.FLIP, direction, durable=True)
+        status, *details = self._of_shadow(
+            collection, scripts.FLIP, direction, self._trust.entry(Action.FLIP, collection), durable=True
+        )
         if status == b"never":
             raise Conflict(f"The collection {collection!r} has no embeddings that were live before.")
         if status == b"behind":
@@ -279,6 +320,19 @@ class RedisStore:
         pending = not self._rewrite(collection)
         return Removal(collection=collection, templates=templates, subjects=subjects, pending=pending)
 
+    def _names(self) -> list[str]:
+        script = "#!lua flags=no-writes,allow-stale\nreturn redis.call('SMEMBERS', KEYS[1])"
+        return sorted(name.decode() for name in self._link.call(NAMES, script))
+
+    def _state(self, collection: str, subject: str) -> State:
+        state = self._trust.state(_base(collection), subject)
+        if state is None:
+            raise _no_collection(collection)
+        return state
+
+    def _entry(self, action: Action, collection: str, subject: str) -> str:
+        return self._trust.entry(action, collection, subject, self._state(collection, subject).audit_key)
+
     def _rewrite(self, collection: str) -> bool:
         with self._link.direct():
             return disk.rewrite(self._link.node(_base(collection)))
@@ -286,7 +340,7 @@ class RedisStore:
     def _call(self, collection: str, script: str, *args: Any, durable: bool = False) -> list[Any]:
         reply = self._link.call(_base(collection), script, *args, durable=durable)
         if reply[0] == b"none":
-            raise NotFound(f"There is no collection {collection!r}.", collection=collection)
+            raise _no_collection(collection)
         return reply
 
     def _of_subject(self, collection: str, subject: str, script: str, *args: Any, durable: bool = False) -> list[Any]:
@@ -310,6 +364,10 @@ class RedisStore:
 
 def _base(collection: str) -> str:
     return f"gaitkeeper:{{{collection}}}"
+
+
+def _no_collection(collection: str) -> NotFound:
+    return NotFound(f"There is no collection {collection!r}.", collection=collection)
 
 
 def _no_template(collection: str, template: str) -> NotFound:

@@ -11,14 +11,16 @@ import numpy as np
 import numpy.typing as npt
 
 from gallery import sqlite_shadow as shadows
+from gallery import sqlite_trust
 from gallery import sqlite_write as write
-from gallery.encoding import embedding_from, stamp
+from gallery.crypto import Seals, Vault, seals
+from gallery.encoding import stamp
 from gallery.errors import NotFound, UnknownStore
 from gallery.sqlite_file import Connections
-from gallery.sqlite_rows import change_of, collection_of, subject_of, template_of
+from gallery.sqlite_rows import change_of, collection_of, embedding_of, subject_of, template_of
 from gallery.sqlite_write import TEMPLATES, collection_row, subject_row
 from gallery.store import Changes, Digest, Embedding, NewSubject, NewTemplate, xor_of
-from gallery.types import Collection, Erasure, Promises, Removal, Subject, Template
+from gallery.types import Action, AuditReport, Collection, Erasure, Promises, Removal, Subject, Template
 from pipelines.fingerprint import Fingerprint
 
 POLL_SECONDS = 0.02
@@ -30,8 +32,14 @@ _COLLECTIONS = """
            (SELECT count(*) FROM templates t WHERE t.collection = c.key) AS templates
     FROM collections c JOIN generations g ON g.collection = c.key AND g.role = 'live'
                        LEFT JOIN generations x ON x.collection = c.key AND x.role = 'shadow'"""
+_EMBEDDING = """
+    SELECT e.data, e.dtype, g.parts, g.dims, s.sealed_key
+    FROM templates t JOIN subjects s ON s.key = t.subject
+                     JOIN generations g ON g.collection = t.collection AND g.role = 'live'
+                     JOIN embeddings e ON e.generation = g.key AND e.template = t.key
+    WHERE t.key = ?"""
 _CHANGES = """
-    SELECT c.revision, c.template, s.id AS subject, s.metadata, t.expires, e.data, e.dtype,
+    SELECT c.revision, c.template, s.id AS subject, s.metadata, s.sealed_key, t.expires, e.data, e.dtype,
            g.fingerprint, g.parts, g.dims
     FROM changes c LEFT JOIN templates t ON t.collection = c.collection AND t.id = c.template
                    LEFT JOIN subjects s ON s.key = t.subject
@@ -48,28 +56,37 @@ class SQLiteStore:
 
     Args:
         url: ``sqlite:///relative.db``, ``sqlite:////absolute.db``; the folder must be there.
+        vault: the keys by which it is encrypted, None where it is not.
 
     Raises:
         UnknownStore: the URL names no file.
-        StoreUnavailable, BadStore: as :func:`gallery.stores.open_store`.
+        StoreUnavailable, BadStore, BadStoreKey: as :func:`gallery.stores.open_store`.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, vault: Vault | None = None) -> None:
         scheme, _, name = url.partition(":///")
         if scheme != "sqlite" or not name or name == ":memory:":
             raise UnknownStore(f"{url!r} names no SQLite file: sqlite:///gallery.db expected.")
+        self._vault = vault
         self._file = Connections(Path(name).expanduser())
+        try:
+            with self._file.reading() as db:
+                for row in db.execute("SELECT name, secret FROM collections WHERE secret IS NOT NULL"):
+                    seals(vault, row["secret"], row["name"])
+        except BaseException:
+            self.close()
+            raise
 
     def promises(self) -> Promises:
         """See :class:`gallery.store.Store`, here and below."""
         remark = f"Every enrolment is synced to {self._file.path} before it is acknowledged."
-        return Promises(durable=True, encrypted=False, remarks=(remark,))
+        return Promises(durable=True, encrypted=self._vault is not None, remarks=(remark,))
 
     def ensure_collection(
         self, name: str, *, keeps_heatmaps: bool = False, ttl_seconds: float | None = None
     ) -> Collection:
         with self._file.writing() as db:
-            write.ensure_collection(db, name, keeps_heatmaps, ttl_seconds)
+            write.ensure_collection(db, self._vault, name, keeps_heatmaps, ttl_seconds)
             return _collection(db, name)
 
     def collection(self, name: str) -> Collection:
@@ -90,16 +107,18 @@ class SQLiteStore:
         with self._file.writing() as db:
             gone = _collection(db, collection)
             db.execute("DELETE FROM collections WHERE name = ?", (collection,))
+            write.log(db, self._vault, Action.DELETE, collection, templates=gone.templates)
         return self._removal(collection, gone.templates, gone.subjects)
 
     def enroll(self, collection: str, subject: NewSubject, template: NewTemplate) -> Template:
         with self._file.writing() as db:
-            return write.enroll(db, collection_row(db, collection), subject, template)
+            return write.enroll(db, self._vault, collection_row(db, collection), subject, template)
 
     def update_subject(self, collection: str, subject: NewSubject) -> Subject:
         with self._file.writing() as db:
             owner = subject_row(db, collection, subject.id)
             write.upsert_subject(db, owner["collection"], subject)
+            write.log(db, self._vault, Action.UPDATE, collection, subject.id)
             write.announce(db, owner["collection"], write.templates_of(db, owner["key"]))
             return subject_of(subject_row(db, collection, subject.id), collection)
 
@@ -135,33 +154,35 @@ class SQLiteStore:
     def embedding(self, collection: str, template: str) -> Embedding:
         with self._file.reading() as db:
             row = _template_row(db, collection, template)
-            found = db.execute(
-                "SELECT data, dtype FROM embeddings WHERE generation = ? AND template = ?",
-                (row["generation"], row["key"]),
-            ).fetchone()
-            return embedding_from(found["data"], found["dtype"], (row["parts"], row["dims"]), template)
+            found = db.execute(_EMBEDDING, (row["key"],)).fetchone()
+            return embedding_of(found, template, self._seals(db, collection))
 
     def sequence(self, collection: str, template: str) -> bytes:
         with self._file.reading() as db:
-            key = _template_row(db, collection, template)["key"]
-            return bytes(db.execute("SELECT data FROM sequences WHERE template = ?", (key,)).fetchone()["data"])
+            row = _template_row(db, collection, template)
+            data = bytes(db.execute("SELECT data FROM sequences WHERE template = ?", (row["key"],)).fetchone()["data"])
+            return self._seals(db, collection).open(row["sealed_key"], f"sequence {template}", data)
 
     def erase(self, collection: str, subject: str) -> Erasure:
         with self._file.writing() as db:
             owner = subject_row(db, collection, subject)
             gone = write.remove(db, owner["collection"], write.templates_of(db, owner["key"]))
             db.execute("DELETE FROM subjects WHERE key = ?", (owner["key"],))
+            write.log(db, self._vault, Action.ERASE, collection, subject, gone)
         return Erasure(collection=collection, subject=subject, templates=gone, pending=not self.flush())
 
     def delete_template(self, collection: str, template: str) -> Removal:
         with self._file.writing() as db:
             row = _template_row(db, collection, template)
             write.remove(db, collection_row(db, collection)["key"], [row["key"]])
+            write.log(db, self._vault, Action.DELETE_TEMPLATE, collection, row["subject"], 1)
         return self._removal(collection, 1, 0)
 
     def purge(self, collection: str, now: datetime) -> Removal:
         with self._file.writing() as db:
             gone, emptied = write.purge(db, collection_row(db, collection)["key"], stamp(now))
+            if gone:
+                write.log(db, self._vault, Action.PURGE, collection, templates=gone)
         if not gone:
             return Removal(collection=collection, templates=0, subjects=0, pending=False)
         return self._removal(collection, gone, emptied)
@@ -184,7 +205,8 @@ class SQLiteStore:
                 },
             ).fetchall()
             last = found[-1]["revision"] if found else 0 if fresh else int(revision)
-            changes = tuple(map(change_of, found))
+            sealing = self._seals(db, collection)
+            changes = tuple(change_of(change, sealing) for change in found)
             return Changes(changes, f"{row['generation']}.{last}", reset=fresh and after != "")
 
     def wait(self, collection: str, after: str, seconds: float) -> bool:
@@ -206,7 +228,7 @@ class SQLiteStore:
         with self._file.reading() as db:
             generation = collection_row(db, collection)["generation"]
             leaves = [row[0] for row in db.execute("SELECT leaf FROM embeddings WHERE generation = ?", (generation,))]
-            return Digest(len(leaves), xor_of(b"".join(leaves)))
+            return Digest(len(leaves), xor_of(b"".join(leaves)), self._seals(db, collection).salt)
 
     def begin_shadow(self, collection: str, fingerprint: Fingerprint) -> Collection:
         with self._file.writing() as db:
@@ -222,22 +244,42 @@ class SQLiteStore:
     ) -> None:
         with self._file.writing() as db:
             row = _template_row(db, collection, template)
-            shadows.put(db, collection_row(db, collection), row, fingerprint, embedding)
+            shadows.put(db, collection_row(db, collection), row, fingerprint, embedding, self._seals(db, collection))
 
     def flip(self, collection: str) -> Collection:
         with self._file.writing() as db:
             shadows.flip(db, collection_row(db, collection))
+            write.log(db, self._vault, Action.FLIP, collection)
             return _collection(db, collection)
 
     def rollback(self, collection: str) -> Collection:
         with self._file.writing() as db:
             shadows.flip(db, collection_row(db, collection), back=True)
+            write.log(db, self._vault, Action.FLIP, collection)
             return _collection(db, collection)
 
     def drop_shadow(self, collection: str) -> Removal:
         with self._file.writing() as db:
             gone = shadows.drop(db, collection_row(db, collection))
+            write.log(db, self._vault, Action.DROP_SHADOW, collection)
         return self._removal(collection, gone, 0)
+
+    def rotate_key(self) -> int:
+        assert self._vault is not None
+        with self._file.writing() as db:
+            done = sum(
+                [
+                    sqlite_trust.rotate(db, self._vault, row)
+                    for row in db.execute("SELECT * FROM collections").fetchall()
+                ]
+            )
+        self.flush()
+        return done
+
+    def audit(self, collection: str) -> AuditReport:
+        pending = not self.flush()
+        with self._file.reading() as db:
+            return sqlite_trust.audit(db, self._vault, collection, pending=pending)
 
     def ping(self) -> None:
         with self._file.writing() as db:
@@ -245,6 +287,9 @@ class SQLiteStore:
 
     def close(self) -> None:
         self._file.close()
+
+    def _seals(self, db: sqlite3.Connection, collection: str) -> Seals:
+        return seals(self._vault, collection_row(db, collection)["secret"], collection)
 
     def _removal(self, collection: str, templates: int, subjects: int) -> Removal:
         return Removal(collection=collection, templates=templates, subjects=subjects, pending=not self.flush())

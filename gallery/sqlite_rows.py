@@ -6,8 +6,9 @@ import json
 import sqlite3
 from datetime import datetime
 
+from gallery.crypto import Seals
 from gallery.encoding import embedding_from
-from gallery.store import Change
+from gallery.store import Change, Embedding
 from gallery.types import Collection, Shadow, Subject, Template
 from pipelines.fingerprint import Fingerprint
 from pipelines.sequence import Quality
@@ -72,7 +73,13 @@ def template_of(row: sqlite3.Row, collection: str, *, duplicate: bool = False) -
     )
 
 
-def change_of(row: sqlite3.Row) -> Change:
+def embedding_of(row: sqlite3.Row, template: str, sealing: Seals) -> Embedding:
+    """The embedding, float32 (P, C). Raises BadStore where it is damaged."""
+    data = sealing.open(row["sealed_key"], f"embedding {template}", row["data"])
+    return embedding_from(data, row["dtype"], (row["parts"], row["dims"]), template)
+
+
+def change_of(row: sqlite3.Row, sealing: Seals) -> Change:
     """A template that is there, or, where no template is left beside the change, one that is gone."""
     if row["subject"] is None:
         return Change(row["template"])
@@ -80,7 +87,7 @@ def change_of(row: sqlite3.Row) -> Change:
         row["template"],
         row["subject"],
         Fingerprint.parse(row["fingerprint"]),
-        embedding_from(row["data"], row["dtype"], (row["parts"], row["dims"]), row["template"]),
+        embedding_of(row, row["template"], sealing),
         json.loads(row["metadata"]),
         _moment(row["expires"]),
     )

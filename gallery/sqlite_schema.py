@@ -58,7 +58,9 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
         # Embeddings apart from templates: a collection may have two of each template, of two fingerprints.
         "ALTER TABLE collections ADD COLUMN ttl REAL",
+        "ALTER TABLE collections ADD COLUMN secret BLOB",
         "ALTER TABLE subjects ADD COLUMN legal_basis TEXT",
+        "ALTER TABLE subjects ADD COLUMN sealed_key BLOB",
         """CREATE TABLE generations (
             key INTEGER PRIMARY KEY AUTOINCREMENT,
             collection INTEGER NOT NULL REFERENCES collections (key) ON DELETE CASCADE,
@@ -118,6 +120,22 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "DROP TABLE changes",
         "ALTER TABLE new_changes RENAME TO changes",
         "CREATE INDEX changes_by_collection ON changes (collection, revision)",
+        # The log outlives the collections that it tells of.
+        """CREATE TABLE audit (
+            number INTEGER PRIMARY KEY AUTOINCREMENT,
+            at TEXT NOT NULL,
+            actor TEXT NOT NULL,
+            action TEXT NOT NULL,
+            collection TEXT NOT NULL,
+            subject TEXT,
+            templates INTEGER NOT NULL
+        ) STRICT""",
+        "CREATE INDEX audit_by_collection ON audit (collection, number)",
+        """CREATE TRIGGER audit_is_not_changed BEFORE UPDATE ON audit
+            BEGIN SELECT RAISE(ABORT, 'the log is append-only'); END""",
+        """CREATE TRIGGER audit_is_not_shortened BEFORE DELETE ON audit
+            BEGIN SELECT RAISE(ABORT, 'the log is append-only'); END""",
+        "CREATE TABLE audit_keys (collection TEXT PRIMARY KEY, key BLOB NOT NULL) STRICT",
     ),
 )
 """Step i takes a file from schema version i to i + 1, in one transaction. Never edit a step that was released."""

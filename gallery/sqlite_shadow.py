@@ -7,6 +7,7 @@ import sqlite3
 import numpy as np
 import numpy.typing as npt
 
+from gallery.crypto import Seals
 from gallery.errors import Conflict, FingerprintMismatch, ShadowBehind
 from gallery.sqlite_write import insert_embedding
 from pipelines.fingerprint import Fingerprint
@@ -45,6 +46,7 @@ def put(
     template: sqlite3.Row,
     fingerprint: Fingerprint,
     embedding: npt.NDArray[np.floating],
+    sealing: Seals,
 ) -> None:
     """Give a template its embedding in the shadow."""
     shadow = _shadow(db, collection)
@@ -54,7 +56,7 @@ def put(
     if shape not in ((None, None), embedding.shape):
         raise FingerprintMismatch.shapes(collection["name"], shape, embedding.shape)
     db.execute("UPDATE generations SET parts = ?, dims = ? WHERE key = ?", (*embedding.shape, shadow["key"]))
-    insert_embedding(db, shadow["key"], template["key"], template["id"], embedding)
+    insert_embedding(db, shadow["key"], template["key"], template["id"], embedding, sealing, template["sealed_key"])
 
 
 def flip(db: sqlite3.Connection, collection: sqlite3.Row, *, back: bool = False) -> None:

@@ -12,18 +12,20 @@ from datetime import UTC, datetime
 import numpy as np
 import numpy.typing as npt
 
+from gallery import audit
+from gallery.crypto import Seals, Vault, seals
 from gallery.encoding import bytes_of, expiry, stamp
 from gallery.errors import ClipOfOtherSubject, Conflict, FingerprintMismatch, NotFound
 from gallery.sqlite_rows import template_of
 from gallery.store import NewSubject, NewTemplate, leaf_of
-from gallery.types import Template
+from gallery.types import Action, Template
 
 SUBJECTS = """
     SELECT s.*, (SELECT count(*) FROM templates t WHERE t.subject = s.key) AS templates
     FROM subjects s WHERE s.collection = :collection"""
 TEMPLATES = """
     SELECT t.key, t.id, s.id AS subject, t.clip_sha256, t.track, t.start, t."end", t.quality, t.has_heatmaps, t.created,
-           t.expires, g.key AS generation, g.fingerprint, g.parts, g.dims
+           t.expires, s.sealed_key, g.key AS generation, g.fingerprint, g.parts, g.dims
     FROM templates t JOIN subjects s ON s.key = t.subject
                      JOIN generations g ON g.collection = t.collection AND g.role = 'live'
     WHERE t.collection = :collection"""
@@ -51,18 +53,55 @@ def subject_row(db: sqlite3.Connection, collection: str, subject: str) -> sqlite
     return row
 
 
-def ensure_collection(db: sqlite3.Connection, name: str, keeps_heatmaps: bool, ttl: float | None) -> None:
-    """Make a collection with an empty live generation, where there is none of that name."""
+def ensure_collection(
+    db: sqlite3.Connection, vault: Vault | None, name: str, keeps_heatmaps: bool, ttl: float | None
+) -> None:
+    """Make a collection where there is none of that name; one without anybody is encrypted where there is a key."""
     made = db.execute(
         "INSERT INTO collections (name, keeps_heatmaps, ttl, created) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
         (name, keeps_heatmaps, ttl, stamp(datetime.now(UTC))),
     )
+    if vault is not None:
+        db.execute(
+            "UPDATE collections AS c SET secret = ? WHERE name = ? AND secret IS NULL"
+            " AND NOT EXISTS (SELECT 1 FROM subjects WHERE collection = c.key)",
+            (vault.new_secret(), name),
+        )
     if made.rowcount:
+        log(db, vault, Action.CREATE, name)
         db.execute("INSERT INTO generations (collection, role, was_live) VALUES (?, 'live', 1)", (made.lastrowid,))
 
 
-def enroll(db: sqlite3.Connection, pinned: sqlite3.Row, subject: NewSubject, template: NewTemplate) -> Template:
+def log(
+    db: sqlite3.Connection,
+    vault: Vault | None,
+    action: Action,
+    collection: str,
+    subject: str | None = None,
+    templates: int = 0,
+) -> None:
+    """Put down what this transaction does."""
+    if subject is not None:
+        db.execute("INSERT OR IGNORE INTO audit_keys VALUES (?, ?)", (collection, audit.new_key(vault)))
+        subject = audit.digest(vault, audit_key(db, collection), subject)
+    db.execute(
+        "INSERT INTO audit (at, actor, action, collection, subject, templates)"
+        " VALUES (:at, :actor, :action, :collection, :subject, :templates)",
+        audit.entry(action, collection, subject, templates),
+    )
+
+
+def audit_key(db: sqlite3.Connection, collection: str) -> bytes:
+    """The stored key of the digests by which the log names a collection's subjects; empty where it names none."""
+    row = db.execute("SELECT key FROM audit_keys WHERE collection = ?", (collection,)).fetchone()
+    return b"" if row is None else bytes(row["key"])
+
+
+def enroll(
+    db: sqlite3.Connection, vault: Vault | None, pinned: sqlite3.Row, subject: NewSubject, template: NewTemplate
+) -> Template:
     """See :meth:`gallery.store.Store.enroll`; ``pinned`` is the collection's row."""
+    sealing = seals(vault, pinned["secret"], pinned["name"])
     _check_fits(pinned, template)
     known = db.execute(
         f"{TEMPLATES} AND (t.id = :id OR t.clip_sha256 = :clip AND t.track = :track)",
@@ -77,7 +116,12 @@ def enroll(db: sqlite3.Connection, pinned: sqlite3.Row, subject: NewSubject, tem
         "UPDATE generations SET fingerprint = ?, parts = ?, dims = ? WHERE key = ?",
         (str(template.fingerprint), parts, dims, pinned["generation"]),
     )
-    return _insert(db, pinned, upsert_subject(db, pinned["key"], subject), template)
+    owner = upsert_subject(db, pinned["key"], subject)
+    key = sealing.subject_key(owner["sealed_key"])
+    if key != owner["sealed_key"]:
+        db.execute("UPDATE subjects SET sealed_key = ? WHERE key = ?", (key, owner["key"]))
+    log(db, vault, Action.ENROLL, pinned["name"], subject.id, 1)
+    return _insert(db, pinned, owner["key"], template, sealing, key)
 
 
 def _check_fits(pinned: sqlite3.Row, template: NewTemplate) -> None:
@@ -99,16 +143,16 @@ def _other_subject(known: sqlite3.Row, template: NewTemplate) -> Conflict:
     )
 
 
-def upsert_subject(db: sqlite3.Connection, collection: int, subject: NewSubject) -> int:
-    """Make or change a subject; its key."""
-    row = db.execute(
+def upsert_subject(db: sqlite3.Connection, collection: int, subject: NewSubject) -> sqlite3.Row:
+    """Make or change a subject; its key, and the sealed one to what is kept of it."""
+    row: sqlite3.Row = db.execute(
         """INSERT INTO subjects (collection, id, display_name, metadata, legal_basis, created)
            VALUES (:collection, :id, nullif(:name, ''), coalesce(:metadata, '{}'), nullif(:basis, ''), :created)
            ON CONFLICT (collection, id) DO UPDATE SET
                display_name = nullif(coalesce(:name, display_name), ''),
                metadata = coalesce(:metadata, metadata),
                legal_basis = nullif(coalesce(:basis, legal_basis), '')
-           RETURNING key""",
+           RETURNING key, sealed_key""",
         {
             "collection": collection,
             "id": subject.id,
@@ -118,10 +162,17 @@ def upsert_subject(db: sqlite3.Connection, collection: int, subject: NewSubject)
             "created": stamp(subject.created or datetime.now(UTC)),
         },
     ).fetchone()
-    return int(row["key"])
+    return row
 
 
-def _insert(db: sqlite3.Connection, pinned: sqlite3.Row, subject: int, new: NewTemplate) -> Template:
+def _insert(
+    db: sqlite3.Connection,
+    pinned: sqlite3.Row,
+    subject: int,
+    new: NewTemplate,
+    sealing: Seals,
+    sealed_key: bytes | None,
+) -> Template:
     created = new.created or datetime.now(UTC)
     expires = expiry(new, pinned["ttl"], created)
     template = new.id or uuid.uuid4().hex
@@ -144,21 +195,34 @@ def _insert(db: sqlite3.Connection, pinned: sqlite3.Row, subject: int, new: NewT
         },
     ).lastrowid
     assert key is not None
-    insert_embedding(db, pinned["generation"], key, template, new.embedding)
-    db.execute("INSERT INTO sequences (template, data) VALUES (?, ?)", (key, new.sequence))
+    insert_embedding(db, pinned["generation"], key, template, new.embedding, sealing, sealed_key)
+    sequence = sealing.seal(sealed_key, f"sequence {template}", new.sequence)
+    db.execute("INSERT INTO sequences (template, data) VALUES (?, ?)", (key, sequence))
     announce(db, pinned["key"], [key])
     row = db.execute(f"{TEMPLATES} AND t.key = :key", {"collection": pinned["key"], "key": key}).fetchone()
     return template_of(row, pinned["name"])
 
 
 def insert_embedding(
-    db: sqlite3.Connection, generation: int, key: int, template: str, embedding: npt.NDArray[np.floating]
+    db: sqlite3.Connection,
+    generation: int,
+    key: int,
+    template: str,
+    embedding: npt.NDArray[np.floating],
+    sealing: Seals,
+    sealed_key: bytes | None,
 ) -> None:
     """Give a template its embedding in a generation, in place of one that it may have there."""
     dtype, data, float32 = bytes_of(embedding)
     db.execute(
         "INSERT OR REPLACE INTO embeddings (generation, template, leaf, dtype, data) VALUES (?, ?, ?, ?, ?)",
-        (generation, key, leaf_of(b"", template, float32), dtype, data),
+        (
+            generation,
+            key,
+            leaf_of(sealing.salt, template, float32),
+            dtype,
+            sealing.seal(sealed_key, f"embedding {template}", data),
+        ),
     )
 
 

@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from gallery.types import Collection, Erasure, Promises, Removal, Subject, Template
+from gallery.types import AuditReport, Collection, Erasure, Promises, Removal, Subject, Template
 from pipelines.fingerprint import Fingerprint
 from pipelines.sequence import Quality
 
@@ -263,6 +263,15 @@ class Store(Protocol):
 
     def drop_shadow(self, collection: str) -> Removal:
         """Remove the shadow's embeddings. Raises Conflict where there is none."""
+
+    def rotate_key(self) -> int:
+        """Give every encrypted collection whose key is sealed by another than the first master key a new key.
+
+        Data keys of subjects are sealed anew; what they have sealed stays. Returns how many collections got a key.
+        """
+
+    def audit(self, collection: str) -> AuditReport:
+        """The log of a collection, one that is deleted included, and the proof that what was erased is gone."""
 
     def ping(self) -> None:
         """Write and read back, so that a service can tell that it is ready."""

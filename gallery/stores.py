@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from gallery.crypto import Vault
 from gallery.errors import StoreUnavailable, UnknownStore
 from gallery.sqlite import SQLiteStore
 from gallery.store import Store
 
 
-def _redis(url: str) -> Store:
+def _redis(url: str, vault: Vault | None) -> Store:
     try:
         from gallery.redis_store import RedisStore
     except ModuleNotFoundError as error:
         if error.name != "redis":
             raise
         raise StoreUnavailable("The package redis is not installed: pip install 'gaitkeeper[redis]'.") from error
-    return RedisStore(url)
+    return RedisStore(url, vault)
 
 
-STORES: dict[str, Callable[[str], Store]] = {
+STORES: dict[str, Callable[[str, Vault | None], Store]] = {
     "sqlite": SQLiteStore,
     "redis": _redis,
     "rediss": _redis,
@@ -30,19 +31,24 @@ STORES: dict[str, Callable[[str], Store]] = {
 }
 
 
-def open_store(url: str) -> Store:
+def open_store(url: str, vault: Vault | None = None) -> Store:
     """The store at a URL, made where it is new.
 
     ``sqlite:///relative.db`` or ``sqlite:////absolute.db``; ``redis://host:port/db`` and its kin, see
     :class:`gallery.redis_store.RedisStore`.
 
+    Args:
+        url: where it is.
+        vault: the keys by which its embeddings and sequences are encrypted; None where they are not.
+
     Raises:
         UnknownStore: no kind of store goes by that URL.
         StoreUnavailable: it cannot be reached.
         StoreNotDurable: it may lose what it has acknowledged, and the URL does not accept that.
+        BadStoreKey: it is encrypted and the key is missing or another one.
         BadStore: it is damaged, of something else, or of a newer version.
     """
     scheme = url.partition("://")[0]
     if scheme not in STORES:
         raise UnknownStore(f"{url!r} is no store; known are {', '.join(f'{s}://' for s in sorted(STORES))}.")
-    return STORES[scheme](url)
+    return STORES[scheme](url, vault)

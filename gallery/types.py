@@ -173,3 +173,43 @@ class Promises(Record):
     durable: bool = Field(description="True where it outlives a kill of the store and a power cut.")
     encrypted: bool = Field(description="True where embeddings and sequences are encrypted at rest.")
     remarks: tuple[str, ...] = Field(description="How, and what is not promised, in sentences.")
+
+
+class Action(StrEnum):
+    """What is logged."""
+
+    CREATE = "create"
+    DELETE = "delete"
+    ENROLL = "enroll"
+    UPDATE = "update"
+    ERASE = "erase"
+    DELETE_TEMPLATE = "delete_template"
+    PURGE = "purge"
+    FLIP = "flip"
+    DROP_SHADOW = "drop_shadow"
+    ROTATE_KEY = "rotate_key"
+
+
+class AuditEntry(Record):
+    """One thing that was done."""
+
+    at: datetime
+    actor: str = Field(description='Whoever did it, as the service or the command line names them; "local" otherwise.')
+    action: Action
+    collection: str
+    subject: str | None = Field(
+        description="HMAC-SHA256 of the subject's id, hexadecimal; null where it is about none."
+    )
+    templates: int = Field(description="Templates that came or went.")
+
+
+class AuditReport(Record):
+    """The log of a collection, and what was found in looking for what should be gone."""
+
+    collection: str
+    entries: tuple[AuditEntry, ...] = Field(description="Oldest first.")
+    erased: int = Field(description="Subjects that were erased and have not been enrolled again since.")
+    left: tuple[str, ...] = Field(
+        description="What was found that belongs to none of the subjects there; empty if good."
+    )
+    pending: bool = Field(description="True where erased bytes may still lie in the store's files.")

@@ -84,11 +84,19 @@ def fingerprint() -> Fingerprint:
 
 
 @pytest.fixture(scope="session")
-def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    """A Redis that is as durable as a store must be."""
+def redis_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """A Redis that is as durable as a store must be, one for all tests."""
     server = RedisServer(tmp_path_factory.mktemp("redis"), *DURABLE)
     yield server
     server.kill()
+
+
+@pytest.fixture
+def redis_server(redis_process: RedisServer) -> RedisServer:
+    """It, with nothing in it."""
+    with redis_process.client() as client:
+        client.flushall()
+    return redis_process
 
 
 @pytest.fixture(params=["redis", "sqlite"])
@@ -97,8 +105,6 @@ def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'gallery.db'}"
     server: RedisServer = request.getfixturevalue("redis_server")
-    with server.client() as client:
-        client.flushall()
     return server.url
 
 

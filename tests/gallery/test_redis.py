@@ -222,8 +222,6 @@ def test_other_data_under_our_keys_is_an_error(serve):
 
 
 def test_whoever_was_away_for_too_long_starts_anew(redis_server, new_template, monkeypatch):
-    with redis_server.client() as client:
-        client.flushall()
     monkeypatch.setattr(redis_store, "MEMORY", 3)
     store = open_store(redis_server.url)
     store.ensure_collection("default")
@@ -248,8 +246,6 @@ def test_whoever_was_away_for_too_long_starts_anew(redis_server, new_template, m
 
 
 def test_purging_much_goes_in_steps(redis_server, new_template, monkeypatch):
-    with redis_server.client() as client:
-        client.flushall()
     monkeypatch.setattr(redis_store, "PURGED_AT_ONCE", 4)
     store = open_store(redis_server.url)
     store.ensure_collection("default", ttl_seconds=1)
@@ -299,6 +295,10 @@ def test_a_cluster(serve, new_template):
         ["redis-cli", "--cluster", "create", *addresses, "--cluster-yes"], capture_output=True, timeout=60, text=True
     )
     assert made.returncode == 0, made.stdout
+    for node in nodes:
+        with node.client() as client:
+            while client.cluster("info")["cluster_state"] != "ok":
+                time.sleep(0.02)
     store = open_store(f"redis+cluster://{','.join(addresses)}")
     assert store.promises().durable
     names = [f"c{i}" for i in range(12)]

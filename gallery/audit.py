@@ -1,0 +1,56 @@
+"""Who did what to a gallery: an append-only log that names subjects by keyed digests alone, and holds no biometrics."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import UTC, datetime
+
+from gallery.crypto import KEY_BYTES, Vault
+from gallery.encoding import stamp
+from gallery.types import Action, AuditEntry
+
+_actor: ContextVar[str] = ContextVar("actor", default="local")
+
+
+@contextmanager
+def acting(actor: str) -> Iterator[None]:
+    """Log what this thread does to any gallery within the block as done by ``actor``."""
+    token = _actor.set(actor)
+    try:
+        yield
+    finally:
+        _actor.reset(token)
+
+
+def new_key(vault: Vault | None) -> bytes:
+    """A key for the digests of subject ids as it is stored, sealed where there is a master key."""
+    key = os.urandom(KEY_BYTES)
+    return key if vault is None else vault.lock(key)
+
+
+def digest(vault: Vault | None, key: bytes, subject: str) -> str:
+    """A subject's name in the log, by the stored key."""
+    return hmac.new(key if vault is None else vault.unlock(key), subject.encode(), hashlib.sha256).hexdigest()
+
+
+def entry(action: Action, collection: str, subject: str | None, templates: int) -> dict[str, str | int | None]:
+    """The fields of a new entry, with now and whoever is acting."""
+    return {
+        "at": stamp(datetime.now(UTC)),
+        "actor": _actor.get(),
+        "action": action.value,
+        "collection": collection,
+        "subject": subject,
+        "templates": templates,
+    }
+
+
+def gone(entries: Sequence[AuditEntry]) -> set[str]:
+    """Digests of the subjects whose last entry is their erasure."""
+    last = {entry.subject: entry.action for entry in entries if entry.subject is not None}
+    return {subject for subject, action in last.items() if action is Action.ERASE}

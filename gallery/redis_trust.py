@@ -1,0 +1,113 @@
+"""New keys for a Redis store, its log, and the proof that nothing erased is left in it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from gallery import audit, redis_disk
+from gallery import redis_scripts as scripts
+from gallery.crypto import Seals, Vault, seals
+from gallery.redis_link import Link
+from gallery.redis_rows import Hash, hash_of, key_of
+from gallery.types import Action, AuditEntry, AuditReport
+
+_KEYS = ("t", "q", "s", "names", "log", "gone", "clips", "expiry", "todo", "events", "audit", "auditkey")
+
+
+@dataclass(frozen=True)
+class State:
+    """What has to be known of a collection, and of a subject, before something is written.
+
+    Attributes:
+        own: the collection's hash.
+        sealed_key: of the subject; None where it is new, or nothing is encrypted.
+        audit_key: the stored key of the log's digests.
+    """
+
+    own: Hash
+    sealed_key: bytes | None
+    audit_key: bytes
+
+    @property
+    def secret(self) -> bytes | None:
+        """The collection's sealed secret, None where it is not encrypted."""
+        return bytes.fromhex(self.own["secret"]) if "secret" in self.own else None
+
+
+class Trust:
+    """Keys and log of the collections of a Redis.
+
+    Args:
+        link: to it.
+        vault: its master keys; None where nothing is encrypted.
+    """
+
+    def __init__(self, link: Link, vault: Vault | None) -> None:
+        self._link, self.vault = link, vault
+
+    def state(self, base: str, subject: str) -> State | None:
+        """Of the collection under ``base``, None where there is none."""
+        reply = self._link.call(base, scripts.STATE, subject)
+        if reply[0] == b"none":
+            return None
+        key = reply[3]
+        if not key:
+            (key,) = self._link.call(base, scripts.NEW_AUDIT_KEY, audit.new_key(self.vault), durable=True)
+        return State(hash_of(reply[1]), key_of(reply[2]), key)
+
+    def seals(self, collection: str, secret: str | bytes) -> Seals:
+        """How the collection's bytes are sealed, by its secret in hexadecimal, empty where it is not encrypted."""
+        text = secret.decode() if isinstance(secret, bytes) else secret
+        return seals(self.vault, bytes.fromhex(text) if text else None, collection)
+
+    def entry(self, action: Action, collection: str, subject: str | None = None, key: bytes = b"") -> str:
+        """A new entry of the log; the script that does what it tells of adds the number of templates."""
+        name = None if subject is None else audit.digest(self.vault, key, subject)
+        return json.dumps(audit.entry(action, collection, name, 0))
+
+    def rotate(self, base: str, collection: str) -> bool:
+        """Give a collection a new key, sealed by the first master key; False where it has one or is not encrypted."""
+        while True:
+            state = self.state(base, "")
+            if state is None or state.secret is None or self.vault is None or self.vault.is_current(state.secret):
+                return False
+            renewed = self.vault.renewed(state.secret)
+            old, new = self.vault.sealing(state.secret), self.vault.sealing(renewed)
+            args = [state.own["secret"], renewed.hex(), self.vault.lock(self.vault.unlock(state.audit_key))]
+            args.append(self.entry(Action.ROTATE_KEY, collection))
+            for row in self._link.call(base, scripts.SUBJECTS, "", -1)[1:]:
+                sealed = key_of(row[1]) or b""
+                args += [row[0], sealed.hex(), new.wrap(old.unwrap(sealed)).hex()]
+            if self._link.call(base, scripts.ROTATE, *args, durable=True)[0] == b"ok":
+                return True
+
+    def audit(self, base: str, collection: str) -> AuditReport:
+        """See :meth:`gallery.store.Store.audit`."""
+        with self._link.direct():
+            node = self._link.node(base)
+            pending = not redis_disk.rewrite(node)
+            rows: Any = node.xrange(f"{base}:audit")
+            key: Any = node.get(f"{base}:auditkey") or b""
+            keys = {found.decode() for found in node.scan_iter(f"{base}*", count=1000)}
+        entries = tuple(
+            AuditEntry(**json.loads(row[b"entry"]) | {"templates": int(row[b"templates"])}) for _, row in rows
+        )
+        erased, left = audit.gone(entries), []
+        expected = {f"{base}:audit", f"{base}:auditkey"}
+        reply = self._link.call(base, scripts.BALANCE)
+        if reply[0] == b"ok":
+            counts, names = reply[1:]
+            found = zip(counts[::2], counts[1::2], strict=True)
+            left = [f"{number} {what.decode()}(s) of nobody" for what, number in found if number]
+            there = sum(audit.digest(self.vault, key, name.decode()) in erased for name in names) if erased else 0
+            left += [f"{there} subject(s) that the log says are erased"] if there else []
+            expected |= {base} | {f"{base}:{name}" for name in _KEYS} | {f"{base}:of:{name.decode()}" for name in names}
+            own = self.state(base, "")
+            for generation in (own.own["live"], own.own.get("shadow")) if own else ():
+                expected |= {f"{base}:{kind}:{generation}" for kind in ("g", "e", "leaves")}
+        left += [f"{len(keys - expected)} key(s) of nobody"] if keys - expected else []
+        return AuditReport(
+            collection=collection, entries=entries, erased=len(erased), left=tuple(left), pending=pending
+        )

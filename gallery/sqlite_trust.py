@@ -1,0 +1,54 @@
+"""New keys for an SQLite store, and the proof that nothing erased is left in it."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from gallery.audit import digest, gone
+from gallery.crypto import Vault
+from gallery.sqlite_write import audit_key, log
+from gallery.types import Action, AuditEntry, AuditReport
+
+_LEFT = """
+    SELECT 'template' AS what, count(*) AS number FROM templates WHERE subject NOT IN (SELECT key FROM subjects)
+    UNION SELECT 'embedding', count(*) FROM embeddings WHERE template NOT IN (SELECT key FROM templates)
+    UNION SELECT 'sequence', count(*) FROM sequences WHERE template NOT IN (SELECT key FROM templates)"""
+
+
+def rotate(db: sqlite3.Connection, vault: Vault, collection: sqlite3.Row) -> bool:
+    """Give a collection a new key, sealed by the first master key; False where it has one or is not encrypted."""
+    secret, name = collection["secret"], collection["name"]
+    if secret is None or vault.is_current(secret):
+        return False
+    renewed = vault.renewed(secret)
+    old, new = vault.sealing(secret), vault.sealing(renewed)
+    subjects = db.execute(
+        "SELECT key, sealed_key FROM subjects WHERE collection = ? AND sealed_key IS NOT NULL", (collection["key"],)
+    ).fetchall()
+    db.executemany(
+        "UPDATE subjects SET sealed_key = ? WHERE key = ?",
+        ((new.wrap(old.unwrap(row["sealed_key"])), row["key"]) for row in subjects),
+    )
+    db.execute("UPDATE collections SET secret = ? WHERE key = ?", (renewed, collection["key"]))
+    if key := audit_key(db, name):
+        db.execute("UPDATE audit_keys SET key = ? WHERE collection = ?", (vault.lock(vault.unlock(key)), name))
+    log(db, vault, Action.ROTATE_KEY, name)
+    return True
+
+
+def audit(db: sqlite3.Connection, vault: Vault | None, collection: str, *, pending: bool) -> AuditReport:
+    """A collection's log, and whatever is found of subjects that are erased, or of none at all."""
+    rows = db.execute(
+        "SELECT at, actor, action, collection, subject, templates FROM audit WHERE collection = ? ORDER BY number",
+        (collection,),
+    )
+    entries = tuple(AuditEntry(**dict(row)) for row in rows)
+    erased, key = gone(entries), audit_key(db, collection)
+    left = [f"{row['number']} {row['what']}(s) of nobody" for row in db.execute(_LEFT) if row["number"]]
+    there = db.execute(
+        "SELECT s.id FROM subjects s JOIN collections c ON c.key = s.collection WHERE c.name = ?", (collection,)
+    )
+    if erased:
+        found = sum(digest(vault, key, row["id"]) in erased for row in there)
+        left += [f"{found} subject(s) that the log says are erased"] if found else []
+    return AuditReport(collection=collection, entries=entries, erased=len(erased), left=tuple(left), pending=pending)
