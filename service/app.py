@@ -15,8 +15,9 @@ from service.engine import Engine
 from service.gate import Gate, RateLimit
 from service.keys import Keys
 from service.limits import BodyLimit, WorkQueue
+from service.metrics import Metrics
 from service.replay import Replays
-from service.routes import clips, health, subjects
+from service.routes import clips, health, metrics, subjects
 from service.settings import Settings, load_settings
 
 
@@ -37,6 +38,7 @@ def create_app(settings: Settings | None = None, engine: Engine | None = None) -
             app.state.keys = Keys(opened.state)
             app.state.replays = Replays(opened.state, settings.keep_replies)
             app.state.queue = WorkQueue(settings.workers, settings.queue, settings.retry_after)
+            app.state.metrics.watch(lambda: app.state.queue.pending)
             # Probes have a thread of their own: a full queue does not make the service look dead.
             app.state.probes = WorkQueue(1, settings.queue, settings.retry_after)
             yield
@@ -62,8 +64,9 @@ def create_app(settings: Settings | None = None, engine: Engine | None = None) -
             expose_headers=["X-Request-ID", "Retry-After", "Location"],
         )
     app.add_middleware(Edge)
+    app.state.metrics = Metrics()
     handlers.install(app)
     openapi.install(app)
-    for router in (clips.router, subjects.router, health.router):
+    for router in (clips.router, subjects.router, health.router, metrics.router):
         app.include_router(router)
     return app

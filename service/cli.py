@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from service.commands import clips, demo, doctor, keys, serve, subjects, weights
+from service.commands import clips, demo, doctor, gallery, keys, serve, subjects, weights
 from training import cli as training
 from training.cli_data import calibrate, dataset, evaluate
 from training.walkers.cli import app as walkers
@@ -23,6 +23,7 @@ app.command("identify")(clips.identify)
 app.command("inspect")(clips.inspect)
 app.add_typer(subjects.app, name="subjects")
 app.command("serve")(serve.serve)
+app.add_typer(gallery.app, name="gallery")
 app.add_typer(keys.app, name="keys")
 app.add_typer(weights.app, name="weights")
 app.command("doctor")(doctor.doctor)

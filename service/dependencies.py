@@ -10,6 +10,7 @@ from fastapi.routing import APIRoute
 
 from service.engine import Engine
 from service.limits import WorkQueue
+from service.metrics import Metrics
 from service.replay import Replays
 
 
@@ -33,6 +34,11 @@ def _replays(request: Request) -> Replays:
     return replays
 
 
+def _metrics(request: Request) -> Metrics:
+    metrics: Metrics = request.app.state.metrics
+    return metrics
+
+
 class ClipRoute(APIRoute):
     """A route that takes a clip: refused while the queue is full, before the clip is read."""
 
@@ -50,6 +56,7 @@ class ClipRoute(APIRoute):
 EngineOf = Annotated[Engine, Depends(_engine)]
 Queue = Annotated[WorkQueue, Depends(_queue)]
 ReplaysOf = Annotated[Replays, Depends(_replays)]
+MetricsOf = Annotated[Metrics, Depends(_metrics)]
 Probes = Annotated[WorkQueue, Depends(_probes)]
 
 ClipFile = Annotated[UploadFile, File(description="The clip: mp4, mov, mkv, webm or avi.")]

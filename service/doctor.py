@@ -49,7 +49,13 @@ def examine(store: str | None = None) -> Iterator[Check]:
         return
     yield Check("settings", True, "usable")
     yield from _weights()
-    for name, try_out in (("decoder", _decode), ("device", _device), ("perception", _perceive), ("store", _store)):
+    for name, try_out in (
+        ("decoder", _decode),
+        ("device", _device),
+        ("perception", _perceive),
+        ("store", _store),
+        ("access", _access),
+    ):
         yield _tried(name, try_out, settings)
 
 
@@ -167,6 +173,36 @@ def _store(settings: Settings) -> str:
     finally:
         store.close()
     return f"{settings.store} can be written and read"
+
+
+def _access(settings: Settings) -> str:
+    from service.gate import rate_of
+    from service.keys import Keys
+    from service.network import require_loopback
+    from service.state import State
+
+    file = settings.state_path
+    if file.exists():
+        state = State(file)
+        try:
+            listed = Keys(state).list()
+        finally:
+            state.close()
+        if listed:
+            good = sum(key.revoked is None for key in listed)
+            return f"{good} of {len(listed)} API keys in {file} are good, {rate_of(settings.rate)} each"
+    if not settings.published_on_loopback:
+        require_loopback(settings.host)
+    return "no API key was ever made: loopback only"
+
+
+PARTS: dict[str, Callable[[Settings], str]] = {
+    "decoder": _decode,
+    "device": _device,
+    "perception": _perceive,
+    "store": _store,
+    "access": _access,
+}
 
 
 def _version(distribution: str) -> str | None:

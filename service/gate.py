@@ -136,7 +136,7 @@ async def _refuse(error: GaitkeeperError, scope: Scope, receive: Receive, send: 
         await receive()
         await send({"type": "websocket.close", "code": 1008, "reason": error.code})
         return
-    answer = reply(error)
+    answer = reply(scope["app"], error)
     answer.headers["Connection"] = "close"  # what was not read is not read later, either
     if isinstance(error, Unauthorised):
         answer.headers["WWW-Authenticate"] = "Bearer"

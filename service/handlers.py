@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -18,8 +19,9 @@ from service.problems import MEDIA_TYPE, PROBLEMS, body
 log = logging.getLogger("gaitkeeper")
 
 
-def reply(error: GaitkeeperError) -> Response:
-    """The HTTP reply of an error; an extra ``retry_after`` becomes the header as well."""
+def reply(app: Any, error: GaitkeeperError) -> Response:
+    """The HTTP reply of an error, counted; an extra ``retry_after`` becomes the header as well."""
+    app.state.metrics.problem(error.code)
     document = body(error)
     headers = {"Retry-After": str(document["retry_after"])} if "retry_after" in document else None
     return Response(json.dumps(document), document["status"], headers, MEDIA_TYPE)
@@ -31,33 +33,34 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(GaitkeeperError)
     async def _ours(request: Request, error: GaitkeeperError) -> Response:
         if PROBLEMS[error.code].private:
-            log.error("%s %s: %s: %s", request.method, request.url.path, error.code, error.detail)
-        return reply(error)
+            # Not the address, which may name a person.
+            log.error("%s: %s", error.code, error.detail)
+        return reply(request.app, error)
 
     @app.exception_handler(RequestValidationError)
     async def _validation(request: Request, error: RequestValidationError) -> Response:
         # What was sent is not sent back: it may be a clip.
         errors = [{"field": str(e["loc"][-1]), "message": e["msg"]} for e in error.errors()]
         sentence = "; ".join(f"{e['field']}: {e['message']}" for e in errors)
-        return reply(InvalidRequest(f"{sentence}.", errors=errors))
+        return reply(request.app, InvalidRequest(f"{sentence}.", errors=errors))
 
     @app.exception_handler(HTTPException)
     async def _http(request: Request, error: HTTPException) -> Response:
-        answer = reply(_from_status(request, error))
+        answer = reply(request.app, _from_status(request, error))
         answer.headers.update(error.headers or {})
         return answer
 
     @app.exception_handler(Exception)
     async def _unforeseen(request: Request, error: Exception) -> Response:
         # The framework raises it again after this reply, and the server logs it with its traceback.
-        return reply(GaitkeeperError("An error that nobody foresaw."))
+        return reply(request.app, GaitkeeperError("An error that nobody foresaw."))
 
 
 def _from_status(request: Request, error: HTTPException) -> GaitkeeperError:
     """The framework's own refusals, in our words."""
     if isinstance(error.__cause__, OSError):
         # An upload that could not be kept: the framework blames the body for it.
-        log.error("%s %s: the upload could not be kept", request.method, request.url.path, exc_info=error.__cause__)
+        log.error("the upload could not be kept", exc_info=error.__cause__)
         return GaitkeeperError("The upload could not be kept.")
     if error.status_code == 404:
         return RouteNotFound(f"There is nothing at {request.url.path}; /openapi.json says what there is.")

@@ -72,6 +72,7 @@ PROBLEMS: dict[str, Problem] = {
     "unknown_store": Problem(500, "The store's URL is of no known kind.", private=True),
     "bad_store": Problem(500, "The store holds something that cannot be read.", private=True),
     "store_unavailable": Problem(503, "The store cannot be reached or written now.", private=True),
+    "bad_archive": Problem(422, "The file is no archive of a collection, or is damaged."),
     "bad_store_key": Problem(500, "The store's key is missing, or not the one it was encrypted with.", private=True),
     "store_not_durable": Problem(500, "The store may lose what it has acknowledged.", private=True),
     # Networks and weights

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
@@ -65,6 +65,7 @@ class Settings(BaseSettings):
     keep_replies: float = Field(
         86400, gt=0, description="Seconds to keep a reply to a request that carries an `Idempotency-Key`."
     )
+    log: Literal["json", "text"] = Field("json", description="Form of the service's log lines.")
     deadline: float = Field(
         300,
         gt=0,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated
 
 import typer
@@ -21,6 +22,7 @@ def serve(
         from service.app import create_app
         from service.engine import Engine
         from service.keys import Keys
+        from service.logs import configure
         from service.network import listen, url_of
         from service.settings import load_settings
 
@@ -34,6 +36,17 @@ def serve(
             published_on_loopback=settings.published_on_loopback,
             keys=Keys(engine.state).exist(),
         )
+        app = create_app(settings, engine)
+        # Whoever is answered at all is answered by models that have been loaded and tried.
         engine.check()
     ERR.print(f"gaitkeeper on {url_of(door)} (routes in /openapi.json; stop with Ctrl-C)", soft_wrap=True)
-    uvicorn.Server(uvicorn.Config(create_app(settings, engine), log_level="warning", server_header=False)).run([door])
+    configure(settings.log)
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        # Told to stop, it takes no more requests and finishes those that run, which their deadline bounds.
+        timeout_graceful_shutdown=math.ceil(settings.deadline) + 5,
+    )
+    uvicorn.Server(config).run([door])

@@ -11,7 +11,7 @@ from rich.console import Console, Group
 from rich.markup import escape
 from rich.table import Column, Table
 
-from gallery.types import Identification, Subject, Template, Verdict
+from gallery.types import AuditEntry, Identification, Subject, Template, Verdict
 from pipelines.fingerprint import Fingerprint
 from service.schemas import Skipped, TrackChoice
 
@@ -50,6 +50,15 @@ def person(found: Identification, truth: str | None = None) -> Group:
     if not found.candidates:
         table.add_row("", "nobody is enrolled", "", "")
     return Group(title, table)
+
+
+def audit(entries: Iterable[AuditEntry]) -> Table:
+    """What was done to a collection, oldest first; subjects by the beginning of their digest."""
+    table = Table("time", "who", "what", "subject", Column("templates", justify="right"), box=SIMPLE_HEAD)
+    for entry in entries:
+        when = entry.at.astimezone(UTC).isoformat(" ", "seconds")
+        table.add_row(when, plain(entry.actor), entry.action, (entry.subject or "")[:12], str(entry.templates))
+    return table
 
 
 def notes(console: Console, fingerprint: Fingerprint, trained: bool, skipped: Sequence[Skipped]) -> None:

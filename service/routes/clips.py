@@ -14,6 +14,7 @@ from service.dependencies import (
     EngineOf,
     Fpir,
     IdempotencyKey,
+    MetricsOf,
     Queue,
     ReplaysOf,
     SubjectField,
@@ -66,6 +67,7 @@ async def enroll(
     engine: EngineOf,
     queue: Queue,
     replays: ReplaysOf,
+    metrics: MetricsOf,
     response: Response,
     clip: ClipFile,
     subject: SubjectField,
@@ -79,6 +81,7 @@ async def enroll(
 
     def work() -> tuple[int, EnrollReply]:
         reply = engine.enroll(clip.file, subject, track=track, collection=collection, deadline=end)
+        metrics.enrolled(reply)
         return 200 if reply.template.duplicate else 201, reply
 
     def once() -> tuple[int, EnrollReply]:
@@ -101,6 +104,7 @@ async def identify(
     engine: EngineOf,
     queue: Queue,
     replays: ReplaysOf,
+    metrics: MetricsOf,
     clip: ClipFile,
     top_k: TopK = 5,
     fpir: Fpir = 0.01,
@@ -111,7 +115,9 @@ async def identify(
     end = time.monotonic() + engine.settings.deadline
 
     def work() -> tuple[int, IdentifyReply]:
-        return 200, engine.identify(clip.file, top_k=top_k, fpir=fpir, collection=collection, deadline=end)
+        reply = engine.identify(clip.file, top_k=top_k, fpir=fpir, collection=collection, deadline=end)
+        metrics.identified(reply)
+        return 200, reply
 
     def once() -> tuple[int, IdentifyReply]:
         if idempotency_key is None:

@@ -1,0 +1,80 @@
+"""What the service counts, for Prometheus. Nothing here names a person, a clip or a key."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+from pipelines.sequence import Quality
+from service.schemas import EnrollReply, IdentifyReply
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+SECONDS = (0.005, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 60, 180, 600)
+SHARES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1)
+FRAMES = (15, 30, 60, 90, 120, 180, 300, 600)
+
+
+class Metrics:
+    """The figures of one application."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        own = self.registry
+        self._requests = Counter(
+            "gaitkeeper_requests", "Requests answered.", ("method", "route", "status"), registry=own
+        )
+        self._latency = Histogram(
+            "gaitkeeper_request_seconds",
+            "Seconds from a request to its reply.",
+            ("route",),
+            buckets=SECONDS,
+            registry=own,
+        )
+        self._refused = Counter("gaitkeeper_problems", "Problem documents sent.", ("code",), registry=own)
+        self._stages = Histogram(
+            "gaitkeeper_stage_seconds", "Seconds per stage of a clip.", ("stage",), buckets=SECONDS, registry=own
+        )
+        self._verdicts = Counter("gaitkeeper_verdicts", "Walkers judged.", ("verdict", "reason"), registry=own)
+        self._enrolled = Counter("gaitkeeper_enrolments", "Templates made.", registry=own)
+        self._score = Histogram("gaitkeeper_joint_score", "Mean joint score of a walker.", buckets=SHARES, registry=own)
+        self._frames = Histogram("gaitkeeper_usable_frames", "Usable frames of a walker.", buckets=FRAMES, registry=own)
+        self._pending = Gauge("gaitkeeper_clips_pending", "Clips in work and in waiting.", registry=own)
+
+    def watch(self, pending: Callable[[], float]) -> None:
+        """Ask for the clips in work and in waiting whenever somebody asks for the figures."""
+        self._pending.set_function(pending)
+
+    def request(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Note an answered request; the route is its pattern, which names nobody."""
+        self._requests.labels(method, route, str(status)).inc()
+        self._latency.labels(route).observe(seconds)
+
+    def problem(self, code: str) -> None:
+        """Note a problem document."""
+        self._refused.labels(code).inc()
+
+    def enrolled(self, reply: EnrollReply) -> None:
+        """Note an enrolment."""
+        if not reply.template.duplicate:
+            self._enrolled.inc()
+        self._clip(reply.timings, [reply.template.quality])
+
+    def identified(self, reply: IdentifyReply) -> None:
+        """Note an identification."""
+        for person in reply.people:
+            self._verdicts.labels(str(person.verdict), str(person.reason or "")).inc()
+        self._clip(reply.timings, [person.quality for person in reply.people])
+
+    def text(self) -> bytes:
+        """All of it as Prometheus reads it."""
+        return generate_latest(self.registry)
+
+    def _clip(self, timings: dict[str, float], walkers: Iterable[Quality]) -> None:
+        for stage, seconds in timings.items():
+            self._stages.labels(stage).observe(seconds)
+        for quality in walkers:
+            self._score.observe(quality.mean_joint_score)
+            self._frames.observe(quality.frames)
