@@ -185,6 +185,16 @@ def _key(word: str) -> bytes:
         raise BadStoreKey("A store's key is 64 hexadecimal digits, or 32 bytes in base64.") from None
 
 
+def seal(key: bytes, what: bytes, data: bytes) -> bytes:
+    """Seal bytes with a key of 32 bytes; ``what`` they are must be said again to open them."""
+    return _seal(AESGCM(key), what, data)
+
+
+def open_sealed(key: bytes, what: bytes, data: bytes) -> bytes:
+    """Open what :func:`seal` made. Raises BadStore where that is damaged or something else."""
+    return _open(AESGCM(key), what, data)
+
+
 def _seal(aead: AESGCM, what: bytes, data: bytes) -> bytes:
     nonce = os.urandom(NONCE_BYTES)
     return nonce + aead.encrypt(nonce, data, what)

@@ -103,6 +103,12 @@ class StoreUnavailable(GaitkeeperError):
     code = "store_unavailable"
 
 
+class BadArchive(GaitkeeperError):
+    """A file is no archive of a collection, or is damaged or cut short."""
+
+    code = "bad_archive"
+
+
 class BadStoreKey(GaitkeeperError):
     """The store's key is missing, malformed or another one, or one is given and the collection is not encrypted."""
 

@@ -120,6 +120,15 @@ redis.call('SET', KEYS[1] .. ':auditkey', ARGV[1], 'NX')
 return {redis.call('GET', KEYS[1] .. ':auditkey')}
 """
 
+NOTE = (
+    _WRITE
+    + _LOG
+    + """
+log(ARGV[1], 0)
+return {'ok'}
+"""
+)
+
 COLLECTION = (
     _READ
     + """

@@ -290,6 +290,9 @@ class RedisStore:
     def rotate_key(self) -> int:
         return sum([self._trust.rotate(_base(name), name) for name in self._names()])
 
+    def note(self, collection: str, action: Action) -> None:
+        self._call(collection, scripts.NOTE, self._trust.entry(action, collection), durable=True)
+
     def audit(self, collection: str) -> AuditReport:
         return self._trust.audit(_base(collection), collection)
 

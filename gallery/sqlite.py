@@ -276,6 +276,10 @@ class SQLiteStore:
         self.flush()
         return done
 
+    def note(self, collection: str, action: Action) -> None:
+        with self._file.writing() as db:
+            write.log(db, self._vault, action, collection_row(db, collection)["name"])
+
     def audit(self, collection: str) -> AuditReport:
         pending = not self.flush()
         with self._file.reading() as db:

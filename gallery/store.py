@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from gallery.types import AuditReport, Collection, Erasure, Promises, Removal, Subject, Template
+from gallery.types import Action, AuditReport, Collection, Erasure, Promises, Removal, Subject, Template
 from pipelines.fingerprint import Fingerprint
 from pipelines.sequence import Quality
 
@@ -269,6 +269,9 @@ class Store(Protocol):
 
         Data keys of subjects are sealed anew; what they have sealed stays. Returns how many collections got a key.
         """
+
+    def note(self, collection: str, action: Action) -> None:
+        """Log what is done with a collection from outside the store."""
 
     def audit(self, collection: str) -> AuditReport:
         """The log of a collection, one that is deleted included, and the proof that what was erased is gone."""

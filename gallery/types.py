@@ -188,6 +188,8 @@ class Action(StrEnum):
     FLIP = "flip"
     DROP_SHADOW = "drop_shadow"
     ROTATE_KEY = "rotate_key"
+    EXPORT = "export"
+    IMPORT = "import"
 
 
 class AuditEntry(Record):

@@ -1,0 +1,289 @@
+"""A collection as one file: for backups, and for moving it to another store, of another kind if need be.
+
+After eight letters and a header come the templates, each in a frame of its own with its subject and its sequence, and
+at last a frame that says that this was all. Frames are sealed with a key of the archive's own, which a master key of
+the store has sealed, or carry a digest where nothing is encrypted. Either way damage, a missing end and frames in
+another order are found before anything is imported.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from pydantic import Field, ValidationError
+
+from gallery.crypto import KEY_BYTES, Vault, open_sealed, seal
+from gallery.encoding import bytes_of, embedding_from
+from gallery.errors import BadArchive, BadStore, BadStoreKey, Conflict, NotFound
+from gallery.names import check_collection, check_display_name, check_legal_basis, check_metadata, check_subject
+from gallery.store import NewSubject, NewTemplate, Store
+from gallery.types import Action, FingerprintText, Record, Subject, Template
+from models.errors import GaitkeeperError
+
+MAGIC = b"GAITGAL1"
+MAX_FRAME = 256 << 20
+_LENGTH = struct.Struct("<I")
+_ID = re.compile(r"[0-9a-f]{32}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+class Archive(Record):
+    """What an archive says of itself in its header, and how much there was in it."""
+
+    collection: str
+    fingerprint: FingerprintText | None
+    keeps_heatmaps: bool
+    ttl_seconds: float | None
+    key: str | None = Field(default=None, description="The archive's sealed key, hexadecimal; null for none.")
+    templates: int = 0
+    subjects: int = 0
+
+
+def export_collection(store: Store, collection: str, path: Path, vault: Vault | None = None) -> Archive:
+    """Write a collection's live templates to a file that only its owner can read, whole or not at all.
+
+    What is enrolled meanwhile may be in it or not; subjects without templates are left out, and so is the log.
+
+    Args:
+        store: where it is.
+        collection: its name.
+        path: of the file; replaced where it is there.
+        vault: encrypts the archive; None for none.
+
+    Raises:
+        NotFound, StoreUnavailable: see the store.
+        Conflict: other embeddings have gone live meanwhile.
+        OSError: the file cannot be written.
+    """
+    there = store.collection(collection)
+    key = None if vault is None else os.urandom(KEY_BYTES)
+    header = Archive(
+        collection=collection,
+        fingerprint=there.fingerprint,
+        keeps_heatmaps=there.keeps_heatmaps,
+        ttl_seconds=there.ttl_seconds,
+        key=None if vault is None or key is None else vault.lock(key).hex(),
+    )
+    store.note(collection, Action.EXPORT)
+    part = path.with_name(f".{path.name}.part")
+    subjects: set[str] = set()
+    templates = 0
+    try:
+        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            frames = _Frames(file, header.model_dump_json().encode(), key)
+            frames.begin()
+            for subject, template in _people(store, collection):
+                try:
+                    content = _content(store, subject, template)
+                except NotFound:  # erased meanwhile
+                    continue
+                frames.write(content)
+                templates += 1
+                subjects.add(subject.id)
+            frames.write(_pack({"end": templates}))
+            file.flush()
+            os.fsync(file.fileno())
+        if store.collection(collection).fingerprint != there.fingerprint and templates:
+            raise Conflict(f"The collection {collection!r} has moved to another network meanwhile; export it again.")
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+    return header.model_copy(update={"templates": templates, "subjects": len(subjects)})
+
+
+def import_collection(store: Store, path: Path, collection: str | None = None, vault: Vault | None = None) -> Archive:
+    """Enrol everything in an archive, with its ids and times, after all of it has been checked.
+
+    What is there already stays as it is, so an import that was cut short is taken up by importing again. Names and
+    metadata of subjects are those of the archive.
+
+    Args:
+        store: where to.
+        path: of the archive.
+        collection: its name there; None for the one it had. Made where there is none.
+        vault: with the key that the archive was encrypted with.
+
+    Raises:
+        BadArchive: it is damaged, cut short, or no archive.
+        BadStoreKey: its key is missing or another one.
+        FingerprintMismatch, ClipOfOtherSubject, Conflict: the collection holds what contradicts it.
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        header, frames = _opened(file, vault)
+        for content in frames.read():
+            _parsed(content, header)
+        name = check_collection(collection or header.collection)
+        store.ensure_collection(name, keeps_heatmaps=header.keeps_heatmaps, ttl_seconds=header.ttl_seconds)
+        store.note(name, Action.IMPORT)
+        header, frames = _opened(file, vault)
+        subjects, templates = set(), 0
+        for content in frames.read():
+            subject, template = _parsed(content, header)
+            store.enroll(name, subject, template)
+            subjects.add(subject.id)
+            templates += 1
+    return header.model_copy(update={"collection": name, "templates": templates, "subjects": len(subjects)})
+
+
+class _Frames:
+    """The frames of a file, each bound to its number and to the header."""
+
+    def __init__(self, file: IO[bytes], header: bytes, key: bytes | None) -> None:
+        self._file, self._header, self._key = file, header, key
+        self._context = hashlib.sha256(header).digest()
+        self._number = 0
+
+    def begin(self) -> None:
+        self._file.write(MAGIC + _LENGTH.pack(len(self._header)) + self._header)
+
+    def write(self, content: bytes) -> None:
+        if self._key is None:
+            sealed = hashlib.sha256(self._next() + content).digest() + content
+        else:
+            sealed = seal(self._key, self._next(), content)
+        self._file.write(_LENGTH.pack(len(sealed)) + sealed)
+
+    def read(self) -> Iterator[bytes]:
+        """What was written, up to the end, which must come."""
+        while True:
+            sealed = _take(self._file)
+            if self._key is None:
+                content = sealed[32:]
+                if hashlib.sha256(self._next() + content).digest() != sealed[:32]:
+                    raise BadArchive("The archive is damaged.")
+            else:
+                try:
+                    content = open_sealed(self._key, self._next(), sealed)
+                except BadStore:
+                    raise BadArchive("The archive is damaged.") from None
+            fields, _, _ = _unpack(content)
+            if "end" in fields:
+                if fields["end"] != self._number - 1 or self._file.read(1):
+                    raise BadArchive("The archive ends where it should not.")
+                return
+            yield content
+
+    def _next(self) -> bytes:
+        self._number += 1
+        return b"archive %d " % self._number + self._context
+
+
+def _opened(file: IO[bytes], vault: Vault | None) -> tuple[Archive, _Frames]:
+    file.seek(0)
+    if file.read(len(MAGIC)) != MAGIC:
+        raise BadArchive("The file is no archive of a collection.")
+    text = _take(file)
+    try:
+        header = Archive.model_validate_json(text)
+        sealed = None if header.key is None else bytes.fromhex(header.key)
+    except ValueError as error:
+        raise BadArchive("The archive's header cannot be read.") from error
+    if sealed is not None and vault is None:
+        raise BadStoreKey("The archive is encrypted, and no key is given.")
+    return header, _Frames(file, text, vault.unlock(sealed) if sealed is not None and vault is not None else None)
+
+
+def _people(store: Store, collection: str) -> Iterator[tuple[Subject, Template]]:
+    after = ""
+    while page := store.subjects(collection, after, 100):
+        for subject in page:
+            try:
+                for template in store.templates(collection, subject.id):
+                    yield subject, template
+            except NotFound:
+                continue
+        after = page[-1].id
+
+
+def _content(store: Store, subject: Subject, template: Template) -> bytes:
+    embedding = store.embedding(template.collection, template.id)
+    half = embedding.astype(np.float16)
+    # In half precision where that loses nothing, as where it was enrolled so.
+    dtype, data, _ = bytes_of(half if np.array_equal(half, embedding) else embedding)
+    fields = {
+        "subject": subject.model_dump(mode="json"),
+        "template": template.model_dump(mode="json"),
+        "dtype": dtype,
+    }
+    return _pack(fields, data, store.sequence(template.collection, template.id))
+
+
+def _parsed(content: bytes, header: Archive) -> tuple[NewSubject, NewTemplate]:
+    fields, data, sequence = _unpack(content)
+    try:
+        subject = Subject.model_validate(fields["subject"])
+        template = Template.model_validate(fields["template"])
+        embedding = embedding_from(data, fields["dtype"], template.shape, template.id)
+        if check_subject(subject.id) != subject.id or template.subject != subject.id:
+            raise ValueError("subject")
+        check_display_name(subject.display_name)
+        check_metadata(subject.metadata)
+        check_legal_basis(subject.legal_basis)
+        times = [subject.created, template.created, *([template.expires] if template.expires else [])]
+        if (
+            not _ID.fullmatch(template.id)
+            or not (template.clip_sha256 is None or _SHA256.fullmatch(template.clip_sha256))
+            or template.fingerprint != header.fingerprint
+            or any(moment.tzinfo is None for moment in times)
+            or not np.isfinite([template.start, template.end]).all()
+            or not np.isfinite(embedding).all()
+        ):
+            raise ValueError("template")
+    except (KeyError, TypeError, ValueError, ValidationError, GaitkeeperError) as error:
+        raise BadArchive("The archive holds something that is no template.") from error
+    return (
+        NewSubject(subject.id, subject.display_name, subject.metadata, subject.legal_basis, subject.created),
+        NewTemplate(
+            fingerprint=template.fingerprint,
+            embedding=embedding.astype(np.float16) if fields["dtype"] == "f2" else embedding,
+            sequence=sequence,
+            has_heatmaps=template.has_heatmaps,
+            quality=template.quality,
+            track=template.track,
+            start=template.start,
+            end=template.end,
+            clip_sha256=template.clip_sha256,
+            expires=template.expires,
+            id=template.id,
+            created=template.created,
+        ),
+    )
+
+
+def _pack(fields: dict[str, Any], *parts: bytes) -> bytes:
+    text = json.dumps(fields).encode()
+    return b"".join(_LENGTH.pack(len(part)) + part for part in (text, *parts))
+
+
+def _unpack(content: bytes) -> tuple[dict[str, Any], bytes, bytes]:
+    parts: list[bytes] = []
+    at = 0
+    while at < len(content) and len(parts) < 3:
+        (length,) = _LENGTH.unpack_from(content.ljust(at + _LENGTH.size), at)
+        parts.append(content[at + _LENGTH.size : at + _LENGTH.size + length])
+        at += _LENGTH.size + length
+    try:
+        fields = json.loads(parts[0])
+    except (IndexError, ValueError):
+        fields = None
+    if at != len(content) or not isinstance(fields, dict):
+        raise BadArchive("The archive is damaged.")
+    data, sequence, *_ = [*parts[1:], b"", b""]
+    return fields, data, sequence
+
+
+def _take(file: IO[bytes]) -> bytes:
+    start = file.read(_LENGTH.size)
+    length = _LENGTH.unpack(start)[0] if len(start) == _LENGTH.size else MAX_FRAME + 1
+    if length > MAX_FRAME or len(content := file.read(length)) < length:
+        raise BadArchive("The archive is cut short or damaged.")
+    return content
