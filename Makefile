@@ -36,7 +36,7 @@ format: setup
 
 fuzz: setup ## 2,000 broken clips and 1,000 requests an operation against a real service; hours
 	GAITKEEPER_FUZZ_CLIPS=2000 GAITKEEPER_FUZZ_EXAMPLES=1000 $(BIN)/python -m pytest --timeout 0 \
-		tests/service/test_hostile_clips.py
+		tests/service/test_hostile_clips.py tests/service/test_openapi_fuzz.py
 
 bench: setup ## Every measured figure of the README, one JSON each under bench/results
 	$(BIN)/python -m bench.pipeline

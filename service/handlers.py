@@ -10,6 +10,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
+from starlette.routing import compile_path
 
 from models.errors import GaitkeeperError
 from pipelines.errors import TooLarge
@@ -48,12 +49,22 @@ def install(app: FastAPI) -> None:
     async def _http(request: Request, error: HTTPException) -> Response:
         answer = reply(request.app, _from_status(request, error))
         answer.headers.update(error.headers or {})
+        if error.status_code == 405 and (methods := _methods(app, request.url.path)):
+            answer.headers["Allow"] = ", ".join(methods)
         return answer
 
     @app.exception_handler(Exception)
     async def _unforeseen(request: Request, error: Exception) -> Response:
         # The framework raises it again after this reply, and the server logs it with its traceback.
         return reply(request.app, GaitkeeperError("An error that nobody foresaw."))
+
+
+def _methods(app: FastAPI, path: str) -> list[str]:
+    """Every method of an address; the framework names those of one route alone."""
+    items = app.openapi()["paths"].items()
+    return sorted(
+        {method.upper() for pattern, item in items if compile_path(pattern)[0].match(path) for method in item}
+    )
 
 
 def _from_status(request: Request, error: HTTPException) -> GaitkeeperError:
