@@ -6,6 +6,7 @@ import json
 import math
 import tomllib
 from collections.abc import Mapping
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Self
@@ -15,6 +16,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from gallery.errors import BadCalibration, BadFpir
 from gallery.types import FingerprintText, Record, Threshold
+from models.weights import SHIPPED
 from pipelines.fingerprint import Fingerprint
 
 
@@ -137,6 +139,13 @@ def load_calibrations(path: str | Path) -> Mapping[Fingerprint, Calibration]:
     if len(by_fingerprint) < len(found):
         raise BadCalibration(f"The calibration file {path} has two calibrations of one fingerprint.")
     return by_fingerprint
+
+
+@cache
+def shipped_calibrations() -> Mapping[Fingerprint, Calibration]:
+    """Those of the weights that ship, ``weights/calibration.json``; none where there is no such file."""
+    path = SHIPPED / "calibration.json"
+    return load_calibrations(path) if path.exists() else {}
 
 
 class _CalibrationFile(Record):

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 import models
-from gallery.calibration import Calibration, load_calibrations
+from gallery.calibration import Calibration, load_calibrations, shipped_calibrations
 from gallery.errors import BadEmbedding, FingerprintMismatch
 from gallery.index import CollectionIndex
 from gallery.names import check_collection, check_display_name, check_metadata, check_subject
@@ -44,7 +44,8 @@ class Gallery:
         collection: name of a collection of the store.
         network: a network, a name or path for ``models.load``, or None for the one that the collection is pinned to,
             the gait energy image where it is empty. Names are loaded when first needed.
-        calibrations: by fingerprint; without one of its fingerprint a collection gives no verdict but inconclusive.
+        calibrations: by fingerprint, those that ship by default; without one of its fingerprint a collection gives no
+            verdict but inconclusive.
         gates: what a sequence must have to be enrolled or told by.
         device: where embeddings are searched, and where a network that is loaded here runs; a GPU that is not there is
             an error.
@@ -66,7 +67,7 @@ class Gallery:
         self.store = store
         self.name = store.collection(collection).name
         self._wanted = network
-        self._calibrations = calibrations or {}
+        self._calibrations = shipped_calibrations() if calibrations is None else calibrations
         self._gates = gates or QualityGates()
         self._device = device
         self._index = CollectionIndex(store, collection, device)
@@ -93,7 +94,7 @@ class Gallery:
             create: make the collection where there is none of that name.
             keeps_heatmaps: of a collection that is made: whether it keeps the joint heatmaps of enrolled sequences,
                 about 0.3 MB a second, which a move to a network that reads them needs.
-            calibrations: by fingerprint, or the file that holds them.
+            calibrations: by fingerprint, or the file that holds them; by default those that ship.
             gates: as of the class.
             device: as of the class.
 
