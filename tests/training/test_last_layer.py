@@ -1,0 +1,61 @@
+"""The last layer in closed form: directions that tell people apart, folded into the network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import models
+from training.datasets import Dataset, open_dataset
+from training.errors import BadTrainingConfig
+from training.evaluation.embedding import embed_dataset
+from training.last_layer import discriminants, refit
+from training.walkers.pack import render_set
+from training.walkers.sets import Size
+
+
+@pytest.fixture(scope="module")
+def walks(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    path = tmp_path_factory.mktemp("pack") / "xl.npz"
+    render_set("walkers-xl", Path("none"), path, size=Size(people=8, takes=0, frames=16))
+    return open_dataset("walkers", path)
+
+
+def test_the_direction_in_which_people_differ_is_found() -> None:
+    rng = np.random.default_rng(0)
+    who = np.repeat(np.arange(20), 30)
+    x = rng.normal(size=(600, 6)) * np.array([10.0, 1, 1, 1, 1, 1])  # the first axis is loud and nobody's
+    x[:, 3] += 4 * rng.normal(size=20)[who]
+    projection = discriminants(x, who, 2, ridge=0.0)
+    first = projection[:, 0] / np.linalg.norm(projection[:, 0])
+    assert abs(first[3]) > 0.99
+    found = x @ projection
+    within = (found - np.stack([found[who == i].mean(0) for i in range(20)])[who]).std(0)
+    assert within[0] > 3 * within[1]  # an axis that tells nobody apart hardly counts in the distance
+
+
+def test_the_new_network_is_the_old_one_times_a_matrix(walks: Dataset) -> None:
+    net = models.build("gaitpart", seed=0, channels=(4, 8, 16), embed_dim=12, num_classes=7).eval()
+    out = refit(net, walks, dims=5)
+    assert out.out_shape == (16, 5)
+    old, new = (embed_dataset(each, walks).embeddings for each in (net, out))
+    solution = torch.linalg.lstsq(old.transpose(0, 1), new.transpose(0, 1)).solution
+    torch.testing.assert_close(old.transpose(0, 1) @ solution, new.transpose(0, 1), rtol=1e-3, atol=1e-3)
+    people, who = np.unique([s.subject for s in walks], return_inverse=True)
+    for part in (0, 7, 15):
+
+        def share(x: torch.Tensor, part: int = part) -> float:
+            means = torch.stack([x[who == i, part].mean(0) for i in range(len(people))])
+            return float(means.var(0).sum() / (x[:, part] - means[who]).var(0).sum())
+
+        assert share(new) > share(old)
+
+
+def test_what_cannot_be_fitted_is_refused(walks: Dataset) -> None:
+    with pytest.raises(BadTrainingConfig, match="gei"):
+        refit(models.build("gei"), walks)
+    with pytest.raises(BadTrainingConfig, match="8 people"):
+        refit(models.build("gaitpart", seed=0, channels=(4, 8, 16), embed_dim=12), walks, dims=8)

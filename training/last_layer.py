@@ -1,0 +1,108 @@
+"""The last layer in closed form: linear discriminant analysis of every part, folded into its weights.
+
+A network that is trained for an hour has not yet learnt which directions of its embedding are the person's and which
+are the view's or the coat's. Over many walks of many people that is a generalised eigenvalue problem for each part
+(Fisher, Annals of Eugenics 7, 1936; Rao 1948): embeddings are whitened by the covariance within people, all views and
+clothes together, and turned into the directions in which people differ, each weighted by the share of it that is
+between people, as in probabilistic LDA (Ioffe, ECCV 2006). Since the layer before is linear, the product is again one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+import models
+from models.base import GaitNetwork
+from models.layers import PartLinear
+from training.datasets import Dataset
+from training.errors import BadTrainingConfig
+from training.evaluation.embedding import embed_dataset
+
+Array = npt.NDArray[np.float64]
+
+
+def refit(
+    net: GaitNetwork,
+    walks: Dataset,
+    *,
+    dims: int = 64,
+    ridge: float = 0.1,
+    on_progress: Callable[[int], None] | None = None,
+) -> GaitNetwork:
+    """The same network with another last layer.
+
+    Args:
+        net: ends in a :class:`models.layers.PartLinear` named ``fc``, whose width is its config's ``embed_dim``.
+        walks: of training people, each seen in several views and clothes.
+        dims: C of the new embeddings; at most the old C, and fewer than there are people.
+        ridge: share of an isotropic covariance that is mixed into the one within people, in [0, 1).
+        on_progress: told the number of walks embedded.
+
+    Raises:
+        BadTrainingConfig: the network does not end so, or the walks are too few.
+        BadDataset, InputMissing: they cannot be read.
+    """
+    if not isinstance(getattr(net, "fc", None), PartLinear) or not hasattr(net.config, "embed_dim"):
+        raise BadTrainingConfig(f"{net.name} does not end in one linear layer a part that could be fitted anew.")
+    embedded = embed_dataset(net, walks, on_progress=on_progress)
+    people, who = np.unique(embedded.subjects, return_inverse=True)
+    parts, width = net.out_shape
+    if not 0 < dims <= min(width, len(people) - 1) or len(who) < 2 * len(people):
+        raise BadTrainingConfig(
+            f"{dims} dims cannot be fitted to {len(who)} walks of {len(people)} people, C = {width}."
+        )
+    x = embedded.embeddings.double().numpy()
+    turns = np.stack([discriminants(x[:, part], who, dims, ridge) for part in range(parts)])
+    out = models.build(net.name, **{**_fields(net), "embed_dim": dims}).eval()
+    state = dict(net.state_dict())
+    state["fc.weight"] = torch.bmm(net.state_dict()["fc.weight"].double(), torch.from_numpy(turns)).float()
+    out.load_state_dict({name: value for name, value in state.items() if not name.startswith("classifier.")})
+    _check(net, out, walks, torch.from_numpy(turns).float())
+    return out
+
+
+def discriminants(x: Array, who: npt.NDArray[np.intp], dims: int, ridge: float) -> Array:
+    """A projection (C, dims), best direction first.
+
+    Args:
+        x: (N, C).
+        who: (N,) people, 0 to their number.
+        dims: at most C.
+        ridge: as of :func:`refit`.
+    """
+    counts = np.bincount(who)
+    means = np.stack([np.bincount(who, column) / counts for column in x.T], 1)
+    off = x - means[who]
+    within = off.T @ off / (len(x) - len(counts))
+    between = np.cov(means.T) - within * np.mean(1 / counts)
+    size = np.trace(within) / len(within)
+    values, axes = np.linalg.eigh((1 - ridge) * within + ridge * size * np.eye(len(within)))
+    white = axes / np.sqrt(values)
+    gains, turn = np.linalg.eigh(white.T @ between @ white)
+    best = np.argsort(-gains)[:dims]
+    gain = np.maximum(gains[best], 0.0)
+    projection: Array = white @ turn[:, best] * np.sqrt(gain / (1 + gain))
+    return projection
+
+
+def _fields(net: GaitNetwork) -> dict[str, Any]:
+    config = net.config
+    if getattr(config, "num_classes", None) is not None:
+        config = replace(config, num_classes=None)
+    return dict(vars(config))
+
+
+def _check(net: GaitNetwork, out: GaitNetwork, walks: Dataset, turns: Tensor) -> None:
+    """What comes after ``fc``, if anything does, must not change what the product means."""
+    one = Dataset(walks.name, walks.samples[:1])
+    before, after = (embed_dataset(each, one).embeddings for each in (net, out))
+    expected = torch.bmm(before.transpose(0, 1), turns).transpose(0, 1)
+    if not torch.allclose(after, expected, rtol=1e-2, atol=1e-2 * float(expected.abs().max())):
+        raise BadTrainingConfig(f"{net.name} does not end in its linear layer.")
