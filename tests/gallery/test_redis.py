@@ -6,11 +6,10 @@ import subprocess
 import time
 
 import pytest
-import redis
 from following import Follower, replay
 from redis_servers import DURABLE, RedisServer
 
-from gallery import redis_store
+from gallery import redis_link, redis_store
 from gallery.errors import BadStore, NotFound, StoreNotDurable, StoreUnavailable, UnknownStore
 from gallery.redis_link import Address
 from gallery.store import NewSubject
@@ -118,6 +117,35 @@ def test_replicas_cannot_be_waited_for_without_waitaof(redis_server):
         pytest.skip("this Redis has WAITAOF")
     with pytest.raises(StoreNotDurable, match=r"7\.2"):
         open_store(f"{redis_server.url}?replicas=1")
+
+
+def test_waitaof_makes_a_slow_disk_durable_and_waits_for_replicas(serve, new_template, monkeypatch):
+    server = serve("--appendonly", "yes", "--appendfsync", "everysec", "--repl-diskless-sync-delay", "0")
+    if version(server) < (7, 2):
+        pytest.skip("WAITAOF came with Redis 7.2")
+    store = open_store(server.url)
+    assert store.promises().durable
+    store.ensure_collection("default")
+    began = time.monotonic()
+    template = store.enroll("default", ALICE, new_template(1))
+    assert store.templates("default", "alice") == [template]
+    assert 0.01 < time.monotonic() - began < 5  # the disk is synced once a second
+    store.close()
+    replica = serve("--appendonly", "yes", "--appendfsync", "always", "--replicaof", f"127.0.0.1 {server.port}")
+    with replica.client() as client:
+        while client.info("replication")["master_link_status"] != "up":
+            time.sleep(0.01)
+    store = open_store(f"{server.url}?replicas=1")
+    assert not store.enroll("default", BOB, new_template(2, clip=2)).duplicate
+    assert store.erase("default", "alice").pending  # the replica's files are its own
+    monkeypatch.setattr(redis_link, "DISK_SECONDS", 0.2)
+    replica.kill()
+    with pytest.raises(StoreUnavailable, match="could not confirm"):
+        store.enroll("default", ALICE, new_template(3, clip=3))
+    replica.start()
+    monkeypatch.undo()
+    assert store.enroll("default", ALICE, new_template(3, clip=3)).duplicate  # it was there, and now it is confirmed
+    store.close()
 
 
 def test_a_server_that_goes_and_comes_back(serve, new_template):
@@ -372,15 +400,13 @@ def test_a_write_that_is_sent_twice_is_one_enrolment(serve, new_template, monkey
     """As when the connection breaks after Redis has written and before its reply is read."""
     store = open_store(serve(*DURABLE).url)
     store.ensure_collection("default")
-    call = redis.Redis.eval
+    call = redis_link.Link._call
 
     def twice(self, *args):
         call(self, *args)
         return call(self, *args)
 
-    monkeypatch.setattr(redis.Redis, "eval", twice)
-    if store._link.confirms:
-        pytest.skip("sent through a pipeline here")
+    monkeypatch.setattr(redis_link.Link, "_call", twice)
     template = store.enroll("default", ALICE, new_template(1))
     assert not template.duplicate
     assert store.templates("default", "alice") == [template]
