@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 
+import anyio.to_thread
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
@@ -13,12 +14,14 @@ from service import handlers, openapi
 from service.edge import Edge
 from service.engine import Engine
 from service.gate import Gate, RateLimit
+from service.jobs import Jobs
 from service.keys import Keys
 from service.limits import BodyLimit, WorkQueue
 from service.metrics import Metrics
 from service.replay import Replays
-from service.routes import clips, health, metrics, subjects
+from service.routes import clips, health, jobs, metrics, subjects
 from service.settings import Settings, load_settings
+from service.work import Work
 
 
 def create_app(settings: Settings | None = None, engine: Engine | None = None) -> FastAPI:
@@ -38,10 +41,22 @@ def create_app(settings: Settings | None = None, engine: Engine | None = None) -
             app.state.keys = Keys(opened.state)
             app.state.replays = Replays(opened.state, settings.keep_replies)
             app.state.queue = WorkQueue(settings.workers, settings.queue, settings.retry_after)
+            work = app.state.work = Work(opened, app.state.metrics)
             app.state.metrics.watch(lambda: app.state.queue.pending)
             # Probes have a thread of their own: a full queue does not make the service look dead.
             app.state.probes = WorkQueue(1, settings.queue, settings.retry_after)
-            yield
+            app.state.jobs = Jobs(
+                opened.state,
+                work.do,
+                opened.has,
+                bound=settings.jobs,
+                keep=settings.keep_jobs,
+                retry_after=settings.retry_after,
+            )
+            try:
+                yield
+            finally:
+                await anyio.to_thread.run_sync(app.state.jobs.close)
 
     app = FastAPI(
         title="Gaitkeeper",
@@ -67,6 +82,6 @@ def create_app(settings: Settings | None = None, engine: Engine | None = None) -
     app.state.metrics = Metrics()
     handlers.install(app)
     openapi.install(app)
-    for router in (clips.router, subjects.router, health.router, metrics.router):
+    for router in (clips.router, subjects.router, jobs.router, health.router, metrics.router):
         app.include_router(router)
     return app

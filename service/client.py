@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -14,13 +15,23 @@ import httpx
 from pydantic import BaseModel, ValidationError
 
 from service import problems
-from service.errors import ServerUnreachable, UnexpectedReply
-from service.schemas import EnrollReply, Erasure, Health, IdentifyReply, Readiness, SubjectReply, SubjectsReply
+from service.errors import JobCancelled, ServerUnreachable, UnexpectedReply
+from service.schemas import (
+    EnrollReply,
+    Erasure,
+    Health,
+    IdentifyReply,
+    JobReply,
+    Readiness,
+    SubjectReply,
+    SubjectsReply,
+)
 
 Reply = TypeVar("Reply", bound=BaseModel)
 Progress = Callable[[str, float], None]
 """Told a stage and the share of it that is done, in [0, 1]."""
 
+POLL_SECONDS = 0.5
 KEY_VARIABLE = "GAITKEEPER_API_KEY"
 
 
@@ -112,6 +123,14 @@ class Client:
         """Remove a subject with everything kept of it."""
         return self._send("DELETE", f"/collections/{_part(collection)}/subjects/{_part(subject)}", Erasure)
 
+    def job(self, job: str) -> JobReply:
+        """How a job stands."""
+        return self._send("GET", f"/jobs/{_part(job)}", JobReply)
+
+    def cancel(self, job: str) -> JobReply:
+        """Cancel a job."""
+        return self._send("DELETE", f"/jobs/{_part(job)}", JobReply)
+
     def health(self) -> Health:
         """Whether the process is alive."""
         return self._send("GET", "/livez", Health)
@@ -149,6 +168,20 @@ class Client:
             ) from error
         if not reply.is_success:
             raise problems.from_body(document)
+        if reply.status_code == 202:
+            document = self._result(self._model(reply, document, JobReply))
+        return self._model(reply, document, kind)
+
+    def _result(self, job: JobReply) -> dict[str, Any]:
+        """What came of a job, waited for."""
+        while job.ended is None:
+            time.sleep(POLL_SECONDS)
+            job = self.job(job.id)
+        if job.result is None:
+            raise problems.from_body(job.problem or problems.body(JobCancelled("The job was cancelled.")))
+        return job.result.model_dump()
+
+    def _model(self, reply: httpx.Response, document: Any, kind: type[Reply]) -> Reply:
         try:
             return kind.model_validate(document)
         except ValidationError as error:

@@ -9,9 +9,11 @@ from fastapi import Depends, File, Form, Header, Path, Query, Request, Response,
 from fastapi.routing import APIRoute
 
 from service.engine import Engine
+from service.jobs import Jobs
 from service.limits import WorkQueue
 from service.metrics import Metrics
 from service.replay import Replays
+from service.work import Work
 
 
 def _engine(request: Request) -> Engine:
@@ -32,6 +34,16 @@ def _probes(request: Request) -> WorkQueue:
 def _replays(request: Request) -> Replays:
     replays: Replays = request.app.state.replays
     return replays
+
+
+def _work(request: Request) -> Work:
+    work: Work = request.app.state.work
+    return work
+
+
+def _jobs(request: Request) -> Jobs:
+    jobs: Jobs = request.app.state.jobs
+    return jobs
 
 
 def _metrics(request: Request) -> Metrics:
@@ -56,6 +68,8 @@ class ClipRoute(APIRoute):
 EngineOf = Annotated[Engine, Depends(_engine)]
 Queue = Annotated[WorkQueue, Depends(_queue)]
 ReplaysOf = Annotated[Replays, Depends(_replays)]
+WorkOf = Annotated[Work, Depends(_work)]
+JobsOf = Annotated[Jobs, Depends(_jobs)]
 MetricsOf = Annotated[Metrics, Depends(_metrics)]
 Probes = Annotated[WorkQueue, Depends(_probes)]
 
@@ -78,6 +92,9 @@ IdempotencyKey = Annotated[
         pattern=r"^[!-~]+$",
         description="Made up by the caller; the same request with the same key gets the same reply and is done once.",
     ),
+]
+Prefer = Annotated[
+    str | None, Header(description="`respond-async` makes a job of the clip: 202 with its address in `Location`.")
 ]
 PageLimit = Annotated[int, Query(ge=1, le=1000, description="Most entries of a page.")]
 PageAfter = Annotated[

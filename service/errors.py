@@ -77,6 +77,12 @@ class InProgress(GaitkeeperError):
     code = "in_progress"
 
 
+class JobCancelled(GaitkeeperError):
+    """The caller gave up the job while it was worked on."""
+
+    code = "job_cancelled"
+
+
 class NotReady(GaitkeeperError):
     """The service is up but cannot answer for clips; ``checks`` says why."""
 

@@ -44,6 +44,7 @@ TEMPLATE: dict[str, Any] = {
     "has_heatmaps": False,
     "created": "2025-03-01T09:30:00Z",
     "duplicate": False,
+    "expires": None,
 }
 
 TIMINGS = {"decode": 0.4, "perception": 2.1, "tracking": 0.02, "sequences": 0.1}
@@ -92,6 +93,7 @@ PERSON: dict[str, Any] = {
     "collection": "default",
     "display_name": None,
     "metadata": {},
+    "legal_basis": None,
     "templates": 1,
     "created": "2025-03-01T09:30:00Z",
 }
@@ -102,11 +104,25 @@ SUBJECT: dict[str, Any] = {"subject": PERSON, "templates": [TEMPLATE]}
 
 ERASED: dict[str, Any] = {"collection": "default", "subject": "alice", "templates": 1, "pending": False}
 
+JOB: dict[str, Any] = {
+    "id": "0c8b6f1e6f5f4f7d9a3b2c1d0e9f8a7b",
+    "kind": "identify",
+    "collection": "default",
+    "state": "running",
+    "progress": 0.4,
+    "created": 1740821400.0,
+    "ended": None,
+    "status": None,
+    "result": None,
+    "problem": None,
+}
+
 READY: dict[str, Any] = {"status": "ready", "checks": {"perception": 0.12, "network": 0.004, "store": 0.002}}
 
 EXAMPLES: dict[str, dict[str, Any]] = {
     "EnrollReply": ENROLL,
     "IdentifyReply": IDENTIFY,
+    "JobReply": JOB,
     "SubjectsReply": SUBJECTS,
     "SubjectReply": SUBJECT,
     "Erasure": ERASED,

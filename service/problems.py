@@ -86,6 +86,7 @@ PROBLEMS: dict[str, Problem] = {
     # The service and the way to it
     "overloaded": Problem(503, "All workers are busy and the queue is full."),
     "deadline": Problem(504, "The work was not done in the time that a request may take."),
+    "job_cancelled": Problem(409, "The job was cancelled."),
     "not_ready": Problem(503, "The service is up but cannot answer for clips."),
     "server_unreachable": Problem(502, "No service answers at the address given."),
     "unexpected_reply": Problem(502, "What answers there does not speak this API."),

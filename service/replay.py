@@ -5,17 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterable
-from typing import IO, Any, TypeVar
+from collections.abc import Callable
+from typing import IO, Any, cast
 
 from pydantic import BaseModel
 
 from service.access import CALLER
 from service.engine import sha256_of
 from service.errors import IdempotencyMismatch, InProgress
+from service.schemas import JobReply
 from service.state import State
-
-Reply = TypeVar("Reply", bound=BaseModel)
+from service.work import Reply, named
 
 
 def digest(route: str, fields: dict[str, Any], clip: IO[bytes]) -> bytes:
@@ -47,9 +47,8 @@ class Replays:
         request: bytes,
         collection: str,
         work: Callable[[], tuple[int, Reply]],
-        subjects: Callable[[Reply], Iterable[str]],
         there: Callable[[str], bool],
-        kind: type[Reply],
+        model: type[BaseModel],
     ) -> tuple[int, Reply]:
         """Status and reply of a request: the kept one, or that of ``work``, which is then kept.
 
@@ -58,9 +57,8 @@ class Replays:
             request: what :func:`digest` says.
             collection: acted on.
             work: does it.
-            subjects: named by a reply.
             there: whether a subject is there still; what names one that was erased meanwhile is not kept.
-            kind: of reply.
+            model: of the reply to a request that has not become a job.
 
         Raises:
             IdempotencyMismatch: the token came with another request before.
@@ -70,22 +68,22 @@ class Replays:
         owner = key.id if key else ""
         kept = self._begin(owner, token, request, collection)
         if kept is not None:
-            return kept[0], kind.model_validate_json(kept[1])
+            return kept[0], cast(Reply, (JobReply if kept[0] == 202 else model).model_validate_json(kept[1]))
         try:
             status, reply = work()
         except BaseException:
             self._drop(owner, token)
             raise
-        named = sorted(set(subjects(reply)))
+        subjects = sorted(set(named(reply)))
         with self._state.transaction() as db:
             done = db.execute(
                 "UPDATE replies SET status = ?, body = ? WHERE owner = ? AND token = ?",
                 (status, reply.model_dump_json().encode(), owner, token),
             )
             if done.rowcount:  # the collection may have been erased meanwhile, and this with it
-                db.executemany("INSERT INTO named VALUES (?, ?, ?)", [(owner, token, subject) for subject in named])
+                db.executemany("INSERT INTO named VALUES (?, ?, ?)", [(owner, token, subject) for subject in subjects])
         # Kept first and looked at then: whoever erases now finds it, and whoever erased before is seen here.
-        if not all(there(subject) for subject in named):
+        if not all(there(subject) for subject in subjects):
             self._drop(owner, token)
         return status, reply
 

@@ -5,7 +5,7 @@ The gallery's own types are the heart of them; here stands only what a clip adds
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -22,6 +22,7 @@ __all__ = [
     "Health",
     "IdentifyReply",
     "InspectReply",
+    "JobReply",
     "ProblemDetails",
     "Readiness",
     "Skipped",
@@ -122,6 +123,21 @@ class DemoReply(BaseModel):
     rank1: int = Field(description="Walkers whose nearest candidate is the right one.")
     known: int = Field(description="Walkers of whom it is known who they are.")
     report: str = Field(description="Path of the HTML report.")
+
+
+class JobReply(BaseModel):
+    """A clip that is worked on after its request was answered."""
+
+    id: str
+    kind: Literal["enroll", "identify"]
+    collection: str
+    state: Literal["queued", "running", "done", "failed", "cancelled"]
+    progress: float = Field(description="Share that is done, in [0, 1].")
+    created: float = Field(description="Seconds since 1970.")
+    ended: float | None = Field(description="Seconds since 1970.")
+    status: int | None = Field(description="HTTP status that the request would have got.")
+    result: EnrollReply | IdentifyReply | None = Field(description="The reply that the request would have got.")
+    problem: dict[str, Any] | None = Field(description="The problem document that it would have got.")
 
 
 class SubjectsReply(BaseModel):

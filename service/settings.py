@@ -34,7 +34,7 @@ class Settings(BaseSettings):
     )
     state: str | None = Field(
         None,
-        description="SQLite file of the service's own: API keys, replies to repeat. None means beside the store.",
+        description="SQLite file of the service's own: API keys, replies to repeat, jobs. None means beside the store.",
     )
     store_key: SecretStr | None = Field(
         None,
@@ -65,6 +65,11 @@ class Settings(BaseSettings):
     keep_replies: float = Field(
         86400, gt=0, description="Seconds to keep a reply to a request that carries an `Idempotency-Key`."
     )
+    async_seconds: float = Field(
+        120, gt=0, description="Seconds of a clip above which it becomes a job, also where nobody asked for one."
+    )
+    jobs: int = Field(16, ge=1, description="Jobs that may wait; one more is answered `overloaded`.")
+    keep_jobs: float = Field(3600, gt=0, description="Seconds to keep what came of a job.")
     log: Literal["json", "text"] = Field("json", description="Form of the service's log lines.")
     deadline: float = Field(
         300,

@@ -1,4 +1,4 @@
-"""What the service itself remembers, beside the gallery: API keys, and replies to repeat. One SQLite file."""
+"""What the service itself remembers, beside the gallery: API keys, replies to repeat, and jobs. One SQLite file."""
 
 from __future__ import annotations
 
@@ -25,6 +25,14 @@ CREATE TABLE IF NOT EXISTS named (
     FOREIGN KEY (owner, token) REFERENCES replies (owner, token) ON DELETE CASCADE
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS named_subject ON named (subject);
+CREATE TABLE IF NOT EXISTS jobs (
+    id TEXT PRIMARY KEY, owner TEXT NOT NULL, kind TEXT NOT NULL, collection TEXT NOT NULL, fields TEXT NOT NULL,
+    state TEXT NOT NULL, runs INTEGER NOT NULL, status INTEGER, body BLOB, created REAL NOT NULL, ended REAL
+) STRICT;
+CREATE TABLE IF NOT EXISTS job_named (
+    job TEXT NOT NULL REFERENCES jobs (id) ON DELETE CASCADE, subject TEXT NOT NULL, PRIMARY KEY (job, subject)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS job_named_subject ON job_named (subject);
 """
 
 
@@ -40,13 +48,17 @@ class State:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._lock = threading.RLock()
+        self._lock = threading.Lock()
         with _told():
             try:
                 os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
             except OSError as error:
                 raise StoreUnavailable(f"{path} cannot be opened: {error.strerror}.") from error
             self._db = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
+            # A connection of its own for reads: who asks for a key does not wait until somebody's write is on disk.
+            self._reader = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
+            self._reader.row_factory = sqlite3.Row
+            self._reading = threading.Lock()
             self._db.row_factory = sqlite3.Row
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = FULL")
@@ -57,7 +69,8 @@ class State:
 
     def close(self) -> None:
         """Let go of the file."""
-        with self._lock:
+        with self._lock, self._reading:
+            self._reader.close()
             self._db.close()
 
     @contextmanager
@@ -74,18 +87,23 @@ class State:
 
     def rows(self, query: str, *values: object) -> list[sqlite3.Row]:
         """What a query finds."""
-        with self._lock, _told():
-            return self._db.execute(query, values).fetchall()
+        with self._reading, _told():
+            return self._reader.execute(query, values).fetchall()
 
     def forget(self, collection: str, subject: str | None = None) -> None:
-        """Drop every reply that names a subject of a collection, or every one of the collection."""
+        """Drop every kept reply and ended job that names a subject of a collection, or all of the collection."""
         with self.transaction() as db:
             if subject is None:
                 db.execute("DELETE FROM replies WHERE collection = ?", (collection,))
+                db.execute("DELETE FROM jobs WHERE collection = ? AND ended IS NOT NULL", (collection,))
             else:
                 db.execute(
                     "DELETE FROM replies WHERE collection = ? AND (owner, token) IN "
                     "(SELECT owner, token FROM named WHERE subject = ?)",
+                    (collection, subject),
+                )
+                db.execute(
+                    "DELETE FROM jobs WHERE collection = ? AND id IN (SELECT job FROM job_named WHERE subject = ?)",
                     (collection, subject),
                 )
         with self._lock, _told():

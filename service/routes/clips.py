@@ -4,28 +4,85 @@ from __future__ import annotations
 
 import time
 from functools import partial
+from typing import IO, Annotated, Any
 
-from fastapi import APIRouter, Response
+import anyio.to_thread
+from fastapi import APIRouter, Depends, Response
+from fastapi.responses import JSONResponse
 
 from service.dependencies import (
     ClipFile,
     ClipRoute,
     CollectionField,
-    EngineOf,
     Fpir,
     IdempotencyKey,
-    MetricsOf,
+    JobsOf,
+    Prefer,
     Queue,
     ReplaysOf,
     SubjectField,
     TopK,
     TrackField,
+    WorkOf,
 )
 from service.openapi import problems
 from service.replay import digest
-from service.schemas import EnrollReply, IdentifyReply
+from service.schemas import EnrollReply, IdentifyReply, JobReply
+from service.work import Reply
 
 router = APIRouter(tags=["clips"], route_class=ClipRoute)
+
+JOB: dict[str, Any] = {
+    "description": "The clip has become a job, as asked for or since it is long; `Location` says where it stands.",
+    "model": JobReply,
+}
+
+
+class Asked:
+    """How a clip is to be answered: once or again, now or later."""
+
+    def __init__(
+        self,
+        work: WorkOf,
+        queue: Queue,
+        replays: ReplaysOf,
+        jobs: JobsOf,
+        idempotency_key: IdempotencyKey = None,
+        prefer: Prefer = None,
+    ) -> None:
+        self._work, self._queue, self._replays, self._jobs = work, queue, replays, jobs
+        self._token = idempotency_key
+        self._later = "respond-async" in (prefer or "").lower()
+
+    async def answer(self, kind: str, clip: IO[bytes], fields: dict[str, Any], response: Response) -> Any:
+        """The reply, its status set; or a response where the clip has become a job."""
+        end = time.monotonic() + self._work.engine.settings.deadline
+        if self._later:
+            status, reply = await anyio.to_thread.run_sync(self._once, kind, clip, fields, end)
+        else:
+            status, reply = await self._queue.run(self._once, kind, clip, fields, end, deadline=end)
+        if isinstance(reply, JobReply):
+            return JSONResponse(reply.model_dump(mode="json"), status, {"Location": f"/jobs/{reply.id}"})
+        response.status_code = status
+        return reply
+
+    def _once(self, kind: str, clip: IO[bytes], fields: dict[str, Any], end: float) -> tuple[int, Reply]:
+        if self._token is None:
+            return self._done(kind, clip, fields, end)
+        there = partial(self._work.engine.has, fields["collection"])
+        request = digest(kind, fields, clip)
+        work = partial(self._done, kind, clip, fields, end)
+        model = EnrollReply if kind == "enroll" else IdentifyReply
+        return self._replays.once(self._token, request, fields["collection"], work, there, model)
+
+    def _done(self, kind: str, clip: IO[bytes], fields: dict[str, Any], end: float) -> tuple[int, Reply]:
+        if self._later or self._work.is_long(clip, end):
+            self._work.check(kind, fields)
+            return 202, self._jobs.submit(kind, clip, fields, fields["collection"])
+        return self._work.do(kind, clip, fields, deadline=end)
+
+
+AskedOf = Annotated[Asked, Depends()]
 
 CLIP_PROBLEMS = (
     "bad_request",
@@ -53,6 +110,7 @@ CLIP_PROBLEMS = (
 @router.post(
     "/enroll",
     status_code=201,
+    response_model=EnrollReply,
     summary="Enrol the person who walks in a clip",
     responses={
         201: {"description": "Enrolled, and durable."},
@@ -60,78 +118,40 @@ CLIP_PROBLEMS = (
             "description": "This walk of this subject was enrolled before; its template is given again.",
             "model": EnrollReply,
         },
+        202: JOB,
         **problems(*CLIP_PROBLEMS, "multiple_people", "track_not_found", "bad_subject", "clip_of_other_subject"),
     },
 )
 async def enroll(
-    engine: EngineOf,
-    queue: Queue,
-    replays: ReplaysOf,
-    metrics: MetricsOf,
+    asked: AskedOf,
     response: Response,
     clip: ClipFile,
     subject: SubjectField,
     track: TrackField = None,
     collection: CollectionField = "default",
-    idempotency_key: IdempotencyKey = None,
-) -> EnrollReply:
+) -> EnrollReply | Response:
     """Exactly one walker is enrolled. Where several walk in the clip, name one by `track`: the reply
     `multiple_people` lists them with a picture each."""
-    end = time.monotonic() + engine.settings.deadline
-
-    def work() -> tuple[int, EnrollReply]:
-        reply = engine.enroll(clip.file, subject, track=track, collection=collection, deadline=end)
-        metrics.enrolled(reply)
-        return 200 if reply.template.duplicate else 201, reply
-
-    def once() -> tuple[int, EnrollReply]:
-        if idempotency_key is None:
-            return work()
-        request = digest("enroll", {"subject": subject, "track": track, "collection": collection}, clip.file)
-        there = partial(engine.has, collection)
-        return replays.once(idempotency_key, request, collection, work, _enrolled, there, EnrollReply)
-
-    response.status_code, reply = await queue.run(once, deadline=end)
+    fields = {"subject": subject, "track": track, "collection": collection}
+    reply: EnrollReply | Response = await asked.answer("enroll", clip.file, fields, response)
     return reply
 
 
 @router.post(
     "/identify",
+    response_model=IdentifyReply,
     summary="Name everybody who walks in a clip",
-    responses=problems(*CLIP_PROBLEMS, "bad_fpir", "not_found"),
+    responses={202: JOB, **problems(*CLIP_PROBLEMS, "bad_fpir", "not_found")},
 )
 async def identify(
-    engine: EngineOf,
-    queue: Queue,
-    replays: ReplaysOf,
-    metrics: MetricsOf,
+    asked: AskedOf,
+    response: Response,
     clip: ClipFile,
     top_k: TopK = 5,
     fpir: Fpir = 0.01,
     collection: CollectionField = "default",
-    idempotency_key: IdempotencyKey = None,
-) -> IdentifyReply:
+) -> IdentifyReply | Response:
     """Every walker gets a verdict (`match`, `unknown`, or `inconclusive` with a reason) and ranked candidates."""
-    end = time.monotonic() + engine.settings.deadline
-
-    def work() -> tuple[int, IdentifyReply]:
-        reply = engine.identify(clip.file, top_k=top_k, fpir=fpir, collection=collection, deadline=end)
-        metrics.identified(reply)
-        return 200, reply
-
-    def once() -> tuple[int, IdentifyReply]:
-        if idempotency_key is None:
-            return work()
-        request = digest("identify", {"top_k": top_k, "fpir": fpir, "collection": collection}, clip.file)
-        there = partial(engine.has, collection)
-        return replays.once(idempotency_key, request, collection, work, _candidates, there, IdentifyReply)
-
-    return (await queue.run(once, deadline=end))[1]
-
-
-def _enrolled(reply: EnrollReply) -> list[str]:
-    return [reply.template.subject]
-
-
-def _candidates(reply: IdentifyReply) -> list[str]:
-    return [candidate.subject for person in reply.people for candidate in person.candidates]
+    fields = {"top_k": top_k, "fpir": fpir, "collection": collection}
+    reply: IdentifyReply | Response = await asked.answer("identify", clip.file, fields, response)
+    return reply

@@ -25,7 +25,7 @@ class Stranger(BaseHTTPRequestHandler):
     """Another program on the port."""
 
     def do_GET(self) -> None:
-        status, body = ANSWERS[self.path]
+        status, body = ANSWERS[self.path.partition("?")[0]]
         self.send_response(status)
         self.send_header("content-length", str(len(body)))
         self.end_headers()

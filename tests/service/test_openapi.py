@@ -48,6 +48,8 @@ def test_the_routes_are_those_of_the_design(document: dict[str, Any]) -> None:
         ("get", "/collections/{collection}/subjects"),
         ("get", "/collections/{collection}/subjects/{subject}"),
         ("delete", "/collections/{collection}/subjects/{subject}"),
+        ("get", "/jobs/{job}"),
+        ("delete", "/jobs/{job}"),
         ("get", "/livez"),
         ("get", "/readyz"),
     }

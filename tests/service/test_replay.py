@@ -16,9 +16,10 @@ from serving import Clips, Service, Start
 from gallery import Gallery
 from service import canary
 from service.errors import IdempotencyMismatch, InProgress
+from service.examples import EXAMPLES
 from service.keys import Keys, Scope
 from service.replay import Replays
-from service.schemas import Health
+from service.schemas import EnrollReply
 from service.settings import Settings
 from service.state import State
 
@@ -107,17 +108,20 @@ def test_tokens_of_one_key_are_unknown_to_another(start: Start, clip: Clips, sta
     assert other.json()["template"]["subject"] == "eve"
 
 
-def once(replays: Replays, token: str = "a", request: bytes = b"1", work=lambda: (200, Health()), there=lambda _: True):
-    return replays.once(token, request, "default", work, lambda _: ["ann"], there, Health)
+REPLY = EnrollReply.model_validate(EXAMPLES["EnrollReply"])
+
+
+def once(replays: Replays, token: str = "a", request: bytes = b"1", work=lambda: (200, REPLY), there=lambda _: True):
+    return replays.once(token, request, "default", work, there, EnrollReply)
 
 
 def test_while_one_is_worked_on_the_other_is_told_so(state: State) -> None:
     replays, go, begun = Replays(state, 60), threading.Event(), threading.Event()
 
-    def work() -> tuple[int, Health]:
+    def work() -> tuple[int, EnrollReply]:
         begun.set()
         go.wait(10)
-        return 200, Health()
+        return 200, REPLY
 
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(once, replays, work=work)
@@ -126,7 +130,7 @@ def test_while_one_is_worked_on_the_other_is_told_so(state: State) -> None:
             once(replays)
         assert caught.value.extra["retry_after"] == 1
         go.set()
-        assert first.result() == once(replays, work=lambda: pytest.fail("done twice")) == (200, Health())
+        assert first.result() == once(replays, work=lambda: pytest.fail("done twice")) == (200, REPLY)
 
 
 def test_what_the_end_of_the_service_cut_short_is_done_again(state: State) -> None:
@@ -137,15 +141,15 @@ def test_what_the_end_of_the_service_cut_short_is_done_again(state: State) -> No
         other.execute("INSERT INTO replies VALUES ('', 'a', x'31', 'default', 9e9, NULL, NULL)")
     with pytest.raises(InProgress):
         once(replays)
-    assert once(Replays(state, 60)) == (200, Health())
+    assert once(Replays(state, 60)) == (200, REPLY)
 
 
 def test_replies_are_kept_for_a_set_time(state: State) -> None:
     replays, done = Replays(state, 0.2), []
 
-    def work() -> tuple[int, Health]:
+    def work() -> tuple[int, EnrollReply]:
         done.append(1)
-        return 200, Health()
+        return 200, REPLY
 
     for _ in range(2):
         once(replays, work=work)
@@ -159,11 +163,11 @@ def test_a_reply_that_names_somebody_erased_meanwhile_is_not_kept(state: State) 
     once(replays, there=lambda _: False)
     assert state.rows("SELECT * FROM replies") == state.rows("SELECT * FROM named") == []
 
-    def work() -> tuple[int, Health]:
+    def work() -> tuple[int, EnrollReply]:
         state.forget("default")
-        return 200, Health()
+        return 200, REPLY
 
-    assert once(replays, work=work) == (200, Health())
+    assert once(replays, work=work) == (200, REPLY)
     assert state.rows("SELECT * FROM replies") == state.rows("SELECT * FROM named") == []
 
 

@@ -1,0 +1,240 @@
+"""Clips that are worked on after their request was answered.
+
+A table says what is to be done and what came of it; huey hands the work to a thread. What was waiting or running when
+the service ended is handed out again when it starts, and given up where it ends the service a second time.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any
+
+from huey import SqliteHuey
+from huey.consumer import Consumer
+from huey.registry import Message
+from huey.serializer import Serializer
+
+from gallery.errors import NotFound
+from models.errors import GaitkeeperError
+from service.access import CALLER
+from service.engine import Progress
+from service.errors import JobCancelled, Overloaded
+from service.problems import body
+from service.schemas import JobReply
+from service.state import State
+from service.work import Reply, named
+
+Do = Callable[[str, Path, dict[str, Any], Progress], tuple[int, Reply]]
+"""Kind, clip, fields and whom to tell progress; gives status and reply."""
+
+log = logging.getLogger("gaitkeeper")
+
+LIVE = ("queued", "running")
+RUNS = 2
+
+
+class Json(Serializer):  # type: ignore[misc]
+    """Messages as JSON: the library's pickles would run what somebody had written into the file."""
+
+    def _serialize(self, data: Any) -> bytes:
+        return json.dumps(data).encode()
+
+    def _deserialize(self, data: bytes) -> Message:
+        return Message(*json.loads(data))
+
+
+class _Worker(Consumer):  # type: ignore[misc]
+    def _set_signal_handlers(self) -> None:
+        """Signals are the server's."""
+
+
+class Jobs:
+    """The jobs of one service; safe under threads.
+
+    Args:
+        state: where the table lies; beside it a folder of clips and the queue's file.
+        work: does a job.
+        there: whether a subject of a collection is there still.
+        bound: jobs that may wait.
+        keep: seconds to keep what came of a job.
+        retry_after: seconds that a caller is asked to wait where too many do.
+    """
+
+    def __init__(
+        self,
+        state: State,
+        work: Do,
+        there: Callable[[str, str], bool],
+        *,
+        bound: int,
+        keep: float,
+        retry_after: int,
+    ) -> None:
+        self._state, self._work, self._there = state, work, there
+        self._bound, self._keep, self._retry_after = bound, keep, retry_after
+        self._folder = state.path.with_suffix(".clips")
+        self._folder.mkdir(mode=0o700, exist_ok=True)
+        self._lock = threading.Lock()
+        self._progress: dict[str, float] = {}
+        self._cancelled: set[str] = set()
+        self._stopping = False
+        queue = state.path.with_suffix(".queue.db")
+        os.close(os.open(queue, os.O_RDWR | os.O_CREAT, 0o600))
+        self._huey = SqliteHuey(filename=str(queue), results=False, serializer=Json(), strict_fifo=True)
+        self._run = self._huey.task(name="run")(self._do)
+        self._recover()
+        self._worker = _Worker(self._huey, workers=1, periodic=False, max_delay=0.2, check_worker_health=False)
+        self._worker.start()
+
+    def close(self) -> None:
+        """End the work; what is running is done again at the next start."""
+        self._stopping = True
+        self._worker.stop(graceful=True)
+        self._huey.storage.close()
+
+    def submit(self, kind: str, clip: IO[bytes], fields: dict[str, Any], collection: str) -> JobReply:
+        """Take on a job; durable on return.
+
+        Raises:
+            Overloaded: as many as may wait are waiting.
+        """
+        self._expire()
+        waiting = self._state.rows("SELECT count(*) FROM jobs WHERE state = 'queued'")[0][0]
+        if waiting >= self._bound:
+            raise Overloaded(
+                f"{waiting} jobs are waiting, which is all this service takes: try again in {self._retry_after} s.",
+                retry_after=self._retry_after,
+            )
+        job, now = uuid.uuid4().hex, time.time()
+        clip.seek(0)
+        with os.fdopen(os.open(self._clip(job), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            shutil.copyfileobj(clip, file)
+            file.flush()
+            os.fsync(file.fileno())
+        with self._state.transaction() as db:
+            db.execute(
+                "INSERT INTO jobs VALUES (?, ?, ?, ?, ?, 'queued', 0, NULL, NULL, ?, NULL)",
+                (job, _owner(), kind, collection, json.dumps(fields), now),
+            )
+        self._run(job)
+        return self.show(job)
+
+    def show(self, job: str) -> JobReply:
+        """How a job of the caller's stands.
+
+        Raises:
+            NotFound: the caller has none of that id.
+        """
+        self._expire()
+        rows = self._state.rows("SELECT * FROM jobs WHERE id = ? AND owner = ?", job, _owner())
+        if not rows:
+            raise NotFound(f"There is no job {job!r}.")
+        row = rows[0]
+        outcome = json.loads(row["body"]) if row["body"] is not None else None
+        done = row["state"] == "done"
+        return JobReply(
+            id=row["id"],
+            kind=row["kind"],
+            collection=row["collection"],
+            state=row["state"],
+            progress=1.0 if done else self._progress.get(job, 0.0),
+            created=row["created"],
+            ended=row["ended"],
+            status=row["status"],
+            result=outcome if done else None,
+            problem=None if done else outcome,
+        )
+
+    def cancel(self, job: str) -> JobReply:
+        """Give up a job of the caller's; one that has ended stays as it is. Raises NotFound."""
+        if self.show(job).state in LIVE:
+            self._cancelled.add(job)
+            with self._state.transaction() as db:
+                db.execute(
+                    "UPDATE jobs SET state = 'cancelled', ended = ? WHERE id = ? AND state = 'queued'",
+                    (time.time(), job),
+                )
+        return self.show(job)
+
+    def _do(self, job: str) -> None:
+        with self._state.transaction() as db:
+            taken = db.execute(
+                "UPDATE jobs SET state = 'running', runs = runs + 1 WHERE id = ? AND state = 'queued' RETURNING *",
+                (job,),
+            ).fetchone()
+        if taken is not None:
+            subjects: list[str] = []
+            try:
+                status, reply = self._work(
+                    taken["kind"], self._clip(job), json.loads(taken["fields"]), lambda _, share: self._tell(job, share)
+                )
+                subjects = sorted(set(named(reply)))
+                self._end(job, "done", status, reply.model_dump_json(), subjects)
+            except JobCancelled:
+                if self._stopping and job not in self._cancelled:
+                    with self._state.transaction() as db:  # an orderly end is no run that failed
+                        db.execute("UPDATE jobs SET state = 'queued', runs = runs - 1 WHERE id = ?", (job,))
+                    return
+                self._end(job, "cancelled", None, None, [])
+            except Exception as error:
+                if not isinstance(error, GaitkeeperError):
+                    log.exception("job %s", job)
+                    error = GaitkeeperError("An error that nobody foresaw.")
+                document = body(error)
+                self._end(job, "failed", document["status"], json.dumps(document), [])
+            if not all(self._there(taken["collection"], subject) for subject in subjects):
+                with self._state.transaction() as db:
+                    db.execute("DELETE FROM jobs WHERE id = ?", (job,))
+        self._clip(job).unlink(missing_ok=True)
+
+    def _tell(self, job: str, share: float) -> None:
+        self._progress[job] = share
+        if self._stopping or job in self._cancelled:
+            raise JobCancelled("The job was cancelled.")
+
+    def _end(self, job: str, state: str, status: int | None, text: str | None, subjects: list[str]) -> None:
+        with self._state.transaction() as db:
+            db.execute(
+                "UPDATE jobs SET state = ?, status = ?, body = ?, ended = ? WHERE id = ?",
+                (state, status, text.encode() if text is not None else None, time.time(), job),
+            )
+            db.executemany("INSERT INTO job_named VALUES (?, ?)", [(job, subject) for subject in subjects])
+        self._progress.pop(job, None)
+        self._cancelled.discard(job)
+
+    def _recover(self) -> None:
+        """Hand out again what was not ended; drop the clips of what is not there."""
+        self._huey.flush()
+        with self._state.transaction() as db:
+            db.execute("UPDATE jobs SET state = 'queued' WHERE state = 'running' AND runs < ?", (RUNS,))
+            lost = body(GaitkeeperError("The service ended twice while it was working on this."))
+            db.execute(
+                "UPDATE jobs SET state = 'failed', status = ?, body = ?, ended = ? WHERE state = 'running'",
+                (lost["status"], json.dumps(lost).encode(), time.time()),
+            )
+        waiting = [row["id"] for row in self._state.rows("SELECT id FROM jobs WHERE state = 'queued' ORDER BY created")]
+        for clip in self._folder.iterdir():
+            if clip.stem not in waiting:
+                clip.unlink()
+        for job in waiting:
+            self._run(job)
+
+    def _expire(self) -> None:
+        with self._state.transaction() as db:
+            db.execute("DELETE FROM jobs WHERE ended < ?", (time.time() - self._keep,))
+
+    def _clip(self, job: str) -> Path:
+        return self._folder / f"{job}.clip"
+
+
+def _owner() -> str:
+    key = CALLER.get()
+    return key.id if key else ""

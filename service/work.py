@@ -1,0 +1,68 @@
+"""What a clip was sent for, done at once or as a job."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import IO, Any
+
+from gallery.names import check_subject
+from gallery.verdict import check_fpir
+from service.engine import Engine, Progress
+from service.metrics import Metrics
+from service.schemas import EnrollReply, IdentifyReply, JobReply
+
+Reply = EnrollReply | IdentifyReply | JobReply
+
+SHORT_BYTES = 2 * 2**20
+"""Of a clip that is not asked for its length: what there is in so few is soon looked at."""
+
+
+class Work:
+    """Enrols and identifies, and counts it.
+
+    ``kind`` is "enroll" or "identify", and ``fields`` are the arguments of the engine's method of that name.
+    """
+
+    def __init__(self, engine: Engine, metrics: Metrics) -> None:
+        self.engine = engine
+        self.metrics = metrics
+
+    def check(self, kind: str, fields: dict[str, Any]) -> None:
+        """Refuse at once what would be refused later, whatever is in the clip. Raises as :meth:`do`."""
+        if kind == "enroll":
+            check_subject(fields["subject"])
+        else:
+            check_fpir(fields["fpir"])
+        self.engine.gallery(fields["collection"], create=kind == "enroll")
+
+    def is_long(self, clip: IO[bytes], deadline: float) -> bool:
+        """Whether a clip is to become a job."""
+        if clip.seek(0, 2) <= SHORT_BYTES:
+            return False
+        return self.engine.pipeline.decoder.probe(clip, deadline).duration > self.engine.settings.async_seconds
+
+    def do(
+        self,
+        kind: str,
+        clip: str | Path | IO[bytes],
+        fields: dict[str, Any],
+        on_progress: Progress | None = None,
+        deadline: float | None = None,
+    ) -> tuple[int, EnrollReply | IdentifyReply]:
+        """HTTP status and reply. Raises as the engine's method."""
+        if kind == "enroll":
+            enrolled = self.engine.enroll(clip, **fields, on_progress=on_progress, deadline=deadline)
+            self.metrics.enrolled(enrolled)
+            return 200 if enrolled.template.duplicate else 201, enrolled
+        identified = self.engine.identify(clip, **fields, on_progress=on_progress, deadline=deadline)
+        self.metrics.identified(identified)
+        return 200, identified
+
+
+def named(reply: Reply) -> list[str]:
+    """The subjects that a reply names."""
+    if isinstance(reply, EnrollReply):
+        return [reply.template.subject]
+    if isinstance(reply, IdentifyReply):
+        return [candidate.subject for person in reply.people for candidate in person.candidates]
+    return []

@@ -1,0 +1,240 @@
+"""Clips that are worked on after their request was answered."""
+
+from __future__ import annotations
+
+import io
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from serving import Clips, Service, Start
+
+from gallery.errors import NotFound
+from pipelines.errors import NoPerson
+from service.errors import JobCancelled, Overloaded
+from service.examples import EXAMPLES
+from service.jobs import Jobs
+from service.keys import Keys, Scope
+from service.schemas import EnrollReply, JobReply
+from service.state import State
+
+REPLY = EnrollReply.model_validate(EXAMPLES["EnrollReply"])
+Open = Callable[..., Jobs]
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Iterator[State]:
+    made = State(tmp_path / "gallery.service.db")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def open_jobs(state: State) -> Iterator[Open]:
+    """Jobs whose work is a function of the test's."""
+    with ExitStack() as stack:
+
+        def opened(work: Callable[..., Any], there: bool = True, **given: Any) -> Jobs:
+            settings = {"bound": 3, "keep": 60, "retry_after": 7} | given
+            jobs = Jobs(state, work, lambda *_: there, **settings)
+            stack.callback(jobs.close)
+            return jobs
+
+        yield opened
+
+
+def submit(jobs: Jobs, clip: bytes = b"clip") -> str:
+    return jobs.submit("enroll", io.BytesIO(clip), {"subject": "alice"}, "default").id
+
+
+def ended(jobs: Jobs, job: str) -> JobReply:
+    end = time.monotonic() + 20
+    while (reply := jobs.show(job)).ended is None and time.monotonic() < end:
+        time.sleep(0.02)
+    return reply
+
+
+def left(state: State, count: int = 0) -> list[Path]:
+    """The clips that lie there, once they are so many."""
+    end = time.monotonic() + 10
+    while len(clips := list(state.path.with_suffix(".clips").iterdir())) != count and time.monotonic() < end:
+        time.sleep(0.02)
+    return clips
+
+
+def test_a_job_is_done_and_its_clip_is_gone(open_jobs: Open, state: State) -> None:
+    seen = []
+
+    def work(kind: str, clip: Path, fields: dict[str, Any], tell: Callable[[str, float], None]) -> Any:
+        assert clip.stat().st_mode & 0o77 == 0
+        seen.append((kind, clip.read_bytes(), fields))
+        tell("looking", 0.5)
+        return 201, REPLY
+
+    jobs = open_jobs(work)
+    done = ended(jobs, submit(jobs))
+    assert seen == [("enroll", b"clip", {"subject": "alice"})]
+    assert (done.state, done.status, done.progress, done.result, done.problem) == ("done", 201, 1.0, REPLY, None)
+    assert left(state) == []
+
+
+def test_what_goes_wrong_is_told_as_the_request_would_have_been(open_jobs: Open, state: State) -> None:
+    errors: list[Exception] = [NoPerson("Nobody walks."), ValueError("/srv/secret")]
+
+    def work(*_: Any) -> Any:
+        raise errors.pop(0)
+
+    jobs = open_jobs(work)
+    for status, code in ((422, "no_person"), (500, "internal")):
+        failed = ended(jobs, submit(jobs))
+        assert (failed.state, failed.status, failed.result) == ("failed", status, None)
+        assert failed.problem is not None and failed.problem["code"] == code and "secret" not in str(failed.problem)
+    assert left(state) == []
+
+
+def test_progress_cancelling_and_the_bound(open_jobs: Open, state: State) -> None:
+    begun, go = threading.Event(), threading.Event()
+
+    def work(kind: str, clip: Path, fields: dict[str, Any], tell: Callable[[str, float], None]) -> Any:
+        tell("looking", 0.25)
+        begun.set()
+        go.wait(20)
+        if not given_up:
+            given_up.append(clip)
+            with pytest.raises(JobCancelled):
+                tell("looking", 0.5)
+        tell("looking", 0.75)
+        return 201, REPLY
+
+    given_up: list[Path] = []
+    jobs = open_jobs(work)
+    running = submit(jobs)
+    assert begun.wait(20)
+    assert (jobs.show(running).state, jobs.show(running).progress) == ("running", 0.25)
+    waiting = [submit(jobs) for _ in range(3)]
+    with pytest.raises(Overloaded) as caught:
+        submit(jobs)
+    assert caught.value.extra["retry_after"] == 7
+    assert jobs.cancel(waiting[0]).state == "cancelled"
+    assert jobs.cancel(running).state == "running"  # until its next frame
+    go.set()
+    assert [ended(jobs, job).state for job in (running, *waiting)] == ["cancelled", "cancelled", "done", "done"]
+    assert jobs.cancel(waiting[1]).state == "done"
+    assert left(state) == []
+
+
+def test_a_job_survives_the_end_of_the_service_once(open_jobs: Open, state: State) -> None:
+    begun, runs = threading.Event(), []
+
+    def endless(kind: str, clip: Path, fields: dict[str, Any], tell: Callable[[str, float], None]) -> Any:
+        runs.append(clip.read_bytes())
+        begun.set()
+        while True:
+            tell("looking", 0.1)
+            time.sleep(0.01)
+
+    first = open_jobs(endless)
+    job, other = submit(first, b"first"), submit(first, b"other")
+    assert begun.wait(20)
+    first.close()
+    assert (first.show(job).state, first.show(other).state, len(left(state, 2))) == ("queued", "queued", 2)
+
+    with state.transaction() as db:  # as if the end had not been an orderly one
+        db.execute("UPDATE jobs SET state = 'running', runs = 1 WHERE id = ?", (job,))
+
+    second = open_jobs(lambda *a: (runs.append(a[1].read_bytes()), (201, REPLY))[1])
+    assert [ended(second, one).state for one in (job, other)] == ["done", "done"]
+    assert runs == [b"first", b"first", b"other"]
+
+
+def test_a_job_that_ends_the_service_twice_is_given_up(open_jobs: Open, state: State) -> None:
+    with state.transaction() as db:
+        db.execute("INSERT INTO jobs VALUES ('j', '', 'enroll', 'default', '{}', 'running', 2, NULL, NULL, 1, NULL)")
+    (state.path.with_suffix(".clips")).mkdir()
+    (state.path.with_suffix(".clips") / "j.clip").write_bytes(b"clip")
+    jobs = open_jobs(lambda *_: pytest.fail("run a third time"))
+    assert (jobs.show("j").state, jobs.show("j").status) == ("failed", 500)
+    assert left(state) == []
+
+
+def test_results_go_with_time_and_with_whom_they_name(open_jobs: Open, state: State) -> None:
+    jobs = open_jobs(lambda *_: (201, REPLY))
+    named = submit(jobs)
+    ended(jobs, named)
+    state.forget("other", "alice")
+    assert jobs.show(named).state == "done"
+    state.forget("default", "alice")
+    with pytest.raises(NotFound):
+        jobs.show(named)
+    jobs.close()
+    gone = open_jobs(lambda *_: (201, REPLY), there=False)  # erased while it was being looked for
+    job = submit(gone)
+    with pytest.raises(NotFound):
+        ended(gone, job)
+        time.sleep(0.5)
+        gone.show(job)
+    gone.close()
+    brief = open_jobs(lambda *_: (201, REPLY), keep=0.2)
+    job = submit(brief)
+    with pytest.raises(NotFound):
+        ended(brief, job)
+        time.sleep(0.4)
+        brief.show(job)
+
+
+def later(service: Service, path: str, clip: Path, key: str | None = None, **headers: str) -> httpx.Response:
+    headers |= {"Prefer": "respond-async"} | ({"Authorization": f"Bearer {key}"} if key else {})
+    fields = {"subject": "ann"} if path == "/enroll" else {}
+    with clip.open("rb") as file:
+        return httpx.post(service.url + path, data=fields, files={"clip": file}, headers=headers, timeout=60)
+
+
+def test_over_rest_a_clip_is_enrolled_later(start: Start, clip: Clips) -> None:
+    service = start()
+    reply = later(service, "/enroll", clip("ann-1"), **{"Idempotency-Key": "a"})
+    assert reply.status_code == 202 and reply.headers["location"] == f"/jobs/{reply.json()['id']}"
+    again = later(service, "/enroll", clip("ann-1"), **{"Idempotency-Key": "a"})
+    assert (again.status_code, again.headers["location"]) == (202, reply.headers["location"])
+    job = JobReply.model_validate(reply.json())
+    end = time.monotonic() + 60
+    while (job := service.client.job(job.id)).ended is None and time.monotonic() < end:
+        time.sleep(0.1)
+    assert job.status == 201 and isinstance(job.result, EnrollReply) and job.result.template.subject == "ann"
+    assert [s.id for s in service.client.subjects().subjects] == ["ann"]
+    service.client.erase("ann")
+    assert httpx.get(service.url + reply.headers["location"]).json()["code"] == "not_found"
+
+
+def test_what_can_be_refused_at_once_is(start: Start, clip: Clips) -> None:
+    service = start()
+    reply = httpx.post(
+        f"{service.url}/identify",
+        data={"collection": "nowhere"},
+        files={"clip": b"x"},
+        headers={"Prefer": "respond-async"},
+    )
+    assert (reply.status_code, reply.json()["code"]) == (404, "not_found")
+
+
+def test_a_long_clip_becomes_a_job_and_the_client_waits_for_it(start: Start, clip: Clips, tmp_path: Path) -> None:
+    service = start(async_seconds=0.5)
+    path = tmp_path / "long.mp4"
+    path.write_bytes(clip("empty").read_bytes() + (3 * 2**20).to_bytes(4, "big") + b"free" + bytes(3 * 2**20 - 8))
+    with path.open("rb") as file:
+        assert httpx.post(f"{service.url}/identify", files={"clip": file}, timeout=60).status_code == 202
+    with pytest.raises(NoPerson):
+        service.client.identify(path)
+
+
+def test_a_job_is_seen_by_the_key_that_it_was_made_with(start: Start, clip: Clips, state: State) -> None:
+    one, other = (Keys(state).create([Scope.ADMIN])[1] for _ in range(2))
+    service = start()
+    place = service.url + later(service, "/identify", clip("empty"), one).headers["location"]
+    for method in ("GET", "DELETE"):
+        assert httpx.request(method, place, headers={"Authorization": f"Bearer {other}"}).status_code == 404
+        assert httpx.request(method, place, headers={"Authorization": f"Bearer {one}"}).status_code == 200
