@@ -42,6 +42,7 @@ bench: setup ## Every measured figure of the README, one JSON each under bench/r
 	$(BIN)/python -m bench.pipeline
 	$(BIN)/python -m bench.memory
 	$(BIN)/python -m bench.quartet
+	$(BIN)/python -m bench.search
 	$(BIN)/python -m bench.networks
 	$(BIN)/python -m bench.kinect
 
