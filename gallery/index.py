@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 
 import numpy as np
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from gallery.errors import FingerprintMismatch
 from gallery.search import Hit, PartwiseIndex
-from gallery.store import Change, Store
+from gallery.store import Change, Digest, Store, xor_of
 from pipelines.fingerprint import Fingerprint
 
 
@@ -20,25 +21,36 @@ class CollectionIndex:
     """Searches what the store holds at the time of asking, whichever thread or process wrote it.
 
     Before each search the store is asked for changes since the last one, which costs next to nothing where there are
-    none. One search runs at a time; a batch of probes is one search.
+    none. What is followed has one fingerprint at a time: where another set of embeddings has gone live, all that was
+    known is forgotten before the first of the new ones is taken. One search runs at a time; a batch of probes is one
+    search.
 
     Args:
         store: kept open by the caller.
         collection: name of the collection.
         device: where embeddings lie and are searched.
+        precision: in which they are kept; see :class:`gallery.search.PartwiseIndex`.
     """
 
-    def __init__(self, store: Store, collection: str, device: str = "cpu") -> None:
+    def __init__(self, store: Store, collection: str, device: str = "cpu", precision: str = "float32") -> None:
         self._store = store
         self._collection = collection
         self._device = device
+        self._precision = precision
         self._lock = threading.Lock()
-        self._cursor = ""
-        self._fingerprint: Fingerprint | None = None
-        self._index: PartwiseIndex | None = None
+        self._proven = False
+        self._forget()
 
-    def search(self, fingerprint: Fingerprint, probes: Tensor, k: int) -> tuple[list[list[Hit]], int]:
+    def search(
+        self, fingerprint: Fingerprint, probes: Tensor, k: int, where: Mapping[str, str] | None = None
+    ) -> tuple[list[list[Hit]], int]:
         """The ``k`` nearest subjects of each probe (Q, P, C), and the number of templates that were searched.
+
+        Args:
+            fingerprint: of the probes.
+            probes: finite (Q, P, C).
+            k: at least 1.
+            where: metadata that a subject must have to be found.
 
         Raises:
             FingerprintMismatch: the collection holds embeddings of another fingerprint, or of another shape.
@@ -51,13 +63,41 @@ class CollectionIndex:
                 raise FingerprintMismatch.between(self._collection, self._fingerprint, fingerprint)
             if probes.shape[1:] != self._index.shape:
                 raise FingerprintMismatch.shapes(self._collection, self._index.shape, tuple(probes.shape[1:]))
-            return self._index.search(probes, k), len(self._index)
+            return self._index.search(probes, k, where)
+
+    def ready(self, attempts: int = 5) -> bool:
+        """Follow the store, and prove once that what is known is what it holds, by number and digest.
+
+        Proven again after everything was read anew. False where the two differed ``attempts`` times, as while much is
+        being written.
+        """
+        for _ in range(attempts):
+            with self._lock:
+                self._follow()
+                if self._proven:
+                    return True
+                digest = self._store.digest(self._collection)
+                if self._leaves and digest.salt != self._salt:
+                    # The store has been given another key since: leaves are taken anew.
+                    self._forget()
+                    continue
+                known = xor_of(b"".join(self._leaves.values())) if self._leaves else bytes(32)
+                self._proven = digest.count == len(self._leaves) and digest.value == known
+        return self._proven
+
+    def _forget(self) -> None:
+        self._cursor = ""
+        self._fingerprint: Fingerprint | None = None
+        self._index: PartwiseIndex | None = None
+        self._leaves: dict[str, bytes] = {}
+        self._salt: bytes | None = None
+        self._proven = False
 
     def _follow(self) -> None:
         while True:
             news = self._store.changes(self._collection, self._cursor)
             if news.reset:
-                self._index = self._fingerprint = None
+                self._forget()
             for come, group in groupby(news.changes, key=lambda change: change.embedding is not None):
                 if come:
                     self._add(list(group))
@@ -68,17 +108,37 @@ class CollectionIndex:
                 return
 
     def _add(self, changes: Sequence[Change]) -> None:
-        embeddings = torch.from_numpy(np.stack([c.embedding for c in changes if c.embedding is not None]))
+        # Told of twice where its subject's metadata changed: the latest holds.
+        latest = {change.template: change for change in changes}
+        new = [change for change in latest.values() if self._index is None or change.template not in self._index]
+        if new:
+            self._take(new)
+        assert self._index is not None
+        for change in latest.values():
+            self._index.annotate(change.template, change.metadata or {}, _end(change))
+
+    def _take(self, changes: Sequence[Change]) -> None:
+        embeddings = np.stack([change.embedding for change in changes if change.embedding is not None])
         if self._index is None:
             parts, dims = embeddings.shape[1:]
-            self._index = PartwiseIndex(parts, dims, self._device)
+            self._index = PartwiseIndex(parts, dims, self._device, self._precision)
             self._fingerprint = changes[0].fingerprint
-        self._index.add([c.template for c in changes], [c.subject or "" for c in changes], embeddings)
+        self._index.add([c.template for c in changes], [c.subject or "" for c in changes], torch.from_numpy(embeddings))
+        if self._salt is None:
+            self._salt = self._store.digest(self._collection).salt
+        leaf = Digest(0, b"", self._salt).leaf
+        for change, embedding in zip(changes, embeddings, strict=True):
+            self._leaves[change.template] = leaf(change.template, embedding)
 
     def _remove(self, templates: Sequence[str]) -> None:
         for template in templates:
+            self._leaves.pop(template, None)
             if self._index is not None and template in self._index:
                 self._index.remove(template)
         if self._index is not None and not len(self._index):
             # An empty collection is free to be pinned anew.
             self._index = self._fingerprint = None
+
+
+def _end(change: Change) -> float:
+    return math.inf if change.expires is None else change.expires.timestamp()

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from models.distance import part_distances
+from gallery.codes import UNDERFLOW, Bounds, Codes
 
-BLOCK_BYTES = 8 << 20  # of embeddings kept in one tensor, so that growing copies nothing
-SCRATCH_BYTES = 64 << 20  # of distances held at a time
+BLOCK_BYTES = 16 << 20  # of codes kept in one tensor, so that growing copies nothing
+SCRATCH_BYTES = 128 << 20  # of bounds held at a time
+CANDIDATES = 1024  # embeddings measured at a time
+PRECISIONS = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
 @dataclass(frozen=True)
@@ -25,31 +28,44 @@ class Hit:
     distance: float
 
 
+@dataclass(frozen=True, eq=False)
+class _Block:
+    """Rows of one piece of the index: embeddings (n, P, C), their codes, the slots of their subjects, their expiry."""
+
+    values: Tensor
+    codes: Codes
+    owners: Tensor
+    expiries: Tensor
+
+
 class PartwiseIndex:
     """Embeddings of templates by subject, searched in full.
 
-    All distances are taken with ``models.distance`` first; whatever could be among the nearest, given that it rounds,
-    is then computed again in float64. So the answer equals a float64 search of the stored float32 values, near
-    duplicates and ties included, whatever the order of adding and removing was. Not safe under threads by itself.
+    Every template is told apart from the nearest by a lower bound of its distance (:mod:`gallery.codes`), which reads
+    a byte a number. Whatever the bound does not rule out is measured in float32 by differences, whose error is known,
+    and what is left of that in float64. So the answer equals a float64 search of the stored values, near duplicates
+    and ties included, whatever the order of adding and removing was. Not safe under threads by itself.
 
     Args:
         parts, dims: shape (P, C) of an embedding.
         device: where embeddings lie and are searched.
+        precision: "float32", "float16" or "bfloat16": in which embeddings are kept, and to which the answer is exact.
     """
 
-    def __init__(self, parts: int, dims: int, device: str | torch.device = "cpu") -> None:
+    def __init__(self, parts: int, dims: int, device: str | torch.device = "cpu", precision: str = "float32") -> None:
         self.shape = (parts, dims)
         self._device = torch.device(device)
-        self._block = max(16, BLOCK_BYTES // (4 * parts * dims))
-        self._rows: list[Tensor] = []  # (block, P, C) each; template i is row i % block of tensor i // block
-        self._owners: list[Tensor] = []  # (block,) each, the slot of the template's subject
+        self._dtype = PRECISIONS[precision]
+        self._size = max(16, BLOCK_BYTES // (parts * dims))
+        self._blocks: list[_Block] = []  # template i is row i % size of block i // size
         self._ids: list[str] = []
         self._positions: dict[str, int] = {}
         self._slots: dict[str, int] = {}
         self._subjects: list[str] = []  # by slot
+        self._metadata: list[Mapping[str, str]] = []  # by slot
         self._sizes: list[int] = []  # templates, by slot
         self._free: list[int] = []  # slots without a subject
-        self._largest = 0.0  # squared norm of the largest part there ever was
+        self._mortal: set[str] = set()  # templates that expire
 
     def __len__(self) -> int:
         """Number of templates."""
@@ -63,13 +79,18 @@ class PartwiseIndex:
         """Number of subjects."""
         return len(self._slots)
 
-    def add(self, templates: Sequence[str], subjects: Sequence[str], embeddings: Tensor) -> None:
-        """Add n templates.
+    def add(
+        self,
+        templates: Sequence[str],
+        subjects: Sequence[str],
+        embeddings: Tensor,
+    ) -> None:
+        """Add n templates, of subjects without metadata as far as they are new, that do not expire.
 
         Args:
             templates: n ids, new ones.
             subjects: the subject of each.
-            embeddings: finite (n, P, C); kept as float32.
+            embeddings: (n, P, C), finite in the index's precision.
 
         Raises:
             ValueError: an id is there already, or the embeddings have another shape or are not finite.
@@ -78,22 +99,45 @@ class PartwiseIndex:
             raise ValueError(f"({len(templates)}, *{self.shape}) expected, got {tuple(embeddings.shape)}.")
         if len(set(templates)) < len(templates) or any(t in self._positions for t in templates):
             raise ValueError("A template can be added once.")
-        embeddings = embeddings.to(self._device, torch.float32)
+        embeddings = embeddings.to(self._device, self._dtype)
         if not embeddings.isfinite().all():
             raise ValueError("Embeddings must be finite.")
-        if len(templates):
-            self._largest = max(self._largest, _largest_part(embeddings))
-        for template, subject, embedding in zip(templates, subjects, embeddings, strict=True):
-            position = len(self._ids)
-            if position == len(self._rows) * self._block:
-                self._rows.append(torch.zeros(self._block, *self.shape, device=self._device))
-                self._owners.append(torch.zeros(self._block, dtype=torch.int64, device=self._device))
-            slot = self._slot(subject)
+        slots = [self._slot(subject) for subject in subjects]
+        for slot in slots:
             self._sizes[slot] += 1
-            self._rows[position // self._block][position % self._block] = embedding
-            self._owners[position // self._block][position % self._block] = slot
-            self._ids.append(template)
-            self._positions[template] = position
+        done = 0
+        while done < len(templates):
+            row = len(self._ids) % self._size
+            if row == 0 and len(self._ids) == len(self._blocks) * self._size:
+                self._blocks.append(self._new_block())
+            some = slice(done, done + min(len(templates) - done, self._size - row, CANDIDATES))
+            rows = slice(row, row + some.stop - done)
+            block = self._blocks[-1]
+            block.values[rows] = embeddings[some]
+            block.codes.write(rows, block.values[rows].float())
+            block.owners[rows] = torch.tensor(slots[some], device=self._device)
+            block.expiries[rows] = math.inf
+            for template in templates[some]:
+                self._positions[template] = len(self._ids)
+                self._ids.append(template)
+            done = some.stop
+
+    def annotate(self, template: str, metadata: Mapping[str, str], expiry: float = math.inf) -> None:
+        """Set what a template's subject is filtered by, and from when on it is not found.
+
+        Args:
+            template: one that is there.
+            metadata: of its subject.
+            expiry: seconds since 1970, infinity for never.
+
+        Raises:
+            KeyError: the template is not there.
+        """
+        block, row = self._at(self._positions[template])
+        self._metadata[int(block.owners[row])] = metadata
+        if expiry < math.inf or template in self._mortal:
+            block.expiries[row] = expiry
+            self._mortal.add(template)
 
     def remove(self, template: str) -> None:
         """Remove one template; the last one takes its row.
@@ -102,45 +146,187 @@ class PartwiseIndex:
             KeyError: it is not there.
         """
         position = self._positions.pop(template)
-        block, row = divmod(position, self._block)
-        slot = int(self._owners[block][row])
-        last_block, last_row = divmod(len(self._ids) - 1, self._block)
+        self._mortal.discard(template)
+        block, row = self._at(position)
+        slot = int(block.owners[row])
+        last_block, last_row = self._at(len(self._ids) - 1)
         last = self._ids.pop()
         if last != template:
-            self._rows[block][row] = self._rows[last_block][last_row]
-            self._owners[block][row] = self._owners[last_block][last_row]
+            block.values[row] = last_block.values[last_row]
+            block.owners[row] = last_block.owners[last_row]
+            block.expiries[row] = last_block.expiries[last_row]
+            block.codes.write(slice(row, row + 1), block.values[row : row + 1].float())
             self._ids[position] = last
             self._positions[last] = position
-        self._rows[last_block][last_row] = 0
+        last_block.values[last_row] = 0
+        last_block.codes.codes[:, last_row] = 0
         if last_row == 0:
-            self._rows.pop()
-            self._owners.pop()
+            self._blocks.pop()
         self._sizes[slot] -= 1
         if not self._sizes[slot]:
             del self._slots[self._subjects[slot]]
-            self._subjects[slot] = ""
+            self._subjects[slot], self._metadata[slot] = "", {}
             self._free.append(slot)
 
-    def search(self, probes: Tensor, k: int) -> list[list[Hit]]:
+    def search(
+        self, probes: Tensor, k: int, where: Mapping[str, str] | None = None, now: float | None = None
+    ) -> tuple[list[list[Hit]], int]:
         """The ``k`` nearest subjects of each probe, by distance, then by id; a subject is as near as its best template.
 
         Args:
-            probes: finite (Q, P, C).
+            probes: finite (Q, P, C), taken as float32.
             k: at least 1; fewer are found where there are fewer subjects.
+            where: metadata that a subject must have to be found; its templates alone are searched.
+            now: seconds since 1970 at which templates must not have expired; the clock's where not given.
+
+        Returns:
+            Hits of each probe, and the number of templates that were searched.
+
+        Raises:
+            ValueError: ``k`` is less than 1.
         """
         if k < 1:
             raise ValueError("At least one candidate must be asked for.")
         if not len(self):
-            return [[] for _ in probes]
+            return [[] for _ in probes], 0
         probes = probes.to(self._device, torch.float32)
+        owners = torch.cat([block.owners for block in self._blocks])[: len(self)]
+        allowed = self._allowed(owners, where, time.time() if now is None else now)
+        found = owners if allowed is None else owners[allowed]
+        k = min(k, self.subjects if allowed is None else len(torch.unique(found)))
+        if not k:
+            return [[] for _ in probes], 0
         hits: list[list[Hit]] = []
         step = max(1, SCRATCH_BYTES // (4 * len(self)))
         for start in range(0, len(probes), step):
-            chunk = probes[start : start + step]
-            coarse = self._coarse(chunk)
-            for probe, distances, limit in zip(chunk, coarse, self._limits(chunk, coarse, k), strict=True):
-                hits.append(self._rank(probe, (distances <= limit).nonzero()[:, 0].tolist(), k))
-        return hits
+            some = probes[start : start + step]
+            bounds = Bounds(some)
+            lower = self._lower(bounds, len(some))
+            if allowed is not None:
+                lower.masked_fill_(~allowed, math.inf)
+            hits += [self._nearest(probe, lower[i], owners, bounds, i, k) for i, probe in enumerate(some)]
+        return hits, len(found)
+
+    def _lower(self, bounds: Bounds, probes: int) -> Tensor:
+        """What bounds the distances to all templates, float32 (Q, n)."""
+        lower = torch.empty(probes, len(self), device=self._device)
+        for i, block in enumerate(self._blocks):
+            start = i * self._size
+            rows = min(self._size, len(self) - start)
+            bounds.below(block.codes, rows, lower[:, start : start + rows])
+        return lower
+
+    def _nearest(self, probe: Tensor, lower: Tensor, owners: Tensor, bounds: Bounds, i: int, k: int) -> list[Hit]:
+        """The ``k`` nearest subjects of one probe (P, C), from the bounds (n,) of its distances; there are as many."""
+        # Some promising templates, of k subjects at least, are measured first. None of the k nearest can be farther
+        # than the k-th of these subjects; and a subject that was measured can only be as near as that, or nearer.
+        first = self._promising(lower, owners, k)
+        known, reach = self._reach(owners[first], self._measured(first, probe)[1], k)
+        left = _true((lower <= bounds.limit(i, float(reach.max()))) & (lower < math.inf))
+        limits = torch.full((len(self._subjects),), math.inf, dtype=torch.float64, device=self._device)
+        limits[known] = bounds.limit(i, reach)
+        left = left[lower[left] <= limits[owners[left]]]
+        at_least, at_most = self._measured(left, probe)
+        known, reach = self._reach(owners[left], at_most, k)
+        limits[known] = reach
+        return self._ranked(left[at_least <= limits[owners[left]]].tolist(), probe, k)
+
+    def _promising(self, lower: Tensor, owners: Tensor, k: int) -> Tensor:
+        """Positions of templates with low bounds, of ``k`` subjects or more."""
+        # The lowest of each of many runs of templates; where these are of too few subjects, the lowest of each subject.
+        length = max(1, len(lower) // (64 * k))
+        runs = lower[: len(lower) // length * length].view(-1, length)
+        chosen = runs.amin(dim=1).topk(min(2 * k, len(runs)), largest=False).indices.sort().values
+        positions = chosen * length + runs[chosen].argmin(dim=1)
+        positions = positions[lower[positions] < math.inf]
+        if len(torch.unique(owners[positions])) >= k:
+            return positions
+        best = torch.full((len(self._subjects),), math.inf, device=self._device)
+        best.scatter_reduce_(0, owners, lower, "amin")
+        positions = _true(lower <= best.topk(k, largest=False).values[-1])
+        return positions[lower[positions] == best[owners[positions]]]
+
+    @staticmethod
+    def _reach(owners: Tensor, at_most: Tensor, k: int) -> tuple[Tensor, Tensor]:
+        """The subjects among ``owners``, and how far away each may be if it is one of the ``k`` nearest, float64."""
+        known, which = torch.unique(owners, return_inverse=True)
+        reach = torch.full((len(known),), math.inf, dtype=torch.float64, device=owners.device)
+        reach.scatter_reduce_(0, which, at_most, "amin")
+        return known, reach.clamp_(max=reach.topk(k, largest=False).values[-1])
+
+    def _measured(self, positions: Tensor, probe: Tensor) -> tuple[Tensor, Tensor]:
+        """At least and at most the distances of templates, float64 (m,) each.
+
+        A difference of two float32 numbers is off by one rounding of itself, so nothing cancels: sums of squares of
+        differences are off by C + 2 roundings, their roots by half as many, the sum over parts by P more.
+        """
+        parts, dims = self.shape
+        share = (dims + parts + 16) * 2.0**-24
+        found = [
+            torch.linalg.vector_norm(self._rows(some).float().sub_(probe), dim=2).mean(dim=1)
+            for some in torch.split(positions, CANDIDATES)
+        ] or [torch.zeros(0, device=self._device)]
+        distances = torch.cat(found).double()
+        slack = math.sqrt(dims) * UNDERFLOW
+        # What overflows is at least 0 and at most anything.
+        finite = distances.isfinite()
+        return (
+            torch.where(finite, distances * (1 - share) - slack, 0.0),
+            torch.where(finite, distances * (1 + share) + slack, math.inf),
+        )
+
+    def _ranked(self, positions: list[int], probe: Tensor, k: int) -> list[Hit]:
+        """The best hit of each subject among these templates, the ``k`` nearest of them in order."""
+        wanted = probe.double().cpu().numpy()
+        best: dict[str, Hit] = {}
+        for i in range(0, len(positions), CANDIDATES):
+            some = positions[i : i + CANDIDATES]
+            rows = self._rows(torch.tensor(some, device=self._device)).double().cpu().numpy()
+            distances = np.sqrt(np.square(rows - wanted).sum(axis=2)).mean(axis=1)
+            for position, distance in zip(some, distances.tolist(), strict=True):
+                block, row = self._at(position)
+                subject = self._subjects[int(block.owners[row])]
+                hit = Hit(subject, self._ids[position], distance)
+                known = best.get(subject)
+                if known is None or (distance, hit.template) < (known.distance, known.template):
+                    best[subject] = hit
+        return sorted(best.values(), key=lambda hit: (hit.distance, hit.subject))[:k]
+
+    def _rows(self, positions: Tensor) -> Tensor:
+        """Embeddings (m, P, C) at rising positions, in the precision that they are kept in."""
+        out = torch.empty(len(positions), *self.shape, dtype=self._dtype, device=self._device)
+        ends = torch.arange(1, len(self._blocks) + 1, device=self._device) * self._size
+        start = 0
+        for i, stop in enumerate(torch.searchsorted(positions, ends).tolist()):
+            if start < stop:
+                rows = positions[start:stop] - i * self._size
+                torch.index_select(self._blocks[i].values, 0, rows, out=out[start:stop])
+            start = stop
+        return out
+
+    def _allowed(self, owners: Tensor, where: Mapping[str, str] | None, now: float) -> Tensor | None:
+        """Which templates may be found, bool (n,); None for all."""
+        if not where and not self._mortal:
+            return None
+        slots = torch.tensor(
+            [all(metadata.get(key) == value for key, value in (where or {}).items()) for metadata in self._metadata],
+            device=self._device,
+        )
+        expiries = torch.cat([block.expiries for block in self._blocks])[: len(self)]
+        return slots[owners] & (expiries > now)
+
+    def _at(self, position: int) -> tuple[_Block, int]:
+        block, row = divmod(position, self._size)
+        return self._blocks[block], row
+
+    def _new_block(self) -> _Block:
+        n = self._size
+        return _Block(
+            torch.zeros(n, *self.shape, dtype=self._dtype, device=self._device),
+            Codes.empty(n, *self.shape, self._device),
+            torch.zeros(n, dtype=torch.int64, device=self._device),
+            torch.zeros(n, dtype=torch.float64, device=self._device),
+        )
 
     def _slot(self, subject: str) -> int:
         if subject not in self._slots:
@@ -151,42 +337,11 @@ class PartwiseIndex:
                 slot = len(self._subjects)
                 self._subjects.append(subject)
                 self._sizes.append(0)
+                self._metadata.append({})
             self._slots[subject] = slot
         return self._slots[subject]
 
-    def _coarse(self, probes: Tensor) -> Tensor:
-        """Distances to all templates, float32 (Q, n)."""
-        return torch.cat([part_distances(probes, rows) for rows in self._rows], dim=1)[:, : len(self)]
 
-    def _limits(self, probes: Tensor, coarse: Tensor, k: int) -> list[float]:
-        """The largest coarse distance that one of the ``k`` nearest subjects can have, for each probe.
-
-        ``part_distances`` errs, per part, by at most the root of (2C + 16)·2⁻⁵³·(‖a‖² + ‖b‖²), then rounds to
-        float32. The k-th best subject errs to one side and a hidden one to the other, hence twice.
-        """
-        owners = torch.cat(self._owners)[: len(self)].expand(len(probes), -1)
-        best = torch.full((len(probes), len(self._subjects)), math.inf, device=self._device)
-        best.scatter_reduce_(1, owners, coarse, "amin")
-        kth = best.topk(min(k, self.subjects), largest=False).values[:, -1].tolist()
-        slack = math.sqrt((2 * self.shape[1] + 16) * 2.0**-53 * (self._largest + _largest_part(probes)))
-        return [(d + 2 * slack) * (1 + 2.0**-20) for d in kth]
-
-    def _rank(self, probe: Tensor, positions: list[int], k: int) -> list[Hit]:
-        """The best hit of each subject among these templates, the ``k`` nearest of them in order."""
-        wanted = probe.double().cpu().numpy()
-        best: dict[str, Hit] = {}
-        for i in range(0, len(positions), self._block):
-            some = positions[i : i + self._block]
-            rows = torch.stack([self._rows[p // self._block][p % self._block] for p in some]).double().cpu().numpy()
-            distances = np.sqrt(np.square(rows - wanted).sum(axis=2)).mean(axis=1)
-            for position, distance in zip(some, distances.tolist(), strict=True):
-                subject = self._subjects[int(self._owners[position // self._block][position % self._block])]
-                hit = Hit(subject, self._ids[position], distance)
-                known = best.get(subject)
-                if known is None or (distance, hit.template) < (known.distance, known.template):
-                    best[subject] = hit
-        return sorted(best.values(), key=lambda hit: (hit.distance, hit.subject))[:k]
-
-
-def _largest_part(embeddings: Tensor) -> float:
-    return float(embeddings.double().square().sum(dim=2).max())
+def _true(mask: Tensor) -> Tensor:
+    """Indices of what is true, rising; several times faster by numpy, where that can be."""
+    return mask.nonzero()[:, 0] if mask.is_cuda else torch.from_numpy(np.flatnonzero(mask.numpy()))

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from gallery import search
+from gallery import codes, search
 from gallery.search import PartwiseIndex
 
 
@@ -34,7 +34,7 @@ def nearest(templates, probe):
 
 
 def assert_exact(index, templates, probes, k):
-    for probe, hits in zip(probes, index.search(torch.from_numpy(probes), k), strict=True):
+    for probe, hits in zip(probes, index.search(torch.from_numpy(probes), k)[0], strict=True):
         exact = nearest(templates, probe)
         assert len(hits) == min(k, len(exact))
         assert len({hit.subject for hit in hits}) == len(hits)
@@ -48,8 +48,8 @@ def assert_exact(index, templates, probes, k):
             assert hit.distance == pytest.approx(distance(embedding, probe), rel=1e-13, abs=1e-300)
 
 
-def filled(templates, shape):
-    index = PartwiseIndex(*shape)
+def filled(templates, shape, precision="float32"):
+    index = PartwiseIndex(*shape, precision=precision)
     ids = list(templates)
     index.add(ids, [templates[i][0] for i in ids], torch.from_numpy(np.stack([templates[i][1] for i in ids])))
     return index
@@ -59,6 +59,9 @@ def filled(templates, shape):
 def small_blocks(monkeypatch):
     monkeypatch.setattr(search, "BLOCK_BYTES", 0)  # 16 rows a block
     monkeypatch.setattr(search, "SCRATCH_BYTES", 1000)  # a few probes a time
+    monkeypatch.setattr(search, "CANDIDATES", 7)
+    monkeypatch.setattr(codes, "ROWS", 5)
+    monkeypatch.setitem(codes.ELEMENTS, "cpu", 20)  # a part or two at a time
 
 
 @pytest.mark.parametrize("shape", [(1, 64), (4, 8), (16, 3)])
@@ -93,7 +96,7 @@ def test_the_ranking_is_not_that_of_the_concatenated_vector():
     one_part = np.float32([[math.sqrt(8), 0], [0, 0]])
     both_parts = np.float32([[2, 0], [2, 0]])
     templates = {"t1": ("both", both_parts), "t2": ("one", one_part)}
-    hits = filled(templates, (2, 2)).search(torch.from_numpy(probe), 2)[0]
+    hits = filled(templates, (2, 2)).search(torch.from_numpy(probe), 2)[0][0]
     assert [h.subject for h in hits] == ["one", "both"]
     assert [h.distance for h in hits] == pytest.approx([math.sqrt(2), 2.0])
 
@@ -107,7 +110,7 @@ def test_ties_go_by_subject_id_whatever_the_order_of_adding():
         templates = {f"t{name}": (name, same) for name in order} | {"far": ("a", far)}
         index = filled(templates, (4, 8))
         index.remove("ts07")
-        hits = index.search(torch.from_numpy(same[None]), 10)[0]
+        hits = index.search(torch.from_numpy(same[None]), 10)[0][0]
         assert [h.subject for h in hits] == [n for n in names if n != "s07"][:10]
         assert {h.distance for h in hits} == {0.0}
 
@@ -117,12 +120,12 @@ def test_a_batch_answers_as_single_probes_do():
     templates = {f"t{i}": (f"s{i % 9}", rng.normal(size=(3, 5)).astype(np.float32)) for i in range(60)}
     index = filled(templates, (3, 5))
     probes = torch.from_numpy(rng.normal(size=(33, 3, 5)).astype(np.float32))
-    assert index.search(probes, 4) == [index.search(probe[None], 4)[0] for probe in probes]
+    assert index.search(probes, 4)[0] == [index.search(probe[None], 4)[0][0] for probe in probes]
 
 
 def test_an_empty_index_finds_nobody():
     index = PartwiseIndex(2, 2)
-    assert index.search(torch.zeros(3, 2, 2), 5) == [[], [], []]
+    assert index.search(torch.zeros(3, 2, 2), 5) == ([[], [], []], 0)
 
 
 def test_refuses_what_it_cannot_hold():
@@ -182,7 +185,7 @@ class IndexModel(RuleBasedStateMachine):
                 d = float(np.sqrt(np.square(v.astype(float) - probe).sum(axis=1)).mean())
                 best[subject] = min(best.get(subject, (math.inf, "")), (d, template))
             expected = sorted((d, subject, template) for subject, (d, template) in best.items())[:k]
-            hits = self.index.search(torch.from_numpy(probe[None]), k)[0]
+            hits = self.index.search(torch.from_numpy(probe[None]), k)[0][0]
             assert [(h.distance, h.subject, h.template) for h in hits] == expected
 
     @invariant()
@@ -203,3 +206,124 @@ def test_equals_brute_force_at_any_scale(seed, scale):
     made = (scale * rng.normal(size=(30, 2, 4))).astype(np.float32)
     templates = {f"t{i}": (f"s{i % 11}", v) for i, v in enumerate(made)}
     assert_exact(filled(templates, (2, 4)), templates, made[:2] * np.float32(1.0001), 5)
+
+
+ADVERSARIAL = {
+    "huge": lambda rng: rng.normal(size=(40, 3, 8)) * 1e37,
+    "too large to square": lambda rng: rng.normal(size=(40, 3, 8)) * 10.0 ** rng.integers(0, 37, (40, 1, 1)),
+    "zero": lambda rng: np.zeros((40, 3, 8)),
+    "some zero parts": lambda rng: rng.normal(size=(40, 3, 8)) * (rng.random((40, 3, 1)) < 0.5),
+    "subnormal": lambda rng: rng.normal(size=(40, 3, 8)) * 1e-42,
+    "of all sizes": lambda rng: rng.normal(size=(40, 3, 8)) * 10.0 ** rng.integers(-44, 18, (40, 3, 1)),
+    "identical": lambda rng: np.repeat(rng.normal(size=(1, 3, 8)), 40, axis=0),
+    "one number each": lambda rng: (
+        np.eye(24)[rng.integers(24, size=40)].reshape(40, 3, 8) * rng.normal(size=(40, 1, 1))
+    ),
+    "near the first": lambda rng: 1000 + rng.normal(size=(40, 3, 8)) * 10.0 ** rng.integers(-9, 0, (40, 1, 1)),
+}
+
+
+@pytest.mark.parametrize("precision", sorted(search.PRECISIONS))
+@pytest.mark.parametrize("kind", ADVERSARIAL)
+def test_equals_brute_force_on_adversarial_vectors(kind, precision):
+    rng = np.random.default_rng(4)
+    dtype = search.PRECISIONS[precision]
+    made = torch.from_numpy(ADVERSARIAL[kind](rng).astype(np.float32))
+    if precision == "float16":
+        made = made.clamp(-60000, 60000)
+    kept = made.to(dtype).float().numpy()
+    templates = {f"t{i:02}": (f"s{i % 17:02}", v) for i, v in enumerate(kept)}
+    index = PartwiseIndex(3, 8, precision=precision)
+    index.add(list(templates), [owner for owner, _ in templates.values()], made)
+    probes = np.concatenate([kept[:3], made[3:4].numpy(), np.zeros((1, 3, 8), np.float32)])
+    for k in (1, 4, 100):
+        assert_exact(index, templates, probes, k)
+
+
+def test_bounds_hold_and_are_near(monkeypatch):
+    # Were they loose, the answer would still be exact: only slow.
+    rng = torch.Generator().manual_seed(5)
+    rows, probes = torch.randn(200, 4, 64, generator=rng), torch.randn(3, 4, 64, generator=rng)
+    index = PartwiseIndex(4, 64)
+    index.add([str(i) for i in range(200)], ["s"] * 200, rows)
+    bounds = codes.Bounds(probes)
+    lower = index._lower(bounds, 3)
+    exact = (rows[None].double() - probes[:, None].double()).norm(dim=3).mean(dim=2)
+    for i in range(3):
+        below = bounds.limit(i, exact[i])
+        assert (lower[i] <= below).all()
+        assert (below - lower[i] < 0.03 * exact[i]).all()
+
+
+@pytest.mark.parametrize("products", [codes._int8_products, codes._padded_products, codes._float_products])
+@pytest.mark.parametrize(("probes", "rows", "dims"), [(1, 1, 8), (1, 300, 256), (2, 17, 264), (64, 33, 2048)])
+def test_products_are_exact_however_they_are_made(products, probes, rows, dims):
+    rng = torch.Generator().manual_seed(6)
+    a, b = (torch.randint(-127, 128, (n, dims), dtype=torch.int8, generator=rng) for n in (probes, rows))
+    b[0] = a[0] = 127
+    out = torch.empty(probes, rows, dtype=torch.int32)
+    products(a, b, out)
+    assert torch.equal(out, (a.long() @ b.long().t()).int())
+
+
+def test_a_machine_that_saturates_is_found_out(monkeypatch):
+    def saturating(probes, rows, out):
+        out.copy_((probes.float() @ rows.float().t()).clamp(-(2**15), 2**15 - 1))
+
+    monkeypatch.setattr(codes, "_int8_products", saturating)
+    codes._exact_products.cache_clear()
+    try:
+        assert codes._exact_products("cpu") is codes._float_products
+        test_equals_brute_force_on_random_vectors((4, 8))
+    finally:
+        codes._exact_products.cache_clear()
+
+
+@pytest.mark.parametrize("few", [1, 2, 30])
+def test_a_subject_with_most_of_the_templates_hides_nobody(few):
+    rng = np.random.default_rng(7)
+    made = rng.normal(size=(150, 2, 4)).astype(np.float32)
+    made[few:] *= 0.1  # the crowd is nearer than the few
+    templates = {f"t{i}": (f"s{i}" if i < few else "crowd", v) for i, v in enumerate(made)}
+    assert_exact(filled(templates, (2, 4)), templates, np.zeros((2, 2, 4), np.float32), 5)
+
+
+def test_only_subjects_with_the_metadata_are_found():
+    rng = np.random.default_rng(8)
+    made = rng.normal(size=(60, 2, 4)).astype(np.float32)
+    templates = {f"t{i}": (f"s{i % 20:02}", v) for i, v in enumerate(made)}
+    index = filled(templates, (2, 4))
+    for i, (template, (subject, _)) in enumerate(templates.items()):
+        index.annotate(template, {"site": "north" if i % 20 < 7 else "south", "n": subject})
+    probe = torch.from_numpy(made[:1] + 0.01)
+    north = {t: v for t, v in templates.items() if v[0] < "s07"}
+    hits, searched = index.search(probe, 100, {"site": "north"})
+    assert searched == 21
+    assert {h.subject for h in hits[0]} == {f"s{i:02}" for i in range(7)}
+    expected = nearest(north, probe[0].numpy())
+    assert {h.subject: h.distance for h in hits[0]} == pytest.approx(expected)
+    assert [h.subject for h in index.search(probe, 5, {"site": "north", "n": "s03"})[0][0]] == ["s03"]
+    for nobody in ({"site": "east"}, {"colour": "red"}, {"site": "north", "n": "s19"}):
+        assert index.search(probe, 5, nobody) == ([[]], 0)
+    index.annotate("t19", {"site": "north"})  # and so for all of its subject's templates
+    assert index.search(probe, 5, {"site": "north"})[1] == 24
+
+
+def test_what_has_expired_is_not_found():
+    index = PartwiseIndex(1, 2)
+    index.add(["a", "b", "c"], ["s", "s", "t"], torch.tensor([[[0.0, 0.0]], [[1.0, 0.0]], [[2.0, 0.0]]]))
+    index.annotate("a", {}, 100.0)
+    index.annotate("c", {}, 200.0)
+
+    def found(now):
+        hits, searched = index.search(torch.zeros(1, 1, 2), 5, now=now)
+        return [h.template for h in hits[0]], searched
+
+    assert found(99.9) == (["a", "c"], 3)
+    assert found(100.0) == (["b", "c"], 2)
+    assert found(200.0) == (["b"], 1)
+    index.annotate("a", {})
+    assert found(200.0) == (["a"], 2)
+    index.remove("b")
+    index.remove("a")
+    assert found(300.0) == ([], 0)

@@ -1,0 +1,160 @@
+"""Exact search measured against reading memory and against faiss: ``python -m bench.search``.
+
+Embeddings are independent normal numbers, one template a subject: all distances are then nearly alike, which is the
+hardest case for bounds that rule templates out. Laps of everything that is compared are interleaved and the median of
+each is taken, so that a ratio holds even where other programs come and go.
+
+``--growth`` measures 1 k to 1 M templates in float16 instead (about 13 GB of memory for the last) and plots them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bench.report import RESULTS, write
+from gallery.search import PartwiseIndex
+
+PARTS, DIMS = 16, 256
+TOP_K = 10
+BATCH = 64
+SIZES = (1_000, 3_000, 10_000, 30_000, 100_000, 300_000, 1_000_000)
+
+
+def embeddings(count: int, seed: int) -> Tensor:
+    """Standard normal numbers, float32 (count, P, C)."""
+    return torch.randn(count, PARTS, DIMS, generator=torch.Generator().manual_seed(seed))
+
+
+def grow(index: PartwiseIndex, size: int) -> None:
+    """Add templates, one a subject, until there are so many."""
+    while len(index) < size:
+        start = len(index)
+        some = embeddings(min(10_000, size - start), start + 1)
+        names = [f"s{start + i:07}" for i in range(len(some))]
+        index.add(names, names, some)
+
+
+def laps(tasks: dict[str, Callable[[], object]], count: int) -> dict[str, float]:
+    """Median seconds of each task over interleaved laps, after one that is not counted."""
+    taken: dict[str, list[float]] = {name: [] for name in tasks}
+    for lap in range(count + 1):
+        for name, task in tasks.items():
+            start = time.perf_counter()
+            task()
+            if lap:
+                taken[name].append(time.perf_counter() - start)
+    return {name: statistics.median(times) for name, times in taken.items()}
+
+
+def floor(index: PartwiseIndex) -> dict[str, Callable[[], object]]:
+    """What reads once all the embeddings as they are stored, and all their codes."""
+    # Summed as float32, whatever they are: nothing that torch does with memory is faster.
+    stored = [block.values.view(-1).view(torch.float32) for block in index._blocks]
+    codes = [block.codes.codes.view(-1).view(torch.float32) for block in index._blocks]
+    return {
+        "read_embeddings": lambda: [tensor.sum() for tensor in stored],
+        "read_codes": lambda: [tensor.sum() for tensor in codes],
+    }
+
+
+def compare(templates: int, count: int) -> dict[str, Any]:
+    """Single and batched search of float32 templates beside the floor and faiss's flat L2 index."""
+    import faiss
+
+    index = PartwiseIndex(PARTS, DIMS)
+    grow(index, templates)
+    flat = faiss.IndexFlatL2(PARTS * DIMS)
+    for start in range(0, templates, 10_000):
+        flat.add(embeddings(min(10_000, templates - start), start + 1).flatten(1).numpy())
+    faiss.omp_set_num_threads(torch.get_num_threads())
+    probes = embeddings(BATCH, 0)
+    rows = probes.flatten(1).numpy()
+    times = laps(
+        {
+            **floor(index),
+            "single": lambda: index.search(probes[:1], TOP_K),
+            "faiss": lambda: flat.search(rows[:1], TOP_K),
+            "batch": lambda: index.search(probes, TOP_K),
+        },
+        count,
+    )
+    return {
+        "templates": templates,
+        "seconds": times,
+        "single_over_floor": times["single"] / times["read_embeddings"],
+        "single_over_faiss": times["single"] / times["faiss"],
+        "batch_speedup": BATCH * times["single"] / times["batch"],
+        "targets": {"single_over_floor": 3.0, "single_over_faiss": 1.1, "batch_speedup": 10.0},
+    }
+
+
+def growth(sizes: list[int], count: int) -> list[dict[str, float]]:
+    """Seconds of one probe and of a batch at each size, in float16, one index growing all the way."""
+    index = PartwiseIndex(PARTS, DIMS, precision="float16")
+    probes, table = embeddings(BATCH, 0), []
+    for size in sizes:
+        began = time.perf_counter()
+        grow(index, size)
+        added = time.perf_counter() - began
+        tasks = {**floor(index), "single": lambda: index.search(probes[:1], TOP_K)}
+        tasks["batch"] = lambda: index.search(probes, TOP_K)
+        times = laps(tasks, count if size < 300_000 else max(2, count // 3))
+        table.append({"templates": size, "adding": added, **times})
+        print("  ".join(f"{key} {value:.4g}" for key, value in table[-1].items()), flush=True)
+    return table
+
+
+def plot(table: list[dict[str, float]]) -> None:
+    """Draw ``bench/results/search.png``."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(6, 4), layout="constrained")
+    sizes = [row["templates"] for row in table]
+    for name, label in (
+        ("single", "one probe"),
+        ("batch", f"{BATCH} probes"),
+        ("read_embeddings", "reading the embeddings once"),
+    ):
+        axes.loglog(sizes, [1e3 * row[name] for row in table], "o-", label=label)
+    axes.set(xlabel="templates, 16 × 256, float16", ylabel="milliseconds")
+    axes.grid(alpha=0.3)
+    axes.legend()
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    figure.savefig(RESULTS / "search.png", dpi=150)
+
+
+def main() -> None:
+    """Measure, print, and write ``bench/results/search.json`` or ``search-growth.json``."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--templates", type=int, default=100_000)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--laps", type=int, default=9)
+    parser.add_argument("--growth", action="store_true", help="measure how search grows with the gallery")
+    parser.add_argument("--largest", type=int, default=SIZES[-1], help="largest gallery of --growth")
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    if args.growth:
+        table = growth([size for size in SIZES if size <= args.largest], args.laps)
+        plot(table)
+        write("search-growth", {"threads": args.threads, "growth": table})
+        return
+    figures = compare(args.templates, args.laps)
+    for name, value in figures["seconds"].items():
+        print(f"{name:16} {1e3 * value:8.1f} ms")
+    for name, bar in figures["targets"].items():
+        print(f"{name:18} {figures[name]:6.2f}  (bar: {bar:g})")
+    write("search", {"threads": args.threads, **figures})
+
+
+if __name__ == "__main__":
+    main()
