@@ -98,6 +98,7 @@ PROBLEMS: dict[str, Problem] = {
     "bad_dataset": Problem(None, "A data set is not there, or not in the layout it was said to have."),
     "unsafe_pickle": Problem(None, "A pickle holds something other than numpy arrays."),
     "unknown_format": Problem(None, "No data set format, partition or protocol has this name."),
+    "no_clear_gait": Problem(None, "A measured walk has too few clean gait cycles to make a walker of."),
     "input_missing": Problem(None, "A network reads something that the data set does not have."),
     "bad_evaluation": Problem(None, "An evaluation cannot be run here as it was asked for."),
     "bad_training_config": Problem(None, "A training configuration cannot be used."),

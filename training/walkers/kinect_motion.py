@@ -68,6 +68,8 @@ _GAIN = {"thigh": 1.13, "knee": 1.25, "arm": 1.2, "forearm": 1.2}
 class NoClearGait(BadDataset):
     """A walk has fewer clean gait cycles than a cycle can be told from."""
 
+    code = "no_clear_gait"
+
 
 @dataclass(frozen=True)
 class Measured:
