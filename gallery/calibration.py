@@ -14,8 +14,8 @@ from typing import Self
 import numpy as np
 from pydantic import Field, ValidationError, model_validator
 
-from gallery.errors import BadCalibration, BadFpir
-from gallery.types import FingerprintText, Record, Threshold
+from gallery.errors import BadCalibration, BadFmr, BadFpir
+from gallery.types import FingerprintText, MatchThreshold, Record, Threshold
 from models.weights import SHIPPED
 from pipelines.fingerprint import Fingerprint
 
@@ -87,6 +87,30 @@ class ConfidenceMap(Record):
         return float(np.interp(distance, self.distances, self.confidences))
 
 
+class FmrThresholds(Record):
+    """Thresholds of one-to-one comparison by false match rate (FMR), the share of strangers who pass for a subject.
+
+    A comparison is of one walker with all templates of one subject, the nearest of which counts.
+
+    Attributes:
+        fmrs: rates in (0, 1), rising.
+        distances: the threshold at each, never falling.
+    """
+
+    fmrs: tuple[float, ...] = Field(min_length=1)
+    distances: tuple[float, ...]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if len(self.distances) != len(self.fmrs):
+            raise ValueError("one distance for each false match rate expected")
+        if not all(0 < f < 1 for f in self.fmrs) or any(a >= b for a, b in pairwise(self.fmrs)):
+            raise ValueError("false match rates must lie in (0, 1) and rise")
+        if not all(math.isfinite(d) and d >= 0 for d in self.distances) or _rises(self.distances[::-1]):
+            raise ValueError("distances must be finite, not negative, and must not fall")
+        return self
+
+
 class Calibration(Record):
     """What was measured for one fingerprint, on people never seen in training.
 
@@ -94,12 +118,14 @@ class Calibration(Record):
         fingerprint: what it was measured for; it says nothing of any other.
         thresholds: by false-positive identification rate.
         confidence: of a candidate, by its distance.
+        verification: thresholds of one-to-one comparison, where they were measured.
         min_rate_hz: the lowest frame rate that was measured, in hertz; below it no verdict is given.
     """
 
     fingerprint: FingerprintText
     thresholds: tuple[FpirThresholds, ...] = Field(min_length=1)
     confidence: ConfidenceMap
+    verification: FmrThresholds | None = None
     min_rate_hz: float = Field(20.0, gt=0)
 
     def threshold(self, fpir: float, gallery_size: int) -> Threshold:
@@ -118,6 +144,33 @@ class Calibration(Record):
         raise BadFpir(
             f"{self.fingerprint} is not calibrated for an FPIR of {fpir:g}, but for {', '.join(map(str, known))}.",
             calibrated=known,
+        )
+
+    @property
+    def strictest(self) -> float:
+        """The smallest calibrated false-positive identification rate."""
+        return min(table.fpir for table in self.thresholds)
+
+    @property
+    def loosest(self) -> float:
+        """The largest calibrated false-positive identification rate."""
+        return max(table.fpir for table in self.thresholds)
+
+    def match_threshold(self, fmr: float) -> MatchThreshold:
+        """The threshold of one-to-one comparison at a false match rate; without a value where none were measured.
+
+        Raises:
+            BadFmr: the rate is none of the calibrated ones.
+        """
+        if self.verification is None:
+            return MatchThreshold(value=None, fmr=fmr, source=None)
+        for known, distance in zip(self.verification.fmrs, self.verification.distances, strict=True):
+            if math.isclose(known, fmr):
+                return MatchThreshold(value=distance, fmr=fmr, source="calibration")
+        listed = ", ".join(map(str, self.verification.fmrs))
+        raise BadFmr(
+            f"{self.fingerprint} is not calibrated for an FMR of {fmr:g}, but for {listed}.",
+            calibrated=list(self.verification.fmrs),
         )
 
 

@@ -25,6 +25,12 @@ class ClipOfOtherSubject(Conflict):
     code = "clip_of_other_subject"
 
 
+class LooksLikeOtherSubject(Conflict):
+    """A strict enrolment of a walker who matches somebody else."""
+
+    code = "looks_like_other_subject"
+
+
 class FingerprintMismatch(Conflict):
     """Embeddings of two fingerprints would have to be compared."""
 
@@ -77,6 +83,18 @@ class BadFpir(GaitkeeperError):
     """A false-positive identification rate outside (0, 1), or one that the calibration does not cover."""
 
     code = "bad_fpir"
+
+
+class BadFmr(GaitkeeperError):
+    """A false match rate outside (0, 1), or one that the calibration does not cover."""
+
+    code = "bad_fmr"
+
+
+class PoorQuality(GaitkeeperError):
+    """A walker seen too poorly to be enrolled."""
+
+    code = "poor_quality"
 
 
 class BadCalibration(GaitkeeperError):

@@ -56,14 +56,18 @@ class CollectionIndex:
             FingerprintMismatch: the collection holds embeddings of another fingerprint, or of another shape.
         """
         with self._lock:
-            self._follow()
-            if self._index is None or self._fingerprint is None:
-                return [[] for _ in probes], 0
-            if self._fingerprint != fingerprint:
-                raise FingerprintMismatch.between(self._collection, self._fingerprint, fingerprint)
-            if probes.shape[1:] != self._index.shape:
-                raise FingerprintMismatch.shapes(self._collection, self._index.shape, tuple(probes.shape[1:]))
-            return self._index.search(probes, k, where)
+            index = self._current(fingerprint, probes)
+            return ([[] for _ in probes], 0) if index is None else index.search(probes, k, where)
+
+    def nearest_of(self, subject: str, fingerprint: Fingerprint, probe: Tensor) -> Hit | None:
+        """The nearest template of one subject to a probe (P, C); None where it has none.
+
+        Raises:
+            FingerprintMismatch: as :meth:`search`.
+        """
+        with self._lock:
+            index = self._current(fingerprint, probe[None])
+            return None if index is None else index.nearest_of(subject, probe)
 
     def ready(self, attempts: int = 5) -> bool:
         """Follow the store, and prove once that what is known is what it holds, by number and digest.
@@ -84,6 +88,17 @@ class CollectionIndex:
                 known = xor_of(b"".join(self._leaves.values())) if self._leaves else bytes(32)
                 self._proven = digest.count == len(self._leaves) and digest.value == known
         return self._proven
+
+    def _current(self, fingerprint: Fingerprint, probes: Tensor) -> PartwiseIndex | None:
+        """What the store holds now, if it can be compared with the probes; None where it holds nothing."""
+        self._follow()
+        if self._index is None or self._fingerprint is None:
+            return None
+        if self._fingerprint != fingerprint:
+            raise FingerprintMismatch.between(self._collection, self._fingerprint, fingerprint)
+        if probes.shape[1:] != self._index.shape:
+            raise FingerprintMismatch.shapes(self._collection, self._index.shape, tuple(probes.shape[1:]))
+        return self._index
 
     def _forget(self) -> None:
         self._cursor = ""

@@ -207,6 +207,17 @@ class PartwiseIndex:
             hits += [self._nearest(probe, lower[i], owners, bounds, i, k) for i, probe in enumerate(some)]
         return hits, len(found)
 
+    def nearest_of(self, subject: str, probe: Tensor, now: float | None = None) -> Hit | None:
+        """The nearest template of one subject to a probe (P, C), in float64; None where it has none."""
+        slot = self._slots.get(subject)
+        if slot is None:
+            return None
+        owners = torch.cat([block.owners for block in self._blocks])[: len(self)]
+        allowed = self._allowed(owners, None, time.time() if now is None else now)
+        mine = owners == slot if allowed is None else (owners == slot) & allowed
+        hits = self._ranked(_true(mine).tolist(), probe.to(self._device, torch.float32), 1)
+        return hits[0] if hits else None
+
     def _lower(self, bounds: Bounds, probes: int) -> Tensor:
         """What bounds the distances to all templates, float32 (Q, n)."""
         lower = torch.empty(probes, len(self), device=self._device)

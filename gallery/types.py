@@ -149,6 +149,69 @@ class Identification(Record):
     timings: dict[str, float] = Field(description="Seconds by stage, embed and search, of the whole call.")
 
 
+class Resemblance(Record):
+    """Another subject whom a walker that is being enrolled matches at the strictest calibrated rate."""
+
+    code: str = "looks_like_other_subject"
+    subject: str = Field(description="The other subject.")
+    template: str = Field(description="Id of its nearest template.")
+    distance: float = Field(ge=0, description="Part-wise distance to it.")
+    threshold: Threshold
+    detail: str = Field(description="One sentence.")
+
+
+class Enrolment(Record):
+    """A template, and what there is to say about having enrolled it."""
+
+    template: Template
+    warning: Resemblance | None = None
+
+
+class OutlierReason(StrEnum):
+    """Why a template is thought not to belong to its subject."""
+
+    FAR_FROM_OWN = "far_from_own"
+    NEARER_TO_OTHER = "nearer_to_other"
+
+
+class Outlier(Record):
+    """A template that may be of somebody else, or of a walk that went wrong."""
+
+    template: str
+    reason: OutlierReason
+    own_distance: float = Field(description="Part-wise distance to the nearest other template of the subject.")
+    other_subject: str | None = Field(description="The nearest other subject; null where nobody else is enrolled.")
+    other_distance: float | None = Field(description="Part-wise distance to it.")
+
+
+class MatchThreshold(Record):
+    """The distance up to which a walker is taken for the subject named, and where it comes from."""
+
+    value: float | None = Field(description="Null without a calibration for one-to-one comparison.")
+    fmr: float = Field(description="The false match rate that was asked for: of strangers who claim to be the subject.")
+    source: str | None = Field(description='"calibration", or null where there is none for the fingerprint.')
+
+
+class Verification(Record):
+    """Whether a walker is the subject that is claimed."""
+
+    verdict: Verdict = Field(description="`unknown` where the walker is not shown to be the subject.")
+    reason: Reason | None = Field(description="Why the verdict is inconclusive; null otherwise.")
+    subject: str
+    distance: float | None = Field(description="Part-wise distance to the subject's nearest template; null if none.")
+    confidence: float | None = Field(description="In [0, 1], falling with the distance; null without a calibration.")
+    template: str | None = Field(description="Id of that nearest template.")
+    threshold: MatchThreshold
+    collection: str
+    fingerprint: FingerprintText = Field(description="Of the probe, and of everything it was compared with.")
+    trained: bool = Field(description="False where the network's weights are random numbers.")
+    track: int = Field(description="The walker's tracklet in the probe's clip, from 1.")
+    start: float = Field(description="Seconds from the clip's first video frame to the probe's first.")
+    end: float = Field(description="Seconds from the clip's first video frame to the probe's last.")
+    quality: Quality = Field(description="Of the probe; says what was skipped and why.")
+    timings: dict[str, float] = Field(description="Seconds by stage, embed and search.")
+
+
 class Erasure(Record):
     """What erasing a subject did."""
 

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
+from torch import Tensor
+
 from gallery.calibration import Calibration
-from gallery.errors import BadFpir
+from gallery.errors import BadFmr, BadFpir, PoorQuality
 from gallery.search import Hit
-from gallery.types import Candidate, Reason, Threshold, Verdict
+from gallery.types import Candidate, MatchThreshold, Outlier, OutlierReason, Reason, Resemblance, Threshold, Verdict
 from pipelines.errors import TooShort
 from pipelines.sequence import GaitSequence
+
+MIN_RATE_HZ = 20.0  # where no calibration says what a network was measured at
 
 
 @dataclass(frozen=True)
@@ -19,25 +25,46 @@ class QualityGates:
 
     Attributes:
         min_frames: usable frames, for enrolment and for a verdict; 15 are half a second at 30 Hz, about one step.
-        min_joint_score: mean joint score, for a verdict.
-        min_mask_stability: 1 − the median relative change of the mask's area between frames, for a verdict.
+        min_joint_score: mean joint score, for both.
+        min_mask_stability: 1 − the median relative change of the mask's area between frames, for both.
     """
 
     min_frames: int = 15
     min_joint_score: float = 0.3
     min_mask_stability: float = 0.5
 
-    def check_enrolment(self, seq: GaitSequence) -> None:
-        """Refuse what cannot become a template.
+    def check_enrolment(self, seq: GaitSequence, min_rate_hz: float = MIN_RATE_HZ) -> None:
+        """Refuse what cannot become a template: it would mislead every search that it is found in.
+
+        Args:
+            seq: the walker.
+            min_rate_hz: the lowest frame rate that the network is calibrated for.
 
         Raises:
             TooShort: fewer frames than ``min_frames``.
+            PoorQuality: masks or joints too poor, or too few frames a second; ``reasons`` lists which.
         """
         if len(seq) < self.min_frames:
             raise TooShort(
                 f"The walker is seen in {len(seq)} usable frames; {self.min_frames} are needed to enrol.",
                 frames=len(seq),
                 needed=self.min_frames,
+            )
+        quality = seq.quality
+        reasons = {
+            "joints": f"a mean joint score of {quality.mean_joint_score:.2f}, at least {self.min_joint_score:g} needed"
+            if quality.mean_joint_score < self.min_joint_score
+            else None,
+            "masks": f"a mask stability of {quality.mask_stability:.2f}, at least {self.min_mask_stability:g} needed"
+            if quality.mask_stability < self.min_mask_stability
+            else None,
+            "rate": f"{quality.rate_hz:.0f} frames a second, at least {min_rate_hz:g} needed"
+            if quality.low_rate and quality.rate_hz < min_rate_hz
+            else None,
+        }
+        if found := {name: text for name, text in reasons.items() if text is not None}:
+            raise PoorQuality(
+                f"The walker is seen too poorly to be enrolled: {'; '.join(found.values())}.", reasons=list(found)
             )
 
     def poor(self, seq: GaitSequence) -> bool:
@@ -51,6 +78,12 @@ def check_fpir(fpir: float) -> None:
     """Raise BadFpir unless it is a rate in (0, 1)."""
     if not 0 < fpir < 1:
         raise BadFpir(f"A false-positive identification rate lies between 0 and 1; {fpir:g} does not.")
+
+
+def check_fmr(fmr: float) -> None:
+    """Raise BadFmr unless it is a rate in (0, 1)."""
+    if not 0 < fmr < 1:
+        raise BadFmr(f"A false match rate lies between 0 and 1; {fmr:g} does not.")
 
 
 def candidates_of(hits: Sequence[Hit], calibration: Calibration | None) -> tuple[Candidate, ...]:
@@ -78,6 +111,17 @@ def threshold_of(fpir: float, gallery_size: int, calibration: Calibration | None
     return calibration.threshold(fpir, gallery_size)
 
 
+def match_threshold_of(fmr: float, calibration: Calibration | None) -> MatchThreshold:
+    """The threshold of one-to-one comparison; without a value where there is no calibration for it.
+
+    Raises:
+        BadFmr: the rate is none of the calibrated ones.
+    """
+    if calibration is None:
+        return MatchThreshold(value=None, fmr=fmr, source=None)
+    return calibration.match_threshold(fmr)
+
+
 def decide(
     seq: GaitSequence,
     hits: Sequence[Hit],
@@ -94,20 +138,94 @@ def decide(
         calibration: of the probe's fingerprint, or None.
         gates: what the probe must have.
     """
-    reason: Reason | None = None
-    min_rate = 20.0 if calibration is None else calibration.min_rate_hz
     if threshold.gallery_size == 0:
-        reason = Reason.EMPTY_GALLERY
-    elif len(seq) < gates.min_frames:
+        return Verdict.INCONCLUSIVE, Reason.EMPTY_GALLERY
+    return compare(seq, hits[0].distance if hits else None, threshold.value, calibration, gates)
+
+
+def compare(
+    seq: GaitSequence,
+    distance: float | None,
+    threshold: float | None,
+    calibration: Calibration | None,
+    gates: QualityGates,
+) -> tuple[Verdict, Reason | None]:
+    """As :func:`decide`, of the distance to one subject; None where the sequence is too short to have any."""
+    reason: Reason | None = None
+    min_rate = MIN_RATE_HZ if calibration is None else calibration.min_rate_hz
+    if distance is None or len(seq) < gates.min_frames:
         reason = Reason.TOO_SHORT
     elif seq.quality.low_rate and seq.quality.rate_hz < min_rate:
         reason = Reason.LOW_RATE
     elif gates.poor(seq):
         reason = Reason.POOR_QUALITY
-    elif threshold.value is None:
+    elif threshold is None:
         reason = Reason.UNCALIBRATED
-    elif hits[0].distance <= threshold.value:
+    elif distance <= threshold:
         return Verdict.MATCH, None
     else:
         return Verdict.UNKNOWN, None
     return Verdict.INCONCLUSIVE, reason
+
+
+def resemblance(hits: Sequence[Hit], subject: str, size: int, calibration: Calibration | None) -> Resemblance | None:
+    """The nearest subject but ``subject``, if a walker matches it at the strictest calibrated rate.
+
+    Args:
+        hits: at least two where there are as many, nearest first.
+        subject: whom the walker is to be enrolled as.
+        size: templates searched.
+        calibration: of the walker's fingerprint; without one nothing is known to be near.
+    """
+    other = next((hit for hit in hits if hit.subject != subject), None)
+    if other is None or calibration is None:
+        return None
+    threshold = calibration.threshold(calibration.strictest, size)
+    if threshold.value is None or other.distance > threshold.value:
+        return None
+    return Resemblance(
+        subject=other.subject,
+        template=other.template,
+        distance=other.distance,
+        threshold=threshold,
+        detail=f"This walker matches {other.subject!r}, at a distance of {other.distance:.3g}"
+        f" up to {threshold.value:.3g}.",
+    )
+
+
+def outliers(
+    templates: Sequence[str], among: Tensor, others: Sequence[Hit | None], threshold: float | None
+) -> list[Outlier]:
+    """Templates of one subject that are nearer to somebody else, or far from all its others.
+
+    Far is farther than ``threshold``; without one, farther than the median of the nearest distances by more than three
+    times their scaled median absolute deviation (Hampel's identifier) and by a quarter of it, of four or more.
+
+    Args:
+        templates: n ids.
+        among: float (n, n), part-wise distances between them.
+        others: the nearest template of any other subject, for each.
+        threshold: up to which two walks are the same person's, where that is known.
+    """
+    if len(templates) < 2:
+        return []
+    nearest = (among + torch.diag(torch.full((len(templates),), math.inf))).amin(dim=1).double()
+    far = math.inf if threshold is None else threshold
+    if threshold is None and len(templates) >= 4:
+        median = float(nearest.median())
+        spread = 1.4826 * float((nearest - median).abs().median())
+        far = max(median + 3 * spread, 1.25 * median)
+    found = []
+    for template, own, other in zip(templates, nearest.tolist(), others, strict=True):
+        nearer = other is not None and other.distance < own
+        if nearer or own > far:
+            found.append(
+                Outlier(
+                    template=template,
+                    reason=OutlierReason.NEARER_TO_OTHER if nearer else OutlierReason.FAR_FROM_OWN,
+                    own_distance=own,
+                    other_subject=None if other is None else other.subject,
+                    other_distance=None if other is None else other.distance,
+                )
+            )
+    return found
