@@ -18,7 +18,7 @@ import models
 from gallery.calibration import Calibration, load_calibrations, shipped_calibrations
 from gallery.errors import BadEmbedding, FingerprintMismatch, LooksLikeOtherSubject
 from gallery.index import CollectionIndex
-from gallery.names import check_collection, check_display_name, check_metadata, check_subject
+from gallery.names import check_collection, check_display_name, check_legal_basis, check_metadata, check_subject
 from gallery.networks import network_of
 from gallery.search import Hit
 from gallery.store import Embedding, NewSubject, NewTemplate, Store
@@ -57,7 +57,7 @@ from pipelines.sequence import GaitSequence
 
 T = TypeVar("T")
 
-DEFAULT_NETWORK = "gei"
+DEFAULT_NETWORK = "gaitpart"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -461,17 +461,24 @@ class Gallery:
         return self.store.erase(self.name, check_subject(subject))
 
     def update_subject(
-        self, subject: str, *, display_name: str | None = None, metadata: Mapping[str, str] | None = None
+        self,
+        subject: str,
+        *,
+        display_name: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+        legal_basis: str | None = None,
     ) -> Subject:
-        """Change a subject's display name or metadata; None leaves what is stored.
+        """Change a subject's display name, metadata or legal basis; None leaves what is stored.
 
         Raises:
             NotFound: nobody of that id is enrolled.
-            BadSubject: the name or the metadata cannot be stored.
+            BadSubject: one of them cannot be stored.
         """
         check_display_name(display_name)
         check_metadata(metadata)
-        return self.store.update_subject(self.name, NewSubject(check_subject(subject), display_name, metadata))
+        check_legal_basis(legal_basis)
+        new = NewSubject(check_subject(subject), display_name, metadata, legal_basis)
+        return self.store.update_subject(self.name, new)
 
     def delete_template(self, template: str) -> Removal:
         """Remove one template, by its id; its subject stays. Raises NotFound."""

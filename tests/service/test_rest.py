@@ -13,6 +13,7 @@ import httpx
 import pytest
 from serving import Clips, Service, Start
 
+import models
 from gallery.errors import BadStore, ClipOfOtherSubject, FingerprintMismatch, NotFound, StoreUnavailable
 from pipelines.errors import MultiplePeople, TrackNotFound
 from service.errors import NotReady
@@ -29,9 +30,12 @@ def test_a_walker_is_enrolled_named_listed_and_erased(service: Service, clip: Cl
     assert [c.subject for c in person.candidates] == ["ann", "bob"]
     assert [c.rank for c in person.candidates] == [1, 2]
     assert person.candidates[0].distance < person.candidates[1].distance
-    assert (person.verdict, person.reason) == ("inconclusive", "uncalibrated")
-    assert person.threshold.value is None and person.threshold.fpir == 0.01 and person.threshold.gallery_size == 2
-    assert str(person.fingerprint) == "gei:none:1:blazepose-full/1"
+    assert person.verdict in ("match", "unknown") and person.reason is None
+    assert (person.verdict == "match") == (person.candidates[0].distance <= person.threshold.value)
+    assert (person.threshold.source, person.threshold.extrapolated) == ("calibration", True)
+    assert (person.threshold.fpir, person.threshold.gallery_size) == (0.01, 2)
+    assert 0 <= person.candidates[1].confidence <= person.candidates[0].confidence <= 1
+    assert str(person.fingerprint) == f"gaitpart:{models.load('gaitpart').weights_id}:1:blazepose-full/1"
     assert person.quality.frames > 40 and 0 <= person.start < person.end <= reply.clip.duration
     assert {"decode", "perception", "embed", "search", "total"} <= reply.timings.keys()
     assert (reply.clip.width, reply.clip.height, reply.clip.codec) == (480, 360, "h264")
@@ -100,11 +104,11 @@ def test_collections_are_apart_and_made_by_enrolling(service: Service, clip: Cli
 
 
 def test_a_collection_keeps_its_network_when_the_setting_changes(start: Start, clip: Clips) -> None:
-    start().client.enroll(clip("ann-1"), "ann")
-    other = start(network="gaitpart").client
+    start(network="gei").client.enroll(clip("ann-1"), "ann")
+    other = start(network="gaitset").client
     assert str(other.identify(clip("ann-2")).people[0].fingerprint).startswith("gei:")
     fresh = other.enroll(clip("ann-1"), "ann", collection="fresh").template
-    assert (fresh.fingerprint.network, fresh.trained, fresh.shape[0]) == ("gaitpart", False, 16)
+    assert (fresh.fingerprint.network, fresh.trained, fresh.shape[0]) == ("gaitset", False, 62)
 
 
 @pytest.mark.parametrize(
@@ -195,7 +199,7 @@ def test_what_nobody_foresaw_is_told_without_a_path(
 
 
 def test_another_fingerprint_is_a_conflict(start: Start, clip: Clips) -> None:
-    service = start()
+    service = start(network="gei")
     service.client.enroll(clip("ann-1"), "ann")
     with sqlite3.connect(service.store) as other:
         other.execute("UPDATE generations SET fingerprint = 'gei:none:0:blazepose-full/1'")
