@@ -26,12 +26,17 @@ from training.datasets import load_partition, open_dataset
 OTHERS = {"hall-a": ("A",), "road-bc": ("B", "C")}
 
 
-def rendered_people(pack: Path, perception: str) -> dict[str, GaitSequence]:
+def rendered_people(pack: Path, front: GaitSequence) -> dict[str, GaitSequence]:
     """The first normal walk of every test person, from ahead, as if the pipeline's own perception had seen it."""
     walks = load_partition("kinect_75_15_50").of(open_dataset("walkers", pack), "test")
     chosen = walks.where(lambda sample: sample.recording == "nm-01" and sample.view == "000")
-    needs = ("silhouettes", "joints")
-    return {sample.subject: replace(sample.load().sequence(needs), perception=perception) for sample in chosen}
+    out = {}
+    for sample in chosen:
+        seq = sample.load().sequence(("silhouettes", "joints"))
+        # Packs keep no masks to tell their stability by; the renderer's hardly flicker.
+        quality = replace(front.quality, frames=len(seq))
+        out[sample.subject] = replace(seq, perception=front.perception, quality=quality)
+    return out
 
 
 def main() -> None:
@@ -60,7 +65,7 @@ def main() -> None:
         tempfile.TemporaryDirectory() as folder,
         Gallery.open(f"sqlite:///{folder}/g.db", network=load(args.network)) as gallery,
     ):
-        for name, seq in {**front, **rendered_people(args.walkers_b, front["navy"].perception)}.items():
+        for name, seq in {**front, **rendered_people(args.walkers_b, front["navy"])}.items():
             gallery.enroll(name, seq)
         for name, seq in back.items():
             ask(gallery, name, seq, enrolled=True)

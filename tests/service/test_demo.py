@@ -78,7 +78,7 @@ def shown(clip: Clips, tmp_path_factory: pytest.TempPathFactory) -> demo.Demo:
     broken = folder / "broken <b>.mp4"
     broken.write_text("no clip")
     gallery, probes = demo.split([clip("two"), clip("ann-1"), clip("bob-1"), broken])
-    with Engine(Settings(store=demo.fresh_store(folder))) as engine:
+    with Engine(Settings(store=demo.fresh_store(folder), network="gei")) as engine:
         return demo.run(engine, gallery, probes)
 
 

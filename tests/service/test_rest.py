@@ -164,7 +164,7 @@ def test_a_broken_multipart_body_is_a_bad_request(service: Service) -> None:
 
 def test_it_lives_and_is_ready(service: Service) -> None:
     assert service.client.health().status == "ok"
-    assert service.client.ready().checks.keys() == {"decoder", "perception", "network", "store"}
+    assert service.client.ready().checks.keys() == {"decoder", "perception", "network", "store", "index"}
 
 
 def test_it_is_not_ready_without_its_weights(start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
