@@ -19,7 +19,7 @@ from service.keys import Keys
 from service.limits import BodyLimit, WorkQueue
 from service.metrics import Metrics
 from service.replay import Replays
-from service.routes import clips, health, jobs, metrics, subjects
+from service.routes import clips, collections, health, jobs, metrics, subjects
 from service.settings import Settings, load_settings
 from service.work import Work
 
@@ -82,6 +82,6 @@ def create_app(settings: Settings | None = None, engine: Engine | None = None) -
     app.state.metrics = Metrics()
     handlers.install(app)
     openapi.install(app)
-    for router in (clips.router, subjects.router, jobs.router, health.router, metrics.router):
+    for router in (clips.router, collections.router, subjects.router, jobs.router, health.router, metrics.router):
         app.include_router(router)
     return app

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -17,14 +17,18 @@ from pydantic import BaseModel, ValidationError
 from service import problems
 from service.errors import JobCancelled, ServerUnreachable, UnexpectedReply
 from service.schemas import (
+    Collection,
+    CollectionsReply,
     EnrollReply,
     Erasure,
     Health,
     IdentifyReply,
     JobReply,
     Readiness,
+    Removal,
     SubjectReply,
     SubjectsReply,
+    VerifyReply,
 )
 
 Reply = TypeVar("Reply", bound=BaseModel)
@@ -84,11 +88,16 @@ class Client:
         *,
         track: int | None = None,
         collection: str = "default",
+        strict: bool = False,
         on_progress: Progress | None = None,
         idempotency_key: str | None = None,
     ) -> EnrollReply:
-        """Enrol a clip's one walker, or the one of ``track``, as ``subject``; done once for an ``idempotency_key``."""
-        fields = {"subject": subject, "collection": collection} | ({"track": track} if track is not None else {})
+        """Enrol a clip's one walker, or the one of ``track``, as ``subject``; done once for an ``idempotency_key``.
+
+        If ``strict``, a walker who matches another subject is refused with LooksLikeOtherSubject.
+        """
+        fields: dict[str, Any] = {"subject": subject, "collection": collection, "strict": strict}
+        fields |= {"track": track} if track is not None else {}
         return self._upload("/enroll", clip, fields, EnrollReply, on_progress, idempotency_key)
 
     def identify(
@@ -97,13 +106,29 @@ class Client:
         *,
         top_k: int = 5,
         fpir: float = 0.01,
+        where: Mapping[str, str] | None = None,
         collection: str = "default",
         on_progress: Progress | None = None,
         idempotency_key: str | None = None,
     ) -> IdentifyReply:
-        """Rank the collection's subjects for every walker of a clip."""
-        fields = {"top_k": top_k, "fpir": fpir, "collection": collection}
+        """Rank the collection's subjects, those with the metadata ``where`` alone, for every walker of a clip."""
+        fields: dict[str, Any] = {"top_k": top_k, "fpir": fpir, "collection": collection}
+        fields |= {"where": [f"{key}={value}" for key, value in where.items()]} if where else {}
         return self._upload("/identify", clip, fields, IdentifyReply, on_progress, idempotency_key)
+
+    def verify(
+        self,
+        clip: str | Path,
+        subject: str,
+        *,
+        track: int | None = None,
+        fmr: float = 0.001,
+        collection: str = "default",
+        on_progress: Progress | None = None,
+    ) -> VerifyReply:
+        """Whether a clip's one walker, or the one of ``track``, is ``subject``."""
+        fields = {"subject": subject, "fmr": fmr, "collection": collection} | ({"track": track} if track else {})
+        return self._upload("/verify", clip, fields, VerifyReply, on_progress, None)
 
     def subjects(self, *, collection: str = "default") -> SubjectsReply:
         """The subjects of a collection, from all pages."""
@@ -122,6 +147,44 @@ class Client:
     def erase(self, subject: str, *, collection: str = "default") -> Erasure:
         """Remove a subject with everything kept of it."""
         return self._send("DELETE", f"/collections/{_part(collection)}/subjects/{_part(subject)}", Erasure)
+
+    def update_subject(
+        self,
+        subject: str,
+        *,
+        display_name: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+        legal_basis: str | None = None,
+        collection: str = "default",
+    ) -> SubjectReply:
+        """Change a subject's display name, metadata or legal basis; None leaves what is there."""
+        change = {"display_name": display_name, "metadata": metadata, "legal_basis": legal_basis}
+        path = f"/collections/{_part(collection)}/subjects/{_part(subject)}"
+        return self._send("PATCH", path, SubjectReply, json=change)
+
+    def delete_template(self, subject: str, template: str, *, collection: str = "default") -> Removal:
+        """Remove one template of a subject."""
+        path = f"/collections/{_part(collection)}/subjects/{_part(subject)}/templates/{_part(template)}"
+        return self._send("DELETE", path, Removal)
+
+    def collections(self) -> CollectionsReply:
+        """All collections."""
+        return self._send("GET", "/collections", CollectionsReply)
+
+    def collection(self, collection: str) -> Collection:
+        """One collection."""
+        return self._send("GET", f"/collections/{_part(collection)}", Collection)
+
+    def create_collection(
+        self, collection: str, *, keeps_heatmaps: bool = False, ttl_seconds: float | None = None
+    ) -> Collection:
+        """Make a collection."""
+        new = {"name": collection, "keeps_heatmaps": keeps_heatmaps, "ttl_seconds": ttl_seconds}
+        return self._send("POST", "/collections", Collection, json=new)
+
+    def delete_collection(self, collection: str) -> Removal:
+        """Remove a collection with everything in it."""
+        return self._send("DELETE", f"/collections/{_part(collection)}", Removal)
 
     def job(self, job: str) -> JobReply:
         """How a job stands."""

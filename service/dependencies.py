@@ -83,6 +83,14 @@ TrackField = Annotated[
 CollectionField = Annotated[str, Form(description="The collection to act on.")]
 TopK = Annotated[int, Form(ge=1, le=1000, description="Candidates per walker.")]
 Fpir = Annotated[float, Form(gt=0, lt=1, description="False-positive identification rate to decide at.")]
+Fmr = Annotated[float, Form(gt=0, lt=1, description="False match rate to decide at.")]
+Strict = Annotated[
+    bool, Form(description="Refuse a walker who matches another subject: `looks_like_other_subject`, not a warning.")
+]
+Where = Annotated[
+    list[str],
+    Form(description="Metadata that a subject must have to be a candidate: `site=north`; several must all hold."),
+]
 IdempotencyKey = Annotated[
     str | None,
     Header(
@@ -102,3 +110,4 @@ PageAfter = Annotated[
 ]
 CollectionPath = Annotated[str, Path(description="Name of the collection.", examples=["default"])]
 SubjectPath = Annotated[str, Path(description="Id of the subject.", examples=["alice"])]
+TemplatePath = Annotated[str, Path(description="Id of the template.", examples=["5b0cf3a6d5a84b3f8f1d0b1f6b8f2a77"])]

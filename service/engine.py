@@ -6,7 +6,7 @@ import base64
 import hashlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,16 +14,30 @@ from types import TracebackType
 from typing import IO
 
 from gallery import Gallery, open_store
-from gallery.errors import NotFound
-from gallery.names import check_collection, check_subject
-from gallery.verdict import check_fpir
+from gallery.errors import Conflict, NotFound
+from gallery.names import check_collection, check_metadata, check_subject
+from gallery.verdict import check_fmr, check_fpir
 from pipelines.embed import embed
 from pipelines.errors import MultiplePeople, TrackNotFound
 from pipelines.pipeline import ClipResult, Pipeline
 from pipelines.sequence import GaitSequence
 from service import canary
 from service.access import require_collection
-from service.schemas import Clip, EnrollReply, Erasure, IdentifyReply, Skipped, SubjectReply, SubjectsReply, TrackChoice
+from service.errors import NotReady
+from service.schemas import (
+    Clip,
+    Collection,
+    CollectionsReply,
+    EnrollReply,
+    Erasure,
+    IdentifyReply,
+    Removal,
+    Skipped,
+    SubjectReply,
+    SubjectsReply,
+    TrackChoice,
+    VerifyReply,
+)
 from service.settings import Settings
 from service.state import State
 
@@ -173,8 +187,9 @@ class Engine:
                 check_collection(collection)
                 found = self.store.ensure_collection(collection) if create else self.store.collection(collection)
                 # A collection that holds something stays with the network that it holds embeddings of.
-                network = self.settings.network if found.fingerprint is None else None
-                self._galleries[collection] = Gallery(self.store, collection, network)
+                self._galleries[found.name] = Gallery(
+                    self.store, collection, fallback=self.settings.network, precision=self.settings.precision
+                )
             return self._galleries[collection]
 
     def see(self, clip: ClipSource, on_progress: Progress | None = None, deadline: float | None = None) -> Seen:
@@ -188,12 +203,15 @@ class Engine:
         *,
         track: int | None = None,
         collection: str = DEFAULT_COLLECTION,
+        strict: bool = False,
         on_progress: Progress | None = None,
         deadline: float | None = None,
     ) -> EnrollReply:
         """Enrol a clip's one walker, or the one of ``track``, as ``subject``; durable on return.
 
         Raises:
+            LooksLikeOtherSubject: only if ``strict``: the walker matches somebody else.
+            PoorQuality: the walker is seen too poorly.
             DeadlineExceeded: the clip was not looked at by ``deadline``, an instant of ``time.monotonic``.
             ClipError: the clip cannot be used, has several walkers and none was chosen, or not the chosen one.
             BadSubject, BadCollection, FingerprintMismatch, ClipOfOtherSubject, StoreUnavailable: see the gallery.
@@ -203,9 +221,11 @@ class Engine:
         seen = self.see(clip, on_progress, deadline)
         walker = seen.walker(track)
         started = time.perf_counter()
-        template = gallery.enroll(subject, walker, clip_sha256=seen.sha256)
+        done = gallery.enrolment(subject, walker, clip_sha256=seen.sha256, strict=strict)
         timings = _with(seen.result.timings, {"enroll": time.perf_counter() - started})
-        return EnrollReply(template=template, clip=seen.clip, skipped=seen.skipped, timings=timings)
+        return EnrollReply(
+            template=done.template, warning=done.warning, clip=seen.clip, skipped=seen.skipped, timings=timings
+        )
 
     def identify(
         self,
@@ -213,11 +233,12 @@ class Engine:
         *,
         top_k: int = 5,
         fpir: float = 0.01,
+        where: Mapping[str, str] | None = None,
         collection: str = DEFAULT_COLLECTION,
         on_progress: Progress | None = None,
         deadline: float | None = None,
     ) -> IdentifyReply:
-        """Rank the collection's subjects for every walker of a clip.
+        """Rank the collection's subjects, those with the metadata ``where`` alone, for every walker of a clip.
 
         Raises:
             ClipError: the clip cannot be used.
@@ -225,17 +246,46 @@ class Engine:
             NotFound, BadCollection, BadFpir, FingerprintMismatch, StoreUnavailable: see the gallery.
         """
         check_fpir(fpir)
+        check_metadata(where)
         gallery = self.gallery(collection)
-        return self.identification(self.see(clip, on_progress, deadline), gallery, top_k=top_k, fpir=fpir)
+        return self.identification(self.see(clip, on_progress, deadline), gallery, top_k=top_k, fpir=fpir, where=where)
 
     @staticmethod
-    def identification(seen: Seen, gallery: Gallery, *, top_k: int = 5, fpir: float = 0.01) -> IdentifyReply:
+    def identification(
+        seen: Seen, gallery: Gallery, *, top_k: int = 5, fpir: float = 0.01, where: Mapping[str, str] | None = None
+    ) -> IdentifyReply:
         """As :meth:`identify`, of a clip that was looked at before."""
-        people = gallery.identify_many(seen.result.sequences, top_k=top_k, fpir=fpir)
+        people = gallery.identify_many(seen.result.sequences, top_k=top_k, fpir=fpir, where=where)
         timings = _with(seen.result.timings, people[0].timings)
         return IdentifyReply(
             collection=gallery.name, people=people, clip=seen.clip, skipped=seen.skipped, timings=timings
         )
+
+    def verify(
+        self,
+        clip: ClipSource,
+        subject: str,
+        *,
+        track: int | None = None,
+        fmr: float = 0.001,
+        collection: str = DEFAULT_COLLECTION,
+        on_progress: Progress | None = None,
+        deadline: float | None = None,
+    ) -> VerifyReply:
+        """Whether a clip's one walker, or the one of ``track``, is ``subject``.
+
+        Raises:
+            ClipError: the clip cannot be used, has several walkers and none was chosen, or not the chosen one.
+            DeadlineExceeded: the clip was not looked at by ``deadline``, an instant of ``time.monotonic``.
+            NotFound, BadCollection, BadSubject, BadFmr, FingerprintMismatch, StoreUnavailable: see the gallery.
+        """
+        check_fmr(fmr)
+        gallery = self.gallery(collection)
+        gallery.subject(subject)
+        seen = self.see(clip, on_progress, deadline)
+        person = gallery.verify(subject, seen.walker(track), fmr)
+        timings = _with(seen.result.timings, person.timings)
+        return VerifyReply(person=person, clip=seen.clip, skipped=seen.skipped, timings=timings)
 
     def subjects(
         self, *, collection: str = DEFAULT_COLLECTION, limit: int | None = None, after: str | None = None
@@ -256,9 +306,70 @@ class Engine:
         return True
 
     def subject(self, subject: str, *, collection: str = DEFAULT_COLLECTION) -> SubjectReply:
-        """One subject and its templates. Raises NotFound."""
+        """One subject, its templates, and which of these are outliers. Raises NotFound."""
         gallery = self.gallery(collection)
-        return SubjectReply(subject=gallery.subject(subject), templates=gallery.templates(subject))
+        return SubjectReply(
+            subject=gallery.subject(subject),
+            templates=gallery.templates(subject),
+            outliers=gallery.outliers(subject),
+        )
+
+    def update_subject(
+        self,
+        subject: str,
+        *,
+        display_name: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+        legal_basis: str | None = None,
+        collection: str = DEFAULT_COLLECTION,
+    ) -> SubjectReply:
+        """Change a subject's display name, metadata or legal basis. Raises NotFound, BadSubject."""
+        self.gallery(collection).update_subject(
+            subject, display_name=display_name, metadata=metadata, legal_basis=legal_basis
+        )
+        return self.subject(subject, collection=collection)
+
+    def delete_template(self, subject: str, template: str, *, collection: str = DEFAULT_COLLECTION) -> Removal:
+        """Remove one template of a subject. Raises NotFound."""
+        gallery = self.gallery(collection)
+        if template not in {known.id for known in gallery.templates(subject)}:
+            raise NotFound(f"The subject {subject!r} has no template {template!r}.", template=template)
+        removed = gallery.delete_template(template)
+        self.forget(collection, subject)
+        return removed
+
+    def collections(self) -> CollectionsReply:
+        """All collections, by name."""
+        return CollectionsReply(collections=self.store.collections())
+
+    def collection(self, collection: str) -> Collection:
+        """One collection. Raises NotFound, BadCollection."""
+        return self.gallery(collection).collection
+
+    def create_collection(
+        self, collection: str, *, keeps_heatmaps: bool = False, ttl_seconds: float | None = None
+    ) -> Collection:
+        """Make a collection.
+
+        Raises:
+            BadCollection: no collection can have this name.
+            Conflict: there is one.
+        """
+        require_collection(check_collection(collection))
+        if any(known.name == collection for known in self.store.collections()):
+            raise Conflict(f"There is a collection {collection!r} already.", collection=collection)
+        return self.store.ensure_collection(collection, keeps_heatmaps=keeps_heatmaps, ttl_seconds=ttl_seconds)
+
+    def delete_collection(self, collection: str) -> Removal:
+        """Remove a collection with everything in it; the default one is made anew. Raises NotFound, BadCollection."""
+        gallery = self.gallery(collection)
+        removed = self.store.delete_collection(gallery.name)
+        with self._lock:
+            self._galleries.pop(collection, None)
+        if collection == DEFAULT_COLLECTION:
+            self.store.ensure_collection(collection)
+        self.forget(collection)
+        return removed
 
     def erase(self, subject: str, *, collection: str = DEFAULT_COLLECTION) -> Erasure:
         """Remove a subject with everything kept of it. Raises NotFound."""
@@ -272,7 +383,8 @@ class Engine:
             self.state.forget(collection, subject)
 
     def check(self) -> dict[str, float]:
-        """Try every part: decoder on a clip, person models on a picture, network on a sequence, store both ways.
+        """Try every part: decoder on a clip, person models on a picture, network on a sequence, store both ways; and
+        have the index of every collection proven equal to the store.
 
         Returns:
             Seconds by part.
@@ -290,7 +402,12 @@ class Engine:
         laps.append(time.perf_counter())
         self.store.ping()
         laps.append(time.perf_counter())
-        return {name: laps[i + 1] - laps[i] for i, name in enumerate(("decoder", "perception", "network", "store"))}
+        behind = [known.name for known in self.store.collections() if not self.gallery(known.name).ready()]
+        if behind:
+            raise NotReady(f"What is searched is not yet what is stored in {', '.join(behind)}.")
+        laps.append(time.perf_counter())
+        parts = ("decoder", "perception", "network", "store", "index")
+        return {name: laps[i + 1] - laps[i] for i, name in enumerate(parts)}
 
 
 def _with(timings: dict[str, float], more: dict[str, float]) -> dict[str, float]:

@@ -51,6 +51,7 @@ TIMINGS = {"decode": 0.4, "perception": 2.1, "tracking": 0.02, "sequences": 0.1}
 
 ENROLL: dict[str, Any] = {
     "template": TEMPLATE,
+    "warning": None,
     "clip": CLIP,
     "skipped": [],
     "timings": {**TIMINGS, "enroll": 0.03, "total": 2.4},
@@ -100,9 +101,46 @@ PERSON: dict[str, Any] = {
 
 SUBJECTS: dict[str, Any] = {"collection": "default", "subjects": [PERSON], "next": None}
 
-SUBJECT: dict[str, Any] = {"subject": PERSON, "templates": [TEMPLATE]}
+SUBJECT: dict[str, Any] = {"subject": PERSON, "templates": [TEMPLATE], "outliers": []}
 
 ERASED: dict[str, Any] = {"collection": "default", "subject": "alice", "templates": 1, "pending": False}
+
+VERIFY: dict[str, Any] = {
+    "person": {
+        "verdict": "inconclusive",
+        "reason": "uncalibrated",
+        "subject": "alice",
+        "distance": 6.2,
+        "confidence": None,
+        "template": TEMPLATE["id"],
+        "threshold": {"value": None, "fmr": 0.001, "source": None},
+        "collection": "default",
+        "fingerprint": FINGERPRINT,
+        "trained": True,
+        "track": 1,
+        "start": 0.2,
+        "end": 3.1,
+        "quality": QUALITY,
+        "timings": {"embed": 0.01, "search": 0.0002},
+    },
+    "clip": CLIP,
+    "skipped": [],
+    "timings": {**TIMINGS, "embed": 0.01, "search": 0.0002, "total": 2.4},
+}
+
+COLLECTION: dict[str, Any] = {
+    "name": "default",
+    "fingerprint": FINGERPRINT,
+    "trained": True,
+    "keeps_heatmaps": False,
+    "subjects": 1,
+    "templates": 1,
+    "created": "2025-03-01T09:00:00Z",
+    "ttl_seconds": None,
+    "shadow": None,
+}
+
+REMOVED: dict[str, Any] = {"collection": "default", "templates": 1, "subjects": 0, "pending": False}
 
 JOB: dict[str, Any] = {
     "id": "0c8b6f1e6f5f4f7d9a3b2c1d0e9f8a7b",
@@ -117,11 +155,18 @@ JOB: dict[str, Any] = {
     "problem": None,
 }
 
-READY: dict[str, Any] = {"status": "ready", "checks": {"perception": 0.12, "network": 0.004, "store": 0.002}}
+READY: dict[str, Any] = {
+    "status": "ready",
+    "checks": {"perception": 0.12, "network": 0.004, "store": 0.002, "index": 0.001},
+}
 
 EXAMPLES: dict[str, dict[str, Any]] = {
     "EnrollReply": ENROLL,
     "IdentifyReply": IDENTIFY,
+    "VerifyReply": VERIFY,
+    "Collection": COLLECTION,
+    "CollectionsReply": {"collections": [COLLECTION]},
+    "Removal": REMOVED,
     "JobReply": JOB,
     "SubjectsReply": SUBJECTS,
     "SubjectReply": SUBJECT,

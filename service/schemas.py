@@ -9,11 +9,23 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from gallery.types import Erasure, Identification, Subject, Template
+from gallery.types import (
+    Collection,
+    Erasure,
+    Identification,
+    Outlier,
+    Removal,
+    Resemblance,
+    Subject,
+    Template,
+    Verification,
+)
 from pipelines.sequence import Quality
 
 __all__ = [
     "Clip",
+    "Collection",
+    "CollectionsReply",
     "DemoProbe",
     "DemoReply",
     "EnrollReply",
@@ -23,12 +35,16 @@ __all__ = [
     "IdentifyReply",
     "InspectReply",
     "JobReply",
+    "NewCollection",
     "ProblemDetails",
     "Readiness",
+    "Removal",
     "Skipped",
+    "SubjectChange",
     "SubjectReply",
     "SubjectsReply",
     "TrackChoice",
+    "VerifyReply",
 ]
 
 
@@ -73,6 +89,9 @@ class EnrollReply(BaseModel):
     """A durable enrolment."""
 
     template: Template
+    warning: Resemblance | None = Field(
+        None, description="Somebody else whom the walker matches at the strictest calibrated rate."
+    )
     clip: Clip
     skipped: list[Skipped]
     timings: dict[str, float] = Field(description="Seconds by stage.")
@@ -83,6 +102,15 @@ class IdentifyReply(BaseModel):
 
     collection: str
     people: list[Identification] = Field(description="One a walker, by track.")
+    clip: Clip
+    skipped: list[Skipped]
+    timings: dict[str, float] = Field(description="Seconds by stage.")
+
+
+class VerifyReply(BaseModel):
+    """Whether the walker in a clip is the subject that is claimed."""
+
+    person: Verification
     clip: Clip
     skipped: list[Skipped]
     timings: dict[str, float] = Field(description="Seconds by stage.")
@@ -153,6 +181,39 @@ class SubjectReply(BaseModel):
 
     subject: Subject
     templates: list[Template]
+    outliers: list[Outlier] = Field([], description="Templates that may be of somebody else, or of a walk gone wrong.")
+
+
+class SubjectChange(BaseModel):
+    """What to change about a subject; what is null or left out stays."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    display_name: str | None = Field(None, description="1 to 256 characters.", examples=["Alice B."])
+    metadata: dict[str, str] | None = Field(
+        None, description="In place of all that is there; at most 64 entries.", examples=[{"site": "north"}]
+    )
+    legal_basis: str | None = Field(None, description="Up to 256 characters; empty takes it away.")
+
+
+class NewCollection(BaseModel):
+    """A collection to make."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    name: str = Field(description="1 to 64 ASCII letters, digits, `_`, `-` and `.`.", examples=["hall"])
+    keeps_heatmaps: bool = Field(
+        False, description="Keep joint heatmaps, which a move to a network that reads them needs."
+    )
+    ttl_seconds: float | None = Field(
+        None, ge=1, le=3.2e9, description="Seconds after which templates expire; null for never."
+    )
+
+
+class CollectionsReply(BaseModel):
+    """The collections, by name."""
+
+    collections: list[Collection]
 
 
 class Health(BaseModel):

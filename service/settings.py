@@ -45,6 +45,9 @@ class Settings(BaseSettings):
     network: str | None = Field(
         None, description="Network of collections that are created; none means the project's default network."
     )
+    precision: Literal["float32", "float16", "bfloat16"] = Field(
+        "float32", description="In which embeddings are kept in memory and searched; the halves need about half of it."
+    )
     host: str = Field(
         "127.0.0.1", description="Address to listen on. Without keys only loopback addresses are allowed."
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import IO, Any
 
-from gallery.names import check_subject
+from gallery.names import check_metadata, check_subject
 from gallery.verdict import check_fpir
 from service.engine import Engine, Progress
 from service.metrics import Metrics
@@ -33,6 +33,7 @@ class Work:
             check_subject(fields["subject"])
         else:
             check_fpir(fields["fpir"])
+            check_metadata(fields["where"])
         self.engine.gallery(fields["collection"], create=kind == "enroll")
 
     def is_long(self, clip: IO[bytes], deadline: float) -> bool:
@@ -62,7 +63,7 @@ class Work:
 def named(reply: Reply) -> list[str]:
     """The subjects that a reply names."""
     if isinstance(reply, EnrollReply):
-        return [reply.template.subject]
+        return [reply.template.subject, *([reply.warning.subject] if reply.warning else [])]
     if isinstance(reply, IdentifyReply):
         return [candidate.subject for person in reply.people for candidate in person.candidates]
     return []

@@ -26,6 +26,7 @@ def enroll(
     clip: ClipArgument,
     subject: Annotated[str, typer.Option("--subject", "-s", help="Id of the person who walks.")],
     track: Annotated[int | None, typer.Option(min=1, help="Which walker, where several are in the clip.")] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Refuse a walker who matches another subject.")] = False,
     collection: CollectionOption = "default",
     server: ServerOption = None,
     key: KeyOption = None,
@@ -34,7 +35,7 @@ def enroll(
 ) -> None:
     """Enrol the person who walks in a clip."""
     with progress("enrolling") as tell, recogniser(server, store, key) as worker:
-        reply = worker.enroll(clip, subject, track=track, collection=collection, on_progress=tell)
+        reply = worker.enroll(clip, subject, track=track, collection=collection, strict=strict, on_progress=tell)
     if as_json:
         print_json(reply)
         return
@@ -44,13 +45,41 @@ def enroll(
     done = "was enrolled before" if template.duplicate else "enrolled"
     where = f"track {template.track}, {template.quality.frames} frames, {template.start:.1f} to {template.end:.1f} s"
     OUT.print(f"[bold]{tables.plain(template.subject)}[/] {done} in {template.collection}: {where}")
+    if reply.warning:
+        ERR.print(f"warning: {reply.warning.detail}", style="yellow", markup=False, soft_wrap=True)
     tables.notes(ERR, template.fingerprint, template.trained, reply.skipped)
+
+
+def verify(
+    clip: ClipArgument,
+    subject: Annotated[str, typer.Option("--subject", "-s", help="Id of the person who is said to walk.")],
+    track: Annotated[int | None, typer.Option(min=1, help="Which walker, where several are in the clip.")] = None,
+    fmr: Annotated[float, typer.Option(help="False match rate to decide at.")] = 0.001,
+    collection: CollectionOption = "default",
+    server: ServerOption = None,
+    key: KeyOption = None,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Tell whether the person who walks in a clip is the one that is claimed."""
+    with progress("verifying") as tell, recogniser(server, store, key) as worker:
+        reply = worker.verify(clip, subject, track=track, fmr=fmr, collection=collection, on_progress=tell)
+    if as_json:
+        print_json(reply)
+        return
+    from service.commands import tables
+
+    OUT.print(tables.verification(reply.person))
+    tables.notes(ERR, reply.person.fingerprint, reply.person.trained, reply.skipped)
 
 
 def identify(
     clip: ClipArgument,
     top_k: Annotated[int, typer.Option(min=1, max=1000, help="Candidates per walker.")] = 5,
     fpir: Annotated[float, typer.Option(help="False-positive identification rate to decide at.")] = 0.01,
+    where: Annotated[
+        list[str] | None, typer.Option(metavar="KEY=VALUE", help="Metadata that a subject must have; may be repeated.")
+    ] = None,
     collection: CollectionOption = "default",
     server: ServerOption = None,
     key: KeyOption = None,
@@ -59,7 +88,10 @@ def identify(
 ) -> None:
     """Rank the enrolled people for everybody who walks in a clip."""
     with progress("identifying") as tell, recogniser(server, store, key) as worker:
-        reply = worker.identify(clip, top_k=top_k, fpir=fpir, collection=collection, on_progress=tell)
+        from service.pairs import pairs_of
+
+        found = pairs_of(where or [])
+        reply = worker.identify(clip, top_k=top_k, fpir=fpir, where=found, collection=collection, on_progress=tell)
     if as_json:
         print_json(reply)
         return

@@ -59,6 +59,8 @@ def show(
     from service.commands import tables
 
     OUT.print(tables.templates(reply.templates))
+    for outlier in reply.outliers:
+        OUT.print(tables.outlier(outlier), soft_wrap=True)
 
 
 @app.command()
@@ -80,3 +82,56 @@ def erase(
 
     waiting = "; the store has yet to overwrite the bytes" if reply.pending else ""
     OUT.print(f"[bold]{tables.plain(reply.subject)}[/] erased with {reply.templates} template(s){waiting}")
+
+
+@app.command()
+def update(
+    subject: SubjectArgument,
+    name: Annotated[str | None, typer.Option("--name", help="Display name.")] = None,
+    meta: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE", help="Metadata, in place of all that is there; may be repeated."),
+    ] = None,
+    legal_basis: Annotated[str | None, typer.Option(help="On what ground the data is kept; empty for none.")] = None,
+    collection: CollectionOption = "default",
+    server: ServerOption = None,
+    key: KeyOption = None,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Change a person's display name, metadata or legal basis."""
+    from service.pairs import pairs_of
+
+    with progress("writing"), recogniser(server, store, key) as worker:
+        metadata = None if meta is None else pairs_of(meta)
+        reply = worker.update_subject(
+            subject, display_name=name, metadata=metadata, legal_basis=legal_basis, collection=collection
+        )
+    if as_json:
+        print_json(reply)
+        return
+    from service.commands import tables
+
+    OUT.print(tables.subjects([reply.subject]))
+
+
+@app.command("delete-template")
+def delete_template(
+    subject: SubjectArgument,
+    template: Annotated[str, typer.Argument(help="Id of the template, or the start of it if no other starts so.")],
+    collection: CollectionOption = "default",
+    server: ServerOption = None,
+    key: KeyOption = None,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Delete one of a person's templates; the person stays."""
+    with progress("deleting"), recogniser(server, store, key) as worker:
+        ids = [known.id for known in worker.subject(subject, collection=collection).templates]
+        meant = [known for known in ids if known.startswith(template)]
+        reply = worker.delete_template(subject, meant[0] if len(meant) == 1 else template, collection=collection)
+    if as_json:
+        print_json(reply)
+        return
+    waiting = "; the store has yet to overwrite the bytes" if reply.pending else ""
+    OUT.print(f"{reply.templates} template(s) deleted{waiting}")

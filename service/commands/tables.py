@@ -11,7 +11,17 @@ from rich.console import Console, Group
 from rich.markup import escape
 from rich.table import Column, Table
 
-from gallery.types import AuditEntry, Identification, Subject, Template, Verdict
+from gallery.types import (
+    AuditEntry,
+    Collection,
+    Identification,
+    Outlier,
+    OutlierReason,
+    Subject,
+    Template,
+    Verdict,
+    Verification,
+)
 from pipelines.fingerprint import Fingerprint
 from service.schemas import Skipped, TrackChoice
 
@@ -58,6 +68,32 @@ def audit(entries: Iterable[AuditEntry]) -> Table:
     for entry in entries:
         when = entry.at.astimezone(UTC).isoformat(" ", "seconds")
         table.add_row(when, plain(entry.actor), entry.action, (entry.subject or "")[:12], str(entry.templates))
+    return table
+
+
+def verification(found: Verification) -> str:
+    """Whether a walker is who is claimed, in a line."""
+    verdict = f"[{COLOURS[found.verdict]}]{found.verdict}[/]" + (f" ({found.reason})" if found.reason else "")
+    distance = "" if found.distance is None else f", distance {found.distance:.3f}"
+    threshold = "" if found.threshold.value is None else f" of {found.threshold.value:.3f}"
+    return f"{plain(found.subject)}: {verdict}{distance}{threshold}"
+
+
+def outlier(found: Outlier) -> str:
+    """What is odd about a template, in a line."""
+    if found.reason is OutlierReason.NEARER_TO_OTHER:
+        why = f"nearer to {plain(str(found.other_subject))}, {found.other_distance:.3f}, than to its own"
+    else:
+        why = "far from its own"
+    return f"[yellow]outlier {found.template[:8]}[/]: {why}, the nearest of which is {found.own_distance:.3f} away"
+
+
+def collections(listed: Iterable[Collection]) -> Table:
+    """The collections."""
+    table = Table("collection", "subjects", "templates", "fingerprint", "other fingerprint", box=SIMPLE_HEAD)
+    for item in listed:
+        other = "" if item.shadow is None else f"{item.shadow.fingerprint} ({item.shadow.missing} missing)"
+        table.add_row(item.name, str(item.subjects), str(item.templates), str(item.fingerprint or "–"), other)
     return table
 
 

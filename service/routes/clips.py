@@ -14,20 +14,25 @@ from service.dependencies import (
     ClipFile,
     ClipRoute,
     CollectionField,
+    EngineOf,
+    Fmr,
     Fpir,
     IdempotencyKey,
     JobsOf,
     Prefer,
     Queue,
     ReplaysOf,
+    Strict,
     SubjectField,
     TopK,
     TrackField,
+    Where,
     WorkOf,
 )
 from service.openapi import problems
+from service.pairs import pairs_of
 from service.replay import digest
-from service.schemas import EnrollReply, IdentifyReply, JobReply
+from service.schemas import EnrollReply, IdentifyReply, JobReply, VerifyReply
 from service.work import Reply
 
 router = APIRouter(tags=["clips"], route_class=ClipRoute)
@@ -119,7 +124,15 @@ CLIP_PROBLEMS = (
             "model": EnrollReply,
         },
         202: JOB,
-        **problems(*CLIP_PROBLEMS, "multiple_people", "track_not_found", "bad_subject", "clip_of_other_subject"),
+        **problems(
+            *CLIP_PROBLEMS,
+            "multiple_people",
+            "track_not_found",
+            "poor_quality",
+            "bad_subject",
+            "clip_of_other_subject",
+            "looks_like_other_subject",
+        ),
     },
 )
 async def enroll(
@@ -129,10 +142,11 @@ async def enroll(
     subject: SubjectField,
     track: TrackField = None,
     collection: CollectionField = "default",
+    strict: Strict = False,
 ) -> EnrollReply | Response:
     """Exactly one walker is enrolled. Where several walk in the clip, name one by `track`: the reply
-    `multiple_people` lists them with a picture each."""
-    fields = {"subject": subject, "track": track, "collection": collection}
+    `multiple_people` lists them with a picture each. Somebody else whom the walker matches is named in `warning`."""
+    fields = {"subject": subject, "track": track, "collection": collection, "strict": strict}
     reply: EnrollReply | Response = await asked.answer("enroll", clip.file, fields, response)
     return reply
 
@@ -141,7 +155,7 @@ async def enroll(
     "/identify",
     response_model=IdentifyReply,
     summary="Name everybody who walks in a clip",
-    responses={202: JOB, **problems(*CLIP_PROBLEMS, "bad_fpir", "not_found")},
+    responses={202: JOB, **problems(*CLIP_PROBLEMS, "bad_fpir", "bad_subject", "not_found")},
 )
 async def identify(
     asked: AskedOf,
@@ -149,9 +163,38 @@ async def identify(
     clip: ClipFile,
     top_k: TopK = 5,
     fpir: Fpir = 0.01,
+    where: Where = [],  # noqa: B006 - the framework copies it
     collection: CollectionField = "default",
 ) -> IdentifyReply | Response:
     """Every walker gets a verdict (`match`, `unknown`, or `inconclusive` with a reason) and ranked candidates."""
-    fields = {"top_k": top_k, "fpir": fpir, "collection": collection}
+    fields = {"top_k": top_k, "fpir": fpir, "where": pairs_of(where), "collection": collection}
     reply: IdentifyReply | Response = await asked.answer("identify", clip.file, fields, response)
     return reply
+
+
+@router.post(
+    "/verify",
+    summary="Tell whether the person who walks in a clip is the one that is claimed",
+    responses=problems(
+        *(code for code in CLIP_PROBLEMS if code not in ("idempotency_mismatch", "in_progress")),
+        "multiple_people",
+        "track_not_found",
+        "bad_fmr",
+        "bad_subject",
+        "not_found",
+    ),
+)
+async def verify(
+    engine: EngineOf,
+    queue: Queue,
+    clip: ClipFile,
+    subject: SubjectField,
+    track: TrackField = None,
+    fmr: Fmr = 0.001,
+    collection: CollectionField = "default",
+) -> VerifyReply:
+    """Compares one walker with one subject: `match`, `unknown` where the walker is not shown to be the subject, or
+    `inconclusive` with a reason."""
+    end = time.monotonic() + engine.settings.deadline
+    work = partial(engine.verify, clip.file, subject, track=track, fmr=fmr, collection=collection, deadline=end)
+    return await queue.run(work, deadline=end)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from service.dependencies import CollectionPath, EngineOf, PageAfter, PageLimit, SubjectPath
+from service.dependencies import CollectionPath, EngineOf, PageAfter, PageLimit, SubjectPath, TemplatePath
 from service.openapi import problems
-from service.schemas import Erasure, SubjectReply, SubjectsReply
+from service.schemas import Erasure, Removal, SubjectChange, SubjectReply, SubjectsReply
 
 router = APIRouter(prefix="/collections/{collection}/subjects", tags=["subjects"])
 
@@ -23,7 +23,7 @@ def list_subjects(
 
 @router.get("/{subject}", summary="Show a subject", responses=problems(*GALLERY_PROBLEMS))
 def show_subject(engine: EngineOf, collection: CollectionPath, subject: SubjectPath) -> SubjectReply:
-    """The subject and its templates, in the order of their enrolment."""
+    """The subject and its templates, in the order of their enrolment, and which of them may not be the subject's."""
     return engine.subject(subject, collection=collection)
 
 
@@ -31,3 +31,19 @@ def show_subject(engine: EngineOf, collection: CollectionPath, subject: SubjectP
 def erase_subject(engine: EngineOf, collection: CollectionPath, subject: SubjectPath) -> Erasure:
     """The subject goes with everything kept of it: templates, embeddings and sequences."""
     return engine.erase(subject, collection=collection)
+
+
+@router.patch("/{subject}", summary="Change a subject", responses=problems(*GALLERY_PROBLEMS, "bad_request"))
+def update_subject(
+    engine: EngineOf, collection: CollectionPath, subject: SubjectPath, change: SubjectChange
+) -> SubjectReply:
+    """Display name, metadata or legal basis; the id stays. Candidates are filtered by the new metadata at once."""
+    return engine.update_subject(subject, **change.model_dump(), collection=collection)
+
+
+@router.delete("/{subject}/templates/{template}", summary="Delete a template", responses=problems(*GALLERY_PROBLEMS))
+def delete_template(
+    engine: EngineOf, collection: CollectionPath, subject: SubjectPath, template: TemplatePath
+) -> Removal:
+    """The template goes with its embedding and sequence; the subject stays, even without any."""
+    return engine.delete_template(subject, template, collection=collection)

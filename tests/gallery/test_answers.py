@@ -43,7 +43,7 @@ def calibration(distance, fmrs=(0.001, 0.01)):
 @pytest.fixture
 def between(store_url, walker):
     """Distances: between two walks of one person, and to the nearest other person."""
-    with Gallery.open(store_url, "measured") as gallery:
+    with Gallery.open(store_url, "measured", "gei") as gallery:
         for person in range(4):
             gallery.enroll(f"p{person}", walker(person))
         candidates = gallery.identify(walker(1, 1)).candidates
@@ -52,11 +52,11 @@ def between(store_url, walker):
 
 
 def opened(store_url, distance, **kwargs):
-    return Gallery.open(store_url, calibrations=calibration(distance, **kwargs))
+    return Gallery.open(store_url, network="gei", calibrations=calibration(distance, **kwargs))
 
 
 def test_candidates_are_those_with_the_metadata(store_url, walker):
-    with Gallery.open(store_url) as gallery:
+    with Gallery.open(store_url, network="gei") as gallery:
         for person in range(6):
             gallery.enroll(f"p{person}", walker(person), metadata={"site": "north" if person < 2 else "south"})
         answer = gallery.identify(walker(3), where={"site": "north"})
@@ -106,7 +106,7 @@ def test_a_subject_is_verified_by_its_own_templates_alone(store_url, walker, bet
 
 def test_without_thresholds_for_it_nothing_is_verified(store_url, walker):
     for calibrations in ({}, calibration(1.0, fmrs=None)):
-        with Gallery.open(store_url, calibrations=calibrations) as gallery:
+        with Gallery.open(store_url, network="gei", calibrations=calibrations) as gallery:
             gallery.enroll("p1", walker(1))
             answer = gallery.verify("p1", walker(1, 1))
             assert (answer.verdict, answer.reason) == (Verdict.INCONCLUSIVE, Reason.UNCALIBRATED)
@@ -130,7 +130,7 @@ def test_whoever_looks_like_somebody_else_is_enrolled_with_a_warning_or_strictly
         assert (done.warning.subject, done.warning.code) == ("p1", "looks_like_other_subject")
         assert done.warning.distance <= done.warning.threshold.value == (own + other) / 2
         assert done.warning.threshold.fpir == 0.001
-    with Gallery.open(store_url, calibrations={}) as gallery:
+    with Gallery.open(store_url, network="gei", calibrations={}) as gallery:
         assert gallery.enrolment("third", walker(1, 3), strict=True).warning is None  # nothing is known to be near
 
 
@@ -144,7 +144,7 @@ def test_whoever_looks_like_somebody_else_is_enrolled_with_a_warning_or_strictly
     ],
 )
 def test_whoever_is_seen_too_poorly_is_not_enrolled(store_url, walker, fields, reasons):
-    with Gallery.open(store_url) as gallery:
+    with Gallery.open(store_url, network="gei") as gallery:
         with pytest.raises(PoorQuality, match="too poorly") as caught:
             gallery.enroll("p1", walker(1, **fields))
         assert caught.value.extra["reasons"] == reasons
@@ -155,12 +155,12 @@ def test_whoever_is_seen_too_poorly_is_not_enrolled(store_url, walker, fields, r
 
 def test_a_low_rate_can_be_enrolled_where_the_network_is_calibrated_for_it(store_url, walker):
     known = calibration(1.0)[GEI].model_copy(update={"min_rate_hz": 9.0})
-    with Gallery.open(store_url, calibrations={GEI: known}) as gallery:
+    with Gallery.open(store_url, network="gei", calibrations={GEI: known}) as gallery:
         gallery.enroll("p1", walker(1, rate_hz=10.0, low_rate=True))
 
 
 def test_a_template_of_somebody_else_is_told(store_url, walker):
-    with Gallery.open(store_url, calibrations={}) as gallery:
+    with Gallery.open(store_url, network="gei", calibrations={}) as gallery:
         for walk in range(3):
             gallery.enroll("p1", walker(1, walk))
         gallery.enroll("p2", walker(2))
@@ -192,7 +192,7 @@ def test_a_template_far_from_all_others_is_told():
 
 
 def test_what_has_expired_is_no_candidate(store_url, walker):
-    with Gallery.open(store_url) as gallery:
+    with Gallery.open(store_url, network="gei") as gallery:
         kept = gallery.enroll("p1", walker(1))
         embedding, now = gallery.embedding(kept.id), datetime.now(UTC)
         soon = NewTemplate(
@@ -208,16 +208,16 @@ def test_what_has_expired_is_no_candidate(store_url, walker):
 
 
 def test_a_gallery_is_ready_once_it_equals_the_store(store_url, walker):
-    with Gallery.open(store_url) as gallery, Gallery.open(store_url) as other:
+    with Gallery.open(store_url, network="gei") as gallery, Gallery.open(store_url, network="gei") as other:
         assert gallery.ready()
         for person in range(3):
             other.enroll(f"p{person}", walker(person))
         other.update_subject("p1", metadata={"a": "b"})
         other.erase("p0")
-        fresh = Gallery(other.store)
+        fresh = Gallery(other.store, network="gei")
         assert gallery.ready() and fresh.ready()
         # One that missed something is not.
-        lost = Gallery(other.store)
+        lost = Gallery(other.store, network="gei")
         lost._index._store = Forgetful(other.store)
         assert not lost.ready()
 
@@ -240,7 +240,7 @@ def test_another_process_finds_and_loses_people_within_a_second(store_url, walke
     here, there = multiprocessing.Pipe()
     context = multiprocessing.get_context("spawn")
     process = context.Process(target=following_process.search, args=(store_url, walker(1, 1), there))
-    with Gallery.open(store_url) as gallery:
+    with Gallery.open(store_url, network="gei") as gallery:
         gallery.enroll("p0", walker(0))
         process.start()
         try:

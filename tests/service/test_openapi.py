@@ -45,9 +45,16 @@ def test_the_routes_are_those_of_the_design(document: dict[str, Any]) -> None:
     assert {(method, path) for path, method, _ in operations(document)} == {
         ("post", "/enroll"),
         ("post", "/identify"),
+        ("post", "/verify"),
+        ("get", "/collections"),
+        ("post", "/collections"),
+        ("get", "/collections/{collection}"),
+        ("delete", "/collections/{collection}"),
         ("get", "/collections/{collection}/subjects"),
         ("get", "/collections/{collection}/subjects/{subject}"),
+        ("patch", "/collections/{collection}/subjects/{subject}"),
         ("delete", "/collections/{collection}/subjects/{subject}"),
+        ("delete", "/collections/{collection}/subjects/{subject}/templates/{template}"),
         ("get", "/jobs/{job}"),
         ("delete", "/jobs/{job}"),
         ("get", "/livez"),
@@ -82,7 +89,7 @@ def test_every_success_shows_its_example(document: dict[str, Any]) -> None:
 
 
 def test_the_clip_is_a_file_in_a_multipart_form(document: dict[str, Any]) -> None:
-    for path in ("/enroll", "/identify"):
+    for path in ("/enroll", "/identify", "/verify"):
         form = document["paths"][path]["post"]["requestBody"]["content"]["multipart/form-data"]["schema"]
         properties = document["components"]["schemas"][form["$ref"].rpartition("/")[2]]["properties"]
         assert properties["clip"]["type"] == "string"
@@ -100,4 +107,5 @@ def _references(node: Any) -> list[str]:
 def test_the_api_page_names_every_route(document: dict[str, Any]) -> None:
     page = (Path(__file__).resolve().parents[2] / "docs" / "api.md").read_text()
     for path, method, _ in operations(document):
-        assert f"{method.upper()} {path.replace('{collection}', '{c}').replace('{subject}', '{s}')}" in page
+        short = path.replace("{collection}", "{c}").replace("{subject}", "{s}").replace("{template}", "{t}")
+        assert f"`{method.upper()} {short}`" in page

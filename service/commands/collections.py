@@ -1,0 +1,126 @@
+"""Commands on collections."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from service.commands.terminal import (
+    OUT,
+    JsonOption,
+    KeyOption,
+    ServerOption,
+    StoreOption,
+    print_json,
+    progress,
+    recogniser,
+)
+
+if TYPE_CHECKING:
+    from models import GaitNetwork
+    from pipelines.fingerprint import Fingerprint
+
+app = typer.Typer(help="Collections, each with a network of its own.", no_args_is_help=True)
+NameArgument = Annotated[str, typer.Argument(metavar="C", help="Name of the collection.")]
+
+
+@app.command("list")
+def list_(
+    server: ServerOption = None, key: KeyOption = None, store: StoreOption = None, as_json: JsonOption = False
+) -> None:
+    """List the collections."""
+    with progress("reading the gallery"), recogniser(server, store, key) as worker:
+        reply = worker.collections()
+    if as_json:
+        print_json(reply)
+        return
+    from service.commands import tables
+
+    OUT.print(tables.collections(reply.collections))
+
+
+@app.command()
+def create(
+    collection: NameArgument,
+    keeps_heatmaps: Annotated[
+        bool, typer.Option("--keep-heatmaps", help="Keep joint heatmaps, for a move to a network that reads them.")
+    ] = False,
+    ttl: Annotated[float | None, typer.Option(min=1, max=3.2e9, help="Seconds after which templates expire.")] = None,
+    server: ServerOption = None,
+    key: KeyOption = None,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a collection."""
+    with progress("writing"), recogniser(server, store, key) as worker:
+        reply = worker.create_collection(collection, keeps_heatmaps=keeps_heatmaps, ttl_seconds=ttl)
+    if as_json:
+        print_json(reply)
+        return
+    OUT.print(f"{reply.name} is there, and empty", markup=False)
+
+
+@app.command()
+def delete(
+    collection: NameArgument,
+    server: ServerOption = None,
+    key: KeyOption = None,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Delete a collection with everybody in it."""
+    with progress("deleting"), recogniser(server, store, key) as worker:
+        reply = worker.delete_collection(collection)
+    if as_json:
+        print_json(reply)
+        return
+    waiting = "; the store has yet to overwrite the bytes" if reply.pending else ""
+    OUT.print(f"{collection} deleted with {reply.templates} template(s){waiting}", markup=False)
+
+
+@app.command()
+def migrate(
+    collection: NameArgument,
+    to: Annotated[
+        str | None, typer.Option("--to", metavar="NETWORK", help="A network's name, or a .safetensors file.")
+    ] = None,
+    back: Annotated[bool, typer.Option("--rollback", help="Go back to the network before the last move.")] = False,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Move a collection to another network, from the gait sequences that it keeps; searches go on throughout."""
+    import models
+    from gallery.audit import acting
+    from gallery.migration import migrate, rollback
+    from gallery.names import check_collection
+    from gallery.networks import network_of
+    from gallery.stores import open_store
+    from service.errors import BadSettings
+    from service.settings import load_settings
+
+    if (to is None) != back:
+        raise BadSettings("Name a network by --to, or go back by --rollback: one of the two.")
+    settings = load_settings(**({"store": store} if store else {}))
+    check_collection(collection)
+
+    def former(fingerprint: Fingerprint) -> GaitNetwork:
+        return network_of(fingerprint, [settings.network] if settings.network else [])
+
+    opened = open_store(settings.store, settings.vault)
+    try:
+        with progress("moving") as tell, acting("command line"):
+
+            def on_progress(done: int, of: int) -> None:
+                tell(f"{done} of {of} templates", done / of)
+
+            if to is None:
+                moved = rollback(opened, collection, former, on_progress)
+            else:
+                moved = migrate(opened, collection, models.load(to), on_progress)
+    finally:
+        opened.close()
+    if as_json:
+        print_json(moved)
+        return
+    OUT.print(f"{moved.name}: {moved.templates} template(s), now of {moved.fingerprint}", markup=False, soft_wrap=True)

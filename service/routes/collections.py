@@ -1,0 +1,46 @@
+"""The collections of the store."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from service.dependencies import CollectionPath, EngineOf
+from service.openapi import problems
+from service.schemas import Collection, CollectionsReply, NewCollection, Removal
+
+router = APIRouter(prefix="/collections", tags=["collections"])
+
+STORE_PROBLEMS = ("store_unavailable", "bad_store")
+
+
+@router.get("", summary="List the collections", responses=problems(*STORE_PROBLEMS))
+def list_collections(engine: EngineOf) -> CollectionsReply:
+    """All collections, by name, with the fingerprint that each is pinned to."""
+    return engine.collections()
+
+
+@router.post(
+    "",
+    status_code=201,
+    summary="Make a collection",
+    responses=problems(*STORE_PROBLEMS, "bad_request", "bad_collection", "conflict"),
+)
+def create_collection(engine: EngineOf, new: NewCollection) -> Collection:
+    """An empty collection; enrolling makes one too, with the defaults."""
+    return engine.create_collection(new.name, keeps_heatmaps=new.keeps_heatmaps, ttl_seconds=new.ttl_seconds)
+
+
+@router.get(
+    "/{collection}", summary="Show a collection", responses=problems(*STORE_PROBLEMS, "not_found", "bad_collection")
+)
+def show_collection(engine: EngineOf, collection: CollectionPath) -> Collection:
+    """What the collection is pinned to, and how much is in it."""
+    return engine.collection(collection)
+
+
+@router.delete(
+    "/{collection}", summary="Delete a collection", responses=problems(*STORE_PROBLEMS, "not_found", "bad_collection")
+)
+def delete_collection(engine: EngineOf, collection: CollectionPath) -> Removal:
+    """The collection goes with everybody in it; `default` is there again at once, empty."""
+    return engine.delete_collection(collection)
