@@ -41,7 +41,7 @@ fuzz: setup ## 2,000 broken clips and 1,000 requests an operation against a real
 bench: setup ## Every measured figure of the README, one JSON each under bench/results
 	$(BIN)/python -m bench.pipeline
 	$(BIN)/python -m bench.memory
-	$(BIN)/python -m bench.quartet
+	$(BIN)/python -m bench.quartet gaitpart
 	$(BIN)/python -m bench.search
 	$(BIN)/python -m bench.networks
 	$(BIN)/python -m bench.kinect
