@@ -32,7 +32,7 @@ GEI = Fingerprint("gei", "none", "1", "blazepose-full/1")
 
 @pytest.fixture
 def gallery(store_url):
-    with Gallery.open(store_url) as gallery:
+    with Gallery.open(store_url, network="gei") as gallery:
         yield gallery
 
 
@@ -80,7 +80,7 @@ def test_the_distance_is_to_the_nearest_template_of_a_subject(gallery, walker):
 
 
 def test_a_calibration_gives_verdicts_and_confidences(store_url, walker):
-    with Gallery.open(store_url, calibrations=calibration(3.0)) as gallery:
+    with Gallery.open(store_url, network="gei", calibrations=calibration(3.0)) as gallery:
         gallery.enroll("alice", walker(1))
         match, stranger = gallery.identify_many([walker(1, walk=1), walker(4)])
         assert match.candidates[0].distance < 3.0 < stranger.candidates[0].distance
@@ -99,7 +99,7 @@ def test_a_calibration_gives_verdicts_and_confidences(store_url, walker):
 
 def test_a_calibration_of_another_fingerprint_says_nothing(store_url, walker):
     other = replace(GEI, perception="blazepose-full/2")
-    with Gallery.open(store_url, calibrations=calibration(3.0, other)) as gallery:
+    with Gallery.open(store_url, network="gei", calibrations=calibration(3.0, other)) as gallery:
         gallery.enroll("alice", walker(1))
         assert gallery.identify(walker(1)).reason is Reason.UNCALIBRATED
 
@@ -108,11 +108,11 @@ def test_calibrations_come_from_a_file(store_url, tmp_path, walker):
     path = tmp_path / "calibrations.json"
     (only,) = calibration(3.0).values()
     path.write_text(f'{{"calibrations": [{only.model_dump_json()}]}}')
-    with Gallery.open(store_url, calibrations=path) as gallery:
+    with Gallery.open(store_url, network="gei", calibrations=path) as gallery:
         gallery.enroll("alice", walker(1))
         assert gallery.identify(walker(1)).verdict is Verdict.MATCH
     with pytest.raises(BadCalibration):
-        Gallery.open(store_url, calibrations=tmp_path / "none.toml")
+        Gallery.open(store_url, network="gei", calibrations=tmp_path / "none.toml")
 
 
 def test_an_empty_gallery_and_a_walker_of_no_frames(gallery, walker):
@@ -161,7 +161,7 @@ def test_reading_back_what_was_enrolled(gallery, walker):
 
 def test_a_collection_that_keeps_heatmaps(store_url, walker):
     seq = walker(1, frames=15, heatmaps=True)
-    with Gallery.open(store_url, "full", keeps_heatmaps=True) as gallery:
+    with Gallery.open(store_url, "full", "gei", keeps_heatmaps=True) as gallery:
         template = gallery.enroll("alice", seq)
         assert template.has_heatmaps
         assert gallery.sequence(template.id).equals(seq)
@@ -198,7 +198,7 @@ def test_erased_people_are_not_found_again(gallery, walker):
 
 
 def test_another_gallery_object_sees_every_change(store_url, walker):
-    with Gallery.open(store_url) as one, Gallery.open(store_url) as other:
+    with Gallery.open(store_url, network="gei") as one, Gallery.open(store_url, network="gei") as other:
         for person in range(3):
             one.enroll(f"p{person}", walker(person))
             assert other.identify(walker(person, 1)).candidates[0].subject == f"p{person}"
@@ -207,7 +207,7 @@ def test_another_gallery_object_sees_every_change(store_url, walker):
 
 
 def test_collections_of_one_store(store_url, walker):
-    with Gallery.open(store_url, "hall") as hall, Gallery.open(store_url, "road") as road:
+    with Gallery.open(store_url, "hall", "gei") as hall, Gallery.open(store_url, "road", "gei") as road:
         hall.enroll("alice", walker(1))
         assert road.identify(walker(1)).reason is Reason.EMPTY_GALLERY
         assert [(c.name, c.templates) for c in road.collections()] == [("hall", 1), ("road", 0)]
@@ -229,7 +229,7 @@ def test_an_untrained_network_is_marked_everywhere(store_url, walker):
 
 def test_a_collection_stays_with_its_network(store_url, walker):
     net = build("gaitpart", seed=0, embed_dim=16).eval()
-    with Gallery.open(store_url) as gallery, Gallery.open(store_url, network=net) as other:
+    with Gallery.open(store_url, network="gei") as gallery, Gallery.open(store_url, network=net) as other:
         gallery.enroll("alice", walker(1))
         for act in (lambda: other.enroll("bob", walker(2)), lambda: other.identify(walker(1))):
             with pytest.raises(FingerprintMismatch, match=r"gei:none.*gaitpart:untrained"):
@@ -305,7 +305,7 @@ def test_several_galleries_can_share_a_store(store_url, walker):
     store = open_store(store_url)
     for name in ("hall", "road"):
         store.ensure_collection(name)
-    hall, road = Gallery(store, "hall"), Gallery(store, "road", load("gei"))
+    hall, road = Gallery(store, "hall", "gei"), Gallery(store, "road", load("gei"))
     hall.enroll("alice", walker(1))
     road.enroll("bob", walker(1))
     assert hall.identify(walker(1)).candidates[0].subject == "alice"
