@@ -22,7 +22,7 @@ Products = Callable[[Tensor, Tensor, Tensor], None]
 
 LEVELS = 127
 # Distances held at a time before they are summed over parts: what a core's cache holds, or enough to fill a GPU.
-ELEMENTS = {"cpu": 1 << 16, "cuda": 1 << 26}
+ELEMENTS = {"cpu": 1 << 17, "cuda": 1 << 26}
 ROWS = 256  # fewer at a time are not worth the calls
 SMALLEST = 2.0**-126  # of the normal float32 numbers
 SHRINK = 1 - 2.0**-20  # of squared norms: more than the rounding of A + B − 2ab in float32 can add
@@ -48,12 +48,12 @@ class Codes:
 
     @classmethod
     def empty(cls, n: int, parts: int, dims: int, device: torch.device) -> Codes:
-        """Room for n embeddings."""
+        """Room for n embeddings. On a CPU it takes memory only where something is written."""
         return cls(
-            torch.zeros(parts, n, -(-dims // 8) * 8, dtype=torch.int8, device=device),
-            torch.zeros(parts, n, device=device),
-            torch.zeros(parts, n, device=device),
-            torch.zeros(n, device=device),
+            torch.empty(parts, n, -(-dims // 8) * 8, dtype=torch.int8, device=device),
+            torch.empty(parts, n, device=device),
+            torch.empty(parts, n, device=device),
+            torch.empty(n, device=device),
         )
 
     def write(self, rows: slice | list[int], embeddings: Tensor) -> None:
@@ -64,16 +64,10 @@ class Codes:
         wide = scales.double()[:, :, None]
         codes = torch.where(wide > 0, exact / wide, 0.0).round_().clamp_(-LEVELS, LEVELS)
         residuals = (exact - wide * codes).norm(dim=2).mean(dim=0)
-        self.codes[:, rows, : exact.shape[2]] = codes.to(torch.int8)
+        self.codes[:, rows] = torch.nn.functional.pad(codes, (0, self.codes.shape[2] - codes.shape[2])).to(torch.int8)
         self.scales[:, rows] = scales
         self.norms[:, rows] = ((wide * codes).square().sum(dim=2) * SHRINK).float()
         self.residuals[rows] = (residuals * (1 + 2.0**-16)).float() + SMALLEST
-
-    def move(self, target: int, source: int) -> None:
-        """Copy one embedding's codes from a row to another."""
-        for tensor in (self.codes, self.scales, self.norms):
-            tensor[:, target] = tensor[:, source]
-        self.residuals[target] = self.residuals[source]
 
 
 class Bounds:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from gallery.codes import UNDERFLOW, Bounds, Codes
 
-BLOCK_BYTES = 16 << 20  # of codes kept in one tensor, so that growing copies nothing
+BLOCK_BYTES = 64 << 20  # of codes kept in one tensor, so that growing copies nothing
 SCRATCH_BYTES = 128 << 20  # of bounds held at a time
 CANDIDATES = 1024  # embeddings measured at a time
 PRECISIONS = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
@@ -333,10 +333,10 @@ class PartwiseIndex:
     def _new_block(self) -> _Block:
         n = self._size
         return _Block(
-            torch.zeros(n, *self.shape, dtype=self._dtype, device=self._device),
+            torch.empty(n, *self.shape, dtype=self._dtype, device=self._device),
             Codes.empty(n, *self.shape, self._device),
-            torch.zeros(n, dtype=torch.int64, device=self._device),
-            torch.zeros(n, dtype=torch.float64, device=self._device),
+            torch.empty(n, dtype=torch.int64, device=self._device),
+            torch.empty(n, dtype=torch.float64, device=self._device),
         )
 
     def _slot(self, subject: str) -> int:
