@@ -38,7 +38,7 @@ def calibrate(
     perception: str,
     *,
     sizes: Sequence[int] = SIZES,
-    rates: Sequence[float] = RATES,
+    rates: Sequence[float] | None = None,
     seed: int = 0,
     on_progress: Callable[[int], None] | None = None,
 ) -> Calibration:
@@ -49,13 +49,14 @@ def calibrate(
         walks: takes named "enrolN" and "probeN"; people named "stranger-*" are never enrolled.
         perception: the backend whose fingerprint it is for.
         sizes: gallery sizes in templates, rising; those that the walks cannot fill are left out.
-        rates: false-positive identification rates.
+        rates: false-positive identification rates; ``RATES`` by default.
         seed: of the draws of galleries.
         on_progress: told the number of walks embedded.
 
     Raises:
         BadDataset: there are no enrolled people, or fewer stranger probes than the lowest rate needs.
     """
+    rates = rates or RATES
     embedded = embed_dataset(net, walks, on_progress=on_progress)
     subjects = embedded.subjects
     takes = np.array([sample.take for sample in embedded.samples])
