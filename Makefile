@@ -43,6 +43,7 @@ bench: setup ## Every measured figure of the README, one JSON each under bench/r
 	$(BIN)/python -m bench.memory
 	$(BIN)/python -m bench.quartet gaitpart
 	$(BIN)/python -m bench.search
+	$(BIN)/python -m bench.migration
 	$(BIN)/python -m bench.networks
 	$(BIN)/python -m bench.kinect
 

@@ -1,0 +1,131 @@
+"""Moving 10,000 templates to another network and back under a stream of searches: ``python -m bench.migration``.
+
+Every answer given meanwhile must be wholly the one network's or wholly the other's, and none an error. The other network
+is a small seeded GaitSet: what is measured is the move, not the network.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import models
+from bench.report import write
+from gallery import Gallery, open_store
+from gallery.migration import migrate, rollback
+from gallery.networks import network_of
+from gallery.store import NewSubject, NewTemplate, Store
+from pipelines.embed import embed
+from pipelines.fingerprint import fingerprint_of
+from pipelines.sequence import GaitSequence
+from service import canary
+
+PERCEPTION = "blazepose-full/1"
+WALKS = 200  # different ones; each is enrolled many times
+
+
+def walk(seed: int) -> GaitSequence:
+    """An ellipse of 16 frames with a pattern of holes of its own."""
+    still = canary.sequence(PERCEPTION, 16).without_heatmaps()
+    holes = np.random.default_rng(seed).random((16, 64, 64)) < 0.2
+    return replace(still, silhouettes=np.where(holes, np.uint8(0), still.silhouettes))
+
+
+def fill(store: Store, templates: int) -> None:
+    """Enrol the walks, embedded by the gait energy image, over and over."""
+    network = models.load("gei")
+    walks = [walk(i) for i in range(WALKS)]
+    embeddings, files = embed(walks, network).numpy(), [seq.to_bytes() for seq in walks]
+    fingerprint, quality = fingerprint_of(network, PERCEPTION), walks[0].quality
+    for i in range(templates):
+        k = i % WALKS
+        new = NewTemplate(fingerprint, embeddings[k], files[k], False, quality, 1, 0.0, 0.5, f"{i:064x}")
+        store.enroll("default", NewSubject(f"p{k:03}"), new)
+
+
+class Searches(threading.Thread):
+    """Identifies the same walkers without a pause, and keeps what comes."""
+
+    def __init__(self, gallery: Gallery, probes: list[GaitSequence]) -> None:
+        super().__init__(daemon=True)
+        self.gallery, self.probes, self.stop = gallery, probes, threading.Event()
+        self.answers: list[tuple[int, str, tuple[float, ...]]] = []
+        self.seconds: list[float] = []
+        self.errors: list[str] = []
+
+    def run(self) -> None:
+        """Until told to stop."""
+        while not self.stop.is_set():
+            for i, probe in enumerate(self.probes):
+                began = time.perf_counter()
+                try:
+                    self.answers.append(seen(self.gallery, i, probe))
+                except Exception as error:
+                    self.errors.append(repr(error))
+                self.seconds.append(time.perf_counter() - began)
+
+
+def seen(gallery: Gallery, i: int, probe: GaitSequence) -> tuple[int, str, tuple[float, ...]]:
+    """An answer, as far as the network decides it."""
+    answer = gallery.identify(probe)
+    return i, str(answer.fingerprint), tuple(candidate.distance for candidate in answer.candidates)
+
+
+def measure(folder: Path, templates: int) -> dict[str, Any]:
+    """Fill, move, move back; seconds of each, and what the searches met."""
+    url, weights = f"sqlite:///{folder}/gallery.db", folder / "small.safetensors"
+    models.save(models.build("gaitset", seed=3, embed_dim=16, channels=(8, 8, 16)), weights)
+    store = open_store(url)
+    store.ensure_collection("default")
+    fill(store, templates)
+    probes = [walk(1000 + i) for i in range(4)]
+    with Gallery.open(url, fallback=weights, calibrations={}) as gallery:
+        known = {seen(gallery, i, probe) for i, probe in enumerate(probes)}
+        searches = Searches(gallery, probes)
+        searches.start()
+        began = time.perf_counter()
+        migrate(store, "default", models.load(weights))
+        moved = time.perf_counter() - began
+        known |= {seen(gallery, i, probe) for i, probe in enumerate(probes)}
+        began = time.perf_counter()
+        rollback(store, "default", network_of)
+        back = time.perf_counter() - began
+        known |= {seen(gallery, i, probe) for i, probe in enumerate(probes)}
+        searches.stop.set()
+        searches.join()
+    store.close()
+    return {
+        "templates": templates,
+        "migration_s": moved,
+        "rollback_s": back,
+        "rollback_target_s": 5.0,
+        "searches": len(searches.answers),
+        "errors": searches.errors,
+        "mixed": sum(answer not in known for answer in searches.answers),
+        "networks_seen": sorted({fingerprint for _, fingerprint, _ in searches.answers}),
+        "median_search_s": float(np.median(searches.seconds)),
+        "longest_search_s": max(searches.seconds),
+    }
+
+
+def main() -> None:
+    """Measure, print, write ``bench/results/migration.json``."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--templates", type=int, default=10_000)
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        figures = measure(Path(folder), args.templates)
+    for name, value in figures.items():
+        print(f"{name:18} {value}")
+    write("migration", figures)
+
+
+if __name__ == "__main__":
+    main()
