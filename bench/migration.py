@@ -1,7 +1,7 @@
 """Moving 10,000 templates to another network and back under a stream of searches: ``python -m bench.migration``.
 
-Every answer given meanwhile must be wholly the one network's or wholly the other's, and none an error. The other network
-is a small seeded GaitSet: what is measured is the move, not the network.
+Every answer given meanwhile must be wholly the one network's or wholly the other's, and none an error. The other
+network is a small seeded GaitSet: what is measured is the move, not the network.
 """
 
 from __future__ import annotations
