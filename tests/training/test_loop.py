@@ -45,7 +45,8 @@ def test_every_network_is_tried() -> None:
 
 @pytest.mark.parametrize("name", TINY)
 def test_every_network_learns_one_batch_by_heart(name: str, sequences: Path, tmp_path: Path) -> None:
-    result = train(sequences_config(sequences, name), tmp_path)
+    # A rate that falls to zero: at a steady one the loss leaps now and then, when depends on the processor's rounding.
+    result = train(sequences_config(sequences, name, optimiser={"schedule": "cosine"}), tmp_path)
     lines = logged(tmp_path)
     assert lines[0]["loss"] > 0.1
     assert result.loss is not None
