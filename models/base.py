@@ -73,5 +73,7 @@ class GaitNetwork(nn.Module):
         raise NotImplementedError
 
     def training_outputs(self, *tensors: Tensor, lengths: Tensor | None = None) -> TrainingOutputs:
-        """What the losses need; the main branch's embeddings alone unless the network says otherwise."""
-        return TrainingOutputs({"main": self(*tensors, lengths=lengths)})
+        """What the losses need: the main branch's embeddings, and its logits where there is a ``classifier``."""
+        main = self(*tensors, lengths=lengths)
+        classifier = getattr(self, "classifier", None)
+        return TrainingOutputs({"main": main}, {"main": classifier(main)} if classifier is not None else None)

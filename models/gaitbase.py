@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from models.base import GaitNetwork, TrainingOutputs
+from models.base import GaitNetwork
 from models.layers import (
     BNNeck,
     PartLinear,
@@ -68,8 +68,3 @@ class GaitBase(GaitNetwork):
         pooled = set_pool(self.backbone, silhouettes, lengths)
         out: Tensor = self.fc(horizontal_pool(pooled, [self.config.parts]))
         return out.float()
-
-    def training_outputs(self, *tensors: Tensor, lengths: Tensor | None = None) -> TrainingOutputs:
-        """The embeddings, and the cosines (N, P, classes) of the BNNeck where the config names the classes."""
-        main = self(*tensors, lengths=lengths)
-        return TrainingOutputs({"main": main}, {"main": self.classifier(main)} if self.classifier else None)

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.base import GaitNetwork, TrainingOutputs
+from models.base import GaitNetwork
 from models.layers import (
     LEAK,
     GlobalLocalConv,
@@ -105,11 +105,6 @@ class GaitGL(GaitNetwork):
         means = generalised_mean(rows, self.gem, dim=3).transpose(1, 2)  # (N, 64, C)
         out: Tensor = self.norm(self.fc(means).transpose(1, 2)).transpose(1, 2)
         return out.float()
-
-    def training_outputs(self, *tensors: Tensor, lengths: Tensor | None = None) -> TrainingOutputs:
-        """The embeddings, and the logits (N, P, classes) where the config names the classes."""
-        main = self(*tensors, lengths=lengths)
-        return TrainingOutputs({"main": main}, {"main": self.classifier(main)} if self.classifier else None)
 
 
 def at_least_three(x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:

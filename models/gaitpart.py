@@ -22,7 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.base import GaitNetwork, TrainingOutputs
+from models.base import GaitNetwork
 from models.layers import (
     LEAK,
     BNNeck,
@@ -130,11 +130,6 @@ class GaitPart(GaitNetwork):
         pool = temporal_max if self.config.temporal_pooling == "max" else temporal_mean
         out: Tensor = self.fc(pool(motion, lengths).view(x.shape[0], self.config.parts, -1))
         return out.float()
-
-    def training_outputs(self, *tensors: Tensor, lengths: Tensor | None = None) -> TrainingOutputs:
-        """The embeddings, and the cosines (N, P, classes) of the BNNeck where the config names the classes."""
-        main = self(*tensors, lengths=lengths)
-        return TrainingOutputs({"main": main}, {"main": self.classifier(main)} if self.classifier else None)
 
     def _frame_parts(self, frames: Tensor) -> Tensor:
         """(B, 1, 64, 44) -> (B, P, C)."""

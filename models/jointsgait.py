@@ -34,7 +34,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.base import GaitNetwork, TrainingOutputs
+from models.base import GaitNetwork
 from models.layers import BNNeck, PartLinear, channels_last, fill_padding, framewise, he_init, temporal_mean
 from models.skeletons import COCO_NECK, KINECT_16, Skeleton
 
@@ -225,11 +225,6 @@ class JointsGait(GaitNetwork):
         windows, share = cut_windows(joints, lengths, self.config.window)
         embeddings = self._embed(windows.flatten(0, 1), None).view(*share.shape, *self.out_shape)
         return (embeddings * share[:, :, None, None]).sum(dim=1)
-
-    def training_outputs(self, *tensors: Tensor, lengths: Tensor | None = None) -> TrainingOutputs:
-        """The embeddings, and the cosines (N, P, classes) for ArcFace where the config names the classes."""
-        main = self(*tensors, lengths=lengths)
-        return TrainingOutputs({"main": main}, {"main": self.classifier(main)} if self.classifier else None)
 
     def _embed(self, joints: Tensor, lengths: Tensor | None) -> Tensor:
         joints = fill_padding(joints.float(), lengths, 0.0)

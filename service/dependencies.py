@@ -16,39 +16,13 @@ from service.replay import Replays
 from service.work import Work
 
 
-def _engine(request: Request) -> Engine:
-    engine: Engine = request.app.state.engine
-    return engine
+def _of_app(name: str) -> Any:
+    """A dependency on what the application keeps in its state under that name."""
 
+    def found(request: Request) -> Any:
+        return getattr(request.app.state, name)
 
-def _queue(request: Request) -> WorkQueue:
-    queue: WorkQueue = request.app.state.queue
-    return queue
-
-
-def _probes(request: Request) -> WorkQueue:
-    probes: WorkQueue = request.app.state.probes
-    return probes
-
-
-def _replays(request: Request) -> Replays:
-    replays: Replays = request.app.state.replays
-    return replays
-
-
-def _work(request: Request) -> Work:
-    work: Work = request.app.state.work
-    return work
-
-
-def _jobs(request: Request) -> Jobs:
-    jobs: Jobs = request.app.state.jobs
-    return jobs
-
-
-def _metrics(request: Request) -> Metrics:
-    metrics: Metrics = request.app.state.metrics
-    return metrics
+    return Depends(found)
 
 
 class ClipRoute(APIRoute):
@@ -59,19 +33,20 @@ class ClipRoute(APIRoute):
         handle = super().get_route_handler()
 
         async def admitted(request: Request) -> Response:
-            _queue(request).admit()
+            queue: WorkQueue = request.app.state.queue
+            queue.admit()
             return await handle(request)
 
         return admitted
 
 
-EngineOf = Annotated[Engine, Depends(_engine)]
-Queue = Annotated[WorkQueue, Depends(_queue)]
-ReplaysOf = Annotated[Replays, Depends(_replays)]
-WorkOf = Annotated[Work, Depends(_work)]
-JobsOf = Annotated[Jobs, Depends(_jobs)]
-MetricsOf = Annotated[Metrics, Depends(_metrics)]
-Probes = Annotated[WorkQueue, Depends(_probes)]
+EngineOf = Annotated[Engine, _of_app("engine")]
+Queue = Annotated[WorkQueue, _of_app("queue")]
+ReplaysOf = Annotated[Replays, _of_app("replays")]
+WorkOf = Annotated[Work, _of_app("work")]
+JobsOf = Annotated[Jobs, _of_app("jobs")]
+MetricsOf = Annotated[Metrics, _of_app("metrics")]
+Probes = Annotated[WorkQueue, _of_app("probes")]
 
 ClipFile = Annotated[UploadFile, File(description="The clip: mp4, mov, mkv, webm or avi.")]
 SubjectField = Annotated[

@@ -15,6 +15,7 @@ from service.commands.terminal import (
     print_json,
     progress,
     recogniser,
+    waiting,
 )
 
 if TYPE_CHECKING:
@@ -75,8 +76,7 @@ def delete(
     if as_json:
         print_json(reply)
         return
-    waiting = "; the store has yet to overwrite the bytes" if reply.pending else ""
-    OUT.print(f"{collection} deleted with {reply.templates} template(s){waiting}", markup=False)
+    OUT.print(f"{collection} deleted with {reply.templates} template(s){waiting(reply.pending)}", markup=False)
 
 
 @app.command()

@@ -16,6 +16,7 @@ from service.commands.terminal import (
     print_json,
     progress,
     recogniser,
+    waiting,
 )
 
 app = typer.Typer(help="The enrolled people.", no_args_is_help=True)
@@ -80,8 +81,9 @@ def erase(
         return
     from service.commands import tables
 
-    waiting = "; the store has yet to overwrite the bytes" if reply.pending else ""
-    OUT.print(f"[bold]{tables.plain(reply.subject)}[/] erased with {reply.templates} template(s){waiting}")
+    OUT.print(
+        f"[bold]{tables.plain(reply.subject)}[/] erased with {reply.templates} template(s){waiting(reply.pending)}"
+    )
 
 
 @app.command()
@@ -133,5 +135,4 @@ def delete_template(
     if as_json:
         print_json(reply)
         return
-    waiting = "; the store has yet to overwrite the bytes" if reply.pending else ""
-    OUT.print(f"{reply.templates} template(s) deleted{waiting}")
+    OUT.print(f"{reply.templates} template(s) deleted{waiting(reply.pending)}")

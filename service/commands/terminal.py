@@ -40,6 +40,11 @@ def print_json(reply: BaseModel) -> None:
     typer.echo(reply.model_dump_json(indent=2))
 
 
+def waiting(pending: bool) -> str:
+    """What to add to the report of a removal that the store has yet to make good on disk."""
+    return "; the store has yet to overwrite the bytes" if pending else ""
+
+
 @contextmanager
 def recogniser(server: str | None, store: str | None, key: str | None = None) -> Iterator[Client | Engine]:
     """The service at ``server``, or an engine in this process on ``store``; both have the same methods.

@@ -135,8 +135,11 @@ def evaluate_embedded(
     """
     settings = settings or EvaluationSettings()
     rows = {}
+    probes = embedded.embeddings
+    if settings.centring:
+        probes = centred_probes(probes, embedded.subjects, embedded.views)
     for name in protocol.probes:
-        row = _row(embedded, protocol, name, settings, listed, strangers)
+        row = _row(embedded, probes, protocol, name, settings, listed, strangers)
         if row is not None:
             rows[name] = row
     if not rows:
@@ -173,6 +176,7 @@ def _role(protocol: Protocol, row: str, sample: Sample, listed: Collection[str] 
 
 def _row(
     embedded: Embedded,
+    as_probes: Tensor,
     protocol: Protocol,
     name: str,
     settings: EvaluationSettings,
@@ -187,11 +191,9 @@ def _row(
     def side(role: str) -> _Side:
         mine = np.isin(roles, [role, "both"])
         index = np.flatnonzero(mine & ~unknown if role == "gallery" else mine)
-        x = embedded.embeddings[index]
+        x = (embedded.embeddings if role == "gallery" else as_probes)[index]
         if settings.centring and role == "gallery":
             x = centred_gallery(x, subjects[index], embedded.views[index])
-        elif settings.centring:
-            x = centred_probes(embedded.embeddings, subjects, embedded.views)[index]
         return _Side(index, subjects[index], views[index], x)
 
     probes, gallery = side("probe"), side("gallery")

@@ -86,6 +86,7 @@ def walkers_b(kinect: Path, seed: int, size: Size) -> Iterator[Take]:
     """See the module's text."""
     model = GaitModel.load()
     walks = load_partition(PARTITION).of(open_dataset("kinect", kinect), "test")
+    cameras = fixed_views()
     takes = [("nm", i) for i in range(1, 7)] + [(condition, i) for condition in ("bg", "cl") for i in (1, 2)]
     for actor in measured_actors(walks, seed, min_walks=2):
         rng = np.random.default_rng([seed, 2, *actor.name.encode()])
@@ -93,7 +94,6 @@ def walkers_b(kinect: Path, seed: int, size: Size) -> Iterator[Take]:
         for condition, number in takes:
             share = slice(0, half) if condition == "nm" and number <= 4 else slice(half, None)
             cycle, dress = actor.walk(model, rng, share), actor.dressed(condition, rng)
-            cameras = fixed_views()
             for row, azimuth in enumerate(AZIMUTHS):
                 phase, shape = float(rng.uniform()), actor.shape
                 view = f"{azimuth:03}"
@@ -103,7 +103,8 @@ def walkers_b(kinect: Path, seed: int, size: Size) -> Iterator[Take]:
 def walkers_xl(kinect: Path, seed: int, size: Size) -> Iterator[Take]:
     """See the module's text."""
     names = [f"{'known' if i % 2 else 'stranger'}-{i // 2:04}" for i in range(size.people)]
-    yield from _enrolled_and_seen(drawn_actors(GaitModel.load(), names, seed), seed)
+    model = GaitModel.load()
+    yield from _enrolled_and_seen(drawn_actors(model, names, seed), model, seed)
 
 
 def calibration_takes(kinect: Path, seed: int, size: Size) -> Iterator[Take]:
@@ -111,12 +112,12 @@ def calibration_takes(kinect: Path, seed: int, size: Size) -> Iterator[Take]:
     walks = load_partition(PARTITION).of(open_dataset("kinect", kinect), "calibrate")
     names = [f"{'known' if i % 2 else 'stranger'}-c{i // 2:04}" for i in range(size.people)]
     measured = measured_actors(walks, seed, min_walks=2)
-    yield from _enrolled_and_seen(measured + drawn_actors(GaitModel.load(), names, seed), seed)
-
-
-def _enrolled_and_seen(actors: list[Actor], seed: int) -> Iterator[Take]:
-    """Four takes to enrol everybody but strangers; probes in all conditions from anywhere, two of strangers for one."""
     model = GaitModel.load()
+    yield from _enrolled_and_seen(measured + drawn_actors(model, names, seed), model, seed)
+
+
+def _enrolled_and_seen(actors: list[Actor], model: GaitModel, seed: int) -> Iterator[Take]:
+    """Four takes to enrol everybody but strangers; probes in all conditions from anywhere, two of strangers for one."""
     for actor in actors:
         rng = np.random.default_rng([seed, 3, *actor.name.encode()])
         stranger = actor.name.startswith("stranger-")
