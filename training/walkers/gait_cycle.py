@@ -245,8 +245,13 @@ def _slope(x: Tensor, y: Tensor) -> float:
 def _bob(phase: Tensor, height: Tensor, wave: Tensor, h: float) -> tuple[Tensor, float]:
     """Rise and fall of the pelvis twice a cycle, about 0, and its mean height; from the standing leg."""
     twice = 4 * math.pi * phase
-    matrix = torch.stack((torch.ones_like(twice), torch.cos(twice), torch.sin(twice)), -1)
-    mean, c, s = torch.linalg.lstsq(matrix, height[:, None]).solution[:, 0].tolist()
+    # In closed form: a linear algebra library's last bits depend on where in memory the numbers lie.
+    u, v, z = torch.cos(twice), torch.sin(twice), height - height.mean()
+    du, dv = u - u.mean(), v - v.mean()
+    uu, uv, vv, uz, vz = ((a * b).sum() for a, b in ((du, du), (du, dv), (dv, dv), (du, z), (dv, z)))
+    c = float((uz * vv - vz * uv) / (uu * vv - uv * uv))
+    s = float((vz * uu - uz * uv) / (uu * vv - uv * uv))
+    mean = float(height.mean() - c * u.mean() - s * v.mean())
     size = math.hypot(c, s)
     # Lowest a little after a strike (Winter 1991): measured angles may move that by no more than a sixteenth.
     lag = min(max(math.atan2(-s, -c), -0.3), 1.1)
