@@ -18,6 +18,7 @@ from service.access import CALLER, permit, rule_of
 from service.errors import BadSettings, Forbidden, RateLimited, Unauthorised
 from service.handlers import reply
 from service.keys import Key, Keys
+from service.sockets import REFUSED, key_text
 
 LOCAL_NAMES = frozenset({"localhost", "ip6-localhost"})
 
@@ -72,7 +73,7 @@ class Gate:
             await self.app(scope, receive, send)
             return
         try:
-            key = self._admitted(scope["app"].state.keys, scope["path"], Headers(scope=scope))
+            key = self._admitted(scope["app"].state.keys, scope)
         except GaitkeeperError as error:
             await _refuse(error, scope, receive, send)
             return
@@ -82,7 +83,8 @@ class Gate:
         finally:
             CALLER.reset(token)
 
-    def _admitted(self, keys: Keys, path: str, headers: Headers) -> Key | None:
+    def _admitted(self, keys: Keys, scope: Scope) -> Key | None:
+        path, headers = scope["path"], Headers(scope=scope)
         self._require_own_page(headers)
         if rule_of(path).public:
             return None
@@ -91,10 +93,7 @@ class Gate:
         if not self._locked:
             _require_local_host(headers)
             return None
-        kind, _, text = headers.get("authorization", "").partition(" ")
-        if kind.lower() != "bearer":
-            raise Unauthorised("This takes an API key: send `Authorization: Bearer gk_…`.")
-        key = keys.check(text.strip())
+        key = keys.check(key_text(headers, socket=scope["type"] == "websocket"))
         self._rate.count(key.id)
         permit(key, path)
         return key
@@ -131,10 +130,10 @@ def _require_local_host(headers: Headers) -> None:
 
 
 async def _refuse(error: GaitkeeperError, scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer without reading the body; a WebSocket is closed before it is accepted."""
-    if scope["type"] == "websocket":
+    """Answer without reading the body, and without accepting a WebSocket."""
+    if scope["type"] == "websocket" and "websocket.http.response" not in scope.get("extensions", {}):
         await receive()
-        await send({"type": "websocket.close", "code": 1008, "reason": error.code})
+        await send({"type": "websocket.close", "code": REFUSED, "reason": error.code})
         return
     answer = reply(scope["app"], error)
     answer.headers["Connection"] = "close"  # what was not read is not read later, either

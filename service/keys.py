@@ -123,6 +123,10 @@ class Keys:
         """Whether a key was ever made. A service whose last key is revoked lets nobody in, and not everybody."""
         return bool(self._state.rows("SELECT 1 FROM keys LIMIT 1"))
 
+    def stands(self, key_id: str) -> bool:
+        """Whether there is a key of that id that is not revoked."""
+        return bool(self._state.rows("SELECT 1 FROM keys WHERE id = ? AND revoked IS NULL", key_id))
+
     def check(self, text: str) -> Key:
         """The key of that text.
 
