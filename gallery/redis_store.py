@@ -5,16 +5,17 @@ from __future__ import annotations
 import time
 import uuid
 from datetime import UTC, datetime
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from gallery import redis_disk as disk
 from gallery import redis_scripts as scripts
+from gallery import redis_shadow as shadows
 from gallery.crypto import Vault
 from gallery.encoding import bytes_of, expiry, stamp
-from gallery.errors import BadStore, ClipOfOtherSubject, Conflict, FingerprintMismatch, NotFound, ShadowBehind
+from gallery.errors import BadStore, ClipOfOtherSubject, Conflict, NotFound
+from gallery.redis_calls import Calls, base_of, check_fits
 from gallery.redis_link import Address, Link
 from gallery.redis_rows import (
     change_of,
@@ -28,7 +29,7 @@ from gallery.redis_rows import (
     template_of,
     template_record,
 )
-from gallery.redis_trust import State, Trust
+from gallery.redis_trust import Trust
 from gallery.store import Changes, Digest, Embedding, NewSubject, NewTemplate, leaf_of, xor_of
 from gallery.types import Action, AuditReport, Collection, Erasure, Promises, Removal, Subject, Template
 from pipelines.fingerprint import Fingerprint
@@ -64,10 +65,11 @@ class RedisStore:
     def __init__(self, url: str, vault: Vault | None = None) -> None:
         self._link = Link(Address.parse(url))
         self._trust = Trust(self._link, vault)
+        self._calls = Calls(self._link, self._trust)
         try:
             disk.promise(self._link)
             for name in self._names():
-                if (state := self._trust.state(_base(name), "")) and state.secret:
+                if (state := self._trust.state(base_of(name), "")) and state.secret:
                     self._trust.seals(name, state.own["secret"])
         except BaseException:
             self._link.close()
@@ -86,11 +88,11 @@ class RedisStore:
         vault = self._trust.vault
         secret = "" if vault is None else vault.new_secret().hex()
         args = (int(keeps_heatmaps), stamp(datetime.now(UTC)), uuid.uuid4().hex, ttl, secret)
-        self._link.call(_base(name), scripts.ENSURE, *args, self._trust.entry(Action.CREATE, name), durable=True)
+        self._link.call(base_of(name), scripts.ENSURE, *args, self._trust.entry(Action.CREATE, name), durable=True)
         return self.collection(name)
 
     def collection(self, name: str) -> Collection:
-        return collection_of(name, self._call(name, scripts.COLLECTION))
+        return collection_of(name, self._calls.of_collection(name, scripts.COLLECTION))
 
     def collections(self) -> list[Collection]:
         found = []
@@ -102,12 +104,14 @@ class RedisStore:
         return found
 
     def set_ttl(self, collection: str, ttl_seconds: float | None) -> Collection:
-        self._call(collection, scripts.SET_TTL, "" if ttl_seconds is None else repr(ttl_seconds), durable=True)
+        self._calls.of_collection(
+            collection, scripts.SET_TTL, "" if ttl_seconds is None else repr(ttl_seconds), durable=True
+        )
         return self.collection(collection)
 
     def delete_collection(self, collection: str) -> Removal:
         entry = self._trust.entry(Action.DELETE, collection)
-        _, templates, subjects = self._call(collection, scripts.DELETE_COLLECTION, entry, durable=True)
+        _, templates, subjects = self._calls.of_collection(collection, scripts.DELETE_COLLECTION, entry, durable=True)
         self._link.call(NAMES, "return {redis.call('SREM', KEYS[1], ARGV[1])}", collection, durable=True)
         return self._removal(collection, templates, subjects)
 
@@ -117,12 +121,12 @@ class RedisStore:
         dtype, data, float32 = bytes_of(template.embedding)
         status: bytes = b"key"
         while status == b"key":  # again, where the keys are others by the time that the script looks
-            state = self._state(collection, subject.id)
+            state = self._calls.state(collection, subject.id)
             sealing = self._trust.seals(collection, state.own.get("secret", ""))
             key = sealing.subject_key(state.sealed_key)
             expires = expiry(template, float(state.own["ttl"]) if "ttl" in state.own else None, created)
             record = template_record(template, subject.id, created, expires)
-            status, *details = self._call(
+            status, *details = self._calls.of_collection(
                 collection,
                 scripts.ENROLL,
                 subject.id,
@@ -149,7 +153,7 @@ class RedisStore:
             )
         if status == b"id":
             raise Conflict(f"The template {new!r} is another subject's.", template=new)
-        _check_fits(status, details, collection, template.fingerprint, template.embedding)
+        check_fits(status, details, collection, template.fingerprint, template.embedding)
         parts, dims = template.embedding.shape
         live = {"fingerprint": str(template.fingerprint), "parts": str(parts), "dims": str(dims)}
         if status == b"new":
@@ -159,51 +163,51 @@ class RedisStore:
         return template_of(details, live, collection, duplicate=not again)
 
     def update_subject(self, collection: str, subject: NewSubject) -> Subject:
-        args = (subject_fields(subject, None), self._entry(Action.UPDATE, collection, subject.id))
-        self._of_subject(collection, subject.id, scripts.UPDATE_SUBJECT, *args, durable=True)
+        args = (subject_fields(subject, None), self._calls.entry(Action.UPDATE, collection, subject.id))
+        self._calls.of_subject(collection, subject.id, scripts.UPDATE_SUBJECT, *args, durable=True)
         return self.subject(collection, subject.id)
 
     def subjects(self, collection: str, after: str = "", limit: int | None = None) -> list[Subject]:
-        _, *rows = self._call(collection, scripts.SUBJECTS, after, -1 if limit is None else limit)
+        _, *rows = self._calls.of_collection(collection, scripts.SUBJECTS, after, -1 if limit is None else limit)
         return [subject_of(row, collection) for row in rows]
 
     def subject(self, collection: str, subject: str) -> Subject:
-        return subject_of(self._of_subject(collection, subject, scripts.SUBJECT)[1], collection)
+        return subject_of(self._calls.of_subject(collection, subject, scripts.SUBJECT)[1], collection)
 
     def templates(self, collection: str, subject: str) -> list[Template]:
-        _, live, *rows = self._of_subject(collection, subject, scripts.TEMPLATES)
+        _, live, *rows = self._calls.of_subject(collection, subject, scripts.TEMPLATES)
         return [template_of(row, hash_of(live), collection) for row in rows]
 
     def template(self, collection: str, template: str) -> Template:
-        _, live, row, *_ = self._of_template(collection, template, scripts.TEMPLATE, "")
+        _, live, row, *_ = self._calls.of_template(collection, template, scripts.TEMPLATE, "")
         return template_of(row, hash_of(live), collection)
 
     def embedding(self, collection: str, template: str) -> Embedding:
-        _, live, _, secret, owner, *value = self._of_template(collection, template, scripts.TEMPLATE, "embedding")
+        _, live, _, secret, owner, *value = self._calls.of_template(collection, template, scripts.TEMPLATE, "embedding")
         sealing = self._trust.seals(collection, secret)
         return embedding_of(_there(value, template), hash_of(live), template, sealing, key_of(owner))
 
     def sequence(self, collection: str, template: str) -> bytes:
-        _, _, _, secret, owner, *value = self._of_template(collection, template, scripts.TEMPLATE, "sequence")
+        _, _, _, secret, owner, *value = self._calls.of_template(collection, template, scripts.TEMPLATE, "sequence")
         sealing = self._trust.seals(collection, secret)
         return sealing.open(key_of(owner), f"sequence {template}", _there(value, template))
 
     def erase(self, collection: str, subject: str) -> Erasure:
-        entry = self._entry(Action.ERASE, collection, subject)
-        _, templates = self._of_subject(collection, subject, scripts.ERASE, MEMORY, entry, durable=True)
+        entry = self._calls.entry(Action.ERASE, collection, subject)
+        _, templates = self._calls.of_subject(collection, subject, scripts.ERASE, MEMORY, entry, durable=True)
         pending = not self._rewrite(collection)
         return Erasure(collection=collection, subject=subject, templates=templates, pending=pending)
 
     def delete_template(self, collection: str, template: str) -> Removal:
-        entry = self._entry(Action.DELETE_TEMPLATE, collection, self.template(collection, template).subject)
-        self._of_template(collection, template, scripts.DELETE_TEMPLATE, MEMORY, entry, durable=True)
+        entry = self._calls.entry(Action.DELETE_TEMPLATE, collection, self.template(collection, template).subject)
+        self._calls.of_template(collection, template, scripts.DELETE_TEMPLATE, MEMORY, entry, durable=True)
         return self._removal(collection, 1, 0)
 
     def purge(self, collection: str, now: datetime) -> Removal:
         templates = subjects = 0
         while True:
             args = (micros(now), MEMORY, PURGED_AT_ONCE, self._trust.entry(Action.PURGE, collection))
-            _, some, left = self._call(collection, scripts.PURGE, *args, durable=True)
+            _, some, left = self._calls.of_collection(collection, scripts.PURGE, *args, durable=True)
             templates, subjects = templates + some, subjects + left
             if some < PURGED_AT_ONCE:
                 break
@@ -218,7 +222,7 @@ class RedisStore:
 
     def changes(self, collection: str, after: str = "", limit: int = 1000) -> Changes:
         generation, start, revision = after.split(".") if after else ("", "0", "0")
-        _, fresh, *cursor, live, secret, rows = self._call(
+        _, fresh, *cursor, live, secret, rows = self._calls.of_collection(
             collection, scripts.CHANGES, generation, start, revision, limit
         )
         of = hash_of(live)
@@ -228,7 +232,7 @@ class RedisStore:
 
     def wait(self, collection: str, after: str, seconds: float) -> bool:
         deadline = time.monotonic() + seconds
-        base = _base(collection)
+        base = base_of(collection)
         while True:
             news = self.changes(collection, after, 1)
             if news.changes or news.reset:
@@ -243,58 +247,40 @@ class RedisStore:
                 )
 
     def digest(self, collection: str) -> Digest:
-        _, leaves, secret = self._call(collection, scripts.DIGEST)
+        _, leaves, secret = self._calls.of_collection(collection, scripts.DIGEST)
         return Digest(len(leaves) // 32, xor_of(leaves), self._trust.seals(collection, secret).salt)
 
     def begin_shadow(self, collection: str, fingerprint: Fingerprint) -> Collection:
-        status, *details = self._call(
-            collection, scripts.BEGIN_SHADOW, str(fingerprint), uuid.uuid4().hex, durable=True
-        )
-        if status == b"empty":
-            raise Conflict(f"The collection {collection!r} is empty: it has nothing to move.")
-        if status == b"pinned":
-            raise Conflict(f"The collection {collection!r} is pinned to {fingerprint} already.")
-        if status == b"other":
-            raise Conflict(f"The collection {collection!r} has a shadow of {details[0].decode()}; drop that first.")
+        shadows.begin(self._calls, collection, fingerprint)
         return self.collection(collection)
 
     def shadow_missing(self, collection: str, limit: int = 1000) -> list[str]:
-        return [template.decode() for template in self._of_shadow(collection, scripts.SHADOW_MISSING, limit)[1]]
+        return shadows.missing(self._calls, collection, limit)
 
     def put_shadow(
         self, collection: str, template: str, fingerprint: Fingerprint, embedding: npt.NDArray[np.floating]
     ) -> None:
-        dtype, data, float32 = bytes_of(embedding)
-        status: bytes = b"key"
-        while status == b"key":
-            _, _, _, secret, owner = self._of_template(collection, template, scripts.TEMPLATE, "")
-            sealing, key = self._trust.seals(collection, secret), key_of(owner)
-            sealed = dtype.encode() + sealing.seal(key, f"embedding {template}", data)
-            leaf = leaf_of(sealing.salt, template, float32)
-            args = (template, str(fingerprint), *embedding.shape, sealed, leaf, "" if key is None else key.hex())
-            status, *details = self._of_shadow(collection, scripts.PUT_SHADOW, *args, durable=True)
-        if status == b"template":
-            raise _no_template(collection, template)
-        _check_fits(status, details, collection, fingerprint, embedding)
+        shadows.put(self._calls, collection, template, fingerprint, embedding)
 
     def flip(self, collection: str) -> Collection:
-        return self._flip(collection, "")
+        shadows.flip(self._calls, collection)
+        return self.collection(collection)
 
     def rollback(self, collection: str) -> Collection:
-        return self._flip(collection, "back")
+        shadows.flip(self._calls, collection, back=True)
+        return self.collection(collection)
 
     def drop_shadow(self, collection: str) -> Removal:
-        entry = self._trust.entry(Action.DROP_SHADOW, collection)
-        return self._removal(collection, self._of_shadow(collection, scripts.DROP_SHADOW, entry, durable=True)[1], 0)
+        return self._removal(collection, shadows.drop(self._calls, collection), 0)
 
     def rotate_key(self) -> int:
-        return sum([self._trust.rotate(_base(name), name) for name in self._names()])
+        return sum([self._trust.rotate(base_of(name), name) for name in self._names()])
 
     def note(self, collection: str, action: Action) -> None:
-        self._call(collection, scripts.NOTE, self._trust.entry(action, collection), durable=True)
+        self._calls.of_collection(collection, scripts.NOTE, self._trust.entry(action, collection), durable=True)
 
     def audit(self, collection: str) -> AuditReport:
-        return self._trust.audit(_base(collection), collection)
+        return self._trust.audit(base_of(collection), collection)
 
     def ping(self) -> None:
         script = "redis.call('SET', KEYS[1], ARGV[1], 'PX', 60000) return {redis.call('GET', KEYS[1])}"
@@ -305,20 +291,6 @@ class RedisStore:
     def close(self) -> None:
         self._link.close()
 
-    def _flip(self, collection: str, direction: str) -> Collection:
-        status, *details = self._of_shadow(
-            collection, scripts.FLIP, direction, self._trust.entry(Action.FLIP, collection), durable=True
-        )
-        if status == b"never":
-            raise Conflict(f"The collection {collection!r} has no embeddings that were live before.")
-        if status == b"behind":
-            missing, fingerprint = details[0], details[1].decode()
-            raise ShadowBehind(
-                f"{missing} template(s) of the collection {collection!r} have no embedding of {fingerprint} yet.",
-                missing=missing,
-            )
-        return self.collection(collection)
-
     def _removal(self, collection: str, templates: int, subjects: int) -> Removal:
         pending = not self._rewrite(collection)
         return Removal(collection=collection, templates=templates, subjects=subjects, pending=pending)
@@ -327,63 +299,9 @@ class RedisStore:
         script = "#!lua flags=no-writes,allow-stale\nreturn redis.call('SMEMBERS', KEYS[1])"
         return sorted(name.decode() for name in self._link.call(NAMES, script))
 
-    def _state(self, collection: str, subject: str) -> State:
-        state = self._trust.state(_base(collection), subject)
-        if state is None:
-            raise _no_collection(collection)
-        return state
-
-    def _entry(self, action: Action, collection: str, subject: str) -> str:
-        return self._trust.entry(action, collection, subject, self._state(collection, subject).audit_key)
-
     def _rewrite(self, collection: str) -> bool:
         with self._link.direct():
-            return disk.rewrite(self._link.node(_base(collection)))
-
-    def _call(self, collection: str, script: str, *args: Any, durable: bool = False) -> list[Any]:
-        reply = self._link.call(_base(collection), script, *args, durable=durable)
-        if reply[0] == b"none":
-            raise _no_collection(collection)
-        return reply
-
-    def _of_subject(self, collection: str, subject: str, script: str, *args: Any, durable: bool = False) -> list[Any]:
-        reply = self._call(collection, script, subject, *args, durable=durable)
-        if reply[0] == b"subject":
-            raise NotFound(f"The collection {collection!r} has no subject {subject!r}.", subject=subject)
-        return reply
-
-    def _of_template(self, collection: str, template: str, script: str, *args: Any, durable: bool = False) -> list[Any]:
-        reply = self._call(collection, script, template, *args, durable=durable)
-        if reply[0] == b"template":
-            raise _no_template(collection, template)
-        return reply
-
-    def _of_shadow(self, collection: str, script: str, *args: Any, durable: bool = False) -> list[Any]:
-        reply = self._call(collection, script, *args, durable=durable)
-        if reply[0] == b"shadow":
-            raise Conflict(f"The collection {collection!r} has no shadow.")
-        return reply
-
-
-def _base(collection: str) -> str:
-    return f"gaitkeeper:{{{collection}}}"
-
-
-def _no_collection(collection: str) -> NotFound:
-    return NotFound(f"There is no collection {collection!r}.", collection=collection)
-
-
-def _no_template(collection: str, template: str) -> NotFound:
-    return NotFound(f"The collection {collection!r} has no template {template!r}.", template=template)
-
-
-def _check_fits(
-    status: bytes, details: list[bytes], collection: str, given: Fingerprint, embedding: npt.NDArray[np.floating]
-) -> None:
-    if status == b"fingerprint":
-        raise FingerprintMismatch.between(collection, details[0].decode(), given)
-    if status == b"shape":
-        raise FingerprintMismatch.shapes(collection, (int(details[0]), int(details[1])), embedding.shape)
+            return disk.rewrite(self._link.node(base_of(collection)))
 
 
 def _there(values: list[bytes | None], template: str) -> bytes:

@@ -10,10 +10,63 @@ from gallery import audit, redis_disk
 from gallery import redis_scripts as scripts
 from gallery.crypto import Seals, Vault, seals
 from gallery.redis_link import Link
+from gallery.redis_lua import LOG, READ, WRITE
 from gallery.redis_rows import Hash, hash_of, key_of
 from gallery.types import Action, AuditEntry, AuditReport
 
 _KEYS = ("t", "q", "s", "names", "log", "gone", "clips", "expiry", "todo", "events", "audit", "auditkey")
+
+# What has to be known before something is written: the collection, a subject's record, the key of the log's digests.
+_STATE = (
+    READ
+    + """
+return {'ok', redis.call('HGETALL', B), redis.call('HGET', K's', ARGV[1]) or '', redis.call('GET', K'auditkey') or ''}
+"""
+)
+
+_NEW_AUDIT_KEY = """#!lua
+redis.call('SET', KEYS[1] .. ':auditkey', ARGV[1], 'NX')
+return {redis.call('GET', KEYS[1] .. ':auditkey')}
+"""
+
+
+# ARGV: the old secret, the new one, the log's key, the log's entry, then subject, old key and new key of each in turn.
+_ROTATE = (
+    WRITE
+    + LOG
+    + """
+if redis.call('HGET', B, 'secret') ~= ARGV[1] or 3 * redis.call('ZCARD', K'names') ~= #ARGV - 4 then return {'key'} end
+local records = {}
+for i = 5, #ARGV, 3 do
+    local record = redis.call('HGET', K's', ARGV[i])
+    if not record then return {'key'} end
+    record = cjson.decode(record)
+    if record.key ~= ARGV[i + 1] then return {'key'} end
+    record.key = ARGV[i + 2]
+    records[i] = cjson.encode(record)
+end
+for i, record in pairs(records) do redis.call('HSET', K's', ARGV[i], record) end
+redis.call('HSET', B, 'secret', ARGV[2])
+redis.call('SET', K'auditkey', ARGV[3])
+log(ARGV[4], 0)
+return {'ok'}
+"""
+)
+
+# Whether everything kept is of a template that is there, and that of a subject that is there.
+_BALANCE = (
+    READ
+    + """
+local templates, owned = redis.call('ZCARD', K'log'), 0
+for _, name in ipairs(redis.call('ZRANGE', K'names', 0, -1)) do
+    owned = owned + redis.call('ZCARD', K('of:' .. name))
+end
+return {'ok', {'template', redis.call('HLEN', K't') - owned, 'sequence', redis.call('HLEN', K'q') - templates,
+               'embedding', redis.call('HLEN', K('e:' .. live)) - templates,
+               'subject', redis.call('HLEN', K's') - redis.call('ZCARD', K'names')},
+        redis.call('ZRANGE', K'names', 0, -1)}
+"""
+)
 
 
 @dataclass(frozen=True)
@@ -49,12 +102,12 @@ class Trust:
 
     def state(self, base: str, subject: str) -> State | None:
         """Of the collection under ``base``, None where there is none."""
-        reply = self._link.call(base, scripts.STATE, subject)
+        reply = self._link.call(base, _STATE, subject)
         if reply[0] == b"none":
             return None
         key = reply[3]
         if not key:
-            (key,) = self._link.call(base, scripts.NEW_AUDIT_KEY, audit.new_key(self.vault), durable=True)
+            (key,) = self._link.call(base, _NEW_AUDIT_KEY, audit.new_key(self.vault), durable=True)
         return State(hash_of(reply[1]), key_of(reply[2]), key)
 
     def seals(self, collection: str, secret: str | bytes) -> Seals:
@@ -80,7 +133,7 @@ class Trust:
             for row in self._link.call(base, scripts.SUBJECTS, "", -1)[1:]:
                 sealed = key_of(row[1]) or b""
                 args += [row[0], sealed.hex(), new.wrap(old.unwrap(sealed)).hex()]
-            if self._link.call(base, scripts.ROTATE, *args, durable=True)[0] == b"ok":
+            if self._link.call(base, _ROTATE, *args, durable=True)[0] == b"ok":
                 return True
 
     def audit(self, base: str, collection: str) -> AuditReport:
@@ -96,7 +149,7 @@ class Trust:
         )
         erased, left = audit.gone(entries), []
         expected = {f"{base}:audit", f"{base}:auditkey"}
-        reply = self._link.call(base, scripts.BALANCE)
+        reply = self._link.call(base, _BALANCE)
         if reply[0] == b"ok":
             counts, names = reply[1:]
             found = zip(counts[::2], counts[1::2], strict=True)
