@@ -1,7 +1,8 @@
 """Enrolled templates: stores, exact search, verdicts."""
 
 from gallery.calibration import Calibration, load_calibrations
-from gallery.gallery import DEFAULT_NETWORK, Gallery
+from gallery.gallery import Gallery
+from gallery.pinned import DEFAULT_NETWORK
 from gallery.stores import open_store
 from gallery.types import (
     Candidate,

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import re
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Self, TypedDict, Unpack
 
 import numpy as np
 import torch
-from torch import Tensor
 
-import models
+from gallery.answers import Answers
 from gallery.calibration import Calibration, load_calibrations, shipped_calibrations
-from gallery.errors import BadEmbedding, FingerprintMismatch, LooksLikeOtherSubject
+from gallery.errors import FingerprintMismatch, LooksLikeOtherSubject
 from gallery.index import CollectionIndex
 from gallery.names import check_collection, check_display_name, check_legal_basis, check_metadata, check_subject
-from gallery.networks import network_of
-from gallery.search import Hit
+from gallery.pinned import PinnedNetwork, embedded
 from gallery.store import Embedding, NewSubject, NewTemplate, Store
 from gallery.stores import open_store
 from gallery.types import (
@@ -29,36 +26,36 @@ from gallery.types import (
     Erasure,
     Identification,
     Outlier,
-    Reason,
     Removal,
     Subject,
     Template,
-    Verdict,
     Verification,
 )
 from gallery.verdict import (
-    MIN_RATE_HZ,
     QualityGates,
-    candidates_of,
     check_fmr,
     check_fpir,
-    compare,
-    decide,
-    match_threshold_of,
-    outliers,
-    resemblance,
-    threshold_of,
 )
 from models import GaitNetwork
-from models.distance import part_distances
-from pipelines.embed import embed
 from pipelines.fingerprint import Fingerprint, fingerprint_of
 from pipelines.sequence import GaitSequence
 
-T = TypeVar("T")
-
-DEFAULT_NETWORK = "gaitpart"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+class EnrolOptions(TypedDict, total=False):
+    """What may be said of an enrolment.
+
+    Attributes:
+        display_name, metadata: of the subject; None leaves what is stored.
+        clip_sha256: hexadecimal digest of the clip's bytes, by which repeated enrolments are told.
+        strict: refuse a walker who matches another subject at the strictest calibrated rate.
+    """
+
+    display_name: str | None
+    metadata: Mapping[str, str] | None
+    clip_sha256: str | None
+    strict: bool
 
 
 class Gallery:
@@ -100,13 +97,13 @@ class Gallery:
     ) -> None:
         self.store = store
         self.name = store.collection(collection).name
-        self._wanted = network
-        self._calibrations = shipped_calibrations() if calibrations is None else calibrations
-        self._gates = gates or QualityGates()
-        self._device = device
-        self._fallback = fallback
-        self._network = network if isinstance(network, GaitNetwork) else None
-        self._index = CollectionIndex(store, collection, device, precision)
+        self._pinned = PinnedNetwork(store, self.name, network, device, fallback)
+        self._answers = Answers(
+            self.name,
+            CollectionIndex(store, collection, device, precision),
+            shipped_calibrations() if calibrations is None else calibrations,
+            gates or QualityGates(),
+        )
 
     @classmethod
     def open(
@@ -165,33 +162,7 @@ class Gallery:
     @property
     def network(self) -> GaitNetwork:
         """The network that embeds for this collection."""
-        if self._network is None:
-            self._network = self._load()
-        return self._network
-
-    def _load(self) -> GaitNetwork:
-        if isinstance(self._wanted, GaitNetwork):
-            return self._wanted
-        if self._wanted is not None:
-            return models.load(self._wanted).to(self._device)
-        pinned = self.collection.fingerprint
-        known = () if self._fallback is None else (self._fallback,)
-        network = models.load(self._fallback or DEFAULT_NETWORK) if pinned is None else network_of(pinned, known)
-        return network.to(self._device)
-
-    def _following(self, act: Callable[[GaitNetwork], T]) -> T:
-        """What ``act`` gives with the collection's network; done again where the collection moved in the meantime."""
-        while True:
-            network = self.network
-            try:
-                return act(network)
-            except FingerprintMismatch:
-                if self._wanted is not None:
-                    raise
-                fresh = self._load()
-                if (fresh.name, fresh.weights_id) == (network.name, network.weights_id):
-                    raise
-                self._network = fresh
+        return self._pinned.network
 
     @property
     def collection(self) -> Collection:
@@ -202,16 +173,7 @@ class Gallery:
         """All collections of the store, by name."""
         return self.store.collections()
 
-    def enroll(
-        self,
-        subject: str,
-        seq: GaitSequence,
-        *,
-        display_name: str | None = None,
-        metadata: Mapping[str, str] | None = None,
-        clip_sha256: str | None = None,
-        strict: bool = False,
-    ) -> Template:
+    def enroll(self, subject: str, seq: GaitSequence, **options: Unpack[EnrolOptions]) -> Template:
         """Enrol a walker. On return the enrolment is durable and every process that shares the store finds it.
 
         The first enrolment pins an empty collection to the fingerprint. Enrolling the same track of the same clip for
@@ -220,9 +182,7 @@ class Gallery:
         Args:
             subject: id, 1 to 128 characters without control characters and slashes; made where it is new.
             seq: the walker.
-            display_name, metadata: of the subject; None leaves what is stored.
-            clip_sha256: hexadecimal digest of the clip's bytes, by which repeated enrolments are told.
-            strict: refuse a walker who matches another subject at the strictest calibrated rate.
+            options: see :class:`EnrolOptions`.
 
         Raises:
             BadSubject: the subject's id, name or metadata cannot be stored.
@@ -232,27 +192,18 @@ class Gallery:
             LooksLikeOtherSubject: only if ``strict``.
             HeatmapsMissing, BadEmbedding, StoreUnavailable, NotFound: as they say.
         """
-        return self.enrolment(
-            subject, seq, display_name=display_name, metadata=metadata, clip_sha256=clip_sha256, strict=strict
-        ).template
+        return self.enrolment(subject, seq, **options).template
 
-    def enrolment(
-        self,
-        subject: str,
-        seq: GaitSequence,
-        *,
-        display_name: str | None = None,
-        metadata: Mapping[str, str] | None = None,
-        clip_sha256: str | None = None,
-        strict: bool = False,
-    ) -> Enrolment:
+    def enrolment(self, subject: str, seq: GaitSequence, **options: Unpack[EnrolOptions]) -> Enrolment:
         """As :meth:`enroll`, with a warning where the walker matches another subject."""
-        new_subject = NewSubject(check_subject(subject), display_name, metadata)
+        display_name, metadata = options.get("display_name"), options.get("metadata")
         check_display_name(display_name)
         check_metadata(metadata)
-        if clip_sha256 is not None and not _SHA256.fullmatch(clip_sha256):
+        new = NewSubject(check_subject(subject), display_name, metadata)
+        clip, strict = options.get("clip_sha256"), options.get("strict", False)
+        if clip is not None and not _SHA256.fullmatch(clip):
             raise ValueError("clip_sha256 is 64 lower-case hexadecimal digits.")
-        return self._following(lambda network: self._enroll(network, new_subject, seq, clip_sha256, strict))
+        return self._pinned.following(lambda network: self._enroll(network, new, seq, clip, strict))
 
     def _enroll(
         self, network: GaitNetwork, subject: NewSubject, seq: GaitSequence, clip_sha256: str | None, strict: bool
@@ -261,19 +212,15 @@ class Gallery:
         fingerprint = fingerprint_of(network, seq.perception)
         if collection.fingerprint not in (None, fingerprint):
             raise FingerprintMismatch.between(self.name, collection.fingerprint, fingerprint)
-        calibration = self._calibrations.get(fingerprint)
-        self._gates.check_enrolment(seq, MIN_RATE_HZ if calibration is None else calibration.min_rate_hz)
-        embedding = self._embed(network, [seq])
-        warning = None
-        if calibration is not None:
-            (hits,), size = self._index.search(fingerprint, embedding, 2)
-            warning = resemblance(hits, subject.id, size, calibration)
+        self._answers.check_enrolment(seq, fingerprint)
+        embedding = embedded(network, [seq])[0]
+        warning = self._answers.resemblance(subject.id, fingerprint, embedding)
         if warning is not None and strict:
             raise LooksLikeOtherSubject(warning.detail, **warning.model_dump(mode="json", exclude={"code", "detail"}))
         kept = seq if collection.keeps_heatmaps else seq.without_heatmaps()
         template = NewTemplate(
             fingerprint=fingerprint,
-            embedding=embedding[0].numpy(),
+            embedding=embedding.numpy(),
             sequence=kept.to_bytes(),
             has_heatmaps=kept.heatmaps is not None,
             quality=seq.quality,
@@ -322,41 +269,10 @@ class Gallery:
         out: dict[int, Identification] = {}
         for indices in by_perception.values():
             some = [seqs[i] for i in indices]
-            found = self._following(partial(self._identify, seqs=some, top_k=top_k, fpir=fpir, where=where))
+            answer = partial(self._answers.identify, seqs=some, top_k=top_k, fpir=fpir, where=where)
+            found = self._pinned.following(answer)
             out.update(zip(indices, found, strict=True))
         return [out[i] for i in range(len(seqs))]
-
-    def _identify(
-        self,
-        network: GaitNetwork,
-        seqs: Sequence[GaitSequence],
-        top_k: int,
-        fpir: float,
-        where: Mapping[str, str] | None,
-    ) -> list[Identification]:
-        began = time.perf_counter()
-        fingerprint = fingerprint_of(network, seqs[0].perception)
-        with_frames = [i for i, seq in enumerate(seqs) if len(seq)]
-        probes = self._embed(network, [seqs[i] for i in with_frames])
-        embedded = time.perf_counter()
-        found, size = self._index.search(fingerprint, probes, top_k, where)
-        hits: dict[int, list[Hit]] = dict(zip(with_frames, found, strict=True))
-        timings = {"embed": embedded - began, "search": time.perf_counter() - embedded}
-        calibration = self._calibrations.get(fingerprint)
-        threshold = threshold_of(fpir, size, calibration)
-        replies = []
-        for i, seq in enumerate(seqs):
-            verdict, reason = decide(seq, hits.get(i, []), threshold, calibration, self._gates)
-            reply = Identification(
-                verdict=verdict,
-                reason=reason,
-                candidates=candidates_of(hits.get(i, []), calibration),
-                threshold=threshold,
-                timings=timings,
-                **self._about(seq, fingerprint),
-            )
-            replies.append(reply)
-        return replies
 
     def verify(self, subject: str, seq: GaitSequence, fmr: float = 0.001) -> Verification:
         """Whether a walker is the subject that is claimed, told from this subject's templates alone.
@@ -373,44 +289,7 @@ class Gallery:
             HeatmapsMissing, BadEmbedding, StoreUnavailable: as they say.
         """
         check_fmr(fmr)
-        return self._following(partial(self._verify, subject=self.subject(subject).id, seq=seq, fmr=fmr))
-
-    def _verify(self, network: GaitNetwork, subject: str, seq: GaitSequence, fmr: float) -> Verification:
-        began = time.perf_counter()
-        fingerprint = fingerprint_of(network, seq.perception)
-        probe = self._embed(network, [seq])[0] if len(seq) else None
-        embedded = time.perf_counter()
-        hit = None if probe is None else self._index.nearest_of(subject, fingerprint, probe)
-        timings = {"embed": embedded - began, "search": time.perf_counter() - embedded}
-        calibration = self._calibrations.get(fingerprint)
-        threshold = match_threshold_of(fmr, calibration)
-        distance = None if hit is None else hit.distance
-        verdict, reason = compare(seq, distance, threshold.value, calibration, self._gates)
-        if probe is not None and hit is None:
-            verdict, reason = Verdict.INCONCLUSIVE, Reason.EMPTY_GALLERY
-        return Verification(
-            verdict=verdict,
-            reason=reason,
-            subject=subject,
-            distance=distance,
-            confidence=None if hit is None or calibration is None else calibration.confidence.at(hit.distance),
-            template=None if hit is None else hit.template,
-            threshold=threshold,
-            timings=timings,
-            **self._about(seq, fingerprint),
-        )
-
-    def _about(self, seq: GaitSequence, fingerprint: Fingerprint) -> dict[str, Any]:
-        """What every answer says of its probe."""
-        return {
-            "collection": self.name,
-            "fingerprint": fingerprint,
-            "trained": fingerprint.trained,
-            "track": seq.track,
-            "start": float(seq.timestamps[0]) if len(seq) else 0.0,
-            "end": float(seq.timestamps[-1]) if len(seq) else 0.0,
-            "quality": seq.quality,
-        }
+        return self._pinned.following(partial(self._answers.verify, subject=self.subject(subject).id, seq=seq, fmr=fmr))
 
     def outliers(self, subject: str) -> list[Outlier]:
         """Templates of a subject that may be of somebody else; see :func:`gallery.verdict.outliers`.
@@ -418,23 +297,13 @@ class Gallery:
         Raises:
             NotFound: nobody of that id is enrolled.
         """
-        ids = [template.id for template in self.templates(subject)]
+        owner = check_subject(subject)
+        ids = [template.id for template in self.templates(owner)]
         fingerprint = self.collection.fingerprint
         if len(ids) < 2 or fingerprint is None:
             return []
         embeddings = torch.from_numpy(np.stack([self.embedding(template) for template in ids]))
-        found, size = self._index.search(fingerprint, embeddings, 2)
-        others = [next((hit for hit in hits if hit.subject != check_subject(subject)), None) for hits in found]
-        calibration = self._calibrations.get(fingerprint)
-        threshold = None if calibration is None else calibration.threshold(calibration.loosest, size).value
-        return outliers(ids, part_distances(embeddings, embeddings), others, threshold)
-
-    @staticmethod
-    def _embed(network: GaitNetwork, seqs: Sequence[GaitSequence]) -> Tensor:
-        embeddings = embed(seqs, network)
-        if not torch.isfinite(embeddings).all():
-            raise BadEmbedding(f"The network {network.name!r} gave an embedding that is not finite.")
-        return embeddings
+        return self._answers.outliers(owner, fingerprint, ids, embeddings)
 
     def subjects(self) -> list[Subject]:
         """All subjects, by id."""
@@ -486,7 +355,7 @@ class Gallery:
 
     def ready(self) -> bool:
         """Whether what is searched here has been proven equal to what the store holds, by number and digest."""
-        return self._index.ready()
+        return self._answers.index.ready()
 
     def close(self) -> None:
         """Close the store."""

@@ -218,7 +218,7 @@ def test_a_gallery_is_ready_once_it_equals_the_store(store_url, walker):
         assert gallery.ready() and fresh.ready()
         # One that missed something is not.
         lost = Gallery(other.store, network="gei")
-        lost._index._store = Forgetful(other.store)
+        lost._answers.index._store = Forgetful(other.store)
         assert not lost.ready()
 
 

@@ -1,0 +1,142 @@
+"""Probes embedded, compared with a collection, and answered."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from gallery.calibration import Calibration
+from gallery.index import CollectionIndex
+from gallery.pinned import embedded
+from gallery.search import Hit
+from gallery.types import Identification, Outlier, Reason, Resemblance, Verdict, Verification
+from gallery.verdict import (
+    MIN_RATE_HZ,
+    QualityGates,
+    candidates_of,
+    compare,
+    decide,
+    match_threshold_of,
+    outliers,
+    resemblance,
+    threshold_of,
+)
+from models import GaitNetwork
+from models.distance import part_distances
+from pipelines.fingerprint import Fingerprint, fingerprint_of
+from pipelines.sequence import GaitSequence
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """What a collection says of probes.
+
+    Attributes:
+        collection: its name.
+        index: its embeddings.
+        calibrations: by fingerprint.
+        gates: what a sequence must have to be told by.
+    """
+
+    collection: str
+    index: CollectionIndex
+    calibrations: Mapping[Fingerprint, Calibration]
+    gates: QualityGates
+
+    def identify(
+        self,
+        network: GaitNetwork,
+        seqs: Sequence[GaitSequence],
+        top_k: int,
+        fpir: float,
+        where: Mapping[str, str] | None,
+    ) -> list[Identification]:
+        """See :meth:`gallery.Gallery.identify_many`; the probes are of one perception."""
+        began = time.perf_counter()
+        fingerprint = fingerprint_of(network, seqs[0].perception)
+        with_frames = [i for i, seq in enumerate(seqs) if len(seq)]
+        probes = embedded(network, [seqs[i] for i in with_frames])
+        searching = time.perf_counter()
+        found, size = self.index.search(fingerprint, probes, top_k, where)
+        hits: dict[int, list[Hit]] = dict(zip(with_frames, found, strict=True))
+        timings = {"embed": searching - began, "search": time.perf_counter() - searching}
+        calibration = self.calibrations.get(fingerprint)
+        threshold = threshold_of(fpir, size, calibration)
+        replies = []
+        for i, seq in enumerate(seqs):
+            verdict, reason = decide(seq, hits.get(i, []), threshold, calibration, self.gates)
+            reply = Identification(
+                verdict=verdict,
+                reason=reason,
+                candidates=candidates_of(hits.get(i, []), calibration),
+                threshold=threshold,
+                timings=timings,
+                **self._about(seq, fingerprint),
+            )
+            replies.append(reply)
+        return replies
+
+    def verify(self, network: GaitNetwork, subject: str, seq: GaitSequence, fmr: float) -> Verification:
+        """See :meth:`gallery.Gallery.verify`."""
+        began = time.perf_counter()
+        fingerprint = fingerprint_of(network, seq.perception)
+        probe = embedded(network, [seq])[0] if len(seq) else None
+        searching = time.perf_counter()
+        hit = None if probe is None else self.index.nearest_of(subject, fingerprint, probe)
+        timings = {"embed": searching - began, "search": time.perf_counter() - searching}
+        calibration = self.calibrations.get(fingerprint)
+        threshold = match_threshold_of(fmr, calibration)
+        distance = None if hit is None else hit.distance
+        verdict, reason = compare(seq, distance, threshold.value, calibration, self.gates)
+        if probe is not None and hit is None:
+            verdict, reason = Verdict.INCONCLUSIVE, Reason.EMPTY_GALLERY
+        return Verification(
+            verdict=verdict,
+            reason=reason,
+            subject=subject,
+            distance=distance,
+            confidence=None if hit is None or calibration is None else calibration.confidence.at(hit.distance),
+            template=None if hit is None else hit.template,
+            threshold=threshold,
+            timings=timings,
+            **self._about(seq, fingerprint),
+        )
+
+    def check_enrolment(self, seq: GaitSequence, fingerprint: Fingerprint) -> None:
+        """Raise TooShort or PoorQuality where a walker cannot become a template."""
+        calibration = self.calibrations.get(fingerprint)
+        self.gates.check_enrolment(seq, MIN_RATE_HZ if calibration is None else calibration.min_rate_hz)
+
+    def resemblance(self, subject: str, fingerprint: Fingerprint, embedding: Tensor) -> Resemblance | None:
+        """Whom but ``subject`` a walker's embedding (P, C) matches at the strictest calibrated rate."""
+        calibration = self.calibrations.get(fingerprint)
+        if calibration is None:
+            return None
+        (hits,), size = self.index.search(fingerprint, embedding[None], 2)
+        return resemblance(hits, subject, size, calibration)
+
+    def outliers(
+        self, subject: str, fingerprint: Fingerprint, templates: Sequence[str], embeddings: Tensor
+    ) -> list[Outlier]:
+        """See :meth:`gallery.Gallery.outliers`; of the subject's n templates, and their embeddings (n, P, C)."""
+        found, size = self.index.search(fingerprint, embeddings, 2)
+        others = [next((hit for hit in hits if hit.subject != subject), None) for hits in found]
+        calibration = self.calibrations.get(fingerprint)
+        threshold = None if calibration is None else calibration.threshold(calibration.loosest, size).value
+        return outliers(templates, part_distances(embeddings, embeddings), others, threshold)
+
+    def _about(self, seq: GaitSequence, fingerprint: Fingerprint) -> dict[str, Any]:
+        """What every answer says of its probe."""
+        return {
+            "collection": self.collection,
+            "fingerprint": fingerprint,
+            "trained": fingerprint.trained,
+            "track": seq.track,
+            "start": float(seq.timestamps[0]) if len(seq) else 0.0,
+            "end": float(seq.timestamps[-1]) if len(seq) else 0.0,
+            "quality": seq.quality,
+        }

@@ -1,0 +1,90 @@
+"""The network of a collection, found when it is needed and changed when the collection moves to another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+import models
+from gallery.errors import BadEmbedding, FingerprintMismatch
+from gallery.networks import network_of
+from gallery.store import Store
+from models import GaitNetwork
+from pipelines.embed import embed
+from pipelines.sequence import GaitSequence
+
+T = TypeVar("T")
+
+DEFAULT_NETWORK = "gaitpart"
+
+
+class PinnedNetwork:
+    """The network that embeds for one collection.
+
+    Args:
+        store: holds the collection.
+        collection: its name.
+        wanted, device, fallback: as ``network``, ``device`` and ``fallback`` of :class:`gallery.Gallery`.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        collection: str,
+        wanted: GaitNetwork | str | Path | None,
+        device: str,
+        fallback: str | Path | None,
+    ) -> None:
+        self._store = store
+        self._collection = collection
+        self._wanted = wanted
+        self._device = device
+        self._fallback = fallback
+        self._network = wanted if isinstance(wanted, GaitNetwork) else None
+
+    @property
+    def network(self) -> GaitNetwork:
+        """The network as last known; loaded where it has not been needed before."""
+        if self._network is None:
+            self._network = self._load()
+        return self._network
+
+    def following(self, act: Callable[[GaitNetwork], T]) -> T:
+        """What ``act`` gives with the collection's network; done again where the collection moved in the meantime.
+
+        Raises:
+            FingerprintMismatch: ``act`` raised it, and the network is the caller's choice or the only one to be found.
+        """
+        while True:
+            network = self.network
+            try:
+                return act(network)
+            except FingerprintMismatch:
+                if self._wanted is not None:
+                    raise
+                fresh = self._load()
+                if (fresh.name, fresh.weights_id) == (network.name, network.weights_id):
+                    raise
+                self._network = fresh
+
+    def _load(self) -> GaitNetwork:
+        if isinstance(self._wanted, GaitNetwork):
+            return self._wanted
+        if self._wanted is not None:
+            return models.load(self._wanted).to(self._device)
+        pinned = self._store.collection(self._collection).fingerprint
+        known = () if self._fallback is None else (self._fallback,)
+        network = models.load(self._fallback or DEFAULT_NETWORK) if pinned is None else network_of(pinned, known)
+        return network.to(self._device)
+
+
+def embedded(network: GaitNetwork, seqs: Sequence[GaitSequence]) -> Tensor:
+    """Embeddings of sequences, finite float32 (N, P, C). Raises BadEmbedding where they are not finite."""
+    embeddings = embed(seqs, network)
+    if not torch.isfinite(embeddings).all():
+        raise BadEmbedding(f"The network {network.name!r} gave an embedding that is not finite.")
+    return embeddings
