@@ -10,6 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from gallery.calibration import Calibration
+from gallery.explain import COHORT, EXPLAINED, explain, impostors_of
 from gallery.index import CollectionIndex
 from gallery.pinned import embedded
 from gallery.search import Hit
@@ -54,6 +55,7 @@ class Answers:
         top_k: int,
         fpir: float,
         where: Mapping[str, str] | None,
+        explained: bool = False,
     ) -> list[Identification]:
         """See :meth:`gallery.Gallery.identify_many`; the probes are of one perception."""
         began = time.perf_counter()
@@ -78,7 +80,22 @@ class Answers:
                 **self._about(seq, fingerprint),
             )
             replies.append(reply)
+        if explained:
+            own = dict(zip(with_frames, probes, strict=True))
+            replies = [self._explained(network, reply, own.get(i)) for i, reply in enumerate(replies)]
         return replies
+
+    def _explained(self, network: GaitNetwork, reply: Identification, probe: Tensor | None) -> Identification:
+        """The reply, with what there is to say of its candidates part by part."""
+        if probe is None:
+            return reply
+        calibration = self.calibrations.get(reply.fingerprint)
+        measured = None if calibration is None else calibration.parts
+        cohort = None if measured else self.index.cohort(reply.fingerprint, COHORT)
+        templates = [(candidate.subject, candidate.template) for candidate in reply.candidates[:EXPLAINED]]
+        found = self.index.embeddings(reply.fingerprint, [template for _, template in templates])
+        explanation = explain(probe, templates, found, network.strips, impostors_of(measured, cohort))
+        return reply.model_copy(update={"explanation": explanation})
 
     def verify(self, network: GaitNetwork, subject: str, seq: GaitSequence, fmr: float) -> Verification:
         """See :meth:`gallery.Gallery.verify`."""

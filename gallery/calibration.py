@@ -111,6 +111,27 @@ class FmrThresholds(Record):
         return self
 
 
+class PartQuantiles(Record):
+    """How far apart each part of two different people is.
+
+    Attributes:
+        pairs: pairs of different people that were measured.
+        quantiles: by part, distances at evenly spaced shares of the pairs, from 0 to 1, never falling.
+    """
+
+    pairs: int = Field(ge=1)
+    quantiles: tuple[tuple[float, ...], ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if len({len(part) for part in self.quantiles}) != 1 or len(self.quantiles[0]) < 2:
+            raise ValueError("equally many quantiles, at least two, expected for each part")
+        for part in self.quantiles:
+            if not all(math.isfinite(d) and d >= 0 for d in part) or _rises(part[::-1]):
+                raise ValueError("distances must be finite, not negative, and must not fall")
+        return self
+
+
 class Calibration(Record):
     """What was measured for one fingerprint, on people never seen in training.
 
@@ -120,6 +141,7 @@ class Calibration(Record):
         confidence: of a candidate, by its distance.
         verification: thresholds of one-to-one comparison, where they were measured.
         min_rate_hz: the lowest frame rate that was measured, in hertz; below it no verdict is given.
+        parts: distances of different people part by part, where they were measured.
     """
 
     fingerprint: FingerprintText
@@ -127,6 +149,7 @@ class Calibration(Record):
     confidence: ConfidenceMap
     verification: FmrThresholds | None = None
     min_rate_hz: float = Field(20.0, gt=0)
+    parts: PartQuantiles | None = None
 
     def threshold(self, fpir: float, gallery_size: int) -> Threshold:
         """The threshold for a rate at a number of templates.

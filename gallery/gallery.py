@@ -232,10 +232,15 @@ class Gallery:
         return Enrolment(template=self.store.enroll(self.name, subject, template), warning=warning)
 
     def identify(
-        self, seq: GaitSequence, top_k: int = 5, fpir: float = 0.01, where: Mapping[str, str] | None = None
+        self,
+        seq: GaitSequence,
+        top_k: int = 5,
+        fpir: float = 0.01,
+        where: Mapping[str, str] | None = None,
+        explained: bool = False,
     ) -> Identification:
         """Who a walker is; see :meth:`identify_many`."""
-        return self.identify_many([seq], top_k, fpir, where)[0]
+        return self.identify_many([seq], top_k, fpir, where, explained)[0]
 
     def identify_many(
         self,
@@ -243,6 +248,7 @@ class Gallery:
         top_k: int = 5,
         fpir: float = 0.01,
         where: Mapping[str, str] | None = None,
+        explained: bool = False,
     ) -> list[Identification]:
         """Who each of several walkers is, embedded and searched together.
 
@@ -252,6 +258,7 @@ class Gallery:
             fpir: the false-positive identification rate that a match may have, one that is calibrated.
             where: metadata that a subject must have to be a candidate, as in ``{"site": "north"}``; the templates of
                 such subjects alone are searched, and count as the gallery's size.
+            explained: say of the first candidates part by part how far they are; see :mod:`gallery.explain`.
 
         Raises:
             FingerprintMismatch: a probe's fingerprint is not the collection's.
@@ -269,7 +276,9 @@ class Gallery:
         out: dict[int, Identification] = {}
         for indices in by_perception.values():
             some = [seqs[i] for i in indices]
-            answer = partial(self._answers.identify, seqs=some, top_k=top_k, fpir=fpir, where=where)
+            answer = partial(
+                self._answers.identify, seqs=some, top_k=top_k, fpir=fpir, where=where, explained=explained
+            )
             found = self._pinned.following(answer)
             out.update(zip(indices, found, strict=True))
         return [out[i] for i in range(len(seqs))]

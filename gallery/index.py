@@ -69,6 +69,21 @@ class CollectionIndex:
             index = self._current(fingerprint, probe[None])
             return None if index is None else index.nearest_of(subject, probe)
 
+    def embeddings(self, fingerprint: Fingerprint, templates: Sequence[str]) -> dict[str, Tensor]:
+        """The embeddings (P, C), float32, of those of the templates that are still there under that fingerprint."""
+        with self._lock:
+            if self._index is None or self._fingerprint != fingerprint:
+                return {}
+            known = [template for template in templates if template in self._index]
+            return dict(zip(known, self._index.embeddings(known), strict=True))
+
+    def cohort(self, fingerprint: Fingerprint, people: int) -> Tensor | None:
+        """One embedding of each of some subjects, float32 (n, P, C); None where the collection is of another print."""
+        with self._lock:
+            if self._index is None or self._fingerprint != fingerprint:
+                return None
+            return self._index.embeddings(self._index.cohort(people))
+
     def ready(self, attempts: int = 5) -> bool:
         """Follow the store, and prove once that what is known is what it holds, by number and digest.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import math
 import time
 from collections.abc import Mapping, Sequence
@@ -217,6 +218,30 @@ class PartwiseIndex:
         mine = owners == slot if allowed is None else (owners == slot) & allowed
         hits = self._ranked(_true(mine).tolist(), probe.to(self._device, torch.float32), 1)
         return hits[0] if hits else None
+
+    def embeddings(self, templates: Sequence[str]) -> Tensor:
+        """The embeddings of templates, float32 (m, P, C) on the processor.
+
+        Raises:
+            KeyError: one of them is not there.
+        """
+        rows = [self._at(self._positions[template]) for template in templates]
+        found = [block.values[row].float().cpu() for block, row in rows]
+        return torch.stack(found) if found else torch.zeros(0, *self.shape)
+
+    def cohort(self, people: int, now: float | None = None) -> list[str]:
+        """A template of each of the first so many subjects by id: of each the first by id that has not expired."""
+        if not len(self):
+            return []
+        slots = [self._slots[subject] for subject in heapq.nsmallest(people, self._slots)]
+        owners = torch.cat([block.owners for block in self._blocks])[: len(self)]
+        mine = torch.isin(owners, torch.tensor(slots, device=self._device))
+        allowed = self._allowed(owners, None, time.time() if now is None else now)
+        positions = _true(mine if allowed is None else mine & allowed)
+        first: dict[int, str] = {}
+        for position, slot in zip(positions.tolist(), owners[positions].tolist(), strict=True):
+            first[slot] = min(first.get(slot, self._ids[position]), self._ids[position])
+        return [first[slot] for slot in slots if slot in first]
 
     def _lower(self, bounds: Bounds, probes: int) -> Tensor:
         """What bounds the distances to all templates, float32 (Q, n)."""

@@ -132,6 +132,39 @@ class Threshold(Record):
     extrapolated: bool = Field(description="True where the gallery's size lies outside the calibrated sizes.")
 
 
+class PartImpostors(Record):
+    """How far apart one part of two different people is, as far as it is known; null where it is not."""
+
+    top: float | None = Field(description="Of the strip of the body that the part looks at, 0 at the top of the head.")
+    bottom: float | None = Field(description="1 at the soles. Both are null where the part is no strip of the body.")
+    low: float | None = Field(description="Distance that 5 % of pairs of different people are within.")
+    median: float | None = Field(description="That 50 % are within.")
+    high: float | None = Field(description="That 95 % are within.")
+
+
+class CandidateParts(Record):
+    """One candidate, part by part."""
+
+    subject: str
+    template: str
+    distances: tuple[float, ...] = Field(description="Of each part; their mean is the candidate's distance.")
+    impostor_shares: tuple[float, ...] | None = Field(
+        description="For each part, the share of pairs of different people that are as near in this part, in [0, 1]: "
+        "near 0 speaks for the candidate, near 1 against. Null where too little is known."
+    )
+
+
+class Explanation(Record):
+    """What spoke for each candidate and what against, part by part."""
+
+    source: str | None = Field(
+        description='Of the impostor distances: "calibration"; "collection", pairs of its own subjects; or null.'
+    )
+    pairs: int = Field(description="Pairs of different people that they come from.")
+    parts: tuple[PartImpostors, ...] = Field(description="In the embedding's order.")
+    candidates: tuple[CandidateParts, ...] = Field(description="The first five candidates, nearest first.")
+
+
 class Identification(Record):
     """The answer to one probe."""
 
@@ -147,6 +180,7 @@ class Identification(Record):
     end: float = Field(description="Seconds from the clip's first video frame to the probe's last.")
     quality: Quality = Field(description="Of the probe; says what was skipped and why.")
     timings: dict[str, float] = Field(description="Seconds by stage, embed and search, of the whole call.")
+    explanation: Explanation | None = Field(default=None, description="Where it was asked for.")
 
 
 class Resemblance(Record):

@@ -64,6 +64,14 @@ class GaitNetwork(nn.Module):
         return tuple(FRAME_SHAPES[name] for name in self.inputs)
 
     @property
+    def strips(self) -> tuple[tuple[float, float] | None, ...]:
+        """For each part the strip of the picture that it looks at, top and bottom as shares of the picture's height.
+
+        None for a part that is no strip. Convolutions see a little beyond the edges.
+        """
+        return (None,) * self.out_shape[0]
+
+    @property
     def trained(self) -> bool:
         """False where the weights are random numbers, so that a reply can say so."""
         return not self.weights_id.startswith("untrained")

@@ -19,6 +19,7 @@ from models.layers import (
     he_init,
     horizontal_pool,
     set_pool,
+    strips_of,
 )
 from models.resnet import ResNet9
 
@@ -61,6 +62,11 @@ class GaitBase(GaitNetwork):
         self.out_shape = (c.parts, c.embed_dim)
         he_init(self)
         channels_last(self)
+
+    @property
+    def strips(self) -> tuple[tuple[float, float] | None, ...]:
+        """Top and bottom of each part; see the base."""
+        return strips_of([self.config.parts])
 
     def forward(self, *tensors: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Embeddings (N, P, C), float32."""

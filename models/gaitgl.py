@@ -25,6 +25,7 @@ from models.layers import (
     conv3d,
     generalised_mean,
     he_init,
+    strips_of,
     temporal_max,
 )
 
@@ -84,6 +85,11 @@ class GaitGL(GaitNetwork):
         self.out_shape = (PARTS, c3)
         he_init(self)
         channels_last(self)
+
+    @property
+    def strips(self) -> tuple[tuple[float, float] | None, ...]:
+        """Top and bottom of each part; see the base."""
+        return strips_of([PARTS // 2] * 2)
 
     def forward(self, *tensors: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Embeddings (N, P, C), float32."""

@@ -39,6 +39,7 @@ from models.layers import (
     he_init,
     horizontal_pool,
     set_pool,
+    strips_of,
     temporal_max,
 )
 from models.resnet import BasicBlock, ResNet9
@@ -130,6 +131,11 @@ class GaitHeat(GaitNetwork):
         self.out_shape = (c.parts, c.embed_dim)
         he_init(self)
         channels_last(self)
+
+    @property
+    def strips(self) -> tuple[tuple[float, float] | None, ...]:
+        """Top and bottom of each part; see the base."""
+        return strips_of([self.config.parts])
 
     def forward(self, *tensors: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Embeddings (N, P, C) of the fusion branch, float32, every part of length 1."""

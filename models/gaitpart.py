@@ -33,6 +33,7 @@ from models.layers import (
     framewise,
     he_init,
     horizontal_pool,
+    strips_of,
     temporal_max,
     temporal_mean,
 )
@@ -120,6 +121,11 @@ class GaitPart(GaitNetwork):
         self.out_shape = (c.parts, c.embed_dim)
         he_init(self)
         channels_last(self)
+
+    @property
+    def strips(self) -> tuple[tuple[float, float] | None, ...]:
+        """Top and bottom of each part; see the base."""
+        return strips_of([self.config.parts])
 
     def forward(self, *tensors: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Embeddings (N, P, C), float32."""

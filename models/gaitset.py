@@ -25,6 +25,7 @@ from models.layers import (
     he_init,
     horizontal_pool,
     set_pool,
+    strips_of,
     temporal_max,
 )
 
@@ -69,6 +70,11 @@ class GaitSet(GaitNetwork):
         self.fc = PartLinear(self.out_shape[0], c3, self.config.embed_dim)
         he_init(self)
         channels_last(self)
+
+    @property
+    def strips(self) -> tuple[tuple[float, float] | None, ...]:
+        """Top and bottom of each part; see the base."""
+        return strips_of(self.config.bins * 2)
 
     def forward(self, *tensors: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Embeddings (N, P, C), float32."""

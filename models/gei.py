@@ -13,7 +13,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from models.base import GaitNetwork
-from models.layers import temporal_mean
+from models.layers import strips_of, temporal_mean
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,11 @@ class GEI(GaitNetwork):
 
     def __init__(self, config: GEIConfig | None = None) -> None:
         super().__init__(config or GEIConfig())
+
+    @property
+    def strips(self) -> tuple[tuple[float, float] | None, ...]:
+        """Top and bottom of each part; see the base."""
+        return strips_of([1])
 
     def forward(self, *tensors: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Embeddings (N, 1, 2816) in [0, 1]; one row of the image after the other."""

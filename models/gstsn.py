@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from models.base import GaitNetwork
 from models.gaitset import GaitSet, GaitSetConfig
-from models.layers import PartLinear, framewise, horizontal_pool, temporal_max
+from models.layers import PartLinear, framewise, horizontal_pool, strips_of, temporal_max
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,11 @@ class GSTSN(GaitNetwork):
         self.lstm = LSTM(c.channels[-1], c.hidden, c.layers, batch_first=True)
         self.fc = PartLinear(strips, c.hidden, c.embed_dim)
         self.out_shape = (3 * strips, c.embed_dim)
+
+    @property
+    def strips(self) -> tuple[tuple[float, float] | None, ...]:
+        """Top and bottom of each part; see the base."""
+        return strips_of(self.config.bins * 3)
 
     def forward(self, *tensors: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Embeddings (N, P, C), float32."""

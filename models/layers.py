@@ -145,6 +145,11 @@ def horizontal_pool(x: Tensor, bins: Sequence[int]) -> Tensor:
     return torch.cat(parts, dim=2).transpose(1, 2)
 
 
+def strips_of(bins: Sequence[int]) -> tuple[tuple[float, float], ...]:
+    """Top and bottom of each strip of :func:`horizontal_pool`, as shares of the height."""
+    return tuple((i / count, (i + 1) / count) for count in bins for i in range(count))
+
+
 class FocalBlock(nn.Module):
     """Two focal convolutions, no bias: (B, C_in, H, W) -> (B, C_out, H, W), halved by a max pool where ``pool``.
 

@@ -26,6 +26,7 @@ from service.schemas import (
     JobReply,
     Readiness,
     Removal,
+    Strips,
     SubjectReply,
     SubjectsReply,
     VerifyReply,
@@ -107,12 +108,19 @@ class Client:
         top_k: int = 5,
         fpir: float = 0.01,
         where: Mapping[str, str] | None = None,
+        pictures: bool = False,
+        boxes: bool = False,
+        explain: bool = False,
         collection: str = "default",
         on_progress: Progress | None = None,
         idempotency_key: str | None = None,
     ) -> IdentifyReply:
-        """Rank the collection's subjects, those with the metadata ``where`` alone, for every walker of a clip."""
+        """Rank the collection's subjects, those with the metadata ``where`` alone, for every walker of a clip.
+
+        ``pictures``, ``boxes`` and ``explain`` ask for more about each walker; see :class:`service.schemas.Person`.
+        """
         fields: dict[str, Any] = {"top_k": top_k, "fpir": fpir, "collection": collection}
+        fields |= {"pictures": pictures, "boxes": boxes, "explain": explain}
         fields |= {"where": [f"{key}={value}" for key, value in where.items()]} if where else {}
         return self._upload("/identify", clip, fields, IdentifyReply, on_progress, idempotency_key)
 
@@ -161,6 +169,11 @@ class Client:
         change = {"display_name": display_name, "metadata": metadata, "legal_basis": legal_basis}
         path = f"/collections/{_part(collection)}/subjects/{_part(subject)}"
         return self._send("PATCH", path, SubjectReply, json=change)
+
+    def template_pictures(self, subject: str, template: str, *, collection: str = "default") -> Strips:
+        """A template's walk, to look at."""
+        path = f"/collections/{_part(collection)}/subjects/{_part(subject)}/templates/{_part(template)}/pictures"
+        return self._send("GET", path, Strips)
 
     def delete_template(self, subject: str, template: str, *, collection: str = "default") -> Removal:
         """Remove one template of a subject."""

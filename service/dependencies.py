@@ -66,6 +66,12 @@ Where = Annotated[
     list[str],
     Form(description="Metadata that a subject must have to be a candidate: `site=north`; several must all hold."),
 ]
+Pictures = Annotated[
+    bool,
+    Form(description="Give strips and a thumbnail of each walker, with `explain` of the candidates, too."),
+]
+Boxes = Annotated[bool, Form(description="Give each walker's box, frame by frame.")]
+Explain = Annotated[bool, Form(description="Say of the first five candidates how near each part of the body is.")]
 IdempotencyKey = Annotated[
     str | None,
     Header(

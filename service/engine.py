@@ -24,6 +24,7 @@ from pipelines.sequence import GaitSequence
 from service import canary
 from service.access import require_collection
 from service.errors import NotReady
+from service.pictures import person_of, strips
 from service.schemas import (
     Clip,
     Collection,
@@ -33,6 +34,7 @@ from service.schemas import (
     IdentifyReply,
     Removal,
     Skipped,
+    Strips,
     SubjectReply,
     SubjectsReply,
     TrackChoice,
@@ -234,11 +236,16 @@ class Engine:
         top_k: int = 5,
         fpir: float = 0.01,
         where: Mapping[str, str] | None = None,
+        pictures: bool = False,
+        boxes: bool = False,
+        explain: bool = False,
         collection: str = DEFAULT_COLLECTION,
         on_progress: Progress | None = None,
         deadline: float | None = None,
     ) -> IdentifyReply:
         """Rank the collection's subjects, those with the metadata ``where`` alone, for every walker of a clip.
+
+        ``pictures``, ``boxes`` and ``explain`` ask for more about each walker; see :class:`service.schemas.Person`.
 
         Raises:
             ClipError: the clip cannot be used.
@@ -248,14 +255,32 @@ class Engine:
         check_fpir(fpir)
         check_metadata(where)
         gallery = self.gallery(collection)
-        return self.identification(self.see(clip, on_progress, deadline), gallery, top_k=top_k, fpir=fpir, where=where)
+        return self.identification(
+            self.see(clip, on_progress, deadline),
+            gallery,
+            top_k=top_k,
+            fpir=fpir,
+            where=where,
+            pictures=pictures,
+            boxes=boxes,
+            explain=explain,
+        )
 
     @staticmethod
     def identification(
-        seen: Seen, gallery: Gallery, *, top_k: int = 5, fpir: float = 0.01, where: Mapping[str, str] | None = None
+        seen: Seen,
+        gallery: Gallery,
+        *,
+        top_k: int = 5,
+        fpir: float = 0.01,
+        where: Mapping[str, str] | None = None,
+        pictures: bool = False,
+        boxes: bool = False,
+        explain: bool = False,
     ) -> IdentifyReply:
         """As :meth:`identify`, of a clip that was looked at before."""
-        people = gallery.identify_many(seen.result.sequences, top_k=top_k, fpir=fpir, where=where)
+        found = gallery.identify_many(seen.result.sequences, top_k=top_k, fpir=fpir, where=where, explained=explain)
+        people = [person_of(one, seen.result, gallery, pictures=pictures, boxes=boxes) for one in found]
         timings = _with(seen.result.timings, people[0].timings)
         return IdentifyReply(
             collection=gallery.name, people=people, clip=seen.clip, skipped=seen.skipped, timings=timings
@@ -329,11 +354,21 @@ class Engine:
         )
         return self.subject(subject, collection=collection)
 
+    def template_pictures(self, subject: str, template: str, *, collection: str = DEFAULT_COLLECTION) -> Strips:
+        """A template's walk, to look at. Raises NotFound."""
+        gallery = self.gallery(collection)
+        self._require_template(gallery, subject, template)
+        return strips(gallery.sequence(template))
+
+    @staticmethod
+    def _require_template(gallery: Gallery, subject: str, template: str) -> None:
+        if template not in {known.id for known in gallery.templates(subject)}:
+            raise NotFound(f"The subject {subject!r} has no template {template!r}.", template=template)
+
     def delete_template(self, subject: str, template: str, *, collection: str = DEFAULT_COLLECTION) -> Removal:
         """Remove one template of a subject. Raises NotFound."""
         gallery = self.gallery(collection)
-        if template not in {known.id for known in gallery.templates(subject)}:
-            raise NotFound(f"The subject {subject!r} has no template {template!r}.", template=template)
+        self._require_template(gallery, subject, template)
         removed = gallery.delete_template(template)
         self.forget(collection, subject)
         return removed

@@ -57,6 +57,19 @@ ENROLL: dict[str, Any] = {
     "timings": {**TIMINGS, "enroll": 0.03, "total": 2.4},
 }
 
+EXPLANATION: dict[str, Any] = {
+    "source": "collection",
+    "pairs": 45,
+    "parts": [{"top": 0.0, "bottom": 1.0, "low": 6.1, "median": 8.8, "high": 11.9}],
+    "candidates": [
+        {"subject": "alice", "template": TEMPLATE["id"], "distances": [6.2], "impostor_shares": [0.06]},
+    ],
+}
+
+STRIPS: dict[str, Any] = {"silhouettes": "iVBORw0KGgo…", "skeletons": "iVBORw0KGgo…"}
+
+PICTURES: dict[str, Any] = {**STRIPS, "thumbnail": "/9j/4AAQ…", "templates": {TEMPLATE["id"]: STRIPS}}
+
 IDENTIFY: dict[str, Any] = {
     "collection": "default",
     "people": [
@@ -82,6 +95,9 @@ IDENTIFY: dict[str, Any] = {
             "end": 3.1,
             "quality": QUALITY,
             "timings": {"embed": 0.01, "search": 0.001},
+            "explanation": EXPLANATION,
+            "pictures": PICTURES,
+            "trail": {"times": [0.2, 0.233], "boxes": [[310.0, 96.5, 402.0, 371.0], [312.5, 96.5, 404.0, 371.0]]},
         }
     ],
     "clip": CLIP,
@@ -170,6 +186,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "JobReply": JOB,
     "SubjectsReply": SUBJECTS,
     "SubjectReply": SUBJECT,
+    "Strips": STRIPS,
     "Erasure": ERASED,
     "Health": {"status": "ok"},
     "Readiness": READY,

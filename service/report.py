@@ -6,13 +6,13 @@ import base64
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy.typing as npt
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from gallery.types import Candidate, Identification, Template
 from pipelines.inspect import silhouette_strip, skeleton_strip
 from pipelines.sequence import GaitSequence
+from service.pictures import png
 
 if TYPE_CHECKING:
     from service.demo import Demo
@@ -105,8 +105,7 @@ def _walker(
 
 
 def _png(image: npt.NDArray[Any]) -> str:
-    _, data = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_PNG_COMPRESSION, 9])
-    return _data_uri("image/png", bytes(data))
+    return _data_uri("image/png", png(image))
 
 
 def _data_uri(kind: str, data: bytes) -> str:

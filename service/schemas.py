@@ -36,15 +36,19 @@ __all__ = [
     "InspectReply",
     "JobReply",
     "NewCollection",
+    "Person",
     "ProblemDetails",
     "Readiness",
     "Removal",
     "Skipped",
+    "Strips",
     "SubjectChange",
     "SubjectReply",
     "SubjectsReply",
     "TrackChoice",
+    "Trail",
     "VerifyReply",
+    "WalkerPictures",
 ]
 
 
@@ -97,11 +101,41 @@ class EnrollReply(BaseModel):
     timings: dict[str, float] = Field(description="Seconds by stage.")
 
 
+class Strips(BaseModel):
+    """Twenty moments of a walk side by side, 1280 by 64 pixels."""
+
+    silhouettes: str = Field(description="PNG, base64.")
+    skeletons: str = Field(description="PNG, base64.")
+
+
+class WalkerPictures(Strips):
+    """One walker of the clip, and beside it the templates that are explained."""
+
+    thumbnail: str = Field(description="JPEG of the person, base64.")
+    templates: dict[str, Strips] = Field(description="By template, of the candidates in `explanation`.")
+
+
+class Trail(BaseModel):
+    """Where a walker is, frame by frame; frames that could not be used are missing."""
+
+    times: list[float] = Field(description="Seconds from the clip's first video frame.")
+    boxes: list[tuple[float, float, float, float]] = Field(
+        description="x1, y1, x2, y2 in pixels of the upright picture, one for each time."
+    )
+
+
+class Person(Identification):
+    """One walker: what the gallery says, and what else was asked for."""
+
+    pictures: WalkerPictures | None = Field(default=None, description="With `pictures`.")
+    trail: Trail | None = Field(default=None, description="With `boxes`.")
+
+
 class IdentifyReply(BaseModel):
     """Everybody who walks in a clip, each with ranked candidates and a verdict."""
 
     collection: str
-    people: list[Identification] = Field(description="One a walker, by track.")
+    people: list[Person] = Field(description="One a walker, by track.")
     clip: Clip
     skipped: list[Skipped]
     timings: dict[str, float] = Field(description="Seconds by stage.")

@@ -13,9 +13,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from sklearn.isotonic import IsotonicRegression
+from torch import Tensor
 
-from gallery.calibration import Calibration, ConfidenceMap, FpirThresholds
+from gallery.calibration import Calibration, ConfidenceMap, FpirThresholds, PartQuantiles
+from gallery.explain import quantiles
 from models.base import GaitNetwork
 from models.distance import part_distances
 from pipelines.fingerprint import fingerprint_of
@@ -30,6 +33,8 @@ RATES = (0.01, 0.001)
 DRAWS = 40
 CONFIDENCE_SIZE = 100
 POINTS = 32
+PAIRS = 200_000
+"""Of strangers and enrolled takes, drawn to measure how far apart their parts are."""
 
 
 def calibrate(
@@ -96,8 +101,21 @@ def calibrate(
         draws.get(CONFIDENCE_SIZE) or draws[filled[-1]],
     )
     return Calibration(
-        fingerprint=fingerprint_of(net, perception), thresholds=thresholds, confidence=confidence, min_rate_hz=20.0
+        fingerprint=fingerprint_of(net, perception),
+        thresholds=thresholds,
+        confidence=confidence,
+        min_rate_hz=20.0,
+        parts=_parts(embedded.embeddings[strangers], embedded.embeddings[enrolled], rng),
     )
+
+
+def _parts(strangers: Tensor, enrolled: Tensor, rng: np.random.Generator) -> PartQuantiles:
+    """How far apart strangers and enrolled people are, part by part, (n, P, C) and (m, P, C)."""
+    all_pairs = len(strangers) * len(enrolled)
+    drawn = rng.choice(all_pairs, min(PAIRS, all_pairs), replace=False)
+    a, b = strangers[drawn // len(enrolled)], enrolled[drawn % len(enrolled)]
+    found = quantiles(torch.linalg.vector_norm(a.double() - b.double(), dim=2).T.numpy())
+    return PartQuantiles(pairs=len(drawn), quantiles=tuple(map(tuple, found.round(6).tolist())))
 
 
 def _nearest(distances: Array, owner: Array, people: int) -> Array:

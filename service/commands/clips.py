@@ -80,6 +80,9 @@ def identify(
     where: Annotated[
         list[str] | None, typer.Option(metavar="KEY=VALUE", help="Metadata that a subject must have; may be repeated.")
     ] = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Show part by part what speaks for each candidate and what against.")
+    ] = False,
     collection: CollectionOption = "default",
     server: ServerOption = None,
     key: KeyOption = None,
@@ -91,7 +94,9 @@ def identify(
         from service.pairs import pairs_of
 
         found = pairs_of(where or [])
-        reply = worker.identify(clip, top_k=top_k, fpir=fpir, where=found, collection=collection, on_progress=tell)
+        reply = worker.identify(
+            clip, top_k=top_k, fpir=fpir, where=found, explain=explain, collection=collection, on_progress=tell
+        )
     if as_json:
         print_json(reply)
         return

@@ -14,9 +14,11 @@ from rich.table import Column, Table
 from gallery.types import (
     AuditEntry,
     Collection,
+    Explanation,
     Identification,
     Outlier,
     OutlierReason,
+    PartImpostors,
     Subject,
     Template,
     Verdict,
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from service.doctor import Check
     from service.keys import Key
 
+BLOCKS = "▁▂▃▄▅▆▇█"
 COLOURS = {Verdict.MATCH: "green", Verdict.UNKNOWN: "yellow", Verdict.INCONCLUSIVE: "cyan"}
 
 
@@ -59,7 +62,41 @@ def person(found: Identification, truth: str | None = None) -> Group:
         table.add_row(str(candidate.rank), name, f"{candidate.distance:.3f}", confidence)
     if not found.candidates:
         table.add_row("", "nobody is enrolled", "", "")
+    return Group(title, table, *([explanation(found.explanation)] if found.explanation else []))
+
+
+def explanation(found: Explanation) -> Group:
+    """A mark for every part of each candidate: the higher, the more pairs of different people are as near in it."""
+    known = found.source is not None
+    title = (
+        f"part by part, low and green speaks for, high and red against ({found.pairs} pairs, {found.source})"
+        if known
+        else "part by part, as distances: too few people are known to say what is near"
+    )
+    table = Table("subject", _order(found.parts), box=SIMPLE_HEAD)
+    for candidate in found.candidates:
+        shares = candidate.impostor_shares
+        farthest = max(candidate.distances) or 1.0
+        marks = (
+            "".join(_mark(distance / farthest, None) for distance in candidate.distances)
+            if shares is None
+            else "".join(_mark(share, share) for share in shares)
+        )
+        table.add_row(plain(candidate.subject), marks)
     return Group(title, table)
+
+
+def _order(parts: Sequence[PartImpostors]) -> str:
+    """What the marks run along."""
+    strips = [part.top for part in parts]
+    plain_strips = None not in strips and strips == sorted(set(strips), key=lambda top: top or 0.0)
+    return "head → feet" if plain_strips else f"parts 1 to {len(parts)}"
+
+
+def _mark(height: float, share: float | None) -> str:
+    block = BLOCKS[min(int(height * len(BLOCKS)), len(BLOCKS) - 1)]
+    colour = None if share is None else "green" if share <= 0.05 else "red" if share > 0.5 else "yellow"
+    return block if colour is None else f"[{colour}]{block}[/]"
 
 
 def audit(entries: Iterable[AuditEntry]) -> Table:

@@ -11,14 +11,17 @@ from fastapi import APIRouter, Depends, Response
 from fastapi.responses import JSONResponse
 
 from service.dependencies import (
+    Boxes,
     ClipFile,
     ClipRoute,
     CollectionField,
     EngineOf,
+    Explain,
     Fmr,
     Fpir,
     IdempotencyKey,
     JobsOf,
+    Pictures,
     Prefer,
     Queue,
     ReplaysOf,
@@ -164,10 +167,21 @@ async def identify(
     top_k: TopK = 5,
     fpir: Fpir = 0.01,
     where: Where = [],  # noqa: B006 - the framework copies it
+    pictures: Pictures = False,
+    boxes: Boxes = False,
+    explain: Explain = False,
     collection: CollectionField = "default",
 ) -> IdentifyReply | Response:
     """Every walker gets a verdict (`match`, `unknown`, or `inconclusive` with a reason) and ranked candidates."""
-    fields = {"top_k": top_k, "fpir": fpir, "where": pairs_of(where), "collection": collection}
+    fields = {
+        "top_k": top_k,
+        "fpir": fpir,
+        "where": pairs_of(where),
+        "pictures": pictures,
+        "boxes": boxes,
+        "explain": explain,
+        "collection": collection,
+    }
     reply: IdentifyReply | Response = await asked.answer("identify", clip.file, fields, response)
     return reply
 

@@ -6,7 +6,7 @@ from fastapi import APIRouter
 
 from service.dependencies import CollectionPath, EngineOf, PageAfter, PageLimit, SubjectPath, TemplatePath
 from service.openapi import problems
-from service.schemas import Erasure, Removal, SubjectChange, SubjectReply, SubjectsReply
+from service.schemas import Erasure, Removal, Strips, SubjectChange, SubjectReply, SubjectsReply
 
 router = APIRouter(prefix="/collections/{collection}/subjects", tags=["subjects"])
 
@@ -39,6 +39,16 @@ def update_subject(
 ) -> SubjectReply:
     """Display name, metadata or legal basis; the id stays. Candidates are filtered by the new metadata at once."""
     return engine.update_subject(subject, **change.model_dump(), collection=collection)
+
+
+@router.get(
+    "/{subject}/templates/{template}/pictures", summary="Look at a template", responses=problems(*GALLERY_PROBLEMS)
+)
+def template_pictures(
+    engine: EngineOf, collection: CollectionPath, subject: SubjectPath, template: TemplatePath
+) -> Strips:
+    """Silhouettes and skeletons of the walk that the template was made from."""
+    return engine.template_pictures(subject, template, collection=collection)
 
 
 @router.delete("/{subject}/templates/{template}", summary="Delete a template", responses=problems(*GALLERY_PROBLEMS))

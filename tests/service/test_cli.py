@@ -67,8 +67,8 @@ def test_a_walker_is_enrolled_named_listed_and_erased(
     reply = json.loads(gaitkeeper("identify", clip("ann-2"), "--top-k", 1, "--json", *place).out)
     assert [c["subject"] for c in reply["people"][0]["candidates"]] == ["ann [1]"]
     assert reply.keys() == {"collection", "people", "clip", "skipped", "timings"}
-    shown = gaitkeeper("identify", clip("ann-2"), *place).out
-    assert ("match" in shown or "unknown" in shown) and "ann [1]" in shown
+    shown = gaitkeeper("identify", clip("ann-2"), "--explain", *place).out
+    assert ("match" in shown or "unknown" in shown) and "ann [1]" in shown and "head → feet" in shown
 
     assert "ann [1]" in gaitkeeper("subjects", "list", *place).out
     assert json.loads(gaitkeeper("subjects", "show", "ann [1]", "--json", *place).out)["subject"]["id"] == "ann [1]"

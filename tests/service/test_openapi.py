@@ -55,6 +55,7 @@ def test_the_routes_are_those_of_the_design(document: dict[str, Any]) -> None:
         ("patch", "/collections/{collection}/subjects/{subject}"),
         ("delete", "/collections/{collection}/subjects/{subject}"),
         ("delete", "/collections/{collection}/subjects/{subject}/templates/{template}"),
+        ("get", "/collections/{collection}/subjects/{subject}/templates/{template}/pictures"),
         ("get", "/jobs/{job}"),
         ("delete", "/jobs/{job}"),
         ("get", "/livez"),

@@ -53,6 +53,10 @@ def test_strangers_pass_as_often_as_the_threshold_says(pack: Path, net: models.G
         assert table.distances[0] >= table.distances[1]
     assert found.thresholds[0].distances[0] > found.thresholds[1].distances[0]
     assert found.confidence.confidences[0] > found.confidence.confidences[-1]
+    apart = (embedded.embeddings[strangers][:, None] - embedded.embeddings[enrolled]).norm(dim=-1).flatten(0, 1)
+    assert found.parts is not None and found.parts.pairs == len(apart)
+    medians = [part[len(part) // 2] for part in found.parts.quantiles]
+    assert medians == pytest.approx(apart.median(dim=0).values.tolist(), rel=0.01)
 
 
 def test_too_few_strangers_are_no_calibration(pack: Path, net: models.GaitNetwork) -> None:

@@ -1,0 +1,75 @@
+"""What a person looks at beside an answer: strips of a walker, thumbnails, boxes through the clip."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import cv2
+import numpy.typing as npt
+
+from gallery import Gallery
+from gallery.errors import NotFound
+from gallery.types import Identification
+from pipelines.inspect import silhouette_strip, skeleton_strip
+from pipelines.pipeline import ClipResult
+from pipelines.sequence import GaitSequence
+from service.schemas import Person, Strips, Trail, WalkerPictures
+
+
+def person_of(
+    found: Identification, result: ClipResult, gallery: Gallery, *, pictures: bool = False, boxes: bool = False
+) -> Person:
+    """An identification with what else was asked for.
+
+    Args:
+        found: what the gallery says of one walker.
+        result: of the clip.
+        gallery: that said it; asked for the sequences of the candidates that ``found`` explains.
+        pictures: strips and thumbnail; of the explained candidates, too.
+        boxes: where the walker is in each frame.
+    """
+    sequence = next(seq for seq in result.sequences if seq.track == found.track)
+    return Person(
+        **dict(found),
+        pictures=_pictures(found, sequence, result, gallery) if pictures else None,
+        trail=trail(sequence) if boxes else None,
+    )
+
+
+def _pictures(found: Identification, sequence: GaitSequence, result: ClipResult, gallery: Gallery) -> WalkerPictures:
+    explained = found.explanation.candidates if found.explanation else ()
+    templates = {}
+    for candidate in explained:
+        try:
+            templates[candidate.template] = strips(gallery.sequence(candidate.template))
+        except NotFound:  # erased since it was found
+            continue
+    own = strips(sequence)
+    thumbnail = base64.b64encode(result.thumbnails[found.track]).decode()
+    return WalkerPictures(
+        thumbnail=thumbnail, silhouettes=own.silhouettes, skeletons=own.skeletons, templates=templates
+    )
+
+
+def strips(sequence: GaitSequence) -> Strips:
+    """Silhouettes and skeletons of a walk, as pictures."""
+    return Strips(
+        silhouettes=base64.b64encode(png(silhouette_strip(sequence)[..., 0])).decode(),
+        skeletons=base64.b64encode(png(skeleton_strip(sequence))).decode(),
+    )
+
+
+def trail(sequence: GaitSequence) -> Trail:
+    """Where a walker is, frame by frame."""
+    return Trail(
+        times=[round(float(time), 3) for time in sequence.timestamps],
+        boxes=[tuple(round(float(edge), 1) for edge in box) for box in sequence.boxes],
+    )
+
+
+def png(image: npt.NDArray[Any]) -> bytes:
+    """An image, uint8 (H, W) or (H, W, 3) RGB, as PNG."""
+    turned = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+    _, data = cv2.imencode(".png", turned, [cv2.IMWRITE_PNG_COMPRESSION, 9])
+    return bytes(data)
