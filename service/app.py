@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -19,7 +20,7 @@ from service.keys import Keys
 from service.limits import BodyLimit, WorkQueue
 from service.metrics import Metrics
 from service.replay import Replays
-from service.routes import clips, collections, health, jobs, metrics, subjects
+from service.routes import clips, collections, health, jobs, metrics, subjects, system
 from service.settings import Settings, load_settings
 from service.work import Work
 
@@ -80,8 +81,9 @@ def create_app(settings: Settings | None = None, engine: Engine | None = None) -
         )
     app.add_middleware(Edge)
     app.state.metrics = Metrics()
+    app.state.started = time.time()
     handlers.install(app)
     openapi.install(app)
-    for router in (clips.router, collections.router, subjects.router, jobs.router, health.router, metrics.router):
-        app.include_router(router)
+    for routes in (clips, collections, subjects, jobs, system, health, metrics):
+        app.include_router(routes.router)
     return app

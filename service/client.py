@@ -24,11 +24,14 @@ from service.schemas import (
     Health,
     IdentifyReply,
     JobReply,
+    JobsReply,
+    ModelsReply,
     Readiness,
     Removal,
     Strips,
     SubjectReply,
     SubjectsReply,
+    SystemReply,
     VerifyReply,
 )
 
@@ -198,6 +201,19 @@ class Client:
     def delete_collection(self, collection: str) -> Removal:
         """Remove a collection with everything in it."""
         return self._send("DELETE", f"/collections/{_part(collection)}", Removal)
+
+    def jobs(self, *, limit: int = 100, after: str | None = None, collection: str | None = None) -> JobsReply:
+        """A page of the jobs of this client's key, newest first."""
+        given = {"limit": str(limit), "after": after, "collection": collection}
+        return self._send("GET", "/jobs", JobsReply, params={k: v for k, v in given.items() if v is not None})
+
+    def models(self) -> ModelsReply:
+        """The networks."""
+        return self._send("GET", "/models", ModelsReply)
+
+    def system(self) -> SystemReply:
+        """What runs there, and how busy it is."""
+        return self._send("GET", "/system", SystemReply)
 
     def job(self, job: str) -> JobReply:
         """How a job stands."""

@@ -171,6 +171,69 @@ JOB: dict[str, Any] = {
     "problem": None,
 }
 
+JOB_STATE: dict[str, Any] = {name: value for name, value in JOB.items() if name not in {"result", "problem"}}
+
+MODEL: dict[str, Any] = {
+    "name": "gaitpart",
+    "about": "GaitPart: part features per frame, their micro-motions over time.",
+    "inputs": ["silhouettes"],
+    "default": True,
+    "trained": True,
+    "weights": {
+        "sha256": "5480e4a1885da2c5b0c8f1e6f5f4f7d9a3b2c1d0e9f8a7b6c5d4e3f2a1b0c9d8",
+        "licence": "Apache-2.0",
+        "about": "Trained on rendered walkers.",
+        "state": "present",
+    },
+    "calibrated": [
+        {
+            "fingerprint": "gaitpart:5480e4a1885da2c5:1:blazepose-full/1",
+            "fpirs": [0.01, 0.001],
+            "gallery_sizes": [10, 100, 1000],
+        }
+    ],
+}
+
+SYSTEM: dict[str, Any] = {
+    "version": "0.1.0",
+    "torch": "2.9.0",
+    "device": "cpu",
+    "device_name": None,
+    "processors": 2,
+    "threads": 2,
+    "network": "gaitpart",
+    "precision": "float32",
+    "perception": "blazepose",
+    "sandbox": True,
+    "locked": False,
+    "store": {
+        "kind": "sqlite",
+        "durable": True,
+        "encrypted": False,
+        "collections": 1,
+        "subjects": 1,
+        "templates": 1,
+    },
+    "load": {
+        "clips_pending": 1,
+        "clips_bound": 9,
+        "workers": 1,
+        "jobs_waiting": 0,
+        "jobs_bound": 16,
+        "load_average": 0.8,
+        "memory_bytes": 412000000,
+    },
+    "limits": {
+        "max_upload_bytes": 268435456,
+        "max_seconds": 3600.0,
+        "async_seconds": 120.0,
+        "deadline": 300.0,
+        "rate": "600/minute",
+    },
+    "started": 1740821400.0,
+    "uptime": 3600.0,
+}
+
 READY: dict[str, Any] = {
     "status": "ready",
     "checks": {"perception": 0.12, "network": 0.004, "store": 0.002, "index": 0.001},
@@ -184,6 +247,9 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "CollectionsReply": {"collections": [COLLECTION]},
     "Removal": REMOVED,
     "JobReply": JOB,
+    "JobsReply": {"jobs": [JOB_STATE], "next": None},
+    "ModelsReply": {"models": [MODEL]},
+    "SystemReply": SYSTEM,
     "SubjectsReply": SUBJECTS,
     "SubjectReply": SUBJECT,
     "Strips": STRIPS,
