@@ -21,6 +21,7 @@ from service.limits import BodyLimit, WorkQueue
 from service.metrics import Metrics
 from service.replay import Replays
 from service.routes import clips, collections, health, jobs, metrics, subjects, system
+from service.routes.page import page_router
 from service.settings import Settings, load_settings
 from service.work import Work
 
@@ -86,4 +87,5 @@ def create_app(settings: Settings | None = None, engine: Engine | None = None) -
     openapi.install(app)
     for routes in (clips, collections, subjects, jobs, system, health, metrics):
         app.include_router(routes.router)
+    app.include_router(page_router())
     return app
