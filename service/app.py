@@ -20,7 +20,7 @@ from service.keys import Keys
 from service.limits import BodyLimit, WorkQueue
 from service.metrics import Metrics
 from service.replay import Replays
-from service.routes import clips, collections, health, jobs, metrics, subjects, system
+from service.routes import clips, collections, health, jobs, metrics, strangers, subjects, system
 from service.routes.page import page_router
 from service.settings import Settings, load_settings
 from service.work import Work
@@ -76,7 +76,7 @@ def create_app(settings: Settings | None = None, engine: Engine | None = None) -
         app.add_middleware(
             CORSMiddleware,
             allow_origins=settings.cors_origins,
-            allow_methods=["GET", "POST", "PATCH", "DELETE"],
+            allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
             allow_headers=["Authorization", "Idempotency-Key", "Prefer", "X-Request-ID"],
             expose_headers=["X-Request-ID", "Retry-After", "Location"],
         )
@@ -85,7 +85,7 @@ def create_app(settings: Settings | None = None, engine: Engine | None = None) -
     app.state.started = time.time()
     handlers.install(app)
     openapi.install(app)
-    for routes in (clips, collections, subjects, jobs, system, health, metrics):
+    for routes in (clips, collections, subjects, strangers, jobs, system, health, metrics):
         app.include_router(routes.router)
     app.include_router(page_router())
     return app

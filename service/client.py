@@ -26,8 +26,10 @@ from service.schemas import (
     JobReply,
     JobsReply,
     ModelsReply,
+    NamedReply,
     Readiness,
     Removal,
+    StrangersReply,
     Strips,
     SubjectReply,
     SubjectsReply,
@@ -182,6 +184,31 @@ class Client:
         """Remove one template of a subject."""
         path = f"/collections/{_part(collection)}/subjects/{_part(subject)}/templates/{_part(template)}"
         return self._send("DELETE", path, Removal)
+
+    def strangers(self, *, collection: str = "default") -> StrangersReply:
+        """Those whom the collection did not know, grouped."""
+        return self._send("GET", f"/collections/{_part(collection)}/strangers", StrangersReply)
+
+    def keep_strangers(self, keep_seconds: float | None, *, collection: str = "default") -> StrangersReply:
+        """Keep those who are unknown from now on, for so long; None keeps nobody, and forgets all."""
+        path = f"/collections/{_part(collection)}/strangers"
+        return self._send("PUT", path, StrangersReply, json={"keep_seconds": keep_seconds})
+
+    def name_strangers(
+        self, group: str, subject: str, *, display_name: str | None = None, collection: str = "default"
+    ) -> NamedReply:
+        """Enrol a group of strangers as one subject."""
+        path = f"/collections/{_part(collection)}/strangers/{_part(group)}"
+        return self._send("POST", path, NamedReply, json={"subject": subject, "display_name": display_name})
+
+    def forget_strangers(self, group: str | None = None, *, collection: str = "default") -> Removal:
+        """Forget a group of strangers, or all of them."""
+        end = "" if group is None else f"/{_part(group)}"
+        return self._send("DELETE", f"/collections/{_part(collection)}/strangers{end}", Removal)
+
+    def stranger_pictures(self, stranger: str, *, collection: str = "default") -> Strips:
+        """A stranger's walk, to look at."""
+        return self._send("GET", f"/collections/{_part(collection)}/strangers/{_part(stranger)}/pictures", Strips)
 
     def collections(self) -> CollectionsReply:
         """All collections."""

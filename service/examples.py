@@ -95,6 +95,7 @@ IDENTIFY: dict[str, Any] = {
             "end": 3.1,
             "quality": QUALITY,
             "timings": {"embed": 0.01, "search": 0.001},
+            "stranger": None,
             "explanation": EXPLANATION,
             "pictures": PICTURES,
             "trail": {"times": [0.2, 0.233], "boxes": [[310.0, 96.5, 402.0, 371.0], [312.5, 96.5, 404.0, 371.0]]},
@@ -234,6 +235,30 @@ SYSTEM: dict[str, Any] = {
     "uptime": 3600.0,
 }
 
+STRANGERS: dict[str, Any] = {
+    "collection": "default",
+    "keep_seconds": 86400.0,
+    "groups": [
+        {
+            "id": "3f1c9a0b7d5e2468",
+            "strangers": [
+                {
+                    "id": "9c0d4f0e1c7b4a4c8b59f2f1f2a9f0c3",
+                    "seen": "2025-03-01T09:30:00Z",
+                    "expires": "2025-03-02T09:30:00Z",
+                    "clip_sha256": CLIP["sha256"],
+                    "track": 1,
+                    "start": 0.2,
+                    "end": 3.1,
+                }
+            ],
+            "first_seen": "2025-03-01T09:30:00Z",
+            "last_seen": "2025-03-01T09:30:00Z",
+            "spread": 0.0,
+        }
+    ],
+}
+
 READY: dict[str, Any] = {
     "status": "ready",
     "checks": {"perception": 0.12, "network": 0.004, "store": 0.002, "index": 0.001},
@@ -253,6 +278,8 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "SubjectsReply": SUBJECTS,
     "SubjectReply": SUBJECT,
     "Strips": STRIPS,
+    "StrangersReply": STRANGERS,
+    "NamedReply": {"collection": "default", "subject": "alice", "templates": [TEMPLATE]},
     "Erasure": ERASED,
     "Health": {"status": "ok"},
     "Readiness": READY,

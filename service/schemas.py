@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from gallery.strangers import StrangerGroup
 from gallery.types import (
     Collection,
     Erasure,
@@ -39,18 +40,22 @@ __all__ = [
     "JobReply",
     "JobState",
     "JobsReply",
+    "KeepStrangers",
     "Limits",
     "Load",
     "Model",
     "ModelWeights",
     "ModelsReply",
+    "NamedReply",
     "NewCollection",
+    "NewName",
     "Person",
     "ProblemDetails",
     "Readiness",
     "Removal",
     "Skipped",
     "StoreState",
+    "StrangersReply",
     "Strips",
     "SubjectChange",
     "SubjectReply",
@@ -140,6 +145,9 @@ class Person(Identification):
 
     pictures: WalkerPictures | None = Field(default=None, description="With `pictures`.")
     trail: Trail | None = Field(default=None, description="With `boxes`.")
+    stranger: str | None = Field(
+        default=None, description="Id under which an unknown walker is now kept, where the collection keeps strangers."
+    )
 
 
 class IdentifyReply(BaseModel):
@@ -354,6 +362,41 @@ class NewCollection(BaseModel):
     ttl_seconds: float | None = Field(
         None, ge=1, le=3.2e9, description="Seconds after which templates expire; null for never."
     )
+
+
+class KeepStrangers(BaseModel):
+    """Whether a collection keeps those whom it does not know."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    keep_seconds: float | None = Field(
+        ge=1, le=3.2e9, description="For how long each is kept; null keeps nobody, and forgets all.", examples=[86400.0]
+    )
+
+
+class StrangersReply(BaseModel):
+    """Walkers whom nobody knew, grouped by likeness, last seen first."""
+
+    collection: str
+    keep_seconds: float | None = Field(description="For how long each is kept; null where nobody is.")
+    groups: list[StrangerGroup]
+
+
+class NewName(BaseModel):
+    """Who a group of strangers is."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    subject: str = Field(description="1 to 128 characters, no slashes.", examples=["carol"])
+    display_name: str | None = Field(None, description="1 to 256 characters.")
+
+
+class NamedReply(BaseModel):
+    """A group of strangers, enrolled."""
+
+    collection: str
+    subject: str
+    templates: list[Template]
 
 
 class CollectionsReply(BaseModel):

@@ -70,7 +70,7 @@ def system(engine: Engine, queue: WorkQueue, jobs: Jobs, *, started: float, lock
     """
     settings = engine.settings
     promises = engine.store.promises()
-    listed = engine.store.collections()
+    listed = engine.collections().collections
     return SystemReply(
         version=version("gaitkeeper"),
         torch=torch.__version__,
