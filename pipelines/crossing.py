@@ -73,6 +73,21 @@ class Crossings:
             and time - self._last_seen[other] <= OUT_OF_SIGHT
         }
 
+    def meeting(self) -> set[int]:
+        """The tracklets that are in a meeting."""
+        return {number for pair in self._open for number in pair}
+
+    def ended(self) -> list[tuple[tuple[int, int], float, float]]:
+        """Pairs, starts and ends of the meetings that have ended since this was last asked; they are not resolved."""
+        closed, self._closed = self._closed, []
+        return [(meeting.pair, meeting.start, meeting.end) for meeting in closed]
+
+    def forget(self, number: int) -> None:
+        """Drop what is known of a tracklet that will not be seen again."""
+        self._last_seen.pop(number, None)
+        self._times_seen.pop(number, None)
+        self._open = {pair: meeting for pair, meeting in self._open.items() if number not in pair}
+
     def resolve(self, tracklets: Mapping[int, Tracklet]) -> int:
         """Give back to each what was swapped; the number of meetings set right."""
         swapped = 0

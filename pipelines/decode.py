@@ -21,6 +21,7 @@ import numpy.typing as npt
 from av.stream import Disposition
 
 from pipelines.errors import EmptyUpload, NoVideo, TooLarge, Undecodable, UnsupportedMedia
+from pipelines.pictures import Codec, PictureDecoder, Pictures
 from pipelines.settings import PipelineSettings
 
 CODECS = frozenset({"h264", "hevc", "vp8", "vp9", "av1", "mpeg4", "mjpeg"})
@@ -82,6 +83,9 @@ class Decoder(Protocol):
     def frames(self, source: Source, info: ClipInfo, deadline: float | None = None) -> Generator[Frame, None, None]:
         """As :func:`frames`."""
 
+    def pictures(self, codec: Codec, max_pixels: int, max_bytes: int) -> Pictures:
+        """A decoder of a live stream's pictures, of so many pixels, in messages of so many bytes."""
+
     def close(self) -> None:
         """Let go of what was started."""
 
@@ -99,6 +103,10 @@ class InProcess:
     def frames(self, source: Source, info: ClipInfo, deadline: float | None = None) -> Generator[Frame, None, None]:
         """As :func:`frames`."""
         return frames(source, info)
+
+    def pictures(self, codec: Codec, max_pixels: int, max_bytes: int) -> Pictures:
+        """As :meth:`Decoder.pictures`."""
+        return PictureDecoder(codec, max_pixels)
 
     def close(self) -> None:
         """Nothing was started."""

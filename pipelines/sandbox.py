@@ -32,7 +32,9 @@ import numpy as np
 from pipelines import errors
 from pipelines.decode import CODECS, CONTAINERS, ClipInfo, Frame, Source
 from pipelines.errors import DeadlineExceeded, SandboxUnavailable, TooLarge, Undecodable
+from pipelines.pictures import Codec
 from pipelines.sandbox_filter import supported
+from pipelines.sandbox_pictures import SandboxedPictures
 from pipelines.sandbox_wire import MESSAGE, PICTURE, SLOTS
 from pipelines.settings import PipelineSettings
 
@@ -91,7 +93,7 @@ class Sandbox:
             DeadlineExceeded: it took until the deadline.
             EmptyUpload, UnsupportedMedia, NoVideo, Undecodable, TooLarge: as :mod:`pipelines.decode` raises them.
         """
-        with self._decoder(source, {"settings": self._limits()}) as channel:
+        with self._decoder(source, {}) as channel:
             message = _json(self._receive(channel, deadline))
             try:
                 return _checked(ClipInfo(**message["info"]), self.settings)
@@ -101,9 +103,8 @@ class Sandbox:
     def frames(self, source: Source, info: ClipInfo, deadline: float | None = None) -> Generator[Frame, None, None]:
         """As :func:`pipelines.decode.frames`; raises as :meth:`probe`."""
         size = info.width * info.height * 3
-        memory = _sealed(SLOTS * size)
-        job = {"settings": self._limits(), "info": asdict(info)}
-        with os.fdopen(memory, "rb") as shared, self._decoder(source, job, memory) as channel:
+        memory = sealed(SLOTS * size)
+        with os.fdopen(memory, "rb") as shared, self._decoder(source, {"info": asdict(info)}, memory) as channel:
             pictures = mmap.mmap(shared.fileno(), SLOTS * size, access=mmap.ACCESS_READ)
             index, last = -1, -1.0
             while len(data := self._receive(channel, deadline)) == PICTURE.size:
@@ -120,6 +121,16 @@ class Sandbox:
                 yield Frame(image.reshape(info.height, info.width, 3), moment, number)
             if _json(data):
                 raise _gave_up()
+
+    def pictures(self, codec: Codec, max_pixels: int, max_bytes: int) -> SandboxedPictures:
+        """A locked-up decoder of a live stream's pictures, for one thread; the process starts with the first.
+
+        Args:
+            codec: of the messages.
+            max_pixels: of a picture.
+            max_bytes: of a message.
+        """
+        return SandboxedPictures(self, codec, max_pixels, max_bytes)
 
     def _limits(self) -> dict[str, Any]:
         return self.settings.model_dump(mode="json")
@@ -148,10 +159,20 @@ class Sandbox:
         with ExitStack() as stack:
             clip = _readable(source)
             stack.callback(os.close, clip)
+            yield stack.enter_context(self.forked(job, [clip, *memory]))
+
+    @contextmanager
+    def forked(self, job: dict[str, Any], descriptors: list[int]) -> Iterator[socket.socket]:
+        """The way to a locked-up process that does a job with some descriptors; it is gone when the block ends.
+
+        Raises:
+            SandboxUnavailable: as :meth:`start`.
+        """
+        with ExitStack() as stack:
             ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             stack.enter_context(ours)
             with theirs:
-                control, pid = self._fork(job, [theirs.fileno(), clip, *memory])
+                control, pid = self._fork({"settings": self._limits(), **job}, [theirs.fileno(), *descriptors])
             stack.callback(self._kill, control, pid)
             yield ours
 
@@ -258,7 +279,7 @@ def _filled(source: bytes | IO[bytes]) -> int:
         os.close(memory)
 
 
-def _sealed(size: int) -> int:
+def sealed(size: int) -> int:
     """Shared memory of that many bytes; were it cut short, whoever reads it would die."""
     memory = os.memfd_create("pictures", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     os.ftruncate(memory, size)

@@ -12,3 +12,9 @@ MESSAGE = 65536
 
 PICTURE = struct.Struct("<BQd")
 """Slot, index and time of a picture that lies in the shared memory. Every other message is a JSON object."""
+
+REQUEST = struct.Struct("<Iq")
+"""Size and number of a live message that lies in the shared memory; size 0 is the stream's end."""
+
+SHAPE = struct.Struct("<IIq")
+"""Width, height and number of a live picture that lies in the shared memory, behind the message."""

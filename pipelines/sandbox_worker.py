@@ -20,6 +20,7 @@ import sys
 import types
 from collections.abc import Iterator
 from dataclasses import asdict
+from fractions import Fraction
 from typing import Any
 
 import av
@@ -33,7 +34,8 @@ if (_spec := importlib.util.find_spec("models")) and _spec.submodule_search_loca
 from pipelines import sandbox_filter
 from pipelines.decode import ClipInfo, frames, probe
 from pipelines.errors import ClipError
-from pipelines.sandbox_wire import MESSAGE, PICTURE, SLOTS
+from pipelines.pictures import PictureDecoder
+from pipelines.sandbox_wire import MESSAGE, PICTURE, REQUEST, SHAPE, SLOTS
 from pipelines.settings import PipelineSettings
 
 
@@ -93,6 +95,12 @@ def _rehearse() -> None:
         pass
     with contextlib.suppress(ClipError):
         probe(b"\0\0\0\x08ftyp")
+    pictures = av.CodecContext.create("mjpeg", "w")
+    pictures.width, pictures.height, pictures.pix_fmt, pictures.time_base = 64, 64, "yuvj420p", Fraction(1, 25)
+    [jpeg] = pictures.encode(av.VideoFrame(64, 64, "yuvj420p"))
+    PictureDecoder("jpeg", 64 * 64).decode(bytes(jpeg), 0)
+    with contextlib.suppress(ClipError):
+        PictureDecoder("h264", 64 * 64).decode(b"\0\0\0\1", 0)
 
 
 def _fault() -> str | None:
@@ -112,13 +120,11 @@ def _fault() -> str | None:
 
 def _job(message: dict[str, Any], descriptors: list[int], start: int) -> int:
     """Decode one clip, in the fork; the exit status."""
+    if "live" in message:
+        return _live_job(message, descriptors, start)
     channel, clip, *memory = descriptors
     try:
-        sandbox_filter.die_with_parent()
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
-        for number in (signal.SIGCHLD, signal.SIGINT):
-            signal.signal(number, signal.SIG_DFL)
-        _keep_only(descriptors)
+        _let_go(descriptors)
         settings = PipelineSettings(**message["settings"])
         end = socket.socket(fileno=channel)
         pictures = mmap.mmap(memory[0], 0) if memory else None  # which keeps a descriptor of its own
@@ -142,6 +148,51 @@ def _job(message: dict[str, Any], descriptors: list[int], start: int) -> int:
     except BaseException:
         return 1
     return 0
+
+
+def _live_job(message: dict[str, Any], descriptors: list[int], start: int) -> int:
+    """Decode a live stream's messages until the other end is closed, in the fork; the exit status."""
+    channel, memory = descriptors
+    try:
+        _let_go(descriptors)
+        settings, live = PipelineSettings(**message["settings"]), message["live"]
+        end = socket.socket(fileno=channel)
+        shared = mmap.mmap(memory, 0)
+        os.close(memory)
+        decoder = PictureDecoder(live["codec"], live["max_pixels"])
+        sandbox_filter.limit(start + len(shared) + settings.max_decode_memory, settings.max_decode_cpu)
+        sandbox_filter.lock()
+        while request := end.recv(MESSAGE):
+            end.send(json.dumps(_answered(end, shared, decoder, live["max_bytes"], *REQUEST.unpack(request))).encode())
+    except BaseException:
+        return 1
+    return 0
+
+
+def _answered(
+    end: socket.socket, shared: mmap.mmap, decoder: PictureDecoder, offset: int, size: int, number: int
+) -> dict[str, Any]:
+    """Hand over the pictures of one message, one by one; what there is to say at the end of it."""
+    try:
+        for picture in decoder.decode(shared[:size], number):
+            height, width, _ = picture.image.shape
+            shared[offset : offset + picture.image.nbytes] = picture.image.data.cast("B")
+            end.send(SHAPE.pack(width, height, picture.number))
+            end.recv(1)
+    except ClipError as error:
+        return {"code": error.code, "detail": error.detail[:500]}
+    except Exception as error:  # whatever else a message makes a decoder do
+        return {"code": "undecodable", "detail": f"The picture cannot be decoded ({type(error).__name__})."}
+    return {}
+
+
+def _let_go(descriptors: list[int]) -> None:
+    """End with the parent, and keep nothing of its but some descriptors."""
+    sandbox_filter.die_with_parent()
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
+    for number in (signal.SIGCHLD, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
+    _keep_only(descriptors)
 
 
 def _send_pictures(end: socket.socket, pictures: mmap.mmap, stream: Iterator[Any]) -> None:

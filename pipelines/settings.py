@@ -20,6 +20,12 @@ class PipelineSettings(BaseModel):
         600, ge=30, description="Frames kept of one walker; some twenty gait cycles tell no less than more would."
     )
     min_frames: int = Field(15, ge=1, description="Usable frames a sequence needs; shorter ones are too short.")
+    live_window: float = Field(
+        1.5, gt=0, description="Seconds of gait that it takes to name somebody in a live stream; told again every half."
+    )
+    live_longest: float = Field(
+        4.0, gt=0, description="Seconds of a live walker's past that are looked at, where there are so many."
+    )
     max_pixels: int = Field(4096 * 2304, ge=1, description="Largest picture, in pixels.")
     max_frames: int = Field(100_000, ge=1, description="Most frames read from one clip.")
     max_seconds: float = Field(3600, gt=0, description="Longest clip, in seconds.")

@@ -120,6 +120,18 @@ class Tracklet:
         self.sightings = [s for s in self.sightings if s.time < time] + theirs
         other.sightings = [s for s in other.sightings if s.time < time] + mine
 
+    def forget_before(self, time: float) -> None:
+        """Drop all sightings before a moment."""
+        self.sightings = [s for s in self.sightings if s.time >= time]
+        self._usable = sum(s.view is not None for s in self.sightings)
+
+    def copy(self) -> Tracklet:
+        """What was gathered until now; what is added to one of them is not in the other."""
+        twin = Tracklet(self.number, self._limit)
+        twin.sightings, twin.frame_size = list(self.sightings), self.frame_size
+        twin._usable, twin._best = self._usable, self._best
+        return twin
+
     def sequence(self, perception: str) -> GaitSequence:
         """The gait sequence of the usable frames; it may have none."""
         skipped = Counter(sighting.reason for sighting in self.sightings if sighting.reason)
@@ -152,7 +164,7 @@ class Tracklet:
                 gait_cycles=quality.gait_cycles(joints, silhouettes, boxes[:, 3] - boxes[:, 1], timestamps),
                 rate_hz=hertz,
                 low_rate=hertz < quality.MIN_RATE,
-                missed=self.sightings[-1].index - self.sightings[0].index + 1 - self.seen,
+                missed=self.sightings[-1].index - self.sightings[0].index + 1 - self.seen if self.sightings else 0,
             ),
             track=self.number,
             perception=perception,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -20,8 +19,7 @@ from service.keys import Keys
 from service.limits import BodyLimit, WorkQueue
 from service.metrics import Metrics
 from service.replay import Replays
-from service.routes import clips, collections, health, jobs, metrics, strangers, subjects, system
-from service.routes.page import page_router
+from service.routes import clips, collections, health, jobs, metrics, stream, subjects
 from service.settings import Settings, load_settings
 from service.work import Work
 
@@ -45,6 +43,7 @@ def create_app(settings: Settings | None = None, engine: Engine | None = None) -
             app.state.queue = WorkQueue(settings.workers, settings.queue, settings.retry_after)
             work = app.state.work = Work(opened, app.state.metrics)
             app.state.metrics.watch(lambda: app.state.queue.pending)
+            app.state.streams = stream.Streams(settings.streams, settings.retry_after)
             # Probes have a thread of their own: a full queue does not make the service look dead.
             app.state.probes = WorkQueue(1, settings.queue, settings.retry_after)
             app.state.jobs = Jobs(
@@ -76,16 +75,14 @@ def create_app(settings: Settings | None = None, engine: Engine | None = None) -
         app.add_middleware(
             CORSMiddleware,
             allow_origins=settings.cors_origins,
-            allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+            allow_methods=["GET", "POST", "PATCH", "DELETE"],
             allow_headers=["Authorization", "Idempotency-Key", "Prefer", "X-Request-ID"],
             expose_headers=["X-Request-ID", "Retry-After", "Location"],
         )
     app.add_middleware(Edge)
     app.state.metrics = Metrics()
-    app.state.started = time.time()
     handlers.install(app)
     openapi.install(app)
-    for routes in (clips, collections, subjects, strangers, jobs, system, health, metrics):
-        app.include_router(routes.router)
-    app.include_router(page_router())
+    for part in (clips, collections, subjects, jobs, stream, health, metrics):
+        app.include_router(part.router)
     return app

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
 import httpx
@@ -24,18 +24,16 @@ from service.schemas import (
     Health,
     IdentifyReply,
     JobReply,
-    JobsReply,
-    ModelsReply,
-    NamedReply,
     Readiness,
     Removal,
-    StrangersReply,
     Strips,
     SubjectReply,
     SubjectsReply,
-    SystemReply,
     VerifyReply,
 )
+
+if TYPE_CHECKING:
+    from service.live.client import LiveStream
 
 Reply = TypeVar("Reply", bound=BaseModel)
 Progress = Callable[[str, float], None]
@@ -68,7 +66,7 @@ class Client:
             timeout: seconds to wait for a reply once a clip has been sent.
         """
         self.url = url
-        key = key or os.environ.get(KEY_VARIABLE)
+        key = self._key = key or os.environ.get(KEY_VARIABLE)
         headers = {"Authorization": f"Bearer {key}"} if key else None
         # The address is one that the user named: a proxy from the environment has no business between.
         self._http = httpx.Client(
@@ -143,6 +141,21 @@ class Client:
         fields = {"subject": subject, "fmr": fmr, "collection": collection} | ({"track": track} if track else {})
         return self._upload("/verify", clip, fields, VerifyReply, on_progress, None)
 
+    def stream(
+        self,
+        *,
+        top_k: int = 5,
+        fpir: float = 0.01,
+        where: Mapping[str, str] | None = None,
+        collection: str = "default",
+    ) -> LiveStream:
+        """A live stream: frames are sent one by one, tracks and verdicts come as events."""
+        from service.live.client import LiveStream
+
+        query: dict[str, object] = {"top_k": top_k, "fpir": fpir, "collection": collection}
+        query |= {"where": [f"{key}={value}" for key, value in where.items()]} if where else {}
+        return LiveStream(self.url, self._key, query)
+
     def subjects(self, *, collection: str = "default") -> SubjectsReply:
         """The subjects of a collection, from all pages."""
         path, query = f"/collections/{_part(collection)}/subjects", {"limit": "1000"}
@@ -185,31 +198,6 @@ class Client:
         path = f"/collections/{_part(collection)}/subjects/{_part(subject)}/templates/{_part(template)}"
         return self._send("DELETE", path, Removal)
 
-    def strangers(self, *, collection: str = "default") -> StrangersReply:
-        """Those whom the collection did not know, grouped."""
-        return self._send("GET", f"/collections/{_part(collection)}/strangers", StrangersReply)
-
-    def keep_strangers(self, keep_seconds: float | None, *, collection: str = "default") -> StrangersReply:
-        """Keep those who are unknown from now on, for so long; None keeps nobody, and forgets all."""
-        path = f"/collections/{_part(collection)}/strangers"
-        return self._send("PUT", path, StrangersReply, json={"keep_seconds": keep_seconds})
-
-    def name_strangers(
-        self, group: str, subject: str, *, display_name: str | None = None, collection: str = "default"
-    ) -> NamedReply:
-        """Enrol a group of strangers as one subject."""
-        path = f"/collections/{_part(collection)}/strangers/{_part(group)}"
-        return self._send("POST", path, NamedReply, json={"subject": subject, "display_name": display_name})
-
-    def forget_strangers(self, group: str | None = None, *, collection: str = "default") -> Removal:
-        """Forget a group of strangers, or all of them."""
-        end = "" if group is None else f"/{_part(group)}"
-        return self._send("DELETE", f"/collections/{_part(collection)}/strangers{end}", Removal)
-
-    def stranger_pictures(self, stranger: str, *, collection: str = "default") -> Strips:
-        """A stranger's walk, to look at."""
-        return self._send("GET", f"/collections/{_part(collection)}/strangers/{_part(stranger)}/pictures", Strips)
-
     def collections(self) -> CollectionsReply:
         """All collections."""
         return self._send("GET", "/collections", CollectionsReply)
@@ -228,19 +216,6 @@ class Client:
     def delete_collection(self, collection: str) -> Removal:
         """Remove a collection with everything in it."""
         return self._send("DELETE", f"/collections/{_part(collection)}", Removal)
-
-    def jobs(self, *, limit: int = 100, after: str | None = None, collection: str | None = None) -> JobsReply:
-        """A page of the jobs of this client's key, newest first."""
-        given = {"limit": str(limit), "after": after, "collection": collection}
-        return self._send("GET", "/jobs", JobsReply, params={k: v for k, v in given.items() if v is not None})
-
-    def models(self) -> ModelsReply:
-        """The networks."""
-        return self._send("GET", "/models", ModelsReply)
-
-    def system(self) -> SystemReply:
-        """What runs there, and how busy it is."""
-        return self._send("GET", "/system", SystemReply)
 
     def job(self, job: str) -> JobReply:
         """How a job stands."""

@@ -83,6 +83,18 @@ class JobCancelled(GaitkeeperError):
     code = "job_cancelled"
 
 
+class BadMessage(GaitkeeperError):
+    """A message of a live stream is not what was to come."""
+
+    code = "bad_message"
+
+
+class StreamTimeout(GaitkeeperError):
+    """A live stream was silent for too long, did not take its events, or went on for longer than it may."""
+
+    code = "stream_timeout"
+
+
 class NotReady(GaitkeeperError):
     """The service is up but cannot answer for clips; ``checks`` says why."""
 

@@ -75,7 +75,7 @@ class Gate:
         try:
             key = self._admitted(scope["app"].state.keys, scope)
         except GaitkeeperError as error:
-            await _refuse(error, scope, receive, send)
+            await refuse(error, scope, receive, send)
             return
         token = CALLER.set(key)
         try:
@@ -129,7 +129,7 @@ def _require_local_host(headers: Headers) -> None:
         raise Forbidden("Without keys this service answers to loopback addresses only, and not to other names.")
 
 
-async def _refuse(error: GaitkeeperError, scope: Scope, receive: Receive, send: Send) -> None:
+async def refuse(error: GaitkeeperError, scope: Scope, receive: Receive, send: Send) -> None:
     """Answer without reading the body, and without accepting a WebSocket."""
     if scope["type"] == "websocket" and "websocket.http.response" not in scope.get("extensions", {}):
         await receive()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+from typing import Any
 
 from service.errors import BadSettings, NotLoopback
+from service.settings import Settings
 
 
 def require_loopback(host: str) -> None:
@@ -53,3 +55,13 @@ def url_of(door: socket.socket) -> str:
     """The address of a listening socket, for clients on this machine."""
     host, port = door.getsockname()[:2]
     return f"http://[{host}]:{port}" if door.family == socket.AF_INET6 else f"http://{host}:{port}"
+
+
+def socket_options(settings: Settings) -> dict[str, Any]:
+    """What the server is told about WebSockets: little is read ahead, and nothing unpacked that would be larger."""
+    return {
+        # A little more than a message may have, so that one that is too large is told so.
+        "ws_max_size": settings.stream_message_bytes + 2**16,
+        "ws_max_queue": 4,
+        "ws_per_message_deflate": False,
+    }

@@ -90,6 +90,8 @@ PROBLEMS: dict[str, Problem] = {
     "overloaded": Problem(503, "All workers are busy and the queue is full."),
     "deadline": Problem(504, "The work was not done in the time that a request may take."),
     "job_cancelled": Problem(409, "The job was cancelled."),
+    "bad_message": Problem(400, "A message of the live stream is not what was to come."),
+    "stream_timeout": Problem(408, "The live stream was silent, or went on, for too long."),
     "not_ready": Problem(503, "The service is up but cannot answer for clips."),
     "server_unreachable": Problem(502, "No service answers at the address given."),
     "unexpected_reply": Problem(502, "What answers there does not speak this API."),

@@ -73,6 +73,17 @@ class Settings(BaseSettings):
     )
     jobs: int = Field(16, ge=1, description="Jobs that may wait; one more is answered `overloaded`.")
     keep_jobs: float = Field(3600, gt=0, description="Seconds to keep what came of a job.")
+    streams: int = Field(2, ge=0, description="Live streams at the same time; one more is answered `overloaded`.")
+    stream_pixels: int = Field(1920 * 1088, ge=1, description="Largest picture of a live stream, in pixels.")
+    stream_message_bytes: int = Field(2**21, ge=1, description="Largest message of a live stream, in bytes.")
+    stream_rate: float = Field(
+        60, ge=1, description="Frames a second that a live stream may send; more are dropped, and reported."
+    )
+    stream_idle: float = Field(30, gt=0, description="Seconds that a live stream may be silent.")
+    stream_seconds: float = Field(3600, gt=0, description="Seconds that a live stream may last.")
+    live_sources: list[str] = Field(
+        [], description='Cameras that `gaitkeeper watch` may open, as a JSON list: `["rtsp://door.example/main"]`.'
+    )
     log: Literal["json", "text"] = Field("json", description="Form of the service's log lines.")
     deadline: float = Field(
         300,

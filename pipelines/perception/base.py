@@ -48,8 +48,8 @@ class Perception(Protocol):
         """Name and version, e.g. ``blazepose-full/1``; part of the fingerprint."""
         ...
 
-    def watch(self) -> Watcher:
-        """A fresh watcher for one clip."""
+    def watch(self, *, live: bool = False) -> Watcher:
+        """A fresh watcher for one clip, or for live pictures, none of which may wait for a long search."""
         ...
 
 

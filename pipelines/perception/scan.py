@@ -23,14 +23,18 @@ class Scan:
     """The tile schedule of one clip.
 
     A static camera shows people by their motion: only tiles with motion that no known person explains are looked at.
-    Under a moving camera everything moves, so tiles are taken in turn. The first call returns every tile.
+    Under a moving camera everything moves, so tiles are taken in turn. The first call returns every tile, or, where no
+    picture may wait for that, the first calls do so between them.
 
     Args:
         budget: most tiles per call after the first.
+        spread: True where the budget holds for the first call too.
     """
 
-    def __init__(self, budget: int = 12) -> None:
+    def __init__(self, budget: int = 12, *, spread: bool = False) -> None:
         self._budget = budget
+        self._spread = spread
+        self._unseen: list[int] = []
         self._tiles: list[Tile] = []
         self._looked: Array = np.zeros(0)
         self._calls = 0
@@ -52,7 +56,8 @@ class Scan:
             # Spread over the calls to come, so that no single frame has to wait for many tiles.
             self._looked = self._calls - np.arange(len(self._tiles)) % REST_TURN
             self._before = self._small(image)
-            return list(self._tiles), np.zeros((0, 4), np.float32)
+            self._unseen = list(range(len(self._tiles)))
+            return self._topped_up([]) if self._spread else list(self._tiles), np.zeros((0, 4), np.float32)
         motion, share = self._motion(image)
         scale = image.shape[1] / motion.shape[1]
         for x1, y1, x2, y2 in known:
@@ -67,7 +72,14 @@ class Scan:
             order = self._moving(motion, scale)
             boxes = _boxes(motion) * np.float32(scale)
         self._looked[order] = self._calls
-        return [self._tiles[i] for i in order], boxes
+        return self._topped_up(order.tolist()) if self._spread else [self._tiles[i] for i in order], boxes
+
+    def _topped_up(self, order: list[int]) -> list[Tile]:
+        """With tiles that no call has had yet, up to the budget: who stands still from the start shows no motion."""
+        self._unseen = [i for i in self._unseen if i not in order]
+        room = max(self._budget - len(order), 0)
+        order, self._unseen = order + self._unseen[:room], self._unseen[room:]
+        return [self._tiles[i] for i in order]
 
     def _small(self, image: Array) -> Array:
         height = max(1, round(image.shape[0] * SMALL_SIDE / image.shape[1]))

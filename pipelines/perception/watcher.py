@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import sys
+import threading
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,7 +16,7 @@ import numpy.typing as npt
 from models import weights
 from pipelines.perception.base import Person, Watcher, iou
 from pipelines.perception.blazepose import ROI_GROWTH, Detector, Landmarker, Look, Region
-from pipelines.perception.scan import Scan
+from pipelines.perception.scan import Scan, Tile
 from pipelines.settings import PipelineSettings
 
 Array = npt.NDArray[Any]
@@ -25,6 +28,9 @@ MIN_INSIDE = 0.7
 SAME_PERSON = 0.45
 KEEP_LOOKING = 0.6
 FORGIVE = 0.6
+# Live: tiles of one search, the seconds between two while nobody is followed, and people looked for in one picture.
+LIVE_TILES, LIVE_EVERY, LIVE_TRIES = 3, 0.1, 2
+SEARCH_NICENESS = 5
 
 
 class BlazePose:
@@ -37,10 +43,38 @@ class BlazePose:
         self.detector = Detector(weights.locate("blazepose-detector"))
         self.landmarker = Landmarker(weights.locate("blazepose-landmark"))
         self.pool = ThreadPoolExecutor(settings.threads, thread_name_prefix="blazepose")
+        # Live pictures do not wait in line behind a search, which takes what time is left.
+        self.searches = ThreadPoolExecutor(1, thread_name_prefix="blazepose-search", initializer=_stand_back)
+        self._warming, self._is_warm = threading.Lock(), False
 
-    def watch(self) -> Watcher:
-        """A fresh watcher for one clip."""
-        return BlazePoseWatcher(self)
+    def watch(self, *, live: bool = False) -> Watcher:
+        """A fresh watcher for one clip, or for live pictures."""
+        if not live:
+            return BlazePoseWatcher(self)
+        self._warm()
+        return LiveBlazePoseWatcher(self)
+
+    def _warm(self) -> None:
+        """Have every thread load its models, which takes longer than a live picture may wait."""
+        if self._is_warm:
+            return
+        blank = np.zeros((256, 256, 3), np.uint8)
+        together = threading.Barrier(self.settings.threads)
+
+        def look() -> None:
+            together.wait()  # or one thread would take the work of several
+            self.landmarker(blank, Region(128, 128, 256))
+
+        def search() -> None:
+            self.detector(blank, (0, 0, 256))
+            self.landmarker(blank, Region(128, 128, 256))
+
+        with self._warming:
+            if not self._is_warm:
+                work = [self.pool.submit(look) for _ in range(self.settings.threads)] + [self.searches.submit(search)]
+                for one in work:
+                    one.result()
+                self._is_warm = True
 
 
 @dataclass
@@ -103,11 +137,10 @@ class BlazePoseWatcher:
         known = np.array([one.person.box for one in self._followed if one.person is not None]).reshape(-1, 4)
         chosen, moved = self._scan.plan(image, known)
         found = self._backend.pool.map(lambda tile: self._backend.detector(image, tile), chosen)
-        ranked = sorted((hit for hits in found for hit in hits), key=lambda hit: -hit[0])
-        boxes = [Region((x1 + x2) / 2, (y1 + y2) / 2, ROI_GROWTH * (y2 - y1)) for x1, y1, x2, y2 in moved.tolist()]
         self._nobody = [(region, since) for region, since in self._nobody if time - since < FORGIVE]
         known_regions = [one.region for one in self._followed if one.person is not None]
-        for region in _distinct([region for _, region in ranked] + boxes, known_regions + [r for r, _ in self._nobody]):
+        known_regions += [region for region, _ in self._nobody]
+        for region in _distinct(_proposed([hit for hits in found for hit in hits], moved), known_regions):
             person = self._confirm(image, region, time)
             if person is None:
                 # A tree or a poster will be proposed again and again; it is not looked at each time.
@@ -124,6 +157,71 @@ class BlazePoseWatcher:
             return None
         self._followed.append(_Followed(look.next_region, time, person=look.person))
         return look.person
+
+
+class LiveBlazePoseWatcher(BlazePoseWatcher):
+    """As its base, with no picture kept waiting: a search takes few tiles, and is made in a thread of its own beside
+    the pictures that follow; whom it finds is followed from the first of these that finds it done."""
+
+    def __init__(self, backend: BlazePose) -> None:
+        super().__init__(backend)
+        self._scan = Scan(LIVE_TILES, spread=True)
+        self._running: Future[tuple[list[Look], list[Region]]] | None = None
+        self._began = 0.0
+
+    def see(self, image: Array, time: float) -> list[Person]:
+        """Everyone in the frame, each once."""
+        if self._running is not None and self._running.done():
+            found, nobody = self._running.result()
+            self._running = None
+            self._nobody += [(region, self._began) for region in nobody]
+            for look in found:
+                if look.person is not None and not _is_seen(look.person, self._followed):
+                    self._followed.append(_Followed(look.next_region, self._began))
+        return super().see(image, time)
+
+    def _search(self, image: Array, time: float) -> None:
+        if self._running is not None:
+            self._next_search = time
+            return
+        if not self._followed:
+            self._next_search = time + LIVE_EVERY
+        people = [one.person for one in self._followed if one.person is not None]
+        chosen, moved = self._scan.plan(image, np.array([person.box for person in people]).reshape(-1, 4))
+        self._nobody = [(region, since) for region, since in self._nobody if time - since < FORGIVE]
+        known = [one.region for one in self._followed] + [region for region, _ in self._nobody]
+        if chosen or len(moved):
+            self._began = time
+            self._running = self._backend.searches.submit(self._hunt, image, chosen, moved, known)
+
+    def _hunt(
+        self, image: Array, chosen: list[Tile], moved: Array, known: list[Region]
+    ) -> tuple[list[Look], list[Region]]:
+        """Looks that show somebody, and regions that show nobody."""
+        hits = [hit for tile in chosen for hit in self._backend.detector(image, tile)]
+        found, nobody = [], []
+        for region in _distinct(_proposed(hits, moved), known)[:LIVE_TRIES]:
+            # The first look refines the region; what it shows is judged at the second.
+            look = self._backend.landmarker(image, region)
+            if look.person is not None:
+                look = self._backend.landmarker(image, look.next_region)
+            if look.person is not None and _believable(look, FOUND):
+                found.append(look)
+            else:
+                nobody.append(region)
+        return found, nobody
+
+
+def _proposed(hits: list[tuple[float, Region]], moved: Array) -> list[Region]:
+    """Where somebody may be: what the detector found, best first, then what moved."""
+    boxes = [Region((x1 + x2) / 2, (y1 + y2) / 2, ROI_GROWTH * (y2 - y1)) for x1, y1, x2, y2 in moved.tolist()]
+    return [region for _, region in sorted(hits, key=lambda hit: -hit[0])] + boxes
+
+
+def _stand_back() -> None:
+    """Lower the priority of this thread, where the system has that per thread."""
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), SEARCH_NICENESS)
 
 
 def _surprise(one: _Followed, look: Look, time: float) -> float:

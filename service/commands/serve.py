@@ -23,7 +23,7 @@ def serve(
         from service.engine import Engine
         from service.keys import Keys
         from service.logs import configure
-        from service.network import listen, url_of
+        from service.network import listen, socket_options, url_of
         from service.settings import load_settings
 
         given = {"host": host, "port": port, "store": store}
@@ -46,6 +46,7 @@ def serve(
         log_config=None,
         access_log=False,
         server_header=False,
+        **socket_options(settings),
         # Told to stop, it takes no more requests and finishes those that run, which their deadline bounds.
         timeout_graceful_shutdown=math.ceil(settings.deadline) + 5,
     )

@@ -39,7 +39,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Clips:
     """Rendered clips by name, each rendered once a run and only when asked for.
 
     ``ann-1``, ``ann-2``, ``bob-1``: walks of two people; ``two``: both at once; ``empty``: nobody; ``knees``: cut off;
-    ``short``: three frames of a walk.
+    ``short``: three frames of a walk; ``ann-long``: long enough for a live stream to name her.
     """
     folder = tmp_path_factory.mktemp("clips")
     ann, bob = draw_people(2, seed=0)
@@ -50,6 +50,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Clips:
         "two": lambda: _in_a_row(ann, bob),
         "empty": lambda: clips.empty(seconds=1.0, size=SIZE),
         "knees": lambda: clips.cut_at_knees(ann, seconds=SECONDS, size=SIZE),
+        "ann-long": lambda: clips.crossing(another_walk(ann, 2), azimuth=86, seconds=2 * SECONDS, size=SIZE),
         "short": lambda: clips.crossing(ann, seconds=0.1, size=SIZE),
     }
 

@@ -12,7 +12,7 @@ import uvicorn
 
 from service.app import create_app
 from service.client import Client
-from service.network import listen, url_of
+from service.network import listen, socket_options, url_of
 from service.settings import Settings
 
 
@@ -33,7 +33,8 @@ Clips = Callable[[str], Path]
 def running(settings: Settings, store: Path) -> Iterator[Service]:
     """A real server on a free port until the block ends."""
     door = listen("127.0.0.1", 0)
-    server = uvicorn.Server(uvicorn.Config(create_app(settings), log_level="critical"))
+    config = uvicorn.Config(create_app(settings), log_level="critical", **socket_options(settings))
+    server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [door]})
     thread.start()
     try:

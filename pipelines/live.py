@@ -1,0 +1,255 @@
+"""Frames in one by one, people and their latest gait out: the pipeline for pictures that have no end.
+
+Every person has a sliding window of gait. It begins anew, and whoever named the person by it has to take that back,
+when the person may have become another: what is worn changes at a jump, or two have met and what they wear does not say
+that each went on as the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pipelines.appearance import difference
+from pipelines.crossing import Crossings
+from pipelines.perception import Perception
+from pipelines.sequence import GaitSequence
+from pipelines.settings import PipelineSettings
+from pipelines.track import Tracker
+from pipelines.tracklet import Sighting, Tracklet
+
+Array = npt.NDArray[Any]
+
+RATE = 30.0
+GONE = 1.0
+STEP = 0.1
+SLACK = 0.05
+# Of clothes: sightings that are compared with those before them, how unlike they may be, and by how much somebody met
+# must be less like them than the person was before.
+WITNESSES = 6
+JUMP, APART = 0.22, 0.1
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """A person in a frame.
+
+    Attributes:
+        track: number of the track in the stream, from 1, in order of appearance.
+        box: float32 (4,); x1, y1, x2, y2 in pixels.
+        score: confidence that this is a person, in [0, 1].
+        gait: seconds of gait in the person's window.
+        usable: False where the frame says nothing about the gait.
+    """
+
+    track: int
+    box: Array
+    score: float
+    gait: float
+    usable: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Due:
+    """A window that is to be judged.
+
+    Attributes:
+        track: number of the track.
+        window: number of the track's window; one more each time that it began anew.
+        time: seconds, of the last frame in it.
+        gait: seconds of gait in it.
+        enough: True where that is enough to tell somebody by.
+        final: True where nothing more will come of the track.
+        fresh: False where it was judged within half a window, as may be at the end of a track.
+    """
+
+    track: int
+    window: int
+    time: float
+    gait: float
+    enough: bool
+    final: bool
+    fresh: bool
+    _tracklet: Tracklet = field(repr=False)
+
+    def sequence(self, perception: str) -> GaitSequence:
+        """The window's gait sequence; made when asked for, which another thread may do."""
+        return self._tracklet.sequence(perception)
+
+
+@dataclass(frozen=True, eq=False)
+class Sight:
+    """What came of a frame.
+
+    Attributes:
+        people: everyone in it.
+        anew: tracks whose window began anew.
+        ended: tracks that have ended.
+        due: windows to be judged.
+    """
+
+    people: list[Seen]
+    anew: list[int]
+    ended: list[int]
+    due: list[Due]
+
+
+@dataclass
+class _Track:
+    number: int
+    tracklet: Tracklet
+    window: int = 1
+    judged: float = -np.inf
+    last: float = 0.0
+    gait: float = 0.0
+    alone: list[Sighting] = field(default_factory=list)
+    """Usable ones with nobody near, whose clothes might be taken for the person's."""
+    met: list[tuple[float, Array | None, Array | None]] = field(default_factory=list)
+    """Ends of meetings, with what the person and the other wore before, to be looked into."""
+
+
+class LiveWatch:
+    """One stream; for one thread.
+
+    Args:
+        perception: what sees people.
+        settings: lengths of the window.
+    """
+
+    def __init__(self, perception: Perception, settings: PipelineSettings) -> None:
+        self.settings = settings
+        self._perception = perception
+        self._tracks: dict[int, _Track] = {}
+        self._count = 0
+        self._index = 0
+        self._time = -np.inf
+        self._shape: tuple[int, ...] | None = None
+        self._begin()
+
+    def see(self, image: Array, time: float) -> Sight:
+        """Take a frame.
+
+        Args:
+            image: RGB uint8 (H, W, 3); another size than before is another scene, and all tracks end.
+            time: seconds, later than those of the frame before.
+        """
+        ended: list[Due] = []
+        if image.shape != self._shape or time - self._time > GONE:
+            ended = self.end()
+            self._begin()
+        self._shape, self._time = image.shape, time
+        people = self._watcher.see(image, time)
+        numbers = self._tracker.update(people, time)
+        crowded = self._crossings.note(time, numbers, people)
+        meeting = self._crossings.meeting()
+        self._note_meetings()
+        seen, anew = [], []
+        for number, person in zip(numbers, people, strict=True):
+            if number is None:
+                continue
+            track = self._tracks.get(number) or self._appeared(number)
+            track.tracklet.add(image, person, people, self._index, time, crowded=number in crowded)
+            track.last = time
+            if number not in meeting and (latest := track.tracklet.sightings[-1]).view is not None:
+                track.alone.append(latest)
+            self._forget(track, time - self.settings.live_longest)
+            if self._is_another(track):
+                anew.append(track.number)
+            track.gait = _seconds(track.tracklet.sightings)
+            usable = track.tracklet.sightings[-1].view is not None
+            seen.append(Seen(track.number, person.box, person.score, track.gait, usable))
+        self._index += 1
+        ended += [self._ended(number) for number in self._gone(time)]
+        return Sight(seen, anew, [due.track for due in ended], [*ended, *self._due(time)])
+
+    def end(self) -> list[Due]:
+        """End every track; their last windows."""
+        return [self._ended(number) for number in list(self._tracks)]
+
+    def _begin(self) -> None:
+        self._watcher = self._perception.watch(live=True)
+        self._tracker = Tracker(RATE)
+        self._crossings = Crossings()
+
+    def _appeared(self, number: int) -> _Track:
+        self._count += 1
+        track = _Track(self._count, Tracklet(self._count, self.settings.max_sequence_frames))
+        self._tracks[number] = track
+        return track
+
+    def _gone(self, time: float) -> list[int]:
+        return [number for number, track in self._tracks.items() if time - track.last > GONE]
+
+    def _ended(self, number: int) -> Due:
+        track = self._tracks.pop(number)
+        self._crossings.forget(number)
+        return self._window(track, final=True)
+
+    def _due(self, time: float) -> list[Due]:
+        """Windows with enough gait that were not judged for half a window."""
+        due = []
+        for track in self._tracks.values():
+            if track.last == time and self._is_enough(track) and self._is_fresh(track):
+                due.append(self._window(track, final=False))
+                track.judged = time
+        return due
+
+    def _window(self, track: _Track, *, final: bool) -> Due:
+        enough, fresh = self._is_enough(track), self._is_fresh(track)
+        return Due(track.number, track.window, track.last, track.gait, enough, final, fresh, track.tracklet.copy())
+
+    def _is_fresh(self, track: _Track) -> bool:
+        return track.last - track.judged >= self.settings.live_window / 2
+
+    def _is_enough(self, track: _Track) -> bool:
+        return track.gait >= self.settings.live_window - SLACK
+
+    def _note_meetings(self) -> None:
+        for (a, b), start, end in self._crossings.ended():
+            if a in self._tracks and b in self._tracks:
+                first, second = self._tracks[a], self._tracks[b]
+                worn = [_worn([s for s in track.alone if s.time < start]) for track in (first, second)]
+                first.met.append((end, worn[0], worn[1]))
+                second.met.append((end, worn[1], worn[0]))
+
+    def _is_another(self, track: _Track) -> bool:
+        """Whether the track may have become another person's; its window has then begun anew."""
+        for meeting in list(track.met):
+            end, own, others = meeting
+            now = _worn([s for s in track.alone if s.time >= end])
+            if now is not None:
+                track.met.remove(meeting)
+                if own is None or others is None or difference(now, own) + APART >= difference(now, others):
+                    return self._anew(track, end)
+        before, recent = _worn(track.alone[:-WITNESSES]), _worn(track.alone[-WITNESSES:])
+        if before is None or recent is None or difference(before, recent) <= JUMP:
+            return False
+        unlike = (s.time for s in track.alone[-WITNESSES:] if difference(before, s.appearance) > JUMP)
+        return self._anew(track, next(unlike, track.last))
+
+    def _forget(self, track: _Track, before: float) -> None:
+        track.tracklet.forget_before(before)
+        track.alone = [s for s in track.alone if s.time >= before]
+
+    def _anew(self, track: _Track, time: float) -> bool:
+        self._forget(track, time)
+        track.window += 1
+        track.judged = -np.inf
+        return True
+
+
+def _worn(sightings: Sequence[Sighting]) -> Array | None:
+    """What is worn, on average; None where there are too few to tell."""
+    if len(sightings) < WITNESSES:
+        return None
+    return np.asarray(np.mean([s.appearance for s in sightings], axis=0))
+
+
+def _seconds(sightings: Iterable[Sighting]) -> float:
+    """Seconds of gait: those between usable frames that are near each other."""
+    times = np.array([s.time for s in sightings if s.view is not None])
+    return float(np.minimum(np.diff(times), STEP).sum()) if len(times) else 0.0

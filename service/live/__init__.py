@@ -1,0 +1,1 @@
+"""Live streams: frames in, tracks and rolling verdicts out."""

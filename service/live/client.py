@@ -1,0 +1,156 @@
+"""The caller's side of a live stream."""
+
+from __future__ import annotations
+
+import json
+import queue
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from types import TracebackType
+from urllib.parse import urlencode
+
+from pydantic import ValidationError
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
+from websockets.sync.client import ClientConnection, connect
+
+from pipelines.pictures import Codec
+from service import problems
+from service.errors import ServerUnreachable, UnexpectedReply
+from service.live.events import EVENT, Credit, ErrorEvent, Event
+
+MAX_EVENT = 2**22
+
+
+class LiveStream:
+    """Frames out, events in; a thread of its own hears them. Made by :meth:`service.client.Client.stream`.
+
+    >>> with client.stream() as live:  # doctest: +SKIP
+    ...     live.send(jpeg, seq=0, t=0.0)
+    ...     live.finish()
+    ...     for event in live.events():
+    ...         print(event)
+
+    Raises:
+        ServerUnreachable, UnexpectedReply: nobody answers, or nobody who speaks this.
+        GaitkeeperError: the service refuses the stream, as the class that it raised.
+    """
+
+    def __init__(self, url: str, key: str | None, query: Mapping[str, object], timeout: float = 30.0) -> None:
+        address = f"ws{url.removeprefix('http').rstrip('/')}/stream?{urlencode(query, doseq=True)}"
+        headers = {"Authorization": f"Bearer {key}"} if key else None
+        self._events: queue.Queue[Event | Exception | None] = queue.Queue()
+        self._credit = threading.Condition()
+        self._left = 0
+        self._over = False
+        self._stack = ExitStack()
+        try:
+            dialled = connect(
+                address,
+                additional_headers=headers,
+                max_size=MAX_EVENT,
+                compression=None,
+                open_timeout=timeout,
+                proxy=None,  # the address is one that the user named
+            )
+            self._socket: ClientConnection = self._stack.enter_context(dialled)
+        except InvalidStatus as error:
+            raise _refusal(url, error.response.body) from error
+        except (OSError, TimeoutError, InvalidHandshake, InvalidURI) as error:
+            raise ServerUnreachable(f"No service answers at {url}: {error}.") from error
+        self._thread = threading.Thread(target=self._hear, name="live-events", daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> LiveStream:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def send(self, data: bytes, *, seq: int, t: float, codec: Codec = "jpeg", wait: float | None = None) -> bool:
+        """Send a frame.
+
+        Args:
+            data: a JPEG file, or an access unit in Annex B.
+            seq: its number.
+            t: seconds.
+            codec: of the data.
+            wait: seconds to wait for a credit; None as long as it takes.
+
+        Returns:
+            False where there was no credit in that time, or the stream is over: the frame was not sent.
+        """
+        with self._credit:
+            self._credit.wait_for(lambda: self._left > 0 or self._over, wait)
+            if self._left <= 0 or self._over:
+                return False
+            self._left -= 1
+        try:
+            self._socket.send(json.dumps({"t": t, "seq": seq, "codec": codec}))
+            self._socket.send(data)
+        except ConnectionClosed:
+            return False
+        return True
+
+    def finish(self) -> None:
+        """Say that no more frames come; events come until the last."""
+        try:
+            self._socket.send(json.dumps({"end": True}))
+        except ConnectionClosed:
+            return
+
+    def events(self, timeout: float | None = None) -> Iterator[Event]:
+        """Events as they come, until the stream is over or, with a timeout in seconds, none came for so long.
+
+        Raises:
+            GaitkeeperError: what ended the stream.
+        """
+        while True:
+            try:
+                event = self._events.get(timeout=timeout)
+            except queue.Empty:
+                return
+            if event is None:
+                self._events.put(None)
+                return
+            if isinstance(event, Exception):
+                self._events.put(None)
+                raise event
+            yield event
+
+    def close(self) -> None:
+        """End the stream."""
+        self._stack.close()
+        self._thread.join(10)
+
+    def _hear(self) -> None:
+        last: Exception | None = None
+        try:
+            for text in self._socket:
+                event = EVENT.validate_json(text)
+                if isinstance(event, ErrorEvent) and event.fatal:
+                    last = problems.from_body(event.document)
+                    break
+                if isinstance(event, Credit):
+                    with self._credit:
+                        self._left += event.frames
+                        self._credit.notify_all()
+                self._events.put(event)
+        except ValidationError:
+            last = UnexpectedReply("An event came that this client does not know.")
+        except ConnectionClosed as error:
+            last = ServerUnreachable(f"The stream broke off: {error}.")
+        finally:
+            with self._credit:
+                self._over = True
+                self._credit.notify_all()
+            self._events.put(last)
+
+
+def _refusal(url: str, content: bytes | bytearray | None) -> Exception:
+    try:
+        return problems.from_body(json.loads(content or b""))
+    except (ValueError, AttributeError):
+        return UnexpectedReply(f"{url} refused the stream with something that is no problem document.")

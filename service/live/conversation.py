@@ -1,0 +1,144 @@
+"""A live stream over a WebSocket: messages to a session, its events to the caller."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable
+
+import anyio
+import anyio.to_thread
+from pydantic import ValidationError
+from starlette.websockets import WebSocketDisconnect
+
+from models.errors import GaitkeeperError
+from service.errors import BadMessage, StreamTimeout
+from service.live.events import EndHeader, ErrorEvent, Event, FrameHeader
+from service.live.session import CREDITS, Session, Tell
+from service.problems import body
+from service.settings import Settings
+from service.sockets import Channel
+
+CHECK_SECONDS = 5.0
+FAULTS = 10
+"""Malformed messages that end a stream."""
+BACKLOG = 20 * CREDITS
+"""Events that may wait for the caller to take them."""
+
+
+class Conversation:
+    """One accepted socket.
+
+    Args:
+        channel: of the caller.
+        make: the session, given whom to tell its events.
+        settings: how long a stream may be silent, and last.
+    """
+
+    def __init__(self, channel: Channel, make: Callable[[Tell], Session], settings: Settings) -> None:
+        self._channel, self._settings = channel, settings
+        self._events: asyncio.Queue[Event | GaitkeeperError | None] = asyncio.Queue()
+        self._loop = asyncio.get_running_loop()
+        self._session = make(self._told)
+        self._header: FrameHeader | None = None
+        self._faults = 0
+
+    async def run(self) -> None:
+        """Until either end has had enough.
+
+        Raises:
+            GaitkeeperError: what ended the stream.
+            WebSocketDisconnect: the caller has gone.
+        """
+        self._session.start()
+        hearing = asyncio.create_task(self._hear())
+        hearing.add_done_callback(self._heard)
+        try:
+            await self._speak()
+        finally:
+            hearing.cancel()
+            with anyio.CancelScope(shield=True):
+                await anyio.to_thread.run_sync(self._session.stop)
+
+    def _told(self, event: Event | GaitkeeperError | None) -> None:
+        try:
+            self._loop.call_soon_threadsafe(self._events.put_nowait, event)
+        except RuntimeError:  # the loop has ended, and the stream with it
+            return
+
+    def _heard(self, hearing: asyncio.Task[None]) -> None:
+        """Hand on what ended the hearing; where it was the caller's last word, the session has some left."""
+        if hearing.cancelled() or (error := hearing.exception()) is None:
+            return
+        self._events.put_nowait(error if isinstance(error, GaitkeeperError) else None)
+
+    async def _speak(self) -> None:
+        """Send events until the last."""
+        while (event := await self._events.get()) is not None:
+            if isinstance(event, GaitkeeperError):
+                raise event
+            if self._events.qsize() > BACKLOG:
+                raise StreamTimeout("The stream's events were not taken as they came.")
+            with anyio.move_on_after(self._settings.stream_idle) as sending:
+                await self._channel.socket.send_text(event.model_dump_json())
+            if sending.cancelled_caught:
+                raise WebSocketDisconnect
+
+    async def _hear(self) -> None:
+        """Take messages until the last."""
+        end = time.monotonic() + self._settings.stream_seconds
+        checked = time.monotonic()
+        while True:
+            patience = min(self._settings.stream_idle, end - time.monotonic())
+            with anyio.move_on_after(max(patience, 0)) as waiting:
+                message = await self._channel.socket.receive()
+            if waiting.cancelled_caught:
+                lasted = end <= time.monotonic()
+                seconds = self._settings.stream_seconds if lasted else self._settings.stream_idle
+                raise StreamTimeout(
+                    f"The stream {'lasted' if lasted else 'was silent for'} {seconds:g} s, as long as one may."
+                )
+            if message["type"] == "websocket.disconnect":
+                raise WebSocketDisconnect
+            if time.monotonic() - checked > CHECK_SECONDS:
+                checked = time.monotonic()
+                await anyio.to_thread.run_sync(self._channel.check)
+            try:
+                if not self._take(message.get("text"), message.get("bytes")):
+                    return
+            except BadMessage as error:
+                self._faults += 1
+                if self._faults >= FAULTS:
+                    raise
+                self._told(ErrorEvent(**{**body(error), "fatal": False}))
+
+    def _take(self, text: str | None, data: bytes | None) -> bool:
+        """Take a message; False where it is the last.
+
+        Raises:
+            BadMessage: it is not what was to come.
+        """
+        if data is not None:
+            header, self._header = self._header, None
+            if header is None:
+                self._session.refund()
+                raise BadMessage("A picture came without the JSON message that goes before it.")
+            self._session.offer(header.seq, header.t, header.codec, data)
+            return True
+        if self._header is not None:
+            seq, self._header = self._header.seq, None
+            raise BadMessage(f"The picture of frame {seq} did not come after its JSON message.")
+        try:
+            told = json.loads(text or "")
+            if isinstance(told, dict) and "end" in told:
+                EndHeader.model_validate(told)
+                self._session.finish()
+                return False
+            self._header = FrameHeader.model_validate(told)
+        except ValidationError as error:
+            faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:5])
+            raise BadMessage(f"The message is no header of a frame: {faults}.") from error
+        except (ValueError, RecursionError) as error:
+            raise BadMessage("The message is no JSON.") from error
+        return True

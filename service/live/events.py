@@ -1,0 +1,119 @@
+"""What goes over the wire of a live stream: the header of a frame, and the events that come back."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from gallery.types import Identification, Verdict
+from pipelines.pictures import Codec
+
+DropReason = Literal[
+    "late", "no_credit", "rate", "thinned", "not_rising", "undecodable", "too_large", "no_picture", "closed"
+]
+
+
+class FrameHeader(BaseModel):
+    """The text message before every binary one."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    t: float = Field(ge=0, le=1e12, allow_inf_nan=False, description="Seconds, on a clock of the sender's choice.")
+    seq: int = Field(ge=0, lt=2**53, description="The frame's number, by which it is reported.")
+    codec: Codec = Field(description="`jpeg`, or `h264`: an access unit in Annex B. The same for the whole stream.")
+
+
+class EndHeader(BaseModel):
+    """The last text message: no more frames will come."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    end: Literal[True]
+
+
+class Shown(BaseModel):
+    """What is said of a track now; it changes more slowly than the verdicts on single windows."""
+
+    verdict: Verdict = Verdict.INCONCLUSIVE
+    reason: str | None = Field(
+        "too_short",
+        description="Why it is inconclusive: as of a clip, or `standing`, `unconfirmed`, `likeness_changed`.",
+    )
+    subject: str | None = Field(None, description="Who it is, of a match.")
+    confidence: float | None = Field(None, description="Of the last window that said so, in [0, 1].")
+
+
+class Person(BaseModel):
+    """Somebody in a frame."""
+
+    track: int = Field(description="Number of the track in the stream, from 1, in order of appearance.")
+    box: tuple[float, float, float, float] = Field(description="x1, y1, x2, y2 in pixels.")
+    score: float = Field(description="Confidence that this is a person, in [0, 1].")
+    gait: float = Field(description="Seconds of gait seen in the window.")
+    usable: bool = Field(description="False where this frame says nothing about the gait.")
+    shown: Shown
+
+
+class Tracks(BaseModel):
+    """Everyone in a frame."""
+
+    event: Literal["tracks"] = "tracks"
+    seq: int
+    t: float
+    width: int = Field(description="Of the picture, in pixels.")
+    height: int = Field(description="Of the picture, in pixels.")
+    latency: float = Field(description="Seconds from the frame's coming to this event.")
+    people: list[Person]
+    ended: list[int] = Field(description="Tracks that have ended.")
+
+
+class VerdictEvent(BaseModel):
+    """A window was judged, or a name taken back."""
+
+    event: Literal["verdict"] = "verdict"
+    track: int
+    t: float = Field(description="Of the window's last frame, on the sender's clock.")
+    latency: float | None = Field(description="Seconds from that frame's coming to this event.")
+    gait: float = Field(description="Seconds of gait in the window.")
+    shown: Shown
+    changed: bool = Field(description="Whether what is shown has changed.")
+    final: bool = Field(description="True where the track has ended.")
+    person: Identification | None = Field(description="This window alone; null where it was too short to be judged.")
+
+
+class Dropped(BaseModel):
+    """Frames that were not looked at."""
+
+    event: Literal["dropped"] = "dropped"
+    reason: DropReason
+    frames: list[int] = Field(description="Their `seq`.")
+
+
+class Credit(BaseModel):
+    """So many more frames may be sent."""
+
+    event: Literal["credit"] = "credit"
+    frames: int
+
+
+class ErrorEvent(BaseModel):
+    """A problem document; the stream goes on only where it says so."""
+
+    model_config = ConfigDict(extra="allow")
+
+    event: Literal["error"] = "error"
+    fatal: bool = True
+    code: str
+    status: int
+    title: str
+    detail: str
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The problem document."""
+        return self.model_dump(exclude={"event", "fatal"})
+
+
+Event = Annotated[Tracks | VerdictEvent | Dropped | Credit | ErrorEvent, Field(discriminator="event")]
+EVENT: TypeAdapter[Event] = TypeAdapter(Event)

@@ -1,0 +1,59 @@
+"""What is said of a track, so that a name does not flicker."""
+
+from __future__ import annotations
+
+from gallery.types import Identification, Verdict
+from service.live.events import Shown
+
+CONFIRM = 2
+STALE = 4
+
+
+class Name:
+    """The name of one track.
+
+    A match is shown when two windows in a row name the same subject, whatever was shown before: every window is another
+    chance to be taken for somebody. That nobody is known is shown at once, and in place of a name when two windows in a
+    row say so. Windows that cannot tell leave what is shown, until four in a row cannot.
+    """
+
+    def __init__(self) -> None:
+        self.shown = Shown()
+        self._last: tuple[Verdict, str | None] | None = None
+        self._times = 0
+
+    def judged(self, person: Identification | None, reason: str | None = None) -> bool:
+        """Take the verdict on a window; whether what is shown has changed.
+
+        Args:
+            person: the verdict, None where the window was not compared with anybody.
+            reason: why not.
+        """
+        verdict = Verdict.INCONCLUSIVE if person is None else person.verdict
+        best = person.candidates[0] if person is not None and verdict is Verdict.MATCH else None
+        if person is not None and person.reason is not None:
+            reason = person.reason.value
+        outcome = (verdict, best.subject if best else None)
+        self._times = self._times + 1 if outcome == self._last else 1
+        self._last = outcome
+        before = self.shown
+        says = (before.verdict, before.subject)
+        if verdict is Verdict.MATCH:
+            if self._times >= CONFIRM or outcome == says:
+                sure = best and best.confidence
+                self.shown = Shown(verdict=verdict, reason=None, subject=best and best.subject, confidence=sure)
+            elif before.verdict is Verdict.INCONCLUSIVE:
+                self.shown = Shown(reason="unconfirmed")
+        elif verdict is Verdict.UNKNOWN:
+            if before.verdict is not Verdict.MATCH or self._times >= CONFIRM:
+                self.shown = Shown(verdict=verdict, reason=None)
+        elif before.verdict is Verdict.INCONCLUSIVE or self._times >= STALE:
+            self.shown = Shown(reason=reason)
+        return (self.shown.verdict, self.shown.subject, self.shown.reason) != (*says, before.reason)
+
+    def withdraw(self) -> bool:
+        """Forget all: the track may be another person's. Whether that changed what is shown."""
+        changed = self.shown.verdict is not Verdict.INCONCLUSIVE
+        self.shown = Shown(reason="likeness_changed")
+        self._last, self._times = None, 0
+        return changed

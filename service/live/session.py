@@ -1,0 +1,357 @@
+"""One live stream at work, whatever carries it: frames are offered, events are told."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gallery.types import Identification
+from models.errors import GaitkeeperError
+from pipelines.errors import ClipError, TooLarge
+from pipelines.live import Due, LiveWatch, Sight
+from pipelines.pictures import Codec, Pictures
+from pipelines.pipeline import Pipeline
+from pipelines.sequence import GaitSequence
+from service.errors import BadMessage
+from service.live.events import Credit, Dropped, DropReason, Event, Person, Shown, Tracks, VerdictEvent
+from service.live.names import Name
+from service.problems import PROBLEMS
+
+Array = npt.NDArray[Any]
+Judge = Callable[[Sequence[GaitSequence]], list[Identification]]
+Tell = Callable[[Event | GaitkeeperError | None], None]
+
+log = logging.getLogger("gaitkeeper")
+
+CREDITS = 16
+"""Frames that may be on their way or waiting."""
+LAG = 0.25
+"""Seconds after which a waiting frame is passed over where there is a newer one."""
+REMEMBERED = 64
+"""Frames whose picture is still to come, as where a coder sends them out of order."""
+UNFORESEEN = GaitkeeperError("An error that nobody foresaw.")
+DENSE_HZ, THINNED_HZ = 36.0, 30.0
+
+
+@dataclass(frozen=True, eq=False)
+class Limits:
+    """Of one stream: pixels of a picture, bytes of a message, frames a second."""
+
+    pixels: int
+    message_bytes: int
+    rate: float
+
+
+@dataclass(frozen=True, eq=False)
+class Offered:
+    """A frame that came: a message of a codec, or a picture, RGB uint8 (H, W, 3)."""
+
+    seq: int
+    t: float
+    codec: Codec | None
+    data: bytes
+    image: Array | None
+    came: float
+
+
+class Session:
+    """Works in two threads of its own: one that sees, and one that judges windows beside it.
+
+    Args:
+        pipeline: decodes and sees.
+        judge: names the people of gait sequences.
+        limits: of this stream.
+        tell: takes events, in any thread; the last is an error that ended the stream, or None.
+    """
+
+    def __init__(self, pipeline: Pipeline, judge: Judge, limits: Limits, tell: Tell) -> None:
+        self._pipeline, self._judge, self._limits, self._tell = pipeline, judge, limits, tell
+        self._lock = threading.Condition()
+        self._waiting: deque[Offered] = deque()
+        self._credit = 0
+        self._tokens, self._filled = limits.rate, time.monotonic()
+        self._finishing = self._stopped = False
+        self._codec: Codec | None = None
+        self._pictures: Pictures | None = None
+        self._coming: dict[int, Offered] = {}
+        self._number = 0
+        self._stamps: deque[float] = deque(maxlen=30)
+        self._kept = -1.0
+        self._names: dict[int, Name] = {}
+        self._windows: dict[int, int] = {}
+        self._came: dict[float, float] = {}
+        self._due: dict[int, Due] = {}
+        self._judging: Future[None] | None = None
+        self._judges = ThreadPoolExecutor(1, thread_name_prefix="live-judge")
+        self._thread = threading.Thread(target=self._run, name="live", daemon=True)
+
+    def start(self) -> None:
+        """Begin; the first event says how many frames may be sent."""
+        self._thread.start()
+
+    def offer(self, seq: int, t: float, codec: Codec | None, data: bytes = b"", image: Array | None = None) -> None:
+        """Take a frame, or tell why not.
+
+        Raises:
+            BadMessage: the codec is not that of the frames before.
+        """
+        with self._lock:
+            if self._credit <= 0:
+                self._drop("no_credit", seq)
+                return
+            if self._codec not in (None, codec):
+                self.refund()
+                raise BadMessage(f"This stream is {self._codec}; a frame of another codec came.")
+            self._codec = codec
+            if not self._in_rate():
+                self._drop("rate", seq)
+            elif len(data) > self._limits.message_bytes:
+                self._drop("too_large", seq)
+            elif not data and image is None:  # to a decoder, nothing is the end
+                self._drop("undecodable", seq)
+            else:
+                self._credit -= 1
+                self._waiting.append(Offered(seq, t, codec, data, image, time.monotonic()))
+                self._lock.notify_all()
+                return
+            self.refund()
+
+    def refund(self) -> None:
+        """Give back the credit of a frame that was not taken."""
+        with self._lock:
+            if self._credit > 0:
+                self._tell(Credit(frames=1))
+
+    def finish(self) -> None:
+        """No more frames will come: what waits is looked at, tracks end, and then comes the last event."""
+        with self._lock:
+            self._finishing = True
+            self._lock.notify_all()
+
+    def stop(self, seconds: float = 30.0) -> None:
+        """End at once, and wait for the threads."""
+        with self._lock:
+            self._stopped = True
+            self._lock.notify_all()
+        if self._thread.ident is not None:
+            self._thread.join(seconds)
+
+    def _run(self) -> None:
+        try:
+            watch = LiveWatch(self._pipeline.perception, self._pipeline.settings)
+            with self._lock:
+                self._credit = CREDITS
+            self._tell(Credit(frames=CREDITS))
+            while (frame := self._next()) is not None:
+                self._take(watch, frame)
+            if not self._stopped:
+                self._flush(watch)
+        except GaitkeeperError as error:
+            self._failed(error)
+        except Exception:
+            log.exception("a live stream")
+            self._failed(UNFORESEEN)
+        finally:
+            self._judges.shutdown(cancel_futures=self._stopped)
+            if self._pictures is not None:
+                self._pictures.close()
+            with self._lock:
+                self._stopped = True
+                left = [frame.seq for frame in self._waiting]
+                self._waiting.clear()
+            if left:
+                self._drop("closed", *left)
+            self._tell(None)
+
+    def _next(self) -> Offered | None:
+        with self._lock:
+            while not self._waiting and not self._finishing and not self._stopped:
+                self._lock.wait()
+            return None if self._stopped or not self._waiting else self._waiting.popleft()
+
+    def _take(self, watch: LiveWatch, frame: Offered) -> None:
+        late = self._is_late(frame)
+        self._stamps.append(frame.t)
+        try:
+            if frame.image is not None:
+                self._seen(watch, frame, frame.image, late)
+            elif late and frame.codec == "jpeg":
+                self._drop("late", frame.seq)
+            else:
+                self._decode(watch, frame, late)
+        finally:
+            with self._lock:
+                self._credit += 1
+            self._tell(Credit(frames=1))
+
+    def _decode(self, watch: LiveWatch, frame: Offered | None, late: bool) -> None:
+        """Decode a frame, or what is left where there is none, and look at the pictures that came of it."""
+        if self._pictures is None:
+            if self._codec is None:
+                return
+            limits = self._limits
+            self._pictures = self._pipeline.decoder.pictures(self._codec, limits.pixels, limits.message_bytes)
+        number, self._number = self._number, self._number + 1
+        if frame is not None:
+            self._coming[number] = frame
+        try:
+            pictures = self._pictures.decode(frame.data if frame else b"", number)
+        except ClipError as error:
+            if frame is not None:
+                del self._coming[number]
+                self._drop("too_large" if isinstance(error, TooLarge) else "undecodable", frame.seq)
+                if self._pictures.broken or isinstance(error, TooLarge):
+                    raise
+            return
+        for picture in pictures:
+            if (shown := self._coming.pop(picture.number, None)) is not None:
+                self._seen(watch, shown, picture.image, late)
+        while len(self._coming) > (REMEMBERED if frame else 0):
+            self._drop("no_picture", self._coming.pop(next(iter(self._coming))).seq)
+
+    def _seen(self, watch: LiveWatch, frame: Offered, image: Array, late: bool) -> None:
+        if late:
+            self._drop("late", frame.seq)
+        elif frame.t <= self._kept:
+            self._drop("not_rising", frame.seq)
+        elif self._is_dense() and int(frame.t * THINNED_HZ) == int(self._kept * THINNED_HZ):
+            self._drop("thinned", frame.seq)
+        else:
+            self._kept = frame.t
+            self._came[frame.t] = frame.came
+            self._came = {t: came for t, came in self._came.items() if frame.t - t < 10}
+            self._report(frame, image, watch.see(image, frame.t))
+
+    def _report(self, frame: Offered, image: Array, sight: Sight) -> None:
+        with self._lock:
+            for track in sight.anew:
+                self._windows[track] = self._windows.get(track, 1) + 1
+                if (name := self._names.get(track)) is not None and name.withdraw():
+                    self._tell(_taken_back(track, frame.t, name.shown))
+            people = [
+                Person(
+                    track=one.track,
+                    box=tuple(round(float(edge), 1) for edge in one.box),
+                    score=round(one.score, 3),
+                    gait=round(one.gait, 2),
+                    usable=one.usable,
+                    shown=self._names.setdefault(one.track, Name()).shown,
+                )
+                for one in sight.people
+            ]
+        height, width, _ = image.shape
+        self._tell(
+            Tracks(
+                seq=frame.seq,
+                t=frame.t,
+                width=width,
+                height=height,
+                latency=time.monotonic() - frame.came,
+                people=people,
+                ended=sight.ended,
+            )
+        )
+        self._submit(sight.due)
+
+    def _submit(self, due: Sequence[Due]) -> None:
+        """Have windows judged; one that waits still gives way to a later one of its track."""
+        with self._lock:
+            self._due.update({one.track: one for one in due})
+            if self._due and (self._judging is None or self._judging.done()):
+                self._judging = self._judges.submit(self._judge_all)
+
+    def _judge_all(self) -> None:
+        while True:
+            with self._lock:
+                due, self._due = list(self._due.values()), {}
+                if not due or self._stopped:
+                    self._judging = None
+                    return
+            try:
+                self._judge_some(due)
+            except GaitkeeperError as error:
+                self._failed(error)
+            except Exception:
+                log.exception("a live stream")
+                self._failed(UNFORESEEN)
+
+    def _judge_some(self, due: Sequence[Due]) -> None:
+        windows = [(one, one.sequence(self._pipeline.perception.name)) for one in due]
+        reasons = [_why_not(one, seq) for one, seq in windows]
+        told = [seq for (one, seq), reason in zip(windows, reasons, strict=True) if reason is None and one.fresh]
+        people = iter(self._judge(told) if told else [])
+        for one, reason in zip(due, reasons, strict=True):
+            person = next(people) if reason is None and one.fresh else None
+            with self._lock:
+                if one.window != self._windows.get(one.track, 1) and not one.final:
+                    continue  # the track began anew meanwhile
+                name = self._names.setdefault(one.track, Name())
+                changed = one.fresh and name.judged(person, reason)
+                came = self._came.get(one.time)
+                if one.final:
+                    self._names.pop(one.track, None)
+                    self._windows.pop(one.track, None)
+            self._tell(
+                VerdictEvent(
+                    track=one.track,
+                    t=one.time,
+                    latency=None if came is None else time.monotonic() - came,
+                    gait=round(one.gait, 2),
+                    shown=name.shown,
+                    changed=changed,
+                    final=one.final,
+                    person=person,
+                )
+            )
+
+    def _flush(self, watch: LiveWatch) -> None:
+        self._decode(watch, None, late=False)
+        self._submit(watch.end())
+
+    def _is_late(self, frame: Offered) -> bool:
+        with self._lock:
+            return bool(self._waiting) and time.monotonic() - frame.came > LAG
+
+    def _is_dense(self) -> bool:
+        """Whether frames come above 36 Hz."""
+        return len(self._stamps) >= 8 and float(np.median(np.diff(np.sort(self._stamps)))) < 1 / DENSE_HZ
+
+    def _in_rate(self) -> bool:
+        now = time.monotonic()
+        self._tokens = min(self._limits.rate, self._tokens + (now - self._filled) * self._limits.rate)
+        self._filled = now
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True
+
+    def _drop(self, reason: DropReason, *seqs: int) -> None:
+        self._tell(Dropped(reason=reason, frames=list(seqs)))
+
+    def _failed(self, error: GaitkeeperError) -> None:
+        if PROBLEMS[error.code].private:
+            log.error("%s: %s", error.code, error.detail)
+        self._tell(error)
+        with self._lock:
+            self._stopped = True
+            self._lock.notify_all()
+
+
+def _why_not(due: Due, seq: GaitSequence) -> str | None:
+    """Why a window is compared with nobody, or None."""
+    if not due.enough:
+        return "too_short"
+    return None if seq.quality.gait_cycles > 0 else "standing"
+
+
+def _taken_back(track: int, t: float, shown: Shown) -> VerdictEvent:
+    return VerdictEvent(track=track, t=t, latency=None, gait=0.0, shown=shown, changed=True, final=False, person=None)

@@ -1,0 +1,114 @@
+"""The live stream: frames in, tracks and rolling verdicts out, over a WebSocket."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import ExitStack
+from functools import partial
+
+import anyio.to_thread
+from fastapi import APIRouter, WebSocket
+from pydantic import BaseModel, Field, ValidationError
+
+from gallery.names import check_metadata
+from gallery.verdict import check_fpir
+from models.errors import GaitkeeperError
+from service.engine import Engine
+from service.errors import InvalidRequest, Overloaded
+from service.gate import refuse
+from service.live.conversation import Conversation
+from service.live.session import Judge, Limits, Session
+from service.pairs import pairs_of
+from service.settings import Settings
+from service.sockets import opened
+
+router = APIRouter()
+
+
+class StreamQuery(BaseModel):
+    """What the address of a stream says."""
+
+    collection: str = "default"
+    top_k: int = Field(5, ge=1, le=1000)
+    fpir: float = Field(0.01, gt=0, lt=1)
+    where: list[str] = []
+
+
+class Streams:
+    """The live streams of one service; at most so many at a time.
+
+    Args:
+        bound: most of them.
+        retry_after: seconds that a caller is asked to wait where there are too many.
+    """
+
+    def __init__(self, bound: int, retry_after: int) -> None:
+        self.live = 0
+        self._bound, self._retry_after = bound, retry_after
+        self._lock = threading.Lock()
+
+    def take(self) -> ExitStack:
+        """A place, given back when the block of what is returned ends.
+
+        Raises:
+            Overloaded: there is none.
+        """
+        with self._lock:
+            if self.live >= self._bound:
+                raise Overloaded(
+                    f"{self.live} live streams are running, which is all this service takes: "
+                    f"try again in {self._retry_after} s.",
+                    retry_after=self._retry_after,
+                )
+            self.live += 1
+        place = ExitStack()
+        place.callback(self._give_back)
+        return place
+
+    def _give_back(self) -> None:
+        with self._lock:
+            self.live -= 1
+
+
+@router.websocket("/stream")
+async def stream(socket: WebSocket) -> None:
+    """Everything that can be refused is refused before the WebSocket is accepted."""
+    state = socket.app.state
+    settings: Settings = state.engine.settings
+    try:
+        query = _query(socket)
+        judge = await anyio.to_thread.run_sync(_judge, state.engine, query)
+        place = state.streams.take()
+    except GaitkeeperError as error:
+        await refuse(error, socket.scope, socket.receive, socket.send)
+        return
+    limits = Limits(settings.stream_pixels, settings.stream_message_bytes, settings.stream_rate)
+    with place:
+        async with opened(socket) as channel:
+            pipeline = state.engine.pipeline
+            await Conversation(channel, lambda tell: Session(pipeline, judge, limits, tell), settings).run()
+
+
+def _query(socket: WebSocket) -> StreamQuery:
+    """Raises InvalidRequest."""
+    given = dict(socket.query_params)
+    where = socket.query_params.getlist("where")
+    try:
+        return StreamQuery.model_validate({**given, "where": where})
+    except ValidationError as error:
+        errors = [{"field": str(e["loc"][0]), "message": e["msg"]} for e in error.errors()]
+        sentence = "; ".join(f"{e['field']}: {e['message']}" for e in errors)
+        raise InvalidRequest(f"{sentence}.", errors=errors) from error
+
+
+def _judge(engine: Engine, query: StreamQuery) -> Judge:
+    """What names people, for a caller who may ask for the collection.
+
+    Raises:
+        NotFound, BadCollection, Forbidden, BadFpir, BadSubject: it may not be had.
+    """
+    check_fpir(query.fpir)
+    where = pairs_of(query.where)
+    check_metadata(where)
+    gallery = engine.gallery(query.collection)
+    return partial(gallery.identify_many, top_k=query.top_k, fpir=query.fpir, where=where or None)
