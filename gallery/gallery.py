@@ -16,7 +16,14 @@ from gallery.answers import Answers
 from gallery.calibration import Calibration, load_calibrations, shipped_calibrations
 from gallery.errors import FingerprintMismatch, LooksLikeOtherSubject
 from gallery.index import CollectionIndex
-from gallery.names import check_collection, check_display_name, check_legal_basis, check_metadata, check_subject
+from gallery.names import (
+    check_collection,
+    check_display_name,
+    check_legal_basis,
+    check_metadata,
+    check_subject,
+    enrolled_only,
+)
 from gallery.pinned import PinnedNetwork, embedded
 from gallery.store import Embedding, NewSubject, NewTemplate, Store
 from gallery.stores import open_store
@@ -169,9 +176,13 @@ class Gallery:
         """The collection as it stands."""
         return self.store.collection(self.name)
 
+    def calibration(self, fingerprint: Fingerprint) -> Calibration | None:
+        """What distances mean under a fingerprint, where that was measured."""
+        return self._answers.calibrations.get(fingerprint)
+
     def collections(self) -> list[Collection]:
         """All collections of the store, by name."""
-        return self.store.collections()
+        return enrolled_only(self.store.collections())
 
     def enroll(self, subject: str, seq: GaitSequence, **options: Unpack[EnrolOptions]) -> Template:
         """Enrol a walker. On return the enrolment is durable and every process that shares the store finds it.

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from gallery.errors import BadCollection, BadSubject
+from gallery.types import Collection
 
 _COLLECTION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
+_COMPANION = "~strangers"
 _CONTROL = {"Cc", "Cs", "Zl", "Zp"}  # control characters, lone surrogates, line and paragraph separators
 
 
@@ -23,6 +25,16 @@ def check_collection(name: str) -> str:
             "A collection's name has 1 to 64 ASCII letters, digits, '_', '-' and '.', and starts with none of '-', '.'."
         )
     return name
+
+
+def companion_of(collection: str) -> str:
+    """The name of the collection that keeps a collection's strangers; no user's can have it."""
+    return collection + _COMPANION
+
+
+def enrolled_only(collections: Iterable[Collection]) -> list[Collection]:
+    """Without those that keep strangers."""
+    return [one for one in collections if not one.name.endswith(_COMPANION)]
 
 
 def check_subject(subject: str) -> str:

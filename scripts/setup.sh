@@ -14,11 +14,12 @@ need() { # need PACKAGE TEST...: install a Debian package where the test fails
         exit 1
     fi
     echo "installing Debian's $package"
-    apt-get install -y -qq "$package" >/dev/null 2>&1 || { apt-get update -qq && apt-get install -y -qq "$package" >/dev/null; }
+    local install=(apt-get install -y -qq --no-install-recommends "$package")
+    "${install[@]}" >/dev/null 2>&1 || { apt-get update -qq && "${install[@]}" >/dev/null; }
 }
 
 want() { # want PACKAGE TEST...: as need, but only said where it cannot be installed
-    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then need "$@"; return; fi
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null && need "$@"; then return; fi
     local package=$1
     shift
     "$@" >/dev/null 2>&1 || echo "Missing: $package. Tests of what it is for will be skipped." >&2
@@ -31,6 +32,8 @@ need libgl1 sh -c 'ldconfig -p | grep -q libGL.so.1'
 need libglib2.0-0 sh -c 'ldconfig -p | grep -q libglib-2.0.so.0'
 # The tests start Redis servers of their own; none is to run as a service (RUNLEVEL=1).
 RUNLEVEL=1 want redis-server command -v redis-server
+# The tests use the page as people do.
+want chromium command -v chromium
 
 [ -x "$VENV/bin/python" ] || "$PYTHON" -m venv "$VENV"
 pip() { "$VENV/bin/python" -m pip --disable-pip-version-check --quiet "$@"; }

@@ -34,7 +34,7 @@ RULES = (
     Rule(re.compile(r"/enroll/?"), Scope.ENROL),
     Rule(re.compile(r"/(identify|verify|stream)/?"), Scope.IDENTIFY),
     Rule(re.compile(r"/collections/(?P<collection>[^/]+)(/.*)?"), Scope.ADMIN),
-    Rule(re.compile(r"/jobs/.*")),
+    Rule(re.compile(r"/jobs(/.*)?")),
     Rule(re.compile(r"/models(/.*)?")),
     # Everything else, present and future, is for whoever administers the whole service.
     Rule(re.compile(r".*", re.DOTALL), Scope.ADMIN, everywhere=True),

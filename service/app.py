@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -19,7 +20,8 @@ from service.keys import Keys
 from service.limits import BodyLimit, WorkQueue
 from service.metrics import Metrics
 from service.replay import Replays
-from service.routes import clips, collections, health, jobs, metrics, stream, subjects
+from service.routes import clips, collections, health, jobs, metrics, strangers, stream, subjects, system
+from service.routes.page import page_router
 from service.settings import Settings, load_settings
 from service.work import Work
 
@@ -75,14 +77,16 @@ def create_app(settings: Settings | None = None, engine: Engine | None = None) -
         app.add_middleware(
             CORSMiddleware,
             allow_origins=settings.cors_origins,
-            allow_methods=["GET", "POST", "PATCH", "DELETE"],
+            allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
             allow_headers=["Authorization", "Idempotency-Key", "Prefer", "X-Request-ID"],
             expose_headers=["X-Request-ID", "Retry-After", "Location"],
         )
     app.add_middleware(Edge)
     app.state.metrics = Metrics()
+    app.state.started = time.time()
     handlers.install(app)
     openapi.install(app)
-    for part in (clips, collections, subjects, jobs, stream, health, metrics):
-        app.include_router(part.router)
+    for routes in (clips, collections, subjects, strangers, jobs, stream, system, health, metrics):
+        app.include_router(routes.router)
+    app.include_router(page_router())
     return app

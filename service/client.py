@@ -24,11 +24,16 @@ from service.schemas import (
     Health,
     IdentifyReply,
     JobReply,
+    JobsReply,
+    ModelsReply,
+    NamedReply,
     Readiness,
     Removal,
+    StrangersReply,
     Strips,
     SubjectReply,
     SubjectsReply,
+    SystemReply,
     VerifyReply,
 )
 
@@ -198,6 +203,31 @@ class Client:
         path = f"/collections/{_part(collection)}/subjects/{_part(subject)}/templates/{_part(template)}"
         return self._send("DELETE", path, Removal)
 
+    def strangers(self, *, collection: str = "default") -> StrangersReply:
+        """Those whom the collection did not know, grouped."""
+        return self._send("GET", f"/collections/{_part(collection)}/strangers", StrangersReply)
+
+    def keep_strangers(self, keep_seconds: float | None, *, collection: str = "default") -> StrangersReply:
+        """Keep those who are unknown from now on, for so long; None keeps nobody, and forgets all."""
+        path = f"/collections/{_part(collection)}/strangers"
+        return self._send("PUT", path, StrangersReply, json={"keep_seconds": keep_seconds})
+
+    def name_strangers(
+        self, group: str, subject: str, *, display_name: str | None = None, collection: str = "default"
+    ) -> NamedReply:
+        """Enrol a group of strangers as one subject."""
+        path = f"/collections/{_part(collection)}/strangers/{_part(group)}"
+        return self._send("POST", path, NamedReply, json={"subject": subject, "display_name": display_name})
+
+    def forget_strangers(self, group: str | None = None, *, collection: str = "default") -> Removal:
+        """Forget a group of strangers, or all of them."""
+        end = "" if group is None else f"/{_part(group)}"
+        return self._send("DELETE", f"/collections/{_part(collection)}/strangers{end}", Removal)
+
+    def stranger_pictures(self, stranger: str, *, collection: str = "default") -> Strips:
+        """A stranger's walk, to look at."""
+        return self._send("GET", f"/collections/{_part(collection)}/strangers/{_part(stranger)}/pictures", Strips)
+
     def collections(self) -> CollectionsReply:
         """All collections."""
         return self._send("GET", "/collections", CollectionsReply)
@@ -216,6 +246,19 @@ class Client:
     def delete_collection(self, collection: str) -> Removal:
         """Remove a collection with everything in it."""
         return self._send("DELETE", f"/collections/{_part(collection)}", Removal)
+
+    def jobs(self, *, limit: int = 100, after: str | None = None, collection: str | None = None) -> JobsReply:
+        """A page of the jobs of this client's key, newest first."""
+        given = {"limit": str(limit), "after": after, "collection": collection}
+        return self._send("GET", "/jobs", JobsReply, params={k: v for k, v in given.items() if v is not None})
+
+    def models(self) -> ModelsReply:
+        """The networks."""
+        return self._send("GET", "/models", ModelsReply)
+
+    def system(self) -> SystemReply:
+        """What runs there, and how busy it is."""
+        return self._send("GET", "/system", SystemReply)
 
     def job(self, job: str) -> JobReply:
         """How a job stands."""

@@ -15,7 +15,8 @@ from typing import IO
 
 from gallery import Gallery, open_store
 from gallery.errors import Conflict, NotFound
-from gallery.names import check_collection, check_metadata, check_subject
+from gallery.names import check_collection, check_metadata, check_subject, enrolled_only
+from gallery.strangers import Strangers
 from gallery.verdict import check_fmr, check_fpir
 from pipelines.embed import embed
 from pipelines.errors import MultiplePeople, TrackNotFound
@@ -25,6 +26,7 @@ from service import canary
 from service.access import require_collection
 from service.errors import NotReady
 from service.pictures import person_of, strips
+from service.returning import keep_unknown
 from service.schemas import (
     Clip,
     Collection,
@@ -32,8 +34,10 @@ from service.schemas import (
     EnrollReply,
     Erasure,
     IdentifyReply,
+    NamedReply,
     Removal,
     Skipped,
+    StrangersReply,
     Strips,
     SubjectReply,
     SubjectsReply,
@@ -255,8 +259,8 @@ class Engine:
         check_fpir(fpir)
         check_metadata(where)
         gallery = self.gallery(collection)
-        return self.identification(
-            self.see(clip, on_progress, deadline),
+        reply = self.identification(
+            seen := self.see(clip, on_progress, deadline),
             gallery,
             top_k=top_k,
             fpir=fpir,
@@ -265,6 +269,9 @@ class Engine:
             boxes=boxes,
             explain=explain,
         )
+        if not where:  # whoever is not among some may well be among all
+            keep_unknown(gallery, seen.result.sequences, reply.people, seen.sha256)
+        return reply
 
     @staticmethod
     def identification(
@@ -375,7 +382,7 @@ class Engine:
 
     def collections(self) -> CollectionsReply:
         """All collections, by name."""
-        return CollectionsReply(collections=self.store.collections())
+        return CollectionsReply(collections=enrolled_only(self.store.collections()))
 
     def collection(self, collection: str) -> Collection:
         """One collection. Raises NotFound, BadCollection."""
@@ -398,6 +405,7 @@ class Engine:
     def delete_collection(self, collection: str) -> Removal:
         """Remove a collection with everything in it; the default one is made anew. Raises NotFound, BadCollection."""
         gallery = self.gallery(collection)
+        Strangers(gallery).keep(None)
         removed = self.store.delete_collection(gallery.name)
         with self._lock:
             self._galleries.pop(collection, None)
@@ -405,6 +413,31 @@ class Engine:
             self.store.ensure_collection(collection)
         self.forget(collection)
         return removed
+
+    def strangers(self, *, collection: str = DEFAULT_COLLECTION) -> StrangersReply:
+        """Those whom the collection did not know, grouped. Raises NotFound where there is no such collection."""
+        kept = Strangers(self.gallery(collection))
+        return StrangersReply(collection=collection, keep_seconds=kept.keep_seconds, groups=kept.groups())
+
+    def keep_strangers(self, keep_seconds: float | None, *, collection: str = DEFAULT_COLLECTION) -> StrangersReply:
+        """Keep those who are unknown from now on, for so long; None keeps nobody, and forgets all. Raises NotFound."""
+        Strangers(self.gallery(collection)).keep(keep_seconds)
+        return self.strangers(collection=collection)
+
+    def name_strangers(
+        self, group: str, subject: str, *, display_name: str | None = None, collection: str = DEFAULT_COLLECTION
+    ) -> NamedReply:
+        """Enrol a group of strangers as one subject. Raises as :meth:`gallery.strangers.Strangers.name`."""
+        templates = Strangers(self.gallery(collection)).name(group, subject, display_name)
+        return NamedReply(collection=collection, subject=templates[0].subject, templates=templates)
+
+    def forget_strangers(self, group: str | None = None, *, collection: str = DEFAULT_COLLECTION) -> Removal:
+        """Forget a group of strangers, or all of them. Raises NotFound."""
+        return Strangers(self.gallery(collection)).forget(group)
+
+    def stranger_pictures(self, stranger: str, *, collection: str = DEFAULT_COLLECTION) -> Strips:
+        """A stranger's walk, to look at. Raises NotFound."""
+        return strips(Strangers(self.gallery(collection)).sequence(stranger))
 
     def erase(self, subject: str, *, collection: str = DEFAULT_COLLECTION) -> Erasure:
         """Remove a subject with everything kept of it. Raises NotFound."""
@@ -437,7 +470,9 @@ class Engine:
         laps.append(time.perf_counter())
         self.store.ping()
         laps.append(time.perf_counter())
-        behind = [known.name for known in self.store.collections() if not self.gallery(known.name).ready()]
+        behind = [
+            known.name for known in enrolled_only(self.store.collections()) if not self.gallery(known.name).ready()
+        ]
         if behind:
             raise NotReady(f"What is searched is not yet what is stored in {', '.join(behind)}.")
         laps.append(time.perf_counter())

@@ -95,6 +95,7 @@ IDENTIFY: dict[str, Any] = {
             "end": 3.1,
             "quality": QUALITY,
             "timings": {"embed": 0.01, "search": 0.001},
+            "stranger": None,
             "explanation": EXPLANATION,
             "pictures": PICTURES,
             "trail": {"times": [0.2, 0.233], "boxes": [[310.0, 96.5, 402.0, 371.0], [312.5, 96.5, 404.0, 371.0]]},
@@ -171,6 +172,93 @@ JOB: dict[str, Any] = {
     "problem": None,
 }
 
+JOB_STATE: dict[str, Any] = {name: value for name, value in JOB.items() if name not in {"result", "problem"}}
+
+MODEL: dict[str, Any] = {
+    "name": "gaitpart",
+    "about": "GaitPart: part features per frame, their micro-motions over time.",
+    "inputs": ["silhouettes"],
+    "default": True,
+    "trained": True,
+    "weights": {
+        "sha256": "5480e4a1885da2c5b0c8f1e6f5f4f7d9a3b2c1d0e9f8a7b6c5d4e3f2a1b0c9d8",
+        "licence": "Apache-2.0",
+        "about": "Trained on rendered walkers.",
+        "state": "present",
+    },
+    "calibrated": [
+        {
+            "fingerprint": "gaitpart:5480e4a1885da2c5:1:blazepose-full/1",
+            "fpirs": [0.01, 0.001],
+            "gallery_sizes": [10, 100, 1000],
+        }
+    ],
+}
+
+SYSTEM: dict[str, Any] = {
+    "version": "0.1.0",
+    "torch": "2.9.0",
+    "device": "cpu",
+    "device_name": None,
+    "processors": 2,
+    "threads": 2,
+    "network": "gaitpart",
+    "precision": "float32",
+    "perception": "blazepose",
+    "sandbox": True,
+    "locked": False,
+    "store": {
+        "kind": "sqlite",
+        "durable": True,
+        "encrypted": False,
+        "collections": 1,
+        "subjects": 1,
+        "templates": 1,
+    },
+    "load": {
+        "clips_pending": 1,
+        "clips_bound": 9,
+        "workers": 1,
+        "jobs_waiting": 0,
+        "jobs_bound": 16,
+        "load_average": 0.8,
+        "memory_bytes": 412000000,
+    },
+    "limits": {
+        "max_upload_bytes": 268435456,
+        "max_seconds": 3600.0,
+        "async_seconds": 120.0,
+        "deadline": 300.0,
+        "rate": "600/minute",
+    },
+    "started": 1740821400.0,
+    "uptime": 3600.0,
+}
+
+STRANGERS: dict[str, Any] = {
+    "collection": "default",
+    "keep_seconds": 86400.0,
+    "groups": [
+        {
+            "id": "3f1c9a0b7d5e2468",
+            "strangers": [
+                {
+                    "id": "9c0d4f0e1c7b4a4c8b59f2f1f2a9f0c3",
+                    "seen": "2025-03-01T09:30:00Z",
+                    "expires": "2025-03-02T09:30:00Z",
+                    "clip_sha256": CLIP["sha256"],
+                    "track": 1,
+                    "start": 0.2,
+                    "end": 3.1,
+                }
+            ],
+            "first_seen": "2025-03-01T09:30:00Z",
+            "last_seen": "2025-03-01T09:30:00Z",
+            "spread": 0.0,
+        }
+    ],
+}
+
 READY: dict[str, Any] = {
     "status": "ready",
     "checks": {"perception": 0.12, "network": 0.004, "store": 0.002, "index": 0.001},
@@ -184,9 +272,14 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "CollectionsReply": {"collections": [COLLECTION]},
     "Removal": REMOVED,
     "JobReply": JOB,
+    "JobsReply": {"jobs": [JOB_STATE], "next": None},
+    "ModelsReply": {"models": [MODEL]},
+    "SystemReply": SYSTEM,
     "SubjectsReply": SUBJECTS,
     "SubjectReply": SUBJECT,
     "Strips": STRIPS,
+    "StrangersReply": STRANGERS,
+    "NamedReply": {"collection": "default", "subject": "alice", "templates": [TEMPLATE]},
     "Erasure": ERASED,
     "Health": {"status": "ok"},
     "Readiness": READY,

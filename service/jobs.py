@@ -10,10 +10,12 @@ import json
 import logging
 import os
 import shutil
+import sqlite3
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -28,7 +30,7 @@ from service.access import CALLER
 from service.engine import Progress
 from service.errors import JobCancelled, Overloaded
 from service.problems import body
-from service.schemas import JobReply
+from service.schemas import JobReply, JobsReply, JobState
 from service.state import State
 from service.work import Reply, named
 
@@ -85,6 +87,7 @@ class Jobs:
         self._lock = threading.Lock()
         self._progress: dict[str, float] = {}
         self._cancelled: set[str] = set()
+        self._listeners: dict[str, set[Callable[[], None]]] = {}
         self._stopping = False
         queue = state.path.with_suffix(".queue.db")
         os.close(os.open(queue, os.O_RDWR | os.O_CREAT, 0o600))
@@ -107,7 +110,7 @@ class Jobs:
             Overloaded: as many as may wait are waiting.
         """
         self._expire()
-        waiting = self._state.rows("SELECT count(*) FROM jobs WHERE state = 'queued'")[0][0]
+        waiting = self.waiting()
         if waiting >= self._bound:
             raise Overloaded(
                 f"{waiting} jobs are waiting, which is all this service takes: try again in {self._retry_after} s.",
@@ -127,6 +130,44 @@ class Jobs:
         self._run(job)
         return self.show(job)
 
+    def waiting(self) -> int:
+        """Jobs that have not begun."""
+        return int(self._state.rows("SELECT count(*) FROM jobs WHERE state = 'queued'")[0][0])
+
+    def page(self, limit: int, after: str | None = None, collection: str | None = None) -> JobsReply:
+        """A page of the caller's jobs, newest first.
+
+        Args:
+            limit: most of them.
+            after: the last job of the page before.
+            collection: whose alone.
+        """
+        self._expire()
+        rows = self._state.rows(
+            "SELECT * FROM jobs WHERE owner = ?1 AND (?2 IS NULL OR collection = ?2) AND (?3 IS NULL OR "
+            "(created, id) < (SELECT created, id FROM jobs WHERE owner = ?1 AND id = ?3)) "
+            "ORDER BY created DESC, id DESC LIMIT ?4",
+            _owner(),
+            collection,
+            after,
+            limit + 1,
+        )
+        page = [self._stands(row) for row in rows[:limit]]
+        return JobsReply(jobs=page, next=page[-1].id if len(rows) > limit else None)
+
+    @contextmanager
+    def listening(self, job: str, notify: Callable[[], None]) -> Iterator[None]:
+        """For a block: ``notify`` is called, from whatever thread, whenever a job stands otherwise than before."""
+        with self._lock:
+            self._listeners.setdefault(job, set()).add(notify)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._listeners[job].discard(notify)
+                if not self._listeners[job]:
+                    del self._listeners[job]
+
     def show(self, job: str) -> JobReply:
         """How a job of the caller's stands.
 
@@ -140,18 +181,25 @@ class Jobs:
         row = rows[0]
         outcome = json.loads(row["body"]) if row["body"] is not None else None
         done = row["state"] == "done"
-        return JobReply(
+        return JobReply(**dict(self._stands(row)), result=outcome if done else None, problem=None if done else outcome)
+
+    def _stands(self, row: sqlite3.Row) -> JobState:
+        return JobState(
             id=row["id"],
             kind=row["kind"],
             collection=row["collection"],
             state=row["state"],
-            progress=1.0 if done else self._progress.get(job, 0.0),
+            progress=1.0 if row["state"] == "done" else self._progress.get(row["id"], 0.0),
             created=row["created"],
             ended=row["ended"],
             status=row["status"],
-            result=outcome if done else None,
-            problem=None if done else outcome,
         )
+
+    def _changed(self, job: str) -> None:
+        with self._lock:
+            listeners = list(self._listeners.get(job, ()))
+        for notify in listeners:
+            notify()
 
     def cancel(self, job: str) -> JobReply:
         """Give up a job of the caller's; one that has ended stays as it is. Raises NotFound."""
@@ -162,6 +210,7 @@ class Jobs:
                     "UPDATE jobs SET state = 'cancelled', ended = ? WHERE id = ? AND state = 'queued'",
                     (time.time(), job),
                 )
+            self._changed(job)
         return self.show(job)
 
     def _do(self, job: str) -> None:
@@ -171,6 +220,7 @@ class Jobs:
                 (job,),
             ).fetchone()
         if taken is not None:
+            self._changed(job)
             subjects: list[str] = []
             try:
                 status, reply = self._work(
@@ -193,10 +243,12 @@ class Jobs:
             if not all(self._there(taken["collection"], subject) for subject in subjects):
                 with self._state.transaction() as db:
                     db.execute("DELETE FROM jobs WHERE id = ?", (job,))
+                self._changed(job)
         self._clip(job).unlink(missing_ok=True)
 
     def _tell(self, job: str, share: float) -> None:
         self._progress[job] = share
+        self._changed(job)
         if self._stopping or job in self._cancelled:
             raise JobCancelled("The job was cancelled.")
 
@@ -209,6 +261,7 @@ class Jobs:
             db.executemany("INSERT INTO job_named VALUES (?, ?)", [(job, subject) for subject in subjects])
         self._progress.pop(job, None)
         self._cancelled.discard(job)
+        self._changed(job)
 
     def _recover(self) -> None:
         """Hand out again what was not ended; drop the clips of what is not there."""

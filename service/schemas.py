@@ -9,9 +9,11 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from gallery.strangers import StrangerGroup
 from gallery.types import (
     Collection,
     Erasure,
+    FingerprintText,
     Identification,
     Outlier,
     Removal,
@@ -23,6 +25,7 @@ from gallery.types import (
 from pipelines.sequence import Quality
 
 __all__ = [
+    "Calibrated",
     "Clip",
     "Collection",
     "CollectionsReply",
@@ -35,16 +38,29 @@ __all__ = [
     "IdentifyReply",
     "InspectReply",
     "JobReply",
+    "JobState",
+    "JobsReply",
+    "KeepStrangers",
+    "Limits",
+    "Load",
+    "Model",
+    "ModelWeights",
+    "ModelsReply",
+    "NamedReply",
     "NewCollection",
+    "NewName",
     "Person",
     "ProblemDetails",
     "Readiness",
     "Removal",
     "Skipped",
+    "StoreState",
+    "StrangersReply",
     "Strips",
     "SubjectChange",
     "SubjectReply",
     "SubjectsReply",
+    "SystemReply",
     "TrackChoice",
     "Trail",
     "VerifyReply",
@@ -129,6 +145,9 @@ class Person(Identification):
 
     pictures: WalkerPictures | None = Field(default=None, description="With `pictures`.")
     trail: Trail | None = Field(default=None, description="With `boxes`.")
+    stranger: str | None = Field(
+        default=None, description="Id under which an unknown walker is now kept, where the collection keeps strangers."
+    )
 
 
 class IdentifyReply(BaseModel):
@@ -187,8 +206,8 @@ class DemoReply(BaseModel):
     report: str = Field(description="Path of the HTML report.")
 
 
-class JobReply(BaseModel):
-    """A clip that is worked on after its request was answered."""
+class JobState(BaseModel):
+    """How a clip stands that is worked on after its request was answered."""
 
     id: str
     kind: Literal["enroll", "identify"]
@@ -198,8 +217,109 @@ class JobReply(BaseModel):
     created: float = Field(description="Seconds since 1970.")
     ended: float | None = Field(description="Seconds since 1970.")
     status: int | None = Field(description="HTTP status that the request would have got.")
+
+
+class JobReply(JobState):
+    """The same, with what came of it."""
+
     result: EnrollReply | IdentifyReply | None = Field(description="The reply that the request would have got.")
     problem: dict[str, Any] | None = Field(description="The problem document that it would have got.")
+
+
+class JobsReply(BaseModel):
+    """The caller's jobs, newest first, or a page of them."""
+
+    jobs: list[JobState]
+    next: str | None = Field(None, description="`after` of the next page; null where there is none.")
+
+
+class ModelWeights(BaseModel):
+    """The weights of a network."""
+
+    sha256: str
+    licence: str = Field(description="SPDX identifier.")
+    about: str
+    state: str = Field(description="`present`, or what is wrong with the file.")
+
+
+class Calibrated(BaseModel):
+    """A fingerprint for which there are thresholds."""
+
+    fingerprint: FingerprintText
+    fpirs: list[float] = Field(description="False-positive identification rates to decide at.")
+    gallery_sizes: list[int] = Field(description="Templates, at which they were measured.")
+
+
+class Model(BaseModel):
+    """A gait network."""
+
+    name: str
+    about: str = Field(description="One sentence.")
+    inputs: tuple[str, ...] = Field(description="What it reads, of `silhouettes`, `joints` and `heatmaps`.")
+    default: bool = Field(description="Whether new collections take it unless the settings name another.")
+    trained: bool = Field(description="False where its weights are random numbers.")
+    weights: ModelWeights | None
+    calibrated: list[Calibrated] = Field(description="Without any it gives no verdict but `inconclusive`.")
+
+
+class ModelsReply(BaseModel):
+    """The networks, by name."""
+
+    models: list[Model]
+
+
+class StoreState(BaseModel):
+    """The gallery's store."""
+
+    kind: str = Field(description="As in `sqlite` or `redis`.")
+    durable: bool = Field(description="Whether what it acknowledges outlives a power cut.")
+    encrypted: bool
+    collections: int
+    subjects: int
+    templates: int
+
+
+class Load(BaseModel):
+    """How busy the service is."""
+
+    clips_pending: int = Field(description="Clips in work and in waiting.")
+    clips_bound: int = Field(description="One more than so many is `overloaded`.")
+    workers: int = Field(description="Clips processed at the same time.")
+    jobs_waiting: int
+    jobs_bound: int
+    load_average: float = Field(description="Of the machine, over a minute.")
+    memory_bytes: int | None = Field(description="That this process holds; null where it is not known.")
+
+
+class Limits(BaseModel):
+    """What a caller must keep to."""
+
+    max_upload_bytes: int
+    max_seconds: float = Field(description="Of a clip.")
+    async_seconds: float = Field(description="A longer clip becomes a job.")
+    deadline: float = Field(description="Seconds for a body to come, and for its clip to be answered.")
+    rate: str = Field(description="Requests that one API key may make.")
+
+
+class SystemReply(BaseModel):
+    """What runs here, and how busy it is."""
+
+    version: str
+    torch: str
+    device: str
+    device_name: str | None = Field(description="Of a GPU.")
+    processors: int
+    threads: int = Field(description="That look at people side by side.")
+    network: str = Field(description="Of new collections.")
+    precision: str = Field(description="In which embeddings are searched.")
+    perception: str
+    sandbox: bool = Field(description="Whether clips are decoded in a process of their own that is locked up.")
+    locked: bool = Field(description="Whether keys are asked for.")
+    store: StoreState
+    load: Load
+    limits: Limits
+    started: float = Field(description="Seconds since 1970.")
+    uptime: float = Field(description="Seconds.")
 
 
 class SubjectsReply(BaseModel):
@@ -242,6 +362,41 @@ class NewCollection(BaseModel):
     ttl_seconds: float | None = Field(
         None, ge=1, le=3.2e9, description="Seconds after which templates expire; null for never."
     )
+
+
+class KeepStrangers(BaseModel):
+    """Whether a collection keeps those whom it does not know."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    keep_seconds: float | None = Field(
+        ge=1, le=3.2e9, description="For how long each is kept; null keeps nobody, and forgets all.", examples=[86400.0]
+    )
+
+
+class StrangersReply(BaseModel):
+    """Walkers whom nobody knew, grouped by likeness, last seen first."""
+
+    collection: str
+    keep_seconds: float | None = Field(description="For how long each is kept; null where nobody is.")
+    groups: list[StrangerGroup]
+
+
+class NewName(BaseModel):
+    """Who a group of strangers is."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    subject: str = Field(description="1 to 128 characters, no slashes.", examples=["carol"])
+    display_name: str | None = Field(None, description="1 to 256 characters.")
+
+
+class NamedReply(BaseModel):
+    """A group of strangers, enrolled."""
+
+    collection: str
+    subject: str
+    templates: list[Template]
 
 
 class CollectionsReply(BaseModel):

@@ -7,9 +7,11 @@ checked by :class:`service.gate.Gate` before the socket is accepted, on every ro
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
+from typing import Any
 
 from pydantic import BaseModel
 from starlette.datastructures import Headers
@@ -71,6 +73,26 @@ class Channel:
         """
         more = {} if content is None else content.model_dump(mode="json")
         await self.socket.send_text(json.dumps({"event": event, **more, **fields}))
+
+    async def while_there(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do work that only sends, until it ends; what the caller sends is not read.
+
+        Raises:
+            WebSocketDisconnect: the caller has gone, and the work was given up.
+        """
+        doing, gone = asyncio.create_task(work), asyncio.create_task(self._gone())
+        try:
+            await asyncio.wait((doing, gone), return_when=asyncio.FIRST_COMPLETED)
+            await (doing if doing.done() else gone)
+        finally:
+            doing.cancel()
+            gone.cancel()
+            await asyncio.gather(doing, gone, return_exceptions=True)
+
+    async def _gone(self) -> None:
+        while (message := await self.socket.receive())["type"] != "websocket.disconnect":
+            pass
+        raise WebSocketDisconnect(message["code"])
 
     def check(self) -> None:
         """Pass while the key that opened the socket is good; to be called every few seconds by whoever holds one open.

@@ -28,6 +28,7 @@ from pipelines.fingerprint import Fingerprint
 from service.schemas import Skipped, TrackChoice
 
 if TYPE_CHECKING:
+    from gallery.strangers import StrangerGroup
     from models.weights import Entry
     from service.doctor import Check
     from service.keys import Key
@@ -187,6 +188,21 @@ def subjects(listed: Iterable[Subject]) -> Table:
     table = Table("subject", "templates", "enrolled", box=SIMPLE_HEAD)
     for subject in listed:
         table.add_row(plain(subject.id), str(subject.templates), f"{subject.created:%Y-%m-%d %H:%M} UTC")
+    return table
+
+
+def strangers(groups: Iterable[StrangerGroup]) -> Table:
+    """Groups of those whom nobody knew."""
+    table = Table("group", "walks", "first seen", "last seen", "spread", box=SIMPLE_HEAD)
+    for group in groups:
+        first, last = (moment.astimezone(UTC) for moment in (group.first_seen, group.last_seen))
+        table.add_row(
+            group.id,
+            str(len(group.strangers)),
+            f"{first:%Y-%m-%d %H:%M} UTC",
+            f"{last:%Y-%m-%d %H:%M} UTC",
+            f"{group.spread:.3f}",
+        )
     return table
 
 

@@ -2,17 +2,40 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Response
+import anyio.to_thread
+from fastapi import APIRouter, Path, Query, Response, WebSocket
 
-from service.dependencies import JobsOf
+from service.access import require_collection
+from service.dependencies import JobsOf, PageLimit
+from service.jobs import Jobs
 from service.openapi import problems
-from service.schemas import JobReply
+from service.schemas import JobReply, JobsReply, JobState
+from service.sockets import Channel, opened
 
 router = APIRouter(prefix="/jobs", tags=["jobs"])
 
 JobPath = Annotated[str, Path(description="Id of the job.", examples=["0c8b6f1e6f5f4f7d9a3b2c1d0e9f8a7b"])]
+JobAfter = Annotated[str | None, Query(description="The last job of the page before.")]
+JobCollection = Annotated[str | None, Query(description="List this collection's jobs alone.")]
+
+AT_MOST_EVERY = 0.1
+"""Seconds between two events of one job."""
+CHECK_EVERY = 5.0
+"""Seconds between two looks at whether the key still stands."""
+
+
+@router.get("", summary="List your jobs", responses=problems("store_unavailable"))
+def list_jobs(
+    jobs: JobsOf, limit: PageLimit = 100, after: JobAfter = None, collection: JobCollection = None
+) -> JobsReply:
+    """The jobs of the key that asks, newest first, page by page, without their results."""
+    if collection is not None:
+        require_collection(collection)
+    return jobs.page(limit, after, collection)
 
 
 @router.get("/{job}", summary="How a job stands", responses=problems("not_found", "store_unavailable"))
@@ -28,3 +51,39 @@ def show_job(jobs: JobsOf, response: Response, job: JobPath) -> JobReply:
 def cancel_job(jobs: JobsOf, job: JobPath) -> JobReply:
     """A waiting job is cancelled at once, a running one at its next frame; one that has ended stays as it is."""
     return jobs.cancel(job)
+
+
+@router.websocket("/{job}/events")
+async def job_events(socket: WebSocket, job: str) -> None:
+    """The event ``job`` whenever the job stands otherwise, the last time with what came of it; then it closes."""
+    async with opened(socket) as channel:
+        jobs: Jobs = socket.app.state.jobs
+        await channel.while_there(_tell(channel, jobs, job))
+
+
+async def _tell(channel: Channel, jobs: Jobs, job: str) -> None:
+    loop, changed = asyncio.get_running_loop(), asyncio.Event()
+    told: JobState | None = None
+
+    def notify() -> None:
+        with suppress(RuntimeError):  # the service is ending, and nobody listens
+            loop.call_soon_threadsafe(changed.set)
+
+    with jobs.listening(job, notify):
+        while True:
+            changed.clear()
+            reply = await anyio.to_thread.run_sync(jobs.show, job)
+            if reply.ended is not None:
+                await channel.send("job", reply)
+                return
+            stands = JobState(**dict(reply))
+            if stands != told:
+                await channel.send("job", stands)
+                told = stands
+            await asyncio.sleep(AT_MOST_EVERY)
+            while not changed.is_set():
+                channel.check()
+                try:
+                    await asyncio.wait_for(changed.wait(), CHECK_EVERY)
+                except TimeoutError:
+                    continue

@@ -89,7 +89,10 @@ class Apart(RuleBasedStateMachine):
             reply = self.ask(owner, "POST", path, data=fields, files={"clip": file})
         self.same((owner, path), reply)
 
-    @rule(owner=st.sampled_from(OWNERS), path=st.sampled_from(("/collections", "/metrics", "/stream", "/jobs/1")))
+    @rule(
+        owner=st.sampled_from(OWNERS),
+        path=st.sampled_from(("/collections", "/metrics", "/stream", "/jobs/1", "/system")),
+    )
     def look_around(self, owner: str, path: str) -> None:
         self.same((owner, path), self.ask(owner, "GET", path))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,14 +14,17 @@ from typing import Any
 import httpx
 import pytest
 from serving import Clips, Service, Start
+from websockets.sync.client import connect
 
 from gallery.errors import NotFound
 from pipelines.errors import NoPerson
+from service.client import Client
 from service.errors import JobCancelled, Overloaded
 from service.examples import EXAMPLES
 from service.jobs import Jobs
 from service.keys import Keys, Scope
 from service.schemas import EnrollReply, JobReply
+from service.sockets import KEY_PREFIX, PROTOCOL
 from service.state import State
 
 REPLY = EnrollReply.model_validate(EXAMPLES["EnrollReply"])
@@ -238,3 +242,71 @@ def test_a_job_is_seen_by_the_key_that_it_was_made_with(start: Start, clip: Clip
     for method in ("GET", "DELETE"):
         assert httpx.request(method, place, headers={"Authorization": f"Bearer {other}"}).status_code == 404
         assert httpx.request(method, place, headers={"Authorization": f"Bearer {one}"}).status_code == 200
+
+
+def test_jobs_are_listed_by_pages_newest_first_to_their_owner(open_jobs: Open, state: State) -> None:
+    jobs = open_jobs(lambda *_: (201, REPLY), bound=9)
+    made = [submit(jobs) for _ in range(5)]
+    for job in made:
+        ended(jobs, job)
+    first = jobs.page(2)
+    assert [job.id for job in first.jobs] == made[:2:-1] and first.next == made[3]
+    second = jobs.page(3, first.next)
+    assert [job.id for job in second.jobs] == made[2::-1] and second.next is None
+    assert {job.state for job in second.jobs} == {"done"}
+    assert jobs.page(9, collection="other").jobs == [] and len(jobs.page(9, collection="default").jobs) == 5
+    assert jobs.page(9, after="unknown").jobs == []
+    with state.transaction() as db:
+        db.execute("UPDATE jobs SET owner = 'somebody' WHERE id = ?", (made[4],))
+    assert [job.id for job in jobs.page(9).jobs] == made[3::-1]
+    assert jobs.page(9, after=made[4]).jobs == [], "a job of somebody else's says nothing of when it was made"
+
+
+def test_listeners_are_told_of_every_change_until_they_go(open_jobs: Open) -> None:
+    go = threading.Event()
+
+    def work(kind: str, clip: Path, fields: dict[str, Any], tell: Callable[[str, float], None]) -> Any:
+        go.wait(20)
+        for share in (0.25, 0.5):
+            tell("looking", share)
+        return 201, REPLY
+
+    jobs, seen = open_jobs(work), []
+    job = submit(jobs)
+    with jobs.listening(job, lambda: seen.append(jobs.show(job).progress)):
+        go.set()
+        ended(jobs, job)
+        end = time.monotonic() + 10
+        while 1.0 not in seen and time.monotonic() < end:
+            time.sleep(0.02)
+    assert [share for share in seen if share] == [0.25, 0.5, 1.0]
+    assert jobs._listeners == {}
+
+
+def test_a_socket_tells_of_a_job_until_it_has_ended(start: Start, clip: Clips, state: State) -> None:
+    one, other = (Keys(state).create([Scope.ADMIN])[1] for _ in range(2))
+    service = start()
+    place = later(service, "/enroll", clip("ann-1"), one).headers["location"]
+    url = service.url.replace("http", "ws", 1) + place + "/events"
+    with connect(url, subprotocols=[PROTOCOL, KEY_PREFIX + one]) as socket:  # type: ignore[list-item]
+        events = [json.loads(text) for text in socket]
+    assert {event["event"] for event in events} == {"job"} and {event["id"] for event in events} == {place[6:]}
+    shares = [event["progress"] for event in events]
+    assert shares == sorted(shares) and shares[-1] == 1.0 and len(events) > 2
+    assert events[-1]["result"]["template"]["subject"] == "ann"
+    with connect(url, subprotocols=[PROTOCOL, KEY_PREFIX + one]) as socket:  # type: ignore[list-item]
+        assert json.loads(socket.recv())["state"] == "done"
+    with connect(url, subprotocols=[PROTOCOL, KEY_PREFIX + other]) as socket:  # type: ignore[list-item]
+        assert json.loads(socket.recv())["code"] == "not_found"
+    with Client(service.url, key=one) as client, Client(service.url, key=other) as stranger:
+        assert [job.id for job in client.jobs().jobs] == [place[6:]]
+        assert stranger.jobs().jobs == []
+
+
+def test_whoever_leaves_a_socket_leaves_nothing_behind(start: Start, clip: Clips) -> None:
+    service = start()
+    place = later(service, "/identify", clip("ann-1")).headers["location"]
+    for _ in range(3):
+        with connect(service.url.replace("http", "ws", 1) + place + "/events") as socket:
+            assert json.loads(socket.recv())["event"] == "job"
+    assert service.client.health().status == "ok"

@@ -1,0 +1,172 @@
+// The service's REST interface, as the page uses it.
+
+const KEY = "gaitkeeper.key";
+const COLLECTION = "gaitkeeper.collection";
+
+/** A problem document as an error: `detail` is its sentence, `code` is stable. */
+export class Problem extends Error {
+  constructor(document) {
+    super(document.detail);
+    Object.assign(this, document);
+  }
+}
+
+const silent = () =>
+  new Problem({ status: 0, code: "server_unreachable", detail: "The service does not answer. Is it still running?" });
+
+export const key = {
+  get: () => sessionStorage.getItem(KEY),
+  set: (text) => sessionStorage.setItem(KEY, text),
+  forget: () => sessionStorage.removeItem(KEY),
+};
+
+export const collection = {
+  get: () => sessionStorage.getItem(COLLECTION) ?? "default",
+  set: (name) => sessionStorage.setItem(COLLECTION, name),
+};
+
+let asking = null;
+/** How a key is asked for: a function that takes the problem and resolves to whether a key was given. */
+export function whenKeyIsWanted(ask) {
+  asking = ask;
+}
+
+/** Path segments, each escaped. */
+export const path = (...parts) => `/${parts.map(encodeURIComponent).join("/")}`;
+
+export const inCollection = (...parts) => path("collections", collection.get(), ...parts);
+
+function headers(more) {
+  const bearer = key.get();
+  return { ...(bearer && { Authorization: `Bearer ${bearer}` }), ...more };
+}
+
+async function understood(status, text) {
+  let body = null;
+  try {
+    body = text ? JSON.parse(text) : null;
+  } catch {
+    body = null;
+  }
+  if (status >= 200 && status < 300) return body;
+  throw new Problem(body?.code ? body : { status, code: "unexpected_reply", detail: `The service answered ${status}.` });
+}
+
+/** Ask, and again as long as a key is wanted and one is given. */
+async function keyed(ask) {
+  for (;;) {
+    try {
+      return await ask();
+    } catch (problem) {
+      if (problem.code !== "unauthorised" || !asking) throw problem;
+      if (!(await asking(problem))) throw problem;
+    }
+  }
+}
+
+async function ask(method, address, { json, signal, accept = "json" } = {}) {
+  let reply;
+  try {
+    reply = await fetch(address, {
+      method,
+      signal,
+      headers: headers(json !== undefined && { "Content-Type": "application/json" }),
+      body: json === undefined ? undefined : JSON.stringify(json),
+    });
+  } catch (error) {
+    throw error.name === "AbortError" ? error : silent();
+  }
+  if (!reply.ok || accept === "json") return understood(reply.status, await reply.text());
+  return accept === "blob" ? reply.blob() : reply.text();
+}
+
+export const get = (address, given) => keyed(() => ask("GET", address, given));
+export const post = (address, json, given) => keyed(() => ask("POST", address, { json, ...given }));
+export const patch = (address, json) => keyed(() => ask("PATCH", address, { json }));
+export const remove = (address) => keyed(() => ask("DELETE", address));
+
+/** Every entry of a paged list, page after page. */
+export async function* pages(address, name) {
+  let after = null;
+  do {
+    const query = new URLSearchParams({ limit: "500", ...(after !== null && { after }) });
+    const page = await get(`${address}?${query}`);
+    yield page[name];
+    after = page.next;
+  } while (after !== null && after !== undefined);
+}
+
+/** Send a form; `fetch` does not tell how much of it has gone. */
+function sent(address, form, { later, signal, onSent }) {
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    request.open("POST", address);
+    for (const [name, value] of Object.entries(headers(later && { Prefer: "respond-async" })))
+      request.setRequestHeader(name, value);
+    request.upload.addEventListener("progress", (event) => onSent?.(event.loaded / Math.max(event.total, 1)));
+    request.addEventListener("load", () => understood(request.status, request.responseText).then(resolve, reject));
+    request.addEventListener("error", () => reject(silent()));
+    request.addEventListener("abort", () => reject(new DOMException("Cancelled.", "AbortError")));
+    signal?.addEventListener("abort", () => request.abort(), { once: true });
+    request.send(form);
+  });
+}
+
+/**
+ * Send a clip and wait for what comes of it. The clip becomes a job, so that its progress is known and it can be
+ * cancelled.
+ *
+ * @param {"enroll" | "identify"} kind
+ * @param {Blob} clip
+ * @param {Record<string, string | string[]>} fields
+ * @param {{signal?: AbortSignal, tell: (share: number | null, text: string) => void}} how
+ */
+export async function work(kind, clip, fields, { signal, tell }) {
+  const form = new FormData();
+  for (const [name, values] of Object.entries(fields)) for (const value of [values].flat()) form.append(name, value);
+  form.append("clip", clip, clip.name ?? "clip.webm");
+  const onSent = (share) => tell(share < 1 ? share : null, share < 1 ? "Sending the clip" : "Looking at the clip");
+  const job = await keyed(() => sent(`/${kind}`, form, { later: true, signal, onSent }));
+  if (job.state === undefined) return job; // answered at once
+  return follow(job.id, { signal, tell });
+}
+
+const TOLD = { queued: "Waiting for a worker", running: "Looking at the clip" };
+
+/** Wait for a job's end. Aborting cancels it. */
+export async function follow(id, { signal, tell }) {
+  const address = path("jobs", id);
+  for (let wait = 150; ; wait = Math.min(1.3 * wait, 1000)) {
+    if (signal?.aborted) {
+      await remove(address);
+      throw new DOMException("Cancelled.", "AbortError");
+    }
+    const job = await get(address);
+    if (job.state === "done") return job.result;
+    if (job.state === "failed") throw new Problem(job.problem);
+    if (job.state === "cancelled")
+      throw new Problem({ status: 409, code: "job_cancelled", detail: "The job was cancelled." });
+    tell?.(job.state === "running" ? job.progress : null, TOLD[job.state]);
+    await new Promise((resolve) => setTimeout(resolve, wait));
+  }
+}
+
+let described = null;
+/**
+ * What the running service offers: `has("get", "/models")` for a route, `has.field("/identify", "boxes")` for a field of
+ * its form.
+ */
+export async function offers() {
+  described ??= get("/openapi.json").catch((problem) => {
+    described = null;
+    throw problem;
+  });
+  const document = await described;
+  const has = (method, route) => Boolean(document.paths[route]?.[method]);
+  has.version = document.info.version;
+  has.field = (route, name) => {
+    const { $ref: at } = document.paths[route].post.requestBody.content["multipart/form-data"].schema;
+    return name in document.components.schemas[at.split("/").pop()].properties;
+  };
+  return has;
+}

@@ -1,0 +1,122 @@
+// The page's frame: addresses after `#`, the menu, the collection, the key.
+
+import * as api from "./api.js";
+import { h, notice, say } from "./dom.js";
+
+const VIEWS = {
+  identify: () => import("./views/identify.js"),
+  enrol: () => import("./views/enrol.js"),
+  people: () => import("./views/people.js"),
+  jobs: () => import("./views/jobs.js"),
+  collections: () => import("./views/collections.js"),
+  system: () => import("./views/system.js"),
+};
+
+const main = document.getElementById("main");
+const side = document.getElementById("nav");
+const menu = document.querySelector(".menu");
+const chooser = document.getElementById("collection");
+const forget = document.getElementById("forget-key");
+let leave = null;
+let shown = 0;
+
+async function show() {
+  const [name, ...rest] = location.hash.replace(/^#\//, "").split("/").map(decodeURIComponent);
+  if (!(name in VIEWS)) return location.replace("#/identify");
+  const turn = (shown += 1);
+  leave?.abort();
+  leave = new AbortController();
+  open(false);
+  for (const link of side.querySelectorAll("a"))
+    if (link.hash === `#/${name}`) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  const view = h("div", { class: "view", "data-view": name });
+  try {
+    const { render } = await VIEWS[name]();
+    if (turn !== shown) return;
+    main.replaceChildren(view);
+    await render(view, { rest, signal: leave.signal, again: show, chosen: listCollections });
+  } catch (error) {
+    if (error.name !== "AbortError" && turn === shown) {
+      main.replaceChildren(view);
+      view.append(notice(error));
+    }
+  }
+  const title = view.querySelector("h1")?.textContent;
+  document.title = title ? `${title} · Gaitkeeper` : "Gaitkeeper";
+}
+
+function open(yes) {
+  menu.setAttribute("aria-expanded", String(yes));
+  side.classList.toggle("open", yes);
+}
+
+/** Fill the chooser; a key without the right to list knows its collections by name alone. */
+async function listCollections() {
+  const has = api.collection.get();
+  let names = [has];
+  try {
+    names = (await api.get("/collections")).collections.map((found) => found.name);
+  } catch {
+    // The name that is chosen is all there is to choose from.
+  }
+  if (!names.includes(has)) names.push(has);
+  chooser.replaceChildren(...names.sort().map((name) => h("option", { value: name, selected: name === has }, name)));
+  forget.hidden = !api.key.get();
+}
+
+/** Ask for a key, once for however many requests wait for it; resolves to whether one was given. */
+let answer = null;
+function askForKey(problem) {
+  answer ??= new Promise((resolve) => {
+    const dialog = document.getElementById("key-dialog");
+    const input = document.getElementById("key");
+    document.getElementById("key-problem").textContent = api.key.get() ? problem.detail : "";
+    input.value = dialog.returnValue = "";
+    dialog.addEventListener(
+      "close",
+      () => {
+        const text = dialog.returnValue && input.value.trim();
+        if (text) api.key.set(text);
+        input.value = "";
+        answer = null;
+        resolve(Boolean(text));
+      },
+      { once: true },
+    );
+    dialog.showModal();
+  });
+  return answer;
+}
+
+async function start() {
+  api.whenKeyIsWanted(askForKey);
+  menu.addEventListener("click", () => open(menu.getAttribute("aria-expanded") !== "true"));
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Escape" && side.classList.contains("open")) {
+      open(false);
+      menu.focus();
+    }
+  });
+  chooser.addEventListener("change", () => {
+    api.collection.set(chooser.value);
+    say(`Collection ${chooser.value}`);
+    show();
+  });
+  forget.addEventListener("click", () => {
+    api.key.forget();
+    location.reload();
+  });
+  document.querySelector(".skip").addEventListener("click", (event) => {
+    event.preventDefault();
+    main.focus();
+  });
+  window.addEventListener("hashchange", () => {
+    show().then(() => main.focus({ preventScroll: true }));
+    scrollTo(0, 0);
+  });
+  await show();
+  await listCollections();
+}
+
+start();

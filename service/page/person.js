@@ -1,0 +1,104 @@
+// One walker of a clip: verdict, distances against the threshold, quality.
+
+import { h, number, percent, styled, words } from "./dom.js";
+
+const MARKS = { match: "✓", unknown: "?", inconclusive: "–" };
+
+const REASONS = {
+  empty_gallery: "Nobody is enrolled in this collection.",
+  too_short: "The walk is too short to tell.",
+  low_rate: "The clip has too few frames a second to tell.",
+  poor_quality: "The walker is seen too poorly to tell.",
+  uncalibrated: "The network has no calibration here: only the ranking counts.",
+};
+
+/** Who somebody is said to be, in a few words. */
+export function nameOf(person, names = new Map()) {
+  if (person.verdict !== "match") return person.verdict;
+  const { subject } = person.candidates[0];
+  return names.get(subject) ?? subject;
+}
+
+export const verdictBadge = (verdict) =>
+  h("span", { class: `badge ${verdict}` }, h("span", { "aria-hidden": "true" }, MARKS[verdict]), ` ${verdict}`);
+
+/** A sentence on a walk. */
+export function aboutWalk({ start, end, quality }) {
+  const cycles = `${quality.gait_cycles.toFixed(1)} gait cycles`;
+  return `${start.toFixed(1)} to ${end.toFixed(1)} s · ${quality.frames} frames at ${quality.rate_hz.toFixed(0)} Hz · ${cycles}`;
+}
+
+/**
+ * Candidates as bars, with the threshold as a line through all of them.
+ *
+ * @param {object} person an identification
+ * @param {Map<string, string>} names display names by subject
+ */
+export function distances(person, names) {
+  const limit = person.threshold.value;
+  const longest = 1.06 * Math.max(limit ?? 0, ...person.candidates.map((candidate) => candidate.distance), 1e-9);
+  const at = (value) => `${((100 * value) / longest).toFixed(2)}%`;
+  const line = () =>
+    limit === null ? null : styled(h("span", { class: "limit", "aria-hidden": "true" }), { left: at(limit) });
+  const rows = person.candidates.map((candidate) => {
+    const near = limit !== null && candidate.distance <= limit;
+    const bar = styled(h("span", { class: "fill" }), { width: at(candidate.distance) });
+    return h(
+      "li",
+      { class: near ? "near" : "far" },
+      h("a", { class: "who", href: `#/people/${encodeURIComponent(candidate.subject)}` },
+        names.get(candidate.subject) ?? candidate.subject),
+      h("span", { class: "track", "aria-hidden": "true" }, bar, line()),
+      h("span", { class: "figures" },
+        h("span", {}, number(candidate.distance, 3)),
+        h("span", { class: "soft" }, candidate.confidence === null ? "" : percent(candidate.confidence)),
+      ),
+    );
+  });
+  return h(
+    "figure",
+    { class: "distances" },
+    h("figcaption", {},
+      "Distance to the nearest walk of each candidate",
+      h("span", { class: "soft" }, person.candidates.some((c) => c.confidence !== null) ? ", and confidence" : ""),
+    ),
+    h("ol", {}, rows),
+    h("p", { class: "soft" }, legend(person.threshold)),
+  );
+}
+
+function legend({ value, fpir, gallery_size: size, extrapolated }) {
+  if (value === null) return "There is no threshold: the network is not calibrated.";
+  return [
+    h("span", { class: "limit-key", "aria-hidden": "true" }),
+    ` Threshold ${number(value, 3)}: at most ${100 * fpir} % of strangers would be named among ${size} walks enrolled`,
+    extrapolated ? ", by extrapolation: the calibration does not cover this size." : ".",
+  ];
+}
+
+/** A card of one walker. */
+export function card(person, names, { picture, strips, explain } = {}) {
+  const best = person.candidates[0];
+  const match = person.verdict === "match";
+  return h(
+    "article",
+    { class: `card person ${person.verdict}` },
+    h("header", {},
+      picture,
+      h("div", {},
+        h("h3", {}, match ? nameOf(person, names) : `Walker ${person.track}`),
+        h("p", { class: "verdict" },
+          verdictBadge(person.verdict),
+          match && best.confidence !== null && h("span", {}, `confidence ${percent(best.confidence)}`),
+        ),
+        h("p", { class: "soft" }, match ? `Walker ${person.track} · ` : "", aboutWalk(person)),
+      ),
+    ),
+    person.reason && h("p", {}, REASONS[person.reason] ?? words(person.reason)),
+    person.verdict === "unknown" && best && h("p", {}, "Nobody who is enrolled is near enough."),
+    !person.trained && h("p", { class: "notice" }, "The network is untrained: the ranking means little."),
+    strips,
+    person.candidates.length > 0 && distances(person, names),
+    explain && person.candidates.map(explain),
+  );
+}

@@ -1,0 +1,116 @@
+// Enrol the person who walks in a clip.
+
+import * as api from "../api.js";
+import { clipChooser } from "../clip.js";
+import { confirm, count, date, field, h, note, notice, progress, say } from "../dom.js";
+import { aboutWalk } from "../person.js";
+
+export async function render(view, { rest, signal }) {
+  let clips = [];
+  const go = h("button", { class: "primary", disabled: true }, "Enrol");
+  const chooser = clipChooser({
+    multiple: true,
+    signal,
+    onchange(files) {
+      clips = files;
+      go.disabled = false;
+    },
+  });
+  const subject = h("input", { required: true, maxlength: 128, autocomplete: "off", spellcheck: "false", value: rest[0] ?? "" });
+  const name = h("input", { maxlength: 256, autocomplete: "off" });
+  const basis = h("input", { maxlength: 256, autocomplete: "off" });
+  const strict = h("input", { type: "checkbox", id: "strict" });
+  const form = h(
+    "form",
+    { class: "card" },
+    chooser.element,
+    h("div", { class: "fields" },
+      field("Id", subject, "Short and lasting, without slashes: alice, or a number."),
+      field("Display name", name, "Optional; can be changed later."),
+      field("Legal basis", basis, "Optional: on what ground this person's data is kept."),
+    ),
+    h("p", { class: "check" }, strict, h("label", { htmlFor: "strict" }, "Refuse a walker who looks like somebody else")),
+    h("div", { class: "actions" }, go),
+  );
+  const result = h("section", { class: "result", "aria-label": "Result" });
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    go.disabled = true;
+    result.replaceChildren();
+    const who = { subject: subject.value.trim(), display_name: name.value.trim(), legal_basis: basis.value.trim() };
+    for (const clip of clips) {
+      const place = h("div", { class: "card working" });
+      result.append(place);
+      await enrol(place, clip, who, { strict: strict.checked, signal });
+    }
+    go.disabled = false;
+  });
+  view.append(
+    h("h1", {}, "Enrol"),
+    h("p", { class: "lead" }, "One walk is enough to begin with; walks from several sides and in several clothes make the name surer."),
+    form,
+    result,
+  );
+}
+
+/** Send one clip, and again with the walker chosen where there are several. */
+async function enrol(place, clip, who, { strict, signal, track }) {
+  const stop = new AbortController();
+  signal.addEventListener("abort", () => stop.abort(), { once: true });
+  const bar = progress(clip.name);
+  const tell = (share, text) => bar.set(share, `${clip.name}: ${text}`);
+  const cancel = h("button", { type: "button", class: "quiet", onclick: () => stop.abort() }, "Cancel");
+  place.replaceChildren(bar.element, cancel);
+  const fields = { collection: api.collection.get(), subject: who.subject, strict: String(strict) };
+  try {
+    const how = { signal: stop.signal, tell };
+    const reply = await api.work("enroll", clip, track ? { ...fields, track: String(track) } : fields, how);
+    const change = Object.fromEntries(["display_name", "legal_basis"].filter((k) => who[k]).map((k) => [k, who[k]]));
+    if (Object.keys(change).length) await api.patch(api.inCollection("subjects", who.subject), change);
+    place.replaceChildren(...enrolled(reply, clip, who));
+    say(`${who.subject} is enrolled`);
+  } catch (error) {
+    if (error.code === "multiple_people" && error.tracks)
+      place.replaceChildren(...choice(error.tracks, clip, (chosen) => enrol(place, clip, who, { strict, signal, track: chosen })));
+    else place.replaceChildren(error.name === "AbortError" ? note(`${clip.name}: cancelled.`) : notice(error));
+  }
+}
+
+function enrolled({ template, warning }, clip, who) {
+  const undo = h("button", { type: "button", class: "quiet small" }, "Undo");
+  undo.addEventListener("click", async () => {
+    if (!(await confirm("Take this walk back?", "The template and everything kept of this walk is deleted.", "Delete"))) return;
+    try {
+      await api.remove(api.inCollection("subjects", template.subject, "templates", template.id));
+      undo.replaceWith(h("span", { class: "soft" }, "Taken back."));
+    } catch (error) {
+      undo.replaceWith(notice(error));
+    }
+  });
+  return [
+    h("h3", {}, h("a", { href: `#/people/${encodeURIComponent(template.subject)}` }, who.display_name || template.subject), " is enrolled"),
+    h("p", { class: "soft" }, `${clip.name}: ${aboutWalk(template)}`),
+    template.duplicate && note("This walk was enrolled before: nothing has been added."),
+    warning && h("div", { class: "notice warn" }, h("p", {}, warning.detail), h("p", { class: "soft" }, "Code: ", h("code", {}, warning.code))),
+    !template.trained && note("The network is untrained: its embeddings mean little."),
+    template.expires && h("p", { class: "soft" }, `Expires ${date(template.expires)}.`),
+    h("div", { class: "actions" }, undo),
+  ].filter(Boolean);
+}
+
+/** Several walk in the clip: which one is meant? */
+function choice(tracks, clip, chosen) {
+  return [
+    h("h3", {}, `${count(tracks.length, "person walks", "people walk")} in ${clip.name}`),
+    h("p", {}, "Choose the one to enrol."),
+    h("div", { class: "tracks" },
+      tracks.map((track) =>
+        h("button", { type: "button", class: "track-choice", onclick: () => chosen(track.track) },
+          track.thumbnail && h("img", { src: `data:image/jpeg;base64,${track.thumbnail}`, alt: "" }),
+          h("span", {}, `Walker ${track.track}`),
+          h("span", { class: "soft" }, `${track.start.toFixed(1)} to ${track.end.toFixed(1)} s`),
+        ),
+      ),
+    ),
+  ];
+}

@@ -1,0 +1,110 @@
+// Name everybody who walks in a clip.
+
+import * as api from "../api.js";
+import { clipChooser } from "../clip.js";
+import { count, field, h, note, notice, percent, progress, say, words } from "../dom.js";
+import { explained } from "../explain.js";
+import { namesIn } from "../names.js";
+import { card, nameOf } from "../person.js";
+import { player } from "../player.js";
+import { stripsOf, thumbnail } from "../strips.js";
+
+export async function render(view, { signal }) {
+  let clip = null;
+  const go = h("button", { class: "primary", disabled: true }, "Identify");
+  const chooser = clipChooser({
+    signal,
+    onchange([file]) {
+      clip = file;
+      go.disabled = false;
+    },
+  });
+  const top = h("input", { type: "number", min: 1, max: 50, value: "5", required: true });
+  const rate = h("select", {}, h("option", { value: "0.01" }, "1 in 100"), h("option", { value: "0.001" }, "1 in 1,000"));
+  const form = h(
+    "form",
+    { class: "card" },
+    chooser.element,
+    h("details", {},
+      h("summary", {}, "Settings"),
+      h("div", { class: "fields" },
+        field("Candidates per walker", top),
+        field("Strangers who may be named", rate, "The fewer, the nearer a walker has to be to be named."),
+      ),
+    ),
+    h("div", { class: "actions" }, go),
+  );
+  const result = h("section", { class: "result", "aria-label": "Result" });
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const stop = new AbortController();
+    signal.addEventListener("abort", () => stop.abort(), { once: true });
+    const bar = progress("Sending the clip");
+    const cancel = h("button", { type: "button", class: "quiet", onclick: () => stop.abort() }, "Cancel");
+    result.replaceChildren(h("div", { class: "card working" }, bar.element, cancel));
+    go.disabled = true;
+    const sent = clip;
+    try {
+      const fields = { collection: api.collection.get(), top_k: top.value, fpir: rate.value, ...(await more()) };
+      const reply = await api.work("identify", sent, fields, { signal: stop.signal, tell: bar.set });
+      result.replaceChildren(...(await shown(reply, sent, signal)));
+      result.firstElementChild.focus();
+      say(summary(reply));
+    } catch (error) {
+      result.replaceChildren(error.name === "AbortError" ? note("Cancelled.") : notice(error));
+    }
+    go.disabled = false;
+  });
+  view.append(
+    h("h1", {}, "Identify"),
+    h("p", { class: "lead" }, "A clip goes in; everybody who walks in it comes out with a verdict."),
+    form,
+    result,
+  );
+}
+
+/** What else there is to ask for. */
+async function more() {
+  const has = await api.offers();
+  const wanted = ["boxes", "pictures", "explain"].filter((name) => has.field("/identify", name));
+  return Object.fromEntries(wanted.map((name) => [name, "true"]));
+}
+
+const summary = (reply) => `${count(reply.people.length, "walker")}: ${reply.people.map((p) => nameOf(p)).join(", ")}`;
+
+/** What a reply looks like beside its clip; without one where the clip is not at hand any more. */
+export async function shown(reply, clip, signal) {
+  const known = await namesIn(reply.collection, reply.people);
+  const trails = reply.people.filter((person) => person.trail).map((person) => trailOf(person, known));
+  return [
+    h("h2", { tabindex: "-1" }, `${count(reply.people.length, "person walks", "people walk")} in this clip`),
+    clip && player(clip, reply.clip, trails, signal).element,
+    ...reply.people.map((person) => whole(person, known)),
+    reply.skipped.length > 0 &&
+      h("details", { class: "soft" },
+        h("summary", {}, `${count(reply.skipped.length, "other person was", "other people were")} seen and left out`),
+        h("ul", {}, reply.skipped.map((s) => h("li", {}, `${s.start.toFixed(1)} to ${s.end.toFixed(1)} s: ${words(s.reason)}`))),
+      ),
+    h("p", { class: "soft" }, spent(reply)),
+  ].filter(Boolean);
+}
+
+/** A walker's card with whatever pictures the reply has. */
+function whole(person, known) {
+  const whose = `walker ${person.track}`;
+  const { pictures } = person;
+  return card(person, known, {
+    picture: pictures && thumbnail(pictures.thumbnail, `Picture of ${whose}`),
+    strips: pictures && stripsOf(pictures, whose),
+    explain: (candidate) => explained(person, candidate, known.get(candidate.subject) ?? candidate.subject),
+  });
+}
+
+function trailOf(person, known) {
+  const best = person.candidates[0];
+  const sure = person.verdict === "match" && best.confidence !== null ? ` ${percent(best.confidence)}` : "";
+  return { label: nameOf(person, known) + sure, tone: person.verdict, ...person.trail };
+}
+
+const spent = (reply) =>
+  `${reply.clip.width} × ${reply.clip.height}, ${reply.clip.duration.toFixed(1)} s of ${reply.clip.codec}; looked at in ${reply.timings.total.toFixed(1)} s.`;

@@ -1,0 +1,72 @@
+// Clips that are being worked on, and what came of them.
+
+import * as api from "../api.js";
+import { date, h, note, notice, progress } from "../dom.js";
+import { shown } from "./identify.js";
+
+const KINDS = { enroll: "Enrolment", identify: "Identification" };
+const STATES = { queued: "waiting", running: "running", done: "done", failed: "failed", cancelled: "cancelled" };
+
+export async function render(view, { rest, signal }) {
+  if (rest[0]) return one(view, rest[0], signal);
+  const list = h("ul", { class: "cards" });
+  view.append(
+    h("h1", {}, "Jobs"),
+    h("p", { class: "lead" }, "Clips that were sent with your key, and how they stand. What came of them is kept for a while."),
+    list,
+  );
+  const { jobs } = await api.get("/jobs?limit=50");
+  if (!jobs.length) list.append(h("li", {}, note("No clip has been sent, or what came of it is gone.")));
+  for (const { id } of jobs) {
+    const item = h("li", { class: "card" });
+    list.append(item);
+    watch(item, id, signal);
+  }
+}
+
+/** Keep an entry as its job stands, until the job ends or the view is left. */
+async function watch(item, id, signal) {
+  const bar = progress("Waiting for a worker");
+  while (!signal.aborted) {
+    let job;
+    try {
+      job = await api.get(api.path("jobs", id));
+    } catch (error) {
+      if (error.code === "not_found") {
+        // Results are kept for a set time, or until somebody named in them is erased.
+        item.remove();
+      } else item.replaceChildren(notice(error));
+      return;
+    }
+    bar.set(job.state === "queued" ? null : job.progress, job.state === "queued" ? "Waiting for a worker" : `${Math.round(100 * job.progress)} %`);
+    item.replaceChildren(...entry(job, bar));
+    if (job.ended !== null) return;
+    await new Promise((resolve) => setTimeout(resolve, 700));
+  }
+}
+
+function entry(job, bar) {
+  const live = job.ended === null;
+  const cancel = h("button", { type: "button", class: "quiet small" }, "Cancel");
+  cancel.addEventListener("click", () => api.remove(api.path("jobs", job.id)).catch(() => undefined));
+  const view = h("a", { class: "button quiet small", href: `#/jobs/${job.id}` }, "Show the result");
+  return [
+    h("div", { class: "head" },
+      h("h3", {}, `${KINDS[job.kind] ?? job.kind} in ${job.collection} `, h("span", { class: `badge ${job.state}` }, STATES[job.state])),
+      live ? cancel : job.state === "done" && job.kind === "identify" && view,
+    ),
+    h("p", { class: "soft" }, date(1000 * job.created)),
+    live && bar.element,
+    job.problem && notice(job.problem),
+    job.state === "done" && job.kind === "enroll" &&
+      h("p", {}, h("a", { href: `#/people/${encodeURIComponent(job.result.template.subject)}` }, job.result.template.subject), " is enrolled."),
+  ].filter(Boolean);
+}
+
+async function one(view, id, signal) {
+  const job = await api.get(api.path("jobs", id));
+  view.append(h("p", {}, h("a", { href: "#/jobs" }, "← Jobs")), h("h1", {}, KINDS[job.kind] ?? job.kind));
+  if (job.problem) view.append(notice(job.problem));
+  else if (job.kind === "identify" && job.result) view.append(...(await shown(job.result, null, signal)));
+  else view.append(note("There is no result to show."));
+}

@@ -1,0 +1,65 @@
+"""The web page: files of this package, and nothing from anywhere else."""
+
+from __future__ import annotations
+
+import hashlib
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Response
+
+from service.errors import RouteNotFound
+
+KINDS = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+POLICY = {
+    # Nothing is loaded from another host; `blob:` is the clip that somebody has chosen, `data:` a picture in a reply.
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
+    "media-src blob:; connect-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'; "
+    "require-trusted-types-for 'script'; trusted-types 'none'",
+    "Permissions-Policy": "camera=(self), microphone=(), geolocation=()",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    # Asked for anew each time, so that a page never runs with half of another version.
+    "Cache-Control": "no-cache",
+}
+
+
+def page_router() -> APIRouter:
+    """Routes of the page: ``/`` and, under ``/static``, each file of the package by its name; read here, once."""
+    router = APIRouter(include_in_schema=False)
+    found = {name: (file.read_bytes(), KINDS[Path(name).suffix]) for name, file in _files()}
+    tags = {name: f'"{hashlib.sha256(data).hexdigest()[:32]}"' for name, (data, _) in found.items()}
+
+    def served(name: str, known: str | None) -> Response:
+        if name not in found:
+            raise RouteNotFound(f"There is nothing at /static/{name}.")
+        headers = {**POLICY, "ETag": tags[name]}
+        if known == tags[name]:
+            return Response(status_code=304, headers=headers)
+        data, kind = found[name]
+        return Response(data, headers=headers, media_type=kind)
+
+    @router.get("/")
+    async def page(if_none_match: Annotated[str | None, Header()] = None) -> Response:
+        return served("index.html", if_none_match)
+
+    @router.get("/static/{name:path}")
+    async def static(name: str, if_none_match: Annotated[str | None, Header()] = None) -> Response:
+        return served(name, if_none_match)
+
+    return router
+
+
+def _files() -> list[tuple[str, Traversable]]:
+    """The page's files with their names, those of folders with the folder's before it."""
+    pairs: list[tuple[str, Traversable]] = []
+    for entry in files("service").joinpath("page").iterdir():
+        inside = [(f"{entry.name}/{file.name}", file) for file in entry.iterdir()] if entry.is_dir() else []
+        pairs += inside or [(entry.name, entry)]
+    return pairs

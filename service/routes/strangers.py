@@ -1,0 +1,66 @@
+"""Strangers who come back."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path
+
+from service.dependencies import CollectionPath, EngineOf
+from service.openapi import problems
+from service.schemas import KeepStrangers, NamedReply, NewName, Removal, StrangersReply, Strips
+
+router = APIRouter(prefix="/collections/{collection}/strangers", tags=["strangers"])
+
+STORE_PROBLEMS = ("not_found", "bad_collection", "store_unavailable", "bad_store")
+GroupPath = Annotated[str, Path(description="Id of the group.", examples=["3f1c9a0b7d5e2468"])]
+StrangerPath = Annotated[str, Path(description="Id of the stranger.", examples=["9c0d4f0e1c7b4a4c8b59f2f1f2a9f0c3"])]
+
+
+@router.get("", summary="List the strangers", responses=problems(*STORE_PROBLEMS))
+def list_strangers(engine: EngineOf, collection: CollectionPath) -> StrangersReply:
+    """Walkers who were judged unknown, grouped by likeness, last seen first; at most 1,000 are kept."""
+    return engine.strangers(collection=collection)
+
+
+@router.put("", summary="Keep strangers, or not", responses=problems(*STORE_PROBLEMS, "bad_request"))
+def keep_strangers(engine: EngineOf, collection: CollectionPath, keep: KeepStrangers) -> StrangersReply:
+    """Off unless asked for. Concerns those who are judged from now on; turned off, everybody is forgotten."""
+    return engine.keep_strangers(keep.keep_seconds, collection=collection)
+
+
+@router.delete("", summary="Forget all strangers", responses=problems(*STORE_PROBLEMS))
+def forget_all(engine: EngineOf, collection: CollectionPath) -> Removal:
+    """Strangers of later clips are kept again."""
+    return engine.forget_strangers(collection=collection)
+
+
+@router.post(
+    "/{group}",
+    status_code=201,
+    summary="Name a group of strangers",
+    responses=problems(
+        *STORE_PROBLEMS,
+        "bad_request",
+        "bad_subject",
+        "too_short",
+        "poor_quality",
+        "clip_of_other_subject",
+        "fingerprint_mismatch",
+    ),
+)
+def name_strangers(engine: EngineOf, collection: CollectionPath, group: GroupPath, name: NewName) -> NamedReply:
+    """Everybody of the group is enrolled as one subject. A group that somebody has joined since is `not_found`."""
+    return engine.name_strangers(group, name.subject, display_name=name.display_name, collection=collection)
+
+
+@router.delete("/{group}", summary="Forget a group of strangers", responses=problems(*STORE_PROBLEMS))
+def forget_group(engine: EngineOf, collection: CollectionPath, group: GroupPath) -> Removal:
+    """Erased as enrolled people are."""
+    return engine.forget_strangers(group, collection=collection)
+
+
+@router.get("/{stranger}/pictures", summary="Look at a stranger", responses=problems(*STORE_PROBLEMS))
+def stranger_pictures(engine: EngineOf, collection: CollectionPath, stranger: StrangerPath) -> Strips:
+    """Silhouettes and skeletons of the walk."""
+    return engine.stranger_pictures(stranger, collection=collection)

@@ -1,0 +1,330 @@
+"""The web page in a real browser, on a real service."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+from chromium import Watched, chromium, watched, write_y4m
+from serving import Clips, Service, Start, running
+
+from gallery.errors import NotFound
+from service.keys import Keys, Scope
+from service.settings import Settings
+from service.state import State
+from training.walkers import clips
+from training.walkers.person import another_walk, draw_people
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Locator, Page
+
+Visit = Callable[..., AbstractContextManager[Watched]]
+
+VIEWS = ("identify", "enrol", "people", "people/bob", "jobs", "collections", "system")
+CONTRAST = 4.5  # of text, by WCAG 2.2, level AA
+
+
+@pytest.fixture(scope="module")
+def browser(clip: Clips, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    with chromium(write_y4m(clip("ann-1"), tmp_path_factory.mktemp("camera") / "camera.y4m")) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def served(browser: Browser, clip: Clips, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service in which Bob is enrolled."""
+    store = tmp_path_factory.mktemp("page") / "gallery.db"
+    with running(Settings(store=f"sqlite:///{store}"), store) as service:
+        service.client.enroll(clip("bob-1"), "bob")
+        yield service
+
+
+@pytest.fixture(scope="module")
+def visit(browser: Browser, served: Service) -> Visit:
+    """Open a view: ``with visit("people") as seen``; keywords are those of the browser's context."""
+    return lambda view="identify", **context: watched(browser, served.url, f"/#/{view}", **context)
+
+
+def enrol(page: Page, clip: Path, subject: str) -> None:
+    """As a person would who has the menu in sight."""
+    page.get_by_role("navigation").get_by_role("link", name="Enrol").click()
+    page.get_by_role("heading", name="Enrol", level=1).wait_for()
+    page.locator("#clip").set_input_files(clip)
+    page.get_by_label("Id", exact=True).fill(subject)
+    page.get_by_role("button", name="Enrol", exact=True).click()
+    page.locator(".result h3, [role=alert]").first.wait_for()
+
+
+def identify(page: Page, clip: Path) -> Locator:
+    """The first walker's card, or what went wrong."""
+    page.get_by_role("navigation").get_by_role("link", name="Identify").click()
+    page.get_by_role("heading", name="Identify", level=1).wait_for()
+    page.locator("#clip").set_input_files(clip)
+    page.get_by_role("button", name="Identify", exact=True).click()
+    found = page.locator(".person, [role=alert]").first
+    found.wait_for()
+    return found
+
+
+def tab_to(page: Page, target: Locator) -> None:
+    """Press the tabulator until the target has the focus, and see that it shows."""
+    handle = target.element_handle()
+    for _ in range(80):
+        page.keyboard.press("Tab")
+        if page.evaluate("target => document.activeElement === target", handle):
+            break
+    else:
+        pytest.fail(f"the tabulator does not reach {target}")
+    # A file's input lies unseen over its label, which shows the focus for it.
+    outline = "e => [e, e.parentElement].map(x => getComputedStyle(x).outlineStyle)"
+    assert "solid" in page.evaluate(outline, handle)
+
+
+def test_somebody_is_enrolled_named_renamed_and_erased(visit: Visit, served: Service, clip: Clips) -> None:
+    with visit() as seen:
+        page = seen.page
+        enrol(page, clip("ann-1"), "ann")
+        assert page.get_by_role("heading", name="ann is enrolled").is_visible()
+        card = identify(page, clip("ann-2"))
+        told = served.client.identify(clip("ann-2")).people[0]
+        assert [c.subject for c in told.candidates] == ["ann", "bob"]
+        assert card.locator(".badge").inner_text().split()[-1] == told.verdict
+        rows = card.locator(".distances li")
+        assert [row.inner_text().split() for row in rows.all()] == [
+            [c.subject, f"{c.distance:.3f}", f"{100 * c.confidence:.0f}", "%"] for c in told.candidates if c.confidence
+        ]
+        widths = [row.locator(".fill").bounding_box()["width"] for row in rows.all()]
+        assert widths[1] / widths[0] == pytest.approx(told.candidates[1].distance / told.candidates[0].distance, 0.02)
+        limit, track = card.locator(".limit").first.bounding_box(), card.locator(".track").first.bounding_box()
+        share = (limit["x"] - track["x"]) / widths[0]
+        assert share == pytest.approx(told.threshold.value / told.candidates[0].distance, 0.02)
+        assert page.locator("video").evaluate("v => v.videoWidth") == 480
+
+        rows.first.get_by_role("link", name="ann").click()
+        page.get_by_label("Display name").fill("Ann <b>A.</b>")
+        page.get_by_label("Metadata").fill("site=north")
+        page.get_by_role("button", name="Save").click()
+        page.get_by_role("heading", name="Ann <b>A.</b>", level=1).wait_for()
+        page.get_by_role("link", name="← People").click()
+        page.get_by_label("Search").fill("NORTH")
+        page.get_by_text("1 person.").wait_for()
+        page.get_by_role("link", name="Ann <b>A.</b>").click()
+        page.get_by_role("button", name="Erase").click()
+        page.get_by_role("dialog").get_by_role("button", name="Erase").click()
+        page.get_by_role("heading", name="People", level=1).wait_for()
+        page.get_by_text("1 person.").wait_for()
+    with pytest.raises(NotFound):
+        served.client.subject("ann")
+
+
+def test_what_goes_wrong_is_told_by_its_sentence_and_its_code(visit: Visit, clip: Clips, tmp_path: Path) -> None:
+    wrong = tmp_path / "holiday.mp4"
+    wrong.write_text("no clip")
+    with visit() as seen:
+        told = identify(seen.page, wrong).inner_text()
+        assert "unsupported_media" in told and re.search(r"[a-z]\.\n", told)
+        assert "no_person" in identify(seen.page, clip("empty")).inner_text()
+        seen.page.goto(seen.page.url.replace("identify", "people/nobody"))
+        assert "not_found" in seen.page.get_by_role("alert").inner_text()
+
+
+def test_of_several_walkers_one_is_chosen_by_picture(visit: Visit, served: Service, clip: Clips) -> None:
+    with visit() as seen:
+        page = seen.page
+        enrol(page, clip("two"), "second")
+        choices = page.locator(".track-choice")
+        assert choices.count() == 2
+        assert all(image.evaluate("i => i.naturalWidth") > 0 for image in choices.locator("img").all())
+        choices.nth(1).click()
+        page.get_by_role("heading", name="second is enrolled").wait_for()
+    assert served.client.erase("second").templates == 1
+
+
+def test_the_keyboard_is_enough(visit: Visit, served: Service, clip: Clips) -> None:
+    served.client.enroll(clip("ann-1"), "ann")
+    with visit() as seen:
+        page, keyboard = seen.page, seen.page.keyboard
+        tab_to(page, page.get_by_role("link", name="Skip to the content"))
+        keyboard.press("Enter")
+        tab_to(page, page.locator("#clip"))
+        with page.expect_file_chooser() as chooser:
+            keyboard.press("Space")
+        chooser.value.set_files(clip("ann-2"))
+        tab_to(page, page.get_by_role("button", name="Identify", exact=True))
+        keyboard.press("Enter")
+        page.locator(".person").wait_for()
+        tab_to(page, page.locator(".distances a").first)
+        keyboard.press("Enter")
+        page.get_by_role("heading", name="ann", level=1).wait_for()
+        tab_to(page, page.get_by_role("button", name="Erase"))
+        keyboard.press("Enter")
+        # Enter alone would cancel.
+        assert page.evaluate("document.activeElement.textContent") == "Cancel"
+        tab_to(page, page.get_by_role("dialog").get_by_role("button", name="Erase"))
+        keyboard.press("Enter")
+        page.get_by_role("heading", name="People", level=1).wait_for()
+    with pytest.raises(NotFound):
+        served.client.subject("ann")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_light_and_dark_can_be_read_on_a_phone(visit: Visit, clip: Clips, scheme: str) -> None:
+    with visit(color_scheme=scheme, viewport={"width": 360, "height": 740}) as seen:
+        page = seen.page
+        page.locator("#clip").set_input_files(clip("ann-1"))
+        page.get_by_role("button", name="Identify", exact=True).click()
+        page.locator(".person").wait_for()
+        paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert (_light(paper) > 0.5) == (scheme == "light")
+        for view in (None, *VIEWS):
+            if view is not None:
+                page.evaluate(f"location.hash = '#/{view}'")
+                page.locator(f"[data-view={view.partition('/')[0]}] h1").wait_for()
+                page.get_by_role("button", name="Menu").click()
+            assert page.evaluate("document.documentElement.scrollWidth") <= 360, view
+            for text, behind in page.evaluate(COLOURS):
+                assert _contrast(text, behind) >= CONTRAST, (view, text, behind)
+
+
+# Of every element with words of its own that can be used: its colour, and the first background behind it.
+COLOURS = """[...document.querySelectorAll('body *')].filter(e => e.checkVisibility() &&
+  !e.matches(':disabled, .sr-only') && [...e.childNodes].some(n => n.nodeType === 3 && n.data.trim())).map(e => {
+  let behind = e;
+  while (behind && /rgba.*, 0\\)$/.test(getComputedStyle(behind).backgroundColor)) behind = behind.parentElement;
+  return [getComputedStyle(e).color, getComputedStyle(behind ?? document.body).backgroundColor];
+})"""
+
+
+def _light(colour: str) -> float:
+    """Relative luminance of a CSS colour in [0, 1], by WCAG 2.2."""
+    shares = [int(part) / 255 for part in re.findall(r"\d+", colour)[:3]]
+    linear = [s / 12.92 if s <= 0.04045 else ((s + 0.055) / 1.055) ** 2.4 for s in shares]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def _contrast(one: str, other: str) -> float:
+    dark, light = sorted((_light(one), _light(other)))
+    return (light + 0.05) / (dark + 0.05)
+
+
+def test_a_walk_before_the_webcam_is_recorded_and_identified(visit: Visit) -> None:
+    with visit() as seen:
+        page = seen.page
+        page.get_by_role("button", name="Record with the webcam").click()
+        page.get_by_role("button", name="Start").click()
+        page.get_by_text("Recording: 2 of").wait_for()
+        page.get_by_role("button", name="Stop").click()
+        page.get_by_text("webcam.webm").wait_for()
+        assert page.locator(".studio video").count() == 0
+        page.get_by_role("button", name="Identify", exact=True).click()
+        page.locator(".person").first.wait_for()
+
+
+def test_collections_are_made_chosen_and_deleted(visit: Visit, served: Service) -> None:
+    with visit("collections") as seen:
+        page = seen.page
+        page.get_by_label("Name").fill("door")
+        page.get_by_label("Walks expire after days").fill("1")
+        page.get_by_role("button", name="Make").click()
+        entry = page.locator(".cards li").filter(has=page.get_by_role("heading", name="door"))
+        entry.get_by_role("button", name="Use").click()
+        entry.get_by_text("in use").wait_for()
+        assert page.get_by_label("Collection", exact=True).input_value() == "door"
+        assert served.client.collection("door").ttl_seconds == 86400
+        page.get_by_role("navigation").get_by_role("link", name="People").click()
+        page.get_by_text("Nobody is enrolled in this collection yet.").wait_for()
+        page.get_by_role("navigation").get_by_role("link", name="Collections").click()
+        entry.get_by_role("button", name="Delete").click()
+        agree = page.get_by_role("dialog").get_by_role("button", name="Delete")
+        assert agree.is_disabled()
+        page.get_by_label("Type door to go on").fill("door")
+        agree.click()
+        entry.wait_for(state="detached")
+    assert "door" not in [c.name for c in served.client.collections().collections]
+
+
+def test_the_system_page_tries_every_part(visit: Visit) -> None:
+    with visit("system") as seen:
+        seen.page.get_by_text("✓").first.wait_for()
+        assert "index" in seen.page.locator(".facts").first.inner_text()
+        assert "Memory" in seen.page.locator("main").inner_text()
+
+
+def test_a_key_is_asked_for_and_kept_in_the_tab_alone(browser: Browser, start: Start) -> None:
+    service = start()
+    text = Keys(State(Settings(store=f"sqlite:///{service.store}").state_path)).create([Scope.ADMIN])[1]
+    with watched(browser, service.url, "/#/people") as seen:
+        page = seen.page
+        for given in ("gk_wrong", text):
+            page.get_by_role("dialog").wait_for()
+            page.get_by_label("API key").fill(given)
+            page.get_by_role("button", name="Use the key").click()
+            page.get_by_role("dialog").wait_for(state="hidden")
+        page.get_by_text("Nobody is enrolled in this collection yet.").wait_for()
+        kept = page.evaluate("[Object.values(sessionStorage), Object.values(localStorage), document.cookie]")
+        assert text in kept[0] and kept[1:] == [[], ""]
+        page.get_by_role("button", name="Forget the key").click()
+        page.get_by_role("dialog").wait_for()
+        assert text not in page.evaluate("Object.values(sessionStorage)")
+
+
+def test_files_of_the_page_are_served_with_a_policy_and_nothing_beside_them(served: Service) -> None:
+    with httpx.Client(base_url=served.url) as client:
+        page = client.get("/")
+        policy = page.headers["content-security-policy"]
+        assert "default-src 'none'" in policy and "script-src 'self';" in policy and "unsafe" not in policy
+        assert not re.search(r"https?://|style=|\son\w+=", page.text)
+        script = client.get("/static/main.js")
+        assert script.headers["content-type"] == "text/javascript; charset=utf-8"
+        again = client.get("/static/main.js", headers={"If-None-Match": script.headers["etag"]})
+        assert (again.status_code, again.content) == (304, b"")
+        for path in (
+            "/static/",
+            "/static/nothing.js",
+            "/static/views",
+            "/static/..%2f__init__.py",
+            "/static/../app.py",
+        ):
+            assert client.get(path).json()["code"] == "route_not_found"
+
+
+PICTURES = "GAITKEEPER_PICTURES"
+
+
+@pytest.mark.skipif(PICTURES not in os.environ, reason=f"draws the pictures of docs/: {PICTURES}=docs/images")
+def test_pictures_for_the_documentation(browser: Browser, start: Start, tmp_path: Path) -> None:
+    folder = Path(os.environ[PICTURES])
+    people = dict(zip(("ann", "ben", "cleo", "dan", "eve", "finn"), draw_people(6, seed=0), strict=True))
+
+    def walk(who: str, number: int) -> Path:
+        made = clips.crossing(another_walk(people[who], number), azimuth=86 + 2 * number, seconds=2.4, size=(640, 480))
+        return clips.write_clip(tmp_path / f"{who}-{number}.mp4", made)
+
+    service = start()
+    for who in people:
+        service.client.enroll(walk(who, 1), who)
+        service.client.update_subject(who, display_name=f"{who.title()} Example")
+    probe = walk("ann", 2)
+    shots: list[tuple[str, dict[str, Any]]] = [
+        ("light", {}),
+        ("dark", {"color_scheme": "dark"}),
+        ("phone", {"viewport": {"width": 360, "height": 780}, "device_scale_factor": 2}),
+    ]
+    for name, context in shots:
+        with watched(browser, service.url, "/#/identify", reduced_motion="reduce", **context) as seen:
+            page = seen.page
+            page.locator("#clip").set_input_files(probe)
+            page.get_by_role("button", name="Identify", exact=True).click()
+            page.locator(".person").wait_for()
+            page.locator("video").evaluate("v => { v.currentTime = 1.2; }")
+            page.wait_for_timeout(1500)
+            page.locator(".result").screenshot(path=folder / f"page-identify-{name}.png")
+            page.evaluate("location.hash = '#/people'")
+            page.get_by_text("6 people.").wait_for()
+            page.screenshot(path=folder / f"page-people-{name}.png")
