@@ -23,6 +23,7 @@ from service.replay import Replays
 from service.routes import clips, collections, health, jobs, metrics, strangers, stream, subjects, system
 from service.routes.page import page_router
 from service.settings import Settings, load_settings
+from service.webhooks import Webhooks
 from service.work import Work
 
 
@@ -43,7 +44,15 @@ def create_app(settings: Settings | None = None, engine: Engine | None = None) -
             app.state.keys = Keys(opened.state)
             app.state.replays = Replays(opened.state, settings.keep_replies)
             app.state.queue = WorkQueue(settings.workers, settings.queue, settings.retry_after)
-            work = app.state.work = Work(opened, app.state.metrics)
+            webhooks = Webhooks(
+                opened.state,
+                settings.webhooks,
+                settings.webhook_key,
+                app.state.metrics,
+                opened.has,
+                attempts=settings.webhook_attempts,
+            )
+            work = app.state.work = Work(opened, app.state.metrics, webhooks)
             app.state.metrics.watch(lambda: app.state.queue.pending)
             app.state.streams = stream.Streams(settings.streams, settings.retry_after)
             # Probes have a thread of their own: a full queue does not make the service look dead.
@@ -55,11 +64,13 @@ def create_app(settings: Settings | None = None, engine: Engine | None = None) -
                 bound=settings.jobs,
                 keep=settings.keep_jobs,
                 retry_after=settings.retry_after,
+                on_end=webhooks.ended,
             )
             try:
                 yield
             finally:
                 await anyio.to_thread.run_sync(app.state.jobs.close)
+                await anyio.to_thread.run_sync(webhooks.close)
 
     app = FastAPI(
         title="Gaitkeeper",

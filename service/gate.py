@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import math
 import time
 from collections.abc import Sequence
@@ -18,9 +17,8 @@ from service.access import CALLER, permit, rule_of
 from service.errors import BadSettings, Forbidden, RateLimited, Unauthorised
 from service.handlers import reply
 from service.keys import Key, Keys
+from service.network import is_loopback
 from service.sockets import REFUSED, key_text
-
-LOCAL_NAMES = frozenset({"localhost", "ip6-localhost"})
 
 
 class RateLimit:
@@ -121,11 +119,7 @@ def rate_of(text: str) -> RateLimitItem:
 def _require_local_host(headers: Headers) -> None:
     host = headers.get("host", "")
     name = host[1:].partition("]")[0] if host.startswith("[") else host.rpartition(":")[0] or host
-    try:
-        local = name in LOCAL_NAMES or ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        local = False
-    if not local:
+    if not is_loopback(name):
         raise Forbidden("Without keys this service answers to loopback addresses only, and not to other names.")
 
 

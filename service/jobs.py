@@ -68,6 +68,7 @@ class Jobs:
         bound: jobs that may wait.
         keep: seconds to keep what came of a job.
         retry_after: seconds that a caller is asked to wait where too many do.
+        on_end: told of a job once it has ended.
     """
 
     def __init__(
@@ -79,9 +80,10 @@ class Jobs:
         bound: int,
         keep: float,
         retry_after: int,
+        on_end: Callable[[JobState], None] = lambda _: None,
     ) -> None:
         self._state, self._work, self._there = state, work, there
-        self._bound, self._keep, self._retry_after = bound, keep, retry_after
+        self._bound, self._keep, self._retry_after, self._on_end = bound, keep, retry_after, on_end
         self._folder = state.path.with_suffix(".clips")
         self._folder.mkdir(mode=0o700, exist_ok=True)
         self._lock = threading.Lock()
@@ -206,11 +208,13 @@ class Jobs:
         if self.show(job).state in LIVE:
             self._cancelled.add(job)
             with self._state.transaction() as db:
-                db.execute(
-                    "UPDATE jobs SET state = 'cancelled', ended = ? WHERE id = ? AND state = 'queued'",
+                ended = db.execute(
+                    "UPDATE jobs SET state = 'cancelled', ended = ? WHERE id = ? AND state = 'queued' RETURNING *",
                     (time.time(), job),
-                )
+                ).fetchone()
             self._changed(job)
+            if ended is not None:
+                self._on_end(self._stands(ended))
         return self.show(job)
 
     def _do(self, job: str) -> None:
@@ -254,14 +258,16 @@ class Jobs:
 
     def _end(self, job: str, state: str, status: int | None, text: str | None, subjects: list[str]) -> None:
         with self._state.transaction() as db:
-            db.execute(
-                "UPDATE jobs SET state = ?, status = ?, body = ?, ended = ? WHERE id = ?",
+            ended = db.execute(
+                "UPDATE jobs SET state = ?, status = ?, body = ?, ended = ? WHERE id = ? RETURNING *",
                 (state, status, text.encode() if text is not None else None, time.time(), job),
-            )
+            ).fetchone()
             db.executemany("INSERT INTO job_named VALUES (?, ?)", [(job, subject) for subject in subjects])
         self._progress.pop(job, None)
         self._cancelled.discard(job)
         self._changed(job)
+        if ended is not None:  # its collection may have been deleted meanwhile
+            self._on_end(self._stands(ended))
 
     def _recover(self) -> None:
         """Hand out again what was not ended; drop the clips of what is not there."""

@@ -41,6 +41,7 @@ class Metrics:
         self._enrolled = Counter("gaitkeeper_enrolments", "Templates made.", registry=own)
         self._score = Histogram("gaitkeeper_joint_score", "Mean joint score of a walker.", buckets=SHARES, registry=own)
         self._frames = Histogram("gaitkeeper_usable_frames", "Usable frames of a walker.", buckets=FRAMES, registry=own)
+        self._webhooks = Counter("gaitkeeper_webhooks", "Messages to webhooks.", ("outcome",), registry=own)
         self._pending = Gauge("gaitkeeper_clips_pending", "Clips in work and in waiting.", registry=own)
 
     def watch(self, pending: Callable[[], float]) -> None:
@@ -55,6 +56,10 @@ class Metrics:
     def problem(self, code: str) -> None:
         """Note a problem document."""
         self._refused.labels(code).inc()
+
+    def webhook(self, outcome: str) -> None:
+        """Note a try of a message, "delivered", "failed" or "given_up", or one that was "dropped"."""
+        self._webhooks.labels(outcome).inc()
 
     def enrolled(self, reply: EnrollReply) -> None:
         """Note an enrolment."""

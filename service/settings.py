@@ -2,19 +2,42 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import tomllib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from gallery.crypto import Vault
 from pipelines.settings import PipelineSettings
 from service.errors import BadSettings
+from service.network import is_loopback
 
 CONFIG_VARIABLE = "GAITKEEPER_CONFIG"
+
+
+class Webhook(BaseModel):
+    """A program that is told what happens."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    url: str = Field(description="https, or http on a loopback address.")
+    events: list[Literal["job.ended", "match"]] = Field(["job.ended", "match"], description="What it is told of.")
+    collections: list[str] | None = Field(None, description="Whose alone; null for every collection.")
+
+    @field_validator("url")
+    @classmethod
+    def _safe(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if parts.username or parts.password or parts.fragment or not parts.hostname:
+            raise ValueError("an address without user, password and fragment expected")
+        if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname)):
+            raise ValueError("only https is safe on the way to another machine")
+        return url
 
 
 class Settings(BaseSettings):
@@ -84,6 +107,16 @@ class Settings(BaseSettings):
     live_sources: list[str] = Field(
         [], description='Cameras that `gaitkeeper watch` may open, as a JSON list: `["rtsp://door.example/main"]`.'
     )
+    webhooks: list[Webhook] = Field(
+        [],
+        description="Programs to tell of ended jobs and of matches, as a JSON list of objects with `url`, `events` and "
+        "`collections`.",
+    )
+    webhook_secret: SecretStr | None = Field(
+        None,
+        description="Key of their signatures, `whsec_` and 24 to 64 bytes in base64; needed where there are any.",
+    )
+    webhook_attempts: int = Field(6, ge=1, le=10, description="Tries of one message, over two hours.")
     log: Literal["json", "text"] = Field("json", description="Form of the service's log lines.")
     deadline: float = Field(
         300,
@@ -93,6 +126,30 @@ class Settings(BaseSettings):
     pipeline: PipelineSettings = Field(
         default_factory=PipelineSettings, description="Settings of the way from a clip to gait sequences."
     )
+
+    @model_validator(mode="after")
+    def _signed(self) -> Self:
+        if len({webhook.url for webhook in self.webhooks}) < len(self.webhooks):
+            raise ValueError("a webhook's address is listed twice")
+        if self.webhooks and self.webhook_secret is None:
+            raise ValueError("webhooks need a webhook_secret")
+        if self.webhook_secret is not None:
+            _ = self.webhook_key
+        return self
+
+    @property
+    def webhook_key(self) -> bytes:
+        """The bytes of the webhooks' secret, none where there is none."""
+        if self.webhook_secret is None:
+            return b""
+        kind, _, text = self.webhook_secret.get_secret_value().partition("_")
+        try:
+            key = base64.b64decode(text, validate=True)
+        except ValueError:
+            key = b""
+        if kind != "whsec" or not 24 <= len(key) <= 64:
+            raise ValueError("webhook_secret is `whsec_` and 24 to 64 bytes in base64")
+        return key
 
     @property
     def state_path(self) -> Path:

@@ -1,4 +1,5 @@
-"""What the service itself remembers, beside the gallery: API keys, replies to repeat, and jobs. One SQLite file."""
+"""What the service itself remembers, beside the gallery: API keys, replies to repeat, jobs, and
+messages to other programs. One SQLite file."""
 
 from __future__ import annotations
 
@@ -33,6 +34,11 @@ CREATE TABLE IF NOT EXISTS job_named (
     job TEXT NOT NULL REFERENCES jobs (id) ON DELETE CASCADE, subject TEXT NOT NULL, PRIMARY KEY (job, subject)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS job_named_subject ON job_named (subject);
+CREATE TABLE IF NOT EXISTS messages (
+    id TEXT PRIMARY KEY, target TEXT NOT NULL, collection TEXT NOT NULL, subject TEXT, body BLOB NOT NULL,
+    tries INTEGER NOT NULL, due REAL NOT NULL
+) STRICT;
+CREATE INDEX IF NOT EXISTS messages_due ON messages (target, due);
 """
 
 
@@ -91,12 +97,14 @@ class State:
             return self._reader.execute(query, values).fetchall()
 
     def forget(self, collection: str, subject: str | None = None) -> None:
-        """Drop every kept reply and ended job that names a subject of a collection, or all of the collection."""
+        """Drop every kept reply, ended job and waiting message that names a subject of a collection, or all of it."""
         with self.transaction() as db:
             if subject is None:
                 db.execute("DELETE FROM replies WHERE collection = ?", (collection,))
+                db.execute("DELETE FROM messages WHERE collection = ?", (collection,))
                 db.execute("DELETE FROM jobs WHERE collection = ? AND ended IS NOT NULL", (collection,))
             else:
+                db.execute("DELETE FROM messages WHERE collection = ? AND subject = ?", (collection, subject))
                 db.execute(
                     "DELETE FROM replies WHERE collection = ? AND (owner, token) IN "
                     "(SELECT owner, token FROM named WHERE subject = ?)",

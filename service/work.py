@@ -10,6 +10,7 @@ from gallery.verdict import check_fpir
 from service.engine import Engine, Progress
 from service.metrics import Metrics
 from service.schemas import EnrollReply, IdentifyReply, JobReply
+from service.webhooks import Webhooks
 
 Reply = EnrollReply | IdentifyReply | JobReply
 
@@ -23,9 +24,10 @@ class Work:
     ``kind`` is "enroll" or "identify", and ``fields`` are the arguments of the engine's method of that name.
     """
 
-    def __init__(self, engine: Engine, metrics: Metrics) -> None:
+    def __init__(self, engine: Engine, metrics: Metrics, webhooks: Webhooks | None = None) -> None:
         self.engine = engine
         self.metrics = metrics
+        self.webhooks = webhooks
 
     def check(self, kind: str, fields: dict[str, Any]) -> None:
         """Refuse at once what would be refused later, whatever is in the clip. Raises as :meth:`do`."""
@@ -57,6 +59,8 @@ class Work:
             return 200 if enrolled.template.duplicate else 201, enrolled
         identified = self.engine.identify(clip, **fields, on_progress=on_progress, deadline=deadline)
         self.metrics.identified(identified)
+        if self.webhooks:
+            self.webhooks.identified(identified)
         return 200, identified
 
 

@@ -1,0 +1,198 @@
+"""Telling other programs: signed messages to targets that the settings list, and to no others.
+
+Messages are those of the Standard Webhooks specification: ``webhook-id``, ``webhook-timestamp``, ``webhook-signature``,
+which is ``v1,`` and the base64 HMAC-SHA256 of "id.timestamp.body". They wait in the service's own file, so that an end
+of the service loses none, and erasing a subject drops those that name it.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import logging
+import threading
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+
+from gallery.errors import StoreUnavailable
+from gallery.types import Verdict
+from service.metrics import Metrics
+from service.schemas import IdentifyReply, JobState
+from service.settings import Webhook
+from service.state import State
+
+log = logging.getLogger("gaitkeeper")
+
+MOST_WAITING = 1000
+"""Messages to one target; more are dropped, and counted."""
+SECONDS = 10.0  # that a target may take to answer
+GROWTH = 6  # 5 s, 30 s, 3 min, 18 min, 1.8 h
+GONE = 410
+
+
+class Webhooks:
+    """The messages of one service; safe under threads. Each target has a thread, so that none waits for another.
+
+    Args:
+        state: where they wait.
+        targets: who is told of what.
+        secret: key of the signatures.
+        metrics: told how each try went.
+        there: whether a subject of a collection is there still.
+        attempts: tries of one message.
+        first_delay: seconds between the first try and the second; it grows sixfold with each.
+    """
+
+    def __init__(
+        self,
+        state: State,
+        targets: Sequence[Webhook],
+        secret: bytes,
+        metrics: Metrics,
+        there: Callable[[str, str], bool],
+        *,
+        attempts: int = 6,
+        first_delay: float = 5.0,
+    ) -> None:
+        self._state, self._targets, self._secret, self._metrics = state, tuple(targets), secret, metrics
+        self._there = there
+        self._attempts, self._first_delay = attempts, first_delay
+        self._ending = threading.Event()
+        self._news = {target.url: threading.Event() for target in targets}
+        # Whoever is not on the list any more is told nothing any more.
+        with state.transaction() as db:
+            for row in db.execute("SELECT DISTINCT target FROM messages").fetchall():
+                if row["target"] not in self._news:
+                    db.execute("DELETE FROM messages WHERE target = ?", (row["target"],))
+        self._threads = [threading.Thread(target=self._work, args=(url,), daemon=True) for url in self._news]
+        for thread in self._threads:
+            thread.start()
+
+    def close(self) -> None:
+        """End the tries; what waits is tried again at the next start."""
+        self._ending.set()
+        for news in self._news.values():
+            news.set()
+        for thread in self._threads:
+            thread.join()
+
+    def identified(self, reply: IdentifyReply) -> None:
+        """Tell of every match."""
+        for person in reply.people:
+            if person.verdict is not Verdict.MATCH:
+                continue
+            first = person.candidates[0]
+            self._tell(
+                "match",
+                reply.collection,
+                {
+                    "collection": reply.collection,
+                    "subject": first.subject,
+                    "distance": first.distance,
+                    "confidence": first.confidence,
+                    "threshold": person.threshold.value,
+                    "fpir": person.threshold.fpir,
+                    "clip_sha256": reply.clip.sha256,
+                    "track": person.track,
+                    "start": person.start,
+                    "end": person.end,
+                },
+                subject=first.subject,
+            )
+            # Kept first and looked at then: whoever erases now finds it, and whoever erased before is seen here.
+            if not self._there(reply.collection, first.subject):
+                with self._state.transaction() as db:
+                    gone = (reply.collection, first.subject)
+                    db.execute("DELETE FROM messages WHERE collection = ? AND subject = ?", gone)
+
+    def ended(self, job: JobState) -> None:
+        """Tell of a job that has ended, and not of what came of it."""
+        self._tell("job.ended", job.collection, job.model_dump(mode="json"))
+
+    def waiting(self) -> int:
+        """Messages that have not come through yet."""
+        return int(self._state.rows("SELECT count(*) FROM messages")[0][0])
+
+    def _tell(self, event: str, collection: str, data: dict[str, Any], subject: str | None = None) -> None:
+        """Put a message down for everybody who wants it; where that fails, what it tells of stands."""
+        now = time.time()
+        sent = datetime.fromtimestamp(now, UTC).isoformat().replace("+00:00", "Z")
+        body = json.dumps({"type": event, "timestamp": sent, "data": data}).encode()
+        try:
+            for target in self._targets:
+                if event in target.events and (target.collections is None or collection in target.collections):
+                    self._put(target.url, collection, subject, body, now)
+        except StoreUnavailable as error:
+            log.error("a webhook's message could not be kept: %s", error.detail)
+            self._metrics.webhook("dropped")
+
+    def _put(self, url: str, collection: str, subject: str | None, body: bytes, now: float) -> None:
+        with self._state.transaction() as db:
+            (waiting,) = db.execute("SELECT count(*) FROM messages WHERE target = ?", (url,)).fetchone()
+            if waiting < MOST_WAITING:
+                db.execute(
+                    "INSERT INTO messages VALUES (?, ?, ?, ?, ?, 0, ?)",
+                    (f"msg_{uuid.uuid4().hex}", url, collection, subject, body, now),
+                )
+        if waiting >= MOST_WAITING:
+            log.warning("a webhook's target does not take its messages: one is dropped")
+            self._metrics.webhook("dropped")
+        self._news[url].set()
+
+    def _work(self, url: str) -> None:
+        news = self._news[url]
+        # The address is one that an operator listed: no proxy between, and never on to where it points.
+        with httpx.Client(timeout=SECONDS, follow_redirects=False, trust_env=False) as client:
+            while not self._ending.is_set():
+                news.clear()
+                try:
+                    rows = self._state.rows("SELECT * FROM messages WHERE target = ? ORDER BY due LIMIT 1", url)
+                    wait = rows[0]["due"] - time.time() if rows else None
+                    if wait is not None and wait <= 0:
+                        self._try(client, rows[0])
+                        continue
+                except StoreUnavailable as error:
+                    log.error("webhooks wait: %s", error.detail)
+                    wait = self._first_delay
+                news.wait(wait)
+
+    def _try(self, client: httpx.Client, row: Any) -> None:
+        at = str(int(time.time()))
+        headers = {
+            "Content-Type": "application/json",
+            "User-Agent": "gaitkeeper",
+            "webhook-id": row["id"],
+            "webhook-timestamp": at,
+            "webhook-signature": signature(self._secret, row["id"], at, row["body"]),
+        }
+        try:
+            # What is answered beyond the status is not read.
+            with client.stream("POST", row["target"], content=row["body"], headers=headers) as reply:
+                status: int | None = reply.status_code
+        except httpx.HTTPError:
+            status = None
+        tries = row["tries"] + 1
+        done = status is not None and 200 <= status < 300
+        given_up = not done and (status == GONE or tries >= self._attempts)
+        self._metrics.webhook("delivered" if done else "given_up" if given_up else "failed")
+        if given_up:
+            log.warning("a webhook's message was given up after %d tries, the last answer was %s", tries, status)
+        with self._state.transaction() as db:
+            if done or given_up:
+                db.execute("DELETE FROM messages WHERE id = ?", (row["id"],))
+            else:
+                due = time.time() + self._first_delay * GROWTH ** (tries - 1)
+                db.execute("UPDATE messages SET tries = ?, due = ? WHERE id = ?", (tries, due, row["id"]))
+
+
+def signature(secret: bytes, message: str, timestamp: str, body: bytes) -> str:
+    """What ``webhook-signature`` holds, by section "Symmetric" of the Standard Webhooks specification."""
+    digest = hmac.digest(secret, f"{message}.{timestamp}.".encode() + body, hashlib.sha256)
+    return f"v1,{base64.b64encode(digest).decode()}"
