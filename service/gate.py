@@ -17,7 +17,7 @@ from service.access import CALLER, permit, rule_of
 from service.errors import BadSettings, Forbidden, RateLimited, Unauthorised
 from service.handlers import reply
 from service.keys import Key, Keys
-from service.network import is_loopback
+from service.loopback import is_loopback
 from service.sockets import REFUSED, key_text
 
 

@@ -9,16 +9,6 @@ from typing import Any
 from service.errors import BadSettings, NotLoopback
 from service.settings import Settings
 
-LOCAL_NAMES = frozenset({"localhost", "ip6-localhost"})
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a name or address, without brackets, is this machine's own."""
-    try:
-        return host in LOCAL_NAMES or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
 
 def require_loopback(host: str) -> None:
     """Pass where every address behind ``host`` is a loopback address.

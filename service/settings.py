@@ -15,7 +15,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from gallery.crypto import Vault
 from pipelines.settings import PipelineSettings
 from service.errors import BadSettings
-from service.network import is_loopback
+from service.loopback import is_loopback
 
 CONFIG_VARIABLE = "GAITKEEPER_CONFIG"
 
