@@ -16,7 +16,8 @@ from gallery.codes import UNDERFLOW, Bounds, Codes
 
 BLOCK_BYTES = 64 << 20  # of codes kept in one tensor, so that growing copies nothing
 SCRATCH_BYTES = 128 << 20  # of bounds held at a time
-CANDIDATES = 1024  # embeddings measured at a time
+CANDIDATES = 1024  # embeddings coded or ranked at a time
+CACHE_BYTES = 1 << 20  # of embeddings measured at a time on a CPU: what a core's cache holds
 PRECISIONS = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
@@ -58,6 +59,8 @@ class PartwiseIndex:
         self._device = torch.device(device)
         self._dtype = PRECISIONS[precision]
         self._size = max(16, BLOCK_BYTES // (parts * dims))
+        cached = CACHE_BYTES // (4 * parts * dims)
+        self._at_once = max(1, cached) if self._device.type == "cpu" else CANDIDATES  # embeddings measured
         self._blocks: list[_Block] = []  # template i is row i % size of block i // size
         self._ids: list[str] = []
         self._positions: dict[str, int] = {}
@@ -205,7 +208,8 @@ class PartwiseIndex:
             lower = self._lower(bounds, len(some))
             if allowed is not None:
                 lower.masked_fill_(~allowed, math.inf)
-            hits += [self._nearest(probe, lower[i], owners, bounds, i, k) for i, probe in enumerate(some)]
+            first = self._promising(lower, owners, k)
+            hits += [self._nearest(probe, lower[i], first[i], owners, bounds, i, k) for i, probe in enumerate(some)]
         return hits, len(found)
 
     def nearest_of(self, subject: str, probe: Tensor, now: float | None = None) -> Hit | None:
@@ -252,28 +256,51 @@ class PartwiseIndex:
             bounds.below(block.codes, rows, lower[:, start : start + rows])
         return lower
 
-    def _nearest(self, probe: Tensor, lower: Tensor, owners: Tensor, bounds: Bounds, i: int, k: int) -> list[Hit]:
+    def _nearest(
+        self, probe: Tensor, lower: Tensor, first: Tensor, owners: Tensor, bounds: Bounds, i: int, k: int
+    ) -> list[Hit]:
         """The ``k`` nearest subjects of one probe (P, C), from the bounds (n,) of its distances; there are as many."""
-        # Some promising templates, of k subjects at least, are measured first. None of the k nearest can be farther
+        # The promising templates, of k subjects at least, are measured first. None of the k nearest can be farther
         # than the k-th of these subjects; and a subject that was measured can only be as near as that, or nearer.
-        first = self._promising(lower, owners, k)
-        known, reach = self._reach(owners[first], self._measured(first, probe)[1], k)
-        left = _true((lower <= bounds.limit(i, float(reach.max()))) & (lower < math.inf))
-        limits = torch.full((len(self._subjects),), math.inf, dtype=torch.float64, device=self._device)
-        limits[known] = bounds.limit(i, reach)
-        left = left[lower[left] <= limits[owners[left]]]
-        at_least, at_most = self._measured(left, probe)
-        known, reach = self._reach(owners[left], at_most, k)
+        # Then, lowest bound first, whatever is not ruled out by what was measured before.
+        at_most = [self._measured(first, probe)[1]]
+        measured, at_least = [first], []
+        known, reach = self._reach(owners[first], at_most[0], k)
+        left = _true(lower <= min(bounds.limit(i, float(reach.max())), torch.finfo(torch.float32).max))
+        left = left[lower[left].argsort()]
+        limits = torch.empty(len(self._subjects), dtype=torch.float64, device=self._device)
+        start, size = 0, self._at_once
+        while start < len(left):
+            limits.fill_(bounds.limit(i, float(reach.max())))
+            limits[known] = bounds.limit(i, reach)
+            some = left[start : start + size]
+            some = some[lower[some] <= limits[owners[some]]].sort().values
+            least, most = self._measured(some, probe)
+            measured.append(some)
+            at_least.append(least)
+            at_most.append(most)
+            known, reach = self._reach(owners[torch.cat(measured)], torch.cat(at_most), k)
+            start, size = start + size, 2 * size
+        limits.fill_(float(reach.max()))
         limits[known] = reach
-        return self._ranked(left[at_least <= limits[owners[left]]].tolist(), probe, k)
+        found = torch.cat(measured[1:])
+        found = found[torch.cat(at_least) <= limits[owners[found]]]
+        return self._ranked(found.sort().values.tolist(), probe, k)
 
-    def _promising(self, lower: Tensor, owners: Tensor, k: int) -> Tensor:
-        """Positions of templates with low bounds, of ``k`` subjects or more."""
+    def _promising(self, lower: Tensor, owners: Tensor, k: int) -> list[Tensor]:
+        """For each row of bounds (Q, n): rising positions of templates with low ones, of ``k`` subjects or more."""
         # The lowest of each of many runs of templates; where these are of too few subjects, the lowest of each subject.
-        length = max(1, len(lower) // (64 * k))
-        runs = lower[: len(lower) // length * length].view(-1, length)
-        chosen = runs.amin(dim=1).topk(min(2 * k, len(runs)), largest=False).indices.sort().values
-        positions = chosen * length + runs[chosen].argmin(dim=1)
+        length = max(1, len(owners) // (64 * k))
+        runs = lower[:, : len(owners) // length * length].unflatten(1, (-1, length))
+        chosen = runs.amin(dim=2).topk(min(2 * k, runs.shape[1]), largest=False).indices.sort().values
+        within = runs.gather(1, chosen[:, :, None].expand(-1, -1, length)).argmin(dim=2)
+        return [
+            self._of_enough(row, positions, owners, k)
+            for row, positions in zip(lower, chosen * length + within, strict=True)
+        ]
+
+    def _of_enough(self, lower: Tensor, positions: Tensor, owners: Tensor, k: int) -> Tensor:
+        """These positions, or, where they are of fewer than ``k`` subjects, those of the best of ``k`` subjects."""
         positions = positions[lower[positions] < math.inf]
         if len(torch.unique(owners[positions])) >= k:
             return positions
@@ -300,7 +327,7 @@ class PartwiseIndex:
         share = (dims + parts + 16) * 2.0**-24
         found = [
             torch.linalg.vector_norm(self._rows(some).float().sub_(probe), dim=2).mean(dim=1)
-            for some in torch.split(positions, CANDIDATES)
+            for some in torch.split(positions, self._at_once)
         ] or [torch.zeros(0, device=self._device)]
         distances = torch.cat(found).double()
         slack = math.sqrt(dims) * UNDERFLOW

@@ -60,6 +60,7 @@ def small_blocks(monkeypatch):
     monkeypatch.setattr(search, "BLOCK_BYTES", 0)  # 16 rows a block
     monkeypatch.setattr(search, "SCRATCH_BYTES", 1000)  # a few probes a time
     monkeypatch.setattr(search, "CANDIDATES", 7)
+    monkeypatch.setattr(search, "CACHE_BYTES", 400)  # a few embeddings measured at a time
     monkeypatch.setattr(codes, "ROWS", 5)
     monkeypatch.setitem(codes.ELEMENTS, "cpu", 20)  # a part or two at a time
 
