@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TypeVar
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
-Distance = TypeVar("Distance", float, Tensor)
+Distance = TypeVar("Distance", float, npt.NDArray[np.float64])
 Products = Callable[[Tensor, Tensor, Tensor], None]
 """Takes codes (Q, C) and (n, C), and fills int32 (Q, n)."""
 

@@ -5,18 +5,23 @@ from __future__ import annotations
 import heapq
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from gallery.codes import UNDERFLOW, Bounds, Codes
 
+Indices = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
 BLOCK_BYTES = 64 << 20  # of codes kept in one tensor, so that growing copies nothing
 SCRATCH_BYTES = 128 << 20  # of bounds held at a time
-CANDIDATES = 1024  # embeddings coded or ranked at a time
+CANDIDATES = 1024  # embeddings coded, or measured on a GPU, at a time
 CACHE_BYTES = 1 << 20  # of embeddings measured at a time on a CPU: what a core's cache holds
 PRECISIONS = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
@@ -60,7 +65,7 @@ class PartwiseIndex:
         self._dtype = PRECISIONS[precision]
         self._size = max(16, BLOCK_BYTES // (parts * dims))
         cached = CACHE_BYTES // (4 * parts * dims)
-        self._at_once = max(1, cached) if self._device.type == "cpu" else CANDIDATES  # embeddings measured
+        self._at_once = max(1, cached) if self._device.type == "cpu" else CANDIDATES
         self._blocks: list[_Block] = []  # template i is row i % size of block i // size
         self._ids: list[str] = []
         self._positions: dict[str, int] = {}
@@ -201,6 +206,7 @@ class PartwiseIndex:
         if not k:
             return [[] for _ in probes], 0
         hits: list[list[Hit]] = []
+        slots = owners.cpu().numpy()
         step = max(1, SCRATCH_BYTES // (4 * len(self)))
         for start in range(0, len(probes), step):
             some = probes[start : start + step]
@@ -209,7 +215,7 @@ class PartwiseIndex:
             if allowed is not None:
                 lower.masked_fill_(~allowed, math.inf)
             first = self._promising(lower, owners, k)
-            hits += [self._nearest(probe, lower[i], first[i], owners, bounds, i, k) for i, probe in enumerate(some)]
+            hits += [self._nearest(probe, lower[i], first[i], slots, bounds, i, k) for i, probe in enumerate(some)]
         return hits, len(found)
 
     def nearest_of(self, subject: str, probe: Tensor, now: float | None = None) -> Hit | None:
@@ -220,7 +226,7 @@ class PartwiseIndex:
         owners = torch.cat([block.owners for block in self._blocks])[: len(self)]
         allowed = self._allowed(owners, None, time.time() if now is None else now)
         mine = owners == slot if allowed is None else (owners == slot) & allowed
-        hits = self._ranked(_true(mine).tolist(), probe.to(self._device, torch.float32), 1)
+        hits = self._ranked(_true(mine), probe.to(self._device, torch.float32), 1)
         return hits[0] if hits else None
 
     def embeddings(self, templates: Sequence[str]) -> Tensor:
@@ -257,68 +263,39 @@ class PartwiseIndex:
         return lower
 
     def _nearest(
-        self, probe: Tensor, lower: Tensor, first: Tensor, owners: Tensor, bounds: Bounds, i: int, k: int
+        self, probe: Tensor, lower: Tensor, first: Indices, slots: Indices, bounds: Bounds, i: int, k: int
     ) -> list[Hit]:
         """The ``k`` nearest subjects of one probe (P, C), from the bounds (n,) of its distances; there are as many."""
         # The promising templates, of k subjects at least, are measured first. None of the k nearest can be farther
         # than the k-th of these subjects; and a subject that was measured can only be as near as that, or nearer.
-        # Then, lowest bound first, whatever is not ruled out by what was measured before.
-        at_most = [self._measured(first, probe)[1]]
-        measured, at_least = [first], []
-        known, reach = self._reach(owners[first], at_most[0], k)
-        left = _true(lower <= min(bounds.limit(i, float(reach.max())), torch.finfo(torch.float32).max))
-        left = left[lower[left].argsort()]
-        limits = torch.empty(len(self._subjects), dtype=torch.float64, device=self._device)
-        start, size = 0, self._at_once
-        while start < len(left):
-            limits.fill_(bounds.limit(i, float(reach.max())))
-            limits[known] = bounds.limit(i, reach)
-            some = left[start : start + size]
-            some = some[lower[some] <= limits[owners[some]]].sort().values
-            least, most = self._measured(some, probe)
-            measured.append(some)
-            at_least.append(least)
-            at_most.append(most)
-            known, reach = self._reach(owners[torch.cat(measured)], torch.cat(at_most), k)
-            start, size = start + size, 2 * size
-        limits.fill_(float(reach.max()))
-        limits[known] = reach
-        found = torch.cat(measured[1:])
-        found = found[torch.cat(at_least) <= limits[owners[found]]]
-        return self._ranked(found.sort().values.tolist(), probe, k)
+        reach = _Reach(slots[first], self._measured(first, probe)[1], k)
+        left = _true(lower <= min(bounds.limit(i, reach.farthest), torch.finfo(torch.float32).max))
+        left = left[_taken(lower, left) <= bounds.limit(i, reach.of(slots[left]))]
+        at_least, at_most = self._measured(left, probe)
+        reach = _Reach(slots[left], at_most, k)
+        return self._ranked(left[at_least <= reach.of(slots[left])], probe, k)
 
-    def _promising(self, lower: Tensor, owners: Tensor, k: int) -> list[Tensor]:
+    def _promising(self, lower: Tensor, owners: Tensor, k: int) -> list[Indices]:
         """For each row of bounds (Q, n): rising positions of templates with low ones, of ``k`` subjects or more."""
         # The lowest of each of many runs of templates; where these are of too few subjects, the lowest of each subject.
         length = max(1, len(owners) // (64 * k))
-        runs = lower[:, : len(owners) // length * length].unflatten(1, (-1, length))
+        runs = lower[:, : len(owners) // length * length].view(len(lower), -1, length)
         chosen = runs.amin(dim=2).topk(min(2 * k, runs.shape[1]), largest=False).indices.sort().values
         within = runs.gather(1, chosen[:, :, None].expand(-1, -1, length)).argmin(dim=2)
-        return [
-            self._of_enough(row, positions, owners, k)
-            for row, positions in zip(lower, chosen * length + within, strict=True)
-        ]
+        positions = (chosen * length + within).cpu().numpy()
+        return [self._of_enough(row, first, owners, k) for row, first in zip(lower, positions, strict=True)]
 
-    def _of_enough(self, lower: Tensor, positions: Tensor, owners: Tensor, k: int) -> Tensor:
+    def _of_enough(self, lower: Tensor, positions: Indices, owners: Tensor, k: int) -> Indices:
         """These positions, or, where they are of fewer than ``k`` subjects, those of the best of ``k`` subjects."""
-        positions = positions[lower[positions] < math.inf]
-        if len(torch.unique(owners[positions])) >= k:
+        positions = positions[_taken(lower, positions) < math.inf]
+        if len(np.unique(_taken(owners, positions))) >= k:
             return positions
         best = torch.full((len(self._subjects),), math.inf, device=self._device)
         best.scatter_reduce_(0, owners, lower, "amin")
-        positions = _true(lower <= best.topk(k, largest=False).values[-1])
-        return positions[lower[positions] == best[owners[positions]]]
+        return _true((lower <= best.topk(k, largest=False).values[-1]) & (lower == best[owners]))
 
-    @staticmethod
-    def _reach(owners: Tensor, at_most: Tensor, k: int) -> tuple[Tensor, Tensor]:
-        """The subjects among ``owners``, and how far away each may be if it is one of the ``k`` nearest, float64."""
-        known, which = torch.unique(owners, return_inverse=True)
-        reach = torch.full((len(known),), math.inf, dtype=torch.float64, device=owners.device)
-        reach.scatter_reduce_(0, which, at_most, "amin")
-        return known, reach.clamp_(max=reach.topk(k, largest=False).values[-1])
-
-    def _measured(self, positions: Tensor, probe: Tensor) -> tuple[Tensor, Tensor]:
-        """At least and at most the distances of templates, float64 (m,) each.
+    def _measured(self, positions: Indices, probe: Tensor) -> tuple[Floats, Floats]:
+        """At least and at most the distances of templates at rising positions, (m,) each.
 
         A difference of two float32 numbers is off by one rounding of itself, so nothing cancels: sums of squares of
         differences are off by C + 2 roundings, their roots by half as many, the sum over parts by P more.
@@ -326,46 +303,41 @@ class PartwiseIndex:
         parts, dims = self.shape
         share = (dims + parts + 16) * 2.0**-24
         found = [
-            torch.linalg.vector_norm(self._rows(some).float().sub_(probe), dim=2).mean(dim=1)
-            for some in torch.split(positions, self._at_once)
-        ] or [torch.zeros(0, device=self._device)]
-        distances = torch.cat(found).double()
+            torch.linalg.vector_norm(rows.float().sub_(probe), dim=2).mean(dim=1) for rows in self._rows(positions)
+        ]
+        distances = torch.cat(found).double().cpu().numpy()
         slack = math.sqrt(dims) * UNDERFLOW
         # What overflows is at least 0 and at most anything.
-        finite = distances.isfinite()
+        finite = np.isfinite(distances)
         return (
-            torch.where(finite, distances * (1 - share) - slack, 0.0),
-            torch.where(finite, distances * (1 + share) + slack, math.inf),
+            np.where(finite, distances * (1 - share) - slack, 0.0),
+            np.where(finite, distances * (1 + share) + slack, math.inf),
         )
 
-    def _ranked(self, positions: list[int], probe: Tensor, k: int) -> list[Hit]:
+    def _ranked(self, positions: Indices, probe: Tensor, k: int) -> list[Hit]:
         """The best hit of each subject among these templates, the ``k`` nearest of them in order."""
         wanted = probe.double().cpu().numpy()
         best: dict[str, Hit] = {}
-        for i in range(0, len(positions), CANDIDATES):
-            some = positions[i : i + CANDIDATES]
-            rows = self._rows(torch.tensor(some, device=self._device)).double().cpu().numpy()
-            distances = np.sqrt(np.square(rows - wanted).sum(axis=2)).mean(axis=1)
-            for position, distance in zip(some, distances.tolist(), strict=True):
-                block, row = self._at(position)
-                subject = self._subjects[int(block.owners[row])]
-                hit = Hit(subject, self._ids[position], distance)
-                known = best.get(subject)
-                if known is None or (distance, hit.template) < (known.distance, known.template):
-                    best[subject] = hit
+        distances = [
+            np.sqrt(np.square(rows.double().cpu().numpy() - wanted).sum(axis=2)).mean(axis=1)
+            for rows in self._rows(positions)
+        ]
+        for position, distance in zip(positions.tolist(), np.concatenate(distances).tolist(), strict=True):
+            block, row = self._at(position)
+            subject = self._subjects[int(block.owners[row])]
+            hit = Hit(subject, self._ids[position], distance)
+            known = best.get(subject)
+            if known is None or (distance, hit.template) < (known.distance, known.template):
+                best[subject] = hit
         return sorted(best.values(), key=lambda hit: (hit.distance, hit.subject))[:k]
 
-    def _rows(self, positions: Tensor) -> Tensor:
-        """Embeddings (m, P, C) at rising positions, in the precision that they are kept in."""
-        out = torch.empty(len(positions), *self.shape, dtype=self._dtype, device=self._device)
-        ends = torch.arange(1, len(self._blocks) + 1, device=self._device) * self._size
-        start = 0
-        for i, stop in enumerate(torch.searchsorted(positions, ends).tolist()):
-            if start < stop:
-                rows = positions[start:stop] - i * self._size
-                torch.index_select(self._blocks[i].values, 0, rows, out=out[start:stop])
-            start = stop
-        return out
+    def _rows(self, positions: Indices) -> Iterator[Tensor]:
+        """Copies of the embeddings at rising positions, (m, P, C) in the precision that they are kept in, by pieces."""
+        for start, block in zip(range(0, len(self), self._size), self._blocks, strict=True):
+            first, last = np.searchsorted(positions, (start, start + self._size))
+            for some in range(first, last, self._at_once):
+                rows = torch.from_numpy(positions[some : min(last, some + self._at_once)] - start)
+                yield block.values.index_select(0, rows.to(self._device))
 
     def _allowed(self, owners: Tensor, where: Mapping[str, str] | None, now: float) -> Tensor | None:
         """Which templates may be found, bool (n,); None for all."""
@@ -405,6 +377,36 @@ class PartwiseIndex:
         return self._slots[subject]
 
 
-def _true(mask: Tensor) -> Tensor:
-    """Indices of what is true, rising; several times faster by numpy, where that can be."""
-    return mask.nonzero()[:, 0] if mask.is_cuda else torch.from_numpy(np.flatnonzero(mask.numpy()))
+class _Reach:
+    """How far away each subject may be if it is one of the ``k`` nearest, given templates of so many at least.
+
+    Args:
+        slots: of the subjects of some templates.
+        at_most: how far away each of these templates is, at most.
+        k: subjects that are looked for.
+    """
+
+    def __init__(self, slots: Indices, at_most: Floats, k: int) -> None:
+        self._known, which = np.unique(slots, return_inverse=True)
+        nearest = np.full(len(self._known), math.inf)
+        np.minimum.at(nearest, which, at_most)
+        self.farthest = float(np.partition(nearest, k - 1)[k - 1])
+        self._reach = np.minimum(nearest, self.farthest)
+
+    def of(self, slots: Indices) -> Floats:
+        """For each of these subjects, whether any template of it was given or none."""
+        places = np.searchsorted(self._known, slots).clip(max=len(self._known) - 1)
+        return np.where(self._known[places] == slots, self._reach[places], self.farthest)
+
+
+def _true(mask: Tensor) -> Indices:
+    """Indices of what is true, rising."""
+    return np.flatnonzero(mask.numpy()) if mask.device.type == "cpu" else mask.nonzero()[:, 0].cpu().numpy()
+
+
+def _taken(values: Tensor, positions: Indices) -> npt.NDArray[Any]:
+    """Some of the values (n,), wherever they lie."""
+    if values.device.type == "cpu":
+        taken: npt.NDArray[Any] = values.numpy()[positions]
+        return taken
+    return values[torch.from_numpy(positions).to(values.device)].cpu().numpy()

@@ -251,7 +251,7 @@ def test_bounds_hold_and_are_near(monkeypatch):
     lower = index._lower(bounds, 3)
     exact = (rows[None].double() - probes[:, None].double()).norm(dim=3).mean(dim=2)
     for i in range(3):
-        below = bounds.limit(i, exact[i])
+        below = torch.from_numpy(bounds.limit(i, exact[i].numpy()))
         assert (lower[i] <= below).all()
         assert (below - lower[i] < 0.03 * exact[i]).all()
 
