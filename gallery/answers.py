@@ -63,11 +63,11 @@ class Answers:
         with_frames = [i for i, seq in enumerate(seqs) if len(seq)]
         probes = embedded(network, [seqs[i] for i in with_frames])
         searching = time.perf_counter()
-        found, size = self.index.search(fingerprint, probes, top_k, where)
-        hits: dict[int, list[Hit]] = dict(zip(with_frames, found, strict=True))
+        found = self.index.search(fingerprint, probes, top_k, where)
+        hits: dict[int, list[Hit]] = dict(zip(with_frames, found.hits, strict=True))
         timings = {"embed": searching - began, "search": time.perf_counter() - searching}
         calibration = self.calibrations.get(fingerprint)
-        threshold = threshold_of(fpir, size, calibration)
+        threshold = threshold_of(fpir, found.size, calibration)
         replies = []
         for i, seq in enumerate(seqs):
             verdict, reason = decide(seq, hits.get(i, []), threshold, calibration, self.gates)
@@ -128,22 +128,27 @@ class Answers:
         calibration = self.calibrations.get(fingerprint)
         self.gates.check_enrolment(seq, MIN_RATE_HZ if calibration is None else calibration.min_rate_hz)
 
-    def resemblance(self, subject: str, fingerprint: Fingerprint, embedding: Tensor) -> Resemblance | None:
-        """Whom but ``subject`` a walker's embedding (P, C) matches at the strictest calibrated rate."""
+    def resemblance(
+        self, subject: str, fingerprint: Fingerprint, embedding: Tensor
+    ) -> tuple[Resemblance | None, str | None]:
+        """Whom but ``subject`` a walker's embedding (P, C) matches at the strictest calibrated rate.
+
+        Also the cursor of ``Store.changes`` up to which that was looked for; None where nothing is known to be near.
+        """
         calibration = self.calibrations.get(fingerprint)
         if calibration is None:
-            return None
-        (hits,), size = self.index.search(fingerprint, embedding[None], 2)
-        return resemblance(hits, subject, size, calibration)
+            return None, None
+        found = self.index.search(fingerprint, embedding[None], 2)
+        return resemblance(found.hits[0], subject, found.size, calibration), found.cursor
 
     def outliers(
         self, subject: str, fingerprint: Fingerprint, templates: Sequence[str], embeddings: Tensor
     ) -> list[Outlier]:
         """See :meth:`gallery.Gallery.outliers`; of the subject's n templates, and their embeddings (n, P, C)."""
-        found, size = self.index.search(fingerprint, embeddings, 2)
-        others = [next((hit for hit in hits if hit.subject != subject), None) for hits in found]
+        found = self.index.search(fingerprint, embeddings, 2)
+        others = [next((hit for hit in hits if hit.subject != subject), None) for hits in found.hits]
         calibration = self.calibrations.get(fingerprint)
-        threshold = None if calibration is None else calibration.threshold(calibration.loosest, size).value
+        threshold = None if calibration is None else calibration.threshold(calibration.loosest, found.size).value
         return outliers(templates, part_distances(embeddings, embeddings), others, threshold)
 
     def _about(self, seq: GaitSequence, fingerprint: Fingerprint) -> dict[str, Any]:

@@ -55,6 +55,12 @@ class FingerprintMismatch(Conflict):
         )
 
 
+class Overtaken(Conflict):
+    """Templates came or went since the caller looked."""
+
+    code = "overtaken"
+
+
 class ShadowBehind(Conflict):
     """Templates have no embedding of the fingerprint that was to go live."""
 

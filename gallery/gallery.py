@@ -14,7 +14,7 @@ import torch
 
 from gallery.answers import Answers
 from gallery.calibration import Calibration, load_calibrations, shipped_calibrations
-from gallery.errors import FingerprintMismatch, LooksLikeOtherSubject
+from gallery.errors import FingerprintMismatch, LooksLikeOtherSubject, Overtaken
 from gallery.index import CollectionIndex
 from gallery.names import (
     check_collection,
@@ -225,9 +225,6 @@ class Gallery:
             raise FingerprintMismatch.between(self.name, collection.fingerprint, fingerprint)
         self._answers.check_enrolment(seq, fingerprint)
         embedding = embedded(network, [seq])[0]
-        warning = self._answers.resemblance(subject.id, fingerprint, embedding)
-        if warning is not None and strict:
-            raise LooksLikeOtherSubject(warning.detail, **warning.model_dump(mode="json", exclude={"code", "detail"}))
         kept = seq if collection.keeps_heatmaps else seq.without_heatmaps()
         template = NewTemplate(
             fingerprint=fingerprint,
@@ -240,7 +237,16 @@ class Gallery:
             end=float(seq.timestamps[-1]),
             clip_sha256=clip_sha256,
         )
-        return Enrolment(template=self.store.enroll(self.name, subject, template), warning=warning)
+        while True:
+            warning, seen = self._answers.resemblance(subject.id, fingerprint, embedding)
+            if warning is not None and strict:
+                about = warning.model_dump(mode="json", exclude={"code", "detail"})
+                raise LooksLikeOtherSubject(warning.detail, **about)
+            try:
+                enrolled = self.store.enroll(self.name, subject, template, seen if strict else None)
+            except Overtaken:
+                continue  # whoever came in the meantime may be the one whom this walker looks like
+            return Enrolment(template=enrolled, warning=warning)
 
     def identify(
         self,

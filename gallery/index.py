@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 
 import numpy as np
@@ -15,6 +16,21 @@ from gallery.errors import FingerprintMismatch
 from gallery.search import Hit, PartwiseIndex
 from gallery.store import Change, Digest, Store, xor_of
 from pipelines.fingerprint import Fingerprint
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What a search gave.
+
+    Attributes:
+        hits: of each probe, nearest subject first.
+        size: number of templates that were searched.
+        cursor: of ``Store.changes``: all that had happened by then was searched, and nothing that happened after.
+    """
+
+    hits: list[list[Hit]]
+    size: int
+    cursor: str
 
 
 class CollectionIndex:
@@ -41,10 +57,8 @@ class CollectionIndex:
         self._proven = False
         self._forget()
 
-    def search(
-        self, fingerprint: Fingerprint, probes: Tensor, k: int, where: Mapping[str, str] | None = None
-    ) -> tuple[list[list[Hit]], int]:
-        """The ``k`` nearest subjects of each probe (Q, P, C), and the number of templates that were searched.
+    def search(self, fingerprint: Fingerprint, probes: Tensor, k: int, where: Mapping[str, str] | None = None) -> Found:
+        """The ``k`` nearest subjects of each probe (Q, P, C).
 
         Args:
             fingerprint: of the probes.
@@ -57,7 +71,8 @@ class CollectionIndex:
         """
         with self._lock:
             index = self._current(fingerprint, probes)
-            return ([[] for _ in probes], 0) if index is None else index.search(probes, k, where)
+            hits, size = ([[] for _ in probes], 0) if index is None else index.search(probes, k, where)
+            return Found(hits, size, self._cursor)
 
     def nearest_of(self, subject: str, fingerprint: Fingerprint, probe: Tensor) -> Hit | None:
         """The nearest template of one subject to a probe (P, C); None where it has none.

@@ -70,6 +70,7 @@ ENROLL = (
     + """
 local subject, given, created, id, record, clip, expires = unpack(ARGV, 1, 7)
 local fingerprint, parts, dims, embedding, leaf, sequence, secret, entry = unpack(ARGV, 8, 15)
+local generation, revision = unpack(ARGV, 16, 17)
 local there = redis.call('HGET', K's', subject)
 if secret ~= (redis.call('HGET', B, 'secret') or '')
     or there and cjson.decode(there).key ~= cjson.decode(given).key then return {'key'} end
@@ -86,6 +87,11 @@ if known then
     local owner = cjson.decode(there).subject
     if owner ~= subject then return {known == id and 'id' or 'clip', owner, known} end
     return {'known', known, there}
+end
+if generation then
+    local after = '(' .. revision
+    if generation ~= live or redis.call('ZCOUNT', K'log', after, '+inf') > 0
+        or redis.call('ZCOUNT', K'gone', after, '+inf') > 0 then return {'overtaken'} end
 end
 redis.call('HSET', K('g:' .. live), 'fingerprint', fingerprint, 'parts', parts, 'dims', dims)
 upsert(subject, given, created)

@@ -14,7 +14,7 @@ from gallery import redis_scripts as scripts
 from gallery import redis_shadow as shadows
 from gallery.crypto import Vault
 from gallery.encoding import bytes_of, expiry, stamp
-from gallery.errors import BadStore, ClipOfOtherSubject, Conflict, NotFound
+from gallery.errors import BadStore, ClipOfOtherSubject, Conflict, NotFound, Overtaken
 from gallery.redis_calls import Calls, base_of, check_fits
 from gallery.redis_link import Address, Link
 from gallery.redis_rows import (
@@ -115,10 +115,14 @@ class RedisStore:
         self._link.call(NAMES, "return {redis.call('SREM', KEYS[1], ARGV[1])}", collection, durable=True)
         return self._removal(collection, templates, subjects)
 
-    def enroll(self, collection: str, subject: NewSubject, template: NewTemplate) -> Template:
+    def enroll(self, collection: str, subject: NewSubject, template: NewTemplate, seen: str | None = None) -> Template:
         created = template.created or datetime.now(UTC)
         new = template.id or uuid.uuid4().hex
         dtype, data, float32 = bytes_of(template.embedding)
+        since: list[str | int] = []
+        if seen is not None:
+            generation, *revisions = _parts(seen)
+            since = [generation, max(revisions)]
         status: bytes = b"key"
         while status == b"key":  # again, where the keys are others by the time that the script looks
             state = self._calls.state(collection, subject.id)
@@ -143,6 +147,7 @@ class RedisStore:
                 sealing.seal(key, f"sequence {new}", template.sequence),
                 state.own.get("secret", ""),
                 self._trust.entry(Action.ENROLL, collection, subject.id, state.audit_key),
+                *since,
                 durable=True,
             )
         if status == b"clip":
@@ -151,6 +156,8 @@ class RedisStore:
                 subject=details[0].decode(),
                 template=details[1].decode(),
             )
+        if status == b"overtaken":
+            raise Overtaken(f"The collection {collection!r} has changed in the meantime.")
         if status == b"id":
             raise Conflict(f"The template {new!r} is another subject's.", template=new)
         check_fits(status, details, collection, template.fingerprint, template.embedding)
@@ -221,7 +228,7 @@ class RedisStore:
         return all(done)
 
     def changes(self, collection: str, after: str = "", limit: int = 1000) -> Changes:
-        generation, start, revision = after.split(".") if after else ("", "0", "0")
+        generation, start, revision = _parts(after)
         _, fresh, *cursor, live, secret, rows = self._calls.of_collection(
             collection, scripts.CHANGES, generation, start, revision, limit
         )
@@ -239,11 +246,11 @@ class RedisStore:
                 return True
             if (left := deadline - time.monotonic()) <= 0:
                 return False
-            seen = max(map(int, news.cursor.split(".")[1:]))
+            _, *revisions = _parts(news.cursor)
             with self._link.direct():
                 # Not for long: the stream of a collection that is deleted wakes nobody.
                 self._link.node(base).xread(
-                    {f"{base}:events": f"{seen}-0"}, 1, int(1000 * min(left, BLOCK_SECONDS)) + 1
+                    {f"{base}:events": f"{max(revisions)}-0"}, 1, int(1000 * min(left, BLOCK_SECONDS)) + 1
                 )
 
     def digest(self, collection: str) -> Digest:
@@ -302,6 +309,12 @@ class RedisStore:
     def _rewrite(self, collection: str) -> bool:
         with self._link.direct():
             return disk.rewrite(self._link.node(base_of(collection)))
+
+
+def _parts(cursor: str) -> tuple[str, int, int]:
+    """The generation that was read, the revision at the beginning of reading it, and the last one seen."""
+    generation, start, revision = cursor.split(".") if cursor else ("", "0", "0")
+    return generation, int(start), int(revision)
 
 
 def _there(values: list[bytes | None], template: str) -> bytes:

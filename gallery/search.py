@@ -21,7 +21,7 @@ Floats = npt.NDArray[np.float64]
 
 BLOCK_BYTES = 64 << 20  # of codes kept in one tensor, so that growing copies nothing
 SCRATCH_BYTES = 128 << 20  # of bounds held at a time
-CANDIDATES = 1024  # embeddings coded, or measured on a GPU, at a time
+CANDIDATES = 1024  # embeddings coded or ranked, or measured on a GPU, at a time
 CACHE_BYTES = 1 << 20  # of embeddings measured at a time on a CPU: what a core's cache holds
 PRECISIONS = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
@@ -318,17 +318,17 @@ class PartwiseIndex:
         """The best hit of each subject among these templates, the ``k`` nearest of them in order."""
         wanted = probe.double().cpu().numpy()
         best: dict[str, Hit] = {}
-        distances = [
-            np.sqrt(np.square(rows.double().cpu().numpy() - wanted).sum(axis=2)).mean(axis=1)
-            for rows in self._rows(positions)
-        ]
-        for position, distance in zip(positions.tolist(), np.concatenate(distances).tolist(), strict=True):
-            block, row = self._at(position)
-            subject = self._subjects[int(block.owners[row])]
-            hit = Hit(subject, self._ids[position], distance)
-            known = best.get(subject)
-            if known is None or (distance, hit.template) < (known.distance, known.template):
-                best[subject] = hit
+        for start in range(0, len(positions), CANDIDATES):
+            some = positions[start : start + CANDIDATES]
+            rows = torch.cat(list(self._rows(some))).double().cpu().numpy()
+            distances = np.sqrt(np.square(rows - wanted).sum(axis=2)).mean(axis=1)
+            for position, distance in zip(some.tolist(), distances.tolist(), strict=True):
+                block, row = self._at(position)
+                subject = self._subjects[int(block.owners[row])]
+                hit = Hit(subject, self._ids[position], distance)
+                known = best.get(subject)
+                if known is None or (distance, hit.template) < (known.distance, known.template):
+                    best[subject] = hit
         return sorted(best.values(), key=lambda hit: (hit.distance, hit.subject))[:k]
 
     def _rows(self, positions: Indices) -> Iterator[Tensor]:

@@ -110,9 +110,9 @@ class SQLiteStore:
             write.log(db, self._vault, Action.DELETE, collection, templates=gone.templates)
         return self._removal(collection, gone.templates, gone.subjects)
 
-    def enroll(self, collection: str, subject: NewSubject, template: NewTemplate) -> Template:
+    def enroll(self, collection: str, subject: NewSubject, template: NewTemplate, seen: str | None = None) -> Template:
         with self._file.writing() as db:
-            return write.enroll(db, self._vault, collection_row(db, collection), subject, template)
+            return write.enroll(db, self._vault, collection_row(db, collection), subject, template, seen)
 
     def update_subject(self, collection: str, subject: NewSubject) -> Subject:
         with self._file.writing() as db:

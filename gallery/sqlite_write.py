@@ -15,7 +15,7 @@ import numpy.typing as npt
 from gallery import audit
 from gallery.crypto import Seals, Vault, seals
 from gallery.encoding import bytes_of, expiry, stamp
-from gallery.errors import ClipOfOtherSubject, Conflict, FingerprintMismatch, NotFound
+from gallery.errors import ClipOfOtherSubject, Conflict, FingerprintMismatch, NotFound, Overtaken
 from gallery.sqlite_rows import template_of
 from gallery.store import NewSubject, NewTemplate, leaf_of
 from gallery.types import Action, Template
@@ -98,7 +98,12 @@ def audit_key(db: sqlite3.Connection, collection: str) -> bytes:
 
 
 def enroll(
-    db: sqlite3.Connection, vault: Vault | None, pinned: sqlite3.Row, subject: NewSubject, template: NewTemplate
+    db: sqlite3.Connection,
+    vault: Vault | None,
+    pinned: sqlite3.Row,
+    subject: NewSubject,
+    template: NewTemplate,
+    seen: str | None,
 ) -> Template:
     """See :meth:`gallery.store.Store.enroll`; ``pinned`` is the collection's row."""
     sealing = seals(vault, pinned["secret"], pinned["name"])
@@ -111,6 +116,8 @@ def enroll(
         if known["subject"] != subject.id:
             raise _other_subject(known, template)
         return template_of(known, pinned["name"], duplicate=True)
+    if seen is not None and _happened_after(db, pinned, seen):
+        raise Overtaken(f"The collection {pinned['name']!r} has changed in the meantime.")
     parts, dims = template.embedding.shape
     db.execute(
         "UPDATE generations SET fingerprint = ?, parts = ?, dims = ? WHERE key = ?",
@@ -122,6 +129,14 @@ def enroll(
         db.execute("UPDATE subjects SET sealed_key = ? WHERE key = ?", (key, owner["key"]))
     log(db, vault, Action.ENROLL, pinned["name"], subject.id, 1)
     return _insert(db, pinned, owner["key"], template, sealing, key)
+
+
+def _happened_after(db: sqlite3.Connection, pinned: sqlite3.Row, cursor: str) -> bool:
+    generation, _, revision = cursor.partition(".")
+    later = "SELECT 1 FROM changes WHERE collection = ? AND revision > ? LIMIT 1"
+    return generation != str(pinned["generation"]) or bool(
+        db.execute(later, (pinned["key"], int(revision or 0))).fetchone()
+    )
 
 
 def _check_fits(pinned: sqlite3.Row, template: NewTemplate) -> None:

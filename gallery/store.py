@@ -170,14 +170,22 @@ class Store(Protocol):
     def delete_collection(self, collection: str) -> Removal:
         """Remove a collection with everything in it."""
 
-    def enroll(self, collection: str, subject: NewSubject, template: NewTemplate) -> Template:
+    def enroll(self, collection: str, subject: NewSubject, template: NewTemplate, seen: str | None = None) -> Template:
         """Add a template, and its subject where it is new, all or nothing. On return it is as durable as promised.
 
         The first template pins the collection to its fingerprint; with the last one gone it is free again. The same
         clip and track of the same subject gives the template that is there, marked ``duplicate``, and so does an id
         that is there.
 
+        Args:
+            collection: its name.
+            subject: whose template it is.
+            template: what to add.
+            seen: a cursor of :meth:`changes`: nothing new is added where anything has happened after it, so that what
+                a caller concluded from what there was still holds when this is written.
+
         Raises:
+            Overtaken: something has happened after ``seen``.
             FingerprintMismatch: the collection is pinned to another fingerprint or another shape of embedding.
             ClipOfOtherSubject: the same clip and track is enrolled as another subject.
             Conflict: the template's id is another subject's.

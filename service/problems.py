@@ -65,6 +65,7 @@ PROBLEMS: dict[str, Problem] = {
     "looks_like_other_subject": Problem(409, "The walker matches somebody else who is enrolled."),
     "poor_quality": Problem(422, "The walker is seen too poorly to be enrolled."),
     "fingerprint_mismatch": Problem(409, "Embeddings of different fingerprints are not compared."),
+    "overtaken": Problem(409, "Somebody else was enrolled or erased in the meantime."),
     "shadow_behind": Problem(409, "Templates are not embedded by the network that was to take over."),
     "bad_subject": Problem(422, "The subject's id, name or metadata cannot be stored."),
     "bad_collection": Problem(422, "The collection's name cannot be stored."),

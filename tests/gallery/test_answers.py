@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 import following_process
 import numpy as np
 import pytest
+import racing_process
 import torch
 
 from gallery import Calibration, Gallery, Reason, Verdict
@@ -132,6 +133,52 @@ def test_whoever_looks_like_somebody_else_is_enrolled_with_a_warning_or_strictly
         assert done.warning.threshold.fpir == 0.001
     with Gallery.open(store_url, network="gei", calibrations={}) as gallery:
         assert gallery.enrolment("third", walker(1, 3), strict=True).warning is None  # nothing is known to be near
+
+
+def test_a_strict_enrolment_that_is_overtaken_looks_again(store_url, walker, between):
+    distance = sum(between) / 2
+    with opened(store_url, distance) as gallery, opened(store_url, distance) as other:
+        enroll, overtakers = gallery.store.enroll, [("p1", walker(1)), ("p3", walker(3))]
+
+        def overtaken(*args):
+            if overtakers:
+                other.enroll(*overtakers.pop())
+            return enroll(*args)
+
+        gallery.store.enroll = overtaken
+        assert gallery.enrolment("p2", walker(2), strict=True).warning is None  # overtaken twice, by others
+        assert not overtakers
+        overtakers.append(("p4", walker(4)))
+        with pytest.raises(LooksLikeOtherSubject, match="'p4'"):
+            gallery.enroll("imposter", walker(4, 1), strict=True)
+        assert [subject.id for subject in gallery.subjects()] == ["p1", "p2", "p3", "p4"]
+
+
+def test_of_two_look_alikes_enrolled_strictly_at_once_by_two_processes_one_is(store_url, walker, between):
+    calibrations = calibration(sum(between) / 2)
+    spawn = multiprocessing.get_context("spawn")
+    here, there = spawn.Pipe()
+    process = spawn.Process(target=racing_process.enrol, args=(store_url, calibrations, there))
+    process.start()
+    try:
+        assert here.recv() == "ready"
+        for lap in range(10):
+            with Gallery.open(store_url, f"lap{lap}", "gei", calibrations=calibrations) as gallery:
+                gallery.ready()
+                here.send((f"lap{lap}", walker(1)))
+                assert here.recv() == "set"
+                here.send("go")
+                try:
+                    gallery.enroll("p1", walker(1, 1), strict=True)
+                    won = True
+                except LooksLikeOtherSubject:
+                    won = False
+                assert won != here.recv()
+                assert [subject.id for subject in gallery.subjects()] == ["p1" if won else "racer"]
+    finally:
+        here.send(None)
+        process.join(60)
+    assert process.exitcode == 0
 
 
 @pytest.mark.parametrize(

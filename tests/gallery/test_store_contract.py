@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from following import Follower, replay
 
-from gallery.errors import ClipOfOtherSubject, FingerprintMismatch, NotFound, StoreUnavailable
+from gallery.errors import ClipOfOtherSubject, FingerprintMismatch, NotFound, Overtaken, StoreUnavailable
 from gallery.store import NewSubject
 from gallery.stores import open_store
 
@@ -50,6 +50,39 @@ def test_an_enrolment_reads_back_whole(store, new_template, fingerprint):
     )
     collection = store.collection("default")
     assert (collection.fingerprint, collection.subjects, collection.templates) == (fingerprint, 1, 1)
+
+
+def test_nothing_is_added_where_anything_happened_since_the_caller_looked(store, new_template, fingerprint):
+    def cursor():
+        follower = Follower(store)
+        follower.follow(limit=2)
+        return follower.cursor
+
+    other = replace(fingerprint, network="other")
+    steps = {
+        "enrolled": lambda: store.enroll("default", ALICE, new_template(1, clip=1)),
+        "again": lambda: store.enroll("default", BOB, new_template(2)),
+        "erased": lambda: store.erase("default", "bob"),
+        "shadow": lambda: store.begin_shadow("default", other),
+        "moved": lambda: (
+            [store.put_shadow("default", t, other, new_template(3).embedding) for t in store.shadow_missing("default")],
+            store.flip("default"),
+        ),
+    }
+    for name, step in steps.items():
+        seen = cursor()
+        step()
+        at = store.collection("default").fingerprint
+        if name == "shadow":  # which nobody searches
+            assert store.enroll("default", NewSubject(name), new_template(9, fingerprint=at), seen)
+            continue
+        before = store.digest("default")
+        with pytest.raises(Overtaken):
+            store.enroll("default", NewSubject(name), new_template(9, fingerprint=at), seen)
+        assert store.digest("default") == before
+        assert name not in {subject.id for subject in store.subjects("default")}
+        assert store.enroll("default", ALICE, new_template(1, clip=1, fingerprint=at), seen).duplicate
+        store.enroll("default", NewSubject(name), new_template(9, fingerprint=at), cursor())
 
 
 def test_what_is_stored_outlives_the_store_object(store, store_url, new_template):
