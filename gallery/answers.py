@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from gallery.calibration import Calibration
@@ -14,7 +16,16 @@ from gallery.explain import COHORT, EXPLAINED, explain, impostors_of
 from gallery.index import CollectionIndex
 from gallery.pinned import embedded
 from gallery.search import Hit
-from gallery.types import Identification, Outlier, Reason, Resemblance, Verdict, Verification
+from gallery.types import (
+    Identification,
+    MatchThreshold,
+    Outlier,
+    Reason,
+    Resemblance,
+    SeenFrom,
+    Verdict,
+    Verification,
+)
 from gallery.verdict import (
     MIN_RATE_HZ,
     QualityGates,
@@ -26,9 +37,11 @@ from gallery.verdict import (
     resemblance,
     threshold_of,
 )
+from gallery.views import View, Views, centred
 from models import GaitNetwork
 from models.distance import part_distances
 from pipelines.fingerprint import Fingerprint, fingerprint_of
+from pipelines.heading import heading_of
 from pipelines.sequence import GaitSequence
 
 
@@ -39,12 +52,14 @@ class Answers:
     Attributes:
         collection: its name.
         index: its embeddings.
+        views: what it knows of cameras.
         calibrations: by fingerprint.
         gates: what a sequence must have to be told by.
     """
 
     collection: str
     index: CollectionIndex
+    views: Views
     calibrations: Mapping[Fingerprint, Calibration]
     gates: QualityGates
 
@@ -56,18 +71,22 @@ class Answers:
         fpir: float,
         where: Mapping[str, str] | None,
         explained: bool = False,
+        camera: str | None = None,
     ) -> list[Identification]:
         """See :meth:`gallery.Gallery.identify_many`; the probes are of one perception."""
         began = time.perf_counter()
         fingerprint = fingerprint_of(network, seqs[0].perception)
         with_frames = [i for i, seq in enumerate(seqs) if len(seq)]
-        probes = embedded(network, [seqs[i] for i in with_frames])
+        raw = embedded(network, [seqs[i] for i in with_frames])
         searching = time.perf_counter()
-        found = self.index.search(fingerprint, probes, top_k, where)
+        views = [view_of(seqs[i], camera) for i in with_frames]
+        corrections = self.views.corrections(fingerprint)
+        probes = centred(raw, views, corrections)
+        found = self.index.search(fingerprint, probes, top_k, where, corrections)
         hits: dict[int, list[Hit]] = dict(zip(with_frames, found.hits, strict=True))
         timings = {"embed": searching - began, "search": time.perf_counter() - searching}
         calibration = self.calibrations.get(fingerprint)
-        threshold = threshold_of(fpir, found.size, calibration)
+        threshold = threshold_of(fpir, found.size, calibration, centred=bool(corrections))
         replies = []
         for i, seq in enumerate(seqs):
             verdict, reason = decide(seq, hits.get(i, []), threshold, calibration, self.gates)
@@ -77,9 +96,11 @@ class Answers:
                 candidates=candidates_of(hits.get(i, []), calibration),
                 threshold=threshold,
                 timings=timings,
-                **self._about(seq, fingerprint),
+                **self._about(seq, fingerprint, camera),
             )
             replies.append(reply)
+        for seq, view, embedding in zip((seqs[i] for i in with_frames), views, raw, strict=True):
+            self.learn(seq, fingerprint, view, embedding)
         if explained:
             own = dict(zip(with_frames, probes, strict=True))
             replies = [self._explained(network, reply, own.get(i)) for i, reply in enumerate(replies)]
@@ -91,22 +112,31 @@ class Answers:
             return reply
         calibration = self.calibrations.get(reply.fingerprint)
         measured = None if calibration is None else calibration.parts
-        cohort = None if measured else self.index.cohort(reply.fingerprint, COHORT)
+        corrections = self.views.corrections(reply.fingerprint)
+        cohort = None if measured else self.index.cohort(reply.fingerprint, COHORT, corrections)
         templates = [(candidate.subject, candidate.template) for candidate in reply.candidates[:EXPLAINED]]
-        found = self.index.embeddings(reply.fingerprint, [template for _, template in templates])
+        found = self.index.embeddings(reply.fingerprint, [template for _, template in templates], corrections)
         explanation = explain(probe, templates, found, network.strips, impostors_of(measured, cohort))
         return reply.model_copy(update={"explanation": explanation})
 
-    def verify(self, network: GaitNetwork, subject: str, seq: GaitSequence, fmr: float) -> Verification:
+    def verify(
+        self, network: GaitNetwork, subject: str, seq: GaitSequence, fmr: float, camera: str | None
+    ) -> Verification:
         """See :meth:`gallery.Gallery.verify`."""
         began = time.perf_counter()
         fingerprint = fingerprint_of(network, seq.perception)
         probe = embedded(network, [seq])[0] if len(seq) else None
         searching = time.perf_counter()
-        hit = None if probe is None else self.index.nearest_of(subject, fingerprint, probe)
+        corrections = self.views.corrections(fingerprint)
+        hit = None
+        if probe is not None:
+            own = centred(probe[None], [view_of(seq, camera)], corrections)[0]
+            hit = self.index.nearest_of(subject, fingerprint, own, corrections)
         timings = {"embed": searching - began, "search": time.perf_counter() - searching}
         calibration = self.calibrations.get(fingerprint)
         threshold = match_threshold_of(fmr, calibration)
+        if corrections:  # nobody has measured how near strangers are then
+            threshold = MatchThreshold(value=None, fmr=fmr, source=None)
         distance = None if hit is None else hit.distance
         verdict, reason = compare(seq, distance, threshold.value, calibration, self.gates)
         if probe is not None and hit is None:
@@ -120,8 +150,13 @@ class Answers:
             template=None if hit is None else hit.template,
             threshold=threshold,
             timings=timings,
-            **self._about(seq, fingerprint),
+            **self._about(seq, fingerprint, camera),
         )
+
+    def learn(self, seq: GaitSequence, fingerprint: Fingerprint, view: View | None, embedding: Tensor) -> None:
+        """Take a walker who was seen well enough into account for what is known of the view."""
+        if view is not None and len(seq) >= self.gates.min_frames and not self.gates.poor(seq):
+            self.views.learn(fingerprint, view, {sha256(embedding.numpy().tobytes()).hexdigest(): embedding})
 
     def check_enrolment(self, seq: GaitSequence, fingerprint: Fingerprint) -> None:
         """Raise TooShort or PoorQuality where a walker cannot become a template."""
@@ -129,7 +164,7 @@ class Answers:
         self.gates.check_enrolment(seq, MIN_RATE_HZ if calibration is None else calibration.min_rate_hz)
 
     def resemblance(
-        self, subject: str, fingerprint: Fingerprint, embedding: Tensor
+        self, subject: str, fingerprint: Fingerprint, embedding: Tensor, view: View | None
     ) -> tuple[Resemblance | None, str | None]:
         """Whom but ``subject`` a walker's embedding (P, C) matches at the strictest calibrated rate.
 
@@ -138,21 +173,38 @@ class Answers:
         calibration = self.calibrations.get(fingerprint)
         if calibration is None:
             return None, None
-        found = self.index.search(fingerprint, embedding[None], 2)
-        return resemblance(found.hits[0], subject, found.size, calibration), found.cursor
+        corrections = self.views.corrections(fingerprint)
+        own = centred(embedding[None], [view], corrections)
+        found = self.index.search(fingerprint, own, 2, corrections=corrections)
+        warning = resemblance(found.hits[0], subject, found.size, calibration, centred=bool(corrections))
+        return warning, found.cursor
 
-    def outliers(
-        self, subject: str, fingerprint: Fingerprint, templates: Sequence[str], embeddings: Tensor
-    ) -> list[Outlier]:
-        """See :meth:`gallery.Gallery.outliers`; of the subject's n templates, and their embeddings (n, P, C)."""
-        found = self.index.search(fingerprint, embeddings, 2)
+    def outliers(self, subject: str, fingerprint: Fingerprint, templates: Sequence[str]) -> list[Outlier]:
+        """See :meth:`gallery.Gallery.outliers`; of the subject's templates."""
+        corrections = self.views.corrections(fingerprint)
+        there = self.index.embeddings(fingerprint, templates, corrections)
+        if len(there) < 2:
+            return []
+        templates, embeddings = list(there), torch.stack(list(there.values()))
+        found = self.index.search(fingerprint, embeddings, 2, corrections=corrections)
         others = [next((hit for hit in hits if hit.subject != subject), None) for hits in found.hits]
         calibration = self.calibrations.get(fingerprint)
-        threshold = None if calibration is None else calibration.threshold(calibration.loosest, found.size).value
+        threshold = None
+        if calibration is not None:
+            threshold = calibration.threshold(calibration.loosest, found.size, centred=bool(corrections)).value
         return outliers(templates, part_distances(embeddings, embeddings), others, threshold)
 
-    def _about(self, seq: GaitSequence, fingerprint: Fingerprint) -> dict[str, Any]:
+    def _about(self, seq: GaitSequence, fingerprint: Fingerprint, camera: str | None) -> dict[str, Any]:
         """What every answer says of its probe."""
+        view = view_of(seq, camera)
+        seen = None
+        if camera is not None:
+            seen = SeenFrom(
+                camera=camera,
+                heading=None if view is None else view.heading,
+                walks=self.views.walks(fingerprint, view),
+                applied=view in self.views.corrections(fingerprint),
+            )
         return {
             "collection": self.collection,
             "fingerprint": fingerprint,
@@ -161,4 +213,11 @@ class Answers:
             "start": float(seq.timestamps[0]) if len(seq) else 0.0,
             "end": float(seq.timestamps[-1]) if len(seq) else 0.0,
             "quality": seq.quality,
+            "seen": seen,
         }
+
+
+def view_of(seq: GaitSequence, camera: str | None) -> View | None:
+    """From where a walker is seen; None without a camera, or of one who is seen too briefly to tell the heading."""
+    heading = None if camera is None else heading_of(seq)
+    return None if camera is None or heading is None else View(camera, heading.value)

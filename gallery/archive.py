@@ -23,7 +23,14 @@ from pydantic import Field, ValidationError
 from gallery.crypto import KEY_BYTES, Vault, open_sealed, seal
 from gallery.encoding import bytes_of, embedding_from
 from gallery.errors import BadArchive, BadStore, BadStoreKey, Conflict, NotFound
-from gallery.names import check_collection, check_display_name, check_legal_basis, check_metadata, check_subject
+from gallery.names import (
+    check_camera,
+    check_collection,
+    check_display_name,
+    check_legal_basis,
+    check_metadata,
+    check_subject,
+)
 from gallery.store import NewSubject, NewTemplate, Store
 from gallery.types import Action, FingerprintText, Record, Subject, Template
 from models.errors import GaitkeeperError
@@ -226,6 +233,7 @@ def _parsed(content: bytes, header: Archive) -> tuple[NewSubject, NewTemplate]:
         if check_subject(subject.id) != subject.id or template.subject != subject.id:
             raise ValueError("subject")
         check_display_name(subject.display_name)
+        check_camera(template.camera)
         check_metadata(subject.metadata)
         check_legal_basis(subject.legal_basis)
         times = [subject.created, template.created, *([template.expires] if template.expires else [])]
@@ -252,6 +260,8 @@ def _parsed(content: bytes, header: Archive) -> tuple[NewSubject, NewTemplate]:
             start=template.start,
             end=template.end,
             clip_sha256=template.clip_sha256,
+            camera=template.camera,
+            heading=template.heading,
             expires=template.expires,
             id=template.id,
             created=template.created,

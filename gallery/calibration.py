@@ -139,6 +139,8 @@ class Calibration(Record):
         fingerprint: what it was measured for; it says nothing of any other.
         thresholds: by false-positive identification rate.
         confidence: of a candidate, by its distance.
+        centred: the same where what is known of cameras is taken off, which draws strangers nearer, too; empty where
+            that was not measured.
         verification: thresholds of one-to-one comparison, where they were measured.
         min_rate_hz: the lowest frame rate that was measured, in hertz; below it no verdict is given.
         parts: distances of different people part by part, where they were measured.
@@ -147,12 +149,19 @@ class Calibration(Record):
     fingerprint: FingerprintText
     thresholds: tuple[FpirThresholds, ...] = Field(min_length=1)
     confidence: ConfidenceMap
+    centred: tuple[FpirThresholds, ...] = ()
     verification: FmrThresholds | None = None
     min_rate_hz: float = Field(20.0, gt=0)
     parts: PartQuantiles | None = None
 
-    def threshold(self, fpir: float, gallery_size: int) -> Threshold:
+    def threshold(self, fpir: float, gallery_size: int, *, centred: bool = False) -> Threshold:
         """The threshold for a rate at a number of templates.
+
+        Args:
+            fpir: the rate.
+            gallery_size: templates searched.
+            centred: whether what is known of some views was taken off. As others may not be known yet, the smaller of
+                both thresholds holds then.
 
         Raises:
             BadFpir: the rate is none of the calibrated ones.
@@ -160,8 +169,16 @@ class Calibration(Record):
         for table in self.thresholds:
             if math.isclose(table.fpir, fpir):
                 value, extrapolated = table.at(gallery_size)
+                other = next((t for t in self.centred if math.isclose(t.fpir, fpir)), None) if centred else None
+                if other is not None:
+                    strict, beyond = other.at(gallery_size)
+                    value, extrapolated = min(value, strict), extrapolated or beyond
                 return Threshold(
-                    value=value, fpir=fpir, gallery_size=gallery_size, source="calibration", extrapolated=extrapolated
+                    value=value,
+                    fpir=fpir,
+                    gallery_size=gallery_size,
+                    source="calibration" if other is None else "calibration_centred",
+                    extrapolated=extrapolated,
                 )
         known = sorted(table.fpir for table in self.thresholds)
         raise BadFpir(

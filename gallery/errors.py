@@ -31,6 +31,12 @@ class LooksLikeOtherSubject(Conflict):
     code = "looks_like_other_subject"
 
 
+class BadCamera(GaitkeeperError):
+    """A camera's name that cannot be stored."""
+
+    code = "bad_camera"
+
+
 class FingerprintMismatch(Conflict):
     """Embeddings of two fingerprints would have to be compared."""
 

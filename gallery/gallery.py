@@ -9,14 +9,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypedDict, Unpack
 
-import numpy as np
-import torch
-
-from gallery.answers import Answers
+from gallery.answers import Answers, view_of
 from gallery.calibration import Calibration, load_calibrations, shipped_calibrations
-from gallery.errors import FingerprintMismatch, LooksLikeOtherSubject, Overtaken
+from gallery.errors import FingerprintMismatch, LooksLikeOtherSubject, NotFound, Overtaken
 from gallery.index import CollectionIndex
 from gallery.names import (
+    check_camera,
     check_collection,
     check_display_name,
     check_legal_basis,
@@ -28,6 +26,7 @@ from gallery.pinned import PinnedNetwork, embedded
 from gallery.store import Embedding, NewSubject, NewTemplate, Store
 from gallery.stores import open_store
 from gallery.types import (
+    Action,
     Collection,
     Enrolment,
     Erasure,
@@ -37,12 +36,14 @@ from gallery.types import (
     Subject,
     Template,
     Verification,
+    ViewStatistics,
 )
 from gallery.verdict import (
     QualityGates,
     check_fmr,
     check_fpir,
 )
+from gallery.views import View, Views
 from models import GaitNetwork
 from pipelines.fingerprint import Fingerprint, fingerprint_of
 from pipelines.sequence import GaitSequence
@@ -57,12 +58,14 @@ class EnrolOptions(TypedDict, total=False):
         display_name, metadata: of the subject; None leaves what is stored.
         clip_sha256: hexadecimal digest of the clip's bytes, by which repeated enrolments are told.
         strict: refuse a walker who matches another subject at the strictest calibrated rate.
+        camera: name of the camera that saw the walker; see :mod:`gallery.views`.
     """
 
     display_name: str | None
     metadata: Mapping[str, str] | None
     clip_sha256: str | None
     strict: bool
+    camera: str | None
 
 
 class Gallery:
@@ -108,6 +111,7 @@ class Gallery:
         self._answers = Answers(
             self.name,
             CollectionIndex(store, collection, device, precision),
+            Views(store, self.name),
             shipped_calibrations() if calibrations is None else calibrations,
             gates or QualityGates(),
         )
@@ -196,7 +200,7 @@ class Gallery:
             options: see :class:`EnrolOptions`.
 
         Raises:
-            BadSubject: the subject's id, name or metadata cannot be stored.
+            BadSubject, BadCamera: the subject's id, name or metadata, or the camera's name, cannot be stored.
             TooShort, PoorQuality: too few frames, or seen too poorly.
             FingerprintMismatch: the collection is pinned to another fingerprint.
             ClipOfOtherSubject: the same track of the same clip is enrolled as someone else.
@@ -211,13 +215,21 @@ class Gallery:
         check_display_name(display_name)
         check_metadata(metadata)
         new = NewSubject(check_subject(subject), display_name, metadata)
-        clip, strict = options.get("clip_sha256"), options.get("strict", False)
+        clip, strict, camera = options.get("clip_sha256"), options.get("strict", False), options.get("camera")
+        check_camera(camera)
         if clip is not None and not _SHA256.fullmatch(clip):
             raise ValueError("clip_sha256 is 64 lower-case hexadecimal digits.")
-        return self._pinned.following(lambda network: self._enroll(network, new, seq, clip, strict))
+        view = view_of(seq, camera)
+        return self._pinned.following(lambda network: self._enroll(network, new, seq, clip, strict, view))
 
     def _enroll(
-        self, network: GaitNetwork, subject: NewSubject, seq: GaitSequence, clip_sha256: str | None, strict: bool
+        self,
+        network: GaitNetwork,
+        subject: NewSubject,
+        seq: GaitSequence,
+        clip_sha256: str | None,
+        strict: bool,
+        view: View | None,
     ) -> Enrolment:
         collection = self.collection
         fingerprint = fingerprint_of(network, seq.perception)
@@ -236,9 +248,11 @@ class Gallery:
             start=float(seq.timestamps[0]),
             end=float(seq.timestamps[-1]),
             clip_sha256=clip_sha256,
+            camera=None if view is None else view.camera,
+            heading=None if view is None else view.heading,
         )
         while True:
-            warning, seen = self._answers.resemblance(subject.id, fingerprint, embedding)
+            warning, seen = self._answers.resemblance(subject.id, fingerprint, embedding, view)
             if warning is not None and strict:
                 about = warning.model_dump(mode="json", exclude={"code", "detail"})
                 raise LooksLikeOtherSubject(warning.detail, **about)
@@ -246,6 +260,7 @@ class Gallery:
                 enrolled = self.store.enroll(self.name, subject, template, seen if strict else None)
             except Overtaken:
                 continue  # whoever came in the meantime may be the one whom this walker looks like
+            self._answers.learn(seq, fingerprint, view, embedding)
             return Enrolment(template=enrolled, warning=warning)
 
     def identify(
@@ -255,9 +270,10 @@ class Gallery:
         fpir: float = 0.01,
         where: Mapping[str, str] | None = None,
         explained: bool = False,
+        camera: str | None = None,
     ) -> Identification:
         """Who a walker is; see :meth:`identify_many`."""
-        return self.identify_many([seq], top_k, fpir, where, explained)[0]
+        return self.identify_many([seq], top_k, fpir, where, explained, camera)[0]
 
     def identify_many(
         self,
@@ -266,6 +282,7 @@ class Gallery:
         fpir: float = 0.01,
         where: Mapping[str, str] | None = None,
         explained: bool = False,
+        camera: str | None = None,
     ) -> list[Identification]:
         """Who each of several walkers is, embedded and searched together.
 
@@ -276,15 +293,19 @@ class Gallery:
             where: metadata that a subject must have to be a candidate, as in ``{"site": "north"}``; the templates of
                 such subjects alone are searched, and count as the gallery's size.
             explained: say of the first candidates part by part how far they are; see :mod:`gallery.explain`.
+            camera: name of the camera that saw the probes; what the collection knows of it is taken off, and the
+                probes add to that; see :mod:`gallery.views`.
 
         Raises:
             FingerprintMismatch: a probe's fingerprint is not the collection's.
+            BadCamera: a name that cannot be stored.
             BadFpir: not a rate, or not one that the calibration covers.
             BadSubject: ``where`` is no metadata that a subject can have.
             HeatmapsMissing, BadEmbedding, StoreUnavailable: as they say.
         """
         check_fpir(fpir)
         check_metadata(where)
+        check_camera(camera)
         if top_k < 1:
             raise ValueError("top_k is at least 1.")
         by_perception: dict[str, list[int]] = {}
@@ -294,19 +315,26 @@ class Gallery:
         for indices in by_perception.values():
             some = [seqs[i] for i in indices]
             answer = partial(
-                self._answers.identify, seqs=some, top_k=top_k, fpir=fpir, where=where, explained=explained
+                self._answers.identify,
+                seqs=some,
+                top_k=top_k,
+                fpir=fpir,
+                where=where,
+                explained=explained,
+                camera=camera,
             )
             found = self._pinned.following(answer)
             out.update(zip(indices, found, strict=True))
         return [out[i] for i in range(len(seqs))]
 
-    def verify(self, subject: str, seq: GaitSequence, fmr: float = 0.001) -> Verification:
+    def verify(self, subject: str, seq: GaitSequence, fmr: float = 0.001, camera: str | None = None) -> Verification:
         """Whether a walker is the subject that is claimed, told from this subject's templates alone.
 
         Args:
             subject: who it is said to be.
             seq: the probe.
             fmr: the false match rate that a match may have, one that is calibrated.
+            camera: as of :meth:`identify_many`; a claim adds nothing to what is known of it.
 
         Raises:
             NotFound: nobody of that id is enrolled.
@@ -315,7 +343,9 @@ class Gallery:
             HeatmapsMissing, BadEmbedding, StoreUnavailable: as they say.
         """
         check_fmr(fmr)
-        return self._pinned.following(partial(self._answers.verify, subject=self.subject(subject).id, seq=seq, fmr=fmr))
+        check_camera(camera)
+        claimed = self.subject(subject).id
+        return self._pinned.following(partial(self._answers.verify, subject=claimed, seq=seq, fmr=fmr, camera=camera))
 
     def outliers(self, subject: str) -> list[Outlier]:
         """Templates of a subject that may be of somebody else; see :func:`gallery.verdict.outliers`.
@@ -328,8 +358,25 @@ class Gallery:
         fingerprint = self.collection.fingerprint
         if len(ids) < 2 or fingerprint is None:
             return []
-        embeddings = torch.from_numpy(np.stack([self.embedding(template) for template in ids]))
-        return self._answers.outliers(owner, fingerprint, ids, embeddings)
+        return self._answers.outliers(owner, fingerprint, ids)
+
+    def cameras(self) -> list[ViewStatistics]:
+        """What the collection knows of the cameras that were named to it."""
+        return self._answers.views.listed(self.collection.fingerprint)
+
+    def forget_camera(self, camera: str) -> int:
+        """Forget what is known of a camera, as when it was moved; the number of views that were known.
+
+        Raises:
+            NotFound: nothing is known of it.
+            BadCamera: it is no camera's name.
+        """
+        check_camera(camera)
+        gone = self._answers.views.forget(camera)
+        if not gone:
+            raise NotFound(f"The collection {self.name!r} knows nothing of a camera {camera!r}.", camera=camera)
+        self.store.note(self.name, Action.FORGET_CAMERA)
+        return gone
 
     def subjects(self) -> list[Subject]:
         """All subjects, by id."""

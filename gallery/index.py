@@ -13,9 +13,13 @@ import torch
 from torch import Tensor
 
 from gallery.errors import FingerprintMismatch
-from gallery.search import Hit, PartwiseIndex
+from gallery.search import Hit
 from gallery.store import Change, Digest, Store, xor_of
+from gallery.viewed import ViewedIndex
+from gallery.views import Corrections, View
 from pipelines.fingerprint import Fingerprint
+
+NONE: Corrections = {}
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,24 +61,36 @@ class CollectionIndex:
         self._proven = False
         self._forget()
 
-    def search(self, fingerprint: Fingerprint, probes: Tensor, k: int, where: Mapping[str, str] | None = None) -> Found:
+    def search(
+        self,
+        fingerprint: Fingerprint,
+        probes: Tensor,
+        k: int,
+        where: Mapping[str, str] | None = None,
+        corrections: Corrections = NONE,
+    ) -> Found:
         """The ``k`` nearest subjects of each probe (Q, P, C).
 
         Args:
             fingerprint: of the probes.
-            probes: finite (Q, P, C).
+            probes: finite (Q, P, C), less what is known of their views.
             k: at least 1.
             where: metadata that a subject must have to be found.
+            corrections: what is taken off the templates of each view.
 
         Raises:
             FingerprintMismatch: the collection holds embeddings of another fingerprint, or of another shape.
         """
         with self._lock:
             index = self._current(fingerprint, probes)
-            hits, size = ([[] for _ in probes], 0) if index is None else index.search(probes, k, where)
+            if index is None:
+                return Found([[] for _ in probes], 0, self._cursor)
+            hits, size = index.search(probes, k, where, corrections)
             return Found(hits, size, self._cursor)
 
-    def nearest_of(self, subject: str, fingerprint: Fingerprint, probe: Tensor) -> Hit | None:
+    def nearest_of(
+        self, subject: str, fingerprint: Fingerprint, probe: Tensor, corrections: Corrections = NONE
+    ) -> Hit | None:
         """The nearest template of one subject to a probe (P, C); None where it has none.
 
         Raises:
@@ -82,22 +98,25 @@ class CollectionIndex:
         """
         with self._lock:
             index = self._current(fingerprint, probe[None])
-            return None if index is None else index.nearest_of(subject, probe)
+            return None if index is None else index.nearest_of(subject, probe, corrections)
 
-    def embeddings(self, fingerprint: Fingerprint, templates: Sequence[str]) -> dict[str, Tensor]:
+    def embeddings(
+        self, fingerprint: Fingerprint, templates: Sequence[str], corrections: Corrections = NONE
+    ) -> dict[str, Tensor]:
         """The embeddings (P, C), float32, of those of the templates that are still there under that fingerprint."""
         with self._lock:
+            self._follow()
             if self._index is None or self._fingerprint != fingerprint:
                 return {}
             known = [template for template in templates if template in self._index]
-            return dict(zip(known, self._index.embeddings(known), strict=True))
+            return dict(zip(known, self._index.embeddings(known, corrections), strict=True))
 
-    def cohort(self, fingerprint: Fingerprint, people: int) -> Tensor | None:
+    def cohort(self, fingerprint: Fingerprint, people: int, corrections: Corrections = NONE) -> Tensor | None:
         """One embedding of each of some subjects, float32 (n, P, C); None where the collection is of another print."""
         with self._lock:
             if self._index is None or self._fingerprint != fingerprint:
                 return None
-            return self._index.embeddings(self._index.cohort(people))
+            return self._index.embeddings(self._index.cohort(people), corrections)
 
     def ready(self, attempts: int = 5) -> bool:
         """Follow the store, and prove once that what is known is what it holds, by number and digest.
@@ -119,7 +138,7 @@ class CollectionIndex:
                 self._proven = digest.count == len(self._leaves) and digest.value == known
         return self._proven
 
-    def _current(self, fingerprint: Fingerprint, probes: Tensor) -> PartwiseIndex | None:
+    def _current(self, fingerprint: Fingerprint, probes: Tensor) -> ViewedIndex | None:
         """What the store holds now, if it can be compared with the probes; None where it holds nothing."""
         self._follow()
         if self._index is None or self._fingerprint is None:
@@ -133,7 +152,7 @@ class CollectionIndex:
     def _forget(self) -> None:
         self._cursor = ""
         self._fingerprint: Fingerprint | None = None
-        self._index: PartwiseIndex | None = None
+        self._index: ViewedIndex | None = None
         self._leaves: dict[str, bytes] = {}
         self._salt: bytes | None = None
         self._proven = False
@@ -166,9 +185,14 @@ class CollectionIndex:
         embeddings = np.stack([change.embedding for change in changes if change.embedding is not None])
         if self._index is None:
             parts, dims = embeddings.shape[1:]
-            self._index = PartwiseIndex(parts, dims, self._device, self._precision)
+            self._index = ViewedIndex(parts, dims, self._device, self._precision)
             self._fingerprint = changes[0].fingerprint
-        self._index.add([c.template for c in changes], [c.subject or "" for c in changes], torch.from_numpy(embeddings))
+        self._index.add(
+            [change.template for change in changes],
+            [change.subject or "" for change in changes],
+            torch.from_numpy(embeddings),
+            [_view(change) for change in changes],
+        )
         if self._salt is None:
             self._salt = self._store.digest(self._collection).salt
         leaf = Digest(0, b"", self._salt).leaf
@@ -183,6 +207,12 @@ class CollectionIndex:
         if self._index is not None and not len(self._index):
             # An empty collection is free to be pinned anew.
             self._index = self._fingerprint = None
+
+
+def _view(change: Change) -> View | None:
+    if change.camera is None or change.heading is None:
+        return None
+    return View(change.camera, change.heading)
 
 
 def _end(change: Change) -> float:

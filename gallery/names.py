@@ -6,10 +6,10 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 
-from gallery.errors import BadCollection, BadSubject
+from gallery.errors import BadCamera, BadCollection, BadSubject
 from gallery.types import Collection
 
-_COLLECTION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
 _COMPANION = "~strangers"
 _CONTROL = {"Cc", "Cs", "Zl", "Zp"}  # control characters, lone surrogates, line and paragraph separators
 
@@ -20,7 +20,7 @@ def check_collection(name: str) -> str:
     Raises:
         BadCollection: it is not.
     """
-    if not _COLLECTION.fullmatch(name):
+    if not _NAME.fullmatch(name):
         raise BadCollection(
             "A collection's name has 1 to 64 ASCII letters, digits, '_', '-' and '.', and starts with none of '-', '.'."
         )
@@ -35,6 +35,14 @@ def companion_of(collection: str) -> str:
 def enrolled_only(collections: Iterable[Collection]) -> list[Collection]:
     """Without those that keep strangers."""
     return [one for one in collections if not one.name.endswith(_COMPANION)]
+
+
+def check_camera(name: str | None) -> None:
+    """Raise BadCamera unless the name is None or one that a collection could have."""
+    if name is not None and not _NAME.fullmatch(name):
+        raise BadCamera(
+            "A camera's name has 1 to 64 ASCII letters, digits, '_', '-' and '.', and starts with none of '-', '.'."
+        )
 
 
 def check_subject(subject: str) -> str:

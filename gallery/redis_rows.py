@@ -79,6 +79,8 @@ def template_record(new: NewTemplate, subject: str, created: datetime, expires: 
         "subject": subject,
         "clip_sha256": new.clip_sha256,
         "track": new.track,
+        "camera": new.camera,
+        "heading": new.heading,
         "start": new.start,
         "end": new.end,
         "quality": asdict(new.quality),
@@ -102,6 +104,8 @@ def template_of(row: Sequence[bytes], live: Hash, collection: str, *, duplicate:
         shape=(int(live["parts"]), int(live["dims"])),
         clip_sha256=fields["clip_sha256"],
         track=fields["track"],
+        camera=fields.get("camera"),
+        heading=fields.get("heading"),
         start=fields["start"],
         end=fields["end"],
         quality=Quality(**fields["quality"]),
@@ -137,6 +141,8 @@ def change_of(row: Sequence[bytes], live: Hash, sealing: Seals) -> Change:
         embedding_of(row[3], live, template, sealing, key_of(row[2])),
         json.loads(subject["metadata"]),
         _moment(record["expires"]),
+        record.get("camera"),
+        record.get("heading"),
     )
 
 

@@ -55,7 +55,8 @@ for _, name in ipairs(names) do redis.call('UNLINK', K('of:' .. name)) end
 for _, generation in ipairs({live, shadow or nil}) do
     redis.call('UNLINK', K('g:' .. generation), K('e:' .. generation), K('leaves:' .. generation))
 end
-redis.call('UNLINK', B, K't', K'q', K's', K'names', K'log', K'gone', K'clips', K'expiry', K'todo', K'events')
+redis.call('UNLINK', B, K't', K'q', K's', K'names', K'log', K'gone', K'clips', K'expiry', K'todo', K'events',
+           K'statistics')
 log(ARGV[1], templates)
 return {'ok', templates, #names}
 """
@@ -247,6 +248,23 @@ while #changes < limit and (come[i] or gone[j]) do
 end
 local secret = redis.call('HGET', B, 'secret') or ''
 return {'ok', fresh and 1 or 0, live, start, after, redis.call('HGETALL', K('g:' .. live)), secret, changes}
+"""
+)
+
+STATISTICS = (
+    READ
+    + """
+return {'ok', redis.call('HGETALL', K'statistics')}
+"""
+)
+
+PUT_STATISTIC = (
+    WRITE
+    + """
+if (redis.call('HGET', K'statistics', ARGV[1]) or '') ~= ARGV[3] then return {'changed'} end
+if ARGV[2] == '' then redis.call('HDEL', K'statistics', ARGV[1])
+else redis.call('HSET', K'statistics', ARGV[1], ARGV[2]) end
+return {'ok'}
 """
 )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from base64 import b64decode, b64encode
 from datetime import UTC, datetime
 
 import numpy as np
@@ -256,6 +257,15 @@ class RedisStore:
     def digest(self, collection: str) -> Digest:
         _, leaves, secret = self._calls.of_collection(collection, scripts.DIGEST)
         return Digest(len(leaves) // 32, xor_of(leaves), self._trust.seals(collection, secret).salt)
+
+    def statistics(self, collection: str) -> dict[str, bytes]:
+        _, found = self._calls.of_collection(collection, scripts.STATISTICS)
+        return {name: b64decode(value) for name, value in hash_of(found).items()}
+
+    def put_statistic(self, collection: str, name: str, value: bytes | None, was: bytes | None) -> bool:
+        new, old = (b64encode(given or b"") for given in (value, was))
+        status, *_ = self._calls.of_collection(collection, scripts.PUT_STATISTIC, name, new, old, durable=True)
+        return bool(status == b"ok")
 
     def begin_shadow(self, collection: str, fingerprint: Fingerprint) -> Collection:
         shadows.begin(self._calls, collection, fingerprint)

@@ -239,10 +239,10 @@ class PartwiseIndex:
         found = [block.values[row].float().cpu() for block, row in rows]
         return torch.stack(found) if found else torch.zeros(0, *self.shape)
 
-    def cohort(self, people: int, now: float | None = None) -> list[str]:
+    def cohort(self, people: int, now: float | None = None) -> dict[str, str]:
         """A template of each of the first so many subjects by id: of each the first by id that has not expired."""
         if not len(self):
-            return []
+            return {}
         slots = [self._slots[subject] for subject in heapq.nsmallest(people, self._slots)]
         owners = torch.cat([block.owners for block in self._blocks])[: len(self)]
         mine = torch.isin(owners, torch.tensor(slots, device=self._device))
@@ -251,7 +251,7 @@ class PartwiseIndex:
         first: dict[int, str] = {}
         for position, slot in zip(positions.tolist(), owners[positions].tolist(), strict=True):
             first[slot] = min(first.get(slot, self._ids[position]), self._ids[position])
-        return [first[slot] for slot in slots if slot in first]
+        return {self._subjects[slot]: first[slot] for slot in slots if slot in first}
 
     def _lower(self, bounds: Bounds, probes: int) -> Tensor:
         """What bounds the distances to all templates, float32 (Q, n)."""

@@ -39,8 +39,8 @@ _EMBEDDING = """
                      JOIN embeddings e ON e.generation = g.key AND e.template = t.key
     WHERE t.key = ?"""
 _CHANGES = """
-    SELECT c.revision, c.template, s.id AS subject, s.metadata, s.sealed_key, t.expires, e.data, e.dtype,
-           g.fingerprint, g.parts, g.dims
+    SELECT c.revision, c.template, s.id AS subject, s.metadata, s.sealed_key, t.expires, t.camera, t.heading,
+           e.data, e.dtype, g.fingerprint, g.parts, g.dims
     FROM changes c LEFT JOIN templates t ON t.collection = c.collection AND t.id = c.template
                    LEFT JOIN subjects s ON s.key = t.subject
                    LEFT JOIN embeddings e ON e.generation = :generation AND e.template = t.key
@@ -229,6 +229,16 @@ class SQLiteStore:
             generation = collection_row(db, collection)["generation"]
             leaves = [row[0] for row in db.execute("SELECT leaf FROM embeddings WHERE generation = ?", (generation,))]
             return Digest(len(leaves), xor_of(b"".join(leaves)), self._seals(db, collection).salt)
+
+    def statistics(self, collection: str) -> dict[str, bytes]:
+        with self._file.reading() as db:
+            key = collection_row(db, collection)["key"]
+            rows = db.execute("SELECT name, value FROM statistics WHERE collection = ?", (key,))
+            return {row["name"]: bytes(row["value"]) for row in rows}
+
+    def put_statistic(self, collection: str, name: str, value: bytes | None, was: bytes | None) -> bool:
+        with self._file.writing() as db:
+            return write.put_statistic(db, collection_row(db, collection)["key"], name, value, was)
 
     def begin_shadow(self, collection: str, fingerprint: Fingerprint) -> Collection:
         with self._file.writing() as db:

@@ -63,6 +63,8 @@ def template_of(row: sqlite3.Row, collection: str, *, duplicate: bool = False) -
         shape=(row["parts"], row["dims"]),
         clip_sha256=row["clip_sha256"],
         track=row["track"],
+        camera=row["camera"],
+        heading=row["heading"],
         start=row["start"],
         end=row["end"],
         quality=Quality(**json.loads(row["quality"])),
@@ -90,6 +92,8 @@ def change_of(row: sqlite3.Row, sealing: Seals) -> Change:
         embedding_of(row, row["template"], sealing),
         json.loads(row["metadata"]),
         _moment(row["expires"]),
+        row["camera"],
+        row["heading"],
     )
 
 

@@ -137,6 +137,16 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             BEGIN SELECT RAISE(ABORT, 'the log is append-only'); END""",
         "CREATE TABLE audit_keys (collection TEXT PRIMARY KEY, key BLOB NOT NULL) STRICT",
     ),
+    (
+        "ALTER TABLE templates ADD COLUMN camera TEXT",
+        "ALTER TABLE templates ADD COLUMN heading TEXT",
+        """CREATE TABLE statistics (
+            collection INTEGER NOT NULL REFERENCES collections (key) ON DELETE CASCADE,
+            name TEXT NOT NULL,
+            value BLOB NOT NULL,
+            PRIMARY KEY (collection, name)
+        ) STRICT""",
+    ),
 )
 """Step i takes a file from schema version i to i + 1, in one transaction. Never edit a step that was released."""
 

@@ -25,7 +25,7 @@ SUBJECTS = """
     FROM subjects s WHERE s.collection = :collection"""
 TEMPLATES = """
     SELECT t.key, t.id, s.id AS subject, t.clip_sha256, t.track, t.start, t."end", t.quality, t.has_heatmaps, t.created,
-           t.expires, s.sealed_key, g.key AS generation, g.fingerprint, g.parts, g.dims
+           t.expires, t.camera, t.heading, s.sealed_key, g.key AS generation, g.fingerprint, g.parts, g.dims
     FROM templates t JOIN subjects s ON s.key = t.subject
                      JOIN generations g ON g.collection = t.collection AND g.role = 'live'
     WHERE t.collection = :collection"""
@@ -193,8 +193,9 @@ def _insert(
     template = new.id or uuid.uuid4().hex
     key = db.execute(
         """INSERT INTO templates (id, collection, subject, clip_sha256, track, start, "end", quality, has_heatmaps,
-                                  created, expires)
-           VALUES (:id, :collection, :subject, :clip, :track, :start, :end, :quality, :heatmaps, :created, :expires)""",
+                                  created, expires, camera, heading)
+           VALUES (:id, :collection, :subject, :clip, :track, :start, :end, :quality, :heatmaps, :created, :expires,
+                   :camera, :heading)""",
         {
             "id": template,
             "collection": pinned["key"],
@@ -207,6 +208,8 @@ def _insert(
             "heatmaps": new.has_heatmaps,
             "created": stamp(created),
             "expires": None if expires is None else stamp(expires),
+            "camera": new.camera,
+            "heading": new.heading,
         },
     ).lastrowid
     assert key is not None
@@ -216,6 +219,18 @@ def _insert(
     announce(db, pinned["key"], [key])
     row = db.execute(f"{TEMPLATES} AND t.key = :key", {"collection": pinned["key"], "key": key}).fetchone()
     return template_of(row, pinned["name"])
+
+
+def put_statistic(db: sqlite3.Connection, collection: int, name: str, value: bytes | None, was: bytes | None) -> bool:
+    """See :meth:`gallery.store.Store.put_statistic`."""
+    row = db.execute("SELECT value FROM statistics WHERE collection = ? AND name = ?", (collection, name)).fetchone()
+    if (None if row is None else bytes(row["value"])) != was:
+        return False
+    if value is None:
+        db.execute("DELETE FROM statistics WHERE collection = ? AND name = ?", (collection, name))
+    else:
+        db.execute("INSERT OR REPLACE INTO statistics VALUES (?, ?, ?)", (collection, name, value))
+    return True
 
 
 def insert_embedding(

@@ -49,6 +49,7 @@ class NewTemplate:
         track: number of the tracklet in its clip.
         start, end: seconds of the sequence's first and last frame.
         clip_sha256: digest of the clip, lower-case hexadecimal, or None.
+        camera, heading: from where it was seen, where that is known; see :class:`gallery.views.View`.
         expires: when it expires; None where the collection's ``ttl_seconds`` says.
         id, created: None for a new id and now; a template that is read from an archive keeps its own.
     """
@@ -62,6 +63,8 @@ class NewTemplate:
     start: float
     end: float
     clip_sha256: str | None = None
+    camera: str | None = None
+    heading: str | None = None
     expires: datetime | None = None
     id: str | None = None
     created: datetime | None = None
@@ -76,6 +79,7 @@ class Change:
         subject, fingerprint, embedding, metadata: of a template that is there; None where it is gone. The metadata is
             its subject's.
         expires: from when on it must not be found any more, though it is still there; None for never.
+        camera, heading: from where it was seen; None where that is not known.
     """
 
     template: str
@@ -84,6 +88,8 @@ class Change:
     embedding: Embedding | None = None
     metadata: Mapping[str, str] | None = None
     expires: datetime | None = None
+    camera: str | None = None
+    heading: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -236,6 +242,12 @@ class Store(Protocol):
 
     def digest(self, collection: str) -> Digest:
         """Number and digest of the templates stored."""
+
+    def statistics(self, collection: str) -> dict[str, bytes]:
+        """Figures that are kept of a collection as a whole, by name. They are of nobody, and go with the collection."""
+
+    def put_statistic(self, collection: str, name: str, value: bytes | None, was: bytes | None) -> bool:
+        """Keep a figure, or remove it where ``value`` is None, if it is as it ``was``; False where it is not."""
 
     def begin_shadow(self, collection: str, fingerprint: Fingerprint) -> Collection:
         """Begin, or take up again, a shadow of that fingerprint.

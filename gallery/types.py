@@ -99,6 +99,8 @@ class Template(Record):
     shape: tuple[int, int] = Field(description="Parts and dims of the embedding.")
     clip_sha256: str | None = Field(description="Digest of the clip's bytes, where the caller gave it.")
     track: int = Field(description="The walker's tracklet in that clip, from 1.")
+    camera: str | None = Field(default=None, description="The camera that saw it, where the caller said so.")
+    heading: str | None = Field(default=None, description="Which way the walker goes in the picture; with a camera.")
     start: float = Field(description="Seconds from the clip's first video frame to the sequence's first.")
     end: float = Field(description="Seconds from the clip's first video frame to the sequence's last.")
     quality: Quality
@@ -128,7 +130,10 @@ class Threshold(Record):
     value: float | None = Field(description="Null without a calibration.")
     fpir: float = Field(description="The false-positive identification rate that was asked for.")
     gallery_size: int = Field(description="Templates searched.")
-    source: str | None = Field(description='"calibration", or null where there is none for the fingerprint.')
+    source: str | None = Field(
+        description='"calibration", "calibration_centred" where what is known of cameras was taken off, or null where'
+        " there is none for the fingerprint."
+    )
     extrapolated: bool = Field(description="True where the gallery's size lies outside the calibrated sizes.")
 
 
@@ -165,6 +170,23 @@ class Explanation(Record):
     candidates: tuple[CandidateParts, ...] = Field(description="The first five candidates, nearest first.")
 
 
+class ViewStatistics(Record):
+    """What a collection has learnt of one view: a camera, and the way people walk in it."""
+
+    camera: str
+    heading: str = Field(description="Which way the walkers go in the picture.")
+    walks: int = Field(description="How many walks it rests on.")
+
+
+class SeenFrom(Record):
+    """From where a walker was seen, and what was made of it."""
+
+    camera: str
+    heading: str | None = Field(description="Which way the walker goes in the picture; null where that cannot be told.")
+    walks: int = Field(description="How many walks the collection's statistics of this view rest on.")
+    applied: bool = Field(description="Whether they were taken off before distances.")
+
+
 class Identification(Record):
     """The answer to one probe."""
 
@@ -181,6 +203,7 @@ class Identification(Record):
     quality: Quality = Field(description="Of the probe; says what was skipped and why.")
     timings: dict[str, float] = Field(description="Seconds by stage, embed and search, of the whole call.")
     explanation: Explanation | None = Field(default=None, description="Where it was asked for.")
+    seen: SeenFrom | None = Field(default=None, description="Where the camera was named.")
 
 
 class Resemblance(Record):
@@ -244,6 +267,7 @@ class Verification(Record):
     end: float = Field(description="Seconds from the clip's first video frame to the probe's last.")
     quality: Quality = Field(description="Of the probe; says what was skipped and why.")
     timings: dict[str, float] = Field(description="Seconds by stage, embed and search.")
+    seen: SeenFrom | None = Field(default=None, description="Where the camera was named.")
 
 
 class Erasure(Record):
@@ -287,6 +311,7 @@ class Action(StrEnum):
     ROTATE_KEY = "rotate_key"
     EXPORT = "export"
     IMPORT = "import"
+    FORGET_CAMERA = "forget_camera"
 
 
 class AuditEntry(Record):

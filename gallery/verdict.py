@@ -100,15 +100,19 @@ def candidates_of(hits: Sequence[Hit], calibration: Calibration | None) -> tuple
     )
 
 
-def threshold_of(fpir: float, gallery_size: int, calibration: Calibration | None) -> Threshold:
+def threshold_of(
+    fpir: float, gallery_size: int, calibration: Calibration | None, *, centred: bool = False
+) -> Threshold:
     """The threshold for a rate at a number of templates; without a value where there is no calibration.
+
+    ``centred`` says whether what is known of some views was taken off, as of :meth:`Calibration.threshold`.
 
     Raises:
         BadFpir: the rate is none of the calibrated ones.
     """
     if calibration is None:
         return Threshold(value=None, fpir=fpir, gallery_size=gallery_size, source=None, extrapolated=False)
-    return calibration.threshold(fpir, gallery_size)
+    return calibration.threshold(fpir, gallery_size, centred=centred)
 
 
 def match_threshold_of(fmr: float, calibration: Calibration | None) -> MatchThreshold:
@@ -168,7 +172,9 @@ def compare(
     return Verdict.INCONCLUSIVE, reason
 
 
-def resemblance(hits: Sequence[Hit], subject: str, size: int, calibration: Calibration | None) -> Resemblance | None:
+def resemblance(
+    hits: Sequence[Hit], subject: str, size: int, calibration: Calibration | None, *, centred: bool = False
+) -> Resemblance | None:
     """The nearest subject but ``subject``, if a walker matches it at the strictest calibrated rate.
 
     Args:
@@ -176,11 +182,12 @@ def resemblance(hits: Sequence[Hit], subject: str, size: int, calibration: Calib
         subject: whom the walker is to be enrolled as.
         size: templates searched.
         calibration: of the walker's fingerprint; without one nothing is known to be near.
+        centred: as of :meth:`Calibration.threshold`.
     """
     other = next((hit for hit in hits if hit.subject != subject), None)
     if other is None or calibration is None:
         return None
-    threshold = calibration.threshold(calibration.strictest, size)
+    threshold = calibration.threshold(calibration.strictest, size, centred=centred)
     if threshold.value is None or other.distance > threshold.value:
         return None
     return Resemblance(

@@ -1,0 +1,109 @@
+"""Embeddings in memory, those of each view by themselves, so that what a view does can be taken off as it is known now.
+
+The distance of a probe to a template whose view has the correction c is that of the probe shifted by c to the template
+as it is stored: nothing stored changes when more is learnt of a view, and the search stays exact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from gallery.search import Hit, PartwiseIndex
+from gallery.views import Corrections, View, centred
+
+
+class ViewedIndex:
+    """As :class:`gallery.search.PartwiseIndex`, of templates that are each seen from a view, or from None.
+
+    ``corrections`` are what is taken off the embeddings of each view, (P, C); probes come without their own.
+
+    Args:
+        parts, dims, device, precision: as there.
+    """
+
+    def __init__(self, parts: int, dims: int, device: str, precision: str) -> None:
+        self.shape = (parts, dims)
+        self._device, self._precision = device, precision
+        self._of: dict[View | None, PartwiseIndex] = {}
+        self._views: dict[str, View | None] = {}
+
+    def __len__(self) -> int:
+        """Number of templates."""
+        return len(self._views)
+
+    def __contains__(self, template: str) -> bool:
+        return template in self._views
+
+    def add(
+        self, templates: Sequence[str], subjects: Sequence[str], embeddings: Tensor, views: Sequence[View | None]
+    ) -> None:
+        """Add n templates; as :meth:`gallery.search.PartwiseIndex.add`."""
+        for view in dict.fromkeys(views):
+            rows = [i for i, own in enumerate(views) if own == view]
+            if view not in self._of:
+                self._of[view] = PartwiseIndex(*self.shape, self._device, self._precision)
+            some = [templates[i] for i in rows]
+            self._of[view].add(some, [subjects[i] for i in rows], embeddings[rows])
+            self._views.update(dict.fromkeys(some, view))
+
+    def annotate(self, template: str, metadata: Mapping[str, str], expiry: float) -> None:
+        """As :meth:`gallery.search.PartwiseIndex.annotate`."""
+        self._of[self._views[template]].annotate(template, metadata, expiry)
+
+    def remove(self, template: str) -> None:
+        """Remove one template. Raises KeyError where it is not there."""
+        view = self._views.pop(template)
+        self._of[view].remove(template)
+        if not len(self._of[view]):
+            del self._of[view]
+
+    def search(
+        self, probes: Tensor, k: int, where: Mapping[str, str] | None, corrections: Corrections
+    ) -> tuple[list[list[Hit]], int]:
+        """As :meth:`gallery.search.PartwiseIndex.search`, over all views."""
+        found: list[list[Hit]] = [[] for _ in probes]
+        size = 0
+        for view, index in self._of.items():
+            # Who is not among the k nearest subjects of any view is not among them over all views.
+            hits, some = index.search(_shifted(probes, view, corrections), k, where)
+            found = [known + new for known, new in zip(found, hits, strict=True)]
+            size += some
+        return [_nearest(hits, k) for hits in found], size
+
+    def nearest_of(self, subject: str, probe: Tensor, corrections: Corrections) -> Hit | None:
+        """As :meth:`gallery.search.PartwiseIndex.nearest_of`, over all views."""
+        hits = [index.nearest_of(subject, _shifted(probe, view, corrections)) for view, index in self._of.items()]
+        nearest = _nearest([hit for hit in hits if hit is not None], 1)
+        return nearest[0] if nearest else None
+
+    def embeddings(self, templates: Sequence[str], corrections: Corrections) -> Tensor:
+        """The embeddings of templates less what their views do, float32 (m, P, C). Raises KeyError."""
+        if not templates:
+            return torch.zeros(0, *self.shape)
+        views = [self._views[template] for template in templates]
+        found = [self._of[view].embeddings([template])[0] for template, view in zip(templates, views, strict=True)]
+        return centred(torch.stack(found), views, corrections)
+
+    def cohort(self, people: int) -> list[str]:
+        """A template of each of the first so many subjects by id."""
+        found: dict[str, str] = {}
+        for index in self._of.values():
+            found = index.cohort(people) | found
+        return [found[subject] for subject in sorted(found)[:people]]
+
+
+def _shifted(probes: Tensor, view: View | None, corrections: Corrections) -> Tensor:
+    return probes if view is None or view not in corrections else probes + corrections[view].to(probes.device)
+
+
+def _nearest(hits: Sequence[Hit], k: int) -> list[Hit]:
+    """The best hit of each subject, the ``k`` nearest of them by distance, then by id."""
+    best: dict[str, Hit] = {}
+    for hit in hits:
+        known = best.get(hit.subject)
+        if known is None or (hit.distance, hit.template) < (known.distance, known.template):
+            best[hit.subject] = hit
+    return sorted(best.values(), key=lambda hit: (hit.distance, hit.subject))[:k]
