@@ -17,6 +17,7 @@ from pydantic import BaseModel, ValidationError
 from service import problems
 from service.errors import JobCancelled, ServerUnreachable, UnexpectedReply
 from service.schemas import (
+    CamerasReply,
     Collection,
     CollectionsReply,
     EnrollReply,
@@ -98,6 +99,7 @@ class Client:
         track: int | None = None,
         collection: str = "default",
         strict: bool = False,
+        camera: str | None = None,
         on_progress: Progress | None = None,
         idempotency_key: str | None = None,
     ) -> EnrollReply:
@@ -107,6 +109,7 @@ class Client:
         """
         fields: dict[str, Any] = {"subject": subject, "collection": collection, "strict": strict}
         fields |= {"track": track} if track is not None else {}
+        fields |= {"camera": camera} if camera is not None else {}
         return self._upload("/enroll", clip, fields, EnrollReply, on_progress, idempotency_key)
 
     def identify(
@@ -119,6 +122,7 @@ class Client:
         pictures: bool = False,
         boxes: bool = False,
         explain: bool = False,
+        camera: str | None = None,
         collection: str = "default",
         on_progress: Progress | None = None,
         idempotency_key: str | None = None,
@@ -129,6 +133,7 @@ class Client:
         """
         fields: dict[str, Any] = {"top_k": top_k, "fpir": fpir, "collection": collection}
         fields |= {"pictures": pictures, "boxes": boxes, "explain": explain}
+        fields |= {"camera": camera} if camera is not None else {}
         fields |= {"where": [f"{key}={value}" for key, value in where.items()]} if where else {}
         return self._upload("/identify", clip, fields, IdentifyReply, on_progress, idempotency_key)
 
@@ -139,11 +144,14 @@ class Client:
         *,
         track: int | None = None,
         fmr: float = 0.001,
+        camera: str | None = None,
         collection: str = "default",
         on_progress: Progress | None = None,
     ) -> VerifyReply:
         """Whether a clip's one walker, or the one of ``track``, is ``subject``."""
-        fields = {"subject": subject, "fmr": fmr, "collection": collection} | ({"track": track} if track else {})
+        fields: dict[str, Any] = {"subject": subject, "fmr": fmr, "collection": collection}
+        fields |= {"track": track} if track else {}
+        fields |= {"camera": camera} if camera is not None else {}
         return self._upload("/verify", clip, fields, VerifyReply, on_progress, None)
 
     def stream(
@@ -246,6 +254,14 @@ class Client:
     def delete_collection(self, collection: str) -> Removal:
         """Remove a collection with everything in it."""
         return self._send("DELETE", f"/collections/{_part(collection)}", Removal)
+
+    def cameras(self, collection: str = "default") -> CamerasReply:
+        """What a collection knows of cameras."""
+        return self._send("GET", f"/collections/{_part(collection)}/cameras", CamerasReply)
+
+    def forget_camera(self, collection: str, camera: str) -> CamerasReply:
+        """Forget what a collection knows of a camera."""
+        return self._send("DELETE", f"/collections/{_part(collection)}/cameras/{_part(camera)}", CamerasReply)
 
     def jobs(self, *, limit: int = 100, after: str | None = None, collection: str | None = None) -> JobsReply:
         """A page of the jobs of this client's key, newest first."""

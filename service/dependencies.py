@@ -72,6 +72,14 @@ Pictures = Annotated[
 ]
 Boxes = Annotated[bool, Form(description="Give each walker's box, frame by frame.")]
 Explain = Annotated[bool, Form(description="Say of the first five candidates how near each part of the body is.")]
+CameraField = Annotated[
+    str | None,
+    Form(
+        description="Name of the camera that took the clip. What the collection has learnt of how people look to it is"
+        " taken off before distances.",
+        examples=["north-door"],
+    ),
+]
 IdempotencyKey = Annotated[
     str | None,
     Header(
@@ -90,5 +98,6 @@ PageAfter = Annotated[
     str | None, Query(max_length=512, description="Where the page begins: `next` of the page before it.")
 ]
 CollectionPath = Annotated[str, Path(description="Name of the collection.", examples=["default"])]
+CameraPath = Annotated[str, Path(description="Name of the camera.", examples=["north-door"])]
 SubjectPath = Annotated[str, Path(description="Id of the subject.", examples=["alice"])]
 TemplatePath = Annotated[str, Path(description="Id of the template.", examples=["5b0cf3a6d5a84b3f8f1d0b1f6b8f2a77"])]

@@ -15,7 +15,7 @@ from typing import IO
 
 from gallery import Gallery, open_store
 from gallery.errors import Conflict, NotFound
-from gallery.names import check_collection, check_metadata, check_subject, enrolled_only
+from gallery.names import check_camera, check_collection, check_metadata, check_subject, enrolled_only
 from gallery.strangers import Strangers
 from gallery.verdict import check_fmr, check_fpir
 from pipelines.embed import embed
@@ -28,6 +28,7 @@ from service.errors import NotReady
 from service.pictures import person_of, strips
 from service.returning import keep_unknown
 from service.schemas import (
+    CamerasReply,
     Clip,
     Collection,
     CollectionsReply,
@@ -210,6 +211,7 @@ class Engine:
         track: int | None = None,
         collection: str = DEFAULT_COLLECTION,
         strict: bool = False,
+        camera: str | None = None,
         on_progress: Progress | None = None,
         deadline: float | None = None,
     ) -> EnrollReply:
@@ -220,14 +222,16 @@ class Engine:
             PoorQuality: the walker is seen too poorly.
             DeadlineExceeded: the clip was not looked at by ``deadline``, an instant of ``time.monotonic``.
             ClipError: the clip cannot be used, has several walkers and none was chosen, or not the chosen one.
-            BadSubject, BadCollection, FingerprintMismatch, ClipOfOtherSubject, StoreUnavailable: see the gallery.
+            BadSubject, BadCollection, BadCamera, FingerprintMismatch, ClipOfOtherSubject, StoreUnavailable: see the
+                gallery.
         """
         check_subject(subject)
+        check_camera(camera)
         gallery = self.gallery(collection, create=True)
         seen = self.see(clip, on_progress, deadline)
         walker = seen.walker(track)
         started = time.perf_counter()
-        done = gallery.enrolment(subject, walker, clip_sha256=seen.sha256, strict=strict)
+        done = gallery.enrolment(subject, walker, clip_sha256=seen.sha256, strict=strict, camera=camera)
         timings = _with(seen.result.timings, {"enroll": time.perf_counter() - started})
         return EnrollReply(
             template=done.template, warning=done.warning, clip=seen.clip, skipped=seen.skipped, timings=timings
@@ -243,6 +247,7 @@ class Engine:
         pictures: bool = False,
         boxes: bool = False,
         explain: bool = False,
+        camera: str | None = None,
         collection: str = DEFAULT_COLLECTION,
         on_progress: Progress | None = None,
         deadline: float | None = None,
@@ -254,9 +259,10 @@ class Engine:
         Raises:
             ClipError: the clip cannot be used.
             DeadlineExceeded: the clip was not looked at by ``deadline``, an instant of ``time.monotonic``.
-            NotFound, BadCollection, BadFpir, FingerprintMismatch, StoreUnavailable: see the gallery.
+            NotFound, BadCollection, BadFpir, BadCamera, FingerprintMismatch, StoreUnavailable: see the gallery.
         """
         check_fpir(fpir)
+        check_camera(camera)
         check_metadata(where)
         gallery = self.gallery(collection)
         reply = self.identification(
@@ -268,6 +274,7 @@ class Engine:
             pictures=pictures,
             boxes=boxes,
             explain=explain,
+            camera=camera,
         )
         if not where:  # whoever is not among some may well be among all
             keep_unknown(gallery, seen.result.sequences, reply.people, seen.sha256)
@@ -284,9 +291,12 @@ class Engine:
         pictures: bool = False,
         boxes: bool = False,
         explain: bool = False,
+        camera: str | None = None,
     ) -> IdentifyReply:
         """As :meth:`identify`, of a clip that was looked at before."""
-        found = gallery.identify_many(seen.result.sequences, top_k=top_k, fpir=fpir, where=where, explained=explain)
+        found = gallery.identify_many(
+            seen.result.sequences, top_k=top_k, fpir=fpir, where=where, explained=explain, camera=camera
+        )
         people = [person_of(one, seen.result, gallery, pictures=pictures, boxes=boxes) for one in found]
         timings = _with(seen.result.timings, people[0].timings)
         return IdentifyReply(
@@ -300,6 +310,7 @@ class Engine:
         *,
         track: int | None = None,
         fmr: float = 0.001,
+        camera: str | None = None,
         collection: str = DEFAULT_COLLECTION,
         on_progress: Progress | None = None,
         deadline: float | None = None,
@@ -309,13 +320,15 @@ class Engine:
         Raises:
             ClipError: the clip cannot be used, has several walkers and none was chosen, or not the chosen one.
             DeadlineExceeded: the clip was not looked at by ``deadline``, an instant of ``time.monotonic``.
-            NotFound, BadCollection, BadSubject, BadFmr, FingerprintMismatch, StoreUnavailable: see the gallery.
+            NotFound, BadCollection, BadSubject, BadFmr, BadCamera, FingerprintMismatch, StoreUnavailable: see the
+                gallery.
         """
         check_fmr(fmr)
+        check_camera(camera)
         gallery = self.gallery(collection)
         gallery.subject(subject)
         seen = self.see(clip, on_progress, deadline)
-        person = gallery.verify(subject, seen.walker(track), fmr)
+        person = gallery.verify(subject, seen.walker(track), fmr, camera)
         timings = _with(seen.result.timings, person.timings)
         return VerifyReply(person=person, clip=seen.clip, skipped=seen.skipped, timings=timings)
 
@@ -387,6 +400,15 @@ class Engine:
     def collection(self, collection: str) -> Collection:
         """One collection. Raises NotFound, BadCollection."""
         return self.gallery(collection).collection
+
+    def cameras(self, collection: str) -> CamerasReply:
+        """What a collection knows of cameras. Raises NotFound where there is no such collection."""
+        return CamerasReply(collection=collection, views=self.gallery(collection).cameras())
+
+    def forget_camera(self, collection: str, camera: str) -> CamerasReply:
+        """Forget what a collection knows of a camera; what it knows of others. Raises NotFound, BadCamera."""
+        self.gallery(collection).forget_camera(camera)
+        return self.cameras(collection)
 
     def create_collection(
         self, collection: str, *, keeps_heatmaps: bool = False, ttl_seconds: float | None = None

@@ -69,6 +69,7 @@ PROBLEMS: dict[str, Problem] = {
     "shadow_behind": Problem(409, "Templates are not embedded by the network that was to take over."),
     "bad_subject": Problem(422, "The subject's id, name or metadata cannot be stored."),
     "bad_collection": Problem(422, "The collection's name cannot be stored."),
+    "bad_camera": Problem(422, "The camera's name cannot be stored."),
     "bad_fpir": Problem(422, "The false-positive identification rate is out of range or not covered."),
     "bad_fmr": Problem(422, "The false match rate is out of range or not covered."),
     "bad_embedding": Problem(500, "The network gave numbers that are no embedding.", private=True),

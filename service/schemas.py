@@ -21,11 +21,13 @@ from gallery.types import (
     Subject,
     Template,
     Verification,
+    ViewStatistics,
 )
 from pipelines.sequence import Quality
 
 __all__ = [
     "Calibrated",
+    "CamerasReply",
     "Clip",
     "Collection",
     "CollectionsReply",
@@ -397,6 +399,13 @@ class NamedReply(BaseModel):
     collection: str
     subject: str
     templates: list[Template]
+
+
+class CamerasReply(BaseModel):
+    """What a collection has learnt of the cameras that were named to it."""
+
+    collection: str
+    views: list[ViewStatistics] = Field(description="By camera and heading.")
 
 
 class CollectionsReply(BaseModel):

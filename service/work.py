@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import IO, Any
 
-from gallery.names import check_metadata, check_subject
+from gallery.names import check_camera, check_metadata, check_subject
 from gallery.verdict import check_fpir
 from service.engine import Engine, Progress
 from service.metrics import Metrics
@@ -31,6 +31,7 @@ class Work:
 
     def check(self, kind: str, fields: dict[str, Any]) -> None:
         """Refuse at once what would be refused later, whatever is in the clip. Raises as :meth:`do`."""
+        check_camera(fields["camera"])
         if kind == "enroll":
             check_subject(fields["subject"])
         else:

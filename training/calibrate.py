@@ -8,7 +8,7 @@ the right one" on its distance, over mated and stranger probes weighing alike.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,12 +19,13 @@ from torch import Tensor
 
 from gallery.calibration import Calibration, ConfidenceMap, FpirThresholds, PartQuantiles
 from gallery.explain import quantiles
+from gallery.views import SHRINK
 from models.base import GaitNetwork
 from models.distance import part_distances
 from pipelines.fingerprint import fingerprint_of
 from training.datasets import Dataset
 from training.datasets.errors import BadDataset
-from training.evaluation.embedding import embed_dataset
+from training.evaluation.embedding import Embedded, embed_dataset
 
 Array = npt.NDArray[Any]
 
@@ -85,15 +86,6 @@ def calibrate(
     draws = {
         size: [rng.choice(len(people), max(1, round(size / each)), False) for _ in range(DRAWS)] for size in filled
     }
-    nearest = {size: np.concatenate([to_strangers[:, d].min(1) for d in drawn]) for size, drawn in draws.items()}
-    thresholds = tuple(
-        FpirThresholds(
-            fpir=rate,
-            gallery_sizes=tuple(filled),
-            distances=tuple(np.minimum.accumulate([_quantile(nearest[size], rate) for size in filled]).tolist()),
-        )
-        for rate in rates
-    )
     confidence = _confidence(
         to_strangers,
         to_mated,
@@ -102,11 +94,58 @@ def calibrate(
     )
     return Calibration(
         fingerprint=fingerprint_of(net, perception),
-        thresholds=thresholds,
+        thresholds=_thresholds(to_strangers, draws, rates),
+        centred=_centred(embedded, enrolled, strangers, owner, draws, rates),
         confidence=confidence,
         min_rate_hz=20.0,
         parts=_parts(embedded.embeddings[strangers], embedded.embeddings[enrolled], rng),
     )
+
+
+def _thresholds(
+    to_strangers: Array, draws: Mapping[int, Sequence[Array]], rates: Sequence[float]
+) -> tuple[FpirThresholds, ...]:
+    nearest = {size: np.concatenate([to_strangers[:, d].min(1) for d in drawn]) for size, drawn in draws.items()}
+    return tuple(
+        FpirThresholds(
+            fpir=rate,
+            gallery_sizes=tuple(draws),
+            distances=tuple(np.minimum.accumulate([_quantile(nearest[size], rate) for size in draws]).tolist()),
+        )
+        for rate in rates
+    )
+
+
+def _centred(
+    embedded: Embedded,
+    enrolled: Array,
+    strangers: Array,
+    owner: Array,
+    draws: Mapping[int, Sequence[Array]],
+    rates: Sequence[float],
+) -> tuple[FpirThresholds, ...]:
+    """Thresholds where every view is known from passers-by: half of the strangers teach, the other half is searched.
+
+    A view is an eighth of the circle of azimuths. Empty where the walks have none, or the strangers are too few.
+    """
+    try:
+        azimuths = embedded.views.astype(float)
+    except ValueError:
+        return ()
+    sectors = ((azimuths + 22.5) % 360 // 45).astype(int)
+    names = np.unique(embedded.subjects[strangers])
+    teach = np.isin(embedded.subjects, names[::2])
+    searched = strangers[~teach[strangers]]
+    if len(searched) * min(rates) < 1:
+        return ()
+    counts = {int(sector): int((teach & (sectors == sector)).sum()) for sector in np.unique(sectors)}
+    means = {s: embedded.embeddings[teach & (sectors == s)].mean(0) for s, count in counts.items() if count}
+    middle = torch.stack(list(means.values())).mean(0)
+    embeddings = embedded.embeddings.clone()
+    for sector, mean in means.items():
+        embeddings[sectors == sector] -= counts[sector] / (counts[sector] + SHRINK) * (mean - middle)
+    apart = part_distances(embeddings[searched], embeddings[enrolled]).numpy()
+    return _thresholds(_nearest(apart, owner, int(owner.max()) + 1), draws, rates)
 
 
 def _parts(strangers: Tensor, enrolled: Tensor, rng: np.random.Generator) -> PartQuantiles:

@@ -10,6 +10,7 @@ import typer
 from service.commands.terminal import (
     ERR,
     OUT,
+    CameraOption,
     ClipArgument,
     CollectionOption,
     JsonOption,
@@ -27,6 +28,7 @@ def enroll(
     subject: Annotated[str, typer.Option("--subject", "-s", help="Id of the person who walks.")],
     track: Annotated[int | None, typer.Option(min=1, help="Which walker, where several are in the clip.")] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Refuse a walker who matches another subject.")] = False,
+    camera: CameraOption = None,
     collection: CollectionOption = "default",
     server: ServerOption = None,
     key: KeyOption = None,
@@ -35,7 +37,9 @@ def enroll(
 ) -> None:
     """Enrol the person who walks in a clip."""
     with progress("enrolling") as tell, recogniser(server, store, key) as worker:
-        reply = worker.enroll(clip, subject, track=track, collection=collection, strict=strict, on_progress=tell)
+        reply = worker.enroll(
+            clip, subject, track=track, collection=collection, strict=strict, camera=camera, on_progress=tell
+        )
     if as_json:
         print_json(reply)
         return
@@ -55,6 +59,7 @@ def verify(
     subject: Annotated[str, typer.Option("--subject", "-s", help="Id of the person who is said to walk.")],
     track: Annotated[int | None, typer.Option(min=1, help="Which walker, where several are in the clip.")] = None,
     fmr: Annotated[float, typer.Option(help="False match rate to decide at.")] = 0.001,
+    camera: CameraOption = None,
     collection: CollectionOption = "default",
     server: ServerOption = None,
     key: KeyOption = None,
@@ -63,7 +68,9 @@ def verify(
 ) -> None:
     """Tell whether the person who walks in a clip is the one that is claimed."""
     with progress("verifying") as tell, recogniser(server, store, key) as worker:
-        reply = worker.verify(clip, subject, track=track, fmr=fmr, collection=collection, on_progress=tell)
+        reply = worker.verify(
+            clip, subject, track=track, fmr=fmr, camera=camera, collection=collection, on_progress=tell
+        )
     if as_json:
         print_json(reply)
         return
@@ -83,6 +90,7 @@ def identify(
     explain: Annotated[
         bool, typer.Option("--explain", help="Show part by part what speaks for each candidate and what against.")
     ] = False,
+    camera: CameraOption = None,
     collection: CollectionOption = "default",
     server: ServerOption = None,
     key: KeyOption = None,
@@ -95,7 +103,14 @@ def identify(
 
         found = pairs_of(where or [])
         reply = worker.identify(
-            clip, top_k=top_k, fpir=fpir, where=found, explain=explain, collection=collection, on_progress=tell
+            clip,
+            top_k=top_k,
+            fpir=fpir,
+            where=found,
+            explain=explain,
+            camera=camera,
+            collection=collection,
+            on_progress=tell,
         )
     if as_json:
         print_json(reply)

@@ -23,6 +23,7 @@ from gallery.types import (
     Template,
     Verdict,
     Verification,
+    ViewStatistics,
 )
 from pipelines.fingerprint import Fingerprint
 from service.schemas import Skipped, TrackChoice
@@ -124,6 +125,14 @@ def outlier(found: Outlier) -> str:
     else:
         why = "far from its own"
     return f"[yellow]outlier {found.template[:8]}[/]: {why}, the nearest of which is {found.own_distance:.3f} away"
+
+
+def cameras(views: Sequence[ViewStatistics]) -> Table:
+    """What is known of cameras."""
+    table = Table("camera", "heading", Column("walks", justify="right"), box=SIMPLE_HEAD)
+    for view in views:
+        table.add_row(view.camera, view.heading, str(view.walks))
+    return table
 
 
 def collections(listed: Iterable[Collection]) -> Table:

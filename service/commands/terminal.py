@@ -21,6 +21,9 @@ OUT = Console()
 ERR = Console(stderr=True)
 
 ClipArgument = Annotated[Path, typer.Argument(help="A video file.", exists=True, dir_okay=False, readable=True)]
+CameraOption = Annotated[
+    str | None, typer.Option(help="The camera that took the clip: what is known of it is taken off before distances.")
+]
 CollectionOption = Annotated[str, typer.Option("--collection", "-c", help="The collection to act on.")]
 ServerOption = Annotated[
     str | None,

@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse
 
 from service.dependencies import (
     Boxes,
+    CameraField,
     ClipFile,
     ClipRoute,
     CollectionField,
@@ -103,6 +104,7 @@ CLIP_PROBLEMS = (
     "no_person",
     "cut_off",
     "bad_collection",
+    "bad_camera",
     "fingerprint_mismatch",
     "overloaded",
     "deadline",
@@ -146,10 +148,11 @@ async def enroll(
     track: TrackField = None,
     collection: CollectionField = "default",
     strict: Strict = False,
+    camera: CameraField = None,
 ) -> EnrollReply | Response:
     """Exactly one walker is enrolled. Where several walk in the clip, name one by `track`: the reply
     `multiple_people` lists them with a picture each. Somebody else whom the walker matches is named in `warning`."""
-    fields = {"subject": subject, "track": track, "collection": collection, "strict": strict}
+    fields = {"subject": subject, "track": track, "collection": collection, "strict": strict, "camera": camera}
     reply: EnrollReply | Response = await asked.answer("enroll", clip.file, fields, response)
     return reply
 
@@ -170,6 +173,7 @@ async def identify(
     pictures: Pictures = False,
     boxes: Boxes = False,
     explain: Explain = False,
+    camera: CameraField = None,
     collection: CollectionField = "default",
 ) -> IdentifyReply | Response:
     """Every walker gets a verdict (`match`, `unknown`, or `inconclusive` with a reason) and ranked candidates."""
@@ -180,6 +184,7 @@ async def identify(
         "pictures": pictures,
         "boxes": boxes,
         "explain": explain,
+        "camera": camera,
         "collection": collection,
     }
     reply: IdentifyReply | Response = await asked.answer("identify", clip.file, fields, response)
@@ -205,10 +210,13 @@ async def verify(
     subject: SubjectField,
     track: TrackField = None,
     fmr: Fmr = 0.001,
+    camera: CameraField = None,
     collection: CollectionField = "default",
 ) -> VerifyReply:
     """Compares one walker with one subject: `match`, `unknown` where the walker is not shown to be the subject, or
     `inconclusive` with a reason."""
     end = time.monotonic() + engine.settings.deadline
-    work = partial(engine.verify, clip.file, subject, track=track, fmr=fmr, collection=collection, deadline=end)
+    work = partial(
+        engine.verify, clip.file, subject, track=track, fmr=fmr, camera=camera, collection=collection, deadline=end
+    )
     return await queue.run(work, deadline=end)

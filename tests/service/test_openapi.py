@@ -56,6 +56,8 @@ def test_the_routes_are_those_of_the_design(document: dict[str, Any]) -> None:
         ("delete", "/collections/{collection}/subjects/{subject}"),
         ("delete", "/collections/{collection}/subjects/{subject}/templates/{template}"),
         ("get", "/collections/{collection}/subjects/{subject}/templates/{template}/pictures"),
+        ("get", "/collections/{collection}/cameras"),
+        ("delete", "/collections/{collection}/cameras/{camera}"),
         ("get", "/collections/{collection}/strangers"),
         ("put", "/collections/{collection}/strangers"),
         ("delete", "/collections/{collection}/strangers"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +53,11 @@ def test_strangers_pass_as_often_as_the_threshold_says(pack: Path, net: models.G
         assert most - 1 <= passed <= most
         assert table.distances[0] >= table.distances[1]
     assert found.thresholds[0].distances[0] > found.thresholds[1].distances[0]
+    assert [t.fpir for t in found.centred] == [0.2, 0.05] and found.centred[0].gallery_sizes == (4, 16)
+    centred, plain = found.centred[0].distances, found.thresholds[0].distances
+    assert centred[0] > centred[1] and all(0.5 < a / b < 1.5 and a != b for a, b in zip(centred, plain, strict=True))
+    named = Dataset("named", tuple(replace(sample, view=f"camera {sample.view}") for sample in walks))
+    assert calibrate(net, named, "eyes/1", sizes=(4,), rates=(0.2,)).centred == (), "no azimuths, no views"
     assert found.confidence.confidences[0] > found.confidence.confidences[-1]
     apart = (embedded.embeddings[strangers][:, None] - embedded.embeddings[enrolled]).norm(dim=-1).flatten(0, 1)
     assert found.parts is not None and found.parts.pairs == len(apart)
