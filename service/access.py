@@ -12,6 +12,10 @@ CALLER: ContextVar[Key | None] = ContextVar("caller", default=None)
 """The key of the request that is being worked for; none where no keys are asked for, and on the command line."""
 
 
+NOBODY = "anybody here"
+"""As whom the gallery's log names whoever came without a key, where none is asked for."""
+
+
 @dataclass(frozen=True)
 class Rule:
     """What an address takes.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,6 +15,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from service import handlers, openapi
 from service.edge import Edge
 from service.engine import Engine
+from service.expiry import purging
 from service.gate import Gate, RateLimit
 from service.jobs import Jobs
 from service.keys import Keys
@@ -66,9 +68,12 @@ def create_app(settings: Settings | None = None, engine: Engine | None = None) -
                 retry_after=settings.retry_after,
                 on_end=webhooks.ended,
             )
+            expiry = asyncio.create_task(purging(opened))
             try:
                 yield
             finally:
+                expiry.cancel()
+                await asyncio.gather(expiry, return_exceptions=True)
                 await anyio.to_thread.run_sync(app.state.jobs.close)
                 await anyio.to_thread.run_sync(webhooks.close)
 

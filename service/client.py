@@ -35,6 +35,7 @@ from service.schemas import (
     SubjectReply,
     SubjectsReply,
     SystemReply,
+    TemplatesReply,
     VerifyReply,
 )
 
@@ -179,6 +180,17 @@ class Client:
         whole.next = None
         return whole
 
+    def templates(self, subject: str, *, collection: str = "default") -> TemplatesReply:
+        """A subject's templates, from all pages."""
+        path = f"/collections/{_part(collection)}/subjects/{_part(subject)}/templates"
+        query = {"limit": "1000"}
+        whole = page = self._send("GET", path, TemplatesReply, params=query)
+        while page.next is not None:
+            page = self._send("GET", path, TemplatesReply, params={**query, "after": page.next})
+            whole.templates.extend(page.templates)
+        whole.next = None
+        return whole
+
     def subject(self, subject: str, *, collection: str = "default") -> SubjectReply:
         """One subject and its templates."""
         return self._send("GET", f"/collections/{_part(collection)}/subjects/{_part(subject)}", SubjectReply)
@@ -237,8 +249,14 @@ class Client:
         return self._send("GET", f"/collections/{_part(collection)}/strangers/{_part(stranger)}/pictures", Strips)
 
     def collections(self) -> CollectionsReply:
-        """All collections."""
-        return self._send("GET", "/collections", CollectionsReply)
+        """All collections, from all pages."""
+        query = {"limit": "1000"}
+        whole = page = self._send("GET", "/collections", CollectionsReply, params=query)
+        while page.next is not None:
+            page = self._send("GET", "/collections", CollectionsReply, params={**query, "after": page.next})
+            whole.collections.extend(page.collections)
+        whole.next = None
+        return whole
 
     def collection(self, collection: str) -> Collection:
         """One collection."""

@@ -42,6 +42,7 @@ from service.schemas import (
     Strips,
     SubjectReply,
     SubjectsReply,
+    TemplatesReply,
     TrackChoice,
     VerifyReply,
 )
@@ -393,9 +394,29 @@ class Engine:
         self.forget(collection, subject)
         return removed
 
-    def collections(self) -> CollectionsReply:
-        """All collections, by name."""
-        return CollectionsReply(collections=enrolled_only(self.store.collections()))
+    def templates(
+        self,
+        subject: str,
+        *,
+        collection: str = DEFAULT_COLLECTION,
+        limit: int | None = None,
+        after: str | None = None,
+    ) -> TemplatesReply:
+        """A subject's templates, all or a page; none after a template that is gone. Raises NotFound."""
+        found = self.gallery(collection).templates(subject)
+        ids = [template.id for template in found]
+        start = 0 if after is None else ids.index(after) + 1 if after in ids else len(ids)
+        page = found[start:][:limit]
+        more = start + len(page) < len(found)
+        return TemplatesReply(
+            collection=collection, subject=subject, templates=page, next=page[-1].id if more and page else None
+        )
+
+    def collections(self, *, limit: int | None = None, after: str | None = None) -> CollectionsReply:
+        """The collections by name, all or a page."""
+        listed = [c for c in enrolled_only(self.store.collections()) if after is None or c.name > after]
+        page = listed[:limit]
+        return CollectionsReply(collections=page, next=page[-1].name if len(page) < len(listed) else None)
 
     def collection(self, collection: str) -> Collection:
         """One collection. Raises NotFound, BadCollection."""

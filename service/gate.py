@@ -12,8 +12,9 @@ from limits.strategies import MovingWindowRateLimiter
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from gallery.audit import acting
 from models.errors import GaitkeeperError
-from service.access import CALLER, permit, rule_of
+from service.access import CALLER, NOBODY, permit, rule_of
 from service.errors import BadSettings, Forbidden, RateLimited, Unauthorised
 from service.handlers import reply
 from service.keys import Key, Keys
@@ -77,7 +78,8 @@ class Gate:
             return
         token = CALLER.set(key)
         try:
-            await self.app(scope, receive, send)
+            with acting(key.actor if key else NOBODY):
+                await self.app(scope, receive, send)
         finally:
             CALLER.reset(token)
 

@@ -24,11 +24,13 @@ from huey.consumer import Consumer
 from huey.registry import Message
 from huey.serializer import Serializer
 
+from gallery.audit import acting
 from gallery.errors import NotFound
 from models.errors import GaitkeeperError
-from service.access import CALLER
+from service.access import CALLER, NOBODY
 from service.engine import Progress
 from service.errors import JobCancelled, Overloaded
+from service.keys import Keys
 from service.problems import body
 from service.schemas import JobReply, JobsReply, JobState
 from service.state import State
@@ -82,7 +84,7 @@ class Jobs:
         retry_after: int,
         on_end: Callable[[JobState], None] = lambda _: None,
     ) -> None:
-        self._state, self._work, self._there = state, work, there
+        self._state, self._work, self._there, self._keys = state, work, there, Keys(state)
         self._bound, self._keep, self._retry_after, self._on_end = bound, keep, retry_after, on_end
         self._folder = state.path.with_suffix(".clips")
         self._folder.mkdir(mode=0o700, exist_ok=True)
@@ -227,9 +229,13 @@ class Jobs:
             self._changed(job)
             subjects: list[str] = []
             try:
-                status, reply = self._work(
-                    taken["kind"], self._clip(job), json.loads(taken["fields"]), lambda _, share: self._tell(job, share)
-                )
+                with acting(self._keys.actor_of(taken["owner"]) or NOBODY):
+                    status, reply = self._work(
+                        taken["kind"],
+                        self._clip(job),
+                        json.loads(taken["fields"]),
+                        lambda _, share: self._tell(job, share),
+                    )
                 subjects = sorted(set(named(reply)))
                 self._end(job, "done", status, reply.model_dump_json(), subjects)
             except JobCancelled:

@@ -38,6 +38,11 @@ class Key(BaseModel):
     created: float = Field(description="Seconds since 1970.")
     revoked: float | None = Field(None, description="Seconds since 1970.")
 
+    @property
+    def actor(self) -> str:
+        """As whom the gallery's log names whoever uses it."""
+        return f"{self.name} ({self.id})" if self.name else self.id
+
     def require(self, scope: Scope | None = None, collection: str | None = None) -> None:
         """Pass where the key is good for this.
 
@@ -122,6 +127,10 @@ class Keys:
     def exist(self) -> bool:
         """Whether a key was ever made. A service whose last key is revoked lets nobody in, and not everybody."""
         return bool(self._state.rows("SELECT 1 FROM keys LIMIT 1"))
+
+    def actor_of(self, key_id: str) -> str:
+        """As whom the gallery's log names whoever uses a key, by its id; revoked ones too."""
+        return next((_key(row).actor for row in self._state.rows("SELECT * FROM keys WHERE id = ?", key_id)), key_id)
 
     def stands(self, key_id: str) -> bool:
         """Whether there is a key of that id that is not revoked."""

@@ -63,6 +63,7 @@ __all__ = [
     "SubjectReply",
     "SubjectsReply",
     "SystemReply",
+    "TemplatesReply",
     "TrackChoice",
     "Trail",
     "VerifyReply",
@@ -408,10 +409,20 @@ class CamerasReply(BaseModel):
     views: list[ViewStatistics] = Field(description="By camera and heading.")
 
 
+class TemplatesReply(BaseModel):
+    """A subject's templates in the order of their enrolment, or a page of them."""
+
+    collection: str
+    subject: str
+    templates: list[Template]
+    next: str | None = Field(None, description="`after` of the next page; null where there is none.")
+
+
 class CollectionsReply(BaseModel):
-    """The collections, by name."""
+    """The collections, by name, or a page of them."""
 
     collections: list[Collection]
+    next: str | None = Field(None, description="`after` of the next page; null where there is none.")
 
 
 class Health(BaseModel):

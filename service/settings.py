@@ -96,6 +96,7 @@ class Settings(BaseSettings):
     )
     jobs: int = Field(16, ge=1, description="Jobs that may wait; one more is answered `overloaded`.")
     keep_jobs: float = Field(3600, gt=0, description="Seconds to keep what came of a job.")
+    purge_seconds: float = Field(3600, gt=0, description="Seconds between two removals of what has expired.")
     streams: int = Field(2, ge=0, description="Live streams at the same time; one more is answered `overloaded`.")
     stream_pixels: int = Field(1920 * 1088, ge=1, description="Largest picture of a live stream, in pixels.")
     stream_message_bytes: int = Field(2**21, ge=1, description="Largest message of a live stream, in bytes.")

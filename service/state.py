@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -95,6 +96,22 @@ class State:
         """What a query finds."""
         with self._reading, _told():
             return self._reader.execute(query, values).fetchall()
+
+    def named(self, collection: str) -> set[str]:
+        """The subjects of a collection that something kept here names."""
+        rows = self.rows(
+            "SELECT subject FROM named JOIN replies USING (owner, token) WHERE collection = ?1 UNION "
+            "SELECT subject FROM job_named JOIN jobs ON jobs.id = job WHERE collection = ?1 UNION "
+            "SELECT subject FROM messages WHERE collection = ?1 AND subject IS NOT NULL",
+            collection,
+        )
+        return {row["subject"] for row in rows}
+
+    def expire(self, jobs_before: float) -> None:
+        """Drop the replies that are due, and the jobs that ended before a moment, in seconds since 1970."""
+        with self.transaction() as db:
+            db.execute("DELETE FROM replies WHERE expires < ? AND status IS NOT NULL", (time.time(),))
+            db.execute("DELETE FROM jobs WHERE ended < ?", (jobs_before,))
 
     def forget(self, collection: str, subject: str | None = None) -> None:
         """Drop every kept reply, ended job and waiting message that names a subject of a collection, or all of it."""

@@ -6,7 +6,7 @@ from fastapi import APIRouter
 
 from service.dependencies import CollectionPath, EngineOf, PageAfter, PageLimit, SubjectPath, TemplatePath
 from service.openapi import problems
-from service.schemas import Erasure, Removal, Strips, SubjectChange, SubjectReply, SubjectsReply
+from service.schemas import Erasure, Removal, Strips, SubjectChange, SubjectReply, SubjectsReply, TemplatesReply
 
 router = APIRouter(prefix="/collections/{collection}/subjects", tags=["subjects"])
 
@@ -39,6 +39,18 @@ def update_subject(
 ) -> SubjectReply:
     """Display name, metadata or legal basis; the id stays. Candidates are filtered by the new metadata at once."""
     return engine.update_subject(subject, **change.model_dump(), collection=collection)
+
+
+@router.get("/{subject}/templates", summary="List a subject's templates", responses=problems(*GALLERY_PROBLEMS))
+def list_templates(
+    engine: EngineOf,
+    collection: CollectionPath,
+    subject: SubjectPath,
+    limit: PageLimit = 100,
+    after: PageAfter = None,
+) -> TemplatesReply:
+    """The templates in the order of their enrolment, page by page."""
+    return engine.templates(subject, collection=collection, limit=limit, after=after)
 
 
 @router.get(

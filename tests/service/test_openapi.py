@@ -64,6 +64,7 @@ def test_the_routes_are_those_of_the_design(document: dict[str, Any]) -> None:
         ("post", "/collections/{collection}/strangers/{group}"),
         ("delete", "/collections/{collection}/strangers/{group}"),
         ("get", "/collections/{collection}/strangers/{stranger}/pictures"),
+        ("get", "/collections/{collection}/subjects/{subject}/templates"),
         ("get", "/jobs"),
         ("get", "/models"),
         ("get", "/system"),
