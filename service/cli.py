@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from service.commands import clips, collections, demo, doctor, gallery, keys, serve, strangers, subjects, weights
+from service.commands import clips, collections, demo, doctor, gallery, keys, serve, strangers, subjects, watch, weights
 from training import cli as training
 from training.cli_data import calibrate, dataset, evaluate
 from training.walkers.cli import app as walkers
@@ -22,6 +22,7 @@ app.command("enroll")(clips.enroll)
 app.command("identify")(clips.identify)
 app.command("verify")(clips.verify)
 app.command("inspect")(clips.inspect)
+app.command("watch")(watch.watch)
 app.add_typer(subjects.app, name="subjects")
 app.add_typer(strangers.app, name="strangers")
 app.add_typer(collections.app, name="collections")

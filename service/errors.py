@@ -95,6 +95,18 @@ class StreamTimeout(GaitkeeperError):
     code = "stream_timeout"
 
 
+class SourceNotAllowed(GaitkeeperError):
+    """A camera's address is not on the list of those that may be watched."""
+
+    code = "source_not_allowed"
+
+
+class SourceUnavailable(GaitkeeperError):
+    """A camera or file cannot be opened, or gives no pictures that are read here."""
+
+    code = "source_unavailable"
+
+
 class NotReady(GaitkeeperError):
     """The service is up but cannot answer for clips; ``checks`` says why."""
 

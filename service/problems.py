@@ -94,6 +94,8 @@ PROBLEMS: dict[str, Problem] = {
     "job_cancelled": Problem(409, "The job was cancelled."),
     "bad_message": Problem(400, "A message of the live stream is not what was to come."),
     "stream_timeout": Problem(408, "The live stream was silent, or went on, for too long."),
+    "source_not_allowed": Problem(None, "A camera's address is not on the list of those that may be watched."),
+    "source_unavailable": Problem(None, "A camera or file cannot be watched."),
     "not_ready": Problem(503, "The service is up but cannot answer for clips."),
     "server_unreachable": Problem(502, "No service answers at the address given."),
     "unexpected_reply": Problem(502, "What answers there does not speak this API."),

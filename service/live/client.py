@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from types import TracebackType
+from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from pydantic import ValidationError
@@ -18,6 +19,9 @@ from pipelines.pictures import Codec
 from service import problems
 from service.errors import ServerUnreachable, UnexpectedReply
 from service.live.events import EVENT, Credit, ErrorEvent, Event
+
+if TYPE_CHECKING:
+    from service.live.sources import Shot
 
 MAX_EVENT = 2**22
 
@@ -93,6 +97,12 @@ class LiveStream:
         except ConnectionClosed:
             return False
         return True
+
+    def shoot(self, seq: int, shot: Shot) -> bool:
+        """Send a frame of a source, if there is a credit; whether it was sent."""
+        codec, data = shot.coded()
+        # Later frames of H.264 need this one.
+        return self.send(data, seq=seq, t=shot.t, codec=codec, wait=None if codec == "h264" else 0.0)
 
     def finish(self) -> None:
         """Say that no more frames come; events come until the last."""

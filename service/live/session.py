@@ -25,6 +25,7 @@ from service.errors import BadMessage
 from service.live.events import Credit, Dropped, DropReason, Event, Person, Shown, Tracks, VerdictEvent
 from service.live.names import Name
 from service.problems import PROBLEMS
+from service.settings import Settings
 
 Array = npt.NDArray[Any]
 Judge = Callable[[Sequence[GaitSequence]], list[Identification]]
@@ -49,6 +50,11 @@ class Limits:
     pixels: int
     message_bytes: int
     rate: float
+
+    @classmethod
+    def of(cls, settings: Settings) -> Limits:
+        """Those that the settings say."""
+        return cls(settings.stream_pixels, settings.stream_message_bytes, settings.stream_rate)
 
 
 @dataclass(frozen=True, eq=False)

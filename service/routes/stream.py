@@ -82,7 +82,7 @@ async def stream(socket: WebSocket) -> None:
     except GaitkeeperError as error:
         await refuse(error, socket.scope, socket.receive, socket.send)
         return
-    limits = Limits(settings.stream_pixels, settings.stream_message_bytes, settings.stream_rate)
+    limits = Limits.of(settings)
     with place:
         async with opened(socket) as channel:
             pipeline = state.engine.pipeline

@@ -1,0 +1,67 @@
+"""A live stream in this process, with the methods of one through a service."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterator
+from types import TracebackType
+
+from models.errors import GaitkeeperError
+from pipelines.pipeline import Pipeline
+from service.live.events import Credit, Event
+from service.live.session import Judge, Limits, Session
+from service.live.sources import Shot
+
+
+class LocalStream:
+    """As :class:`service.live.client.LiveStream`; takes pictures, too.
+
+    Args:
+        pipeline, judge, limits: as of :class:`service.live.session.Session`.
+    """
+
+    def __init__(self, pipeline: Pipeline, judge: Judge, limits: Limits) -> None:
+        self._events: queue.Queue[Event | GaitkeeperError | None] = queue.Queue()
+        self._ready = threading.Event()
+        self._session = Session(pipeline, judge, limits, self._told)
+        self._session.start()
+
+    def __enter__(self) -> LocalStream:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def shoot(self, seq: int, shot: Shot) -> bool:
+        """Offer a frame of a source; True, for what is not looked at is told by an event."""
+        self._ready.wait()
+        self._session.offer(seq, shot.t, shot.codec, shot.data, shot.image)
+        return True
+
+    def finish(self) -> None:
+        """Say that no more frames come."""
+        self._session.finish()
+
+    def events(self) -> Iterator[Event]:
+        """Events as they come, until the stream is over.
+
+        Raises:
+            GaitkeeperError: what ended the stream.
+        """
+        while (event := self._events.get()) is not None:
+            if isinstance(event, GaitkeeperError):
+                raise event
+            yield event
+
+    def close(self) -> None:
+        """End the stream."""
+        self._session.stop()
+        self._ready.set()
+
+    def _told(self, event: Event | GaitkeeperError | None) -> None:
+        if not isinstance(event, Credit):
+            self._events.put(event)
+        self._ready.set()  # the models are loaded, or will not be

@@ -1,0 +1,135 @@
+"""Where `gaitkeeper watch` gets its pictures: a camera on the network, a webcam, or a file as if it were one."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import numpy as np
+import numpy.typing as npt
+
+from pipelines.decode import Decoder
+from pipelines.pictures import LIBAV, Codec
+from service.errors import SourceNotAllowed, SourceUnavailable
+from service.settings import Settings
+
+Array = npt.NDArray[Any]
+
+PATIENCE = 10.0
+CODECS: dict[str, Codec] = {libav: codec for codec, libav in LIBAV.items()}  # type: ignore[misc]
+WEBCAM = re.compile(r"/dev/video\d+")
+
+
+@dataclass(frozen=True, eq=False)
+class Shot:
+    """A frame of a source: as it was sent, or as a picture, RGB uint8 (H, W, 3)."""
+
+    t: float
+    codec: Codec | None
+    data: bytes = b""
+    image: Array | None = None
+
+    def coded(self) -> tuple[Codec, bytes]:
+        """The frame as it can be sent on."""
+        if self.codec is not None or self.image is None:
+            return self.codec or "jpeg", self.data
+        import cv2
+
+        return "jpeg", cv2.imencode(".jpg", np.ascontiguousarray(self.image[..., ::-1]))[1].tobytes()
+
+
+def shots_of(source: str, settings: Settings, decoder: Decoder) -> Iterator[Shot]:
+    """The frames of a source, as they come; of a file, at the pace at which it was filmed.
+
+    Args:
+        source: ``rtsp://…``, ``/dev/videoN``, or a file.
+        settings: which cameras may be opened.
+        decoder: of files.
+
+    Raises:
+        SourceNotAllowed: the camera is not on the list.
+        SourceUnavailable: it cannot be opened, or sends something else than H.264 or JPEG.
+        ClipError: the file cannot be used.
+    """
+    if "://" in source:
+        _require_allowed(source, settings.live_sources)
+        return _network(source)
+    if WEBCAM.fullmatch(source):
+        return _webcam(source)
+    if not Path(source).is_file():
+        raise SourceUnavailable(f"{source} is no file, no webcam (/dev/videoN) and no rtsp:// address.")
+    return _file(Path(source), decoder)
+
+
+def _require_allowed(source: str, allowed: list[str]) -> None:
+    if urlsplit(source).scheme not in {"rtsp", "rtsps"} or _place(source) not in {_place(one) for one in allowed}:
+        raise SourceNotAllowed(
+            "This address is not on the list of cameras that may be watched: add it to GAITKEEPER_LIVE_SOURCES, "
+            "without name and password, as in '[\"rtsp://door.example/main\"]'."
+        )
+
+
+def _place(url: str) -> tuple[str, str | None, int | None, str, str]:
+    """An address without name and password."""
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port, parts.path, parts.query
+
+
+def _network(url: str) -> Iterator[Shot]:
+    """Frames as the camera sends them; they are decoded elsewhere."""
+    import av
+
+    # Not the address: it may hold a password.
+    gone = SourceUnavailable("The camera does not answer, or broke off.")
+    options = {"rtsp_transport": "tcp", "protocol_whitelist": "rtsp,rtsps,rtp,tcp,tls"}
+    try:
+        container = av.open(url, options=options, timeout=PATIENCE)
+    except (av.error.FFmpegError, OSError) as error:
+        raise gone from error
+    with container:
+        stream = next(iter(container.streams.video), None)
+        codec = CODECS.get(stream.codec_context.name) if stream is not None else None
+        if stream is None or codec is None:
+            raise SourceUnavailable("The camera sends no H.264 and no JPEG.")
+        opening = bytes(stream.codec_context.extradata or b"")  # SPS and PPS, where they came with the description
+        start = time.monotonic()
+        try:
+            for packet in container.demux(stream):
+                data = bytes(packet)
+                if not data:
+                    continue
+                stamp = packet.pts if packet.pts is not None else packet.dts
+                t = float(stamp * packet.time_base) if stamp is not None else time.monotonic() - start
+                yield Shot(max(t, 0.0), codec, opening + data if packet.is_keyframe and codec == "h264" else data)
+        except (av.error.FFmpegError, OSError) as error:
+            raise gone from error
+
+
+def _webcam(device: str) -> Iterator[Shot]:
+    import cv2
+
+    camera = cv2.VideoCapture(device, cv2.CAP_V4L2)
+    try:
+        start = time.monotonic()
+        seen = False
+        while True:
+            there, image = camera.read()
+            if not there:
+                raise SourceUnavailable(f"{device} {'gives no more pictures' if seen else 'cannot be opened'}.")
+            seen = True
+            yield Shot(time.monotonic() - start, None, image=np.ascontiguousarray(image[..., ::-1]))
+    finally:
+        camera.release()
+
+
+def _file(path: Path, decoder: Decoder) -> Iterator[Shot]:
+    info = decoder.probe(path)
+    start = time.monotonic()
+    for frame in decoder.frames(path, info):
+        time.sleep(max(0.0, start + frame.time - time.monotonic()))
+        yield Shot(frame.time, None, image=frame.image)
