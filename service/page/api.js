@@ -82,6 +82,7 @@ async function ask(method, address, { json, signal, accept = "json" } = {}) {
 
 export const get = (address, given) => keyed(() => ask("GET", address, given));
 export const post = (address, json, given) => keyed(() => ask("POST", address, { json, ...given }));
+export const put = (address, json) => keyed(() => ask("PUT", address, { json }));
 export const patch = (address, json) => keyed(() => ask("PATCH", address, { json }));
 export const remove = (address) => keyed(() => ask("DELETE", address));
 
@@ -149,24 +150,4 @@ export async function follow(id, { signal, tell }) {
     tell?.(job.state === "running" ? job.progress : null, TOLD[job.state]);
     await new Promise((resolve) => setTimeout(resolve, wait));
   }
-}
-
-let described = null;
-/**
- * What the running service offers: `has("get", "/models")` for a route, `has.field("/identify", "boxes")` for a field of
- * its form.
- */
-export async function offers() {
-  described ??= get("/openapi.json").catch((problem) => {
-    described = null;
-    throw problem;
-  });
-  const document = await described;
-  const has = (method, route) => Boolean(document.paths[route]?.[method]);
-  has.version = document.info.version;
-  has.field = (route, name) => {
-    const { $ref: at } = document.paths[route].post.requestBody.content["multipart/form-data"].schema;
-    return name in document.components.schemas[at.split("/").pop()].properties;
-  };
-  return has;
 }

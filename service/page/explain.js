@@ -104,9 +104,10 @@ function outlined(mask) {
   cell.putImageData(picture, 0, 0);
   const context = large.getContext("2d");
   context.imageSmoothingQuality = "high";
+  context.filter = "blur(6px)";
   context.drawImage(small, 0, 0, SIZE, SIZE);
   const whole = context.getImageData(0, 0, SIZE, SIZE);
-  for (let i = 3; i < whole.data.length; i += 4) whole.data[i] = 4 * (whole.data[i] - 96);
+  for (let i = 3; i < whole.data.length; i += 4) whole.data[i] = 6 * (whole.data[i] - 106);
   context.putImageData(whole, 0, 0);
   return large;
 }

@@ -45,7 +45,8 @@ export async function render(view, { signal }) {
     go.disabled = true;
     const sent = clip;
     try {
-      const fields = { collection: api.collection.get(), top_k: top.value, fpir: rate.value, ...(await more()) };
+      const more = { boxes: "true", pictures: "true", explain: "true" };
+      const fields = { collection: api.collection.get(), top_k: top.value, fpir: rate.value, ...more };
       const reply = await api.work("identify", sent, fields, { signal: stop.signal, tell: bar.set });
       result.replaceChildren(...(await shown(reply, sent, signal)));
       result.firstElementChild.focus();
@@ -61,13 +62,6 @@ export async function render(view, { signal }) {
     form,
     result,
   );
-}
-
-/** What else there is to ask for. */
-async function more() {
-  const has = await api.offers();
-  const wanted = ["boxes", "pictures", "explain"].filter((name) => has.field("/identify", name));
-  return Object.fromEntries(wanted.map((name) => [name, "true"]));
 }
 
 const summary = (reply) => `${count(reply.people.length, "walker")}: ${reply.people.map((p) => nameOf(p)).join(", ")}`;

@@ -17,10 +17,12 @@ export async function render(view, { rest, signal }) {
   );
   const { jobs } = await api.get("/jobs?limit=50");
   if (!jobs.length) list.append(h("li", {}, note("No clip has been sent, or what came of it is gone.")));
-  for (const { id } of jobs) {
+  for (const job of jobs) {
     const item = h("li", { class: "card" });
     list.append(item);
-    watch(item, id, signal);
+    // The list is without results, which may be large; the link leads to them.
+    if (job.state === "done" && job.kind === "identify") item.append(...entry(job));
+    else watch(item, job.id, signal);
   }
 }
 

@@ -3,6 +3,7 @@
 import * as api from "../api.js";
 import { confirm, count, date, field, h, note, notice, number, say, words } from "../dom.js";
 import { aboutWalk } from "../person.js";
+import { stripsOf } from "../strips.js";
 
 const MOST = 200;
 
@@ -137,8 +138,14 @@ function walk(template, outlier) {
       item.append(notice(error));
     }
   });
+  const pictures = h("div", {});
+  api.get(api.inCollection("subjects", template.subject, "templates", template.id, "pictures")).then(
+    (strips) => pictures.replaceChildren(stripsOf(strips, `${template.subject}, enrolled ${date(template.created)}`)),
+    (error) => pictures.replaceChildren(notice(error)),
+  );
   item.append(
     h("div", { class: "head" }, h("h3", {}, date(template.created)), drop),
+    pictures,
     h("p", { class: "soft" }, aboutWalk(template)),
     h("p", { class: "soft" }, "Network ", h("code", {}, template.fingerprint)),
     ...(outlier ? [doubt(outlier)] : []),

@@ -1,0 +1,107 @@
+// The live stream's near end: frames of the webcam out, events in.
+
+import { key, Problem } from "./api.js";
+import { h } from "./dom.js";
+
+/** Pixels of a frame that is sent, at most; larger ones are made smaller. */
+const WIDEST = 960;
+const QUALITY = 0.85;
+
+/**
+ * Send what the webcam sees, as fast as the service takes it.
+ *
+ * Each frame is kept until the service has said who is in it or that it was passed over, so that boxes are drawn on the
+ * very frame that they were found in.
+ *
+ * @param {HTMLVideoElement} video that plays the webcam
+ * @param {string} collection
+ * @param {{onevent: (event: object, frame: ImageBitmap | null) => void, onend: (problem: Problem | null) => void}} told
+ * @returns {{stop: () => void}}
+ */
+export function stream(video, collection, { onevent, onend }) {
+  const socket = dialled(`/stream?${new URLSearchParams({ collection })}`);
+  const coder = h("canvas");
+  const frames = new Map();
+  let credit = 0;
+  let seq = 0;
+  let last = -1;
+  let busy = false;
+  let problem = null;
+  let opened = false;
+  let over = false;
+
+  const next = () => video.requestVideoFrameCallback(take);
+
+  async function take(now, { captureTime }) {
+    if (over) return;
+    next();
+    const t = (captureTime ?? now) / 1000;
+    if (busy || credit < 1 || t <= last) return;
+    busy = true;
+    try {
+      const scale = Math.min(1, WIDEST / video.videoWidth);
+      coder.width = Math.round(scale * video.videoWidth);
+      coder.height = Math.round(scale * video.videoHeight);
+      coder.getContext("2d").drawImage(video, 0, 0, coder.width, coder.height);
+      const [frame, data] = await Promise.all([
+        createImageBitmap(coder),
+        new Promise((resolve) => coder.toBlob(resolve, "image/jpeg", QUALITY)),
+      ]);
+      if (over) return;
+      socket.send(JSON.stringify({ t, seq, codec: "jpeg" }));
+      socket.send(data);
+      frames.set(seq, frame);
+      [last, credit, seq] = [t, credit - 1, seq + 1];
+    } finally {
+      busy = false;
+    }
+  }
+
+  function end() {
+    if (over) return;
+    over = true;
+    for (const frame of frames.values()) frame.close();
+    frames.clear();
+    if (!opened) problem ??= refused();
+    onend(problem);
+  }
+
+  socket.addEventListener("open", () => {
+    opened = true;
+    next();
+  });
+  socket.addEventListener("message", ({ data }) => {
+    if (over) return;
+    const event = JSON.parse(data);
+    if (event.event === "credit") credit += event.frames;
+    if (event.event === "error" && event.fatal !== false) problem = new Problem(event);
+    const frame = frames.get(event.seq) ?? null;
+    onevent(event, frame);
+    for (const done of event.event === "dropped" ? event.frames : [event.seq]) {
+      frames.get(done)?.close();
+      frames.delete(done);
+    }
+  });
+  socket.addEventListener("close", end);
+  return {
+    stop() {
+      if (socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify({ end: true }));
+      end();
+      socket.close();
+    },
+  };
+}
+
+/** A WebSocket to this service; a browser sends a key only as a subprotocol. */
+function dialled(address) {
+  const bearer = key.get();
+  const url = new URL(address, location.href);
+  url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
+  return new WebSocket(url, ["gaitkeeper.v1", ...(bearer ? [`gaitkeeper.key.${bearer}`] : [])]);
+}
+
+// Why a handshake was refused is not told to pages.
+const refused = () =>
+  Object.assign(new Error(), {
+    detail: "The service did not take the stream: as many as it takes may be running, or the key may not ask here.",
+  });

@@ -1,0 +1,178 @@
+// The webcam, with a box and a name for everybody who walks before it.
+
+import * as api from "../api.js";
+import { webcam } from "../clip.js";
+import { h, notice, percent, say, styled, words } from "../dom.js";
+import { namesIn } from "../names.js";
+import { distances, verdictBadge } from "../person.js";
+import { drawBox } from "../player.js";
+import { stream } from "../stream.js";
+
+/** Seconds of gait that it takes to be named, where the service does not say. */
+const WINDOW = 1.5;
+const MOST_LINES = 30;
+
+const WHY = {
+  too_short: "walk on",
+  standing: "standing",
+  unconfirmed: "one moment",
+  likeness_changed: "somebody else?",
+  empty_gallery: "nobody is enrolled",
+  low_rate: "too few frames a second",
+  poor_quality: "seen too poorly",
+  uncalibrated: "no calibration",
+};
+
+export async function render(view, { signal }) {
+  const button = h("button", { type: "button", class: "primary" }, "Start");
+  const canvas = h("canvas", { width: 960, height: 540, role: "img", "aria-label": "What the webcam sees, with a box for everybody" });
+  const stage = h("div", { class: "stage live" }, canvas);
+  const problems = h("div", {});
+  const people = h("div", { class: "result" });
+  const figures = h("p", { class: "soft figures-line" });
+  const log = h("ul", { class: "log", role: "log", "aria-label": "Names as they came" });
+  const logged = h("section", { class: "card", hidden: true }, h("h2", {}, "Names as they came"), log);
+  let running = null;
+
+  async function start() {
+    button.disabled = true;
+    problems.replaceChildren();
+    try {
+      const camera = await webcam(signal);
+      const video = h("video", { muted: true, autoplay: true });
+      video.playsInline = true;
+      video.srcObject = camera.stream;
+      await video.play();
+      const show = shower(canvas, people, figures, (line) => {
+        logged.hidden = false;
+        log.prepend(line);
+        while (log.children.length > MOST_LINES) log.lastElementChild.remove();
+      });
+      const sent = stream(video, api.collection.get(), {
+        onevent: show,
+        onend(problem) {
+          camera.stop();
+          running = null;
+          button.textContent = "Start";
+          people.replaceChildren();
+          if (problem) problems.replaceChildren(notice(problem));
+        },
+      });
+      running = sent;
+      button.textContent = "Stop";
+      say("The live view is running");
+    } catch (error) {
+      problems.replaceChildren(notice(error));
+    }
+    button.disabled = false;
+  }
+
+  button.addEventListener("click", () => (running ? running.stop() : start()));
+  signal.addEventListener("abort", () => running?.stop());
+  view.append(
+    h("div", { class: "head" }, h("h1", {}, "Live"), button),
+    h("p", { class: "lead" }, "What the webcam sees goes to this service, and nowhere else; nothing of it is kept."),
+    problems,
+    stage,
+    figures,
+    people,
+    logged,
+  );
+}
+
+/** What turns events into pictures, cards and lines. */
+function shower(canvas, people, figures, write) {
+  const cards = new Map();
+  const names = new Map();
+  const dropped = new Map();
+  const times = [];
+  const called = (shown) => (shown.subject ? (names.get(shown.subject) ?? shown.subject) : shown.verdict);
+
+  function tracks(event, frame) {
+    if (frame) {
+      Object.assign(canvas, { width: event.width, height: event.height });
+      styled(canvas.parentElement, {
+        "aspect-ratio": `${event.width} / ${event.height}`,
+        "max-width": `calc(62vh * ${event.width / event.height})`,
+      });
+      canvas.getContext("2d").drawImage(frame, 0, 0, event.width, event.height);
+    }
+    for (const { box, shown } of event.people) drawBox(canvas, box, labelled(shown), shown.verdict);
+    for (const person of event.people) cardOf(person.track).stands(person);
+    for (const track of event.ended) drop(track);
+    times.push(performance.now());
+    while (times.length > 30) times.shift();
+    const rate = times.length > 1 ? (1000 * (times.length - 1)) / (times.at(-1) - times[0]) : 0;
+    const passed = [...dropped].map(([reason, frames]) => `${frames} ${words(reason)}`).join(", ");
+    figures.textContent = `${rate.toFixed(0)} frames a second, ${Math.round(1000 * event.latency)} ms from frame to box; passed over: ${passed || "none"}`;
+  }
+
+  const labelled = (shown) =>
+    shown.verdict === "match"
+      ? `${called(shown)}${shown.confidence === null ? "" : ` ${percent(shown.confidence)}`}`
+      : (WHY[shown.reason] ?? shown.verdict);
+
+  function cardOf(track) {
+    if (!cards.has(track)) {
+      const made = card(track, called);
+      cards.set(track, made);
+      people.append(made.element);
+    }
+    return cards.get(track);
+  }
+
+  function drop(track) {
+    cards.get(track)?.element.remove();
+    cards.delete(track);
+  }
+
+  async function verdict(event) {
+    if (event.person) {
+      const subjects = event.person.candidates.map((candidate) => candidate.subject);
+      if (subjects.some((subject) => !names.has(subject))) {
+        const found = await namesIn(event.person.collection, [event.person]);
+        for (const subject of subjects) names.set(subject, found.get(subject) ?? subject);
+      }
+      if (!event.final) cards.get(event.track)?.judged(event.person, names);
+    }
+    if (event.changed && event.shown.verdict !== "inconclusive") {
+      const sure = event.shown.confidence === null ? "" : `, ${percent(event.shown.confidence)}`;
+      const at = new Date().toLocaleTimeString();
+      write(h("li", {}, h("span", { class: "soft" }, at), ` Walker ${event.track}: ${called(event.shown)}${sure}`));
+    }
+  }
+
+  return (event, frame) => {
+    if (event.event === "tracks") tracks(event, frame);
+    else if (event.event === "verdict") verdict(event);
+    else if (event.event === "dropped")
+      dropped.set(event.reason, (dropped.get(event.reason) ?? 0) + event.frames.length);
+  };
+}
+
+/** One walker as they stand now. */
+function card(track, called) {
+  const name = h("h3", {});
+  const badge = h("span", {});
+  const gait = h("progress", { max: WINDOW, value: 0, "aria-label": "Gait seen" });
+  const far = h("div", {});
+  let said = "";
+  return {
+    element: h("article", { class: "card person" },
+      h("div", { class: "head" }, name, badge),
+      h("div", { class: "progress" }, gait),
+      far,
+    ),
+    stands({ shown, gait: seconds }) {
+      gait.value = Math.min(WINDOW, seconds);
+      const now = `${shown.verdict} ${shown.reason} ${called(shown)}`;
+      if (now === said) return;
+      said = now;
+      name.textContent = shown.verdict === "match" ? called(shown) : `Walker ${track}`;
+      badge.replaceChildren(verdictBadge(shown.verdict), h("span", { class: "soft" }, shown.reason ? ` ${WHY[shown.reason] ?? words(shown.reason)}` : ""));
+    },
+    judged(person, names) {
+      if (person.candidates.length) far.replaceChildren(distances(person, names));
+    },
+  };
+}
