@@ -5,7 +5,8 @@ hardest case for bounds that rule templates out. Laps of everything that is comp
 each is taken, so that a ratio holds even where other programs come and go; ``--cpu-time`` counts the seconds of the
 processor on one thread instead, for a machine that others use all the time.
 
-``--growth`` measures 1 k to 1 M templates in float16 instead (about 13 GB of memory for the last) and plots them.
+``--growth`` measures 1 k to 1 M templates in float16 instead (about 13 GB of memory for the last, half of that with
+``--dims 128``) and plots them.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -29,16 +31,16 @@ BATCH = 64
 SIZES = (1_000, 3_000, 10_000, 30_000, 100_000, 300_000, 1_000_000)
 
 
-def embeddings(count: int, seed: int) -> Tensor:
+def embeddings(count: int, seed: int, dims: int = DIMS) -> Tensor:
     """Standard normal numbers, float32 (count, P, C)."""
-    return torch.randn(count, PARTS, DIMS, generator=torch.Generator().manual_seed(seed))
+    return torch.randn(count, PARTS, dims, generator=torch.Generator().manual_seed(seed))
 
 
 def grow(index: PartwiseIndex, size: int) -> None:
     """Add templates, one a subject, until there are so many."""
     while len(index) < size:
         start = len(index)
-        some = embeddings(min(10_000, size - start), start + 1)
+        some = embeddings(min(10_000, size - start), start + 1, index.shape[1])
         names = [f"s{start + i:07}" for i in range(len(some))]
         index.add(names, names, some)
 
@@ -128,24 +130,24 @@ def compare(templates: int, count: int, clock: Callable[[], float]) -> dict[str,
     }
 
 
-def growth(sizes: list[int], count: int) -> list[dict[str, float]]:
+def growth(sizes: list[int], dims: int, count: int, clock: Callable[[], float]) -> list[dict[str, float]]:
     """Seconds of one probe and of a batch at each size, in float16, one index growing all the way."""
-    index = PartwiseIndex(PARTS, DIMS, precision="float16")
-    probes, table = embeddings(BATCH, 0), []
+    index = PartwiseIndex(PARTS, dims, precision="float16")
+    probes, table = embeddings(BATCH, 0, dims), []
     for size in sizes:
         began = time.perf_counter()
         grow(index, size)
         added = time.perf_counter() - began
         tasks = {**floor(index), "single": lambda: index.search(probes[:1], TOP_K)}
         tasks["batch"] = lambda: index.search(probes, TOP_K)
-        times = laps(tasks, count if size < 300_000 else max(2, count // 3))
+        times = laps(tasks, count if size < 300_000 else max(2, count // 3), clock)
         table.append({"templates": size, "adding": added, **times})
         print("  ".join(f"{key} {value:.4g}" for key, value in table[-1].items()), flush=True)
     return table
 
 
-def plot(table: list[dict[str, float]]) -> None:
-    """Draw ``bench/results/search.png``."""
+def plot(table: list[dict[str, float]], dims: int, path: Path) -> None:
+    """Draw what :func:`growth` measured."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -159,11 +161,11 @@ def plot(table: list[dict[str, float]]) -> None:
         ("read_embeddings", "reading the embeddings once"),
     ):
         axes.loglog(sizes, [1e3 * row[name] for row in table], "o-", label=label)
-    axes.set(xlabel="templates, 16 × 256, float16", ylabel="milliseconds")
+    axes.set(xlabel=f"templates, {PARTS} × {dims}, float16", ylabel="milliseconds")
     axes.grid(alpha=0.3)
     axes.legend()
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    figure.savefig(RESULTS / "search.png", dpi=150)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=120)
 
 
 def main() -> None:
@@ -174,17 +176,21 @@ def main() -> None:
     parser.add_argument("--laps", type=int, default=9)
     parser.add_argument("--growth", action="store_true", help="measure how search grows with the gallery")
     parser.add_argument("--largest", type=int, default=SIZES[-1], help="largest gallery of --growth")
+    parser.add_argument("--dims", type=int, default=DIMS, help="numbers in a part, for --growth")
+    parser.add_argument("--plot", type=Path, default=RESULTS / "search-growth.png")
     parser.add_argument("--cpu-time", action="store_true", help="count the processor's seconds, on one thread")
     args = parser.parse_args()
     if args.cpu_time:
         args.threads = 1
+    clock = time.thread_time if args.cpu_time else time.perf_counter
     torch.set_num_threads(args.threads)
     if args.growth:
-        table = growth([size for size in SIZES if size <= args.largest], args.laps)
-        plot(table)
-        write("search-growth", {"threads": args.threads, "growth": table})
+        sizes = sorted({size for size in SIZES if size < args.largest} | {args.largest})
+        table = growth(sizes, args.dims, args.laps, clock)
+        plot(table, args.dims, args.plot)
+        write("search-growth", {"threads": args.threads, "parts": PARTS, "dims": args.dims, "growth": table})
         return
-    figures = compare(args.templates, args.laps, time.thread_time if args.cpu_time else time.perf_counter)
+    figures = compare(args.templates, args.laps, clock)
     for name, value in figures["seconds"].items():
         print(f"{name:16} {1e3 * value:8.1f} ms")
     for name, bar in figures["targets"].items():
