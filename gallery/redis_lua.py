@@ -11,11 +11,17 @@ A collection ``C`` is kept under keys that share the hash tag ``{C}``, so that a
 ``…:log``, ``…:gone``      sorted sets: ids of templates there and of those gone, by the revision of their last change
 ``…:clips``, ``…:expiry``, ``…:todo``  templates by clip and track; by microsecond of expiry; missing in the shadow
 ``…:statistics``           hash by name: figures of the collection as a whole, base64
-``…:events``               stream: one entry a revision, for those who wait; it says nothing but that there is news
+``…:events``               stream: one entry a revision, for those who wait; it says which write made it, by a digest
 ``…:audit``, ``…:auditkey``  stream: the log, which outlives the collection; key of the digests that name subjects in it
 """
 
 from __future__ import annotations
+
+
+def entry(place: int) -> str:
+    """What a script that changes revisions begins with: its entry of the log is its argument at this place, from 1."""
+    return f"\nlocal entry = ARGV[{place}]\n"
+
 
 PRELUDE = """
 local B = KEYS[1]
@@ -37,11 +43,26 @@ local function log(fields, templates)
 end
 """
 
+# Of the script's own entry of the log, which no other write has: see ``entry``.
 BUMP = """
 local function bump()
     local revision = redis.call('HINCRBY', B, 'revision', 1)
-    redis.call('XADD', K'events', 'MAXLEN', '~', 1000, revision .. '-0', 'news', 1)
+    redis.call('XADD', K'events', 'MAXLEN', '~', 1000, revision .. '-0', 'by', redis.sha1hex(entry))
     return revision
+end
+"""
+
+# After a failover to a replica that had not got the last writes, other writes take their revisions. By which a revision
+# was made tells the two apart, as long as the stream remembers it.
+STRAYED = """
+local function maker(revision)
+    local entry = redis.call('XRANGE', K'events', revision .. '-0', revision .. '-0')[1]
+    return entry and entry[2][2] or ''
+end
+local function strayed(revision, by)
+    if revision > tonumber(redis.call('HGET', B, 'revision')) then return true end
+    local now = maker(revision)
+    return by ~= '' and now ~= '' and by ~= now
 end
 """
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gallery.redis_lua import BUMP, FREE, LOG, READ, REMOVE, UPSERT, WRITE
+from gallery.redis_lua import BUMP, FREE, LOG, READ, REMOVE, STRAYED, UPSERT, WRITE, entry
 
 ENSURE = (
     """#!lua
@@ -65,13 +65,15 @@ return {'ok', templates, #names}
 
 ENROLL = (
     WRITE
+    + entry(15)
     + LOG
     + BUMP
     + UPSERT
+    + STRAYED
     + """
 local subject, given, created, id, record, clip, expires = unpack(ARGV, 1, 7)
-local fingerprint, parts, dims, embedding, leaf, sequence, secret, entry = unpack(ARGV, 8, 15)
-local generation, revision = unpack(ARGV, 16, 17)
+local fingerprint, parts, dims, embedding, leaf, sequence, secret = unpack(ARGV, 8, 14)
+local generation, seen, by = unpack(ARGV, 16, 18)
 local there = redis.call('HGET', K's', subject)
 if secret ~= (redis.call('HGET', B, 'secret') or '')
     or there and cjson.decode(there).key ~= cjson.decode(given).key then return {'key'} end
@@ -90,8 +92,8 @@ if known then
     return {'known', known, there}
 end
 if generation then
-    local after = '(' .. revision
-    if generation ~= live or redis.call('ZCOUNT', K'log', after, '+inf') > 0
+    local after = '(' .. seen
+    if generation ~= live or strayed(tonumber(seen), by) or redis.call('ZCOUNT', K'log', after, '+inf') > 0
         or redis.call('ZCOUNT', K'gone', after, '+inf') > 0 then return {'overtaken'} end
 end
 redis.call('HSET', K('g:' .. live), 'fingerprint', fingerprint, 'parts', parts, 'dims', dims)
@@ -113,13 +115,14 @@ return {'new'}
 
 UPDATE_SUBJECT = (
     WRITE
+    + entry(3)
     + LOG
     + BUMP
     + UPSERT
     + """
 if redis.call('HEXISTS', K's', ARGV[1]) == 0 then return {'subject'} end
 upsert(ARGV[1], ARGV[2], '')
-log(ARGV[3], 0)
+log(entry, 0)
 for _, id in ipairs(redis.call('ZRANGE', K('of:' .. ARGV[1]), 0, -1)) do
     redis.call('ZADD', K'log', bump(), id)
 end
@@ -176,6 +179,7 @@ return reply
 
 ERASE = (
     FREE
+    + entry(3)
     + LOG
     + REMOVE
     + """
@@ -184,26 +188,28 @@ local ids = redis.call('ZRANGE', K('of:' .. ARGV[1]), 0, -1)
 for _, id in ipairs(ids) do remove(id) end
 forget_subject(ARGV[1])
 settle(ARGV[2])
-log(ARGV[3], #ids)
+log(entry, #ids)
 return {'ok', #ids}
 """
 )
 
 DELETE_TEMPLATE = (
     FREE
+    + entry(3)
     + LOG
     + REMOVE
     + """
 if redis.call('HEXISTS', K't', ARGV[1]) == 0 then return {'template'} end
 remove(ARGV[1])
 settle(ARGV[2])
-log(ARGV[3], 1)
+log(entry, 1)
 return {'ok'}
 """
 )
 
 PURGE = (
     FREE
+    + entry(4)
     + LOG
     + REMOVE
     + """
@@ -217,18 +223,20 @@ for _, id in ipairs(ids) do
     end
 end
 settle(ARGV[2])
-if #ids > 0 then log(ARGV[4], #ids) end
+if #ids > 0 then log(entry, #ids) end
 return {'ok', #ids, subjects}
 """
 )
 
-# A cursor is the generation it was read from, the revision at its beginning, and the last revision it has seen: before
-# its beginning nobody need be told of what is gone.
+# A cursor is the generation it was read from, the revision at its beginning, the last revision it has seen, and by
+# which write the later of the two was made: before its beginning nobody need be told of what is gone.
 CHANGES = (
     READ
+    + STRAYED
     + """
 local start, after, limit = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
-local fresh = ARGV[1] ~= live or math.max(start, after) < tonumber(redis.call('HGET', B, 'trimmed'))
+local seen = math.max(start, after)
+local fresh = ARGV[1] ~= live or seen < tonumber(redis.call('HGET', B, 'trimmed')) or strayed(seen, ARGV[5])
 if fresh then start, after = tonumber(redis.call('HGET', B, 'revision')), 0 end
 local function range(name, from)
     return redis.call('ZRANGEBYSCORE', K(name), '(' .. from, '+inf', 'WITHSCORES', 'LIMIT', 0, limit)
@@ -247,7 +255,8 @@ while #changes < limit and (come[i] or gone[j]) do
     end
 end
 local secret = redis.call('HGET', B, 'secret') or ''
-return {'ok', fresh and 1 or 0, live, start, after, redis.call('HGETALL', K('g:' .. live)), secret, changes}
+return {'ok', fresh and 1 or 0, live, start, after, maker(math.max(start, after)),
+        redis.call('HGETALL', K('g:' .. live)), secret, changes}
 """
 )
 

@@ -11,7 +11,7 @@ from gallery import redis_scripts as scripts
 from gallery.encoding import bytes_of
 from gallery.errors import Conflict, ShadowBehind
 from gallery.redis_calls import Calls, check_fits, no_template
-from gallery.redis_lua import BUMP, FREE, LOG, READ, REMOVE, WRITE
+from gallery.redis_lua import BUMP, FREE, LOG, READ, REMOVE, WRITE, entry
 from gallery.redis_rows import key_of
 from gallery.store import leaf_of
 from gallery.types import Action
@@ -65,6 +65,7 @@ return {'ok'}
 
 _FLIP = (
     WRITE
+    + entry(2)
     + LOG
     + BUMP
     + """
@@ -75,7 +76,7 @@ if missing > 0 then return {'behind', missing, redis.call('HGET', K('g:' .. shad
 redis.call('HSET', B, 'live', shadow, 'shadow', live)
 redis.call('HSET', K('g:' .. shadow), 'was_live', 1)
 bump()
-log(ARGV[2], 0)
+log(entry, 0)
 return {'ok'}
 """
 )
@@ -145,6 +146,6 @@ def flip(calls: Calls, collection: str, *, back: bool = False) -> None:
 
 def drop(calls: Calls, collection: str) -> int:
     """Remove the shadow; how many embeddings it had."""
-    entry = calls.trust.entry(Action.DROP_SHADOW, collection)
-    templates: int = calls.of_shadow(collection, _DROP, entry, durable=True)[1]
+    args = (calls.trust.entry(Action.DROP_SHADOW, collection),)
+    templates: int = calls.of_shadow(collection, _DROP, *args, durable=True)[1]
     return templates

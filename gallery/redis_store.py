@@ -122,8 +122,8 @@ class RedisStore:
         dtype, data, float32 = bytes_of(template.embedding)
         since: list[str | int] = []
         if seen is not None:
-            generation, *revisions = _parts(seen)
-            since = [generation, max(revisions)]
+            generation, start, revision, by = _parts(seen)
+            since = [generation, max(start, revision), by]
         status: bytes = b"key"
         while status == b"key":  # again, where the keys are others by the time that the script looks
             state = self._calls.state(collection, subject.id)
@@ -229,14 +229,15 @@ class RedisStore:
         return all(done)
 
     def changes(self, collection: str, after: str = "", limit: int = 1000) -> Changes:
-        generation, start, revision = _parts(after)
+        generation, start, revision, by = _parts(after)
         _, fresh, *cursor, live, secret, rows = self._calls.of_collection(
-            collection, scripts.CHANGES, generation, start, revision, limit
+            collection, scripts.CHANGES, generation, start, revision, limit, by
         )
         of = hash_of(live)
         sealing = self._trust.seals(collection, secret)
         changes = tuple(change_of(row, of, sealing) for row in rows)
-        return Changes(changes, f"{cursor[0].decode()}.{cursor[1]}.{cursor[2]}", reset=bool(fresh) and after != "")
+        generation, start, revision, by = cursor[0].decode(), *cursor[1:3], cursor[3].decode()
+        return Changes(changes, f"{generation}.{start}.{revision}.{by}", reset=bool(fresh) and after != "")
 
     def wait(self, collection: str, after: str, seconds: float) -> bool:
         deadline = time.monotonic() + seconds
@@ -247,11 +248,11 @@ class RedisStore:
                 return True
             if (left := deadline - time.monotonic()) <= 0:
                 return False
-            _, *revisions = _parts(news.cursor)
+            _, start, revision, _ = _parts(news.cursor)
             with self._link.direct():
                 # Not for long: the stream of a collection that is deleted wakes nobody.
                 self._link.node(base).xread(
-                    {f"{base}:events": f"{max(revisions)}-0"}, 1, int(1000 * min(left, BLOCK_SECONDS)) + 1
+                    {f"{base}:events": f"{max(start, revision)}-0"}, 1, int(1000 * min(left, BLOCK_SECONDS)) + 1
                 )
 
     def digest(self, collection: str) -> Digest:
@@ -321,10 +322,10 @@ class RedisStore:
             return disk.rewrite(self._link.node(base_of(collection)))
 
 
-def _parts(cursor: str) -> tuple[str, int, int]:
-    """The generation that was read, the revision at the beginning of reading it, and the last one seen."""
-    generation, start, revision = cursor.split(".") if cursor else ("", "0", "0")
-    return generation, int(start), int(revision)
+def _parts(cursor: str) -> tuple[str, int, int, str]:
+    """The generation that was read, the revision when that began, the last one seen, by what the later was made."""
+    generation, start, revision, by = cursor.split(".") if cursor else ("", "0", "0", "")
+    return generation, int(start), int(revision), by
 
 
 def _there(values: list[bytes | None], template: str) -> bytes:

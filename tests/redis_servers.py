@@ -6,10 +6,17 @@ import shutil
 import socket
 import subprocess
 import time
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
 import redis
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 DURABLE = ("--appendonly", "yes", "--appendfsync", "always")
 
@@ -22,7 +29,7 @@ class RedisServer:
             pytest.skip("no redis-server here: apt-get install redis-server")
         self.folder, self.options = folder, options
         folder.mkdir(parents=True, exist_ok=True)
-        self.port = _free_port()
+        self.port = free_port()
         self.process: subprocess.Popen[bytes] | None = None
         self.start()
 
@@ -57,7 +64,48 @@ class RedisServer:
         self.process.wait()
 
 
-def _free_port() -> int:
+class Certificates:
+    """A certificate of 127.0.0.1, its own authority.
+
+    Attributes:
+        authority: file of what a client must trust.
+    """
+
+    def __init__(self, folder: Path, host: str = "127.0.0.1") -> None:
+        key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
+        now = datetime.now(UTC)
+        address = x509.SubjectAlternativeName([x509.IPAddress(ip_address(host))])
+        made = x509.CertificateBuilder(name, name, key.public_key(), 1, now - timedelta(1), now + timedelta(1))
+        signed = made.add_extension(address, False).add_extension(x509.BasicConstraints(True, None), True)
+        self.authority, private = folder / f"{host}.pem", folder / f"{host}.key"
+        self.authority.write_bytes(signed.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM))
+        private.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+        files = ("cert", self.authority), ("key", private), ("ca-cert", self.authority)
+        self._options = [text for kind, file in files for text in (f"--tls-{kind}-file", str(file))]
+
+    def options(self, port: int) -> tuple[str, ...]:
+        """Of a server that speaks TLS on this port, to its replicas, too, and plainly on another."""
+        return ("--tls-port", str(port), *self._options, "--tls-auth-clients", "no", "--tls-replication", "yes")
+
+
+class SentinelServer:
+    """A Sentinel that watches the server on a port as ``gallery``, and takes it for dead within half a second."""
+
+    def __init__(self, folder: Path, master: int, port: int, *options: str) -> None:
+        folder.mkdir()
+        config = folder / "sentinel.conf"
+        timings = "sentinel down-after-milliseconds gallery 500\nsentinel failover-timeout gallery 3000\n"
+        config.write_text(f"sentinel monitor gallery 127.0.0.1 {master} 1\n{timings}")
+        command = ["redis-server", str(config), "--sentinel", "--bind", "127.0.0.1", "--dir", str(folder), *options]
+        with (folder / "log").open("ab") as log:
+            self.process = subprocess.Popen([*command, "--port", str(port)], stdout=log, stderr=log)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+def free_port() -> int:
     """A free port whose cluster bus (10000 above) is a port, too."""
     while True:
         with socket.socket() as probe:

@@ -7,7 +7,7 @@ import time
 
 import pytest
 from following import Follower, replay
-from redis_servers import DURABLE, RedisServer
+from redis_servers import DURABLE
 
 from gallery import redis_link, redis_store
 from gallery.errors import BadStore, NotFound, StoreNotDurable, StoreUnavailable, UnknownStore
@@ -16,20 +16,6 @@ from gallery.store import NewSubject
 from gallery.stores import open_store
 
 ALICE, BOB = NewSubject("alice"), NewSubject("bob")
-
-
-@pytest.fixture
-def serve(tmp_path):
-    """Starts servers with options, and ends them."""
-    servers = []
-
-    def start(*options):
-        servers.append(RedisServer(tmp_path / f"server{len(servers)}", *options))
-        return servers[-1]
-
-    yield start
-    for server in servers:
-        server.kill()
 
 
 @pytest.mark.parametrize(
@@ -359,41 +345,6 @@ def test_a_cluster(serve, new_template):
                 assert time.monotonic() < deadline
                 time.sleep(0.1)
     store.close()
-
-
-def test_sentinel(serve, new_template, tmp_path):
-    master = serve(*DURABLE)
-    config = tmp_path / "sentinel.conf"
-    config.write_text(f"sentinel monitor gallery 127.0.0.1 {master.port} 1\n")
-    folder = tmp_path / "sentinel"
-    folder.mkdir()
-    port = master.port + 1 if master.port % 2 else master.port - 1
-    sentinel = subprocess.Popen(
-        ["redis-server", str(config), "--sentinel", "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder)],
-        stdout=subprocess.DEVNULL,
-    )
-    try:
-        deadline = time.monotonic() + 20
-        while True:
-            try:
-                store = open_store(f"redis+sentinel://127.0.0.1:{port}/gallery/0")
-                break
-            except StoreUnavailable:
-                assert time.monotonic() < deadline
-                time.sleep(0.05)
-        promises = store.promises()
-        assert promises.durable
-        assert any("failover" in remark for remark in promises.remarks)
-        store.ensure_collection("default")
-        store.enroll("default", ALICE, new_template(1))
-        with master.client() as client:
-            assert client.exists("gaitkeeper:{default}:log")
-        store.close()
-        with pytest.raises(StoreUnavailable):
-            open_store(f"redis+sentinel://127.0.0.1:{port}/another/0")
-    finally:
-        sentinel.kill()
-        sentinel.wait()
 
 
 def test_a_write_that_is_sent_twice_is_one_enrolment(serve, new_template, monkeypatch):
