@@ -50,7 +50,8 @@ def cross_validate(
         typer.echo(json.dumps({"folds": [asdict(r) for r in results], "mean_rank1": mean}))
         return
     for r in results:
-        typer.echo(f"fold {r.fold}: rank-1 {100 * r.rank1:.2f} %  ({r.hits} of {r.probes}; {r.gallery} in the gallery)")
+        shares = f"rank-1 {100 * r.rank1:.2f} %, equal error rate {100 * r.equal_error_rate:.2f} %"
+        typer.echo(f"fold {r.fold}: {shares}  ({r.hits} of {r.probes}; {r.gallery} in the gallery)")
     typer.echo(f"mean of {len(results)} folds: {100 * mean:.2f} %")
 
 

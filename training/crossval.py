@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 import models
 from models.base import GaitNetwork
 from models.distance import part_distances
@@ -13,6 +15,7 @@ from training.config import DataTable, TrainingConfig
 from training.datasets import Dataset, open_dataset
 from training.errors import BadTrainingConfig
 from training.evaluation.embedding import embed_dataset
+from training.evaluation.metrics import error_curve
 from training.folds import stratified_folds
 from training.loop import train
 
@@ -26,12 +29,15 @@ class FoldResult:
         probes: walks of the fold.
         gallery: walks of the others, of everybody.
         hits: probes whose nearest gallery walk, by the part-wise distance, is the same person's.
+        equal_error_rate: one to one, over all pairs of a probe and a gallery walk: it tells networks apart that rank-1
+            does not.
     """
 
     fold: int
     probes: int
     gallery: int
     hits: int
+    equal_error_rate: float
 
     @property
     def rank1(self) -> float:
@@ -64,6 +70,8 @@ def identify_fold(net: GaitNetwork, table: DataTable) -> FoldResult:
         embed_dataset(net, Dataset(walks.name, tuple(walks[i] for i in chosen)), scaled=table.scaled)
         for chosen in (train_walks, probe_walks)
     )
-    nearest = part_distances(probes.embeddings, gallery.embeddings).argmin(dim=1).numpy()
-    hits = int((gallery.subjects[nearest] == probes.subjects).sum())
-    return FoldResult(table.fold, len(probe_walks), len(gallery.samples), hits)
+    distances = part_distances(probes.embeddings, gallery.embeddings).numpy()
+    mates = probes.subjects[:, None] == gallery.subjects
+    hits = int(mates[np.arange(len(mates)), distances.argmin(axis=1)].sum())
+    curve = error_curve(distances[mates], distances[~mates])
+    return FoldResult(table.fold, len(probe_walks), len(gallery.samples), hits, curve.equal_error_rate)

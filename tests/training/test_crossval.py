@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from making import kinect_config, write_kinect
+from sklearn.metrics import det_curve
 from sklearn.model_selection import StratifiedKFold
 
 import models
@@ -62,12 +63,18 @@ def test_a_fold_is_trained_without_and_named_by_the_others(tmp_path: Path) -> No
         assert [(s.subject, s.take) for s in trained_on] == [(everybody[i].subject, everybody[i].take) for i in train]
         net = models.load(max((tmp_path / "runs" / f"fold-{result.fold}").glob("step-*")) / "weights.safetensors")
         embeddings = embed_dataset(net, everybody).embeddings.double().numpy()
-        hits = 0
+        hits, wrong, right = 0, [], []
         for i in probe:
             distances = [np.linalg.norm(embeddings[i] - embeddings[j], axis=1).mean() for j in train]
             hits += everybody[train[int(np.argmin(distances))]].subject == everybody[i].subject
+            for j, distance in zip(train, distances, strict=True):
+                (right if everybody[j].subject == everybody[i].subject else wrong).append(distance)
         assert (result.hits, result.probes, result.gallery) == (hits, len(probe), len(train))
         assert result.rank1 == hits / len(probe)
+        fmr, fnmr, _ = det_curve([0] * len(wrong) + [1] * len(right), -np.array(wrong + right))
+        crossing = np.argmin(np.abs(fmr - fnmr))
+        least = 1 / len(right)  # a step of the curve: scikit-learn does not interpolate
+        assert abs(result.equal_error_rate - (fmr[crossing] + fnmr[crossing]) / 2) <= least
 
 
 def test_without_folds_there_is_nothing_to_do(tmp_path: Path) -> None:
