@@ -14,7 +14,6 @@ Fan et al., "GaitPart: Temporal Part-based Model for Gait Recognition", CVPR 202
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import reduce
 from itertools import pairwise
 from typing import Any, ClassVar, Literal
 
@@ -84,9 +83,9 @@ class MicroMotion(nn.Module):
         # Beyond its end a sequence meets what a lone one would: zeros, and for the max nothing at all.
         zeros = _fill(x, lengths, 0.0)
         hidden = _fill(F.leaky_relu(self.conv1(zeros), LEAK), lengths, 0.0)
-        frames, reach, lowest = x.shape[2], self.window // 2, torch.finfo(x.dtype).min
-        padded = F.pad(_fill(x, lengths, lowest), (reach, reach), value=lowest)
-        highest = reduce(torch.maximum, (padded[:, :, i : i + frames] for i in range(self.window)))
+        reach, lowest = self.window // 2, torch.finfo(x.dtype).min
+        # In two dimensions, for torch does not export the pool of one.
+        highest = F.max_pool2d(_fill(x, lengths, lowest)[:, :, None], (1, self.window), 1, (0, reach))[:, :, 0]
         template = F.avg_pool1d(zeros, self.window, 1, reach) + highest
         gate: Tensor = torch.sigmoid(self.conv2(hidden))
         return template * gate
@@ -130,7 +129,7 @@ class GaitPart(GaitNetwork):
     def forward(self, *tensors: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Embeddings (N, P, C), float32."""
         (silhouettes,) = tensors
-        parts = framewise(self._frame_parts, silhouettes, lengths)  # (N, T, P, C), the paper's PR-matrix
+        parts = framewise(self._frame_parts, silhouettes, lengths, apart=True)  # (N, T, P, C), the paper's PR-matrix
         x = parts.flatten(2).transpose(1, 2)
         motion = torch.stack([mtb(x, lengths) for mtb in self.mtbs]).sum(dim=0).transpose(1, 2)
         pool = temporal_max if self.config.temporal_pooling == "max" else temporal_mean

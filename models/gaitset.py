@@ -21,12 +21,10 @@ from models.layers import (
     FocalBlock,
     PartLinear,
     channels_last,
-    framewise,
     he_init,
     horizontal_pool,
-    set_pool,
+    set_pools,
     strips_of,
-    temporal_max,
 )
 
 
@@ -79,18 +77,15 @@ class GaitSet(GaitNetwork):
     def forward(self, *tensors: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Embeddings (N, P, C), float32."""
         (silhouettes,) = tensors
-        frames, whole = self.feature_maps(silhouettes, lengths)
-        return self.map_parts(set_pool(self.block3, frames, lengths), whole).float()
+        stages = (self.block1, self.block2, self.block3)
+        return self.map_sets(*set_pools(stages, silhouettes, lengths, apart=True)).float()
 
-    def feature_maps(self, silhouettes: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
-        """What enters block 3, (N, T, C2, 16, 11), and what the global pipeline gives, (N, C3, 16, 11)."""
-        frames = framewise(self.block1, silhouettes, lengths)
-        whole = self.global2(temporal_max(frames, lengths))
-        frames = framewise(self.block2, frames, lengths)
-        return frames, self.global3(whole + temporal_max(frames, lengths))
+    def map_sets(self, first: Tensor, second: Tensor, third: Tensor) -> Tensor:
+        """The sets that come out of the three blocks, (N, C1, 32, 22), (N, C2, 16, 11), (N, C3, 16, 11) -> (N, P, C).
 
-    def map_parts(self, pooled: Tensor, whole: Tensor) -> Tensor:
-        """Horizontal pyramid mapping of the set's features, and of them with the global pipeline's: (N, P, C)."""
-        parts = [horizontal_pool(x, self.config.bins) for x in (pooled, whole + pooled)]
+        Global pipeline, then horizontal pyramid mapping of the last set's features, and of them with the pipeline's.
+        """
+        whole = self.global3(self.global2(first) + second)
+        parts = [horizontal_pool(x, self.config.bins) for x in (third, whole + third)]
         out: Tensor = self.fc(torch.cat(parts, dim=1))
         return out

@@ -74,9 +74,11 @@ class GSTSN(GaitNetwork):
     def forward(self, *tensors: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Embeddings (N, P, C), float32."""
         (silhouettes,) = tensors
-        frames, whole = self.gaitset.feature_maps(silhouettes, lengths)
-        frames = framewise(self.gaitset.block3, frames, lengths)
-        spatial = self.gaitset.map_parts(temporal_max(frames, lengths), whole)
+        frames, sets = silhouettes, []
+        for block in (self.gaitset.block1, self.gaitset.block2, self.gaitset.block3):
+            frames = framewise(block, frames, lengths, apart=True)
+            sets.append(temporal_max(frames, lengths))
+        spatial = self.gaitset.map_sets(*sets)
         return torch.cat([spatial, self.fc(self._motion(frames, lengths))], dim=1).float()
 
     def _motion(self, frames: Tensor, lengths: Tensor | None) -> Tensor:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from functools import reduce
+from itertools import accumulate
 
 import torch
 import torch.nn.functional as F
@@ -54,39 +55,66 @@ def temporal_mean(x: Tensor, lengths: Tensor | None = None) -> Tensor:
     return total / lengths.view(-1, *[1] * (total.dim() - 1)).to(total.dtype)
 
 
-def framewise(cnn: Callable[[Tensor], Tensor], x: Tensor, lengths: Tensor | None = None) -> Tensor:
+def framewise(
+    cnn: Callable[[Tensor], Tensor], x: Tensor, lengths: Tensor | None = None, *, apart: bool = False
+) -> Tensor:
     """Apply ``cnn`` to each true frame: (N, T, ...) -> (N, T, ...), zeros in the padding.
 
     Padding is not computed at all, so batch norms never see it. Without gradients the frames pass in chunks, so that
-    the memory of a long sequence is that of its outputs.
+    the memory of a long sequence is that of its outputs. ``apart`` says that no frame's result hangs on another's, as
+    it does by a batch norm in training: then they pass in chunks with gradients, too, a sixth faster on CPUs.
     """
     if lengths is None or torch.compiler.is_exporting():
         # An exported graph computes the padding, too: its number of frames must not depend on the values of lengths.
-        out = _chunked(cnn, x.flatten(0, 1))
+        out = _chunked(cnn, x.flatten(0, 1), apart)
         return fill_padding(out.view(*x.shape[:2], *out.shape[1:]), lengths, 0.0)
     mask = frame_mask(lengths, x.shape[1])
     # Channels go last and back, because indexing would otherwise undo their layout in memory.
-    out = _chunked(cnn, x.movedim(2, -1)[mask].movedim(-1, 1)).movedim(1, -1)
+    out = _chunked(cnn, x.movedim(2, -1)[mask].movedim(-1, 1), apart).movedim(1, -1)
     padded = out.new_zeros(*x.shape[:2], *out.shape[1:])
     padded[mask] = out
     return padded.movedim(-1, 2)
 
 
 def set_pool(cnn: Callable[[Tensor], Tensor], x: Tensor, lengths: Tensor | None = None) -> Tensor:
-    """Maximum of ``cnn`` over the true frames, (N, T, ...) -> (N, ...): ``temporal_max(framewise(...))``.
+    """Maximum of ``cnn`` over the true frames, (N, T, ...) -> (N, ...): ``temporal_max(framewise(...))``."""
+    return set_pools([cnn], x, lengths)[0]
 
-    Without gradients no more than a chunk of features is ever held, however long the sequences are.
+
+def set_pools(
+    stages: Sequence[Callable[[Tensor], Tensor]], x: Tensor, lengths: Tensor | None = None, *, apart: bool = False
+) -> list[Tensor]:
+    """Maximum over the true frames of what each stage gives, (N, T, ...) -> (N, ...) each.
+
+    A stage takes what the one before gave. Without gradients no more than a chunk of features is ever held, however
+    long the sequences are. ``apart`` is that of :func:`framewise`.
     """
     if torch.is_grad_enabled() or torch.compiler.is_exporting():
-        return temporal_max(framewise(cnn, x, lengths), lengths)
+        pools = []
+        for stage in stages:
+            x = framewise(stage, x, lengths, apart=apart)
+            pools.append(temporal_max(x, lengths))
+        return pools
     ends = [x.shape[1]] * len(x) if lengths is None else lengths.tolist()
-    chunks = (torch.split(frames[:end], CHUNK) for frames, end in zip(x, ends, strict=True))
-    return torch.stack([reduce(torch.maximum, (cnn(chunk).amax(dim=0) for chunk in cut)) for cut in chunks])
+    sequences = [_set_pools_of_one(stages, frames[:end]) for frames, end in zip(x, ends, strict=True)]
+    return [torch.stack(maps) for maps in zip(*sequences, strict=True)]
 
 
-def _chunked(cnn: Callable[[Tensor], Tensor], frames: Tensor) -> Tensor:
-    if torch.is_grad_enabled() or torch.compiler.is_exporting() or len(frames) <= CHUNK:
+def _set_pools_of_one(stages: Sequence[Callable[[Tensor], Tensor]], frames: Tensor) -> list[Tensor]:
+    pools: list[Tensor] = []
+    for chunk in torch.split(frames, CHUNK):
+        maps = list(accumulate(stages, lambda features, stage: stage(features), initial=chunk))[1:]
+        # Frame by frame: ten times faster than amax over the first dimension.
+        found = [reduce(torch.maximum, features.unbind()) for features in maps]
+        pools = [torch.maximum(a, b) for a, b in zip(pools, found, strict=True)] if pools else found
+    return pools
+
+
+def _chunked(cnn: Callable[[Tensor], Tensor], frames: Tensor, apart: bool) -> Tensor:
+    if torch.compiler.is_exporting() or len(frames) <= CHUNK:
         return cnn(frames)
+    if torch.is_grad_enabled():
+        return torch.cat([cnn(chunk) for chunk in torch.split(frames, CHUNK)]) if apart else cnn(frames)
     done, out = 0, frames
     for chunk in torch.split(frames, CHUNK):
         result = cnn(chunk).movedim(1, -1)
@@ -138,11 +166,9 @@ def horizontal_pool(x: Tensor, bins: Sequence[int]) -> Tensor:
     (section 3.4) and horizontal pooling of GaitPart (eq. 2) are this with several entries and with one.
     """
     b, c, h, w = x.shape
-    parts = []
-    for count in bins:
-        strips = x.view(b, c, count, h // count, w)
-        parts.append(strips.mean(dim=(3, 4)) + strips.amax(dim=(3, 4)))
-    return torch.cat(parts, dim=2).transpose(1, 2)
+    rows = x.movedim(1, -1)  # channels last, side by side in memory: six times faster than over strips of a channel
+    strips = (rows.reshape(b, count, h // count * w, c) for count in bins)
+    return torch.cat([strip.mean(dim=2) + strip.amax(dim=2) for strip in strips], dim=1)
 
 
 def strips_of(bins: Sequence[int]) -> tuple[tuple[float, float], ...]:
@@ -168,10 +194,12 @@ class FocalBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C_in, H, W) -> (B, C_out, H, W), or half as high and wide."""
-        x = F.leaky_relu(self.conv1(fold_strips(x, self.strips)), LEAK)
-        x = unfold_strips(self.conv2(x), self.strips)
+        x = F.leaky_relu(self.conv1(fold_strips(x, self.strips)), LEAK, inplace=True)
+        x = self.conv2(x)
+        if not self.pool:
+            return unfold_strips(F.leaky_relu(x, LEAK, inplace=True), self.strips)
         # The leaky ReLU rises, so pooling first gives the same at a quarter of the work.
-        return F.leaky_relu(F.max_pool2d(x, 2) if self.pool else x, LEAK)
+        return F.leaky_relu(F.max_pool2d(unfold_strips(x, self.strips), 2), LEAK, inplace=True)
 
 
 def conv3d(conv: nn.Conv3d, x: Tensor) -> Tensor:
@@ -260,10 +288,13 @@ class BNNeck(nn.Module):
 def channels_last(module: nn.Module) -> None:
     """Lay the weights of 2D and 3D convolutions out channels last; what they compute follows them."""
     for layer in module.modules():
-        if isinstance(layer, nn.Conv2d):
-            layer.weight.data = layer.weight.data.contiguous(memory_format=torch.channels_last)
-        elif isinstance(layer, nn.Conv3d):
-            layer.weight.data = layer.weight.data.contiguous(memory_format=torch.channels_last_3d)
+        if isinstance(layer, (nn.Conv2d, nn.Conv3d)):
+            weight = layer.weight.data.movedim(1, -1).contiguous().movedim(-1, 1)
+            if weight.shape[1] == 1:
+                # Of one channel any stride is right, and torch takes it for channels first unless the stride is 1; the
+                # convolution would then be six times slower, and what follows it would have to turn its output over.
+                weight = weight.as_strided(weight.shape, (weight.stride(0), 1, *weight.stride()[2:]))
+            layer.weight.data = weight
 
 
 def he_init(module: nn.Module) -> None:

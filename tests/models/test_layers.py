@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import nn
 
-from models.layers import generalised_mean
+from models.layers import CHUNK, FocalBlock, channels_last, framewise, generalised_mean, set_pools
 
 
 @pytest.mark.parametrize("dim", [0, 1, -1])
@@ -37,3 +38,49 @@ def test_generalised_mean_stays_in_float32_under_autocast() -> None:
     with torch.autocast("cpu", torch.bfloat16):
         found = generalised_mean(values, exponent, 1)
     assert torch.equal(found, generalised_mean(values, exponent, 1))
+
+
+@pytest.mark.parametrize(("kind", "layout"), [(nn.Conv2d, torch.channels_last), (nn.Conv3d, torch.channels_last_3d)])
+def test_channels_last_reaches_the_first_layer(kind: type[nn.Conv2d], layout: torch.memory_format) -> None:
+    """Torch takes a weight of one channel for channels first, and the convolution with it."""
+    conv = kind(1, 4, 3, bias=False)
+    x = torch.rand(2, 1, *[6] * (conv.weight.dim() - 2))
+    expected = conv(x)
+    assert not expected.is_contiguous(memory_format=layout)
+    channels_last(conv)
+    torch.testing.assert_close(conv(x), expected)
+    assert conv(x).is_contiguous(memory_format=layout)
+    conv.load_state_dict({"weight": conv.weight.detach().clone(memory_format=torch.contiguous_format)})
+    assert conv(x).is_contiguous(memory_format=layout)
+
+
+def test_training_in_chunks_changes_nothing() -> None:
+    torch.manual_seed(0)
+    block = FocalBlock(1, 4, pool=True)
+    x = torch.rand(2, CHUNK, 1, 8, 8)
+    outputs, gradients = [], []
+    for apart in (False, True):
+        block.zero_grad()
+        outputs.append(framewise(block, x, apart=apart))
+        outputs[-1].square().sum().backward()
+        gradients.append([p.grad for p in block.parameters()])
+    torch.testing.assert_close(outputs[1], outputs[0])
+    torch.testing.assert_close(gradients[1], gradients[0])
+
+
+def test_a_batch_norm_sees_all_frames_at_once() -> None:
+    norm = nn.BatchNorm1d(3)
+    x = torch.rand(2, CHUNK, 3) * torch.arange(1, CHUNK + 1)[:, None]
+    torch.testing.assert_close(framewise(norm, x), norm(x.flatten(0, 1)).view(x.shape))
+
+
+@pytest.mark.parametrize("gradients", [False, True])
+def test_pools_of_stages_are_maxima_over_true_frames(gradients: bool) -> None:
+    frames = 2 * CHUNK + 3  # the last chunk is a short one
+    x = torch.rand(2, frames, 1, 2, 2, generator=torch.Generator().manual_seed(0))
+    lengths = torch.tensor([frames, CHUNK + 1])
+    with torch.set_grad_enabled(gradients):
+        first, second = set_pools([lambda f: 2 * f, lambda f: 1 - f], x, lengths)
+    for i, end in enumerate(lengths):
+        torch.testing.assert_close(first[i], 2 * x[i, :end].amax(dim=0))
+        torch.testing.assert_close(second[i], 1 - 2 * x[i, :end].amin(dim=0))
