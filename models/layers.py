@@ -290,9 +290,10 @@ def channels_last(module: nn.Module) -> None:
     for layer in module.modules():
         if isinstance(layer, (nn.Conv2d, nn.Conv3d)):
             weight = layer.weight.data.movedim(1, -1).contiguous().movedim(-1, 1)
-            if weight.shape[1] == 1:
+            if weight.shape[1] == 1 and weight.dim() == 4:
                 # Of one channel any stride is right, and torch takes it for channels first unless the stride is 1; the
                 # convolution would then be six times slower, and what follows it would have to turn its output over.
+                # Not in three dimensions: oneDNN 3.12 then reads past a kernel on one frame in bfloat16.
                 weight = weight.as_strided(weight.shape, (weight.stride(0), 1, *weight.stride()[2:]))
             layer.weight.data = weight
 
