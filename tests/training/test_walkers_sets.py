@@ -38,6 +38,13 @@ def test_the_same_seed_makes_the_same_pack(pack: tuple[Path, str], tmp_path: Pat
     assert other != sha256
 
 
+def test_some_views_of_a_set(pack: tuple[Path, str], tmp_path: Path) -> None:
+    seen = ("000", "060")
+    render_set("walkers-xl", KINECT, tmp_path / "two.npz", size=Size(people=4, takes=0, frames=20), views=seen)
+    two, everything = (open_dataset("walkers", path) for path in (tmp_path / "two.npz", pack[0]))
+    assert [s.key for s in two] == [s.key for s in everything if s.view in seen]
+
+
 def test_a_pack_keeps_what_was_seen(tmp_path: Path) -> None:
     takes = list(islice(walkers_xl(KINECT, 3, Size(people=2, takes=0, frames=20)), 6))
     walks = list(render_takes(takes, 20))

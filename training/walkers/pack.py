@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -32,6 +32,7 @@ def render_set(
     size: Size | None = None,
     seed: int | None = None,
     device: str = "cpu",
+    views: Collection[str] | None = None,
     on_progress: Callable[[int], None] | None = None,
 ) -> str:
     """Render a set into a pack.
@@ -42,6 +43,7 @@ def render_set(
         out: the pack.
         size, seed: other than the set's own.
         device: where torch renders.
+        views: names of those that are rendered; None renders all.
         on_progress: told the number of takes done.
 
     Returns:
@@ -53,7 +55,7 @@ def render_set(
     """
     chosen = SETS[name]
     size, seed = size or chosen.size, chosen.seed if seed is None else seed
-    takes = chosen.takes(kinect, seed, size)
+    takes = (take for take in chosen.takes(kinect, seed, size) if views is None or take.view in views)
     walks: list[packs.Walk] = []
     done = 0
     while batch := list(islice(takes, BATCH)):
