@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor
 
 from gallery.calibration import Calibration
+from gallery.errors import StoreUnavailable
 from gallery.explain import COHORT, EXPLAINED, explain, impostors_of
 from gallery.index import CollectionIndex
 from gallery.pinned import embedded
@@ -96,6 +98,7 @@ class Answers:
                 candidates=candidates_of(hits.get(i, []), calibration),
                 threshold=threshold,
                 timings=timings,
+                age=found.age,
                 **self._about(seq, fingerprint, camera),
             )
             replies.append(reply)
@@ -156,7 +159,8 @@ class Answers:
     def learn(self, seq: GaitSequence, fingerprint: Fingerprint, view: View | None, embedding: Tensor) -> None:
         """Take a walker who was seen well enough into account for what is known of the view."""
         if view is not None and len(seq) >= self.gates.min_frames and not self.gates.poor(seq):
-            self.views.learn(fingerprint, view, {sha256(embedding.numpy().tobytes()).hexdigest(): embedding})
+            with suppress(StoreUnavailable):  # the answer stands; eight walks are not counted
+                self.views.learn(fingerprint, view, {sha256(embedding.numpy().tobytes()).hexdigest(): embedding})
 
     def check_enrolment(self, seq: GaitSequence, fingerprint: Fingerprint) -> None:
         """Raise TooShort or PoorQuality where a walker cannot become a template."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -12,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gallery.errors import FingerprintMismatch
+from gallery.errors import FingerprintMismatch, StoreUnavailable
 from gallery.search import Hit
 from gallery.store import Change, Digest, Store, xor_of
 from gallery.viewed import ViewedIndex
@@ -20,6 +21,7 @@ from gallery.views import Corrections, View
 from pipelines.fingerprint import Fingerprint
 
 NONE: Corrections = {}
+RETRY_SECONDS = 1.0  # to leave a store alone that could not be reached
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,11 +32,13 @@ class Found:
         hits: of each probe, nearest subject first.
         size: number of templates that were searched.
         cursor: of ``Store.changes``: all that had happened by then was searched, and nothing that happened after.
+        age: seconds since the store was last followed to its end, where it cannot be reached now; None where it can.
     """
 
     hits: list[list[Hit]]
     size: int
     cursor: str
+    age: float | None = None
 
 
 class CollectionIndex:
@@ -43,7 +47,7 @@ class CollectionIndex:
     Before each search the store is asked for changes since the last one, which costs next to nothing where there are
     none. What is followed has one fingerprint at a time: where another set of embeddings has gone live, all that was
     known is forgotten before the first of the new ones is taken. One search runs at a time; a batch of probes is one
-    search.
+    search. While the store cannot be reached, what was known last is searched on.
 
     Args:
         store: kept open by the caller.
@@ -84,9 +88,9 @@ class CollectionIndex:
         with self._lock:
             index = self._current(fingerprint, probes)
             if index is None:
-                return Found([[] for _ in probes], 0, self._cursor)
+                return Found([[] for _ in probes], 0, self._cursor, self._age())
             hits, size = index.search(probes, k, where, corrections)
-            return Found(hits, size, self._cursor)
+            return Found(hits, size, self._cursor, self._age())
 
     def nearest_of(
         self, subject: str, fingerprint: Fingerprint, probe: Tensor, corrections: Corrections = NONE
@@ -105,7 +109,7 @@ class CollectionIndex:
     ) -> dict[str, Tensor]:
         """The embeddings (P, C), float32, of those of the templates that are still there under that fingerprint."""
         with self._lock:
-            self._follow()
+            self._follow_if_possible()
             if self._index is None or self._fingerprint != fingerprint:
                 return {}
             known = [template for template in templates if template in self._index]
@@ -140,7 +144,7 @@ class CollectionIndex:
 
     def _current(self, fingerprint: Fingerprint, probes: Tensor) -> ViewedIndex | None:
         """What the store holds now, if it can be compared with the probes; None where it holds nothing."""
-        self._follow()
+        self._follow_if_possible()
         if self._index is None or self._fingerprint is None:
             return None
         if self._fingerprint != fingerprint:
@@ -156,6 +160,22 @@ class CollectionIndex:
         self._leaves: dict[str, bytes] = {}
         self._salt: bytes | None = None
         self._proven = False
+        self._followed: float | None = None  # when, to the end
+        self._failed: float | None = None  # when, since then
+
+    def _age(self) -> float | None:
+        return None if self._failed is None or self._followed is None else time.monotonic() - self._followed
+
+    def _follow_if_possible(self) -> None:
+        """Follow; where the store cannot be reached, go on with what is known, if it was known whole."""
+        if self._failed is not None and self._followed is not None and time.monotonic() - self._failed < RETRY_SECONDS:
+            return
+        try:
+            self._follow()
+        except StoreUnavailable:
+            if self._followed is None:
+                raise
+            self._failed = time.monotonic()
 
     def _follow(self) -> None:
         while True:
@@ -169,6 +189,7 @@ class CollectionIndex:
                     self._remove([change.template for change in group])
             self._cursor = news.cursor
             if not news.changes and not news.reset:
+                self._followed, self._failed = time.monotonic(), None
                 return
 
     def _add(self, changes: Sequence[Change]) -> None:

@@ -204,6 +204,10 @@ class Identification(Record):
     timings: dict[str, float] = Field(description="Seconds by stage, embed and search, of the whole call.")
     explanation: Explanation | None = Field(default=None, description="Where it was asked for.")
     seen: SeenFrom | None = Field(default=None, description="Where the camera was named.")
+    age: float | None = Field(
+        default=None,
+        description="Seconds that what was searched is old, while the store cannot be reached; null where it can.",
+    )
 
 
 class Resemblance(Record):

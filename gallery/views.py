@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gallery.errors import BadStore
+from gallery.errors import BadStore, StoreUnavailable
 from gallery.store import Store
 from gallery.types import ViewStatistics
 from pipelines.fingerprint import Fingerprint
@@ -145,11 +145,16 @@ class Views:
     def _current(self, now: bool = False) -> dict[str, dict[View, tuple[int, Tensor]]]:
         with self._lock:
             if now or time.monotonic() - self._read >= REFRESH_SECONDS:
+                self._read = time.monotonic()
+                try:
+                    statistics = self._store.statistics(self._collection)
+                except StoreUnavailable:
+                    return self._known  # as with templates: what was known last
                 known: dict[str, dict[View, tuple[int, Tensor]]] = {}
-                for name, value in self._store.statistics(self._collection).items():
+                for name, value in statistics.items():
                     fingerprint, view = _view(name)
                     known.setdefault(fingerprint, {})[view] = _decoded(value)
-                self._known, self._read = known, time.monotonic()
+                self._known = known
             return self._known
 
 

@@ -97,6 +97,7 @@ IDENTIFY: dict[str, Any] = {
             "end": 3.1,
             "quality": QUALITY,
             "timings": {"embed": 0.01, "search": 0.001},
+            "age": None,
             "seen": {"camera": "north-door", "heading": "towards", "walks": 112, "applied": True},
             "stranger": None,
             "explanation": EXPLANATION,

@@ -18,13 +18,16 @@ from service.errors import BadRequest, InvalidRequest, MethodNotAllowed, RouteNo
 from service.problems import MEDIA_TYPE, PROBLEMS, body
 
 log = logging.getLogger("gaitkeeper")
+RETRY_SECONDS = 2
+"""After which to ask again what something outside the service stood in the way of."""
 
 
 def reply(app: Any, error: GaitkeeperError) -> Response:
-    """The HTTP reply of an error, counted; an extra ``retry_after`` becomes the header as well."""
+    """The HTTP reply of an error, counted; an extra ``retry_after`` becomes a header, and every 503 has one."""
     app.state.metrics.problem(error.code)
     document = body(error)
-    headers = {"Retry-After": str(document["retry_after"])} if "retry_after" in document else None
+    after = document.get("retry_after", RETRY_SECONDS if document["status"] == 503 else None)
+    headers = None if after is None else {"Retry-After": str(after)}
     return Response(json.dumps(document), document["status"], headers, MEDIA_TYPE)
 
 

@@ -107,7 +107,11 @@ class Webhooks:
                 subject=first.subject,
             )
             # Kept first and looked at then: whoever erases now finds it, and whoever erased before is seen here.
-            if not self._there(reply.collection, first.subject):
+            try:
+                there = self._there(reply.collection, first.subject)
+            except StoreUnavailable:
+                there = True  # nobody is erased while the store is gone
+            if not there:
                 with self._state.transaction() as db:
                     gone = (reply.collection, first.subject)
                     db.execute("DELETE FROM messages WHERE collection = ? AND subject = ?", gone)
