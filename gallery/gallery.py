@@ -43,7 +43,7 @@ from gallery.verdict import (
     check_fmr,
     check_fpir,
 )
-from gallery.views import View, Views
+from gallery.views import Corrections, View, Views
 from models import GaitNetwork
 from pipelines.fingerprint import Fingerprint, fingerprint_of
 from pipelines.sequence import GaitSequence
@@ -359,6 +359,10 @@ class Gallery:
         if len(ids) < 2 or fingerprint is None:
             return []
         return self._answers.outliers(owner, fingerprint, ids)
+
+    def corrections(self, fingerprint: Fingerprint) -> Corrections:
+        """What is taken off embeddings before they are compared, by view; see :mod:`gallery.views`."""
+        return self._answers.views.corrections(fingerprint)
 
     def cameras(self) -> list[ViewStatistics]:
         """What the collection knows of the cameras that were named to it."""

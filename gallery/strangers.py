@@ -22,6 +22,7 @@ from pydantic import Field
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import squareform
 
+from gallery.answers import view_of
 from gallery.encoding import stamp
 from gallery.errors import ClipOfOtherSubject, Conflict, NotFound
 from gallery.gallery import Gallery
@@ -30,6 +31,7 @@ from gallery.names import companion_of
 from gallery.pinned import embedded
 from gallery.store import Change, NewSubject, NewTemplate
 from gallery.types import Collection, Record, Removal, Subject, Template
+from gallery.views import View, centred
 from models.distance import part_distances
 from pipelines.fingerprint import fingerprint_of
 from pipelines.sequence import GaitSequence
@@ -51,6 +53,7 @@ class Stranger(Record):
     track: int = Field(description="The walker's tracklet in that clip, from 1.")
     start: float = Field(description="Seconds from the clip's first video frame to the walker's first.")
     end: float = Field(description="Seconds from the clip's first video frame to the walker's last.")
+    camera: str | None = Field(default=None, description="That saw the walker, where it was named.")
 
 
 class StrangerGroup(Record):
@@ -91,8 +94,13 @@ class Strangers:
         self._store.set_ttl(self._name, keep_seconds)
         return Removal(collection=self._gallery.name, templates=0, subjects=0, pending=False)
 
-    def add(self, seq: GaitSequence, clip_sha256: str | None = None) -> str | None:
+    def add(self, seq: GaitSequence, clip_sha256: str | None = None, camera: str | None = None) -> str | None:
         """Keep a walker who was judged unknown; its id, None where strangers are not kept or this one is there.
+
+        Args:
+            seq: the walker.
+            clip_sha256: digest of the clip.
+            camera: name of the camera that saw the walker.
 
         Raises:
             FingerprintMismatch: the collection moved to another network since the walker was judged.
@@ -116,7 +124,7 @@ class Strangers:
             "start": f"{start:.3f}",
             "end": f"{end:.3f}",
         }
-        stranger = uuid.uuid4().hex
+        stranger, view = uuid.uuid4().hex, view_of(seq, camera)
         template = NewTemplate(
             fingerprint=fingerprint,
             embedding=embedded(network, [seq])[0].numpy(),
@@ -127,6 +135,8 @@ class Strangers:
             start=start,
             end=end,
             clip_sha256=clip_sha256,
+            camera=None if view is None else view.camera,
+            heading=None if view is None else view.heading,
         )
         try:
             self._store.enroll(self._name, NewSubject(stranger, metadata=about), template)
@@ -167,7 +177,11 @@ class Strangers:
         templates = []
         for stranger in self._group(group).strangers:
             done = self._gallery.enrolment(
-                subject, self.sequence(stranger.id), display_name=display_name, clip_sha256=stranger.clip_sha256
+                subject,
+                self.sequence(stranger.id),
+                display_name=display_name,
+                clip_sha256=stranger.clip_sha256,
+                camera=stranger.camera,
             )
             templates.append(done.template)
             self._store.erase(self._name, stranger.id)
@@ -232,10 +246,13 @@ class Strangers:
         alone = np.arange(len(found)), np.zeros((len(found), len(found)))
         fingerprint = found[0].fingerprint
         calibration = None if fingerprint is None else self._gallery.calibration(fingerprint)
-        if len(found) < 2 or calibration is None:
+        if len(found) < 2 or fingerprint is None or calibration is None:
             return alone
-        threshold = calibration.threshold(calibration.loosest, len(found)).value
-        embeddings = torch.from_numpy(np.stack([one.embedding for one in found if one.embedding is not None]))
+        corrections = self._gallery.corrections(fingerprint)
+        threshold = calibration.threshold(calibration.loosest, len(found), centred=bool(corrections)).value
+        views = [None if one.camera is None or one.heading is None else View(one.camera, one.heading) for one in found]
+        raw = torch.from_numpy(np.stack([one.embedding for one in found if one.embedding is not None]))
+        embeddings = centred(raw, views, corrections)
         distances = part_distances(embeddings, embeddings).numpy().astype(np.float64)
         np.fill_diagonal(distances, 0.0)
         tree = linkage(squareform((distances + distances.T) / 2), "average")
@@ -263,6 +280,7 @@ def _stranger(change: Change) -> Stranger:
         track=int(about["track"]),
         start=float(about["start"]),
         end=float(about["end"]),
+        camera=change.camera,
     )
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -97,21 +98,25 @@ class Client:
         clip: str | Path,
         subject: str,
         *,
+        more: Sequence[str | Path] = (),
         track: int | None = None,
+        point: str | None = None,
         collection: str = "default",
         strict: bool = False,
         camera: str | None = None,
+        min_quality: float = 0.0,
+        network: str | None = None,
         on_progress: Progress | None = None,
         idempotency_key: str | None = None,
     ) -> EnrollReply:
-        """Enrol a clip's one walker, or the one of ``track``, as ``subject``; done once for an ``idempotency_key``.
+        """Enrol a clip's one walker, or the one of ``track`` or at ``point``, as ``subject``.
 
-        If ``strict``, a walker who matches another subject is refused with LooksLikeOtherSubject.
+        It is done once for an ``idempotency_key``. ``more`` clips of the same person are enrolled with it, or none. If
+        ``strict``, a walker who matches another subject is refused with LooksLikeOtherSubject.
         """
         fields: dict[str, Any] = {"subject": subject, "collection": collection, "strict": strict}
-        fields |= {"track": track} if track is not None else {}
-        fields |= {"camera": camera} if camera is not None else {}
-        return self._upload("/enroll", clip, fields, EnrollReply, on_progress, idempotency_key)
+        fields |= _given(track=track, point=point, camera=camera, min_quality=min_quality, network=network)
+        return self._upload("/enroll", clip, fields, EnrollReply, on_progress, idempotency_key, more)
 
     def identify(
         self,
@@ -124,6 +129,8 @@ class Client:
         boxes: bool = False,
         explain: bool = False,
         camera: str | None = None,
+        min_quality: float = 0.0,
+        network: str | None = None,
         collection: str = "default",
         on_progress: Progress | None = None,
         idempotency_key: str | None = None,
@@ -134,7 +141,7 @@ class Client:
         """
         fields: dict[str, Any] = {"top_k": top_k, "fpir": fpir, "collection": collection}
         fields |= {"pictures": pictures, "boxes": boxes, "explain": explain}
-        fields |= {"camera": camera} if camera is not None else {}
+        fields |= _given(camera=camera, min_quality=min_quality, network=network)
         fields |= {"where": [f"{key}={value}" for key, value in where.items()]} if where else {}
         return self._upload("/identify", clip, fields, IdentifyReply, on_progress, idempotency_key)
 
@@ -144,15 +151,17 @@ class Client:
         subject: str,
         *,
         track: int | None = None,
+        point: str | None = None,
         fmr: float = 0.001,
         camera: str | None = None,
+        min_quality: float = 0.0,
+        network: str | None = None,
         collection: str = "default",
         on_progress: Progress | None = None,
     ) -> VerifyReply:
-        """Whether a clip's one walker, or the one of ``track``, is ``subject``."""
+        """Whether a clip's one walker, or the one of ``track`` or at ``point``, is ``subject``."""
         fields: dict[str, Any] = {"subject": subject, "fmr": fmr, "collection": collection}
-        fields |= {"track": track} if track else {}
-        fields |= {"camera": camera} if camera is not None else {}
+        fields |= _given(track=track, point=point, camera=camera, min_quality=min_quality, network=network)
         return self._upload("/verify", clip, fields, VerifyReply, on_progress, None)
 
     def stream(
@@ -318,10 +327,13 @@ class Client:
         kind: type[Reply],
         on_progress: Progress | None,
         idempotency_key: str | None,
+        more: Sequence[str | Path] = (),
     ) -> Reply:
         headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
-        with _Watched(clip, on_progress) as file:
-            files = {"clip": (Path(clip).name, file)}
+        with ExitStack() as stack:
+            files = [
+                ("clip", (Path(one).name, stack.enter_context(_Watched(one, on_progress)))) for one in (clip, *more)
+            ]
             return self._send("POST", path, kind, data=fields, files=files, headers=headers)
 
     def _send(self, method: str, path: str, kind: type[Reply], **content: Any) -> Reply:
@@ -374,6 +386,11 @@ class _Watched(io.FileIO):
         if self._tell:
             self._tell("upload", self.tell() / self._size)
         return data or b""
+
+
+def _given(**fields: Any) -> dict[str, Any]:
+    """The fields that say something."""
+    return {name: value for name, value in fields.items() if value is not None and value != 0.0}
 
 
 def _part(text: str) -> str:

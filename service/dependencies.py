@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from fastapi import Depends, File, Form, Header, Path, Query, Request, Response, UploadFile
 from fastapi.routing import APIRoute
 
+from service.choosing import POINT
 from service.engine import Engine
 from service.jobs import Jobs
 from service.limits import WorkQueue
@@ -49,6 +50,14 @@ MetricsOf = Annotated[Metrics, _of_app("metrics")]
 Probes = Annotated[WorkQueue, _of_app("probes")]
 
 ClipFile = Annotated[UploadFile, File(description="The clip: mp4, mov, mkv, webm or avi.")]
+ClipFiles = Annotated[
+    list[UploadFile],
+    File(
+        min_length=1,
+        max_length=16,
+        description="The clip: mp4, mov, mkv, webm or avi; several of the same person, if wanted.",
+    ),
+]
 SubjectField = Annotated[
     str, Form(description="Id of the subject: 1 to 128 characters, no slashes.", examples=["alice"])
 ]
@@ -65,6 +74,21 @@ Strict = Annotated[
 Where = Annotated[
     list[str],
     Form(description="Metadata that a subject must have to be a candidate: `site=north`; several must all hold."),
+]
+PointField = Annotated[
+    str | None,
+    Form(
+        pattern=f"^{POINT}$",
+        description="Which walker: the one at `x,y` in pixels of the upright picture, or `x,y@t` at a time in seconds.",
+        examples=["640,360@1.5"],
+    ),
+]
+MinQuality = Annotated[
+    float, Form(ge=0, le=1, description="Mean joint score that a walker must have, beyond what is always asked for.")
+]
+NetworkField = Annotated[
+    str | None,
+    Form(description="The network that the collection must be pinned to, or that a new one will be; see `/models`."),
 ]
 Pictures = Annotated[
     bool,

@@ -6,30 +6,33 @@ import base64
 import hashlib
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import IO
 
 from gallery import Gallery, open_store
-from gallery.errors import Conflict, NotFound
+from gallery.errors import Conflict, FingerprintMismatch, NotFound, PoorQuality
 from gallery.names import check_camera, check_collection, check_metadata, check_subject, enrolled_only
 from gallery.strangers import Strangers
 from gallery.verdict import check_fmr, check_fpir
+from models import GaitNetwork
 from pipelines.embed import embed
-from pipelines.errors import MultiplePeople, TrackNotFound
+from pipelines.errors import ClipError, MultiplePeople, TrackNotFound
 from pipelines.pipeline import ClipResult, Pipeline
 from pipelines.sequence import GaitSequence
 from service import canary
 from service.access import require_collection
-from service.errors import NotReady
+from service.choosing import is_at, judged, network_named, point_of, require_quality
+from service.errors import InvalidRequest, NotReady
 from service.pictures import person_of, strips
 from service.returning import keep_unknown
 from service.schemas import (
     CamerasReply,
     Clip,
+    ClipEnrolment,
     Collection,
     CollectionsReply,
     EnrollReply,
@@ -99,25 +102,40 @@ class Seen:
         """People who were followed but did not become a sequence."""
         return [Skipped.model_validate(tracklet) for tracklet in self.result.skipped]
 
-    def walker(self, track: int | None) -> GaitSequence:
-        """The sequence of ``track``, or of the only walker.
+    def walker(self, track: int | None, point: str | None = None) -> GaitSequence:
+        """The sequence of ``track``, of whoever is at ``point``, or of the only walker.
+
+        Args:
+            track: number of the walker.
+            point: as :func:`service.choosing.point_of` reads it, of the upright picture.
 
         Raises:
-            MultiplePeople: there are several and none was chosen; ``tracks`` lists them.
-            TrackNotFound: none has that number.
+            MultiplePeople: there are several and none was chosen, or several are at that point; ``tracks`` lists them.
+            TrackNotFound: none has that number, or nobody is there.
         """
         walkers = {sequence.track: sequence for sequence in self.result.sequences}
+        if point is not None:
+            chosen = [sequence for sequence in walkers.values() if is_at(sequence, point_of(point))]
+            if not chosen:
+                raise TrackNotFound(f"No walker of the clip is at {point}.")
+            if track is None and len(chosen) > 1:
+                raise self._several(chosen)
+            walkers = {sequence.track: sequence for sequence in chosen}
         if track is None and len(walkers) == 1:
             return next(iter(walkers.values()))
         if track is None:
-            raise MultiplePeople(
-                f"{len(walkers)} people walk in the clip: name the `track` of the one to enrol.",
-                tracks=[choice.model_dump() for choice in self.choices()],
-            )
+            raise self._several(list(walkers.values()))
         if track not in walkers:
             known = ", ".join(map(str, walkers))
             raise TrackNotFound(f"No walker of the clip has track {track}; there is {known}.")
         return walkers[track]
+
+    def _several(self, walkers: Sequence[GaitSequence]) -> MultiplePeople:
+        known = {sequence.track for sequence in walkers}
+        return MultiplePeople(
+            f"{len(walkers)} people walk in the clip: name the `track` of the one to enrol.",
+            tracks=[choice.model_dump() for choice in self.choices() if choice.track in known],
+        )
 
     def choices(self, *, thumbnails: bool = True) -> list[TrackChoice]:
         """The walkers to choose from."""
@@ -151,6 +169,7 @@ class Engine:
         self.store = open_store(settings.store, settings.vault)
         self._state: State | None = None
         self._galleries: dict[str, Gallery] = {}
+        self._networks: dict[str, GaitNetwork] = {}
         self._lock = threading.Lock()
         try:
             self.store.ensure_collection(DEFAULT_COLLECTION)
@@ -181,24 +200,48 @@ class Engine:
                 self._state = State(self.settings.state_path)
             return self._state
 
-    def gallery(self, collection: str, *, create: bool = False) -> Gallery:
+    def gallery(self, collection: str, *, create: bool = False, network: str | None = None) -> Gallery:
         """The gallery of a collection.
+
+        Args:
+            collection: its name.
+            create: make it where there is none.
+            network: name of the network that it must be pinned to, or, if ``create``, will be.
 
         Raises:
             NotFound: there is no such collection, and it was not to be made.
             BadCollection: no collection can have this name.
             Forbidden: whoever is asking may not act on it.
+            UnknownNetwork: there is no network of that name.
+            FingerprintMismatch: the collection is pinned to another.
         """
         require_collection(collection)
+        wanted = None if network is None else self._network(network)
         with self._lock:
             if collection not in self._galleries:
                 check_collection(collection)
                 found = self.store.ensure_collection(collection) if create else self.store.collection(collection)
-                # A collection that holds something stays with the network that it holds embeddings of.
-                self._galleries[found.name] = Gallery(
-                    self.store, collection, fallback=self.settings.network, precision=self.settings.precision
-                )
-            return self._galleries[collection]
+                self._galleries[found.name] = self._opened(collection, self.settings.network)
+            gallery = self._galleries[collection]
+            if wanted is None:
+                return gallery
+            pinned = gallery.collection.fingerprint
+            if pinned is None and create:
+                gallery = self._galleries[collection] = self._opened(collection, network)
+        if pinned is not None and (pinned.network, pinned.weights) != (wanted.name, wanted.weights_id):
+            asked = replace(pinned, network=wanted.name, weights=wanted.weights_id)
+            raise FingerprintMismatch.between(collection, pinned, asked)
+        return gallery
+
+    def _opened(self, collection: str, network: str | None) -> Gallery:
+        # A collection that holds something stays with the network that it holds embeddings of.
+        return Gallery(self.store, collection, fallback=network, precision=self.settings.precision)
+
+    def _network(self, name: str) -> GaitNetwork:
+        with self._lock:
+            if name not in self._networks:
+                self._networks[name] = network_named(name)
+            return self._networks[name]
 
     def see(self, clip: ClipSource, on_progress: Progress | None = None, deadline: float | None = None) -> Seen:
         """Run the pipeline on a clip; see :meth:`Seen.through`."""
@@ -209,34 +252,59 @@ class Engine:
         clip: ClipSource,
         subject: str,
         *,
+        more: Sequence[ClipSource] = (),
         track: int | None = None,
+        point: str | None = None,
         collection: str = DEFAULT_COLLECTION,
         strict: bool = False,
         camera: str | None = None,
+        min_quality: float = 0.0,
+        network: str | None = None,
         on_progress: Progress | None = None,
         deadline: float | None = None,
     ) -> EnrollReply:
-        """Enrol a clip's one walker, or the one of ``track``, as ``subject``; durable on return.
+        """Enrol a clip's one walker, or the one of ``track`` or at ``point``, as ``subject``; durable on return.
+
+        With ``more`` clips of the same person, one walker in each, all are looked at before the first is enrolled.
 
         Raises:
             LooksLikeOtherSubject: only if ``strict``: the walker matches somebody else.
-            PoorQuality: the walker is seen too poorly.
+            PoorQuality: the walker is seen too poorly, or more poorly than ``min_quality``.
             DeadlineExceeded: the clip was not looked at by ``deadline``, an instant of ``time.monotonic``.
-            ClipError: the clip cannot be used, has several walkers and none was chosen, or not the chosen one.
-            BadSubject, BadCollection, BadCamera, FingerprintMismatch, ClipOfOtherSubject, StoreUnavailable: see the
-                gallery.
+            ClipError: a clip cannot be used, has several walkers and none was chosen, or not the chosen one; where
+                there are several clips, ``clip`` counts them from 1.
+            InvalidRequest: there are several clips, and a track or point.
+            BadSubject, BadCollection, BadCamera, UnknownNetwork, FingerprintMismatch, ClipOfOtherSubject,
+            StoreUnavailable: see the gallery.
         """
         check_subject(subject)
         check_camera(camera)
-        gallery = self.gallery(collection, create=True)
-        seen = self.see(clip, on_progress, deadline)
-        walker = seen.walker(track)
-        started = time.perf_counter()
-        done = gallery.enrolment(subject, walker, clip_sha256=seen.sha256, strict=strict, camera=camera)
-        timings = _with(seen.result.timings, {"enroll": time.perf_counter() - started})
-        return EnrollReply(
-            template=done.template, warning=done.warning, clip=seen.clip, skipped=seen.skipped, timings=timings
-        )
+        if more and (track is not None or point is not None):
+            raise InvalidRequest("With several clips nobody can be chosen by `track` or `point`: send one at a time.")
+        gallery = self.gallery(collection, create=True, network=network)
+        found: list[tuple[Seen, GaitSequence]] = []
+        for number, one in enumerate((clip, *more), start=1):
+            try:
+                seen = self.see(one, on_progress, deadline)
+                walker = seen.walker(track, point)
+                require_quality(walker, min_quality)
+            except (ClipError, PoorQuality) as error:
+                if more:
+                    error.extra["clip"] = number
+                raise
+            found.append((seen, walker))
+        replies = []
+        for seen, walker in found:
+            started = time.perf_counter()
+            done = gallery.enrolment(subject, walker, clip_sha256=seen.sha256, strict=strict, camera=camera)
+            timings = _with(seen.result.timings, {"enroll": time.perf_counter() - started})
+            replies.append(
+                EnrollReply(
+                    template=done.template, warning=done.warning, clip=seen.clip, skipped=seen.skipped, timings=timings
+                )
+            )
+        first, *others = replies
+        return first.model_copy(update={"others": [ClipEnrolment(**dict(other)) for other in others]})
 
     def identify(
         self,
@@ -249,6 +317,8 @@ class Engine:
         boxes: bool = False,
         explain: bool = False,
         camera: str | None = None,
+        min_quality: float = 0.0,
+        network: str | None = None,
         collection: str = DEFAULT_COLLECTION,
         on_progress: Progress | None = None,
         deadline: float | None = None,
@@ -256,8 +326,11 @@ class Engine:
         """Rank the collection's subjects, those with the metadata ``where`` alone, for every walker of a clip.
 
         ``pictures``, ``boxes`` and ``explain`` ask for more about each walker; see :class:`service.schemas.Person`.
+        Whoever has a lower mean joint score than ``min_quality`` is inconclusive. ``network`` is the one that the
+        collection must be pinned to.
 
         Raises:
+            UnknownNetwork: there is no network of that name.
             ClipError: the clip cannot be used.
             DeadlineExceeded: the clip was not looked at by ``deadline``, an instant of ``time.monotonic``.
             NotFound, BadCollection, BadFpir, BadCamera, FingerprintMismatch, StoreUnavailable: see the gallery.
@@ -265,7 +338,7 @@ class Engine:
         check_fpir(fpir)
         check_camera(camera)
         check_metadata(where)
-        gallery = self.gallery(collection)
+        gallery = self.gallery(collection, network=network)
         reply = self.identification(
             seen := self.see(clip, on_progress, deadline),
             gallery,
@@ -276,9 +349,10 @@ class Engine:
             boxes=boxes,
             explain=explain,
             camera=camera,
+            min_quality=min_quality,
         )
         if not where:  # whoever is not among some may well be among all
-            keep_unknown(gallery, seen.result.sequences, reply.people, seen.sha256)
+            keep_unknown(gallery, seen.result.sequences, reply.people, seen.sha256, camera)
         return reply
 
     @staticmethod
@@ -293,12 +367,15 @@ class Engine:
         boxes: bool = False,
         explain: bool = False,
         camera: str | None = None,
+        min_quality: float = 0.0,
     ) -> IdentifyReply:
         """As :meth:`identify`, of a clip that was looked at before."""
         found = gallery.identify_many(
             seen.result.sequences, top_k=top_k, fpir=fpir, where=where, explained=explain, camera=camera
         )
-        people = [person_of(one, seen.result, gallery, pictures=pictures, boxes=boxes) for one in found]
+        people = [
+            person_of(judged(one, min_quality), seen.result, gallery, pictures=pictures, boxes=boxes) for one in found
+        ]
         timings = _with(seen.result.timings, people[0].timings)
         return IdentifyReply(
             collection=gallery.name, people=people, clip=seen.clip, skipped=seen.skipped, timings=timings
@@ -310,15 +387,22 @@ class Engine:
         subject: str,
         *,
         track: int | None = None,
+        point: str | None = None,
         fmr: float = 0.001,
         camera: str | None = None,
+        min_quality: float = 0.0,
+        network: str | None = None,
         collection: str = DEFAULT_COLLECTION,
         on_progress: Progress | None = None,
         deadline: float | None = None,
     ) -> VerifyReply:
-        """Whether a clip's one walker, or the one of ``track``, is ``subject``.
+        """Whether a clip's one walker, or the one of ``track`` or at ``point``, is ``subject``.
+
+        ``min_quality`` and ``network`` are as of :meth:`identify`, but that a poor walk raises.
 
         Raises:
+            PoorQuality: the walker has a lower mean joint score than ``min_quality``.
+            UnknownNetwork: there is no network of that name.
             ClipError: the clip cannot be used, has several walkers and none was chosen, or not the chosen one.
             DeadlineExceeded: the clip was not looked at by ``deadline``, an instant of ``time.monotonic``.
             NotFound, BadCollection, BadSubject, BadFmr, BadCamera, FingerprintMismatch, StoreUnavailable: see the
@@ -326,10 +410,12 @@ class Engine:
         """
         check_fmr(fmr)
         check_camera(camera)
-        gallery = self.gallery(collection)
+        gallery = self.gallery(collection, network=network)
         gallery.subject(subject)
         seen = self.see(clip, on_progress, deadline)
-        person = gallery.verify(subject, seen.walker(track), fmr, camera)
+        walker = seen.walker(track, point)
+        require_quality(walker, min_quality)
+        person = gallery.verify(subject, walker, fmr, camera)
         timings = _with(seen.result.timings, person.timings)
         return VerifyReply(person=person, clip=seen.clip, skipped=seen.skipped, timings=timings)
 

@@ -57,6 +57,7 @@ ENROLL: dict[str, Any] = {
     "clip": CLIP,
     "skipped": [],
     "timings": {**TIMINGS, "enroll": 0.03, "total": 2.4},
+    "others": [],
 }
 
 EXPLANATION: dict[str, Any] = {
@@ -255,6 +256,7 @@ STRANGERS: dict[str, Any] = {
                     "track": 1,
                     "start": 0.2,
                     "end": 3.1,
+                    "camera": None,
                 }
             ],
             "first_seen": "2025-03-01T09:30:00Z",

@@ -63,9 +63,10 @@ class Metrics:
 
     def enrolled(self, reply: EnrollReply) -> None:
         """Note an enrolment."""
-        if not reply.template.duplicate:
-            self._enrolled.inc()
-        self._clip(reply.timings, [reply.template.quality])
+        for one in (reply, *reply.others):
+            if not one.template.duplicate:
+                self._enrolled.inc()
+            self._clip(one.timings, [one.template.quality])
 
     def identified(self, reply: IdentifyReply) -> None:
         """Note an identification."""

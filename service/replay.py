@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import IO, Any, cast
 
 from pydantic import BaseModel
@@ -18,10 +18,13 @@ from service.state import State
 from service.work import Reply, named
 
 
-def digest(route: str, fields: dict[str, Any], clip: IO[bytes]) -> bytes:
-    """What makes two requests the same: address, fields and the clip's bytes, not how the form was written."""
-    clip.seek(0)
-    return hashlib.sha256(json.dumps([route, sha256_of(clip), fields], sort_keys=True).encode()).digest()
+def digest(route: str, fields: dict[str, Any], clip: IO[bytes], more: Sequence[IO[bytes]] = ()) -> bytes:
+    """What makes two requests the same: address, fields and the clips' bytes, not how the form was written."""
+    digests = []
+    for one in (clip, *more):
+        one.seek(0)
+        digests.append(sha256_of(one))
+    return hashlib.sha256(json.dumps([route, ",".join(digests), fields], sort_keys=True).encode()).digest()
 
 
 class Replays:

@@ -15,7 +15,9 @@ from service.schemas import Person
 log = logging.getLogger("gaitkeeper")
 
 
-def keep_unknown(gallery: Gallery, seqs: Sequence[GaitSequence], people: list[Person], clip_sha256: str) -> None:
+def keep_unknown(
+    gallery: Gallery, seqs: Sequence[GaitSequence], people: list[Person], clip_sha256: str, camera: str | None
+) -> None:
     """Keep everybody among ``people`` who is unknown, and say under which id; where that fails the answer stands.
 
     Args:
@@ -23,13 +25,14 @@ def keep_unknown(gallery: Gallery, seqs: Sequence[GaitSequence], people: list[Pe
         seqs: of a clip, of whom ``people`` tells, by track.
         people: changed in place.
         clip_sha256: digest of the clip.
+        camera: that saw it, where it is named.
     """
     sequences = {seq.track: seq for seq in seqs}
     for i, person in enumerate(people):
         if person.verdict is not Verdict.UNKNOWN:
             continue
         try:
-            kept = Strangers(gallery).add(sequences[person.track], clip_sha256)
+            kept = Strangers(gallery).add(sequences[person.track], clip_sha256, camera)
         except (StoreUnavailable, FingerprintMismatch) as error:
             log.warning("a stranger could not be kept: %s: %s", error.code, error.detail)
             return

@@ -29,6 +29,7 @@ __all__ = [
     "Calibrated",
     "CamerasReply",
     "Clip",
+    "ClipEnrolment",
     "Collection",
     "CollectionsReply",
     "DemoProbe",
@@ -108,8 +109,8 @@ class TrackChoice(BaseModel):
     thumbnail: str | None = Field(None, description="JPEG of the person, base64.")
 
 
-class EnrollReply(BaseModel):
-    """A durable enrolment."""
+class ClipEnrolment(BaseModel):
+    """What was enrolled from one clip."""
 
     template: Template
     warning: Resemblance | None = Field(
@@ -118,6 +119,12 @@ class EnrollReply(BaseModel):
     clip: Clip
     skipped: list[Skipped]
     timings: dict[str, float] = Field(description="Seconds by stage.")
+
+
+class EnrollReply(ClipEnrolment):
+    """A durable enrolment."""
+
+    others: list[ClipEnrolment] = Field([], description="From the other clips, in their order, where several came.")
 
 
 class Strips(BaseModel):

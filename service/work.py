@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
 
 from gallery.names import check_camera, check_metadata, check_subject
 from gallery.verdict import check_fpir
+from service.choosing import point_of
 from service.engine import Engine, Progress
 from service.metrics import Metrics
 from service.schemas import EnrollReply, IdentifyReply, JobReply
@@ -34,10 +36,12 @@ class Work:
         check_camera(fields["camera"])
         if kind == "enroll":
             check_subject(fields["subject"])
+            if fields["point"] is not None:
+                point_of(fields["point"])
         else:
             check_fpir(fields["fpir"])
             check_metadata(fields["where"])
-        self.engine.gallery(fields["collection"], create=kind == "enroll")
+        self.engine.gallery(fields["collection"], create=kind == "enroll", network=fields["network"])
 
     def is_long(self, clip: IO[bytes], deadline: float) -> bool:
         """Whether a clip is to become a job."""
@@ -52,12 +56,14 @@ class Work:
         fields: dict[str, Any],
         on_progress: Progress | None = None,
         deadline: float | None = None,
+        more: Sequence[IO[bytes]] = (),
     ) -> tuple[int, EnrollReply | IdentifyReply]:
-        """HTTP status and reply. Raises as the engine's method."""
+        """HTTP status and reply; ``more`` are further clips to enrol from. Raises as the engine's method."""
         if kind == "enroll":
-            enrolled = self.engine.enroll(clip, **fields, on_progress=on_progress, deadline=deadline)
+            enrolled = self.engine.enroll(clip, **fields, more=more, on_progress=on_progress, deadline=deadline)
             self.metrics.enrolled(enrolled)
-            return 200 if enrolled.template.duplicate else 201, enrolled
+            known = all(one.template.duplicate for one in (enrolled, *enrolled.others))
+            return 200 if known else 201, enrolled
         identified = self.engine.identify(clip, **fields, on_progress=on_progress, deadline=deadline)
         self.metrics.identified(identified)
         if self.webhooks:
@@ -68,7 +74,8 @@ class Work:
 def named(reply: Reply) -> list[str]:
     """The subjects that a reply names."""
     if isinstance(reply, EnrollReply):
-        return [reply.template.subject, *([reply.warning.subject] if reply.warning else [])]
+        warnings = [one.warning.subject for one in (reply, *reply.others) if one.warning]
+        return [reply.template.subject, *warnings]
     if isinstance(reply, IdentifyReply):
         return [candidate.subject for person in reply.people for candidate in person.candidates]
     return []

@@ -12,9 +12,13 @@ from service.commands.terminal import (
     OUT,
     CameraOption,
     ClipArgument,
+    ClipsArgument,
     CollectionOption,
     JsonOption,
     KeyOption,
+    NetworkOption,
+    PointOption,
+    QualityOption,
     ServerOption,
     StoreOption,
     print_json,
@@ -24,40 +28,57 @@ from service.commands.terminal import (
 
 
 def enroll(
-    clip: ClipArgument,
+    clips: ClipsArgument,
     subject: Annotated[str, typer.Option("--subject", "-s", help="Id of the person who walks.")],
     track: Annotated[int | None, typer.Option(min=1, help="Which walker, where several are in the clip.")] = None,
+    point: PointOption = None,
     strict: Annotated[bool, typer.Option("--strict", help="Refuse a walker who matches another subject.")] = False,
     camera: CameraOption = None,
+    min_quality: QualityOption = 0.0,
+    network: NetworkOption = None,
     collection: CollectionOption = "default",
     server: ServerOption = None,
     key: KeyOption = None,
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Enrol the person who walks in a clip."""
+    """Enrol the person who walks in a clip, or in each of several."""
     with progress("enrolling") as tell, recogniser(server, store, key) as worker:
         reply = worker.enroll(
-            clip, subject, track=track, collection=collection, strict=strict, camera=camera, on_progress=tell
+            clips[0],
+            subject,
+            more=clips[1:],
+            track=track,
+            point=point,
+            collection=collection,
+            strict=strict,
+            camera=camera,
+            min_quality=min_quality,
+            network=network,
+            on_progress=tell,
         )
     if as_json:
         print_json(reply)
         return
     from service.commands import tables
 
-    template = reply.template
-    done = "was enrolled before" if template.duplicate else "enrolled"
-    where = f"track {template.track}, {template.quality.frames} frames, {template.start:.1f} to {template.end:.1f} s"
-    OUT.print(f"[bold]{tables.plain(template.subject)}[/] {done} in {template.collection}: {where}")
-    if reply.warning:
-        ERR.print(f"warning: {reply.warning.detail}", style="yellow", markup=False, soft_wrap=True)
-    tables.notes(ERR, template.fingerprint, template.trained, reply.skipped)
+    for one in (reply, *reply.others):
+        template = one.template
+        done = "was enrolled before" if template.duplicate else "enrolled"
+        where = (
+            f"track {template.track}, {template.quality.frames} frames, {template.start:.1f} to {template.end:.1f} s"
+        )
+        OUT.print(f"[bold]{tables.plain(template.subject)}[/] {done} in {template.collection}: {where}")
+        if one.warning:
+            ERR.print(f"warning: {one.warning.detail}", style="yellow", markup=False, soft_wrap=True)
+    tables.notes(ERR, reply.template.fingerprint, reply.template.trained, reply.skipped)
 
 
 def verify(
     clip: ClipArgument,
     subject: Annotated[str, typer.Option("--subject", "-s", help="Id of the person who is said to walk.")],
     track: Annotated[int | None, typer.Option(min=1, help="Which walker, where several are in the clip.")] = None,
+    point: PointOption = None,
     fmr: Annotated[float, typer.Option(help="False match rate to decide at.")] = 0.001,
     camera: CameraOption = None,
     collection: CollectionOption = "default",
@@ -69,7 +90,7 @@ def verify(
     """Tell whether the person who walks in a clip is the one that is claimed."""
     with progress("verifying") as tell, recogniser(server, store, key) as worker:
         reply = worker.verify(
-            clip, subject, track=track, fmr=fmr, camera=camera, collection=collection, on_progress=tell
+            clip, subject, track=track, point=point, fmr=fmr, camera=camera, collection=collection, on_progress=tell
         )
     if as_json:
         print_json(reply)
@@ -91,6 +112,8 @@ def identify(
         bool, typer.Option("--explain", help="Show part by part what speaks for each candidate and what against.")
     ] = False,
     camera: CameraOption = None,
+    min_quality: QualityOption = 0.0,
+    network: NetworkOption = None,
     collection: CollectionOption = "default",
     server: ServerOption = None,
     key: KeyOption = None,
@@ -109,6 +132,8 @@ def identify(
             where=found,
             explain=explain,
             camera=camera,
+            min_quality=min_quality,
+            network=network,
             collection=collection,
             on_progress=tell,
         )

@@ -24,6 +24,19 @@ ClipArgument = Annotated[Path, typer.Argument(help="A video file.", exists=True,
 CameraOption = Annotated[
     str | None, typer.Option(help="The camera that took the clip: what is known of it is taken off before distances.")
 ]
+ClipsArgument = Annotated[
+    list[Path],
+    typer.Argument(metavar="CLIP…", help="Video files of one person.", exists=True, dir_okay=False, readable=True),
+]
+PointOption = Annotated[
+    str | None, typer.Option(metavar="X,Y[@T]", help="Which walker: the one there, in pixels, at a time in seconds.")
+]
+QualityOption = Annotated[
+    float, typer.Option("--min-quality", min=0, max=1, help="Mean joint score that a walker must have.")
+]
+NetworkOption = Annotated[
+    str | None, typer.Option("--network", help="The network that the collection must have, or that a new one will.")
+]
 CollectionOption = Annotated[str, typer.Option("--collection", "-c", help="The collection to act on.")]
 ServerOption = Annotated[
     str | None,

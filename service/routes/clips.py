@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from functools import partial
 from typing import IO, Annotated, Any
 
@@ -14,6 +15,7 @@ from service.dependencies import (
     Boxes,
     CameraField,
     ClipFile,
+    ClipFiles,
     ClipRoute,
     CollectionField,
     EngineOf,
@@ -22,7 +24,10 @@ from service.dependencies import (
     Fpir,
     IdempotencyKey,
     JobsOf,
+    MinQuality,
+    NetworkField,
     Pictures,
+    PointField,
     Prefer,
     Queue,
     ReplaysOf,
@@ -63,32 +68,38 @@ class Asked:
         self._token = idempotency_key
         self._later = "respond-async" in (prefer or "").lower()
 
-    async def answer(self, kind: str, clip: IO[bytes], fields: dict[str, Any], response: Response) -> Any:
-        """The reply, its status set; or a response where the clip has become a job."""
+    async def answer(
+        self, kind: str, clip: IO[bytes], fields: dict[str, Any], response: Response, more: Sequence[IO[bytes]] = ()
+    ) -> Any:
+        """The reply, its status set; or a response where the clip has become a job, which several clips do not."""
         end = time.monotonic() + self._work.engine.settings.deadline
-        if self._later:
+        if self._later and not more:
             status, reply = await anyio.to_thread.run_sync(self._once, kind, clip, fields, end)
         else:
-            status, reply = await self._queue.run(self._once, kind, clip, fields, end, deadline=end)
+            status, reply = await self._queue.run(self._once, kind, clip, fields, end, more, deadline=end)
         if isinstance(reply, JobReply):
             return JSONResponse(reply.model_dump(mode="json"), status, {"Location": f"/jobs/{reply.id}"})
         response.status_code = status
         return reply
 
-    def _once(self, kind: str, clip: IO[bytes], fields: dict[str, Any], end: float) -> tuple[int, Reply]:
+    def _once(
+        self, kind: str, clip: IO[bytes], fields: dict[str, Any], end: float, more: Sequence[IO[bytes]] = ()
+    ) -> tuple[int, Reply]:
         if self._token is None:
-            return self._done(kind, clip, fields, end)
+            return self._done(kind, clip, fields, end, more)
         there = partial(self._work.engine.has, fields["collection"])
-        request = digest(kind, fields, clip)
-        work = partial(self._done, kind, clip, fields, end)
+        request = digest(kind, fields, clip, more)
+        work = partial(self._done, kind, clip, fields, end, more)
         model = EnrollReply if kind == "enroll" else IdentifyReply
         return self._replays.once(self._token, request, fields["collection"], work, there, model)
 
-    def _done(self, kind: str, clip: IO[bytes], fields: dict[str, Any], end: float) -> tuple[int, Reply]:
-        if self._later or self._work.is_long(clip, end):
+    def _done(
+        self, kind: str, clip: IO[bytes], fields: dict[str, Any], end: float, more: Sequence[IO[bytes]]
+    ) -> tuple[int, Reply]:
+        if not more and (self._later or self._work.is_long(clip, end)):
             self._work.check(kind, fields)
             return 202, self._jobs.submit(kind, clip, fields, fields["collection"])
-        return self._work.do(kind, clip, fields, deadline=end)
+        return self._work.do(kind, clip, fields, deadline=end, more=more)
 
 
 AskedOf = Annotated[Asked, Depends()]
@@ -114,6 +125,7 @@ CLIP_PROBLEMS = (
     "sandbox_unavailable",
     "store_unavailable",
     "weights_missing",
+    "unknown_network",
 )
 
 
@@ -143,17 +155,31 @@ CLIP_PROBLEMS = (
 async def enroll(
     asked: AskedOf,
     response: Response,
-    clip: ClipFile,
+    clip: ClipFiles,
     subject: SubjectField,
     track: TrackField = None,
+    point: PointField = None,
     collection: CollectionField = "default",
     strict: Strict = False,
     camera: CameraField = None,
+    min_quality: MinQuality = 0.0,
+    network: NetworkField = None,
 ) -> EnrollReply | Response:
-    """Exactly one walker is enrolled. Where several walk in the clip, name one by `track`: the reply
-    `multiple_people` lists them with a picture each. Somebody else whom the walker matches is named in `warning`."""
-    fields = {"subject": subject, "track": track, "collection": collection, "strict": strict, "camera": camera}
-    reply: EnrollReply | Response = await asked.answer("enroll", clip.file, fields, response)
+    """One walker is enrolled from each clip, and from none where one cannot be used. Where several walk in a clip, name
+    one by `track` or `point`: the reply `multiple_people` lists them with a picture each. Somebody else whom the walker
+    matches is named in `warning`."""
+    fields = {
+        "subject": subject,
+        "track": track,
+        "point": point,
+        "collection": collection,
+        "strict": strict,
+        "camera": camera,
+        "min_quality": min_quality,
+        "network": network,
+    }
+    first, *more = (one.file for one in clip)
+    reply: EnrollReply | Response = await asked.answer("enroll", first, fields, response, more)
     return reply
 
 
@@ -174,6 +200,8 @@ async def identify(
     boxes: Boxes = False,
     explain: Explain = False,
     camera: CameraField = None,
+    min_quality: MinQuality = 0.0,
+    network: NetworkField = None,
     collection: CollectionField = "default",
 ) -> IdentifyReply | Response:
     """Every walker gets a verdict (`match`, `unknown`, or `inconclusive` with a reason) and ranked candidates."""
@@ -185,6 +213,8 @@ async def identify(
         "boxes": boxes,
         "explain": explain,
         "camera": camera,
+        "min_quality": min_quality,
+        "network": network,
         "collection": collection,
     }
     reply: IdentifyReply | Response = await asked.answer("identify", clip.file, fields, response)
@@ -198,6 +228,7 @@ async def identify(
         *(code for code in CLIP_PROBLEMS if code not in ("idempotency_mismatch", "in_progress")),
         "multiple_people",
         "track_not_found",
+        "poor_quality",
         "bad_fmr",
         "bad_subject",
         "not_found",
@@ -209,14 +240,27 @@ async def verify(
     clip: ClipFile,
     subject: SubjectField,
     track: TrackField = None,
+    point: PointField = None,
     fmr: Fmr = 0.001,
     camera: CameraField = None,
+    min_quality: MinQuality = 0.0,
+    network: NetworkField = None,
     collection: CollectionField = "default",
 ) -> VerifyReply:
     """Compares one walker with one subject: `match`, `unknown` where the walker is not shown to be the subject, or
     `inconclusive` with a reason."""
     end = time.monotonic() + engine.settings.deadline
     work = partial(
-        engine.verify, clip.file, subject, track=track, fmr=fmr, camera=camera, collection=collection, deadline=end
+        engine.verify,
+        clip.file,
+        subject,
+        track=track,
+        point=point,
+        fmr=fmr,
+        camera=camera,
+        min_quality=min_quality,
+        network=network,
+        collection=collection,
+        deadline=end,
     )
     return await queue.run(work, deadline=end)
