@@ -1,7 +1,8 @@
 """Moving 10,000 templates to another network and back under a stream of searches: ``python -m bench.migration``.
 
 Every answer given meanwhile must be wholly the one network's or wholly the other's, and none an error. The other
-network is a small seeded GaitSet: what is measured is the move, not the network.
+network is a small seeded GaitSet: what is measured is the move, not the network. In an SQLite file, or in the store
+that ``--store`` names, in a collection of its own that is removed afterwards.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from pipelines.sequence import GaitSequence
 from service import canary
 
 PERCEPTION = "blazepose-full/1"
+COLLECTION = "bench-migration"
 WALKS = 200  # different ones; each is enrolled many times
 
 
@@ -47,7 +49,7 @@ def fill(store: Store, templates: int) -> None:
     for i in range(templates):
         k = i % WALKS
         new = NewTemplate(fingerprint, embeddings[k], files[k], False, quality, 1, 0.0, 0.5, f"{i:064x}")
-        store.enroll("default", NewSubject(f"p{k:03}"), new)
+        store.enroll(COLLECTION, NewSubject(f"p{k:03}"), new)
 
 
 class Searches(threading.Thread):
@@ -78,31 +80,37 @@ def seen(gallery: Gallery, i: int, probe: GaitSequence) -> tuple[int, str, tuple
     return i, str(answer.fingerprint), tuple(candidate.distance for candidate in answer.candidates)
 
 
-def measure(folder: Path, templates: int) -> dict[str, Any]:
+def measure(url: str, weights: Path, templates: int) -> dict[str, Any]:
     """Fill, move, move back; seconds of each, and what the searches met."""
-    url, weights = f"sqlite:///{folder}/gallery.db", folder / "small.safetensors"
     models.save(models.build("gaitset", seed=3, embed_dim=16, channels=(8, 8, 16)), weights)
     store = open_store(url)
-    store.ensure_collection("default")
+    if any(found.name == COLLECTION for found in store.collections()):
+        raise SystemExit(f"There is a collection {COLLECTION!r} in this store already.")
+    store.ensure_collection(COLLECTION)
+    began = time.perf_counter()
     fill(store, templates)
+    filled = time.perf_counter() - began
     probes = [walk(1000 + i) for i in range(4)]
-    with Gallery.open(url, fallback=weights, calibrations={}) as gallery:
+    with Gallery.open(url, COLLECTION, fallback=weights, calibrations={}) as gallery:
         known = {seen(gallery, i, probe) for i, probe in enumerate(probes)}
         searches = Searches(gallery, probes)
         searches.start()
         began = time.perf_counter()
-        migrate(store, "default", models.load(weights))
+        migrate(store, COLLECTION, models.load(weights))
         moved = time.perf_counter() - began
         known |= {seen(gallery, i, probe) for i, probe in enumerate(probes)}
         began = time.perf_counter()
-        rollback(store, "default", network_of)
+        rollback(store, COLLECTION, network_of)
         back = time.perf_counter() - began
         known |= {seen(gallery, i, probe) for i, probe in enumerate(probes)}
         searches.stop.set()
         searches.join()
+    store.delete_collection(COLLECTION)
     store.close()
     return {
+        "store": url.partition(":")[0],
         "templates": templates,
+        "filling_s": filled,
         "migration_s": moved,
         "rollback_s": back,
         "rollback_target_s": 5.0,
@@ -116,15 +124,17 @@ def measure(folder: Path, templates: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Measure, print, write ``bench/results/migration.json``."""
+    """Measure, print, write ``bench/results/migration-STORE.json``."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--templates", type=int, default=10_000)
+    parser.add_argument("--store", help="a Redis, say: redis://127.0.0.1:6379/0; an SQLite file where not given")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        figures = measure(Path(folder), args.templates)
+        url = args.store or f"sqlite:///{folder}/gallery.db"
+        figures = measure(url, Path(folder) / "small.safetensors", args.templates)
     for name, value in figures.items():
         print(f"{name:18} {value}")
-    write("migration", figures)
+    write(f"migration-{figures['store']}", figures)
 
 
 if __name__ == "__main__":
