@@ -28,8 +28,9 @@ MIN_INSIDE = 0.7
 SAME_PERSON = 0.45
 KEEP_LOOKING = 0.6
 FORGIVE = 0.6
-# Live: tiles of one search, the seconds between two while nobody is followed, and people looked for in one picture.
-LIVE_TILES, LIVE_EVERY, LIVE_TRIES = 3, 0.1, 2
+# Live: tiles of one search, seconds between two while nobody is followed, and while somebody is, who comes first then,
+# and people looked for in one.
+LIVE_TILES, LIVE_EVERY, LIVE_RARELY, LIVE_TRIES = 2, 0.1, 0.3, 2
 SEARCH_NICENESS = 5
 
 
@@ -184,23 +185,23 @@ class LiveBlazePoseWatcher(BlazePoseWatcher):
         if self._running is not None:
             self._next_search = time
             return
-        if not self._followed:
-            self._next_search = time + LIVE_EVERY
+        self._next_search = time + (LIVE_RARELY if self._followed else LIVE_EVERY)
         people = [one.person for one in self._followed if one.person is not None]
         chosen, moved = self._scan.plan(image, np.array([person.box for person in people]).reshape(-1, 4))
         self._nobody = [(region, since) for region, since in self._nobody if time - since < FORGIVE]
         known = [one.region for one in self._followed] + [region for region, _ in self._nobody]
         if chosen or len(moved):
             self._began = time
-            self._running = self._backend.searches.submit(self._hunt, image, chosen, moved, known)
+            tries = 1 if self._followed else LIVE_TRIES
+            self._running = self._backend.searches.submit(self._hunt, image, chosen, moved, known, tries)
 
     def _hunt(
-        self, image: Array, chosen: list[Tile], moved: Array, known: list[Region]
+        self, image: Array, chosen: list[Tile], moved: Array, known: list[Region], tries: int
     ) -> tuple[list[Look], list[Region]]:
         """Looks that show somebody, and regions that show nobody."""
         hits = [hit for tile in chosen for hit in self._backend.detector(image, tile)]
         found, nobody = [], []
-        for region in _distinct(_proposed(hits, moved), known)[:LIVE_TRIES]:
+        for region in _distinct(_proposed(hits, moved), known)[:tries]:
             # The first look refines the region; what it shows is judged at the second.
             look = self._backend.landmarker(image, region)
             if look.person is not None:

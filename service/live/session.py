@@ -37,6 +37,8 @@ CREDITS = 16
 """Frames that may be on their way or waiting."""
 LAG = 0.25
 """Seconds after which a waiting frame is passed over where there is a newer one."""
+AHEAD = 4
+"""Pictures decoded before they are looked at, and frames done with, between the two threads."""
 REMEMBERED = 64
 """Frames whose picture is still to come, as where a coder sends them out of order."""
 UNFORESEEN = GaitkeeperError("An error that nobody foresaw.")
@@ -70,7 +72,7 @@ class Offered:
 
 
 class Session:
-    """Works in two threads of its own: one that sees, and one that judges windows beside it.
+    """Works in threads of its own: one decodes, one sees, and one judges windows beside them.
 
     Args:
         pipeline: decodes and sees.
@@ -85,7 +87,8 @@ class Session:
         self._waiting: deque[Offered] = deque()
         self._credit = 0
         self._tokens, self._filled = limits.rate, time.monotonic()
-        self._finishing = self._stopped = False
+        self._shown: deque[tuple[Offered, Array | None]] = deque()
+        self._finishing = self._decoded = self._stopped = False
         self._codec: Codec | None = None
         self._pictures: Pictures | None = None
         self._coming: dict[int, Offered] = {}
@@ -152,15 +155,24 @@ class Session:
             self._thread.join(seconds)
 
     def _run(self) -> None:
+        """See: the thread that looks at pictures, and ends the stream."""
+        decoding = threading.Thread(target=self._decode_all, name="live-decode", daemon=True)
         try:
             watch = LiveWatch(self._pipeline.perception, self._pipeline.settings)
             with self._lock:
                 self._credit = CREDITS
             self._tell(Credit(frames=CREDITS))
-            while (frame := self._next()) is not None:
-                self._take(watch, frame)
+            decoding.start()
+            while (shown := self._next_shown()) is not None:
+                frame, image = shown
+                if image is None:
+                    with self._lock:
+                        self._credit += 1
+                    self._tell(Credit(frames=1))
+                else:
+                    self._see(watch, frame, image)
             if not self._stopped:
-                self._flush(watch)
+                self._submit(watch.end())
         except GaitkeeperError as error:
             self._failed(error)
         except Exception:
@@ -168,42 +180,66 @@ class Session:
             self._failed(UNFORESEEN)
         finally:
             self._judges.shutdown(cancel_futures=self._stopped)
-            if self._pictures is not None:
-                self._pictures.close()
             with self._lock:
                 self._stopped = True
-                left = [frame.seq for frame in self._waiting]
-                self._waiting.clear()
+                self._lock.notify_all()
+            if decoding.ident is not None:
+                decoding.join()
+            left = [frame.seq for frame, image in self._shown if image is not None]
+            left += [frame.seq for frame in (*self._coming.values(), *self._waiting)]
             if left:
                 self._drop("closed", *left)
             self._tell(None)
 
+    def _decode_all(self) -> None:
+        """Decode: the thread that makes pictures of what comes, a few ahead of those that are looked at."""
+        try:
+            while (frame := self._next()) is not None:
+                if frame.image is not None:
+                    self._hand_over(frame, frame.image)
+                elif frame.codec == "jpeg" and self._is_late(frame):
+                    self._drop("late", frame.seq)
+                else:
+                    self._decode(frame)
+                self._hand_over(frame, None)
+            if not self._stopped and self._pictures is not None:
+                self._decode(None)
+        except GaitkeeperError as error:
+            self._failed(error)
+        except Exception:
+            log.exception("a live stream")
+            self._failed(UNFORESEEN)
+        finally:
+            if self._pictures is not None:
+                self._pictures.close()
+            with self._lock:
+                self._decoded = True
+                self._lock.notify_all()
+
     def _next(self) -> Offered | None:
         with self._lock:
-            while not self._waiting and not self._finishing and not self._stopped:
-                self._lock.wait()
+            self._lock.wait_for(lambda: self._waiting or self._finishing or self._stopped)
             return None if self._stopped or not self._waiting else self._waiting.popleft()
 
-    def _take(self, watch: LiveWatch, frame: Offered) -> None:
-        late = self._is_late(frame)
-        self._stamps.append(frame.t)
-        try:
-            if frame.image is not None:
-                self._seen(watch, frame, frame.image, late)
-            elif late and frame.codec == "jpeg":
-                self._drop("late", frame.seq)
-            else:
-                self._decode(watch, frame, late)
-        finally:
-            with self._lock:
-                self._credit += 1
-            self._tell(Credit(frames=1))
+    def _hand_over(self, frame: Offered, image: Array | None) -> None:
+        """Have a picture looked at; without one, the frame is done with."""
+        with self._lock:
+            self._lock.wait_for(lambda: len(self._shown) < AHEAD or self._stopped)
+            self._shown.append((frame, image))
+            self._lock.notify_all()
 
-    def _decode(self, watch: LiveWatch, frame: Offered | None, late: bool) -> None:
-        """Decode a frame, or what is left where there is none, and look at the pictures that came of it."""
+    def _next_shown(self) -> tuple[Offered, Array | None] | None:
+        with self._lock:
+            self._lock.wait_for(lambda: self._shown or self._decoded or self._stopped)
+            if self._stopped or not self._shown:
+                return None
+            self._lock.notify_all()
+            return self._shown.popleft()
+
+    def _decode(self, frame: Offered | None) -> None:
+        """Hand over the pictures of a frame, or those that are left where there is none."""
         if self._pictures is None:
-            if self._codec is None:
-                return
+            assert self._codec is not None
             limits = self._limits
             self._pictures = self._pipeline.decoder.pictures(self._codec, limits.pixels, limits.message_bytes)
         number, self._number = self._number, self._number + 1
@@ -212,20 +248,21 @@ class Session:
         try:
             pictures = self._pictures.decode(frame.data if frame else b"", number)
         except ClipError as error:
+            pictures = []
             if frame is not None:
                 del self._coming[number]
                 self._drop("too_large" if isinstance(error, TooLarge) else "undecodable", frame.seq)
                 if self._pictures.broken or isinstance(error, TooLarge):
                     raise
-            return
         for picture in pictures:
             if (shown := self._coming.pop(picture.number, None)) is not None:
-                self._seen(watch, shown, picture.image, late)
+                self._hand_over(shown, picture.image)
         while len(self._coming) > (REMEMBERED if frame else 0):
             self._drop("no_picture", self._coming.pop(next(iter(self._coming))).seq)
 
-    def _seen(self, watch: LiveWatch, frame: Offered, image: Array, late: bool) -> None:
-        if late:
+    def _see(self, watch: LiveWatch, frame: Offered, image: Array) -> None:
+        self._stamps.append(frame.t)
+        if self._is_late(frame):
             self._drop("late", frame.seq)
         elif frame.t <= self._kept:
             self._drop("not_rising", frame.seq)
@@ -319,13 +356,10 @@ class Session:
                 )
             )
 
-    def _flush(self, watch: LiveWatch) -> None:
-        self._decode(watch, None, late=False)
-        self._submit(watch.end())
-
     def _is_late(self, frame: Offered) -> bool:
         with self._lock:
-            return bool(self._waiting) and time.monotonic() - frame.came > LAG
+            newer = self._waiting or any(image is not None for _, image in self._shown)
+            return bool(newer) and time.monotonic() - frame.came > LAG
 
     def _is_dense(self) -> bool:
         """Whether frames come above 36 Hz."""

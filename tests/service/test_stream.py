@@ -34,6 +34,7 @@ from service.errors import (
 )
 from service.keys import Keys, Scope
 from service.live import conversation
+from service.live.client import LiveStream
 from service.live.events import Dropped, ErrorEvent, Event, Tracks, VerdictEvent
 from service.settings import Settings
 from service.state import State
@@ -49,9 +50,9 @@ def pictures(clip: Clips) -> Frames:
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory, clip: Clips) -> Iterator[Service]:
-    """A service with default settings that knows two people."""
+    """A service that knows two people, with more places than a test needs: each is given back a moment later."""
     store = tmp_path_factory.mktemp("stream") / "gallery.db"
-    with running(Settings(store=f"sqlite:///{store}"), store) as made:
+    with running(Settings(store=f"sqlite:///{store}", streams=8), store) as made:
         for name in ("ann", "bob"):
             made.client.enroll(clip(f"{name}-1"), name)
         yield made
@@ -162,21 +163,24 @@ def test_what_cannot_be_asked_for_is_refused_before_the_stream_is_accepted(
         service.client.stream(**query)
 
 
+def patiently(service: Service) -> LiveStream:
+    """A stream, as soon as there is a place for it: one that ended gives its own back a moment later."""
+    end = time.monotonic() + 30
+    while True:
+        try:
+            return service.client.stream()
+        except Overloaded:
+            assert time.monotonic() < end
+            time.sleep(0.05)
+
+
 def test_there_are_so_many_streams_and_no_more(start: Start) -> None:
     service = start(streams=1)
     with service.client.stream():
         with pytest.raises(Overloaded) as refused:
             service.client.stream()
         assert refused.value.extra["retry_after"] == 5
-    end = time.monotonic() + 10
-    while time.monotonic() < end:
-        try:
-            service.client.stream().close()
-            break
-        except Overloaded:
-            time.sleep(0.05)
-    else:
-        pytest.fail("the place was not given back")
+    patiently(service).close()
 
 
 def bare(service: Service) -> ClientConnection:
@@ -341,10 +345,11 @@ def test_two_streams_and_a_clip_at_once(service: Service, clip: Clips, pictures:
         assert not any(isinstance(event, ErrorEvent) for event in events)
 
 
-def test_a_caller_who_goes_leaves_nothing_behind(service: Service, pictures: Frames) -> None:
+def test_a_caller_who_goes_gives_back_the_place(start: Start, pictures: Frames) -> None:
+    service = start(streams=1)
     for _ in range(3):
-        with bare(service) as socket:
-            until(socket, "credit")
-            socket.send(header(0, 0.0))
-            socket.send(pictures[0][1])
+        with patiently(service) as live:
+            assert next(live.events(60)).event == "credit"
+            live.send(pictures[0][1], seq=0, t=0.0)
+    patiently(service).close()
     assert httpx.get(f"{service.url}/livez").status_code == 200
