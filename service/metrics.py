@@ -42,11 +42,34 @@ class Metrics:
         self._score = Histogram("gaitkeeper_joint_score", "Mean joint score of a walker.", buckets=SHARES, registry=own)
         self._frames = Histogram("gaitkeeper_usable_frames", "Usable frames of a walker.", buckets=FRAMES, registry=own)
         self._webhooks = Counter("gaitkeeper_webhooks", "Messages to webhooks.", ("outcome",), registry=own)
+        self._live = Gauge("gaitkeeper_streams", "Live streams that are running.", registry=own)
+        self._live_frames = Counter(
+            "gaitkeeper_stream_frames", "Frames of live streams: seen, or why dropped.", ("outcome",), registry=own
+        )
+        self._live_latency = Histogram(
+            "gaitkeeper_stream_latency_seconds",
+            "Seconds from a live frame's coming to its boxes.",
+            buckets=SECONDS,
+            registry=own,
+        )
         self._pending = Gauge("gaitkeeper_clips_pending", "Clips in work and in waiting.", registry=own)
 
     def watch(self, pending: Callable[[], float]) -> None:
         """Ask for the clips in work and in waiting whenever somebody asks for the figures."""
         self._pending.set_function(pending)
+
+    def watch_streams(self, running: Callable[[], float]) -> None:
+        """Ask for the live streams whenever somebody asks for the figures."""
+        self._live.set_function(running)
+
+    def frame_seen(self, latency: float) -> None:
+        """Note a live frame that was looked at, so many seconds after it came."""
+        self._live_frames.labels("seen").inc()
+        self._live_latency.observe(latency)
+
+    def frames_dropped(self, reason: str, count: int) -> None:
+        """Note live frames that were not looked at."""
+        self._live_frames.labels(reason).inc(count)
 
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
         """Note an answered request; the route is its pattern, which names nobody."""

@@ -14,7 +14,7 @@ from starlette.websockets import WebSocketDisconnect
 
 from models.errors import GaitkeeperError
 from service.errors import BadMessage, StreamTimeout
-from service.live.events import EndHeader, ErrorEvent, Event, FrameHeader
+from service.live.events import Dropped, EndHeader, ErrorEvent, Event, FrameHeader, Tracks
 from service.live.session import CREDITS, Session, Tell
 from service.problems import body
 from service.settings import Settings
@@ -80,10 +80,18 @@ class Conversation:
                 raise event
             if self._events.qsize() > BACKLOG:
                 raise StreamTimeout("The stream's events were not taken as they came.")
+            self._count(event)
             with anyio.move_on_after(self._settings.stream_idle) as sending:
                 await self._channel.socket.send_text(event.model_dump_json())
             if sending.cancelled_caught:
                 raise WebSocketDisconnect
+
+    def _count(self, event: Event) -> None:
+        metrics = self._channel.socket.app.state.metrics
+        if isinstance(event, Tracks):
+            metrics.frame_seen(event.latency)
+        elif isinstance(event, Dropped):
+            metrics.frames_dropped(event.reason, len(event.frames))
 
     async def _hear(self) -> None:
         """Take messages until the last."""

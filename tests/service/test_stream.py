@@ -8,6 +8,7 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -29,6 +30,7 @@ from service.errors import (
     Forbidden,
     InvalidRequest,
     Overloaded,
+    ServerUnreachable,
     StreamTimeout,
     Unauthorised,
 )
@@ -270,6 +272,25 @@ def test_who_sends_without_credit_learns_what_was_dropped(service: Service, pict
                     reasons[event["reason"]] += len(event["frames"])
     assert looked_at and reasons["no_credit"] + reasons["late"] + reasons["rate"] > 0
     assert len(looked_at) + sum(reasons.values()) == count
+
+
+def test_a_service_that_ends_ends_its_streams(tmp_path: Path) -> None:
+    store = tmp_path / "gallery.db"
+    with running(Settings(store=f"sqlite:///{store}"), store) as service:
+        live = service.client.stream()
+        assert next(live.events(60)).event == "credit"
+    with live, pytest.raises(ServerUnreachable):
+        list(live.events(60))
+
+
+def test_frames_are_counted(start: Start, pictures: Frames) -> None:
+    service = start()
+    with service.client.stream() as live:
+        list(in_step(live, [*pictures[:2], (1.0, b"broken")], finish=False))
+        figures = httpx.get(f"{service.url}/metrics").text
+    assert 'gaitkeeper_stream_frames_total{outcome="seen"} 2.0' in figures
+    assert 'gaitkeeper_stream_frames_total{outcome="undecodable"} 1.0' in figures
+    assert "gaitkeeper_streams 1.0" in figures
 
 
 def test_broken_pictures_are_dropped_and_good_ones_seen(service: Service, pictures: Frames) -> None:
