@@ -25,6 +25,7 @@ from service.replay import Replays
 from service.routes import clips, collections, health, jobs, metrics, strangers, stream, subjects, system
 from service.routes.page import page_router
 from service.settings import Settings, load_settings
+from service.uploads import Uploads
 from service.webhooks import Webhooks
 from service.work import Work
 
@@ -88,7 +89,13 @@ def create_app(settings: Settings | None = None, engine: Engine | None = None) -
         redoc_url=None,
     )
     # The last one added comes first: nobody's body is read before the gate has let them in.
-    app.add_middleware(BodyLimit, limit=settings.max_upload_bytes, seconds=settings.deadline)
+    app.add_middleware(
+        BodyLimit,
+        limit=settings.max_upload_bytes,
+        seconds=settings.deadline,
+        uploads=Uploads(settings.uploads),
+        retry_after=settings.retry_after,
+    )
     app.add_middleware(Gate, rate=rate, origins=settings.cors_origins)
     if settings.cors_origins:
         app.add_middleware(

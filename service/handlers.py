@@ -14,7 +14,8 @@ from starlette.routing import compile_path
 
 from models.errors import GaitkeeperError
 from pipelines.errors import TooLarge
-from service.errors import BadRequest, InvalidRequest, MethodNotAllowed, RouteNotFound, UploadTimeout
+from service.errors import BadRequest, InvalidRequest, MethodNotAllowed, Overloaded, RouteNotFound, UploadTimeout
+from service.limits import NoPlace
 from service.problems import MEDIA_TYPE, PROBLEMS, body
 
 log = logging.getLogger("gaitkeeper")
@@ -84,4 +85,6 @@ def _from_status(request: Request, error: HTTPException) -> GaitkeeperError:
         return UploadTimeout(error.detail)
     if error.status_code == 413:
         return TooLarge(error.detail)
+    if isinstance(error, NoPlace):
+        return Overloaded(error.detail, retry_after=error.retry_after)
     return BadRequest(f"The request could not be read: {error.detail}.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any, TypeVar
 
 import anyio
@@ -14,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pipelines.errors import DeadlineExceeded
 from service.errors import Overloaded
+from service.uploads import Upload, Uploads
 
 T = TypeVar("T")
 
@@ -33,22 +35,36 @@ class BodyTooLarge(HTTPException):
 class BodyTooSlow(HTTPException):
     """As :class:`BodyTooLarge`, of a body that does not come."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float | None = None) -> None:
+        late = "came too slowly, and others need its place" if seconds is None else f"did not come within {seconds:g} s"
+        super().__init__(408, f"The request's body {late}.", {"Connection": "close"})
+
+
+class NoPlace(HTTPException):
+    """As :class:`BodyTooLarge`, of a body that there is no place for."""
+
+    def __init__(self, bound: int, retry_after: int) -> None:
+        self.retry_after = retry_after
         super().__init__(
-            408, f"The request's body did not come within the {seconds:g} s that it may take.", {"Connection": "close"}
+            503,
+            f"{bound} uploads are coming in, which is all this service takes at once: try again in {retry_after} s.",
+            {"Connection": "close", "Retry-After": str(retry_after)},
         )
 
 
 class BodyLimit:
     """Middleware that counts a request's body while it streams, and stops reading at the limit of bytes or of time.
 
-    A body that declares its length is refused before its first byte is read.
+    A body that declares its length is refused before its first byte is read. What does not come in one piece takes one
+    of a bounded number of places, which a slow one loses to others.
     """
 
-    def __init__(self, app: ASGIApp, limit: int, seconds: float) -> None:
+    def __init__(self, app: ASGIApp, limit: int, seconds: float, uploads: Uploads, retry_after: int) -> None:
         self.app = app
         self.limit = limit
         self.seconds = seconds
+        self.uploads = uploads
+        self.retry_after = retry_after
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -56,25 +72,45 @@ class BodyLimit:
             return
         declared = dict(scope["headers"]).get(b"content-length", b"")
         too_large = declared.isdigit() and int(declared) > self.limit
-        came, whole = 0, False
+        came, whole, asked_to_leave = 0, False, False
         end = anyio.current_time() + self.seconds
+        waiting: anyio.CancelScope | None = None
+        upload: Upload | None = None
+
+        def leave() -> None:
+            nonlocal asked_to_leave
+            asked_to_leave = True
+            if waiting is not None:
+                waiting.cancel()
 
         async def counted() -> Message:
-            nonlocal came, whole
+            nonlocal came, whole, waiting, upload
             if too_large:
                 raise BodyTooLarge(self.limit)
+            if asked_to_leave and not whole:
+                raise BodyTooSlow
             # After the body the framework waits for the caller to go, which may take as long as it likes.
-            with anyio.CancelScope(deadline=math.inf if whole else end) as scope:
+            with anyio.CancelScope(deadline=math.inf if whole else end) as waiting:
                 message = await receive()
-            if scope.cancelled_caught:
-                raise BodyTooSlow(self.seconds)
+            late, waiting = waiting.cancelled_caught, None
+            if late:
+                raise BodyTooSlow(None if asked_to_leave else self.seconds)
             whole = not message.get("more_body", False)
             came += len(message.get("body", b""))
             if came > self.limit:
                 raise BodyTooLarge(self.limit)
+            if whole:
+                places.close()
+            elif upload is None:
+                upload = places.enter_context(self.uploads.place(leave))
+                if upload is None:
+                    raise NoPlace(self.uploads.bound, self.retry_after)
+            if upload is not None:
+                upload.came = came
             return message
 
-        await self.app(scope, counted, send)
+        with ExitStack() as places:
+            await self.app(scope, counted, send)
 
 
 class WorkQueue:

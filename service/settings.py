@@ -81,6 +81,12 @@ class Settings(BaseSettings):
     max_upload_bytes: int = Field(
         256 * 2**20, ge=1, description="Largest request body, in bytes, counted while it streams in."
     )
+    uploads: int = Field(
+        32,
+        ge=1,
+        description="Bodies that may come in at the same time; one more takes the place of a slow one, or is "
+        "`overloaded`.",
+    )
     workers: int = Field(1, ge=1, description="Clips processed at the same time.")
     queue: int = Field(8, ge=0, description="Clips that may wait for a worker; one more is answered `overloaded`.")
     retry_after: int = Field(5, ge=1, description="Seconds that an `overloaded` reply asks the caller to wait.")

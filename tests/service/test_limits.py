@@ -5,9 +5,10 @@ from __future__ import annotations
 import socket
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import anyio
@@ -17,6 +18,7 @@ from serving import Clips, Start
 
 from service.errors import Overloaded
 from service.limits import WorkQueue
+from service.uploads import GRACE_SECONDS, SLOW, Uploads
 
 LIMIT = 200_000
 
@@ -167,3 +169,71 @@ def test_the_work_queue_gives_back_the_place_of_work_that_failed() -> None:
                 await queue.run(lambda: 1 // 0)
 
     anyio.run(scene)
+
+
+def test_of_more_uploads_than_places_the_last_ones_come_again_later(start: Start) -> None:
+    service = start(uploads=1, retry_after=7)
+    host, _, port = service.url.removeprefix("http://").partition(":")
+    with socket.create_connection((host, int(port)), 30) as first, socket.create_connection((host, int(port))) as other:
+        first.sendall(begun(200_000_000))
+        for _ in range(64):
+            first.sendall(bytes(2**16))
+        time.sleep(GRACE_SECONDS + 0.2)
+        first.sendall(bytes(2**20))
+        other.sendall(begun(2_000_000))
+        reply = other.recv(2**16)
+        assert b" 503 " in reply and b"retry-after: 7" in reply.lower() and b"overloaded" in reply
+        assert service.client.health().status == "ok"
+
+
+def test_a_slow_upload_makes_room_for_another(start: Start, clip: Clips) -> None:
+    service = start(uploads=2)
+    host, _, port = service.url.removeprefix("http://").partition(":")
+    with ExitStack() as stack:
+        slow = [stack.enter_context(socket.create_connection((host, int(port)), 30)) for _ in range(2)]
+        for one in slow:
+            one.sendall(begun(2_000_000))
+        time.sleep(GRACE_SECONDS + 0.5)
+        # Larger than what comes in one piece, so that it needs a place.
+        data = padded_bytes(clip("empty").read_bytes(), 3_000_000)
+        reply = httpx.post(f"{service.url}/identify", files={"clip": data}, timeout=60)
+        assert reply.json()["code"] == "no_person"
+        answers = []
+        for one in slow:
+            one.settimeout(0.5)
+            with suppress(TimeoutError):
+                answers.append(one.recv(2**16))
+        assert len(answers) == 1 and b" 408 " in answers[0] and b"upload_timeout" in answers[0]
+
+
+def begun(length: int) -> bytes:
+    """The beginning of a form with a clip."""
+    return (
+        b"POST /identify HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: multipart/form-data; boundary=x\r\n"
+        b"Content-Length: %d\r\n\r\n--x\r\n"
+        b'Content-Disposition: form-data; name="clip"; filename="a"\r\n\r\n' % length
+    )
+
+
+def padded_bytes(clip: bytes, size: int) -> bytes:
+    """The clip with a box at its end that nobody reads."""
+    free = size - len(clip)
+    return clip + free.to_bytes(4, "big") + b"free" + bytes(free - 8)
+
+
+def test_the_slowest_leaves_and_only_where_it_is_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr("service.uploads.time.monotonic", lambda: now[0])
+    left: list[str] = []
+    uploads = Uploads(2)
+    with ExitStack() as stack:
+        quick = stack.enter_context(uploads.place(lambda: left.append("quick")))
+        slow = stack.enter_context(uploads.place(lambda: left.append("slow")))
+        assert quick is not None and slow is not None
+        assert stack.enter_context(uploads.place(lambda: None)) is None, "both have just begun"
+        now[0] += 10
+        quick.came, slow.came = 20 * SLOW, 5 * SLOW
+        new = stack.enter_context(uploads.place(lambda: left.append("new")))
+        assert new is not None and left == ["slow"] and len(uploads) == 2
+        assert stack.enter_context(uploads.place(lambda: None)) is None, "one is quick, one has just begun"
+    assert len(uploads) == 0

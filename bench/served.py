@@ -1,0 +1,109 @@
+"""The service as a user would start it, for measurements: a process of its own on a free port, an empty gallery."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from training.walkers import clips
+from training.walkers.person import draw_people
+
+READY = re.compile(r"gaitkeeper on (http://\S+)")
+
+
+@dataclass(frozen=True)
+class Served:
+    """A service that runs.
+
+    Attributes:
+        url: its address.
+        process: its main process; what decodes clips is below it.
+    """
+
+    url: str
+    process: psutil.Process
+
+    def rss(self) -> float:
+        """Memory of the process and all below it, in MB, shared pages counted in each."""
+        total = 0
+        for one in [self.process, *self.process.children(recursive=True)]:
+            try:
+                total += one.memory_info().rss
+            except psutil.NoSuchProcess:
+                continue
+        return total / 1e6
+
+    def own_rss(self) -> float:
+        """Memory of the main process alone, in MB."""
+        return float(self.process.memory_info().rss) / 1e6
+
+
+@contextmanager
+def served(folder: Path, **settings: object) -> Iterator[Served]:
+    """A service with a gallery in ``folder``; settings by their names.
+
+    Raises:
+        SystemExit: it did not start.
+    """
+    environment = {f"GAITKEEPER_{name.upper()}": str(value) for name, value in settings.items()}
+    command = [sys.executable, "-m", "service.cli", "serve", "--port", "0", "--store", f"sqlite:///{folder}/gallery.db"]
+    server = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ | environment)
+    assert server.stderr is not None
+    try:
+        found = next((match for line in server.stderr if (match := READY.search(line))), None)
+        if found is None:
+            raise SystemExit("The service did not start.")
+        # Somebody must read what it logs, or it would wait for that.
+        threading.Thread(target=server.stderr.read, daemon=True).start()
+        yield Served(found[1], psutil.Process(server.pid))
+    finally:
+        server.terminate()
+        server.wait(60)
+
+
+class Peak(threading.Thread):
+    """Watches the main process's memory until told to stop.
+
+    Attributes:
+        mb: the most that was seen, in MB.
+    """
+
+    def __init__(self, service: Served) -> None:
+        super().__init__(daemon=True)
+        self._service, self._stop, self.mb = service, threading.Event(), service.own_rss()
+
+    def run(self) -> None:
+        """Sample every 20 ms."""
+        while not self._stop.wait(0.02):
+            self.mb = max(self.mb, self._service.own_rss())
+
+    def stop(self) -> float:
+        """The most that was seen, in MB."""
+        self._stop.set()
+        self.join()
+        return self.mb
+
+
+def short_walk(path: Path, seconds: float = 0.8, size: tuple[int, int] = (320, 240)) -> Path:
+    """Write a short clip of a rendered walker."""
+    (person,) = draw_people(1, seed=0)
+    return clips.write_clip(path, clips.crossing(person, seconds=seconds, size=size))
+
+
+def padded(clip: Path, path: Path, size: int) -> Path:
+    """Write a clip that is ``size`` bytes long and as quickly looked at as the one that it is made of."""
+    data = clip.read_bytes()
+    free = size - len(data)
+    with path.open("wb") as file:
+        file.write(data + free.to_bytes(4, "big") + b"free")
+        file.truncate(size)
+    return path
