@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -130,10 +130,10 @@ def compare(templates: int, count: int, clock: Callable[[], float]) -> dict[str,
     }
 
 
-def growth(sizes: list[int], dims: int, count: int, clock: Callable[[], float]) -> list[dict[str, float]]:
+def growth(sizes: list[int], dims: int, count: int, clock: Callable[[], float]) -> Iterator[dict[str, float]]:
     """Seconds of one probe and of a batch at each size, in float16, one index growing all the way."""
     index = PartwiseIndex(PARTS, dims, precision="float16")
-    probes, table = embeddings(BATCH, 0, dims), []
+    probes = embeddings(BATCH, 0, dims)
     for size in sizes:
         began = time.perf_counter()
         grow(index, size)
@@ -141,12 +141,10 @@ def growth(sizes: list[int], dims: int, count: int, clock: Callable[[], float]) 
         tasks = {**floor(index), "single": lambda: index.search(probes[:1], TOP_K)}
         tasks["batch"] = lambda: index.search(probes, TOP_K)
         times = laps(tasks, count if size < 300_000 else max(2, count // 3), clock)
-        table.append({"templates": size, "adding": added, **times})
-        print("  ".join(f"{key} {value:.4g}" for key, value in table[-1].items()), flush=True)
-    return table
+        yield {"templates": size, "adding": added, **times}
 
 
-def plot(table: list[dict[str, float]], dims: int, path: Path) -> None:
+def plot(table: list[dict[str, float]], dims: int, unit: str, path: Path) -> None:
     """Draw what :func:`growth` measured."""
     import matplotlib
 
@@ -161,11 +159,12 @@ def plot(table: list[dict[str, float]], dims: int, path: Path) -> None:
         ("read_embeddings", "reading the embeddings once"),
     ):
         axes.loglog(sizes, [1e3 * row[name] for row in table], "o-", label=label)
-    axes.set(xlabel=f"templates, {PARTS} × {dims}, float16", ylabel="milliseconds")
+    axes.set(xlabel=f"templates, {PARTS} × {dims}, float16", ylabel=unit)
     axes.grid(alpha=0.3)
     axes.legend()
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=120)
+    pyplot.close(figure)
 
 
 def main() -> None:
@@ -186,8 +185,12 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     if args.growth:
         sizes = sorted({size for size in SIZES if size < args.largest} | {args.largest})
-        table = growth(sizes, args.dims, args.laps, clock)
-        plot(table, args.dims, args.plot)
+        unit = "processor's milliseconds, one thread" if args.cpu_time else f"milliseconds, {args.threads} thread(s)"
+        table = []
+        for row in growth(sizes, args.dims, args.laps, clock):
+            table.append(row)
+            print("  ".join(f"{key} {value:.4g}" for key, value in row.items()), flush=True)
+            plot(table, args.dims, unit, args.plot)  # each time: the last sizes take long
         write("search-growth", {"threads": args.threads, "parts": PARTS, "dims": args.dims, "growth": table})
         return
     figures = compare(args.templates, args.laps, clock)
