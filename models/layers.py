@@ -233,8 +233,9 @@ class GlobalLocalConv(nn.Module):
         local = conv3d(self.local, strips)
         local = torch.cat(local.view(self.strips, -1, *local.shape[1:]).unbind(), dim=3)
         if self.stack:
-            return F.leaky_relu(torch.cat([conv3d(self.whole, x), local], dim=3), LEAK)
-        return F.leaky_relu(conv3d(self.whole, x), LEAK) + F.leaky_relu(local, LEAK)
+            return F.leaky_relu(torch.cat([conv3d(self.whole, x), local], dim=3), LEAK, inplace=True)
+        whole = F.leaky_relu(conv3d(self.whole, x), LEAK, inplace=True)
+        return whole + F.leaky_relu(local, LEAK, inplace=True)
 
 
 class PartLinear(nn.Module):
