@@ -94,16 +94,14 @@ class GaitGL(GaitNetwork):
     def forward(self, *tensors: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Embeddings (N, P, C), float32."""
         (silhouettes,) = tensors
-        inferring = not (torch.is_grad_enabled() or torch.compiler.is_exporting())
-        if inferring and (lengths is not None or len(silhouettes) > 1):
-            # One by one no padding is computed, and the feature maps are small enough for the processor's cache.
-            ends = [silhouettes.shape[1]] * len(silhouettes) if lengths is None else lengths.tolist()
-            return torch.cat([self(x[None, :end]) for x, end in zip(silhouettes, ends, strict=True)])
+        if lengths is not None and not (torch.is_grad_enabled() or torch.compiler.is_exporting()):
+            # One by one no padding is computed.
+            return torch.cat([self(x[None, :end]) for x, end in zip(silhouettes, lengths.tolist(), strict=True)])
         silhouettes, lengths = at_least_three(silhouettes, lengths)
         x = silhouettes.transpose(1, 2)  # (N, C, T, H, W)
         for conv in self.stem:
-            x = F.leaky_relu(conv3d(cast(nn.Conv3d, conv), clear_padding(x, lengths)), LEAK, inplace=True)
-        x = F.leaky_relu(conv3d(self.aggregate, x), LEAK, inplace=True)
+            x = F.leaky_relu(conv3d(cast(nn.Conv3d, conv), clear_padding(x, lengths)), LEAK)
+        x = F.leaky_relu(conv3d(self.aggregate, x), LEAK)
         lengths = None if lengths is None else lengths // 3
         for i, block in enumerate(self.blocks, start=1):
             x = block(clear_padding(x, lengths))

@@ -233,9 +233,8 @@ class GlobalLocalConv(nn.Module):
         local = conv3d(self.local, strips)
         local = torch.cat(local.view(self.strips, -1, *local.shape[1:]).unbind(), dim=3)
         if self.stack:
-            return F.leaky_relu(torch.cat([conv3d(self.whole, x), local], dim=3), LEAK, inplace=True)
-        whole = F.leaky_relu(conv3d(self.whole, x), LEAK, inplace=True)
-        return whole + F.leaky_relu(local, LEAK, inplace=True)
+            return F.leaky_relu(torch.cat([conv3d(self.whole, x), local], dim=3), LEAK)
+        return F.leaky_relu(conv3d(self.whole, x), LEAK) + F.leaky_relu(local, LEAK)
 
 
 class PartLinear(nn.Module):

@@ -25,8 +25,8 @@ class BasicBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C_in, H, W) -> (B, C_out, H/stride, W/stride)."""
-        y = F.relu(self.bn1(self.conv1(x)), inplace=True)
-        return F.relu(self.bn2(self.conv2(y)) + self.downsample(x), inplace=True)
+        y = F.relu(self.bn1(self.conv1(x)))
+        return F.relu(self.bn2(self.conv2(y)) + self.downsample(x))
 
 
 class ResNet9(nn.Module):
@@ -44,5 +44,5 @@ class ResNet9(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C_in, H, W) -> (B, channels[-1], H/4, W/4) with the default strides."""
-        out: Tensor = self.stages(F.relu(self.bn1(self.conv1(x)), inplace=True))
+        out: Tensor = self.stages(F.relu(self.bn1(self.conv1(x))))
         return out

@@ -97,6 +97,13 @@ export async function* pages(address, name) {
   } while (after !== null && after !== undefined);
 }
 
+/** All entries of a paged list. */
+export async function everything(address, name) {
+  const found = [];
+  for await (const page of pages(address, name)) found.push(...page);
+  return found;
+}
+
 /** Send a form; `fetch` does not tell how much of it has gone. */
 function sent(address, form, { later, signal, onSent }) {
   return new Promise((resolve, reject) => {

@@ -98,6 +98,8 @@ export function progress(label) {
 
 export const number = (value, digits = 2) => (value === null || value === undefined ? "–" : value.toFixed(digits));
 export const percent = (share) => (share === null || share === undefined ? "–" : `${Math.round(100 * share)} %`);
+/** A confidence: never certain, in either direction. */
+export const sure = (share) => (share > 0.995 ? "> 99 %" : share < 0.005 ? "< 1 %" : percent(share));
 export const date = (text) => new Date(text).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
 export const count = (n, one, many = `${one}s`) => `${n.toLocaleString()} ${n === 1 ? one : many}`;
 export const words = (code) => code.replaceAll("_", " ");

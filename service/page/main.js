@@ -58,7 +58,7 @@ async function listCollections() {
   const has = api.collection.get();
   let names = [has];
   try {
-    names = (await api.get("/collections")).collections.map((found) => found.name);
+    names = (await api.everything("/collections", "collections")).map((found) => found.name);
   } catch {
     // The name that is chosen is all there is to choose from.
   }

@@ -1,6 +1,6 @@
 // One walker of a clip: verdict, distances against the threshold, quality.
 
-import { h, number, percent, styled, words } from "./dom.js";
+import { h, number, styled, sure, words } from "./dom.js";
 
 const MARKS = { match: "✓", unknown: "?", inconclusive: "–" };
 
@@ -51,7 +51,7 @@ export function distances(person, names) {
       h("span", { class: "track", "aria-hidden": "true" }, bar, line()),
       h("span", { class: "figures" },
         h("span", {}, number(candidate.distance, 3)),
-        h("span", { class: "soft" }, candidate.confidence === null ? "" : percent(candidate.confidence)),
+        h("span", { class: "soft" }, candidate.confidence === null ? "" : sure(candidate.confidence)),
       ),
     );
   });
@@ -76,6 +76,9 @@ function legend({ value, fpir, gallery_size: size, extrapolated }) {
   ];
 }
 
+const seenFrom = ({ camera, heading, walks, applied }) =>
+  `Seen by ${camera}${heading ? `, walking ${words(heading)}` : ""}: ${walks} walks are known of this view, ${applied ? "and what they have in common was taken off." : "too few to be taken off."}`;
+
 /** A card of one walker. */
 export function card(person, names, { picture, strips, explain } = {}) {
   const best = person.candidates[0];
@@ -89,13 +92,15 @@ export function card(person, names, { picture, strips, explain } = {}) {
         h("h3", {}, match ? nameOf(person, names) : `Walker ${person.track}`),
         h("p", { class: "verdict" },
           verdictBadge(person.verdict),
-          match && best.confidence !== null && h("span", {}, `confidence ${percent(best.confidence)}`),
+          match && best.confidence !== null && h("span", {}, `confidence ${sure(best.confidence)}`),
         ),
         h("p", { class: "soft" }, match ? `Walker ${person.track} · ` : "", aboutWalk(person)),
       ),
     ),
     person.reason && h("p", {}, REASONS[person.reason] ?? words(person.reason)),
     person.verdict === "unknown" && best && h("p", {}, "Nobody who is enrolled is near enough."),
+    Number.isFinite(person.age) && h("p", { class: "notice warn" }, `The store cannot be reached: who was searched is what was known ${Math.round(person.age)} s ago.`),
+    person.seen && h("p", { class: "soft" }, seenFrom(person.seen)),
     !person.trained && h("p", { class: "notice" }, "The network is untrained: the ranking means little."),
     strips,
     person.candidates.length > 0 && distances(person, names),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import json
 import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -12,17 +12,16 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 from chromium import Watched, chromium, watched, write_y4m
+from looking import COLOURS, DRAWN, EXPLAINED, contrast, light
 from serving import Clips, Service, Start, running
 
 from gallery.errors import NotFound
 from service.keys import Keys, Scope
 from service.settings import Settings
 from service.state import State
-from training.walkers import clips
-from training.walkers.person import another_walk, draw_people
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Locator, Page
+    from playwright.sync_api import Browser, Locator, Page, WebSocketRoute
 
 Visit = Callable[..., AbstractContextManager[Watched]]
 
@@ -96,9 +95,13 @@ def test_somebody_is_enrolled_named_renamed_and_erased(visit: Visit, served: Ser
         assert [c.subject for c in told.candidates] == ["ann", "bob"]
         assert card.locator(".badge").inner_text().split()[-1] == told.verdict
         rows = card.locator(".distances li")
-        assert [row.inner_text().split() for row in rows.all()] == [
-            [c.subject, f"{c.distance:.3f}", f"{100 * c.confidence:.0f}", "%"] for c in told.candidates if c.confidence
+        assert [row.inner_text().split()[:2] for row in rows.all()] == [
+            [c.subject, f"{c.distance:.3f}"] for c in told.candidates
         ]
+        for candidate, row in zip(told.candidates, rows.all(), strict=True):
+            assert candidate.confidence is not None
+            shown = min(max(round(100 * candidate.confidence), 1), 99)
+            assert row.inner_text().endswith(f"{shown} %")
         widths = [row.locator(".fill").bounding_box()["width"] for row in rows.all()]
         assert widths[1] / widths[0] == pytest.approx(told.candidates[1].distance / told.candidates[0].distance, 0.02)
         limit, track = card.locator(".limit").first.bounding_box(), card.locator(".track").first.bounding_box()
@@ -134,25 +137,6 @@ def test_somebody_is_enrolled_named_renamed_and_erased(visit: Visit, served: Ser
         served.client.subject("ann")
 
 
-# Still the clip at an instant; then the left, right and lower edge of all that is drawn over it, in pixels of the clip.
-DRAWN = """async (figure, time) => {
-  const [video, canvas] = [figure.querySelector('video'), figure.querySelector('canvas')];
-  video.pause();
-  await new Promise(done => {
-    video.requestVideoFrameCallback(() => setTimeout(done, 100));
-    video.currentTime = time;
-  });
-  const { width, height } = canvas;
-  const { data } = canvas.getContext('2d').getImageData(0, 0, width, height);
-  let [left, right, low] = [width, 0, 0];
-  for (let i = 3; i < data.length; i += 4) if (data[i] > 128) {
-    const x = ((i - 3) / 4) % width;
-    [left, right, low] = [Math.min(left, x), Math.max(right, x), Math.floor((i - 3) / 4 / width)];
-  }
-  return [left, right, low];
-}"""
-
-
 def test_what_speaks_for_a_name_and_what_against_has_colours(visit: Visit, served: Service) -> None:
     """A made-up explanation: the upper half of the body speaks for the candidate, the lower against."""
     strip = served.client.template_pictures("bob", served.client.subject("bob").templates[0].id).silhouettes
@@ -179,26 +163,6 @@ def test_what_speaks_for_a_name_and_what_against_has_colours(visit: Visit, serve
         for upper, lower in colours:
             assert upper[1] > upper[0] and lower[0] > lower[1]  # greenish, reddish
         assert "45 pairs of different people from this collection" in seen.page.locator(".explained").inner_text()
-
-
-# The sides of the strips, and in both bodies the colour of the topmost and of the lowest pixel.
-EXPLAINED = """async ([person, candidate]) => {
-  const { explained } = await import('/static/explain.js');
-  const shown = explained(person, candidate, 'Bob');
-  document.querySelector('.view').append(shown);
-  while (!shown.querySelector('.dot')) await new Promise(done => setTimeout(done, 20));
-  const colours = [];
-  for (const canvas of shown.querySelectorAll('canvas')) {
-    let painted = [];
-    while (!painted.length) {
-      await new Promise(done => setTimeout(done, 20));
-      const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
-      for (let i = 0; i < data.length; i += 4) if (data[i + 3] > 250) painted.push([...data.slice(i, i + 3)]);
-    }
-    colours.push([painted[0], painted.at(-1)]);
-  }
-  return [[...shown.querySelectorAll('.dot')].map(dot => dot.getAttribute('class')), colours];
-}"""
 
 
 def test_a_stranger_who_is_kept_can_be_named(visit: Visit, served: Service, clip: Clips) -> None:
@@ -281,7 +245,7 @@ def test_light_and_dark_can_be_read_on_a_phone(visit: Visit, clip: Clips, scheme
         page.get_by_role("button", name="Identify", exact=True).click()
         page.locator(".person").wait_for()
         paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
-        assert (_light(paper) > 0.5) == (scheme == "light")
+        assert (light(paper) > 0.5) == (scheme == "light")
         for view in (None, *VIEWS):
             if view is not None:
                 page.evaluate(f"location.hash = '#/{view}'")
@@ -289,28 +253,7 @@ def test_light_and_dark_can_be_read_on_a_phone(visit: Visit, clip: Clips, scheme
                 page.get_by_role("button", name="Menu").click()
             assert page.evaluate("document.documentElement.scrollWidth") <= 360, view
             for text, behind in page.evaluate(COLOURS):
-                assert _contrast(text, behind) >= CONTRAST, (view, text, behind)
-
-
-# Of every element with words of its own that can be used: its colour, and the first background behind it.
-COLOURS = """[...document.querySelectorAll('body *')].filter(e => e.checkVisibility() &&
-  !e.matches(':disabled, .sr-only') && [...e.childNodes].some(n => n.nodeType === 3 && n.data.trim())).map(e => {
-  let behind = e;
-  while (behind && /rgba.*, 0\\)$/.test(getComputedStyle(behind).backgroundColor)) behind = behind.parentElement;
-  return [getComputedStyle(e).color, getComputedStyle(behind ?? document.body).backgroundColor];
-})"""
-
-
-def _light(colour: str) -> float:
-    """Relative luminance of a CSS colour in [0, 1], by WCAG 2.2."""
-    shares = [int(part) / 255 for part in re.findall(r"\d+", colour)[:3]]
-    linear = [s / 12.92 if s <= 0.04045 else ((s + 0.055) / 1.055) ** 2.4 for s in shares]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-
-def _contrast(one: str, other: str) -> float:
-    dark, light = sorted((_light(one), _light(other)))
-    return (light + 0.05) / (dark + 0.05)
+                assert contrast(text, behind) >= CONTRAST, (view, text, behind)
 
 
 def test_a_walk_before_the_webcam_is_recorded_and_identified(visit: Visit) -> None:
@@ -326,12 +269,12 @@ def test_a_walk_before_the_webcam_is_recorded_and_identified(visit: Visit) -> No
         page.locator(".person").first.wait_for()
 
 
-def test_the_live_view_draws_boxes_and_distances(visit: Visit) -> None:
+def test_the_live_view_draws_what_the_service_sees(visit: Visit) -> None:
     with visit("live") as seen:
         page = seen.page
         page.get_by_role("button", name="Start").click()
-        # A window of gait was judged; by which verdict depends on how many frames a busy machine gets to see.
-        page.locator(".person .distances").first.wait_for()
+        # How soon there is a name depends on how many frames a busy machine gets to see: the next test is about names.
+        page.locator(".person").first.wait_for()
         assert re.search(r"\d+ frames a second, \d+ ms", page.locator(".figures-line").inner_text())
         size = "c => [c.width, c.height, new Set(c.getContext('2d').getImageData(0, 0, 480, 360).data).size]"
         width, height, values = page.locator(".stage canvas").evaluate(size)
@@ -339,6 +282,52 @@ def test_the_live_view_draws_boxes_and_distances(visit: Visit) -> None:
         page.get_by_role("button", name="Stop").click()
         page.locator(".person").wait_for(state="detached")
         page.get_by_role("button", name="Start").wait_for()
+
+
+def test_names_of_a_live_stream_are_shown_and_its_end_is_told(browser: Browser, served: Service, clip: Clips) -> None:
+    """Events as the service sends them, at moments of the test's choice; the frames go nowhere."""
+    person = served.client.identify(clip("bob-1")).people[0].model_dump(mode="json")
+    shown = {"verdict": "match", "reason": None, "subject": "bob", "confidence": 0.97}
+    track = {"track": 1, "box": [100, 50, 200, 300], "score": 0.9, "gait": 1.5, "usable": True, "shown": shown}
+    frames: list[Any] = []
+    ends: list[WebSocketRoute] = []
+
+    def answer(socket: WebSocketRoute) -> None:
+        ends.append(socket)
+        socket.on_message(lambda message: hear(socket, message))
+        socket.send(json.dumps({"event": "credit", "frames": 1}))
+
+    def hear(socket: WebSocketRoute, message: str | bytes) -> None:
+        frames.append(message)
+        if isinstance(message, bytes):
+            header = json.loads(frames[-2])
+            at = {"seq": header["seq"], "t": header["t"], "width": 480, "height": 360, "latency": 0.05}
+            told = {"track": 1, "t": header["t"], "latency": 0.1, "gait": 1.5, "shown": shown, "changed": True}
+            for event in (
+                {"event": "tracks", **at, "people": [track], "ended": []},
+                {"event": "verdict", **told, "final": False, "person": person},
+            ):
+                socket.send(json.dumps(event))
+
+    with watched(browser, served.url, "/#/system") as seen:
+        page = seen.page
+        page.route_web_socket("**/stream*", answer)
+        page.evaluate("location.hash = '#/live'")
+        page.get_by_role("button", name="Start").click()
+        page.locator(".log li").wait_for()
+        assert "Walker 1: bob, 97 %" in page.locator(".log li").inner_text()
+        assert page.locator(".person h3").inner_text() == "bob"
+        assert page.locator(".person .distances li").first.inner_text().split()[0] == "bob"
+        pixel = "c => [...c.getContext('2d').getImageData(100, 200, 1, 1).data]"
+        line = page.evaluate("getComputedStyle(document.documentElement).getPropertyValue('--match-line')")
+        colour = [int(line.strip()[i : i + 2], 16) for i in (1, 3, 5)]
+        assert page.locator(".stage canvas").evaluate(pixel)[:3] == pytest.approx(colour, abs=40)
+        # One credit, one frame: its header, and a JPEG.
+        assert len(frames) == 2 and json.loads(frames[0])["codec"] == "jpeg" and frames[1][:2] == b"\xff\xd8"
+        problem = {"code": "stream_timeout", "status": 408, "title": "", "detail": "The stream lasted too long."}
+        ends[0].send(json.dumps({"event": "error", **problem}))
+        ends[0].close()
+        assert "stream_timeout" in page.get_by_role("alert").inner_text()
 
 
 def test_collections_are_made_chosen_and_deleted(visit: Visit, served: Service) -> None:
@@ -414,43 +403,3 @@ def test_files_of_the_page_are_served_with_a_policy_and_nothing_beside_them(serv
             "/static/../app.py",
         ):
             assert client.get(path).json()["code"] == "route_not_found"
-
-
-PICTURES = "GAITKEEPER_PICTURES"
-
-
-@pytest.mark.skipif(PICTURES not in os.environ, reason=f"draws the pictures of docs/: {PICTURES}=docs/images")
-def test_pictures_for_the_documentation(browser: Browser, start: Start, tmp_path: Path) -> None:
-    folder = Path(os.environ[PICTURES])
-    people = dict(zip(("ann", "ben", "cleo", "dan", "eve", "finn"), draw_people(6, seed=0), strict=True))
-
-    def walk(who: str, number: int) -> Path:
-        made = clips.crossing(another_walk(people[who], number), azimuth=86 + 2 * number, seconds=2.4, size=(640, 480))
-        return clips.write_clip(tmp_path / f"{who}-{number}.mp4", made)
-
-    service = start()
-    for who in people:
-        service.client.enroll(walk(who, 1), who)
-        service.client.update_subject(who, display_name=f"{who.title()} Example")
-    probe = walk("ann", 2)
-    shots: list[tuple[str, dict[str, Any]]] = [
-        ("light", {}),
-        ("dark", {"color_scheme": "dark"}),
-        ("phone", {"viewport": {"width": 360, "height": 780}, "device_scale_factor": 2}),
-    ]
-    for name, context in shots:
-        with watched(browser, service.url, "/#/identify", reduced_motion="reduce", **context) as seen:
-            page = seen.page
-            page.locator("#clip").set_input_files(probe)
-            page.get_by_role("button", name="Identify", exact=True).click()
-            page.locator(".person").wait_for()
-            page.locator(".player").evaluate(DRAWN, 1.2)
-            page.locator(".result").screenshot(path=folder / f"page-identify-{name}.png")
-            page.evaluate("location.hash = '#/people'")
-            page.get_by_text("6 people.").wait_for()
-            page.screenshot(path=folder / f"page-people-{name}.png")
-    with watched(browser, service.url, "/#/live") as seen:
-        page = seen.page
-        page.get_by_role("button", name="Start").click()
-        page.locator(".log li").first.wait_for()
-        page.screenshot(path=folder / "page-live.png")

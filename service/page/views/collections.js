@@ -6,7 +6,7 @@ import { confirm, count, date, field, h, note, notice } from "../dom.js";
 const DAY = 86400;
 
 export async function render(view, { again, chosen }) {
-  const { collections } = await api.get("/collections");
+  const collections = await api.everything("/collections", "collections");
   const problems = h("div", {});
   const name = h("input", { required: true, maxlength: 64, pattern: "[A-Za-z0-9_.\\-]+", autocomplete: "off", spellcheck: "false" });
   const days = h("input", { type: "number", min: 0.01, step: "any", placeholder: "never" });

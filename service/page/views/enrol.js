@@ -4,6 +4,7 @@ import * as api from "../api.js";
 import { clipChooser } from "../clip.js";
 import { confirm, count, date, field, h, note, notice, progress, say } from "../dom.js";
 import { aboutWalk } from "../person.js";
+import { CAMERA } from "./identify.js";
 
 export async function render(view, { rest, signal }) {
   let clips = [];
@@ -19,6 +20,7 @@ export async function render(view, { rest, signal }) {
   const subject = h("input", { required: true, maxlength: 128, autocomplete: "off", spellcheck: "false", value: rest[0] ?? "" });
   const name = h("input", { maxlength: 256, autocomplete: "off" });
   const basis = h("input", { maxlength: 256, autocomplete: "off" });
+  const camera = h("input", { maxlength: 64, autocomplete: "off", spellcheck: "false" });
   const strict = h("input", { type: "checkbox", id: "strict" });
   const form = h(
     "form",
@@ -28,6 +30,7 @@ export async function render(view, { rest, signal }) {
       field("Id", subject, "Short and lasting, without slashes: alice, or a number."),
       field("Display name", name, "Optional; can be changed later."),
       field("Legal basis", basis, "Optional: on what ground this person's data is kept."),
+      field("Camera", camera, CAMERA),
     ),
     h("p", { class: "check" }, strict, h("label", { htmlFor: "strict" }, "Refuse a walker who looks like somebody else")),
     h("div", { class: "actions" }, go),
@@ -41,7 +44,9 @@ export async function render(view, { rest, signal }) {
     for (const clip of clips) {
       const place = h("div", { class: "card working" });
       result.append(place);
-      await enrol(place, clip, who, { strict: strict.checked, signal });
+      const fields = { collection: api.collection.get(), subject: who.subject, strict: String(strict.checked) };
+      if (camera.value.trim()) fields.camera = camera.value.trim();
+      await enrol(place, clip, who, fields, signal);
     }
     go.disabled = false;
   });
@@ -54,24 +59,24 @@ export async function render(view, { rest, signal }) {
 }
 
 /** Send one clip, and again with the walker chosen where there are several. */
-async function enrol(place, clip, who, { strict, signal, track }) {
+async function enrol(place, clip, who, fields, signal) {
   const stop = new AbortController();
   signal.addEventListener("abort", () => stop.abort(), { once: true });
   const bar = progress(clip.name);
   const tell = (share, text) => bar.set(share, `${clip.name}: ${text}`);
   const cancel = h("button", { type: "button", class: "quiet", onclick: () => stop.abort() }, "Cancel");
   place.replaceChildren(bar.element, cancel);
-  const fields = { collection: api.collection.get(), subject: who.subject, strict: String(strict) };
   try {
-    const how = { signal: stop.signal, tell };
-    const reply = await api.work("enroll", clip, track ? { ...fields, track: String(track) } : fields, how);
-    const change = Object.fromEntries(["display_name", "legal_basis"].filter((k) => who[k]).map((k) => [k, who[k]]));
-    if (Object.keys(change).length) await api.patch(api.inCollection("subjects", who.subject), change);
+    const reply = await api.work("enroll", clip, fields, { signal: stop.signal, tell });
     place.replaceChildren(...enrolled(reply, clip, who));
     say(`${who.subject} is enrolled`);
+    const change = Object.fromEntries(["display_name", "legal_basis"].filter((k) => who[k]).map((k) => [k, who[k]]));
+    if (Object.keys(change).length)
+      // A key that may enrol may not do this as well: the enrolment stands, whatever comes of it.
+      await api.patch(api.inCollection("subjects", who.subject), change).catch((error) => place.append(notice(error)));
   } catch (error) {
     if (error.code === "multiple_people" && error.tracks)
-      place.replaceChildren(...choice(error.tracks, clip, (chosen) => enrol(place, clip, who, { strict, signal, track: chosen })));
+      place.replaceChildren(...choice(error.tracks, clip, (track) => enrol(place, clip, who, { ...fields, track: String(track) }, signal)));
     else place.replaceChildren(error.name === "AbortError" ? note(`${clip.name}: cancelled.`) : notice(error));
   }
 }

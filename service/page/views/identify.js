@@ -2,12 +2,15 @@
 
 import * as api from "../api.js";
 import { clipChooser } from "../clip.js";
-import { count, field, h, note, notice, percent, progress, say, words } from "../dom.js";
+import { count, field, h, note, notice, progress, say, sure, words } from "../dom.js";
 import { explained } from "../explain.js";
 import { namesIn } from "../names.js";
 import { card, nameOf } from "../person.js";
 import { player } from "../player.js";
 import { stripsOf, thumbnail } from "../strips.js";
+
+/** What a camera's name is good for. */
+export const CAMERA = "Optional: its name. What is learnt of how people look to it is taken off before distances.";
 
 export async function render(view, { signal }) {
   let clip = null;
@@ -20,6 +23,8 @@ export async function render(view, { signal }) {
     },
   });
   const top = h("input", { type: "number", min: 1, max: 50, value: "5", required: true });
+  const camera = h("input", { maxlength: 64, autocomplete: "off", spellcheck: "false" });
+  const quality = h("input", { type: "number", min: 0, max: 1, step: 0.05, value: "0", required: true });
   const rate = h("select", {}, h("option", { value: "0.01" }, "1 in 100"), h("option", { value: "0.001" }, "1 in 1,000"));
   const form = h(
     "form",
@@ -29,6 +34,8 @@ export async function render(view, { signal }) {
       h("summary", {}, "Settings"),
       h("div", { class: "fields" },
         field("Candidates per walker", top),
+        field("Camera", camera, CAMERA),
+        field("Least joint score", quality, "From 0 to 1; walkers seen worse are not judged."),
         field("Strangers who may be named", rate, "The fewer, the nearer a walker has to be to be named."),
       ),
     ),
@@ -45,8 +52,14 @@ export async function render(view, { signal }) {
     go.disabled = true;
     const sent = clip;
     try {
-      const more = { boxes: "true", pictures: "true", explain: "true" };
-      const fields = { collection: api.collection.get(), top_k: top.value, fpir: rate.value, ...more };
+      const fields = {
+        collection: api.collection.get(),
+        top_k: top.value,
+        fpir: rate.value,
+        min_quality: quality.value,
+        ...(camera.value.trim() && { camera: camera.value.trim() }),
+        ...{ boxes: "true", pictures: "true", explain: "true" },
+      };
       const reply = await api.work("identify", sent, fields, { signal: stop.signal, tell: bar.set });
       result.replaceChildren(...(await shown(reply, sent, signal)));
       result.firstElementChild.focus();
@@ -96,8 +109,8 @@ function whole(person, known) {
 
 function trailOf(person, known) {
   const best = person.candidates[0];
-  const sure = person.verdict === "match" && best.confidence !== null ? ` ${percent(best.confidence)}` : "";
-  return { label: nameOf(person, known) + sure, tone: person.verdict, ...person.trail };
+  const by = person.verdict === "match" && best.confidence !== null ? ` ${sure(best.confidence)}` : "";
+  return { label: nameOf(person, known) + by, tone: person.verdict, ...person.trail };
 }
 
 const spent = (reply) =>

@@ -2,7 +2,7 @@
 
 import * as api from "../api.js";
 import { webcam } from "../clip.js";
-import { h, notice, percent, say, styled, words } from "../dom.js";
+import { h, notice, say, styled, sure, words } from "../dom.js";
 import { namesIn } from "../names.js";
 import { distances, verdictBadge } from "../person.js";
 import { drawBox } from "../player.js";
@@ -109,7 +109,7 @@ function shower(canvas, people, figures, write) {
 
   const labelled = (shown) =>
     shown.verdict === "match"
-      ? `${called(shown)}${shown.confidence === null ? "" : ` ${percent(shown.confidence)}`}`
+      ? `${called(shown)}${shown.confidence === null ? "" : ` ${sure(shown.confidence)}`}`
       : (WHY[shown.reason] ?? shown.verdict);
 
   function cardOf(track) {
@@ -136,9 +136,9 @@ function shower(canvas, people, figures, write) {
       if (!event.final) cards.get(event.track)?.judged(event.person, names);
     }
     if (event.changed && event.shown.verdict !== "inconclusive") {
-      const sure = event.shown.confidence === null ? "" : `, ${percent(event.shown.confidence)}`;
+      const by = event.shown.confidence === null ? "" : `, ${sure(event.shown.confidence)}`;
       const at = new Date().toLocaleTimeString();
-      write(h("li", {}, h("span", { class: "soft" }, at), ` Walker ${event.track}: ${called(event.shown)}${sure}`));
+      write(h("li", {}, h("span", { class: "soft" }, at), ` Walker ${event.track}: ${called(event.shown)}${by}`));
     }
   }
 
