@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 TORCH_INDEX ?=
 CLIPS ?=
 
-.PHONY: setup demo test check crash format fuzz bench lock clean
+.PHONY: setup demo test check crash format fuzz soak load bench lock clean
 
 setup: $(VENV)/.ready
 
@@ -37,6 +37,12 @@ format: setup
 fuzz: setup ## 2,000 broken clips and 1,000 requests an operation against a real service; hours
 	GAITKEEPER_FUZZ_CLIPS=2000 GAITKEEPER_FUZZ_EXAMPLES=1000 $(BIN)/python -m pytest --timeout 0 \
 		tests/service/test_hostile_clips.py tests/service/test_openapi_fuzz.py
+
+soak: setup ## 1,000 short identifications, one after the other: does memory grow?
+	$(BIN)/python -m bench.soak
+
+load: setup ## Many, large and slow uploads at once; needs 4 GB of disk
+	$(BIN)/python -m bench.load
 
 bench: setup ## Every measured figure of the README, one JSON each under bench/results
 	$(BIN)/python -m bench.pipeline

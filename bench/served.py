@@ -79,16 +79,16 @@ class Peak(threading.Thread):
 
     def __init__(self, service: Served) -> None:
         super().__init__(daemon=True)
-        self._service, self._stop, self.mb = service, threading.Event(), service.own_rss()
+        self._service, self._ended, self.mb = service, threading.Event(), service.own_rss()
 
     def run(self) -> None:
         """Sample every 20 ms."""
-        while not self._stop.wait(0.02):
+        while not self._ended.wait(0.02):
             self.mb = max(self.mb, self._service.own_rss())
 
     def stop(self) -> float:
         """The most that was seen, in MB."""
-        self._stop.set()
+        self._ended.set()
         self.join()
         return self.mb
 
