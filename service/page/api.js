@@ -104,8 +104,10 @@ export async function everything(address, name) {
   return found;
 }
 
+const aborted = () => new DOMException("Cancelled.", "AbortError");
+
 /** Send a form; `fetch` does not tell how much of it has gone. */
-function sent(address, form, { later, signal, onSent }) {
+function sent(address, form, { later, signals, onSent }) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
     request.open("POST", address);
@@ -114,8 +116,8 @@ function sent(address, form, { later, signal, onSent }) {
     request.upload.addEventListener("progress", (event) => onSent?.(event.loaded / Math.max(event.total, 1)));
     request.addEventListener("load", () => understood(request.status, request.responseText).then(resolve, reject));
     request.addEventListener("error", () => reject(silent()));
-    request.addEventListener("abort", () => reject(new DOMException("Cancelled.", "AbortError")));
-    signal?.addEventListener("abort", () => request.abort(), { once: true });
+    request.addEventListener("abort", () => reject(aborted()));
+    for (const signal of signals) signal.addEventListener("abort", () => request.abort(), { once: true });
     request.send(form);
   });
 }
@@ -127,34 +129,33 @@ function sent(address, form, { later, signal, onSent }) {
  * @param {"enroll" | "identify"} kind
  * @param {Blob} clip
  * @param {Record<string, string | string[]>} fields
- * @param {{signal?: AbortSignal, tell: (share: number | null, text: string) => void}} how
+ * @param {{signal: AbortSignal, cancel: AbortSignal, tell: (share: number | null, text: string) => void}} how
+ *   `signal` is of the view: a job goes on when its view is left. `cancel` gives it up.
  */
-export async function work(kind, clip, fields, { signal, tell }) {
+export async function work(kind, clip, fields, { signal, cancel, tell }) {
   const form = new FormData();
   for (const [name, values] of Object.entries(fields)) for (const value of [values].flat()) form.append(name, value);
   form.append("clip", clip, clip.name ?? "clip.webm");
   const onSent = (share) => tell(share < 1 ? share : null, share < 1 ? "Sending the clip" : "Looking at the clip");
-  const job = await keyed(() => sent(`/${kind}`, form, { later: true, signal, onSent }));
+  const job = await keyed(() => sent(`/${kind}`, form, { later: true, signals: [signal, cancel], onSent }));
   if (job.state === undefined) return job; // answered at once
-  return follow(job.id, { signal, tell });
+  return follow(job.id, { signal, cancel, tell });
 }
 
 const TOLD = { queued: "Waiting for a worker", running: "Looking at the clip" };
 
-/** Wait for a job's end. Aborting cancels it. */
-export async function follow(id, { signal, tell }) {
+/** Wait for a job's end, until the view is left or the job given up. */
+async function follow(id, { signal, cancel, tell }) {
   const address = path("jobs", id);
   for (let wait = 150; ; wait = Math.min(1.3 * wait, 1000)) {
-    if (signal?.aborted) {
-      await remove(address);
-      throw new DOMException("Cancelled.", "AbortError");
-    }
+    if (cancel.aborted) await remove(address);
+    if (cancel.aborted || signal.aborted) throw aborted();
     const job = await get(address);
     if (job.state === "done") return job.result;
     if (job.state === "failed") throw new Problem(job.problem);
     if (job.state === "cancelled")
       throw new Problem({ status: 409, code: "job_cancelled", detail: "The job was cancelled." });
-    tell?.(job.state === "running" ? job.progress : null, TOLD[job.state]);
+    tell(job.state === "running" ? job.progress : null, TOLD[job.state]);
     await new Promise((resolve) => setTimeout(resolve, wait));
   }
 }

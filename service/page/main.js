@@ -22,8 +22,16 @@ const forget = document.getElementById("forget-key");
 let leave = null;
 let shown = 0;
 
+function decoded(part) {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part; // typed by hand
+  }
+}
+
 async function show() {
-  const [name, ...rest] = location.hash.replace(/^#\//, "").split("/").map(decodeURIComponent);
+  const [name, ...rest] = location.hash.replace(/^#\//, "").split("/").map(decoded);
   if (!(name in VIEWS)) return location.replace("#/identify");
   const turn = (shown += 1);
   leave?.abort();

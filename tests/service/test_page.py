@@ -198,6 +198,27 @@ def test_what_goes_wrong_is_told_by_its_sentence_and_its_code(visit: Visit, clip
         assert "not_found" in seen.page.locator("[data-view=people] [role=alert]").inner_text()
 
 
+def test_a_job_outlives_its_view_and_can_be_cancelled(visit: Visit, clip: Clips) -> None:
+    with visit() as seen:
+        page = seen.page
+        page.locator("#clip").set_input_files(clip("bob-1"))
+        with page.expect_response("**/identify") as sent:
+            page.get_by_role("button", name="Identify", exact=True).click()
+        assert sent.value.status == 202
+        page.get_by_role("navigation").get_by_role("link", name="Jobs").click()
+        page.locator(".cards li").first.get_by_text("done", exact=True).wait_for()
+        page.get_by_role("navigation").get_by_role("link", name="Identify").click()
+        page.locator("#clip").set_input_files(clip("bob-1"))
+        with page.expect_response("**/identify"):
+            page.get_by_role("button", name="Identify", exact=True).click()
+        page.get_by_role("button", name="Cancel").click()
+        page.get_by_text("Cancelled.").wait_for()
+        page.get_by_role("navigation").get_by_role("link", name="Jobs").click()
+        page.locator(".cards li").first.get_by_text("cancelled", exact=True).wait_for()
+        page.goto(seen.page.url.partition("#")[0] + "#/people/%")
+        assert "not_found" in page.locator("[data-view=people] [role=alert]").inner_text()
+
+
 def test_of_several_walkers_one_is_chosen_by_picture(visit: Visit, served: Service, clip: Clips) -> None:
     with visit() as seen:
         page = seen.page

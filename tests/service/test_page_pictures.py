@@ -22,10 +22,8 @@ def test_pictures_for_the_documentation(start: Start, tmp_path: Path) -> None:
     folder = Path(os.environ[PICTURES])
     people = dict(zip(("ann", "ben", "cleo", "dan", "eve", "finn"), draw_people(6, seed=0), strict=True))
 
-    def walk(who: str, number: int, seconds: float = 2.4) -> Path:
-        made = clips.crossing(
-            another_walk(people[who], number), azimuth=86 + 2 * number, seconds=seconds, size=(640, 480)
-        )
+    def walk(who: str, number: int) -> Path:
+        made = clips.crossing(another_walk(people[who], number), azimuth=86 + 2 * number, seconds=2.4, size=(640, 480))
         return clips.write_clip(tmp_path / f"{who}-{number}.mp4", made)
 
     service = start()
@@ -34,7 +32,7 @@ def test_pictures_for_the_documentation(start: Start, tmp_path: Path) -> None:
         service.client.update_subject(who, display_name=f"{who.title()} Example")
     probe = walk("ann", 2)
     phone: dict[str, Any] = {"viewport": {"width": 360, "height": 780}, "device_scale_factor": 2}
-    with chromium(write_y4m(walk("ann", 3, 4.0), tmp_path / "camera.y4m")) as browser:
+    with chromium(write_y4m(probe, tmp_path / "camera.y4m")) as browser:
         for name, context in (("identify", {}), ("phone", phone)):
             with watched(browser, service.url, "/#/identify", reduced_motion="reduce", **context) as seen:
                 page = seen.page
@@ -53,8 +51,3 @@ def test_pictures_for_the_documentation(start: Start, tmp_path: Path) -> None:
         with watched(browser, service.url, "/#/people", color_scheme="dark") as seen:
             seen.page.get_by_text("6 people.").wait_for()
             seen.page.screenshot(path=folder / "page-people-dark.png")
-        with watched(browser, service.url, "/#/live") as seen:
-            page = seen.page
-            page.get_by_role("button", name="Start").click()
-            page.locator(".log li").first.wait_for()
-            page.screenshot(path=folder / "page-live.png")

@@ -47,6 +47,7 @@ export async function render(view, { rest, signal }) {
       const fields = { collection: api.collection.get(), subject: who.subject, strict: String(strict.checked) };
       if (camera.value.trim()) fields.camera = camera.value.trim();
       await enrol(place, clip, who, fields, signal);
+      if (signal.aborted) return;
     }
     go.disabled = false;
   });
@@ -61,13 +62,12 @@ export async function render(view, { rest, signal }) {
 /** Send one clip, and again with the walker chosen where there are several. */
 async function enrol(place, clip, who, fields, signal) {
   const stop = new AbortController();
-  signal.addEventListener("abort", () => stop.abort(), { once: true });
   const bar = progress(clip.name);
   const tell = (share, text) => bar.set(share, `${clip.name}: ${text}`);
   const cancel = h("button", { type: "button", class: "quiet", onclick: () => stop.abort() }, "Cancel");
   place.replaceChildren(bar.element, cancel);
   try {
-    const reply = await api.work("enroll", clip, fields, { signal: stop.signal, tell });
+    const reply = await api.work("enroll", clip, fields, { signal, cancel: stop.signal, tell });
     place.replaceChildren(...enrolled(reply, clip, who));
     say(`${who.subject} is enrolled`);
     const change = Object.fromEntries(["display_name", "legal_basis"].filter((k) => who[k]).map((k) => [k, who[k]]));

@@ -45,7 +45,6 @@ export async function render(view, { signal }) {
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     const stop = new AbortController();
-    signal.addEventListener("abort", () => stop.abort(), { once: true });
     const bar = progress("Sending the clip");
     const cancel = h("button", { type: "button", class: "quiet", onclick: () => stop.abort() }, "Cancel");
     result.replaceChildren(h("div", { class: "card working" }, bar.element, cancel));
@@ -60,7 +59,7 @@ export async function render(view, { signal }) {
         ...(camera.value.trim() && { camera: camera.value.trim() }),
         ...{ boxes: "true", pictures: "true", explain: "true" },
       };
-      const reply = await api.work("identify", sent, fields, { signal: stop.signal, tell: bar.set });
+      const reply = await api.work("identify", sent, fields, { signal, cancel: stop.signal, tell: bar.set });
       result.replaceChildren(...(await shown(reply, sent, signal)));
       result.firstElementChild.focus();
       say(summary(reply));
