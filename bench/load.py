@@ -30,7 +30,7 @@ import httpx
 from bench.report import write
 from bench.served import Peak, Served, padded, served, short_walk
 
-CROWD_MB = 160
+CROWD_MB = 96
 LARGE_MB = 64
 SLACK_MB = 16
 LIMIT = 256 * 2**20

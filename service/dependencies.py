@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from fastapi import Depends, File, Form, Header, Path, Query, Request, Response, UploadFile
 from fastapi.routing import APIRoute
+from pydantic import BaseModel, ConfigDict, Field
 
 from service.choosing import POINT
 from service.engine import Engine
@@ -117,10 +118,25 @@ IdempotencyKey = Annotated[
 Prefer = Annotated[
     str | None, Header(description="`respond-async` makes a job of the clip: 202 with its address in `Location`.")
 ]
-PageLimit = Annotated[int, Query(ge=1, le=1000, description="Most entries of a page.")]
-PageAfter = Annotated[
-    str | None, Query(max_length=512, description="Where the page begins: `next` of the page before it.")
-]
+
+
+class Page(BaseModel):
+    """Which part of a list. What is none of its fields is refused, so that a slip of the pen is no other list."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    limit: int = Field(100, ge=1, le=1000, description="Most entries of a page.")
+    after: str | None = Field(None, max_length=512, description="Where the page begins: `next` of the page before it.")
+
+
+class JobsPage(Page):
+    """Which part of the list of jobs."""
+
+    collection: str | None = Field(None, description="List this collection's jobs alone.")
+
+
+PageOf = Annotated[Page, Query()]
+JobsPageOf = Annotated[JobsPage, Query()]
 CollectionPath = Annotated[str, Path(description="Name of the collection.", examples=["default"])]
 CameraPath = Annotated[str, Path(description="Name of the camera.", examples=["north-door"])]
 SubjectPath = Annotated[str, Path(description="Id of the subject.", examples=["alice"])]

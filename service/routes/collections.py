@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from service.dependencies import CameraPath, CollectionPath, EngineOf, PageAfter, PageLimit
+from service.dependencies import CameraPath, CollectionPath, EngineOf, PageOf
 from service.openapi import problems
 from service.schemas import CamerasReply, Collection, CollectionsReply, NewCollection, Removal
 
@@ -14,9 +14,9 @@ STORE_PROBLEMS = ("store_unavailable", "bad_store")
 
 
 @router.get("", summary="List the collections", responses=problems(*STORE_PROBLEMS))
-def list_collections(engine: EngineOf, limit: PageLimit = 100, after: PageAfter = None) -> CollectionsReply:
+def list_collections(engine: EngineOf, page: PageOf) -> CollectionsReply:
     """The collections, by name, page by page, with the fingerprint that each is pinned to."""
-    return engine.collections(limit=limit, after=after)
+    return engine.collections(limit=page.limit, after=page.after)
 
 
 @router.post(

@@ -7,10 +7,10 @@ from contextlib import suppress
 from typing import Annotated
 
 import anyio.to_thread
-from fastapi import APIRouter, Path, Query, Response, WebSocket
+from fastapi import APIRouter, Path, Response, WebSocket
 
 from service.access import require_collection
-from service.dependencies import JobsOf, PageLimit
+from service.dependencies import JobsOf, JobsPageOf
 from service.jobs import Jobs
 from service.openapi import problems
 from service.schemas import JobReply, JobsReply, JobState
@@ -19,8 +19,6 @@ from service.sockets import Channel, opened
 router = APIRouter(prefix="/jobs", tags=["jobs"])
 
 JobPath = Annotated[str, Path(description="Id of the job.", examples=["0c8b6f1e6f5f4f7d9a3b2c1d0e9f8a7b"])]
-JobAfter = Annotated[str | None, Query(description="The last job of the page before.")]
-JobCollection = Annotated[str | None, Query(description="List this collection's jobs alone.")]
 
 AT_MOST_EVERY = 0.1
 """Seconds between two events of one job."""
@@ -29,13 +27,11 @@ CHECK_EVERY = 5.0
 
 
 @router.get("", summary="List your jobs", responses=problems("store_unavailable"))
-def list_jobs(
-    jobs: JobsOf, limit: PageLimit = 100, after: JobAfter = None, collection: JobCollection = None
-) -> JobsReply:
+def list_jobs(jobs: JobsOf, page: JobsPageOf) -> JobsReply:
     """The jobs of the key that asks, newest first, page by page, without their results."""
-    if collection is not None:
-        require_collection(collection)
-    return jobs.page(limit, after, collection)
+    if page.collection is not None:
+        require_collection(page.collection)
+    return jobs.page(page.limit, page.after, page.collection)
 
 
 @router.get("/{job}", summary="How a job stands", responses=problems("not_found", "store_unavailable"))

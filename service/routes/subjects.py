@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from service.dependencies import CollectionPath, EngineOf, PageAfter, PageLimit, SubjectPath, TemplatePath
+from service.dependencies import CollectionPath, EngineOf, PageOf, SubjectPath, TemplatePath
 from service.openapi import problems
 from service.schemas import Erasure, Removal, Strips, SubjectChange, SubjectReply, SubjectsReply, TemplatesReply
 
@@ -14,11 +14,9 @@ GALLERY_PROBLEMS = ("not_found", "bad_collection", "bad_subject", "store_unavail
 
 
 @router.get("", summary="List the subjects", responses=problems(*GALLERY_PROBLEMS))
-def list_subjects(
-    engine: EngineOf, collection: CollectionPath, limit: PageLimit = 100, after: PageAfter = None
-) -> SubjectsReply:
+def list_subjects(engine: EngineOf, collection: CollectionPath, page: PageOf) -> SubjectsReply:
     """The subjects of the collection, by id, page by page."""
-    return engine.subjects(collection=collection, limit=limit, after=after)
+    return engine.subjects(collection=collection, limit=page.limit, after=page.after)
 
 
 @router.get("/{subject}", summary="Show a subject", responses=problems(*GALLERY_PROBLEMS))
@@ -46,11 +44,10 @@ def list_templates(
     engine: EngineOf,
     collection: CollectionPath,
     subject: SubjectPath,
-    limit: PageLimit = 100,
-    after: PageAfter = None,
+    page: PageOf,
 ) -> TemplatesReply:
     """The templates in the order of their enrolment, page by page."""
-    return engine.templates(subject, collection=collection, limit=limit, after=after)
+    return engine.templates(subject, collection=collection, limit=page.limit, after=page.after)
 
 
 @router.get(
