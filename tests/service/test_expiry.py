@@ -90,6 +90,8 @@ def test_collections_and_templates_come_in_pages(start: Start, clip: Clips) -> N
     rest = httpx.get(f"{service.url}/collections", params={"limit": 2, "after": "b"}).json()
     assert ([c["name"] for c in rest["collections"]], rest["next"]) == (["c", "default"], None)
     assert len(client.collections().collections) == 4
+    slip = httpx.get(f"{service.url}/collections", params={"limt": 2})
+    assert (slip.status_code, slip.json()["errors"][0]["field"]) == (422, "limt")
 
     ids = [client.enroll(clip(name), "ann").template.id for name in ("ann-1", "ann-2")]
     assert [t.id for t in client.templates("ann").templates] == ids
