@@ -16,6 +16,7 @@ import httpx
 import pytest
 from serving import Clips, Start
 
+import models
 from service.errors import Overloaded
 from service.limits import WorkQueue
 from service.uploads import GRACE_SECONDS, SLOW, Uploads
@@ -62,6 +63,7 @@ def test_a_body_at_the_limit_passes(start: Start) -> None:
 def test_uploads_leave_no_file_behind(
     start: Start, clip: Clips, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    models.load("gaitpart")  # torch makes a folder of its own where the first network is loaded
     folder = tmp_path / "uploads"
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
