@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from service.choosing import POINT
 from service.engine import Engine
+from service.errors import InvalidRequest
 from service.jobs import Jobs
 from service.limits import WorkQueue
 from service.metrics import Metrics
@@ -135,6 +136,15 @@ class JobsPage(Page):
     collection: str | None = Field(None, description="List this collection's jobs alone.")
 
 
+def _once(request: Request) -> None:
+    """Refuse a parameter that comes twice: the framework would take one of them."""
+    names = [name for name, _ in request.query_params.multi_items()]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        errors = [{"field": name, "message": "Comes more than once"} for name in twice]
+        raise InvalidRequest(f"{', '.join(twice)}: comes more than once.", errors=errors)
+
+
+ONCE = Depends(_once)
 PageOf = Annotated[Page, Query()]
 JobsPageOf = Annotated[JobsPage, Query()]
 CollectionPath = Annotated[str, Path(description="Name of the collection.", examples=["default"])]

@@ -10,7 +10,7 @@ import anyio.to_thread
 from fastapi import APIRouter, Path, Response, WebSocket
 
 from service.access import require_collection
-from service.dependencies import JobsOf, JobsPageOf
+from service.dependencies import ONCE, JobsOf, JobsPageOf
 from service.jobs import Jobs
 from service.openapi import problems
 from service.schemas import JobReply, JobsReply, JobState
@@ -26,7 +26,7 @@ CHECK_EVERY = 5.0
 """Seconds between two looks at whether the key still stands."""
 
 
-@router.get("", summary="List your jobs", responses=problems("store_unavailable"))
+@router.get("", summary="List your jobs", dependencies=[ONCE], responses=problems("store_unavailable"))
 def list_jobs(jobs: JobsOf, page: JobsPageOf) -> JobsReply:
     """The jobs of the key that asks, newest first, page by page, without their results."""
     if page.collection is not None:

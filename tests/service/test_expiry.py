@@ -92,6 +92,8 @@ def test_collections_and_templates_come_in_pages(start: Start, clip: Clips) -> N
     assert len(client.collections().collections) == 4
     slip = httpx.get(f"{service.url}/collections", params={"limt": 2})
     assert (slip.status_code, slip.json()["errors"][0]["field"]) == (422, "limt")
+    twice = httpx.get(f"{service.url}/collections?limit=1&limit=2")
+    assert (twice.status_code, twice.json()["errors"][0]["field"]) == (422, "limit")
 
     ids = [client.enroll(clip(name), "ann").template.id for name in ("ann-1", "ann-2")]
     assert [t.id for t in client.templates("ann").templates] == ids
