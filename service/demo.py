@@ -11,9 +11,10 @@ from gallery.types import Template
 from models.errors import GaitkeeperError
 from pipelines.fingerprint import Fingerprint
 from pipelines.sequence import GaitSequence
-from service.engine import Engine, Progress, Seen
+from service.engine import Engine
 from service.errors import BadRequest
 from service.schemas import DemoProbe, DemoReply, FailedClip, IdentifyReply
+from service.seen import Progress, Seen
 
 
 @dataclass(frozen=True)

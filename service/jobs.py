@@ -28,11 +28,11 @@ from gallery.audit import acting
 from gallery.errors import NotFound
 from models.errors import GaitkeeperError
 from service.access import CALLER, NOBODY
-from service.engine import Progress
 from service.errors import JobCancelled, Overloaded
 from service.keys import Keys
 from service.problems import body
 from service.schemas import JobReply, JobsReply, JobState
+from service.seen import Progress
 from service.state import State
 from service.work import Reply, named
 

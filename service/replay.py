@@ -11,9 +11,9 @@ from typing import IO, Any, cast
 from pydantic import BaseModel
 
 from service.access import CALLER
-from service.engine import sha256_of
 from service.errors import IdempotencyMismatch, InProgress
 from service.schemas import JobReply
+from service.seen import sha256_of
 from service.state import State
 from service.work import Reply, named
 

@@ -9,9 +9,10 @@ from typing import IO, Any
 from gallery.names import check_camera, check_metadata, check_subject
 from gallery.verdict import check_fpir
 from service.choosing import point_of
-from service.engine import Engine, Progress
+from service.engine import Engine
 from service.metrics import Metrics
 from service.schemas import EnrollReply, IdentifyReply, JobReply
+from service.seen import Progress
 from service.webhooks import Webhooks
 
 Reply = EnrollReply | IdentifyReply | JobReply

@@ -158,8 +158,8 @@ def inspect(
     with progress("looking") as tell:
         from pipelines.inspect import write_pictures
         from pipelines.pipeline import Pipeline
-        from service.engine import Seen
         from service.schemas import InspectReply
+        from service.seen import Seen
         from service.settings import load_settings
 
         seen = Seen.through(Pipeline(load_settings().pipeline), clip, tell)

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pipelines import ClipResult, GaitSequence
-from service.engine import Engine, Seen
+from service.engine import Engine
+from service.seen import Seen
 from service.settings import Settings
 
 LEFT_TO_RIGHT = ("navy", "grey", "white", "yellow")
