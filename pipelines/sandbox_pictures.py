@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 PATIENCE = 5.0
 DEATHS = 3
+MOST = 32
+"""Pictures that one message may bring; a coder of H.264 keeps back 16 at most."""
 
 
 class SandboxedPictures:
@@ -81,7 +83,7 @@ class SandboxedPictures:
         while len(reply := channel.recv(MESSAGE)) == SHAPE.size:
             width, height, of = SHAPE.unpack(reply)
             size = width * height * 3
-            if not 0 < size <= 3 * self._max_pixels or len(pictures) > number:
+            if not 0 < size <= 3 * self._max_pixels or len(pictures) > min(number, MOST):
                 raise ValueError("a picture that cannot be")
             # A copy: what is looked at here cannot change any more over there.
             image = np.frombuffer(shared, np.uint8, size, self._max_bytes).reshape(height, width, 3).copy()

@@ -162,17 +162,19 @@ def test_a_decoder_that_lies_is_not_believed(sandbox, monkeypatch, lie):
         pictures.decode(jpeg()[0], 0)
 
 
-def test_a_picture_after_another_cannot_go_on_for_ever(sandbox, monkeypatch):
+@pytest.mark.parametrize(("sent", "number"), [(8, 2), (40, 10**6)])
+def test_a_picture_after_another_cannot_go_on_for_ever(sandbox, monkeypatch, sent, number):
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 
     @contextmanager
     def intruder(job, descriptors):
         with theirs:
-            for number in range(8):
-                theirs.send(SHAPE.pack(8, 8, number))
+            for one in range(sent):
+                theirs.send(SHAPE.pack(8, 8, one))
+            theirs.send(b"{}")
             yield ours
 
     monkeypatch.setattr(sandbox, "forked", intruder)
     pictures = sandbox.pictures("jpeg", PIXELS, BYTES)
     with ours, pytest.raises(Undecodable):
-        pictures.decode(jpeg()[0], 2)
+        pictures.decode(jpeg()[0], number)
