@@ -78,13 +78,17 @@ class Conversation:
         while (event := await self._events.get()) is not None:
             if isinstance(event, GaitkeeperError):
                 raise event
-            if self._events.qsize() > BACKLOG:
-                raise StreamTimeout("The stream's events were not taken as they came.")
+            self._require_taken()
             self._count(event)
             with anyio.move_on_after(self._settings.stream_idle) as sending:
                 await self._channel.socket.send_text(event.model_dump_json())
             if sending.cancelled_caught:
                 raise WebSocketDisconnect
+
+    def _require_taken(self) -> None:
+        """Raise StreamTimeout where the caller leaves too many events."""
+        if self._events.qsize() > BACKLOG:
+            raise StreamTimeout("The stream's events were not taken as they came.")
 
     def _count(self, event: Event) -> None:
         metrics = self._channel.socket.app.state.metrics
@@ -109,6 +113,7 @@ class Conversation:
                 )
             if message["type"] == "websocket.disconnect":
                 raise WebSocketDisconnect
+            self._require_taken()  # who sends and never reads would have events pile up here
             if time.monotonic() - checked > CHECK_SECONDS:
                 checked = time.monotonic()
                 await anyio.to_thread.run_sync(self._channel.check)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -9,12 +10,15 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
+import anyio
 import httpx
 import psutil
 import pytest
 from serving import Clips, Service, Start, running
+from starlette.websockets import WebSocketDisconnect
 from streaming import access_units, in_step, jpegs, waited_for
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
@@ -37,8 +41,11 @@ from service.errors import (
 from service.keys import Keys, Scope
 from service.live import conversation
 from service.live.client import LiveStream
-from service.live.events import Dropped, ErrorEvent, Event, Tracks, VerdictEvent
+from service.live.conversation import BACKLOG, Conversation
+from service.live.events import Credit, Dropped, ErrorEvent, Event, Tracks, VerdictEvent
+from service.live.session import Session, Tell
 from service.settings import Settings
+from service.sockets import Channel
 from service.state import State
 
 Frames = list[tuple[float, bytes]]
@@ -329,6 +336,50 @@ def test_messages_and_pictures_beyond_the_limits(start: Start, pictures: Frames)
     with small.client.stream() as live, pytest.raises(TooLarge):
         list(in_step(live, [(0.0, pictures[0][1])]))
     assert httpx.get(f"{small.url}/livez").status_code == 200
+
+
+def test_who_sends_and_never_reads_piles_nothing_up() -> None:
+    class Caller:
+        """Sends frames without end, and takes no event."""
+
+        app = SimpleNamespace(state=SimpleNamespace(keys=None, metrics=None))
+        sent = 0
+
+        async def receive(self) -> dict[str, Any]:
+            await asyncio.sleep(0)
+            self.sent += 1
+            if self.sent % 2:
+                return {"type": "websocket.receive", "text": header(self.sent, 0.0)}
+            return {"type": "websocket.receive", "bytes": b"x"}
+
+        async def send_text(self, text: str) -> None:
+            await asyncio.sleep(3600)
+
+    class Dropping:
+        """A session that takes no frame."""
+
+        def __init__(self, tell: Tell) -> None:
+            self.tell = tell
+
+        def start(self) -> None:
+            self.tell(Credit(frames=16))
+
+        def stop(self) -> None:
+            """Nothing was begun."""
+
+        def offer(self, seq: int, *_: object) -> None:
+            self.tell(Dropped(reason="no_credit", frames=[seq]))
+
+    caller = Caller()
+
+    async def converse() -> None:
+        channel = Channel(caller)  # type: ignore[arg-type]
+        make = cast("Callable[[Tell], Session]", Dropping)
+        await Conversation(channel, make, Settings(stream_idle=1.0)).run()
+
+    with pytest.raises(WebSocketDisconnect):
+        anyio.run(converse)
+    assert caller.sent < 3 * BACKLOG
 
 
 def test_silence_and_length_have_an_end(start: Start) -> None:
