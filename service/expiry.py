@@ -27,6 +27,8 @@ async def purging(engine: Engine) -> None:
                 log.info("%d expired template(s) removed", gone)
         except GaitkeeperError as error:
             log.error("what has expired could not be removed: %s: %s", error.code, error.detail)
+        except Exception:  # nobody would notice if this ended
+            log.exception("what has expired could not be removed")
         await asyncio.sleep(engine.settings.purge_seconds)
 
 
@@ -39,11 +41,18 @@ def purge(engine: Engine) -> int:
     gone = 0
     with acting(ACTOR):
         for collection in engine.store.collections():
-            removed = engine.store.purge(collection.name, datetime.now(UTC))
-            gone += removed.templates
-            if removed.subjects:
-                for subject in engine.state.named(collection.name):
-                    if not engine.has(collection.name, subject):
-                        engine.forget(collection.name, subject)
+            try:
+                gone += _purge(engine, collection.name)
+            except GaitkeeperError as error:  # of this one; the others' are due all the same
+                log.error("a collection's expired templates could not be removed: %s: %s", error.code, error.detail)
     engine.state.expire(time.time() - engine.settings.keep_jobs)
     return gone
+
+
+def _purge(engine: Engine, collection: str) -> int:
+    removed = engine.store.purge(collection, datetime.now(UTC))
+    # Also whoever was erased by another process, or just before this one ended.
+    for subject in engine.state.named(collection):
+        if not engine.has(collection, subject):
+            engine.forget(collection, subject)
+    return removed.templates

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import time
+from datetime import datetime
 from pathlib import Path
 
 import httpx
 import pytest
 from serving import Clips, Service, Start
 
-from gallery.errors import NotFound
+from gallery.errors import BadStore, NotFound
 from gallery.stores import open_store
-from gallery.types import AuditEntry
+from gallery.types import AuditEntry, Removal
+from service import canary
 from service.client import Client
+from service.engine import Engine
+from service.expiry import purge
 from service.keys import Keys, Scope
 from service.settings import Settings
 from service.state import State
@@ -46,6 +50,29 @@ def test_what_has_expired_goes_with_the_replies_that_name_it(start: Start, clip:
     purged = [(entry.action, entry.actor, entry.templates) for entry in logged(service, "brief")][-1]
     assert purged == ("purge", "expiry", 1)
     assert made.expires is not None
+
+
+def test_a_collection_that_cannot_be_purged_keeps_no_other_from_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Engine(Settings(store=f"sqlite:///{tmp_path / 'gallery.db'}", network="gei")) as engine:
+        for name in ("a", "b"):
+            engine.create_collection(name, ttl_seconds=1)
+            engine.gallery(name).enroll("ann", canary.sequence("blazepose-full/1", frames=20))
+        with engine.state.transaction() as db:  # as where another process erased her, or this one ended too soon
+            db.execute("INSERT INTO messages VALUES ('m', 'https://x', 'b', 'gone', x'00', 0, 0)")
+        real = engine.store.purge
+
+        def purged(name: str, now: datetime) -> Removal:
+            if name == "a":
+                raise BadStore("Damaged.")
+            return real(name, now)
+
+        monkeypatch.setattr(engine.store, "purge", purged)
+        time.sleep(1.1)
+        assert purge(engine) == 1
+        assert (engine.collection("a").templates, engine.collection("b").templates) == (1, 0)
+        assert engine.state.named("b") == set()
 
 
 def test_the_log_names_the_key_of_requests_and_jobs(start: Start, clip: Clips, tmp_path: Path) -> None:
