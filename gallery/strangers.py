@@ -114,7 +114,8 @@ class Strangers:
             self._follow(own)
         if own.subjects >= MOST:
             for oldest in sorted(self._store.subjects(self._name), key=_age)[: own.subjects - MOST + 1]:
-                self._store.erase(self._name, oldest.id)
+                with suppress(NotFound):  # another request makes room, too
+                    self._store.erase(self._name, oldest.id)
         kept = seq if own.keeps_heatmaps else seq.without_heatmaps()
         start, end = float(seq.timestamps[0]), float(seq.timestamps[-1])
         about = {
@@ -140,7 +141,7 @@ class Strangers:
         )
         try:
             self._store.enroll(self._name, NewSubject(stranger, metadata=about), template)
-        except ClipOfOtherSubject:
+        except (ClipOfOtherSubject, NotFound):  # strangers may be kept no longer
             return None
         return stranger
 

@@ -6,9 +6,9 @@ import logging
 from collections.abc import Sequence
 
 from gallery import Gallery
-from gallery.errors import FingerprintMismatch, StoreUnavailable
 from gallery.strangers import Strangers
 from gallery.types import Verdict
+from models.errors import GaitkeeperError
 from pipelines.sequence import GaitSequence
 from service.schemas import Person
 
@@ -33,7 +33,7 @@ def keep_unknown(
             continue
         try:
             kept = Strangers(gallery).add(sequences[person.track], clip_sha256, camera)
-        except (StoreUnavailable, FingerprintMismatch) as error:
+        except GaitkeeperError as error:
             log.warning("a stranger could not be kept: %s: %s", error.code, error.detail)
             return
         people[i] = person.model_copy(update={"stranger": kept})

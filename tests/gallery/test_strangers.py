@@ -129,6 +129,31 @@ def test_the_oldest_go_for_new_ones(gallery, walker, monkeypatch):
     assert MOST == 1000
 
 
+def test_whoever_makes_room_or_turns_it_off_meanwhile_stops_no_answer(gallery, walker, monkeypatch):
+    monkeypatch.setattr("gallery.strangers.MOST", 1)
+    strangers, store = Strangers(gallery), gallery.store
+    subjects, enroll = store.subjects, store.enroll
+    strangers.keep(3600)
+    first = strangers.add(walker(1), clip(1))
+
+    def overtaken(name):
+        listed = subjects(name)
+        store.erase(name, first)
+        return listed
+
+    monkeypatch.setattr(store, "subjects", overtaken)
+    assert strangers.add(walker(2), clip(2))
+    monkeypatch.setattr(store, "subjects", subjects)
+
+    def turned_off(*given):
+        strangers.keep(None)
+        return enroll(*given)
+
+    monkeypatch.setattr(store, "enroll", turned_off)
+    assert strangers.add(walker(3), clip(3)) is None
+    assert strangers.keep_seconds is None
+
+
 def test_a_poor_walk_is_not_enrolled_and_stays(gallery, walker):
     strangers = Strangers(gallery)
     strangers.keep(3600)
