@@ -20,6 +20,11 @@ from service.uploads import Upload, Uploads
 T = TypeVar("T")
 
 
+WITH_CLIPS = {"/enroll", "/identify", "/verify"}
+SMALL = 2**20
+"""Bytes of a body without clips, which is held in memory."""
+
+
 class BodyTooLarge(HTTPException):
     """Raised into whoever reads the body; the framework lets only its own exception type through form parsing."""
 
@@ -71,7 +76,8 @@ class BodyLimit:
             await self.app(scope, receive, send)
             return
         declared = dict(scope["headers"]).get(b"content-length", b"")
-        too_large = declared.isdigit() and int(declared) > self.limit
+        limit = self.limit if scope["path"].rstrip("/") in WITH_CLIPS else min(self.limit, SMALL)
+        too_large = declared.isdigit() and int(declared) > limit
         came, whole, asked_to_leave = 0, False, False
         end = anyio.current_time() + self.seconds
         waiting: anyio.CancelScope | None = None
@@ -86,7 +92,7 @@ class BodyLimit:
         async def counted() -> Message:
             nonlocal came, whole, waiting, upload
             if too_large:
-                raise BodyTooLarge(self.limit)
+                raise BodyTooLarge(limit)
             if asked_to_leave and not whole:
                 raise BodyTooSlow
             # After the body the framework waits for the caller to go, which may take as long as it likes.
@@ -97,8 +103,8 @@ class BodyLimit:
                 raise BodyTooSlow(None if asked_to_leave else self.seconds)
             whole = not message.get("more_body", False)
             came += len(message.get("body", b""))
-            if came > self.limit:
-                raise BodyTooLarge(self.limit)
+            if came > limit:
+                raise BodyTooLarge(limit)
             if whole:
                 places.close()
             elif upload is None:

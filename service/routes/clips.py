@@ -44,7 +44,9 @@ from service.replay import digest
 from service.schemas import EnrollReply, IdentifyReply, JobReply, VerifyReply
 from service.work import Reply
 
-router = APIRouter(tags=["clips"], route_class=ClipRoute)
+# Clips go to disk, and fields into memory: of these there are few, and short ones.
+FIELDS: Any = {"max_files": 17, "max_fields": 100, "max_part_size": 2**14}
+router = APIRouter(tags=["clips"], route_class=ClipRoute, form_limits=FIELDS)
 
 JOB: dict[str, Any] = {
     "description": "The clip has become a job, as asked for or since it is long; `Location` says where it stands.",

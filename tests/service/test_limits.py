@@ -18,7 +18,7 @@ from serving import Clips, Start
 
 import models
 from service.errors import Overloaded
-from service.limits import WorkQueue
+from service.limits import SMALL, WorkQueue
 from service.uploads import GRACE_SECONDS, SLOW, Uploads
 
 LIMIT = 200_000
@@ -58,6 +58,23 @@ def test_a_body_at_the_limit_passes(start: Start) -> None:
     size = int(form.headers["content-length"])
     assert httpx.post(f"{start(max_upload_bytes=size).url}/identify", files={"clip": b"no clip"}).status_code == 415
     assert httpx.post(f"{start(max_upload_bytes=size - 1).url}/identify", files={"clip": b"no clip"}).status_code == 413
+
+
+def test_what_is_held_in_memory_is_short_however_large_clips_may_be(start: Start) -> None:
+    service = start()
+    keep = f"{service.url}/collections/default/strangers"
+    asked = [
+        httpx.put(keep, content=b" " * (SMALL + 1), headers={"content-type": "application/json"}),
+        httpx.put(keep, files={"clip": bytes(SMALL)}),
+    ]
+    assert [(reply.status_code, reply.json()["code"]) for reply in asked] == [(413, "too_large")] * 2
+    for fields in ({"subject": "a" * 2**15}, {f"field{i}": "a" for i in range(200)}):
+        for reply in (
+            httpx.post(f"{service.url}/enroll", data=fields, files={"clip": b"no clip"}),
+            httpx.post(f"{service.url}/enroll", data=fields),
+        ):
+            assert (reply.status_code, reply.json()["code"]) == (400, "bad_request")
+            assert "could not be read" in reply.json()["detail"], reply.text
 
 
 def test_uploads_leave_no_file_behind(
