@@ -10,7 +10,7 @@ from typing import Self
 
 from gallery import Gallery, open_store
 from gallery.errors import Conflict, FingerprintMismatch, NotFound
-from gallery.names import check_collection, enrolled_only
+from gallery.names import check_collection, check_subject, enrolled_only
 from gallery.strangers import Strangers
 from models import GaitNetwork
 from service.access import require_collection
@@ -273,12 +273,14 @@ class Administration:
         return strips(Strangers(self.gallery(collection)).sequence(stranger))
 
     def erase(self, subject: str, *, collection: str = DEFAULT_COLLECTION) -> Erasure:
-        """Remove a subject with everything kept of it. Raises NotFound."""
+        """Remove a subject with everything kept of it, and the jobs that would enrol it again. Raises NotFound."""
         erased = self.gallery(collection).erase(subject)
+        if self.settings.state_path.exists():
+            self.state.withdraw(collection, check_subject(subject))
         self.forget(collection, subject)
         return erased
 
     def forget(self, collection: str, subject: str | None = None) -> None:
         """Drop kept replies that name a subject, or all of a collection; to be called once it is erased."""
         if self.settings.state_path.exists():
-            self.state.forget(collection, subject)
+            self.state.forget(collection, None if subject is None else check_subject(subject))

@@ -16,6 +16,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -34,7 +35,7 @@ from service.problems import body
 from service.schemas import JobReply, JobsReply, JobState
 from service.seen import Progress
 from service.state import State
-from service.work import Reply, named
+from service.work import Reply, named, still_there
 
 Do = Callable[[str, Path, dict[str, Any], Progress], tuple[int, Reply]]
 """Kind, clip, fields and whom to tell progress; gives status and reply."""
@@ -122,15 +123,19 @@ class Jobs:
             )
         job, now = uuid.uuid4().hex, time.time()
         clip.seek(0)
-        with os.fdopen(os.open(self._clip(job), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            shutil.copyfileobj(clip, file)
-            file.flush()
-            os.fsync(file.fileno())
-        with self._state.transaction() as db:
-            db.execute(
-                "INSERT INTO jobs VALUES (?, ?, ?, ?, ?, 'queued', 0, NULL, NULL, ?, NULL)",
-                (job, _owner(), kind, collection, json.dumps(fields), now),
-            )
+        try:
+            with os.fdopen(os.open(self._clip(job), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+                shutil.copyfileobj(clip, file)
+                file.flush()
+                os.fsync(file.fileno())
+            with self._state.transaction() as db:
+                db.execute(
+                    "INSERT INTO jobs VALUES (?, ?, ?, ?, ?, 'queued', 0, NULL, NULL, ?, NULL)",
+                    (job, _owner(), kind, collection, json.dumps(fields), now),
+                )
+        except BaseException:  # as where the disk is full: what is no job keeps no clip
+            self._clip(job).unlink(missing_ok=True)
+            raise
         self._run(job)
         return self.show(job)
 
@@ -225,8 +230,8 @@ class Jobs:
                 "UPDATE jobs SET state = 'running', runs = runs + 1 WHERE id = ? AND state = 'queued' RETURNING *",
                 (job,),
             ).fetchone()
+        self._changed(job)
         if taken is not None:
-            self._changed(job)
             subjects: list[str] = []
             try:
                 with acting(self._keys.actor_of(taken["owner"]) or NOBODY):
@@ -250,7 +255,7 @@ class Jobs:
                     error = GaitkeeperError("An error that nobody foresaw.")
                 document = body(error)
                 self._end(job, "failed", document["status"], json.dumps(document), [])
-            if not all(self._there(taken["collection"], subject) for subject in subjects):
+            if not still_there(partial(self._there, taken["collection"]), subjects):
                 with self._state.transaction() as db:
                     db.execute("DELETE FROM jobs WHERE id = ?", (job,))
                 self._changed(job)

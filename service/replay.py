@@ -15,7 +15,7 @@ from service.errors import IdempotencyMismatch, InProgress
 from service.schemas import JobReply
 from service.seen import sha256_of
 from service.state import State
-from service.work import Reply, named
+from service.work import Reply, named, still_there
 
 
 def digest(route: str, fields: dict[str, Any], clip: IO[bytes], more: Sequence[IO[bytes]] = ()) -> bytes:
@@ -86,7 +86,7 @@ class Replays:
             if done.rowcount:  # the collection may have been erased meanwhile, and this with it
                 db.executemany("INSERT INTO named VALUES (?, ?, ?)", [(owner, token, subject) for subject in subjects])
         # Kept first and looked at then: whoever erases now finds it, and whoever erased before is seen here.
-        if not all(there(subject) for subject in subjects):
+        if not still_there(there, subjects):
             self._drop(owner, token)
         return status, reply
 

@@ -3,6 +3,7 @@ messages to other programs. One SQLite file."""
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 import threading
@@ -10,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from unicodedata import normalize
 
 from gallery.errors import StoreUnavailable
 
@@ -113,13 +115,24 @@ class State:
             db.execute("DELETE FROM replies WHERE expires < ? AND status IS NOT NULL", (time.time(),))
             db.execute("DELETE FROM jobs WHERE ended < ?", (jobs_before,))
 
+    def withdraw(self, collection: str, subject: str) -> None:
+        """Drop the jobs that would enrol a subject, and those that were to and failed; not one that is running."""
+        with self.transaction() as db:
+            asked = db.execute(
+                "SELECT id, fields FROM jobs WHERE collection = ? AND kind = 'enroll' AND state <> 'running'",
+                (collection,),
+            ).fetchall()
+            theirs = [row["id"] for row in asked if normalize("NFC", json.loads(row["fields"])["subject"]) == subject]
+            db.executemany("DELETE FROM jobs WHERE id = ?", [(job,) for job in theirs])
+
     def forget(self, collection: str, subject: str | None = None) -> None:
-        """Drop every kept reply, ended job and waiting message that names a subject of a collection, or all of it."""
+        """Drop every kept reply, ended job and waiting message that names a subject of a collection, or all of it; then
+        the jobs that wait, too."""
         with self.transaction() as db:
             if subject is None:
                 db.execute("DELETE FROM replies WHERE collection = ?", (collection,))
                 db.execute("DELETE FROM messages WHERE collection = ?", (collection,))
-                db.execute("DELETE FROM jobs WHERE collection = ? AND ended IS NOT NULL", (collection,))
+                db.execute("DELETE FROM jobs WHERE collection = ? AND state <> 'running'", (collection,))
             else:
                 db.execute("DELETE FROM messages WHERE collection = ? AND subject = ?", (collection, subject))
                 db.execute(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import IO, Any
 
+from gallery.errors import StoreUnavailable
 from gallery.names import check_camera, check_metadata, check_subject
 from gallery.verdict import check_fpir
 from service.choosing import point_of
@@ -70,6 +71,14 @@ class Work:
         if self.webhooks:
             self.webhooks.identified(identified)
         return 200, identified
+
+
+def still_there(there: Callable[[str], bool], subjects: Iterable[str]) -> bool:
+    """Whether all subjects are enrolled still; where the store cannot be reached, nobody was erased meanwhile."""
+    try:
+        return all(there(subject) for subject in subjects)
+    except StoreUnavailable:
+        return True
 
 
 def named(reply: Reply) -> list[str]:

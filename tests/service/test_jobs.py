@@ -6,6 +6,7 @@ import io
 import json
 import threading
 import time
+import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,7 +17,7 @@ import pytest
 from serving import Clips, Service, Start
 from websockets.sync.client import connect
 
-from gallery.errors import NotFound
+from gallery.errors import NotFound, StoreUnavailable
 from pipelines.errors import NoPerson
 from service.client import Client
 from service.errors import JobCancelled, Overloaded
@@ -189,6 +190,61 @@ def test_results_go_with_time_and_with_whom_they_name(open_jobs: Open, state: St
         ended(brief, job)
         time.sleep(0.4)
         brief.show(job)
+
+
+def test_an_erasure_takes_jobs_that_would_enrol_the_subject_again_or_tell_of_it(open_jobs: Open, state: State) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def work(*_: Any) -> Any:
+        begun.set()
+        go_on.wait(20)
+        raise NoPerson("Nobody walks here.")
+
+    jobs = open_jobs(work)
+    running = submit(jobs)
+    assert begun.wait(20)
+    fields = {"subject": unicodedata.normalize("NFD", "zoë")}
+    waiting = jobs.submit("enroll", io.BytesIO(b"clip"), fields, "default").id
+    elsewhere = jobs.submit("enroll", io.BytesIO(b"clip"), fields, "other").id
+    told = threading.Event()
+    with jobs.listening(waiting, told.set):
+        state.forget("default", "zoë")  # as when one template of hers is deleted
+        assert jobs.show(waiting).state == "queued"
+        state.withdraw("default", "zoë")
+        with pytest.raises(NotFound):
+            jobs.show(waiting)
+        assert jobs.show(elsewhere).state == "queued"
+        go_on.set()
+        assert told.wait(20)  # whoever follows it learns that it is gone
+    assert [ended(jobs, job).state for job in (running, elsewhere)] == ["failed", "failed"]
+    assert left(state) == []
+    state.withdraw("default", "alice")
+    with pytest.raises(NotFound):
+        jobs.show(running)  # it failed, and said for whom it was
+
+
+def test_a_job_is_done_while_the_store_is_gone(state: State) -> None:
+    def there(*_: str) -> bool:
+        raise StoreUnavailable("Gone.")
+
+    jobs = Jobs(state, lambda *_: (201, REPLY), there, bound=3, keep=60, retry_after=7)
+    try:
+        assert ended(jobs, submit(jobs)).state == "done"
+        assert left(state) == []
+    finally:
+        jobs.close()
+
+
+def test_a_clip_that_cannot_be_kept_leaves_nothing(open_jobs: Open, state: State) -> None:
+    class Broken(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            if self.tell():
+                raise OSError("no space")
+            return super().read(10)
+
+    with pytest.raises(OSError, match="no space"):
+        open_jobs(lambda *_: (201, REPLY)).submit("enroll", Broken(bytes(100)), {"subject": "alice"}, "default")
+    assert list(state.path.with_suffix(".clips").iterdir()) == []
 
 
 def later(service: Service, path: str, clip: Path, key: str | None = None, **headers: str) -> httpx.Response:

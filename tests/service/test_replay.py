@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
+import unicodedata
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from serving import Clips, Service, Start
 
 from gallery import Gallery
+from gallery.errors import StoreUnavailable
 from service import canary
 from service.errors import IdempotencyMismatch, InProgress
 from service.examples import EXAMPLES
@@ -97,6 +99,25 @@ def test_erasing_a_subject_drops_every_reply_that_names_it(start: Start, clip: C
     assert b"ann-of-the-north" not in kept(service.store) and b"bob-of-the-south" in kept(service.store)
     again = post(service, "/identify", clip("ann-2"), "both").json()
     assert [c["subject"] for c in again["people"][0]["candidates"]] == ["bob-of-the-south"]
+
+
+def test_a_subject_is_erased_however_its_name_is_typed(start: Start, clip: Clips, tmp_path: Path) -> None:
+    service = start()
+    composed, typed = unicodedata.normalize("NFC", "zoë"), unicodedata.normalize("NFD", "zoë")
+    assert post(service, "/enroll", clip("ann-1"), "once", subject=typed).status_code == 201
+    service.client.erase(typed)
+    state = State(Settings(store=f"sqlite:///{tmp_path / 'gallery.db'}").state_path)
+    assert state.named("default") == set()
+    assert state.rows("SELECT * FROM replies") == []
+    state.close()
+    assert composed not in kept(service.store).decode(errors="replace")
+
+
+def test_an_answer_from_memory_is_given_with_a_token_too(state: State) -> None:
+    def there(_: str) -> bool:
+        raise StoreUnavailable("Gone.")
+
+    assert once(Replays(state, 60), there=there) == (200, REPLY)
 
 
 def test_tokens_of_one_key_are_unknown_to_another(start: Start, clip: Clips, state: State) -> None:
