@@ -4,7 +4,7 @@ The plain networks are those of ``bench.plain``, eager, float32; ours are the pr
 as a published checkpoint is. T = 30 frames, 2 threads, batches of 1 and 8, float32 and bfloat16. Every lap runs all the
 variants one after the other, in turns, and only times of one lap are compared: a figure is the median of the laps'
 ratios, which a machine that others use hardly moves. ``--quick`` takes fewer laps, batches of 1 only, and a smaller
-training step.
+training step. ``--cpu-time`` counts the processor's time of one thread, for a machine on which threads wait for others.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from training.losses import batch_all_triplet
 
 THREADS, FRAMES = 2, 30
 NETWORKS = ("gaitset", "gaitpart", "gaitgl", "gaitbase")
+Clock = Callable[[], float]
 TARGET = 3.0  # times faster in the default mode
 TRAINING_TARGET = 2.0
 PUBLIC_MS = {
@@ -73,17 +74,19 @@ def without_gradients(net: nn.Module, x: Tensor) -> Tensor:
         return out
 
 
-def race(variants: Mapping[str, Callable[[], object]], laps: int) -> dict[str, list[float]]:
+def race(
+    variants: Mapping[str, Callable[[], object]], laps: int, clock: Clock = time.perf_counter
+) -> dict[str, list[float]]:
     """Seconds of each variant in each lap, after a warm-up; the order turns by one from lap to lap."""
     names = list(variants)
     seconds: dict[str, list[float]] = {name: [] for name in names}
     for lap in range(-1, laps):
         turn = lap % len(names)
         for name in names[turn:] + names[:turn]:
-            start = time.perf_counter()
+            start = clock()
             variants[name]()
             if lap >= 0:
-                seconds[name].append(time.perf_counter() - start)
+                seconds[name].append(clock() - start)
     return seconds
 
 
@@ -97,7 +100,7 @@ def relative_error(found: Tensor, exact: Tensor) -> float:
     return float(((found - exact).flatten(1).norm(dim=1) / exact.flatten(1).norm(dim=1)).max())
 
 
-def inference(name: str, folder: Path, batches: Sequence[int], laps: int) -> list[dict[str, Any]]:
+def inference(name: str, folder: Path, batches: Sequence[int], laps: int, clock: Clock) -> list[dict[str, Any]]:
     """Figures of one network, a row a batch size."""
     theirs, ours = same_network(name, folder)
     rows = []
@@ -111,7 +114,7 @@ def inference(name: str, folder: Path, batches: Sequence[int], laps: int) -> lis
         exact, fp32, bf16 = (variant() for variant in variants.values())
         if relative_error(fp32, exact) > 1e-4:
             raise SystemExit(f"{name}: the two networks do not agree, so that their times mean nothing.")
-        seconds = race(variants, laps)
+        seconds = race(variants, laps, clock)
         rows.append(
             {
                 "network": name,
@@ -127,7 +130,7 @@ def inference(name: str, folder: Path, batches: Sequence[int], laps: int) -> lis
     return rows
 
 
-def training_step(people: int, takes: int, folder: Path, laps: int) -> dict[str, Any]:
+def training_step(people: int, takes: int, folder: Path, laps: int, clock: Clock) -> dict[str, Any]:
     """One step of GaitPart (forward, batch-all triplet, backward, Adam), plain, ours, and ours in bfloat16."""
     theirs, ours = same_network("gaitpart", folder)
     x, subjects = walkers(people * takes, FRAMES), torch.arange(people).repeat_interleave(takes)
@@ -146,7 +149,7 @@ def training_step(people: int, takes: int, folder: Path, laps: int) -> dict[str,
         return run
 
     _, another = same_network("gaitpart", folder)
-    seconds = race({"plain": step(theirs), "fp32": step(ours), "bf16": step(another, half=True)}, laps)
+    seconds = race({"plain": step(theirs), "fp32": step(ours), "bf16": step(another, half=True)}, laps, clock)
     return {
         "network": "gaitpart",
         "people": people,
@@ -158,13 +161,13 @@ def training_step(people: int, takes: int, folder: Path, laps: int) -> dict[str,
     }
 
 
-def gstsn_over_gaitset(batches: Sequence[int], laps: int) -> list[dict[str, Any]]:
+def gstsn_over_gaitset(batches: Sequence[int], laps: int, clock: Clock) -> list[dict[str, Any]]:
     """GSTSN's time as a share of GaitSet's, both ours, in the default precision."""
     nets = {name: models.build(name, seed=0) for name in ("gstsn", "gaitset")}
     rows = []
     for batch in batches:
         x = walkers(batch, FRAMES)
-        seconds = race({name: partial(embed, net, (x,)) for name, net in nets.items()}, laps)
+        seconds = race({name: partial(embed, net, (x,)) for name, net in nets.items()}, laps, clock)
         rows.append({"batch": batch, "ratio": times_faster(seconds, "gstsn", "gaitset")})
     return rows
 
@@ -199,26 +202,31 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="3 laps, batches of 1, a training step of 2 × 2")
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=NETWORKS)
+    parser.add_argument("--laps", type=int, help="11 by default, 3 if quick")
+    parser.add_argument("--cpu-time", action="store_true", help="processor's time of one thread")
     args = parser.parse_args()
-    torch.set_num_threads(THREADS)
+    threads, clock = (1, time.process_time) if args.cpu_time else (THREADS, time.perf_counter)
+    torch.set_num_threads(threads)
     laps, size, batches = (3, 2, (1,)) if args.quick else (11, 4, (1, 8))
+    laps = args.laps or laps
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         rows = [
             row
             for network in track(args.networks, "networks", console=Console(stderr=True), transient=True)
-            for row in inference(network, folder, batches, laps)
+            for row in inference(network, folder, batches, laps, clock)
         ]
         figures = {
             "quick": args.quick,
-            "threads": THREADS,
+            "threads": threads,
+            "cpu_time": args.cpu_time,
             "frames": FRAMES,
             "laps": laps,
             "default_precision": "bf16" if bf16_in_hardware(torch.device("cpu")) else "fp32",
             "target": TARGET,
             "inference": rows,
-            "training_step": training_step(size, size, folder, laps),
-            "gstsn_over_gaitset": gstsn_over_gaitset(batches, laps),
+            "training_step": training_step(size, size, folder, laps, clock),
+            "gstsn_over_gaitset": gstsn_over_gaitset(batches, laps, clock),
         }
     show(figures)
     write("networks", figures)
