@@ -28,7 +28,7 @@ from gallery.types import ViewStatistics
 from pipelines.fingerprint import Fingerprint
 
 POOL = 8
-"""Walks that are added to a view at once, so that what is kept is never of one person."""
+"""Walks that are added to a view at once, so that what is kept is never of one walk."""
 SHRINK = 8.0
 REFRESH_SECONDS = 1.0
 MAX_VIEWS = 1024  # of a collection; further ones are not learnt

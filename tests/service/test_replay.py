@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import threading
 import time
@@ -17,6 +18,7 @@ from serving import Clips, Service, Start
 from gallery import Gallery
 from gallery.errors import StoreUnavailable
 from service import canary
+from service.engine import Engine
 from service.errors import IdempotencyMismatch, InProgress
 from service.examples import EXAMPLES
 from service.keys import Keys, Scope
@@ -111,6 +113,18 @@ def test_a_subject_is_erased_however_its_name_is_typed(start: Start, clip: Clips
     assert state.rows("SELECT * FROM replies") == []
     state.close()
     assert composed not in kept(service.store).decode(errors="replace")
+
+
+def test_an_erasure_withdraws_what_would_enrol_the_subject_again(tmp_path: Path) -> None:
+    with Engine(Settings(store=f"sqlite:///{tmp_path / 'gallery.db'}", network="gei")) as engine:
+        engine.gallery("default").enroll("zoë", canary.sequence("blazepose-full/1", frames=20))
+        with engine.state.transaction() as db:
+            for job, collection in (("here", "default"), ("there", "other")):
+                fields = json.dumps({"subject": unicodedata.normalize("NFD", "zoë")})
+                row = (job, "", "enroll", collection, fields, "queued", 0, None, None, 0.0, None)
+                db.execute(f"INSERT INTO jobs VALUES ({', '.join('?' * len(row))})", row)
+        engine.erase(unicodedata.normalize("NFD", "zoë"))
+        assert [row["id"] for row in engine.state.rows("SELECT id FROM jobs")] == ["there"]
 
 
 def test_an_answer_from_memory_is_given_with_a_token_too(state: State) -> None:
