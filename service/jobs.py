@@ -35,7 +35,7 @@ from service.problems import body
 from service.schemas import JobReply, JobsReply, JobState
 from service.seen import Progress
 from service.state import State
-from service.work import Reply, named, still_there
+from service.work import Reply, accused, named, still_there
 
 Do = Callable[[str, Path, dict[str, Any], Progress], tuple[int, Reply]]
 """Kind, clip, fields and whom to tell progress; gives status and reply."""
@@ -253,8 +253,8 @@ class Jobs:
                 if not isinstance(error, GaitkeeperError):
                     log.exception("job %s", job)
                     error = GaitkeeperError("An error that nobody foresaw.")
-                document = body(error)
-                self._end(job, "failed", document["status"], json.dumps(document), [])
+                document, subjects = body(error), accused(error)
+                self._end(job, "failed", document["status"], json.dumps(document), subjects)
             if not still_there(partial(self._there, taken["collection"]), subjects):
                 with self._state.transaction() as db:
                     db.execute("DELETE FROM jobs WHERE id = ?", (job,))

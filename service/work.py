@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from gallery.errors import StoreUnavailable
+from gallery.errors import ClipOfOtherSubject, LooksLikeOtherSubject, StoreUnavailable
 from gallery.names import check_camera, check_metadata, check_subject
 from gallery.verdict import check_fpir
+from models.errors import GaitkeeperError
 from service.choosing import point_of
 from service.engine import Engine
 from service.metrics import Metrics
@@ -89,3 +90,8 @@ def named(reply: Reply) -> list[str]:
     if isinstance(reply, IdentifyReply):
         return [candidate.subject for person in reply.people for candidate in person.candidates]
     return []
+
+
+def accused(error: GaitkeeperError) -> list[str]:
+    """The subjects that a refusal names: those whom the walker is, or looks like."""
+    return [error.extra["subject"]] if isinstance(error, (ClipOfOtherSubject, LooksLikeOtherSubject)) else []

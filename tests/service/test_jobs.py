@@ -17,7 +17,7 @@ import pytest
 from serving import Clips, Service, Start
 from websockets.sync.client import connect
 
-from gallery.errors import NotFound, StoreUnavailable
+from gallery.errors import ClipOfOtherSubject, LooksLikeOtherSubject, NotFound, StoreUnavailable
 from pipelines.errors import NoPerson
 from service.client import Client
 from service.errors import JobCancelled, Overloaded
@@ -221,6 +221,21 @@ def test_an_erasure_takes_jobs_that_would_enrol_the_subject_again_or_tell_of_it(
     state.withdraw("default", "alice")
     with pytest.raises(NotFound):
         jobs.show(running)  # it failed, and said for whom it was
+
+
+@pytest.mark.parametrize("kind", [ClipOfOtherSubject, LooksLikeOtherSubject])
+def test_a_refusal_goes_with_whom_it_names(
+    open_jobs: Open, state: State, kind: type[ClipOfOtherSubject | LooksLikeOtherSubject]
+) -> None:
+    def work(*_: Any) -> Any:
+        raise kind("This is bob.", subject="bob", template="t")
+
+    jobs = open_jobs(work)
+    job = submit(jobs)
+    assert ended(jobs, job).state == "failed"
+    state.forget("default", "bob")
+    with pytest.raises(NotFound):
+        jobs.show(job)
 
 
 def test_a_job_is_done_while_the_store_is_gone(state: State) -> None:
