@@ -44,6 +44,8 @@ log = logging.getLogger("gaitkeeper")
 
 LIVE = ("queued", "running")
 RUNS = 2
+LISTENERS = 16
+"""Of one job at a time; each is a socket that somebody holds open."""
 
 
 class Json(Serializer):  # type: ignore[misc]
@@ -166,8 +168,14 @@ class Jobs:
 
     @contextmanager
     def listening(self, job: str, notify: Callable[[], None]) -> Iterator[None]:
-        """For a block: ``notify`` is called, from whatever thread, whenever a job stands otherwise than before."""
+        """For a block: ``notify`` is called, from whatever thread, whenever a job stands otherwise than before.
+
+        Raises:
+            Overloaded: as many as may listen to it do.
+        """
         with self._lock:
+            if len(self._listeners.get(job, ())) >= LISTENERS:
+                raise Overloaded(f"{LISTENERS} follow this job, which is all it takes.", retry_after=self._retry_after)
             self._listeners.setdefault(job, set()).add(notify)
         try:
             yield

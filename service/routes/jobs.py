@@ -65,6 +65,7 @@ async def _tell(channel: Channel, jobs: Jobs, job: str) -> None:
         with suppress(RuntimeError):  # the service is ending, and nobody listens
             loop.call_soon_threadsafe(changed.set)
 
+    await anyio.to_thread.run_sync(jobs.show, job)  # nobody takes a place at another's job
     with jobs.listening(job, notify):
         while True:
             changed.clear()
@@ -78,7 +79,7 @@ async def _tell(channel: Channel, jobs: Jobs, job: str) -> None:
                 told = stands
             await asyncio.sleep(AT_MOST_EVERY)
             while not changed.is_set():
-                channel.check()
+                await anyio.to_thread.run_sync(channel.check)
                 try:
                     await asyncio.wait_for(changed.wait(), CHECK_EVERY)
                 except TimeoutError:

@@ -22,7 +22,7 @@ from pipelines.errors import NoPerson
 from service.client import Client
 from service.errors import JobCancelled, Overloaded
 from service.examples import EXAMPLES
-from service.jobs import Jobs
+from service.jobs import LISTENERS, Jobs
 from service.keys import Keys, Scope
 from service.schemas import EnrollReply, JobReply
 from service.sockets import KEY_PREFIX, PROTOCOL
@@ -352,6 +352,18 @@ def test_listeners_are_told_of_every_change_until_they_go(open_jobs: Open) -> No
             time.sleep(0.02)
     assert [share for share in seen if share] == [0.25, 0.5, 1.0]
     assert jobs._listeners == {}
+
+
+def test_a_job_has_so_many_listeners_and_no_more(open_jobs: Open) -> None:
+    jobs = open_jobs(lambda *_: (201, REPLY))
+    with ExitStack() as stack:
+        for _ in range(LISTENERS):
+            stack.enter_context(jobs.listening("a", threading.Event().set))
+        with pytest.raises(Overloaded), jobs.listening("a", threading.Event().set):
+            pass
+        stack.enter_context(jobs.listening("b", threading.Event().set))
+    with jobs.listening("a", threading.Event().set):
+        pass
 
 
 def test_a_socket_tells_of_a_job_until_it_has_ended(start: Start, clip: Clips, state: State) -> None:
