@@ -102,8 +102,9 @@ class Answers:
                 **self._about(seq, fingerprint, camera),
             )
             replies.append(reply)
-        for seq, view, embedding in zip((seqs[i] for i in with_frames), views, raw, strict=True):
-            self.learn(seq, fingerprint, view, embedding)
+        for i, view, embedding in zip(with_frames, views, raw, strict=True):
+            named = replies[i].candidates[0].subject if replies[i].verdict is Verdict.MATCH else None
+            self.learn(seqs[i], fingerprint, view, embedding, named)
         if explained:
             own = dict(zip(with_frames, probes, strict=True))
             replies = [self._explained(network, reply, own.get(i)) for i, reply in enumerate(replies)]
@@ -156,11 +157,14 @@ class Answers:
             **self._about(seq, fingerprint, camera),
         )
 
-    def learn(self, seq: GaitSequence, fingerprint: Fingerprint, view: View | None, embedding: Tensor) -> None:
-        """Take a walker who was seen well enough into account for what is known of the view."""
+    def learn(
+        self, seq: GaitSequence, fingerprint: Fingerprint, view: View | None, embedding: Tensor, subject: str | None
+    ) -> None:
+        """Take a walker who was seen well enough, and may be known, into account for what is known of the view."""
         if view is not None and len(seq) >= self.gates.min_frames and not self.gates.poor(seq):
+            who = f"subject {subject}" if subject else f"walk {sha256(embedding.numpy().tobytes()).hexdigest()}"
             with suppress(StoreUnavailable):  # the answer stands; eight walks are not counted
-                self.views.learn(fingerprint, view, {sha256(embedding.numpy().tobytes()).hexdigest(): embedding})
+                self.views.learn(fingerprint, view, {who: embedding})
 
     def check_enrolment(self, seq: GaitSequence, fingerprint: Fingerprint) -> None:
         """Raise TooShort or PoorQuality where a walker cannot become a template."""

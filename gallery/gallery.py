@@ -260,7 +260,7 @@ class Gallery:
                 enrolled = self.store.enroll(self.name, subject, template, seen if strict else None)
             except Overtaken:
                 continue  # whoever came in the meantime may be the one whom this walker looks like
-            self._answers.learn(seq, fingerprint, view, embedding)
+            self._answers.learn(seq, fingerprint, view, embedding, subject.id)
             return Enrolment(template=enrolled, warning=warning)
 
     def identify(

@@ -3,7 +3,8 @@
 A view is a camera and the way people walk in it. Seen from the side, everybody's embedding lies elsewhere than seen
 from ahead; the mean over many passers-by tells where, without telling who. Of each view a collection keeps that mean
 and how many walks it rests on, nothing of single people: walks are pooled in memory, and only a pool of eight or more
-is added to what is stored.
+is added to what is stored; of somebody who was named it counts one walk a pool. What is stored is not encrypted, so in
+an encrypted store it stays in memory.
 
 The distance of a probe a from view v to a template b from view w is that of a - c(v) and b - c(w). The correction
 c(v) = n / (n + 8) * (m(v) - m), of n walks with the mean m(v) and the mean m of all well-known views' means, so a view
@@ -17,6 +18,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -62,6 +64,38 @@ Corrections = Mapping[View, Tensor]
 """What is taken off the embeddings of each view, float32 (P, C)."""
 
 
+class Figures(Protocol):
+    """Where means are kept; every :class:`gallery.store.Store` is one."""
+
+    def statistics(self, collection: str) -> dict[str, bytes]:
+        """See :meth:`gallery.store.Store.statistics`."""
+
+    def put_statistic(self, collection: str, name: str, value: bytes | None, was: bytes | None) -> bool:
+        """See :meth:`gallery.store.Store.put_statistic`."""
+
+
+class InMemory:
+    """Figures that end with the process."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._values: dict[str, bytes] = {}
+
+    def statistics(self, collection: str) -> dict[str, bytes]:
+        """See :class:`Figures`, here and below."""
+        with self._lock:
+            return dict(self._values)
+
+    def put_statistic(self, collection: str, name: str, value: bytes | None, was: bytes | None) -> bool:
+        with self._lock:
+            if self._values.get(name) != was:
+                return False
+            self._values.pop(name, None)
+            if value is not None:
+                self._values[name] = value
+            return True
+
+
 class Views:
     """What is known of a collection's views, under one store that several processes may share. Safe under threads.
 
@@ -71,7 +105,8 @@ class Views:
     """
 
     def __init__(self, store: Store, collection: str) -> None:
-        self._store, self._collection = store, collection
+        self._store: Figures = InMemory() if store.promises().encrypted else store
+        self._collection = collection
         self._lock = threading.Lock()
         self._pools: dict[tuple[str, View], dict[str, Tensor]] = {}
         self._known: dict[str, dict[View, tuple[int, Tensor]]] = {}
@@ -83,8 +118,8 @@ class Views:
         Args:
             fingerprint: of the embeddings.
             view: where they were seen from.
-            walks: embeddings float32 (P, C), by something that tells one walk from another: a walk that is sent twice
-                before it was stored counts once.
+            walks: embeddings float32 (P, C), by who walks, or by something that tells one walk from another: a walk
+                that is sent twice before it was stored, or two of one person, count once.
         """
         with self._lock:
             pool = self._pools.setdefault((str(fingerprint), view), {})
