@@ -435,7 +435,8 @@ class Gallery:
         return self._answers.index.ready()
 
     def close(self) -> None:
-        """Close the store."""
+        """Close the store, and answer from memory no more."""
+        self._answers.index.close()
         self.store.close()
 
     def __enter__(self) -> Self:

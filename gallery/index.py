@@ -142,6 +142,11 @@ class CollectionIndex:
                 self._proven = digest.count == len(self._leaves) and digest.value == known
         return self._proven
 
+    def close(self) -> None:
+        """Forget everything."""
+        with self._lock:
+            self._forget()
+
     def _current(self, fingerprint: Fingerprint, probes: Tensor) -> ViewedIndex | None:
         """What the store holds now, if it can be compared with the probes; None where it holds nothing."""
         self._follow_if_possible()

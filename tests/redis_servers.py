@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 import shutil
 import socket
 import subprocess
 import time
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -105,11 +108,17 @@ class SentinelServer:
         self.process.wait()
 
 
+_TURN = itertools.count(os.getpid())
+
+
 def free_port() -> int:
-    """A free port whose cluster bus (10000 above) is a port, too."""
+    """A free port, another one each time, whose cluster bus (10000 above) is free, too.
+
+    Both are below the ports that the system gives to connections, so nobody takes them before they are used.
+    """
     while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        if port < 55000:
+        port = 12_000 + next(_TURN) % 10_000
+        with socket.socket() as probe, socket.socket() as bus, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            bus.bind(("127.0.0.1", port + 10_000))
             return port

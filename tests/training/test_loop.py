@@ -124,13 +124,14 @@ def test_a_folder_of_another_training_is_not_mixed_up(kinect: Path, tmp_path: Pa
 def test_two_processes_learn_what_one_does(sequences: Path, tmp_path: Path) -> None:
     """GaitPart has no batch norm, so sharing the batch out changes nothing but rounding."""
     root = write_sequences(tmp_path / "four", people=4, frames=8)
-    # Plain SGD: Adam would blow rounding up where a gradient is next to nothing.
+    # Plain SGD, in small steps: Adam would blow rounding up where a gradient is next to nothing, and large steps where
+    # another frame becomes the maximum.
     config = sequences_config(
         root,
         "gaitpart",
         steps=4,
         batch={"people": 4, "frames": 4, "window": [4, 6]},
-        optimiser={"kind": "sgd", "rate": 0.1},
+        optimiser={"kind": "sgd", "rate": 0.01},
     )
     alone = train(config, tmp_path / "alone")
     path = tmp_path / "gaitpart.toml"
@@ -143,8 +144,9 @@ def test_two_processes_learn_what_one_does(sequences: Path, tmp_path: Path) -> N
     theirs = load_file(tmp_path / "shared" / alone.weights.parent.name / alone.weights.name)
     start = models.build("gaitpart", seed=0, **make_network(config, 4).config.__dict__).state_dict()
     for name, tensor in ours.items():
-        assert not torch.equal(tensor, start[name]), name
-        assert torch.allclose(tensor, theirs[name], atol=1e-5), name
+        learnt = (tensor - start[name]).norm()
+        assert learnt > 0, name
+        assert (tensor - theirs[name]).norm() < 1e-4 * learnt, name
 
 
 def _toml(config: TrainingConfig) -> str:
