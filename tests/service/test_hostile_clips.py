@@ -16,6 +16,8 @@ import psutil
 import pytest
 from serving import Clips, Start
 
+import models
+
 COUNT = int(os.environ.get("GAITKEEPER_FUZZ_CLIPS", "100"))
 DEADLINE = 20.0
 CODES = {
@@ -27,6 +29,7 @@ CODES = {
 def test_every_broken_clip_gets_a_documented_answer(
     start: Start, clip: Clips, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    models.load("gaitpart")  # torch makes a folder of its own where the first network is loaded
     uploads = tmp_path / "uploads"
     uploads.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(uploads))
