@@ -34,7 +34,7 @@ format: setup
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-fuzz: setup ## 2,000 broken clips and 1,000 requests an operation against a real service; hours
+fuzz: setup ## 2,000 broken clips and 1,000 requests an operation against a real service; half an hour
 	GAITKEEPER_FUZZ_CLIPS=2000 GAITKEEPER_FUZZ_EXAMPLES=1000 $(BIN)/python -m pytest --timeout 0 \
 		tests/service/test_hostile_clips.py tests/service/test_openapi_fuzz.py
 
