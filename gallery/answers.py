@@ -39,7 +39,7 @@ from gallery.verdict import (
     resemblance,
     threshold_of,
 )
-from gallery.views import View, Views, centred
+from gallery.views import Corrections, View, Views, centred
 from models import GaitNetwork
 from models.distance import part_distances
 from pipelines.fingerprint import Fingerprint, fingerprint_of
@@ -99,7 +99,7 @@ class Answers:
                 threshold=threshold,
                 timings=timings,
                 age=found.age,
-                **self._about(seq, fingerprint, camera),
+                **self._about(seq, fingerprint, camera, corrections),
             )
             replies.append(reply)
         for i, view, embedding in zip(with_frames, views, raw, strict=True):
@@ -107,16 +107,17 @@ class Answers:
             self.learn(seqs[i], fingerprint, view, embedding, named)
         if explained:
             own = dict(zip(with_frames, probes, strict=True))
-            replies = [self._explained(network, reply, own.get(i)) for i, reply in enumerate(replies)]
+            replies = [self._explained(network, reply, own.get(i), corrections) for i, reply in enumerate(replies)]
         return replies
 
-    def _explained(self, network: GaitNetwork, reply: Identification, probe: Tensor | None) -> Identification:
-        """The reply, with what there is to say of its candidates part by part."""
+    def _explained(
+        self, network: GaitNetwork, reply: Identification, probe: Tensor | None, corrections: Corrections
+    ) -> Identification:
+        """The reply, with what there is to say of its candidates part by part, by the corrections of its search."""
         if probe is None:
             return reply
         calibration = self.calibrations.get(reply.fingerprint)
         measured = None if calibration is None else calibration.parts
-        corrections = self.views.corrections(reply.fingerprint)
         cohort = None if measured else self.index.cohort(reply.fingerprint, COHORT, corrections)
         templates = [(candidate.subject, candidate.template) for candidate in reply.candidates[:EXPLAINED]]
         found = self.index.embeddings(reply.fingerprint, [template for _, template in templates], corrections)
@@ -154,7 +155,7 @@ class Answers:
             template=None if hit is None else hit.template,
             threshold=threshold,
             timings=timings,
-            **self._about(seq, fingerprint, camera),
+            **self._about(seq, fingerprint, camera, corrections),
         )
 
     def learn(
@@ -202,7 +203,9 @@ class Answers:
             threshold = calibration.threshold(calibration.loosest, found.size, centred=bool(corrections)).value
         return outliers(templates, part_distances(embeddings, embeddings), others, threshold)
 
-    def _about(self, seq: GaitSequence, fingerprint: Fingerprint, camera: str | None) -> dict[str, Any]:
+    def _about(
+        self, seq: GaitSequence, fingerprint: Fingerprint, camera: str | None, corrections: Corrections
+    ) -> dict[str, Any]:
         """What every answer says of its probe."""
         view = view_of(seq, camera)
         seen = None
@@ -211,7 +214,7 @@ class Answers:
                 camera=camera,
                 heading=None if view is None else view.heading,
                 walks=self.views.walks(fingerprint, view),
-                applied=view in self.views.corrections(fingerprint),
+                applied=view in corrections,
             )
         return {
             "collection": self.collection,

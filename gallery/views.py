@@ -18,7 +18,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -28,6 +28,8 @@ from gallery.errors import BadStore, StoreUnavailable
 from gallery.store import Store
 from gallery.types import ViewStatistics
 from pipelines.fingerprint import Fingerprint
+
+K = TypeVar("K")
 
 POOL = 8
 """Walks that are added to a view at once, so that what is kept is never of one walk."""
@@ -149,11 +151,7 @@ class Views:
 
     def corrections(self, fingerprint: Fingerprint) -> Corrections:
         """What is to be taken off the embeddings of each well-known view, float32 (P, C)."""
-        known = self._current().get(str(fingerprint), {})
-        if len(known) < 2:
-            return {}  # one view alone: what it does to everybody cancels out
-        middle = torch.stack([mean for _, mean in known.values()]).mean(0)
-        return {view: (count / (count + SHRINK) * (mean - middle)).float() for view, (count, mean) in known.items()}
+        return corrections_of(self._current().get(str(fingerprint), {}))
 
     def walks(self, fingerprint: Fingerprint, view: View | None) -> int:
         """How many walks what is known of a view rests on."""
@@ -191,6 +189,14 @@ class Views:
                     known.setdefault(fingerprint, {})[view] = _decoded(value)
                 self._known = known
             return self._known
+
+
+def corrections_of(known: Mapping[K, tuple[int, Tensor]]) -> dict[K, Tensor]:
+    """Corrections of views, float32 (P, C), from how many walks each is known by and their mean (P, C)."""
+    if len(known) < 2:
+        return {}  # one view alone: what it does to everybody cancels out
+    middle = torch.stack([mean for _, mean in known.values()]).mean(0)
+    return {view: (count / (count + SHRINK) * (mean - middle)).float() for view, (count, mean) in known.items()}
 
 
 def centred(embeddings: Tensor, views: Sequence[View | None], corrections: Corrections) -> Tensor:

@@ -127,7 +127,8 @@ class Administration:
         self, *, collection: str = DEFAULT_COLLECTION, limit: int | None = None, after: str | None = None
     ) -> SubjectsReply:
         """The subjects of a collection by id, all or a page. Raises NotFound where there is no such collection."""
-        listed = [s for s in self.gallery(collection).subjects() if after is None or s.id > after]
+        name = self.gallery(collection).name
+        listed = self.store.subjects(name, after or "", None if limit is None else limit + 1)
         page = listed[:limit]
         return SubjectsReply(
             collection=collection, subjects=page, next=page[-1].id if len(page) < len(listed) else None

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from gallery.calibration import Calibration, ConfidenceMap, FpirThresholds, PartQuantiles
 from gallery.explain import quantiles
-from gallery.views import SHRINK
+from gallery.views import corrections_of
 from models.base import GaitNetwork
 from models.distance import part_distances
 from pipelines.fingerprint import fingerprint_of
@@ -138,12 +138,14 @@ def _centred(
     searched = strangers[~teach[strangers]]
     if len(searched) * min(rates) < 1:
         return ()
-    counts = {int(sector): int((teach & (sectors == sector)).sum()) for sector in np.unique(sectors)}
-    means = {s: embedded.embeddings[teach & (sectors == s)].mean(0) for s, count in counts.items() if count}
-    middle = torch.stack(list(means.values())).mean(0)
+    known = {
+        int(sector): (int(some.sum()), embedded.embeddings[some].mean(0))
+        for sector in np.unique(sectors)
+        if (some := teach & (sectors == sector)).any()
+    }
     embeddings = embedded.embeddings.clone()
-    for sector, mean in means.items():
-        embeddings[sectors == sector] -= counts[sector] / (counts[sector] + SHRINK) * (mean - middle)
+    for sector, correction in corrections_of(known).items():
+        embeddings[sectors == sector] -= correction
     apart = part_distances(embeddings[searched], embeddings[enrolled]).numpy()
     return _thresholds(_nearest(apart, owner, int(owner.max()) + 1), draws, rates)
 
