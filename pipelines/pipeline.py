@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 import cv2
@@ -16,7 +17,7 @@ import numpy.typing as npt
 from pipelines.crossing import Crossings
 from pipelines.decode import ClipInfo, Decoder, Frame, InProcess, Source
 from pipelines.errors import CutOff, DeadlineExceeded, NoPerson, TooShort
-from pipelines.perception import Perception, build_perception
+from pipelines.perception import Perception, Person, Watcher, build_perception
 from pipelines.sandbox import Sandbox
 from pipelines.sequence import GaitSequence
 from pipelines.settings import PipelineSettings
@@ -139,12 +140,11 @@ class Pipeline:
         crossings = Crossings()
         picture = np.zeros((1, 1, 3), np.uint8)
         count = 0
-        for frame in _ahead(self.decoder.frames(source, info, deadline), spent):
+        stream = _ahead(self.decoder.frames(source, info, deadline), spent)
+        for frame, people in _seen(stream, watcher, self.perception.batch, spent):
             if deadline is not None and time.monotonic() > deadline:
                 raise DeadlineExceeded("The clip could not be processed in the time that a request may take.")
             lap = time.perf_counter()
-            people = watcher.see(frame.image, frame.time)
-            lap = _book(spent, "perception", lap)
             numbers = tracker.update(people, frame.time)
             crowded = crossings.note(frame.time, numbers, people)
             lap = _book(spent, "tracking", lap)
@@ -265,6 +265,17 @@ def _ahead(stream: Generator[Frame, None, None], spent: dict[str, float]) -> Ite
         stop.set()
         worker.join()
         stream.close()
+
+
+def _seen(
+    stream: Iterator[Frame], watcher: Watcher, batch: int, spent: dict[str, float]
+) -> Iterator[tuple[Frame, list[Person]]]:
+    """Each frame with everyone in it, as many frames looked at together as the backend likes."""
+    while frames := list(islice(stream, batch)):
+        lap = time.perf_counter()
+        people = watcher.see_all([frame.image for frame in frames], [frame.time for frame in frames])
+        _book(spent, "perception", lap)
+        yield from zip(frames, people, strict=True)
 
 
 def _book(spent: dict[str, float], stage: str, since: float) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -39,6 +40,10 @@ class Watcher(Protocol):
         """Everyone in an RGB uint8 (H, W, 3) frame at ``time`` seconds, each person once."""
         ...
 
+    def see_all(self, images: Sequence[Array], times: Sequence[float]) -> list[list[Person]]:
+        """As :meth:`see` of each frame in turn; a backend that can looks at all of them together."""
+        ...
+
 
 class Perception(Protocol):
     """A backend: loads its models once, then watches any number of clips, several at a time."""
@@ -46,6 +51,11 @@ class Perception(Protocol):
     @property
     def name(self) -> str:
         """Name and version, e.g. ``blazepose-full/1``; part of the fingerprint."""
+        ...
+
+    @property
+    def batch(self) -> int:
+        """Frames of one clip that are best looked at together; 1 where each hangs on the one before."""
         ...
 
     def watch(self, *, live: bool = False) -> Watcher:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
@@ -38,6 +38,7 @@ class BlazePose:
     """The embedded backend; its models are loaded once and shared by all clips."""
 
     name = "blazepose-full/1"
+    batch = 1  # where to look depends on what the frame before showed
 
     def __init__(self, settings: PipelineSettings) -> None:
         self.settings = settings
@@ -112,6 +113,10 @@ class BlazePoseWatcher:
             self._next_search = time + self._backend.settings.detect_every
             self._search(image, time)
         return [one.person for one in self._followed if one.person is not None]
+
+    def see_all(self, images: Sequence[Array], times: Sequence[float]) -> list[list[Person]]:
+        """Everyone in each of some frames, one frame after the other."""
+        return [self.see(image, time) for image, time in zip(images, times, strict=True)]
 
     def _look(self, image: Array, regions: Iterable[Region]) -> list[Look]:
         return list(self._backend.pool.map(lambda region: self._backend.landmarker(image, region), regions))
