@@ -47,7 +47,7 @@ class Administration:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.store = open_store(settings.store, settings.vault)
+        self.store = open_store(settings.store_url, settings.vault)
         self._state: State | None = None
         self._galleries: dict[str, Gallery] = {}
         self._networks: dict[str, GaitNetwork] = {}

@@ -166,13 +166,13 @@ def _store(settings: Settings) -> str:
         # Opening would make the file, and an examination leaves nothing behind.
         if not os.access(file.parent, os.W_OK):
             raise StoreUnavailable(f"{file.parent} is no folder that can be written, and the store is to lie there.")
-        return f"{settings.store} is not there yet and can be made"
-    store = open_store(settings.store, settings.vault)
+        return f"{settings.store_shown} is not there yet and can be made"
+    store = open_store(settings.store_url, settings.vault)
     try:
         store.ping()
     finally:
         store.close()
-    return f"{settings.store} can be written and read"
+    return f"{settings.store_shown} can be written and read"
 
 
 def _access(settings: Settings) -> str:

@@ -7,7 +7,7 @@ import os
 import tomllib
 from pathlib import Path
 from typing import Any, Literal, Self
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
@@ -54,6 +54,11 @@ class Settings(BaseSettings):
     store: str = Field(
         "sqlite:///gallery.db",
         description="Gallery store, as a URL: `sqlite:///FILE`, `redis://…`, `redis+sentinel://…`, `redis+cluster://…`.",
+    )
+    store_password_file: Path | None = Field(
+        None,
+        description="File that holds the password of the Redis in `store`, which then names none: so it is in no "
+        "environment and no list of processes.",
     )
     state: str | None = Field(
         None,
@@ -135,6 +140,16 @@ class Settings(BaseSettings):
     )
 
     @model_validator(mode="after")
+    def _one_password(self) -> Self:
+        if self.store_password_file is not None:
+            parts = urlsplit(self.store)
+            if not parts.scheme.startswith("redis"):
+                raise ValueError("store_password_file is for Redis; this store has no password")
+            if parts.password:
+                raise ValueError("the store has a password in its URL and one in store_password_file")
+        return self
+
+    @model_validator(mode="after")
     def _signed(self) -> Self:
         if len({webhook.url for webhook in self.webhooks}) < len(self.webhooks):
             raise ValueError("a webhook's address is listed twice")
@@ -157,6 +172,35 @@ class Settings(BaseSettings):
         if kind != "whsec" or not 24 <= len(key) <= 64:
             raise ValueError("webhook_secret is `whsec_` and 24 to 64 bytes in base64")
         return key
+
+    @property
+    def store_url(self) -> str:
+        """The store's URL with its password, to open it by and never to be shown.
+
+        Raises:
+            BadSettings: the file of the password cannot be read, or has none in it.
+        """
+        if self.store_password_file is None:
+            return self.store
+        try:
+            password = self.store_password_file.read_text().strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise BadSettings(
+                f"The store's password cannot be read from {self.store_password_file}: {error}."
+            ) from error
+        if not password:
+            raise BadSettings(f"There is no password in {self.store_password_file}.")
+        parts = urlsplit(self.store)
+        user, _, hosts = parts.netloc.rpartition("@")
+        return parts._replace(netloc=f"{user.rstrip(':')}:{quote(password, safe='')}@{hosts}").geturl()
+
+    @property
+    def store_shown(self) -> str:
+        """The store's URL as it may be printed: without user, password and parameters."""
+        parts = urlsplit(self.store)
+        if not parts.scheme.startswith("redis"):
+            return self.store
+        return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()
 
     @property
     def state_path(self) -> Path:

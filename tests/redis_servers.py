@@ -43,11 +43,15 @@ class RedisServer:
     def client(self, **options: object) -> redis.Redis:
         return redis.Redis(port=self.port, **options)
 
+    def command(self) -> list[str]:
+        """What runs it."""
+        where = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)]
+        # "save" with nothing after it must come last of its kind: no snapshots unless an option asks for them.
+        return ["redis-server", *where, "--save", "", *self.options]
+
     def start(self) -> None:
-        command = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)]
         with (self.folder / "log").open("ab") as log:
-            # "save" with nothing after it must come last of its kind: no snapshots unless an option asks for them.
-            self.process = subprocess.Popen([*command, "--save", "", *self.options], stdout=log, stderr=log)
+            self.process = subprocess.Popen(self.command(), stdout=log, stderr=log)
         deadline = time.monotonic() + 30
         while True:
             try:

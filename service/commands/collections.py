@@ -127,7 +127,7 @@ def migrate(
     def former(fingerprint: Fingerprint) -> GaitNetwork:
         return network_of(fingerprint, [settings.network] if settings.network else [])
 
-    opened = open_store(settings.store, settings.vault)
+    opened = open_store(settings.store_url, settings.vault)
     try:
         with progress("moving") as tell, acting("command line"):
 

@@ -29,7 +29,7 @@ def _opened(store: str | None) -> Iterator[tuple[Store, Vault | None]]:
 
     settings = load_settings(**({"store": store} if store else {}))
     vault = settings.vault
-    opened = open_store(settings.store, vault)
+    opened = open_store(settings.store_url, vault)
     try:
         with acting("command line"):
             yield opened, vault

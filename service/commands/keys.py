@@ -70,6 +70,19 @@ def list_(store: StoreOption = None, as_json: JsonOption = False) -> None:
 
 
 @app.command()
+def exist(store: StoreOption = None, as_json: JsonOption = False) -> None:
+    """Say whether a key was ever made; exit code 1 where none was: then everybody on this machine gets in."""
+    with _opened(store) as keys:
+        made = keys.exist()
+    if as_json:
+        typer.echo(json.dumps({"exist": made}))
+    else:
+        OUT.print("The service asks for a key." if made else "No key was ever made: `gaitkeeper keys create`.")
+    if not made:
+        raise typer.Exit(1)
+
+
+@app.command()
 def revoke(
     key_id: Annotated[str, typer.Argument(metavar="ID", help="Of the key, from the list.")],
     store: StoreOption = None,

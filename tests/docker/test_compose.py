@@ -1,43 +1,136 @@
-"""The container files say what they must; no engine is needed to read them."""
+"""The compose files, as the engine's own program reads and merges them; no engine is needed for that."""
 
 from __future__ import annotations
 
+import json
+import os
 import re
+import subprocess
+import sys
+from functools import cache
 from pathlib import Path
+from typing import Any
 
-import yaml
+import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
-DOCKERFILE = (ROOT / "docker" / "Dockerfile").read_text()
+GPU = ("docker-compose.yml",)
+CPU = (*GPU, "docker/cpu.yml")
+STACKS = {"gpu": GPU, "cpu": CPU}
+ONCE = {"weights", "keys"}  # they do their work and end
+DIGEST = re.compile(r"[\w.-]+:[\w.-]+@sha256:[0-9a-f]{64}")
 
 
-def test_ports_are_published_on_loopback_alone():
-    ports = [port for service in COMPOSE["services"].values() for port in service.get("ports", ())]
-    assert ports
-    assert all(str(port).startswith("127.0.0.1:") for port in ports)
+def compose(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the program on files, from the root."""
+    program = Path(sys.executable).parent / "docker-compose"
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("GAITKEEPER_", "COMPOSE_"))}
+    command = [str(program), "--project-directory", str(ROOT), *arguments]
+    return subprocess.run(command, cwd=ROOT, env=clean | environment, capture_output=True, text=True, check=False)
 
 
-def test_build_files_and_copied_files_exist():
-    build = COMPOSE["services"]["api"]["build"]
-    assert (ROOT / build["context"] / build["dockerfile"]).is_file()
-    allowed = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
-    copied = re.findall(r"^COPY (?!--from)(.+) \S+$", DOCKERFILE, re.M)
-    for name in (name for line in copied for name in line.split()):
-        assert (ROOT / name).exists()
-        assert name in allowed
+@cache
+def merged(stack: str, *profiles: str, **environment: str) -> dict[str, Any]:
+    """Files merged, checked against the specification's schema, and written out in full."""
+    files = [text for file in STACKS[stack] for text in ("-f", file)]
+    chosen = [text for name in profiles for text in ("--profile", name)]
+    done = compose(*files, *chosen, "config", "--format", "json", **environment)
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
 
 
-def test_every_package_of_the_wheel_is_copied():
-    packages = re.search(r"packages = \[(.+)\]", (ROOT / "pyproject.toml").read_text())
-    assert packages is not None
-    for package in re.findall(r'"(\w+)"', packages[1]):
-        assert f"COPY {package} {package}" in DOCKERFILE
+def services(stack: str, *profiles: str, **environment: str) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = merged(stack, *profiles, **environment)["services"]
+    return found
 
 
-def test_the_image_does_not_run_as_root_and_pins_torch_as_the_set_up_does():
-    assert re.search(r"^USER (?!root)\w+$", DOCKERFILE, re.M)
-    pin = re.search(r"torch==[\d.]+", DOCKERFILE)
-    assert pin is not None
-    assert pin[0] in (ROOT / "scripts" / "setup.sh").read_text()
-    assert pin[0] in (ROOT / "constraints.txt").read_text()
+@pytest.mark.parametrize("wrong", ["read_onyl: true", "ports: {web: [80]}", "depends_on: [nobody]"])
+def test_a_file_that_breaks_the_specification_is_refused(tmp_path: Path, wrong: str) -> None:
+    file = tmp_path / "broken.yml"
+    file.write_text(f"services:\n  api:\n    image: python\n    {wrong}\n")
+    assert compose("-f", str(file), "config", "--quiet").returncode != 0
+
+
+def test_plain_up_is_the_gpu_stack() -> None:
+    assert services("gpu").keys() == {"weights", "redis", "api"}
+    [device] = services("gpu")["api"]["deploy"]["resources"]["reservations"]["devices"]
+    assert device["driver"] == "nvidia" and "gpu" in device["capabilities"]
+    assert services("gpu")["api"]["environment"]["GAITKEEPER_PIPELINE__DEVICE"] == "cuda"
+    waits = {name: one["condition"] for name, one in services("gpu")["api"]["depends_on"].items()}
+    assert waits == {"weights": "service_completed_successfully", "redis": "service_healthy"}
+
+
+def test_the_cpu_stack_is_one_container_that_needs_nothing_else() -> None:
+    (api,) = services("cpu").values()
+    assert "GAITKEEPER_STORE" not in api["environment"] and not api.get("secrets")
+    assert "reservations" not in api["deploy"]["resources"]
+    assert api["build"]["dockerfile"] == "docker/Dockerfile"
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_ports_are_published_on_loopback_alone(stack: str) -> None:
+    ports = [port for one in services(stack, "tls").values() for port in one.get("ports", ())]
+    assert {port["target"] for port in ports} == {8321, 8443}
+    assert all(port["host_ip"] == "127.0.0.1" for port in ports)
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_only_the_proxy_can_be_published_elsewhere_and_it_waits_for_a_key(stack: str) -> None:
+    found = services(stack, "tls", GAITKEEPER_TLS_ADDRESS="0.0.0.0", GAITKEEPER_HOST="0.0.0.0")
+    published = {name: [port["host_ip"] for port in one.get("ports", ())] for name, one in found.items()}
+    assert published.pop("proxy") == ["0.0.0.0"]
+    assert [address for addresses in published.values() for address in addresses] == ["127.0.0.1"]
+    assert found["proxy"]["depends_on"]["keys"]["condition"] == "service_completed_successfully"
+    assert found["keys"]["command"] == ["gaitkeeper", "keys", "exist"]
+    state = {"GAITKEEPER_STATE", "GAITKEEPER_STORE"} & found["keys"]["environment"].keys()
+    assert state, "it must look where the service keeps its keys"
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_every_container_is_confined_and_bounded(stack: str) -> None:
+    for name, one in services(stack, "tls").items():
+        assert one["read_only"], name
+        assert one["cap_drop"] == ["ALL"] and "cap_add" not in one, name
+        assert "no-new-privileges:true" in one["security_opt"], name
+        assert {"memory", "pids"} <= one["deploy"]["resources"]["limits"].keys(), name
+        assert one["restart"] == ("no" if name in ONCE else "unless-stopped"), name
+        # What is built here has its user and its check in the Dockerfile.
+        built = one["image"].startswith("gaitkeeper-")
+        assert built or re.fullmatch(r"[1-9]\d*:[1-9]\d*", one["user"]), name
+        assert built or "healthcheck" in one, name
+        assert built or DIGEST.fullmatch(one["image"]), name
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_what_is_secret_comes_by_files_alone(stack: str) -> None:
+    whole = merged(stack, "tls")
+    for name, one in whole["services"].items():
+        for variable, value in one.get("environment", {}).items():
+            assert variable.endswith("_FILE") or not re.search(r"PASSWORD|SECRET|_KEY", variable), name
+            assert not re.search(r"://[^/@]*:[^/@]+@", value or ""), f"{name}: a password in {variable}"
+        for secret in one.get("secrets", ()):
+            assert "file" in whole["secrets"][secret["source"]]
+    if stack == "gpu":
+        api = whole["services"]["api"]
+        files = {value for name, value in api["environment"].items() if name.endswith("_FILE")}
+        assert files == {secret["target"] for secret in api["secrets"]}
+
+
+def test_the_store_is_reached_by_the_api_alone_and_reaches_nobody() -> None:
+    whole = merged("gpu", "tls")
+    assert whole["networks"]["store"]["internal"]
+    members = {name for name, one in whole["services"].items() if "store" in (one.get("networks") or {})}
+    assert members == {"redis", "api"} and list(whole["services"]["redis"]["networks"]) == ["store"]
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_every_file_it_names_is_there_or_made_by_the_script(stack: str) -> None:
+    whole = merged(stack, "tls")
+    for one in whole["services"].values():
+        if "build" in one:
+            assert (Path(one["build"]["context"]) / one["build"]["dockerfile"]).is_file()
+    for config in whole.get("configs", {}).values():
+        assert Path(config["file"]).is_file()
+    made = {"redis_password", "store_key", "tls_certificate.pem", "tls_key.pem"}
+    assert {Path(secret["file"]).name for secret in whole.get("secrets", {}).values()} <= made

@@ -261,7 +261,10 @@ def test_the_command_makes_lists_and_revokes(
         return int(caught.value.code or 0), captured.out.strip(), captured.err
 
     store = ("--store", f"sqlite:///{tmp_path / 'gallery.db'}")
+    assert run("keys", "exist", *store)[0] == 1
     code, key, err = run("keys", "create", "--scope", "admin", "-c", "door", "--name", "[x]", *store)
+    assert run("keys", "exist", *store)[0] == 0
+    assert json.loads(run("keys", "exist", "--json", *store)[1]) == {"exist": True}
     assert code == 0 and key.startswith("gk_") and "admin in door" in err
     listed = json.loads(run("keys", "list", "--json", *store)[1])
     assert [(k["scopes"], k["collections"], k["name"]) for k in listed] == [(["admin"], ["door"], "[x]")]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from gallery.redis_link import Address
 from service.errors import BadSettings
 from service.settings import Settings, load_settings
 
@@ -60,6 +61,42 @@ def test_a_bad_file_is_told_of_in_a_sentence(config: Path, text: str, complaint:
 def test_a_file_that_is_not_there_is_not_passed_over(config: Path) -> None:
     with pytest.raises(BadSettings, match="no file"):
         load_settings()
+
+
+@pytest.mark.parametrize(
+    ("store", "opened"),
+    [
+        ("redis://db:6379/0", "redis://:p%40ss%2F%25word@db:6379/0"),
+        ("rediss://me@[::1]:7000/3?replicas=2", "rediss://me:p%40ss%2F%25word@[::1]:7000/3?replicas=2"),
+        ("redis+cluster://me@a,b:7000", "redis+cluster://me:p%40ss%2F%25word@a,b:7000"),
+    ],
+)
+def test_the_stores_password_comes_from_a_file_and_is_shown_nowhere(tmp_path: Path, store: str, opened: str) -> None:
+    file = tmp_path / "password"
+    file.write_text("p@ss/%word\n")
+    settings = load_settings(store=store, store_password_file=file)
+    assert settings.store_url == opened
+    assert Address.parse(settings.store_url).options["password"] == "p@ss/%word"
+    assert "word" not in settings.store_shown and "word" not in repr(settings).replace("password", "")
+
+
+def test_a_store_whose_password_is_in_its_url_is_shown_without(tmp_path: Path) -> None:
+    settings = load_settings(store="redis://me:secret@db:7000/3?replicas=2")
+    assert (settings.store_url, settings.store_shown) == (settings.store, "redis://db:7000/3")
+    assert load_settings(store="sqlite:///a.db").store_shown == "sqlite:///a.db"
+
+
+def test_a_password_that_cannot_be_used_is_told_of(tmp_path: Path) -> None:
+    file = tmp_path / "password"
+    with pytest.raises(BadSettings, match="no password"):
+        load_settings(store="sqlite:///a.db", store_password_file=file)
+    with pytest.raises(BadSettings, match="and one in store_password_file"):
+        load_settings(store="redis://:secret@db", store_password_file=file)
+    with pytest.raises(BadSettings, match="cannot be read"):
+        _ = load_settings(store="redis://db", store_password_file=file).store_url
+    file.write_text("\n")
+    with pytest.raises(BadSettings, match="There is no password in"):
+        _ = load_settings(store="redis://db", store_password_file=file).store_url
 
 
 def test_every_setting_is_described_on_its_page() -> None:
