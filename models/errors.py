@@ -36,6 +36,12 @@ class WeightsMissing(GaitkeeperError):
     code = "weights_missing"
 
 
+class LicenceNotAccepted(GaitkeeperError):
+    """Weights, or a package, are under a licence that must be accepted first, and nobody has."""
+
+    code = "licence_not_accepted"
+
+
 class BadCheckpoint(GaitkeeperError):
     """A checkpoint that someone published is not there, or cannot be imported."""
 

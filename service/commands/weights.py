@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -40,22 +41,27 @@ def pull(
     names: Annotated[list[str] | None, typer.Argument(help="Names from the list; none takes the default ones.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Fetch weights into the cache and verify them."""
+    """Fetch weights into the cache and verify them; licences that ask for it are to be accepted."""
+    _ask(names or ())
     states: dict[str, str] = {}
     with progress("pulling") as tell:
-        from models.weights import Entry, pull
+        from models.weights import Entry, entry, pull
 
-        def on_entry(entry: Entry, state: str) -> None:
-            states[entry.name] = state
-            tell(f"{entry.name} ({entry.licence})", 0.0)
+        def on_entry(item: Entry, state: str) -> None:
+            states[item.name] = state
+            tell(f"{item.name} ({item.licence})", 0.0)
 
         paths = pull(names or (), on_entry=on_entry)
-    rows = [{"name": name, "state": states[name], "path": str(path)} for name, path in zip(states, paths, strict=True)]
+        licence = {name: entry(name).licence for name in states}
+    rows = [
+        {"name": name, "state": states[name], "licence": licence[name], "path": str(path)}
+        for name, path in zip(states, paths, strict=True)
+    ]
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
         return
     for row in rows:
-        OUT.print(f"{row['name']}: {row['state']} ({row['path']})", soft_wrap=True)
+        OUT.print(f"{row['name']}: {row['state']}, {row['licence']} ({row['path']})", soft_wrap=True)
 
 
 @app.command("import")
@@ -109,6 +115,24 @@ def export(
     for title, slots in (("input", inputs), ("output", outputs)):
         for name, dims in slots.items():
             OUT.print(f"{title} {name} ({', '.join(map(str, dims))})", soft_wrap=True, markup=False)
+
+
+def _ask(names: Iterable[str]) -> None:
+    """Ask for a yes to the licences that need one, where somebody sits at a terminal."""
+    from models import licences
+    from models.weights import entry
+
+    if not sys.stdin.isatty():
+        return
+    for item in map(entry, names):
+        if licences.accepted(item.licence):
+            continue
+        ERR.print(
+            f"{item.name} is under {item.licence}. A service that uses it is bound by that licence as a whole.",
+            soft_wrap=True,
+        )
+        if typer.confirm("Do you accept?", err=True):
+            licences.accept(item.licence)
 
 
 @contextmanager

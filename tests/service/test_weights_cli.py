@@ -1,7 +1,8 @@
-"""``gaitkeeper weights import`` and ``export``, and the page that lists the commands."""
+"""``gaitkeeper weights pull``, ``import`` and ``export``, and the page that lists the commands."""
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import sys
@@ -19,6 +20,7 @@ from bench import plain
 from models.export import run_onnx
 from service.cli import app, main
 
+LICENCE = "AGPL-3.0"
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "cli.md"
 
 
@@ -158,3 +160,40 @@ def test_the_page_lists_the_commands_that_there_are() -> None:
     rows = re.findall(r"^\| `(gaitkeeper [^`]+)` \|", PAGE.read_text(), re.MULTILINE)
     words = [[word for word in row.split() if re.fullmatch("[a-z][a-z-]*", word)] for row in rows]
     assert sorted(" ".join(row) for row in words) == sorted(commands(app))
+
+
+class Terminal(io.StringIO):
+    """Somebody who types."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def unaccepted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A cache folder with a file of a network whose licence nobody accepted."""
+    monkeypatch.setenv("GAITKEEPER_CACHE", str(tmp_path))
+    monkeypatch.delenv("GAITKEEPER_ACCEPT_LICENSES", raising=False)
+    (tmp_path / "yolo26m-seg.pt").write_bytes(b"a stand-in")
+    return tmp_path
+
+
+def test_a_licence_is_to_be_accepted_first(weights: Run, unaccepted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    refused = weights("pull", "yolo26m-seg")
+    assert refused.code != 0 and "[licence_not_accepted]" in refused.err
+    assert f"GAITKEEPER_ACCEPT_LICENSES={LICENCE}" in refused.err
+    monkeypatch.setenv("GAITKEEPER_ACCEPT_LICENSES", LICENCE)
+    done = weights("pull", "yolo26m-seg")
+    assert done.code == 0 and f"recorded, {LICENCE}" in done.out
+
+
+def test_a_yes_at_the_prompt_accepts(weights: Run, unaccepted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", Terminal("n\n"))
+    assert "[licence_not_accepted]" in weights("pull", "yolo26m-seg").err
+    monkeypatch.setattr(sys, "stdin", Terminal("y\n"))
+    asked = weights("pull", "yolo26m-seg", "--json")
+    assert asked.code == 0 and LICENCE in asked.err  # shown before it is asked for
+    [row] = json.loads(asked.out)
+    assert row["state"] == "recorded" and row["licence"] == LICENCE
+    monkeypatch.setattr(sys, "stdin", Terminal())
+    assert weights("pull", "yolo26m-seg").code == 0  # remembered

@@ -1,0 +1,49 @@
+"""Where pulled and exported weights lie, and the digests that were recorded of those that nobody publishes one of."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+
+
+def cache_folder() -> Path:
+    """``GAITKEEPER_CACHE``, else ``$XDG_CACHE_HOME/gaitkeeper``, else ``~/.cache/gaitkeeper``."""
+    if folder := os.environ.get("GAITKEEPER_CACHE"):
+        return Path(folder)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gaitkeeper"
+
+
+def digest_of(path: Path) -> str:
+    """The sha256 of a file, 64 hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def lock_file(path: Path) -> Path:
+    """Where the digest of a file in the cache is recorded, in the form of ``sha256sum``."""
+    return path.with_name(f"{path.name}.sha256")
+
+
+def recorded(path: Path) -> str | None:
+    """The digest that was recorded of a file; None where none was."""
+    try:
+        return lock_file(path).read_text().split()[0]
+    except (FileNotFoundError, IndexError):
+        return None
+
+
+def record(path: Path, digest: str) -> str:
+    """Record a file's digest, unless one is recorded already; the one that counts from now on."""
+    lock = lock_file(path)
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile("w", dir=lock.parent, prefix=".lock-") as fresh:
+        fresh.write(f"{digest}  {path.name}\n")
+        fresh.flush()
+        # Of two that record at the same time, the first counts for both.
+        try:
+            os.link(fresh.name, lock)
+        except FileExistsError:
+            return recorded(path) or digest
+    return digest

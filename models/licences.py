@@ -1,0 +1,46 @@
+"""Licences that ask something of whoever runs the service, and whether they were accepted."""
+
+from __future__ import annotations
+
+import os
+
+from models.cache import cache_folder
+from models.errors import LicenceNotAccepted
+
+VARIABLE = "GAITKEEPER_ACCEPT_LICENSES"
+FREE = frozenset({"Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "MIT"})
+FILE = "accepted-licences"
+
+
+def accepted(licence: str) -> bool:
+    """Whether a licence, an SPDX identifier, asks for nothing, or was accepted by the environment or by a yes."""
+    named = os.environ.get(VARIABLE, "").replace(",", " ").split()
+    if licence in FREE or licence in named:
+        return True
+    file = cache_folder() / FILE
+    return file.is_file() and licence in file.read_text().split("\n")
+
+
+def accept(licence: str) -> None:
+    """Remember on this machine that a licence was accepted."""
+    folder = cache_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / FILE).open("a") as file:
+        file.write(f"{licence}\n")
+
+
+def require(licence: str, what: str) -> None:
+    """Pass where a licence was accepted.
+
+    Args:
+        licence: SPDX identifier.
+        what: is under it, for the sentence.
+
+    Raises:
+        LicenceNotAccepted: it was not.
+    """
+    if not accepted(licence):
+        raise LicenceNotAccepted(
+            f"{what} is under {licence}, whose conditions fall on the whole service: read them, and set "
+            f"{VARIABLE}={licence} to accept, or say yes to `gaitkeeper weights pull` at a terminal."
+        )
