@@ -15,8 +15,8 @@ from torch import Tensor
 from gallery.calibration import Calibration
 from gallery.errors import StoreUnavailable
 from gallery.explain import COHORT, EXPLAINED, explain, impostors_of
-from gallery.index import CollectionIndex
-from gallery.pinned import embedded
+from gallery.index import Index
+from gallery.pinned import Embed, embedded
 from gallery.search import Hit
 from gallery.types import (
     Identification,
@@ -57,13 +57,15 @@ class Answers:
         views: what it knows of cameras.
         calibrations: by fingerprint.
         gates: what a sequence must have to be told by.
+        embed: what embeds sequences.
     """
 
     collection: str
-    index: CollectionIndex
+    index: Index
     views: Views
     calibrations: Mapping[Fingerprint, Calibration]
     gates: QualityGates
+    embed: Embed
 
     def identify(
         self,
@@ -79,7 +81,7 @@ class Answers:
         began = time.perf_counter()
         fingerprint = fingerprint_of(network, seqs[0].perception)
         with_frames = [i for i, seq in enumerate(seqs) if len(seq)]
-        raw = embedded(network, [seqs[i] for i in with_frames])
+        raw = embedded(network, [seqs[i] for i in with_frames], self.embed)
         searching = time.perf_counter()
         views = [view_of(seqs[i], camera) for i in with_frames]
         corrections = self.views.corrections(fingerprint)
@@ -118,7 +120,8 @@ class Answers:
             return reply
         calibration = self.calibrations.get(reply.fingerprint)
         measured = None if calibration is None else calibration.parts
-        cohort = None if measured else self.index.cohort(reply.fingerprint, COHORT, corrections)
+        some = None if measured else self.index.cohort(reply.fingerprint, COHORT, corrections)
+        cohort = torch.stack(list(some.values())) if some else None
         templates = [(candidate.subject, candidate.template) for candidate in reply.candidates[:EXPLAINED]]
         found = self.index.embeddings(reply.fingerprint, [template for _, template in templates], corrections)
         explanation = explain(probe, templates, found, network.strips, impostors_of(measured, cohort))
@@ -130,7 +133,7 @@ class Answers:
         """See :meth:`gallery.Gallery.verify`."""
         began = time.perf_counter()
         fingerprint = fingerprint_of(network, seq.perception)
-        probe = embedded(network, [seq])[0] if len(seq) else None
+        probe = embedded(network, [seq], self.embed)[0] if len(seq) else None
         searching = time.perf_counter()
         corrections = self.views.corrections(fingerprint)
         hit = None

@@ -12,7 +12,7 @@ from typing import Self, TypedDict, Unpack
 from gallery.answers import Answers, view_of
 from gallery.calibration import Calibration, load_calibrations, shipped_calibrations
 from gallery.errors import FingerprintMismatch, LooksLikeOtherSubject, NotFound, Overtaken
-from gallery.index import CollectionIndex
+from gallery.index import CollectionIndex, Index
 from gallery.names import (
     check_camera,
     check_collection,
@@ -22,7 +22,7 @@ from gallery.names import (
     check_subject,
     enrolled_only,
 )
-from gallery.pinned import PinnedNetwork, embedded
+from gallery.pinned import Embed, PinnedNetwork, embedded
 from gallery.store import Embedding, NewSubject, NewTemplate, Store
 from gallery.stores import open_store
 from gallery.types import (
@@ -45,6 +45,7 @@ from gallery.verdict import (
 )
 from gallery.views import Corrections, View, Views
 from models import GaitNetwork
+from pipelines.embed import embed
 from pipelines.fingerprint import Fingerprint, fingerprint_of
 from pipelines.sequence import GaitSequence
 
@@ -88,6 +89,8 @@ class Gallery:
         fallback: name or path of the network of a collection that is empty, where ``network`` is None; also looked at
             when a collection's network is looked for.
         precision: in which embeddings are searched, "float32", "float16" or "bfloat16".
+        index: what searches the collection, where that is not done here: with a device and precision of its own.
+        embed: what embeds sequences, where that is not done here.
 
     Raises:
         NotFound: the store has no such collection.
@@ -104,16 +107,20 @@ class Gallery:
         device: str = "cpu",
         fallback: str | Path | None = None,
         precision: str = "float32",
+        index: Index | None = None,
+        embed: Embed = embed,
     ) -> None:
         self.store = store
+        self.embed = embed
         self.name = store.collection(collection).name
         self._pinned = PinnedNetwork(store, self.name, network, device, fallback)
         self._answers = Answers(
             self.name,
-            CollectionIndex(store, collection, device, precision),
+            index or CollectionIndex(store, collection, device, precision),
             Views(store, self.name),
             shipped_calibrations() if calibrations is None else calibrations,
             gates or QualityGates(),
+            embed,
         )
 
     @classmethod
@@ -236,7 +243,7 @@ class Gallery:
         if collection.fingerprint not in (None, fingerprint):
             raise FingerprintMismatch.between(self.name, collection.fingerprint, fingerprint)
         self._answers.check_enrolment(seq, fingerprint)
-        embedding = embedded(network, [seq])[0]
+        embedding = embedded(network, [seq], self.embed)[0]
         kept = seq if collection.keeps_heatmaps else seq.without_heatmaps()
         template = NewTemplate(
             fingerprint=fingerprint,

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 import threading
 import time
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -41,6 +43,51 @@ class Found:
     age: float | None = None
 
 
+class Index(Protocol):
+    """What a gallery searches with; the methods are those of :class:`CollectionIndex`."""
+
+    def search(
+        self,
+        fingerprint: Fingerprint,
+        probes: Tensor,
+        k: int,
+        where: Mapping[str, str] | None = None,
+        corrections: Corrections = NONE,
+    ) -> Found: ...
+
+    def nearest_of(
+        self, subject: str, fingerprint: Fingerprint, probe: Tensor, corrections: Corrections = NONE
+    ) -> Hit | None: ...
+
+    def embeddings(
+        self, fingerprint: Fingerprint, templates: Sequence[str], corrections: Corrections = NONE
+    ) -> dict[str, Tensor]: ...
+
+    def cohort(
+        self, fingerprint: Fingerprint, people: int, corrections: Corrections = NONE
+    ) -> dict[str, Tensor] | None: ...
+
+    def ready(self) -> bool: ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class Share:
+    """The subjects that fall to one of several searchers, by a digest of their ids.
+
+    Attributes:
+        number: of the searcher, from 0.
+        of: how many there are.
+    """
+
+    number: int = 0
+    of: int = 1
+
+    def __contains__(self, subject: str) -> bool:
+        return zlib.crc32(subject.encode()) % self.of == self.number
+
+
 class CollectionIndex:
     """Searches what the store holds at the time of asking, whichever thread or process wrote it.
 
@@ -54,13 +101,22 @@ class CollectionIndex:
         collection: name of the collection.
         device: where embeddings lie and are searched.
         precision: in which they are kept; see :class:`gallery.search.PartwiseIndex`.
+        share: whose templates are searched here. All of the store is followed, and proven, whatever the share.
     """
 
-    def __init__(self, store: Store, collection: str, device: str = "cpu", precision: str = "float32") -> None:
+    def __init__(
+        self,
+        store: Store,
+        collection: str,
+        device: str = "cpu",
+        precision: str = "float32",
+        share: Share = Share(),
+    ) -> None:
         self._store = store
         self._collection = collection
         self._device = device
         self._precision = precision
+        self._share = share
         self._lock = threading.Lock()
         self._proven = False
         self._forget()
@@ -115,12 +171,22 @@ class CollectionIndex:
             known = [template for template in templates if template in self._index]
             return dict(zip(known, self._index.embeddings(known, corrections), strict=True))
 
-    def cohort(self, fingerprint: Fingerprint, people: int, corrections: Corrections = NONE) -> Tensor | None:
-        """One embedding of each of some subjects, float32 (n, P, C); None where the collection is of another print."""
+    def cohort(
+        self, fingerprint: Fingerprint, people: int, corrections: Corrections = NONE
+    ) -> dict[str, Tensor] | None:
+        """One embedding (P, C), float32, of each of the first so many subjects by id; None under another print."""
         with self._lock:
             if self._index is None or self._fingerprint != fingerprint:
                 return None
-            return self._index.embeddings(self._index.cohort(people), corrections)
+            templates = self._index.cohort(people)
+            found = self._index.embeddings(list(templates.values()), corrections)
+            return dict(zip(templates, found, strict=True))
+
+    def followed(self) -> str:
+        """Follow the store if it can be reached; the cursor up to which it is known now."""
+        with self._lock:
+            self._follow_if_possible()
+            return self._cursor
 
     def ready(self, attempts: int = 5) -> bool:
         """Follow the store, and prove once that what is known is what it holds, by number and digest.
@@ -200,12 +266,13 @@ class CollectionIndex:
     def _add(self, changes: Sequence[Change]) -> None:
         # Told of twice where its subject's metadata changed: the latest holds.
         latest = {change.template: change for change in changes}
-        new = [change for change in latest.values() if self._index is None or change.template not in self._index]
+        new = [change for change in latest.values() if change.template not in self._leaves]
         if new:
             self._take(new)
         assert self._index is not None
         for change in latest.values():
-            self._index.annotate(change.template, change.metadata or {}, _end(change))
+            if change.template in self._index:
+                self._index.annotate(change.template, change.metadata or {}, _end(change))
 
     def _take(self, changes: Sequence[Change]) -> None:
         embeddings = np.stack([change.embedding for change in changes if change.embedding is not None])
@@ -213,11 +280,12 @@ class CollectionIndex:
             parts, dims = embeddings.shape[1:]
             self._index = ViewedIndex(parts, dims, self._device, self._precision)
             self._fingerprint = changes[0].fingerprint
+        own = [i for i, change in enumerate(changes) if (change.subject or "") in self._share]
         self._index.add(
-            [change.template for change in changes],
-            [change.subject or "" for change in changes],
-            torch.from_numpy(embeddings),
-            [_view(change) for change in changes],
+            [changes[i].template for i in own],
+            [changes[i].subject or "" for i in own],
+            torch.from_numpy(embeddings[own]),
+            [_view(changes[i]) for i in own],
         )
         if self._salt is None:
             self._salt = self._store.digest(self._collection).salt
@@ -230,7 +298,7 @@ class CollectionIndex:
             self._leaves.pop(template, None)
             if self._index is not None and template in self._index:
                 self._index.remove(template)
-        if self._index is not None and not len(self._index):
+        if not self._leaves:
             # An empty collection is free to be pinned anew.
             self._index = self._fingerprint = None
 

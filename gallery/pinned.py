@@ -19,6 +19,9 @@ from pipelines.sequence import GaitSequence
 
 T = TypeVar("T")
 
+Embed = Callable[[Sequence[GaitSequence], GaitNetwork], Tensor]
+"""Embeds sequences as :func:`pipelines.embed.embed` does, wherever the numbers are worked out."""
+
 DEFAULT_NETWORK = "gaitpart"
 
 
@@ -82,9 +85,9 @@ class PinnedNetwork:
         return network.to(self._device)
 
 
-def embedded(network: GaitNetwork, seqs: Sequence[GaitSequence]) -> Tensor:
+def embedded(network: GaitNetwork, seqs: Sequence[GaitSequence], by: Embed = embed) -> Tensor:
     """Embeddings of sequences, finite float32 (N, P, C). Raises BadEmbedding where they are not finite."""
-    embeddings = embed(seqs, network)
+    embeddings = by(seqs, network)
     if not torch.isfinite(embeddings).all():
         raise BadEmbedding(f"The network {network.name!r} gave an embedding that is not finite.")
     return embeddings

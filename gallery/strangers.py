@@ -128,7 +128,7 @@ class Strangers:
         stranger, view = uuid.uuid4().hex, view_of(seq, camera)
         template = NewTemplate(
             fingerprint=fingerprint,
-            embedding=embedded(network, [seq])[0].numpy(),
+            embedding=embedded(network, [seq], self._gallery.embed)[0].numpy(),
             sequence=kept.to_bytes(),
             has_heatmaps=kept.heatmaps is not None,
             quality=seq.quality,

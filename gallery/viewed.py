@@ -6,7 +6,7 @@ as it is stored: nothing stored changes when more is learnt of a view, and the s
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -71,13 +71,13 @@ class ViewedIndex:
             hits, some = index.search(_shifted(probes, view, corrections), k, where)
             found = [known + new for known, new in zip(found, hits, strict=True)]
             size += some
-        return [_nearest(hits, k) for hits in found], size
+        return [nearest(hits, k) for hits in found], size
 
     def nearest_of(self, subject: str, probe: Tensor, corrections: Corrections) -> Hit | None:
         """As :meth:`gallery.search.PartwiseIndex.nearest_of`, over all views."""
         hits = [index.nearest_of(subject, _shifted(probe, view, corrections)) for view, index in self._of.items()]
-        nearest = _nearest([hit for hit in hits if hit is not None], 1)
-        return nearest[0] if nearest else None
+        first = nearest([hit for hit in hits if hit is not None], 1)
+        return first[0] if first else None
 
     def embeddings(self, templates: Sequence[str], corrections: Corrections) -> Tensor:
         """The embeddings of templates less what their views do, float32 (m, P, C). Raises KeyError."""
@@ -87,19 +87,19 @@ class ViewedIndex:
         found = [self._of[view].embeddings([template])[0] for template, view in zip(templates, views, strict=True)]
         return centred(torch.stack(found), views, corrections)
 
-    def cohort(self, people: int) -> list[str]:
-        """A template of each of the first so many subjects by id."""
+    def cohort(self, people: int) -> dict[str, str]:
+        """A template of each of the first so many subjects, by the subject's id, in order."""
         found: dict[str, str] = {}
         for index in self._of.values():
             found = index.cohort(people) | found
-        return [found[subject] for subject in sorted(found)[:people]]
+        return {subject: found[subject] for subject in sorted(found)[:people]}
 
 
 def _shifted(probes: Tensor, view: View | None, corrections: Corrections) -> Tensor:
     return probes if view is None or view not in corrections else probes + corrections[view].to(probes.device)
 
 
-def _nearest(hits: Sequence[Hit], k: int) -> list[Hit]:
+def nearest(hits: Iterable[Hit], k: int) -> list[Hit]:
     """The best hit of each subject, the ``k`` nearest of them by distance, then by id."""
     best: dict[str, Hit] = {}
     for hit in hits:

@@ -100,6 +100,15 @@ class Pipeline:
                 self._perception = build_perception(self.settings)
             return self._perception
 
+    def tried(self, picture: Array) -> str:
+        """Look at an RGB uint8 (H, W, 3) picture as at a clip's, to see that it can be done; the backend's name.
+
+        Raises:
+            WeightsMissing, WeightsCorrupt: as :attr:`perception`.
+        """
+        self.perception.watch().see(picture, 0.0)
+        return self.perception.name
+
     def sequences(self, source: Source) -> list[GaitSequence]:
         """The gait sequences of everyone walking in a clip, at least one.
 

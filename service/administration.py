@@ -13,8 +13,10 @@ from gallery.errors import Conflict, FingerprintMismatch, NotFound
 from gallery.names import check_collection, check_subject, enrolled_only
 from gallery.strangers import Strangers
 from models import GaitNetwork
+from pipelines.embed import embed
 from service.access import require_collection
 from service.choosing import network_named
+from service.elsewhere import Elsewhere
 from service.pictures import strips
 from service.schemas import (
     CamerasReply,
@@ -40,13 +42,15 @@ class Administration:
 
     Args:
         settings: what to open. The store is opened at once, networks when they are needed.
+        elsewhere: where embeddings are made and searched; in this process where it is not given.
 
     Raises:
         StoreUnavailable, UnknownStore, BadStore: the store cannot be used.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, elsewhere: Elsewhere | None = None) -> None:
         self.settings = settings
+        self.elsewhere = elsewhere
         self.store = open_store(settings.store_url, settings.vault)
         self._state: State | None = None
         self._galleries: dict[str, Gallery] = {}
@@ -115,7 +119,15 @@ class Administration:
 
     def _opened(self, collection: str, network: str | None) -> Gallery:
         # A collection that holds something stays with the network that it holds embeddings of.
-        return Gallery(self.store, collection, fallback=network, precision=self.settings.precision)
+        out = self.elsewhere
+        return Gallery(
+            self.store,
+            collection,
+            fallback=network,
+            precision=self.settings.precision,
+            index=out.index(self.store.collection(collection)) if out else None,
+            embed=out.embed if out else embed,
+        )
 
     def _network(self, name: str) -> GaitNetwork:
         with self._lock:

@@ -9,13 +9,13 @@ from gallery import Gallery
 from gallery.errors import PoorQuality
 from gallery.names import check_camera, check_metadata, check_subject, enrolled_only
 from gallery.verdict import check_fmr, check_fpir
-from pipelines.embed import embed
 from pipelines.errors import ClipError
 from pipelines.pipeline import Pipeline
 from pipelines.sequence import GaitSequence
 from service import canary
 from service.administration import DEFAULT_COLLECTION, Administration
 from service.choosing import judged, require_quality
+from service.elsewhere import Elsewhere
 from service.errors import InvalidRequest, NotReady
 from service.pictures import person_of
 from service.returning import keep_unknown
@@ -29,14 +29,15 @@ class Engine(Administration):
 
     Args:
         settings: what to open. The store is opened at once, the models at the first clip or by :meth:`check`.
+        elsewhere: where clips are looked at, embedded and searched; in this process where it is not given.
 
     Raises:
         StoreUnavailable, UnknownStore, BadStore: the store cannot be used.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        self.pipeline = Pipeline(settings.pipeline)
-        super().__init__(settings)
+    def __init__(self, settings: Settings, elsewhere: Elsewhere | None = None) -> None:
+        self.pipeline = elsewhere.pipeline if elsewhere else Pipeline(settings.pipeline)
+        super().__init__(settings, elsewhere)
 
     def close(self) -> None:
         """Let go of the store and of the decoder."""
@@ -232,10 +233,10 @@ class Engine(Administration):
         laps = [time.perf_counter()]
         self.pipeline.decoder.probe(canary.clip())
         laps.append(time.perf_counter())
-        perception = self.pipeline.perception
-        perception.watch().see(canary.picture(), 0.0)
+        perception = self.pipeline.tried(canary.picture())
         laps.append(time.perf_counter())
-        embed([canary.sequence(perception.name)], self.gallery(DEFAULT_COLLECTION).network)
+        gallery = self.gallery(DEFAULT_COLLECTION)
+        gallery.embed([canary.sequence(perception)], gallery.network)
         laps.append(time.perf_counter())
         self.store.ping()
         laps.append(time.perf_counter())
