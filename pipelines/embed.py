@@ -8,11 +8,18 @@ import torch
 from torch import Tensor
 
 from models.base import GaitNetwork
+from models.inference import Precision
+from models.inference import embed as forward
 from pipelines.sequence import GaitSequence
-from pipelines.tensors import prepare
+from pipelines.tensors import device_of, prepare
+
+# What the processor's cache holds the features of, or enough to fill a GPU.
+BATCH_FRAMES = {"cpu": 256, "cuda": 8192}
 
 
-def embed(seqs: Sequence[GaitSequence], net: GaitNetwork, *, batch_frames: int = 256) -> Tensor:
+def embed(
+    seqs: Sequence[GaitSequence], net: GaitNetwork, *, batch_frames: int | None = None, precision: Precision = "fp32"
+) -> Tensor:
     """Embeddings of sequences of any lengths, each the same as if it were embedded alone.
 
     Sequences of like lengths share a batch, so that little padding is computed; memory follows the longer of
@@ -21,7 +28,9 @@ def embed(seqs: Sequence[GaitSequence], net: GaitNetwork, *, batch_frames: int =
     Args:
         seqs: N sequences of at least one frame each.
         net: the network, on the device it is to run on.
-        batch_frames: most frames in one batch, padding included; a longer sequence is a batch of its own.
+        batch_frames: most frames in one batch, padding included; a longer sequence is a batch of its own. None is what
+            suits the device.
+        precision: as of :func:`models.inference.embed`.
 
     Returns:
         float32 (N, P, C) on the CPU, in the order of ``seqs``.
@@ -29,16 +38,11 @@ def embed(seqs: Sequence[GaitSequence], net: GaitNetwork, *, batch_frames: int =
     Raises:
         TooShort, HeatmapsMissing: as :func:`pipelines.tensors.prepare`.
     """
+    budget = batch_frames or BATCH_FRAMES.get(device_of(net).type, BATCH_FRAMES["cuda"])
     out = torch.empty(len(seqs), *net.out_shape)
-    training = net.training
-    net.eval()
-    try:
-        with torch.inference_mode():
-            for batch in _batches([len(seq) for seq in seqs], batch_frames):
-                tensors, lengths = prepare([seqs[i] for i in batch], net)
-                out[batch] = net(*tensors, lengths=lengths).float().cpu()
-    finally:
-        net.train(training)
+    for batch in _batches([len(seq) for seq in seqs], budget):
+        tensors, lengths = prepare([seqs[i] for i in batch], net)
+        out[batch] = forward(net, tensors, lengths, precision).cpu()
     return out
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import queue
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
+from contextlib import closing
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 import cv2
@@ -21,12 +21,14 @@ from pipelines.perception import Perception, Person, Watcher, build_perception
 from pipelines.sandbox import Sandbox
 from pipelines.sequence import GaitSequence
 from pipelines.settings import PipelineSettings
+from pipelines.stages import Stage, ahead, metered
 from pipelines.track import Tracker
 from pipelines.tracklet import Tracklet
 
 Array = npt.NDArray[Any]
 
 PICTURE_SIDE = 640
+STAGES = ("decode", "perception", "tracking", "sequences")
 READ_AHEAD = 3
 NOISE = 8
 
@@ -60,7 +62,7 @@ class ClipResult:
         sequences: one per walker, in order of appearance.
         skipped: people followed without result, and why.
         timings: seconds per stage: "decode", "perception", "tracking", "sequences", and "total" by the clock. Decoding
-            runs beside the other stages, so the stages may add up to more than the total.
+            and perception run beside the other stages, so the stages may add up to more than the total.
         thumbnails: JPEG per track number.
         picture: a frame from the middle of what was decoded, uint8 (H, W, 3) RGB, its longer side at most 640 pixels.
     """
@@ -85,6 +87,7 @@ class Pipeline:
     def __init__(self, settings: PipelineSettings | None = None) -> None:
         self.settings = settings or PipelineSettings()
         self.decoder: Decoder = Sandbox(self.settings) if self.settings.sandbox else InProcess(self.settings)
+        self.stages = {name: Stage(name) for name in STAGES}
         self._perception: Perception | None = None
         self._lock = threading.Lock()
 
@@ -143,36 +146,35 @@ class Pipeline:
                 f"The clip has {info.frames} frame{'s' * (info.frames != 1)}; a gait needs at least "
                 f"{self.settings.min_frames}, better two seconds."
             )
-        watcher, tracker = self.perception.watch(), Tracker(info.rate)
-        spent = dict.fromkeys(("decode", "perception", "tracking", "sequences"), 0.0)
+        tracker = Tracker(info.rate)
+        spent = dict.fromkeys(STAGES, 0.0)
         tracklets: dict[int, Tracklet] = {}
         crossings = Crossings()
         picture = np.zeros((1, 1, 3), np.uint8)
         count = 0
-        stream = _ahead(self.decoder.frames(source, info, deadline), spent)
-        for frame, people in _seen(stream, watcher, self.perception.batch, spent):
-            if deadline is not None and time.monotonic() > deadline:
-                raise DeadlineExceeded("The clip could not be processed in the time that a request may take.")
-            lap = time.perf_counter()
-            numbers = tracker.update(people, frame.time)
-            crowded = crossings.note(frame.time, numbers, people)
-            lap = _book(spent, "tracking", lap)
-            for number, person in zip(numbers, people, strict=True):
-                if number is None:
-                    continue
-                if number not in tracklets:
-                    tracklets[number] = Tracklet(len(tracklets) + 1, self.settings.max_sequence_frames)
-                tracklets[number].add(frame.image, person, people, count, frame.time, crowded=number in crowded)
-            if frame.index <= info.frames // 2:
-                picture = frame.image
-            count += 1
-            _book(spent, "sequences", lap)
-            tell(min(frame.index / info.frames, 1.0))
-        lap = time.perf_counter()
-        crossings.resolve(tracklets)
-        people_seen = self._numbered(list(tracklets.values()))
-        sequences, skipped = self._sorted_out(people_seen)
-        _book(spent, "sequences", lap)
+        with closing(self._perceived(source, info, deadline, spent)) as perceived:
+            for frame, people in chain.from_iterable(perceived):
+                if deadline is not None and time.monotonic() > deadline:
+                    raise DeadlineExceeded("The clip could not be processed in the time that a request may take.")
+                with self.stages["tracking"].working(spent):
+                    numbers = tracker.update(people, frame.time)
+                    crowded = crossings.note(frame.time, numbers, people)
+                with self.stages["sequences"].working(spent):
+                    for number, person in zip(numbers, people, strict=True):
+                        if number is None:
+                            continue
+                        if number not in tracklets:
+                            tracklets[number] = Tracklet(len(tracklets) + 1, self.settings.max_sequence_frames)
+                        is_crowded = number in crowded
+                        tracklets[number].add(frame.image, person, people, count, frame.time, crowded=is_crowded)
+                if frame.index <= info.frames // 2:
+                    picture = frame.image
+                count += 1
+                tell(min(frame.index / info.frames, 1.0))
+        with self.stages["sequences"].working(spent):
+            crossings.resolve(tracklets)
+            people_seen = self._numbered(list(tracklets.values()))
+            sequences, skipped = self._sorted_out(people_seen)
         if not sequences:
             raise _why_nobody(skipped)
         tell(1.0)
@@ -184,6 +186,19 @@ class Pipeline:
             thumbnails={t.number: t.thumbnail() for t in people_seen},
             picture=_small(picture),
         )
+
+    def _perceived(
+        self, source: Source, info: ClipInfo, deadline: float | None, spent: dict[str, float]
+    ) -> Generator[list[tuple[Frame, list[Person]]], None, None]:
+        """Each frame with everyone in it, as many frames at a time as the backend likes to look at together.
+
+        Decoding and perception have a thread each, and run ahead of whoever reads.
+        """
+        batch, stages = self.perception.batch, self.stages
+        decoded = metered(self.decoder.frames(source, info, deadline), stages["decode"], spent)
+        waiting = ahead(decoded, max(READ_AHEAD, 2 * batch), stages["perception"])
+        people = _seen(waiting, self.perception.watch(), batch, stages["perception"], spent)
+        return ahead(people, max(1, READ_AHEAD // batch), stages["tracking"])
 
     def close(self) -> None:
         """End the decoder's process, if there is one; the next clip starts another."""
@@ -238,59 +253,15 @@ def _why_nobody(skipped: list[SkippedTracklet]) -> Exception:
     )
 
 
-def _ahead(stream: Generator[Frame, None, None], spent: dict[str, float]) -> Iterator[Frame]:
-    """The stream, decoded in a thread a few frames ahead; errors come out where they would have."""
-    ready: queue.Queue[Frame | BaseException | None] = queue.Queue(READ_AHEAD)
-    stop = threading.Event()
-
-    def put(item: Frame | BaseException | None) -> bool:
-        while not stop.is_set():
-            try:
-                ready.put(item, timeout=0.1)
-            except queue.Full:
-                continue
-            return True
-        return False
-
-    def decode() -> None:
-        try:
-            while not stop.is_set():
-                lap = time.perf_counter()
-                frame = next(stream, None)
-                spent["decode"] += time.perf_counter() - lap
-                if not put(frame) or frame is None:
-                    return
-        except BaseException as error:  # handed over to the consumer, who raises it
-            put(error)
-
-    worker = threading.Thread(target=decode, name="decode", daemon=True)
-    worker.start()
-    try:
-        while (item := ready.get()) is not None:
-            if isinstance(item, BaseException):
-                raise item
-            yield item
-    finally:
-        stop.set()
-        worker.join()
-        stream.close()
-
-
 def _seen(
-    stream: Iterator[Frame], watcher: Watcher, batch: int, spent: dict[str, float]
-) -> Iterator[tuple[Frame, list[Person]]]:
-    """Each frame with everyone in it, as many frames looked at together as the backend likes."""
-    while frames := list(islice(stream, batch)):
-        lap = time.perf_counter()
-        people = watcher.see_all([frame.image for frame in frames], [frame.time for frame in frames])
-        _book(spent, "perception", lap)
-        yield from zip(frames, people, strict=True)
-
-
-def _book(spent: dict[str, float], stage: str, since: float) -> float:
-    now = time.perf_counter()
-    spent[stage] += now - since
-    return now
+    stream: Generator[Frame, None, None], watcher: Watcher, batch: int, stage: Stage, spent: dict[str, float]
+) -> Generator[list[tuple[Frame, list[Person]]], None, None]:
+    """As many frames as the backend likes at a time, each with everyone in it."""
+    with closing(stream):
+        while frames := list(islice(stream, batch)):
+            with stage.working(spent):
+                people = watcher.see_all([frame.image for frame in frames], [frame.time for frame in frames])
+            yield list(zip(frames, people, strict=True))
 
 
 def _small(image: Array) -> Array:

@@ -13,7 +13,7 @@ from gallery.errors import Conflict, FingerprintMismatch, NotFound
 from gallery.names import check_collection, check_subject, enrolled_only
 from gallery.strangers import Strangers
 from models import GaitNetwork
-from pipelines.embed import embed
+from pipelines.batching import SharedEmbedding
 from service.access import require_collection
 from service.choosing import network_named
 from service.elsewhere import Elsewhere
@@ -52,6 +52,7 @@ class Administration:
         self.settings = settings
         self.elsewhere = elsewhere
         self.store = open_store(settings.store_url, settings.vault)
+        self.embedder = SharedEmbedding(settings.batch, settings.batch_wait)
         self._state: State | None = None
         self._galleries: dict[str, Gallery] = {}
         self._networks: dict[str, GaitNetwork] = {}
@@ -123,10 +124,11 @@ class Administration:
         return Gallery(
             self.store,
             collection,
+            device=self.settings.pipeline.device,
             fallback=network,
             precision=self.settings.precision,
             index=out.index(self.store.collection(collection)) if out else None,
-            embed=out.embed if out else embed,
+            embed=out.embed if out else self.embedder,
         )
 
     def _network(self, name: str) -> GaitNetwork:

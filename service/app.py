@@ -57,6 +57,7 @@ def create_app(settings: Settings | None = None, engine: Engine | None = None) -
             )
             work = app.state.work = Work(opened, app.state.metrics, webhooks)
             app.state.metrics.watch(lambda: app.state.queue.pending)
+            app.state.metrics.watch_stages((*opened.pipeline.stages.values(), opened.embedder.stage))
             app.state.streams = stream.Streams(settings.streams, settings.retry_after)
             app.state.metrics.watch_streams(lambda: app.state.streams.live)
             # Probes have a thread of their own: a full queue does not make the service look dead.

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.registry import Collector
 
 from pipelines.sequence import Quality
+from pipelines.stages import Stage
 from service.schemas import EnrollReply, IdentifyReply
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
@@ -52,11 +55,17 @@ class Metrics:
             buckets=SECONDS,
             registry=own,
         )
+        self._occupancy = _Occupancy()
+        own.register(self._occupancy)
         self._pending = Gauge("gaitkeeper_clips_pending", "Clips in work and in waiting.", registry=own)
 
     def watch(self, pending: Callable[[], float]) -> None:
         """Ask for the clips in work and in waiting whenever somebody asks for the figures."""
         self._pending.set_function(pending)
+
+    def watch_stages(self, stages: Iterable[Stage]) -> None:
+        """Ask how busy these stages are whenever somebody asks for the figures."""
+        self._occupancy.stages = list(stages)
 
     def watch_streams(self, running: Callable[[], float]) -> None:
         """Ask for the live streams whenever somebody asks for the figures."""
@@ -107,3 +116,26 @@ class Metrics:
         for quality in walkers:
             self._score.observe(quality.mean_joint_score)
             self._frames.observe(quality.frames)
+
+
+class _Occupancy(Collector):
+    """How busy stages are, read at the time of asking."""
+
+    def __init__(self) -> None:
+        self.stages: list[Stage] = []
+
+    def collect(self) -> Iterator[Metric]:
+        busy = CounterMetricFamily(
+            "gaitkeeper_stage_busy_seconds", "Seconds in which a stage was at work for any clip.", labels=("stage",)
+        )
+        share = GaugeMetricFamily(
+            "gaitkeeper_stage_occupancy", "Share of the last 30 s in which a stage was at work.", labels=("stage",)
+        )
+        waiting = GaugeMetricFamily(
+            "gaitkeeper_stage_waiting", "Frames, or of the network walkers, that wait for a stage.", labels=("stage",)
+        )
+        for stage in self.stages:
+            busy.add_metric((stage.name,), stage.busy_seconds)
+            share.add_metric((stage.name,), stage.occupancy)
+            waiting.add_metric((stage.name,), stage.waiting)
+        yield from (busy, share, waiting)

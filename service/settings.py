@@ -93,6 +93,15 @@ class Settings(BaseSettings):
         "`overloaded`.",
     )
     workers: int = Field(1, ge=1, description="Clips processed at the same time.")
+    batch: int = Field(
+        32, ge=1, description="Walkers, of whichever requests, that go through a gait network together at most."
+    )
+    batch_wait: float = Field(
+        0,
+        ge=0,
+        description="Seconds that a walker may wait for others to share a batch; those who come while the network is "
+        "busy share one at 0, too.",
+    )
     queue: int = Field(8, ge=0, description="Clips that may wait for a worker; one more is answered `overloaded`.")
     retry_after: int = Field(5, ge=1, description="Seconds that an `overloaded` reply asks the caller to wait.")
     rate: str = Field("600/minute", description="Requests that one API key may make; more are `rate_limited`.")

@@ -59,6 +59,9 @@ def test_the_figures_tell_what_happened_and_name_nobody(
     assert sum(verdicts.values()) == 1 and {verdict for _, verdict in verdicts} <= {"match", "unknown"}
     assert seen[("gaitkeeper_enrolments_total",)] == 1
     assert seen["gaitkeeper_stage_seconds_count", "decode"] == 2 and seen["gaitkeeper_stage_seconds_sum", "total"] > 0
+    for stage in ("decode", "perception", "tracking", "sequences", "network"):
+        assert seen["gaitkeeper_stage_busy_seconds_total", stage] > 0
+        assert 0 < seen["gaitkeeper_stage_occupancy", stage] <= 1 and seen["gaitkeeper_stage_waiting", stage] == 0
     assert seen[("gaitkeeper_joint_score_count",)] == seen[("gaitkeeper_usable_frames_count",)] == 2
     assert seen[("gaitkeeper_clips_pending",)] == 0
     assert seen[("process_resident_memory_bytes",)] > 2**25
