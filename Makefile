@@ -6,8 +6,9 @@ BIN := $(VENV)/bin
 # Where the default index would give the CUDA build of torch, name an index that has the CPU build.
 TORCH_INDEX ?=
 CLIPS ?=
+COMPARE ?=
 
-.PHONY: setup demo test check crash format fuzz soak load bench lock clean
+.PHONY: setup demo test check crash format fuzz soak load image bench bench-long lock clean
 
 setup: $(VENV)/.ready
 
@@ -44,14 +45,14 @@ soak: setup ## 1,000 short identifications, one after the other: does memory gro
 load: setup ## Many, large and slow uploads at once; needs 4 GB of disk
 	$(BIN)/python -m bench.load
 
-bench: setup ## Every measured figure of the README, one JSON each under bench/results
-	$(BIN)/python -m bench.pipeline
-	$(BIN)/python -m bench.memory
-	$(BIN)/python -m bench.quartet gaitpart
-	$(BIN)/python -m bench.search
-	$(BIN)/python -m bench.migration
-	$(BIN)/python -m bench.networks
-	$(BIN)/python -m bench.kinect
+image: setup ## The CPU image's tree without a container engine, built and tried; root, 4 GB of disk
+	GAITKEEPER_IMAGE=1 TORCH_INDEX="$(TORCH_INDEX)" $(BIN)/python -m pytest -s --timeout 0 tests/docker/test_image.py
+
+bench: setup ## Every figure in one JSON and one page, bench/results/bench.*; COMPARE=old.json shows what got worse
+	$(BIN)/python -m bench $(if $(COMPARE),--compare "$(COMPARE)")
+
+bench-long: setup ## The same with what takes hours: soak, uploads, search up to a million templates
+	$(BIN)/python -m bench --long $(if $(COMPARE),--compare "$(COMPARE)")
 
 lock: setup ## Pin what is installed now
 	scripts/lock.sh "$(BIN)/python"

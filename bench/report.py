@@ -5,38 +5,50 @@ from __future__ import annotations
 import json
 import os
 import platform
+import subprocess
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 RESULTS = Path("bench/results")
+FLAGS = ("avx2", "fma", "f16c", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_int8", "amx_bf16")
+"""What a processor may be able to do that these programs make use of, as Linux names it."""
 
 
 def machine() -> dict[str, Any]:
     """Processor, cores, memory and versions; a figure means little without them."""
-    model = next(
-        (
-            line.split(":", 1)[1].strip()
-            for line in Path("/proc/cpuinfo").read_text().splitlines()
-            if line.startswith("model name")
-        ),
-        platform.processor(),
-    )
+    about: dict[str, str] = {}
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        name, _, value = line.partition(":")
+        about.setdefault(name.strip(), value.strip())
     return {
-        "processor": model,
+        "processor": about.get("model name") or platform.processor(),
+        "flags": sorted(set(FLAGS) & set(about.get("flags", "").split())),
         "cores": len(os.sched_getaffinity(0)),
+        "threads": os.environ.get("OMP_NUM_THREADS"),
         "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         "load_before": os.getloadavg()[0],
+        "system": platform.platform(terse=True),
         "python": platform.python_version(),
         "versions": {name: version(name) for name in ("torch", "ai-edge-litert", "av", "numpy", "opencv-python")},
+        "commit": _commit(),
     }
+
+
+def _commit() -> str | None:
+    """Of the sources, with a plus where they were changed since; None where they are not in git."""
+    done = subprocess.run(
+        ["git", "describe", "--always", "--dirty=+", "--exclude=*"], capture_output=True, text=True, check=False
+    )
+    return done.stdout.strip() or None
 
 
 def write(name: str, figures: dict[str, Any]) -> Path:
     """Write ``bench/results/NAME.json`` and say where."""
     RESULTS.mkdir(parents=True, exist_ok=True)
-    path = RESULTS / f"{name}.json"
-    path.write_text(json.dumps({"bench": name, "machine": machine(), **figures}, indent=2) + "\n")
+    path, when = RESULTS / f"{name}.json", datetime.now(UTC).isoformat(timespec="seconds")
+    path.write_text(json.dumps({"bench": name, "when": when, "machine": machine(), **figures}, indent=2) + "\n")
     print(f"written: {path}")
     return path
 

@@ -1,0 +1,233 @@
+"""What the page and the comparison take out of each bench's JSON, and how two runs are compared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+Section = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One measured number.
+
+    Attributes:
+        name: of its own in a report, ``section/what``, the section being the JSON's name.
+        label: for people.
+        value: in ``unit``.
+        unit: "s", "ms", "MB", "×", "/s" or what else it is.
+        better: which way.
+        relative: True where it was measured against a baseline in the same run, so that it can be compared between
+            machines.
+        bar: that it should keep to; None where there is none.
+    """
+
+    name: str
+    label: str
+    value: float
+    unit: str
+    better: Literal["lower", "higher"]
+    relative: bool = False
+    bar: float | None = None
+
+    @property
+    def section(self) -> str:
+        """The name of the JSON that it is from."""
+        return self.name.partition("/")[0]
+
+    @property
+    def held(self) -> bool | None:
+        """Whether it keeps to its bar; None where there is none."""
+        if self.bar is None:
+            return None
+        return self.value <= self.bar if self.better == "lower" else self.value >= self.bar
+
+
+def lower(name: str, label: str, value: float, unit: str, bar: float | None = None, relative: bool = False) -> Figure:
+    """A figure of which less is better."""
+    return Figure(name, label, float(value), unit, "lower", relative, bar)
+
+
+def ratio(name: str, label: str, value: float, better: Literal["lower", "higher"], bar: float | None = None) -> Figure:
+    """A figure against a baseline of the same run."""
+    return Figure(name, label, float(value), "×", better, True, bar)
+
+
+def networks(found: Section) -> Iterator[Figure]:
+    """Milliseconds in the default precision, and times faster than the plain networks."""
+    mode = found["default_precision"]
+    for row in found["inference"]:
+        what, key = f"{row['network']}, batch of {row['batch']}", f"networks/{row['network']}/{row['batch']}"
+        yield ratio(
+            f"{key}/faster", f"{what}: {mode} over plain", row[f"{mode}_times_faster"], "higher", found["target"]
+        )
+        yield lower(f"{key}/ms", f"{what}: {mode}", row["ms"][mode], "ms")
+    step = found["training_step"]
+    best = max(step["fp32_times_faster"], step["bf16_times_faster"])
+    yield ratio("networks/training", "a training step of GaitPart over plain", best, "higher", step["target"])
+
+
+def pipeline(found: Section) -> Iterator[Figure]:
+    """Time to gait sequences in durations of the clip, and against decoding alone."""
+    for row in found["clips"]:
+        key = f"pipeline/{row['clip']}"
+        yield lower(f"{key}/ratio", f"{row['clip']}: in its own durations", row["ratio"], "×", row["target"])
+        decode = row["total_over_decode_alone"]
+        yield ratio(f"{key}/decode", f"{row['clip']}: over decoding alone", decode, "lower")
+        each = row["ms_per_person_and_frame"]
+        yield lower(f"{key}/person", f"{row['clip']}: perception of one person in one frame", each, "ms")
+
+
+def search(found: Section) -> Iterator[Figure]:
+    """Against reading the embeddings once, and against faiss."""
+    bars, size = found["targets"], f"{found['templates']:,} templates"
+    for name, label, better in (
+        ("single_over_floor", "one probe over reading the embeddings once", "lower"),
+        ("single_over_faiss", "one probe over faiss flat L2", "lower"),
+        ("batch_speedup", "64 probes at once, probes a second over one by one", "higher"),
+    ):
+        yield ratio(f"search/{name}", f"{size}: {label}", found[name], better, bars[name])
+    yield lower("search/single", f"{size}: one probe", 1e3 * found["seconds"]["single"], "ms")
+    yield lower("search/batch", f"{size}: 64 probes", 1e3 * found["seconds"]["batch"], "ms")
+
+
+def service(found: Section) -> Iterator[Figure]:
+    """Latency alone, and how much it takes."""
+    yield lower("service/alone", "one request at a time", 1e3 * found["alone_s"], "ms")
+    yield ratio("service/alone_over_plain", "the same over no service at all", found["alone_over_plain"], "lower")
+    yield Figure("service/most", "most answered in a second", found["most_per_s"], "/s", "higher")
+    yield ratio(
+        "service/most_over_plain", "the same over one process without a service", found["most_over_plain"], "higher"
+    )
+    yield Figure("service/knee", "knee, offered requests a second", found["knee_per_s"] or 0.0, "/s", "higher")
+
+
+def memory(found: Section) -> Iterator[Figure]:
+    """At rest and at its peak."""
+    yield lower("memory/ready", "the service when ready", found["ready_mb"], "MB")
+    yield lower("memory/peak", "at the peak, a minute of 1080p", found["peak_mb"], "MB", found["target_mb"])
+
+
+def cold_start(found: Section) -> Iterator[Figure]:
+    """From the start of the process."""
+    yield lower("cold_start/ready", "until /readyz says yes", found["ready_s"], "s")
+    yield lower("cold_start/first", "until a clip is answered", found["first_answer_s"], "s")
+    over = found["ready_over_import_torch"]
+    yield ratio("cold_start/plain", "until /readyz, over importing torch", over, "lower")
+
+
+def live(found: Section) -> Iterator[Figure]:
+    """The worst run of each codec."""
+    for codec in sorted({run["codec"] for run in found["runs"]}):
+        runs = [run for run in found["runs"] if run["codec"] == codec]
+        for name, label in (("first_box_s", "to the first box"), ("first_verdict_s", "to the first verdict")):
+            seen = [run[name] for run in runs if run[name] is not None]
+            if seen:
+                yield lower(f"live/{codec}/{name}", f"{codec}: {label}, worst run", max(seen), "s", found["bars"][name])
+        late = max(run["latency_p95_s"] for run in runs)
+        yield lower(f"live/{codec}/p95", f"{codec}: from frame to box, 95 %, worst run", 1e3 * late, "ms")
+
+
+def load(found: Section) -> Iterator[Figure]:
+    """Growth of the service under uploads."""
+    crowd, large = found["crowd"], found["large"]
+    yield lower(
+        "load/crowd", f"{crowd['clients']} uploads at once: growth", crowd["growth_mb"], "MB", crowd["bound_mb"]
+    )
+    yield lower("load/large", "a body that is too large: growth", large["growth_mb"], "MB", large["bound_mb"])
+
+
+def soak(found: Section) -> Iterator[Figure]:
+    """Growth by identification."""
+    label = f"growth for each of {found['identifications']} identifications"
+    yield lower("soak/slope", label, found["slope_kb"], "kB", found["most_kb"])
+
+
+def migration(found: Section) -> Iterator[Figure]:
+    """Moving to another network and back."""
+    key, size = f"migration-{found['store']}", f"{found['templates']:,} templates, {found['store']}"
+    yield lower(f"{key}/move", f"{size}: moved", found["migration_s"], "s")
+    yield lower(f"{key}/back", f"{size}: moved back", found["rollback_s"], "s", found["rollback_target_s"])
+    yield lower(f"{key}/mixed", f"{size}: answers of both networks at once", found["mixed"], "", 0)
+
+
+def quartet(found: Section) -> Iterator[Figure]:
+    """People found."""
+    yield Figure("quartet/rank_1", "four real people, seen from behind: found first", found["rank_1"], "of 4", "higher")
+
+
+TAKE: dict[str, Callable[[Section], Iterator[Figure]]] = {
+    "networks": networks,
+    "pipeline": pipeline,
+    "search": search,
+    "service": service,
+    "memory": memory,
+    "cold_start": cold_start,
+    "live": live,
+    "load": load,
+    "soak": soak,
+    "migration-sqlite": migration,
+    "migration-redis": migration,
+    "quartet": quartet,
+}
+"""By the name of the JSON. What is not here is shown as it is and not compared."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """A figure in two runs.
+
+    Attributes:
+        figure: as it is now.
+        old: its value then.
+        worse: by how much it got worse, 0.1 for a tenth; negative where it got better.
+        counts: False where the two machines differ and it cannot be compared between machines.
+        regressed: True where it counts and got worse by more than was tolerated, or no longer keeps to a bar that it
+            kept to.
+    """
+
+    figure: Figure
+    old: float
+    worse: float
+    counts: bool
+    regressed: bool
+
+
+def figures_of(sections: Mapping[str, Section]) -> list[Figure]:
+    """Every figure that is compared, in the order of :data:`TAKE`."""
+    return [figure for name, take in TAKE.items() if name in sections for figure in take(sections[name])]
+
+
+def compare(old: Section, new: Section, tolerance: float) -> tuple[list[Change], list[str]]:
+    """What changed between two reports.
+
+    Args:
+        old, new: what ``python -m bench`` writes.
+        tolerance: share by which a figure may be worse.
+
+    Returns:
+        A change for each figure that both have, and the names of those that only the old one has.
+    """
+    before = {one["name"]: Figure(**one) for one in old["figures"]}
+    changes = []
+    for figure in (Figure(**one) for one in new["figures"]):
+        if (then := before.pop(figure.name, None)) is None:
+            continue
+        counts = figure.relative or _same_machine(old, new, figure.section)
+        difference = figure.value - then.value if figure.better == "lower" else then.value - figure.value
+        worse = difference / abs(then.value) if then.value else difference
+        broke = then.held is True and figure.held is False
+        changes.append(Change(figure, then.value, worse, counts, counts and (worse > tolerance or broke)))
+    return changes, list(before)
+
+
+def _same_machine(old: Section, new: Section, section: str) -> bool:
+    then, now = (report["sections"][section]["machine"] for report in (old, new))
+    return (then["processor"], then["cores"]) == (now["processor"], now["cores"])
+
+
+def as_json(figures: list[Figure]) -> list[dict[str, Any]]:
+    """For the report."""
+    return [asdict(figure) for figure in figures]
