@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from models import checkpoint, weights
 from models.base import GaitNetwork, TrainingOutputs
 from models.bounds import implied_shapes
 from models.errors import UnknownNetwork, WeightsCorrupt
+from models.fusion import Fusion
 from models.gaitbase import GaitBase
 from models.gaitgl import GaitGL
 from models.gaitheat import GaitHeat
@@ -34,6 +34,7 @@ NETWORKS: dict[str, type[GaitNetwork]] = {
     "gaittake": GaitTAKE,
     "gaitgl": GaitGL,
     "gaitbase": GaitBase,
+    "fusion": Fusion,
 }
 
 
@@ -109,10 +110,7 @@ def _load_file(path: Path) -> GaitNetwork:
 def save(network: GaitNetwork, path: str | Path, *, half: bool = False) -> None:
     """Write the network's weights, name and config to a ``.safetensors`` file; ``half`` stores fp16, not fp32.
 
-    The classifier that training adds is left out: it knows the people of the training set, and no embedding needs it.
+    The classifier that training adds is left out: no embedding needs it.
     """
-    config = network.config
-    if getattr(config, "num_classes", None) is not None:
-        config = replace(config, num_classes=None)
-    tensors = {name: t for name, t in network.state_dict().items() if not name.startswith("classifier.")}
+    config, tensors = network.without_classifier()
     checkpoint.write(path, network.name, config, tensors, half=half)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
@@ -85,3 +85,10 @@ class GaitNetwork(nn.Module):
         main = self(*tensors, lengths=lengths)
         classifier = getattr(self, "classifier", None)
         return TrainingOutputs({"main": main}, {"main": classifier(main)} if classifier is not None else None)
+
+    def without_classifier(self) -> tuple[Any, dict[str, Tensor]]:
+        """Config and state dict of the network without what training adds: it knows the people of the training set."""
+        config = self.config
+        if getattr(config, "num_classes", None) is not None:
+            config = replace(config, num_classes=None)
+        return config, {name: t for name, t in self.state_dict().items() if not name.startswith("classifier.")}

@@ -43,7 +43,9 @@ class GaitPartConfig:
     """Defaults: the network of table 1 and 2, for CASIA-B.
 
     Attributes:
-        channels: of each block of two focal convolutions; the first two blocks end in a max pool.
+        channels: of each block of two focal convolutions; the first blocks end in a max pool.
+        stem_stride: of the very first convolution; 2 makes a small network of a quarter of the work, not the paper's.
+        pools: how many blocks end in a max pool; with a stem stride of 2, one keeps 16 rows.
         strips: p of each block's focal convolutions; must divide the block's rows (64, 32, 16, 16).
         parts: P, horizontal strips with a micro-motion capture module each.
         squeeze: ratio of the attention's bottleneck.
@@ -54,6 +56,8 @@ class GaitPartConfig:
     """
 
     channels: tuple[int, ...] = (32, 64, 128)
+    stem_stride: int = 1
+    pools: int = 2
     strips: tuple[int, ...] = (1, 4, 8)
     parts: int = 16
     squeeze: int = 4
@@ -108,7 +112,14 @@ class GaitPart(GaitNetwork):
         c = self.config
         self.blocks = nn.Sequential(
             *(
-                FocalBlock(c_in, c_out, kernel=3 if i else 5, strips=c.strips[i], pool=i < 2)
+                FocalBlock(
+                    c_in,
+                    c_out,
+                    kernel=3 if i else 5,
+                    strips=c.strips[i],
+                    stride=1 if i else c.stem_stride,
+                    pool=i < c.pools,
+                )
                 for i, (c_in, c_out) in enumerate(pairwise((1, *c.channels)))
             )
         )

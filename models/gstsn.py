@@ -34,6 +34,7 @@ class GSTSNConfig:
 
     Attributes:
         channels: of GaitSet's three blocks.
+        stem_stride: of GaitSet's first convolution; 2 makes a small network, which is not the paper's.
         bins: horizontal strips of each scale of the pyramid.
         statistic: S, over three neighbouring frames; the median is the paper's best.
         hidden: units of each layer of the LSTM.
@@ -42,6 +43,7 @@ class GSTSNConfig:
     """
 
     channels: tuple[int, int, int] = (32, 64, 128)
+    stem_stride: int = 1
     bins: tuple[int, ...] = (8, 4, 2, 1)
     statistic: Literal["median", "max", "min"] = "median"
     hidden: int = 256
@@ -61,7 +63,7 @@ class GSTSN(GaitNetwork):
         super().__init__(config or GSTSNConfig())
         c = self.config
         strips = sum(c.bins)
-        self.gaitset = GaitSet(GaitSetConfig(channels=c.channels, bins=c.bins, embed_dim=c.embed_dim))
+        self.gaitset = GaitSet(GaitSetConfig(c.channels, c.stem_stride, c.bins, c.embed_dim))
         self.lstm = LSTM(c.channels[-1], c.hidden, c.layers, batch_first=True)
         self.fc = PartLinear(strips, c.hidden, c.embed_dim)
         self.out_shape = (3 * strips, c.embed_dim)

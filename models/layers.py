@@ -184,10 +184,17 @@ class FocalBlock(nn.Module):
     """
 
     def __init__(
-        self, in_channels: int, out_channels: int, *, kernel: int = 3, strips: int = 1, pool: bool = False
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        kernel: int = 3,
+        strips: int = 1,
+        stride: int = 1,
+        pool: bool = False,
     ) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(in_channels, out_channels, kernel, padding=kernel // 2, bias=False)
+        self.conv1 = nn.Conv2d(in_channels, out_channels, kernel, stride, padding=kernel // 2, bias=False)
         self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False)
         self.strips = strips
         self.pool = pool

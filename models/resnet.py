@@ -35,9 +35,9 @@ class ResNet9(nn.Module):
     Fan et al., "OpenGait: Revisiting Gait Recognition Toward Better Practicality", CVPR 2023, table 5.
     """
 
-    def __init__(self, in_channels: int, channels: Sequence[int], strides: Sequence[int]) -> None:
+    def __init__(self, in_channels: int, channels: Sequence[int], strides: Sequence[int], stem_stride: int = 1) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(in_channels, channels[0], 3, padding=1, bias=False)
+        self.conv1 = nn.Conv2d(in_channels, channels[0], 3, stem_stride, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(channels[0])
         widths = pairwise((channels[0], *channels))
         self.stages = nn.Sequential(*(BasicBlock(*pair, s) for pair, s in zip(widths, strides, strict=True)))

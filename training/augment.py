@@ -149,10 +149,13 @@ def edge_noise(x: Tensor, chosen: Tensor, share: float, generator: torch.Generat
         share: of the pixels that have both person and background within one pixel.
         generator: of the random numbers.
     """
-    flat = x.flatten(0, 1)
-    outline = (F.max_pool2d(flat, 3, 1, 1) + F.max_pool2d(1 - flat, 3, 1, 1) > 1.5).view(x.shape)
-    hit = outline & (torch.rand(x.shape, generator=generator) < share) & _rows(chosen, x)
-    return torch.where(hit, 1 - x, x)
+    some = x[chosen]
+    flat = some.flatten(0, 1)
+    outline = (F.max_pool2d(flat, 3, 1, 1) + F.max_pool2d(1 - flat, 3, 1, 1) > 1.5).view(some.shape)
+    hit = outline & (torch.rand(some.shape, generator=generator) < share)
+    out = x.clone()
+    out[chosen] = torch.where(hit, 1 - some, some)
+    return out
 
 
 def kept_frames(n: int, frames: int, chosen: Tensor, share: float, generator: torch.Generator) -> Tensor:

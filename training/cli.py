@@ -68,18 +68,16 @@ def refit(
     seed: Annotated[int, typer.Option(min=0, help="Of the draw of walks.")] = 0,
 ) -> None:
     """Fit a network's last layer in closed form, so that distances count what tells people apart; stored in fp16."""
-    import numpy as np
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
     import models
-    from training.datasets import Dataset, load_partition, open_dataset
+    from training.datasets import load_partition, open_dataset
     from training.last_layer import refit as fit
 
     dataset = open_dataset("walkers", pack)
     if partition is not None:
         dataset = load_partition(partition).of(dataset, "train")
-    chosen = np.random.default_rng(seed).permutation(len(dataset))[:walks]
-    dataset = Dataset(dataset.name, tuple(dataset[i] for i in sorted(chosen)))
+    dataset = dataset.drawn(walks, seed)
     with Progress(BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), transient=True) as bar:
         task = bar.add_task("walks", total=len(dataset))
         net = fit(
@@ -87,3 +85,29 @@ def refit(
         )
     models.save(net, out, half=True)
     typer.echo(f"{net.name}: {len(dataset)} walks, embeddings of {net.out_shape[0]} × {net.out_shape[1]} in {out}")
+
+
+def fuse(
+    weights: Annotated[list[str], typer.Argument(help="Networks or .safetensors files, then the file to write.")],
+    walks: Annotated[
+        Path, typer.Option(help="Walks of people that nothing is tested on: the set 'calibrate' of `walkers render`.")
+    ],
+    share: Annotated[
+        list[float] | None, typer.Option(help="Of each network, in their order; equal by default.")
+    ] = None,
+    count: Annotated[int, typer.Option(min=2, help="How many walks, drawn at random.")] = 1000,
+    seed: Annotated[int, typer.Option(min=0, help="Of the draws.")] = 0,
+) -> None:
+    """Make one network of several, whose distance is the weighted sum of theirs; stored in fp16."""
+    import models
+    from training.datasets import open_dataset
+    from training.errors import BadTrainingConfig
+    from training.fuse import fuse as fuse_networks
+
+    *sources, out = weights
+    if len(sources) < 2:
+        raise BadTrainingConfig("Name two networks or more, and the file to write.")
+    dataset = open_dataset("walkers", walks).drawn(count, seed)
+    net = fuse_networks([models.load(source) for source in sources], share or [1.0] * len(sources), dataset, seed=seed)
+    models.save(net, out, half=True)
+    typer.echo(f"{' + '.join(sources)}: embeddings of {net.out_shape[0]} × {net.out_shape[1]} in {out}")

@@ -10,8 +10,6 @@ between people, as in probabilistic LDA (Ioffe, ECCV 2006). Since the layer befo
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -60,10 +58,10 @@ def refit(
         )
     x = embedded.embeddings.double().numpy()
     turns = np.stack([discriminants(x[:, part], who, dims, ridge) for part in range(parts)])
-    out = models.build(net.name, **{**_fields(net), "embed_dim": dims}).eval()
-    state = dict(net.state_dict())
-    state["fc.weight"] = torch.bmm(net.state_dict()["fc.weight"].double(), torch.from_numpy(turns)).float()
-    out.load_state_dict({name: value for name, value in state.items() if not name.startswith("classifier.")})
+    config, state = net.without_classifier()
+    out = models.build(net.name, **{**vars(config), "embed_dim": dims}).eval()
+    state["fc.weight"] = torch.bmm(state["fc.weight"].double(), torch.from_numpy(turns)).float()
+    out.load_state_dict(state)
     _check(net, out, walks, torch.from_numpy(turns).float())
     return out
 
@@ -90,13 +88,6 @@ def discriminants(x: Array, who: npt.NDArray[np.intp], dims: int, ridge: float) 
     gain = np.maximum(gains[best], 0.0)
     projection: Array = white @ turn[:, best] * np.sqrt(gain / (1 + gain))
     return projection
-
-
-def _fields(net: GaitNetwork) -> dict[str, Any]:
-    config = net.config
-    if getattr(config, "num_classes", None) is not None:
-        config = replace(config, num_classes=None)
-    return dict(vars(config))
 
 
 def _check(net: GaitNetwork, out: GaitNetwork, walks: Dataset, turns: Tensor) -> None:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -20,8 +21,11 @@ from models.inference import embed
 
 Inputs = Callable[..., tuple[Tensor, ...]]
 LENGTHS = [6, 1, 4, 2]
-NARROW = {name: {"channels": (16, 32, 64, 128), "embed_dim": 64} for name in ("gaitbase", "gaitheat")}
-"""Residual networks a sixteenth of the work, for what does not hang on the number of channels."""
+NARROW: dict[str, dict[str, Any]] = {
+    **{name: {"channels": (16, 32, 64, 128), "embed_dim": 64} for name in ("gaitbase", "gaitheat")},
+    "fusion": {"options": ((("channels", (8, 16, 32)),), (("channels", (16,) * 9),))},
+}
+"""Networks a sixteenth of the work, for what does not hang on the number of channels."""
 
 every_network = pytest.mark.parametrize("name", sorted(NETWORKS))
 learnt_network = pytest.mark.parametrize("name", sorted(set(NETWORKS) - {"gei"}))
@@ -212,3 +216,25 @@ def close_parts(found: Tensor, exact: Tensor, tolerance: float) -> None:
     """Relative difference, as the norm of each part."""
     difference = (found - exact).norm(dim=2) / exact.norm(dim=2)
     assert difference.max() <= tolerance
+
+
+SMALL: dict[str, tuple[dict[str, Any], tuple[int, int]]] = {
+    "gaitset": ({"channels": (4, 8, 16), "bins": (8, 4, 2, 1), "embed_dim": 8}, (30, 8)),
+    "gstsn": ({"channels": (4, 8, 16), "hidden": 8, "embed_dim": 8}, (45, 8)),
+    "gaitpart": ({"channels": (4, 8, 16), "pools": 1, "embed_dim": 8}, (16, 8)),
+    "gaitbase": ({"channels": (4, 8, 16, 32), "parts": 8, "embed_dim": 8}, (8, 8)),
+    "gaitheat": ({"channels": (4, 8, 16, 32), "parts": 8, "embed_dim": 8}, (8, 8)),
+    "gaittake": ({"stem": 4, "channels": (4, 4, 4), "strips": 4, "embed_dim": 8}, (32, 8)),
+}
+
+
+@pytest.mark.parametrize("name", sorted(SMALL))
+def test_a_stem_of_stride_two_halves_the_maps(name: str, draw_inputs: Inputs) -> None:
+    options, shape = SMALL[name]
+    small = build(name, seed=0, stem_stride=2, **options).eval()
+    tensors, lengths = batch(draw_inputs, small, float("nan"))
+    with torch.no_grad():
+        together = small(*tensors, lengths=lengths)
+        alone = torch.cat([small(*(t[i : i + 1, :end] for t in tensors)) for i, end in enumerate(LENGTHS)])
+    assert together.shape == (len(LENGTHS), *shape)
+    torch.testing.assert_close(together, alone, rtol=1e-5, atol=1e-5)

@@ -172,6 +172,11 @@ class Dataset(Sequence[Sample]):
         """The samples for which ``keep`` is true."""
         return Dataset(self.name, tuple(sample for sample in self.samples if keep(sample)))
 
+    def drawn(self, count: int, seed: int) -> Dataset:
+        """So many samples drawn at random, all where there are no more, in their order."""
+        chosen = np.random.default_rng(seed).permutation(len(self))[:count]
+        return Dataset(self.name, tuple(self.samples[i] for i in sorted(chosen)))
+
 
 def silhouettes64(frames: Array) -> Array:
     """Silhouettes as uint8 (T, 64, 64), 0..255, from what toolkits store.

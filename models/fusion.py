@@ -1,0 +1,96 @@
+"""Score-level fusion: several networks as one, whose distance is the weighted sum of theirs.
+
+The sum rule of Kittler et al., "On Combining Classifiers", IEEE PAMI 20, 1998. A part-wise distance is a mean over
+parts, so a weighted sum of such means is again one: the members' parts stand one after the other, each scaled by its
+member's factor, narrower ones filled up with zeros. Search, thresholds and all else need not know. No network of a
+paper; ``training.fuse`` measures the factors.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from models.base import GaitNetwork
+
+Options = tuple[tuple[str, Any], ...]
+
+
+@dataclass(frozen=True)
+class FusionConfig:
+    """Defaults: a network of silhouettes and one of joints, as their papers have them.
+
+    Attributes:
+        members: registry names of networks that read silhouettes, joints or both.
+        options: of each member, its ``Config``'s fields as pairs of name and value; empty for the defaults of all.
+        factors: of each member's parts; empty for 1. See :func:`factors_of`.
+    """
+
+    members: tuple[str, ...] = ("gaitpart", "jointsgait")
+    options: tuple[Options, ...] = ()
+    factors: tuple[float, ...] = ()
+
+
+class Fusion(GaitNetwork):
+    """Silhouettes (N, T, 1, 64, 44) and joints (N, T, 17, 3) -> embeddings (N, ΣP, max C) of all members."""
+
+    name: ClassVar[str] = "fusion"
+    inputs: ClassVar[tuple[str, ...]] = ("silhouettes", "joints")
+    Config: ClassVar[type[FusionConfig]] = FusionConfig
+    config: FusionConfig
+
+    def __init__(self, config: FusionConfig | None = None) -> None:
+        from models import NETWORKS  # which has this class in it
+
+        super().__init__(config or FusionConfig())
+        c = self.config
+        options = c.options or ((),) * len(c.members)
+        self.factors = c.factors or (1.0,) * len(c.members)
+        if not len(c.members) == len(options) == len(self.factors) > 0:
+            raise ValueError("a fusion has one or more members, and options and factors for each or for none")
+        if strange := [name for name in c.members if name not in NETWORKS or not _fits(NETWORKS[name])]:
+            raise ValueError(f"{', '.join(strange)}: no network of silhouettes and joints that can be fused")
+        built = (
+            NETWORKS[name](NETWORKS[name].Config(**dict(chosen)))
+            for name, chosen in zip(c.members, options, strict=True)
+        )
+        self.members = nn.ModuleList(built)
+        shapes = [member.out_shape for member in self._nets]
+        self.out_shape = (sum(parts for parts, _ in shapes), max(width for _, width in shapes))
+
+    @property
+    def _nets(self) -> list[GaitNetwork]:
+        return [member for member in self.members if isinstance(member, GaitNetwork)]
+
+    @property
+    def strips(self) -> tuple[tuple[float, float] | None, ...]:
+        """Top and bottom of each part; see the base."""
+        return tuple(strip for member in self._nets for strip in member.strips)
+
+    def forward(self, *tensors: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Embeddings (N, P, C), float32."""
+        given = dict(zip(self.inputs, tensors, strict=True))
+        out = []
+        for member, factor in zip(self._nets, self.factors, strict=True):
+            parts = member(*(given[name] for name in member.inputs), lengths=lengths) * factor
+            out.append(F.pad(parts, (0, self.out_shape[1] - parts.shape[2])))
+        return torch.cat(out, dim=1)
+
+
+def factors_of(shapes: tuple[tuple[int, int], ...], weights: tuple[float, ...]) -> tuple[float, ...]:
+    """Factors that make the fused distance Σ weight · distance.
+
+    Args:
+        shapes: (P, C) of each member's embeddings.
+        weights: of each member's distance.
+    """
+    parts = sum(p for p, _ in shapes)
+    return tuple(weight * parts / p for (p, _), weight in zip(shapes, weights, strict=True))
+
+
+def _fits(network: type[GaitNetwork]) -> bool:
+    return network is not Fusion and set(network.inputs) <= set(Fusion.inputs)
