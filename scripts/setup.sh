@@ -32,6 +32,8 @@ need libgl1 sh -c 'ldconfig -p | grep -q libGL.so.1'
 need libglib2.0-0 sh -c 'ldconfig -p | grep -q libglib-2.0.so.0'
 # The tests start Redis servers of their own; none is to run as a service (RUNLEVEL=1).
 RUNLEVEL=1 want redis-server command -v redis-server
+# The tests try the containers' proxy; it is not to run as a service, either.
+RUNLEVEL=1 want nginx-light command -v nginx
 # The tests use the page as people do.
 want chromium command -v chromium
 
