@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from numbers import Real
 from typing import Any, Literal
 
 Section = Mapping[str, Any]
@@ -118,6 +119,24 @@ def cold_start(found: Section) -> Iterator[Figure]:
     yield ratio("cold_start/plain", "until /readyz, over importing torch", over, "lower")
 
 
+def gpu(found: Section) -> Iterator[Figure]:
+    """What is claimed for a GPU, and each stage over its floor; nothing where it only ran small."""
+    if not found["measured"]:
+        return
+    for name, one in found["claims"].items():
+        if isinstance(one, Mapping) and isinstance(one["measured"], Real):
+            unit = "frames/s" if name == "frames" else "sequences/s"
+            yield Figure(f"gpu/{name}", f"{name}, sustained", one["measured"], unit, "higher", False, one["target"])
+    for pose, rows in found["stages"].items():
+        for row in rows:
+            if row["times_floor"] is not None:
+                label = f"{row['stage']} beside {pose}: over its floor ({row['floor_of']})"
+                yield ratio(f"gpu/{pose}/{row['stage']}", label, row["times_floor"], "lower")
+    yield ratio(
+        "gpu/search", "search over reading its codes once", found["search"]["ms"] / found["search"]["floor_ms"], "lower"
+    )
+
+
 def live(found: Section) -> Iterator[Figure]:
     """The worst run of each codec."""
     for codec in sorted({run["codec"] for run in found["runs"]}):
@@ -165,6 +184,7 @@ TAKE: dict[str, Callable[[Section], Iterator[Figure]]] = {
     "service": service,
     "memory": memory,
     "cold_start": cold_start,
+    "gpu": gpu,
     "live": live,
     "load": load,
     "soak": soak,

@@ -64,15 +64,15 @@ def remarks(found: Mapping[str, Any], report: Mapping[str, Any], *, early: bool)
 def section(name: str, report: Mapping[str, Any]) -> dict[str, Any]:
     """What the page shows of one bench."""
     found = report["sections"].get(name)
-    about = {"name": name, "title": TITLES.get(name, name), "measured": found is not None}
+    # A bench that only showed that it runs says so.
+    measured = found is not None and found.get("measured", True)
+    about = {"name": name, "title": TITLES.get(name, name), "measured": measured}
     about["failed"] = report["failed"].get(name)
-    if found is None:
+    if not measured:
         return about
     own = [figure for figure in (Figure(**one) for one in report["figures"]) if figure.section == name]
-    plot, rest = (
-        svg(name, found),
-        {key: value for key, value in found.items() if key not in ("bench", "when", "machine")},
-    )
+    plot = svg(name, found)
+    rest = {key: value for key, value in found.items() if key not in ("bench", "when", "machine")}
     return about | {
         "remarks": remarks(found, report, early=name not in report["run"]),
         "figures": own,

@@ -108,6 +108,18 @@ def cold_start(found: Section, axes: Axes) -> None:
     axes.invert_yaxis()
 
 
+def gpu(found: Section, axes: Axes) -> None:
+    """Milliseconds a frame of each stage, beside its floor."""
+    for i, (pose, rows) in enumerate(found["stages"].items()):
+        at = np.arange(len(rows)) + (i - 0.5) * 0.4
+        axes.barh(at, [row["ms_per_frame"] for row in rows], 0.36, label=f"with {pose}")
+        axes.plot([row["floor_ms_per_frame"] or np.nan for row in rows], at, "k|", label="floor" if i == 0 else None)
+        axes.set_yticks(range(len(rows)), [row["stage"] for row in rows])
+    axes.set(xlabel=f"milliseconds a frame, {found['device']}")
+    axes.invert_yaxis()
+    axes.legend()
+
+
 PLOTS: dict[str, Callable[[Section, Axes], None]] = {
     "networks": networks,
     "pipeline": pipeline,
@@ -116,6 +128,7 @@ PLOTS: dict[str, Callable[[Section, Axes], None]] = {
     "service": service,
     "memory": memory,
     "cold_start": cold_start,
+    "gpu": gpu,
 }
 """By the name of the JSON."""
 

@@ -7,7 +7,7 @@ import os
 import platform
 import subprocess
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -31,17 +31,26 @@ def machine() -> dict[str, Any]:
         "load_before": os.getloadavg()[0],
         "system": platform.platform(terse=True),
         "python": platform.python_version(),
-        "versions": {name: version(name) for name in ("torch", "ai-edge-litert", "av", "numpy", "opencv-python")},
+        "versions": {name: _version(name) for name in ("torch", "ai-edge-litert", "av", "numpy", "opencv-python")},
         "commit": _commit(),
     }
 
 
+def _version(name: str) -> str | None:
+    """Of an installed package; None where it is not."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
 def _commit() -> str | None:
-    """Of the sources, with a plus where they were changed since; None where they are not in git."""
-    done = subprocess.run(
-        ["git", "describe", "--always", "--dirty=+", "--exclude=*"], capture_output=True, text=True, check=False
-    )
-    return done.stdout.strip() or None
+    """Of the sources, with a plus where they were changed since; None where git does not know them, or is not here."""
+    command = ["git", "describe", "--always", "--dirty=+", "--exclude=*"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
 
 
 def write(name: str, figures: dict[str, Any]) -> Path:
