@@ -83,6 +83,12 @@ class SandboxUnavailable(GaitkeeperError):
     code = "sandbox_unavailable"
 
 
+class DeviceUnavailable(GaitkeeperError):
+    """Networks are to run on a device that is not there, or that a library here cannot use."""
+
+    code = "device_unavailable"
+
+
 class BadSequence(GaitkeeperError):
     """A stored gait sequence cannot be read, or lacks what a network needs."""
 

@@ -142,7 +142,9 @@ def _decode(settings: Settings) -> str:
 def _device(settings: Settings) -> str:
     import torch
 
-    device = torch.device(settings.pipeline.device)
+    from pipelines.device import require_device
+
+    device = require_device(settings.pipeline.device)
     torch.ones(8, device=device).sum().item()
     where = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} threads"
     return f"torch {torch.__version__} works on {device} ({where})"

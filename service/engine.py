@@ -9,6 +9,7 @@ from gallery import Gallery
 from gallery.errors import PoorQuality
 from gallery.names import check_camera, check_metadata, check_subject, enrolled_only
 from gallery.verdict import check_fmr, check_fpir
+from pipelines.device import require_device
 from pipelines.errors import ClipError
 from pipelines.pipeline import Pipeline
 from pipelines.sequence import GaitSequence
@@ -32,10 +33,13 @@ class Engine(Administration):
         elsewhere: where clips are looked at, embedded and searched; in this process where it is not given.
 
     Raises:
+        DeviceUnavailable: a GPU was asked for, and there is none.
         StoreUnavailable, UnknownStore, BadStore: the store cannot be used.
     """
 
     def __init__(self, settings: Settings, elsewhere: Elsewhere | None = None) -> None:
+        if elsewhere is None:
+            require_device(settings.pipeline.device)
         self.pipeline = elsewhere.pipeline if elsewhere else Pipeline(settings.pipeline)
         super().__init__(settings, elsewhere)
 

@@ -1,0 +1,29 @@
+"""The device that networks run on."""
+
+from __future__ import annotations
+
+import torch
+
+from pipelines.errors import DeviceUnavailable
+
+
+def require_device(name: str) -> torch.device:
+    """The device of that name, which is there.
+
+    Args:
+        name: "cpu" or "cuda".
+
+    Raises:
+        DeviceUnavailable: PyTorch sees no GPU.
+    """
+    if name == "cuda" and not torch.cuda.is_available():
+        why = (
+            "PyTorch sees no GPU: is the driver there, and is the GPU given to this container?"
+            if torch.version.cuda
+            else f"this PyTorch ({torch.__version__}) is a build without CUDA."
+        )
+        raise DeviceUnavailable(
+            f"GAITKEEPER_PIPELINE__DEVICE is cuda, and {why} Nothing falls back to the CPU by itself: set it to cpu for "
+            "that."
+        )
+    return torch.device(name)
