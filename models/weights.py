@@ -97,6 +97,31 @@ def locate(name: str) -> Path:
     )
 
 
+def locate_export(name: str) -> Path:
+    """The ONNX file that was exported from an entry of kind "checkpoint" on this machine.
+
+    Raises:
+        WeightsMissing: it was not yet.
+        WeightsCorrupt: it was changed since.
+    """
+    path = export_path(name)
+    digest = recorded(path)
+    if not path.is_file() or digest is None:
+        raise WeightsMissing(
+            f"{name!r} was not exported on this machine: run `gaitkeeper weights pull {name}`, then `gaitkeeper "
+            f"weights export-pose {name}` where mmpose is installed, or put {path.name} and {lock_file(path).name} of "
+            f"another machine into {path.parent}."
+        )
+    if digest_of(path) != digest:
+        raise WeightsCorrupt(f"{path.name} is not what {lock_file(path).name} says: export it again.")
+    return path
+
+
+def export_path(name: str) -> Path:
+    """Where the ONNX file lies that is exported from an entry."""
+    return cache_folder() / f"{entry(name).name}.onnx"
+
+
 def pull(names: Iterable[str] = (), *, on_entry: Callable[[Entry, str], None] | None = None) -> list[Path]:
     """Fetch entries into the cache and verify them; those already there are only verified.
 

@@ -10,7 +10,25 @@ from pydantic import BaseModel, Field
 class PipelineSettings(BaseModel):
     """Settings of decoding, perception, tracking and sequence building. Every field has a working default."""
 
-    perception: Literal["blazepose"] = Field("blazepose", description="Perception backend.")
+    perception: Literal["blazepose", "yolo"] = Field(
+        "blazepose",
+        description="Perception backend: BlazePose, on the CPU, or YOLO and a pose network, for a GPU. A gallery does "
+        "not move between them.",
+    )
+    detector: str = Field(
+        "yolo26m-seg",
+        description="Of the backend `yolo`, what finds and outlines people: a name of `gaitkeeper weights list`, or a "
+        "file, `.onnx` or `.pt`.",
+    )
+    pose: str = Field(
+        "vitpose-b",
+        description="Of the backend `yolo`, what sees joints: a name of `gaitkeeper weights list`, or an `.onnx` file.",
+    )
+    batch: int = Field(16, ge=1, le=256, description="Frames of a clip that the backend `yolo` looks at together.")
+    tensorrt: bool = Field(
+        False,
+        description="Run ONNX networks on the GPU by TensorRT, whose engines take minutes to build at the first start.",
+    )
     device: Literal["cpu", "cuda"] = Field(
         "cpu", description="Where networks run; `cuda` without a GPU is an error, never a fall back."
     )

@@ -26,6 +26,15 @@ def shared_data() -> Path:
 
 
 @pytest.fixture(scope="session")
+def shared_weights(shared_data: Path) -> Path:
+    """Folder of small quantised networks that are not part of the project."""
+    folder = shared_data.parent / "weights"
+    if not folder.is_dir():
+        pytest.skip("no quantised networks beside the real data")
+    return folder
+
+
+@pytest.fixture(scope="session")
 def pipeline() -> Pipeline:
     """The pipeline with its default settings, its models loaded once a run."""
     from pipelines import Pipeline

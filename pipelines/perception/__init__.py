@@ -16,13 +16,20 @@ def _blazepose(settings: PipelineSettings) -> Perception:
     return BlazePose(settings)
 
 
-BACKENDS: dict[str, Callable[[PipelineSettings], Perception]] = {"blazepose": _blazepose}
+def _yolo(settings: PipelineSettings) -> Perception:
+    from pipelines.perception.topdown import TopDown
+
+    return TopDown(settings)
+
+
+BACKENDS: dict[str, Callable[[PipelineSettings], Perception]] = {"blazepose": _blazepose, "yolo": _yolo}
 
 
 def build_perception(settings: PipelineSettings) -> Perception:
     """The backend that the settings name.
 
     Raises:
-        WeightsMissing, WeightsCorrupt: its weights are not there or not right.
+        WeightsMissing, WeightsCorrupt, LicenceNotAccepted: its weights are not there, not right, or may not be used.
+        DeviceUnavailable: what it is to run on is not there.
     """
     return BACKENDS[settings.perception](settings)

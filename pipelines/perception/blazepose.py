@@ -17,6 +17,7 @@ import numpy.typing as npt
 from scipy.special import expit
 
 from pipelines.perception.base import Person, heatmap_box
+from pipelines.perception.masks import certainty, main_part, mask_box
 
 Array = npt.NDArray[Any]
 
@@ -141,17 +142,15 @@ class Landmarker:
         size: tuple[int, int],
         landmarks: Array,
     ) -> Person | None:
-        mask = _main_part(mask, landmarks[COCO, :2])
-        box = _mask_box(mask, region, size)
+        mask = main_part(mask, landmarks[COCO, :2])
+        box = mask_box(mask, region.window, size)
         if box is None:
             return None
         logits = out[(HEATMAP_SIDE, HEATMAP_SIDE, 39)][..., COCO]
-        # How sure the mask is of itself inside, and how high the joints' peaks stand: walls fail on both.
-        sharpness = float(mask[mask > 0.25].mean())
         peaks = float(expit(logits.reshape(-1, len(COCO)).max(0)).mean())
         return Person(
             box=box,
-            score=sharpness * min(1.0, peaks / 0.6),
+            score=certainty(mask, peaks),
             mask=mask,
             window=region.window,
             joints=joints,
@@ -180,31 +179,6 @@ def _crop(image: Array, region: Region) -> Array:
     padded = cv2.copyMakeBorder(inner, *edges, cv2.BORDER_CONSTANT) if any(edges) else inner
     way = cv2.INTER_AREA if padded.shape[0] > CROP_SIDE else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(padded, (CROP_SIDE, CROP_SIDE), interpolation=way))
-
-
-def _main_part(mask: Array, points: Array) -> Array:
-    """The mask's connected part that holds most joints; a neighbour's arm in the crop is not the person's."""
-    count, labels, stats, _ = cv2.connectedComponentsWithStats((mask > 0.5).astype(np.uint8))
-    if count <= 2:
-        return mask
-    inside = np.clip(points.round().astype(int), 0, CROP_SIDE - 1)
-    votes = np.bincount(labels[inside[:, 1], inside[:, 0]], minlength=count).astype(float)
-    votes += stats[:, cv2.CC_STAT_AREA] / mask.size
-    votes[0] = -1
-    return np.where((labels == votes.argmax()) | (labels == 0), mask, 0).astype(np.float32)
-
-
-def _mask_box(mask: Array, region: Region, size: tuple[int, int]) -> Array | None:
-    """The mask's box in pixels of the clip, within the picture; None where there is hardly a mask."""
-    solid = mask > 0.5
-    if solid.sum() < 0.01 * mask.size:
-        return None
-    rows, columns = np.flatnonzero(solid.any(1)), np.flatnonzero(solid.any(0))
-    x1, y1, _, _ = region.window
-    pixel = region.side / CROP_SIDE
-    box = np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]) * pixel + (x1, y1, x1, y1)
-    box = np.clip(box, 0, (size[1], size[0], size[1], size[0])).astype(np.float32)
-    return box if box[2] > box[0] + 1 and box[3] > box[1] + 1 else None
 
 
 def _heatmaps(probabilities: Array, region: Region, box: Array) -> Array:
