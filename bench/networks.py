@@ -5,6 +5,7 @@ as a published checkpoint is. T = 30 frames, 2 threads, batches of 1 and 8, floa
 variants one after the other, in turns, and only times of one lap are compared: a figure is the median of the laps'
 ratios, which a machine that others use hardly moves. ``--quick`` takes fewer laps, batches of 1 only, and a smaller
 training step. ``--cpu-time`` counts the processor's time of one thread, for a machine on which threads wait for others.
+``--compile`` adds ours by ``torch.compile``, float32; it needs a C++ compiler, and minutes.
 """
 
 from __future__ import annotations
@@ -100,7 +101,9 @@ def relative_error(found: Tensor, exact: Tensor) -> float:
     return float(((found - exact).flatten(1).norm(dim=1) / exact.flatten(1).norm(dim=1)).max())
 
 
-def inference(name: str, folder: Path, batches: Sequence[int], laps: int, clock: Clock) -> list[dict[str, Any]]:
+def inference(
+    name: str, folder: Path, batches: Sequence[int], laps: int, clock: Clock, compiles: bool = False
+) -> list[dict[str, Any]]:
     """Figures of one network, a row a batch size."""
     theirs, ours = same_network(name, folder)
     rows = []
@@ -111,8 +114,13 @@ def inference(name: str, folder: Path, batches: Sequence[int], laps: int, clock:
             "fp32": partial(embed, ours, (x,), precision="fp32"),
             "bf16": partial(embed, ours, (x,), precision="bf16"),
         }
-        exact, fp32, bf16 = (variant() for variant in variants.values())
-        if relative_error(fp32, exact) > 1e-4:
+        began = time.perf_counter()
+        if compiles:
+            variants["compiled"] = partial(without_gradients, torch.compile(ours, dynamic=False), x)
+            variants["compiled"]()
+        compiling = time.perf_counter() - began
+        exact, fp32, bf16, *others = (variant() for variant in variants.values())
+        if max(relative_error(found, exact) for found in (fp32, *others)) > 1e-4:
             raise SystemExit(f"{name}: the two networks do not agree, so that their times mean nothing.")
         seconds = race(variants, laps, clock)
         rows.append(
@@ -120,8 +128,8 @@ def inference(name: str, folder: Path, batches: Sequence[int], laps: int, clock:
                 "network": name,
                 "batch": batch,
                 "ms": {variant: 1000 * median(values) for variant, values in seconds.items()},
-                "fp32_times_faster": times_faster(seconds, "plain", "fp32"),
-                "bf16_times_faster": times_faster(seconds, "plain", "bf16"),
+                **{f"{fast}_times_faster": times_faster(seconds, "plain", fast) for fast in list(variants)[1:]},
+                "compile_s": compiling if compiles else None,
                 "bf16_relative_error": relative_error(bf16, exact),
                 "fp32_relative_error": relative_error(fp32, exact),
                 "public_ms": PUBLIC_MS[name].get(batch),
@@ -174,12 +182,13 @@ def gstsn_over_gaitset(batches: Sequence[int], laps: int, clock: Clock) -> list[
 
 def show(figures: dict[str, Any]) -> None:
     """Print the figures as tables."""
-    table = Table("network", "N", "plain", "fp32", "bf16", "fp32 ×", "bf16 ×", "error", "public")
+    variants = list(figures["inference"][0]["ms"])
+    table = Table("network", "N", *variants, *(f"{variant} ×" for variant in variants[1:]), "error", "public")
     for row in figures["inference"]:
         table.add_row(
             *(str(row[key]) for key in ("network", "batch")),
-            *(f"{row['ms'][variant]:.0f}" for variant in ("plain", "fp32", "bf16")),
-            *(f"{row[f'{variant}_times_faster']:.2f}" for variant in ("fp32", "bf16")),
+            *(f"{row['ms'][variant]:.0f}" for variant in variants),
+            *(f"{row[f'{variant}_times_faster']:.2f}" for variant in variants[1:]),
             f"{row['bf16_relative_error']:.2%}",
             str(row["public_ms"] or ""),
         )
@@ -203,6 +212,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="3 laps, batches of 1, a training step of 2 × 2")
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=NETWORKS)
     parser.add_argument("--laps", type=int, help="11 by default, 3 if quick")
+    parser.add_argument("--compile", action="store_true", help="also by torch.compile")
     parser.add_argument("--cpu-time", action="store_true", help="processor's time of one thread")
     args = parser.parse_args()
     threads, clock = (1, time.process_time) if args.cpu_time else (THREADS, time.perf_counter)
@@ -214,7 +224,7 @@ def main() -> None:
         rows = [
             row
             for network in track(args.networks, "networks", console=Console(stderr=True), transient=True)
-            for row in inference(network, folder, batches, laps, clock)
+            for row in inference(network, folder, batches, laps, clock, args.compile)
         ]
         figures = {
             "quick": args.quick,

@@ -202,8 +202,9 @@ def spine(frames: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 def upright(frames: Tensor, neck: Tensor, lean: Tensor) -> Tensor:
     """Turn heatmaps (B, V, H, W) back by ``lean`` (B,) and put ``neck`` (B, 2) at ``NECK_AT``, bilinearly."""
     height, width = frames.shape[2:]
-    y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
-    x, y = x.to(frames.device) - NECK_AT[0], y.to(frames.device) - NECK_AT[1]
+    rows, columns = (torch.arange(side, device=frames.device) for side in (height, width))
+    y, x = torch.meshgrid(rows, columns, indexing="ij")
+    x, y = x - NECK_AT[0], y - NECK_AT[1]
     cos, sin = lean.cos()[:, None, None], lean.sin()[:, None, None]
     source_x = neck[:, 0, None, None] + cos * x - sin * y
     source_y = neck[:, 1, None, None] + sin * x + cos * y

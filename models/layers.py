@@ -22,6 +22,12 @@ from torch import Tensor, nn
 LEAK = 0.01
 EPS = 1e-6  # least value under a generalised mean, which is of positive numbers
 CHUNK = 32  # frames a CNN sees at a time at inference: their feature maps stay in the processor's cache
+WIDE = 512  # on a GPU: enough to fill it
+
+
+def chunk_on(device: torch.device) -> int:
+    """Frames that a CNN sees at a time at inference."""
+    return CHUNK if device.type == "cpu" else WIDE
 
 
 def frame_mask(lengths: Tensor, frames: int) -> Tensor:
@@ -95,14 +101,28 @@ def set_pools(
             x = framewise(stage, x, lengths, apart=apart)
             pools.append(temporal_max(x, lengths))
         return pools
+    if x.shape[1] <= chunk_on(x.device) > CHUNK:
+        return _set_pools_of_many(stages, x, lengths)
     ends = [x.shape[1]] * len(x) if lengths is None else lengths.tolist()
     sequences = [_set_pools_of_one(stages, frames[:end]) for frames, end in zip(x, ends, strict=True)]
     return [torch.stack(maps) for maps in zip(*sequences, strict=True)]
 
 
+def _set_pools_of_many(stages: Sequence[Callable[[Tensor], Tensor]], x: Tensor, lengths: Tensor | None) -> list[Tensor]:
+    """As many whole sequences at a time as a chunk holds: a call for each would keep a GPU waiting."""
+    some = max(1, chunk_on(x.device) // x.shape[1])
+    parts = []
+    for start in range(0, len(x), some):
+        sequences = x[start : start + some]
+        maps = list(accumulate(stages, lambda features, stage: stage(features), initial=sequences.flatten(0, 1)))[1:]
+        ends = None if lengths is None else lengths[start : start + some]
+        parts.append([temporal_max(m.view(*sequences.shape[:2], *m.shape[1:]), ends) for m in maps])
+    return [torch.cat(maps) for maps in zip(*parts, strict=True)]
+
+
 def _set_pools_of_one(stages: Sequence[Callable[[Tensor], Tensor]], frames: Tensor) -> list[Tensor]:
     pools: list[Tensor] = []
-    for chunk in torch.split(frames, CHUNK):
+    for chunk in torch.split(frames, chunk_on(frames.device)):
         maps = list(accumulate(stages, lambda features, stage: stage(features), initial=chunk))[1:]
         # Frame by frame: ten times faster than amax over the first dimension.
         found = [reduce(torch.maximum, features.unbind()) for features in maps]
@@ -111,12 +131,13 @@ def _set_pools_of_one(stages: Sequence[Callable[[Tensor], Tensor]], frames: Tens
 
 
 def _chunked(cnn: Callable[[Tensor], Tensor], frames: Tensor, apart: bool) -> Tensor:
-    if torch.compiler.is_exporting() or len(frames) <= CHUNK:
+    size = CHUNK if torch.is_grad_enabled() else chunk_on(frames.device)
+    if torch.compiler.is_exporting() or len(frames) <= size:
         return cnn(frames)
     if torch.is_grad_enabled():
         return torch.cat([cnn(chunk) for chunk in torch.split(frames, CHUNK)]) if apart else cnn(frames)
     done, out = 0, frames
-    for chunk in torch.split(frames, CHUNK):
+    for chunk in torch.split(frames, size):
         result = cnn(chunk).movedim(1, -1)
         if not done:
             out = result.new_empty(len(frames), *result.shape[1:])

@@ -14,7 +14,7 @@ from pipelines.sequence import GaitSequence
 from pipelines.tensors import device_of, prepare
 
 # What the processor's cache holds the features of, or enough to fill a GPU.
-BATCH_FRAMES = {"cpu": 256, "cuda": 8192}
+BATCH_FRAMES = {"cpu": 256, "cuda": 2048}
 
 
 def embed(

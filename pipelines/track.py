@@ -7,10 +7,12 @@ their numbers; ByteTrack swapped them whenever one hid the other.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipelines.perception import Person
+if TYPE_CHECKING:
+    from pipelines.perception import Person
 
 LOST_AFTER = 1.0
 

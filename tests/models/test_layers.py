@@ -73,6 +73,23 @@ def test_a_batch_norm_sees_all_frames_at_once() -> None:
     torch.testing.assert_close(framewise(norm, x), norm(x.flatten(0, 1)).view(x.shape))
 
 
+def test_what_a_gpu_takes_at_once_gives_the_same_pools(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    block, x = FocalBlock(1, 4, pool=True).eval(), torch.rand(5, 7, 1, 8, 8)
+    x[1, 3:] = float("nan")  # padding
+    for lengths in (torch.tensor([7, 3, 7, 1, 6]), None):
+        with torch.inference_mode():
+            monkeypatch.undo()
+            some = x if lengths is not None else x[2:]
+            expected = [*set_pools([block, torch.neg], some, lengths), framewise(block, some, lengths)]
+            monkeypatch.setattr("models.layers._set_pools_of_one", None)
+            monkeypatch.setattr("models.layers.CHUNK", 8)
+            monkeypatch.setattr("models.layers.chunk_on", lambda device: 14)  # two sequences at a time
+            found = [*set_pools([block, torch.neg], some, lengths), framewise(block, some, lengths)]
+        for one, other in zip(found, expected, strict=True):
+            torch.testing.assert_close(one, other)
+
+
 @pytest.mark.parametrize("gradients", [False, True])
 def test_pools_of_stages_are_maxima_over_true_frames(gradients: bool) -> None:
     frames = 2 * CHUNK + 3  # the last chunk is a short one

@@ -1,0 +1,152 @@
+"""The chain run for a while without a stop: frames in pinned memory in, answers of searches out."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import time
+import types
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from itertools import count
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bench.gpu_chain import Chain, graphed
+from models import GaitNetwork
+from models.inference import embed
+
+# Only search and tracking are needed of these packages, whose own imports may be missing on a bare machine.
+for _name in ("gallery", "pipelines"):
+    if _name not in sys.modules and (_spec := importlib.util.find_spec(_name)) and _spec.submodule_search_locations:
+        _package = types.ModuleType(_name)
+        _package.__path__ = list(_spec.submodule_search_locations)
+        sys.modules[_name] = _package
+
+from gallery.search import PartwiseIndex  # noqa: E402
+from pipelines.track import Tracker  # noqa: E402
+
+CLIP = 300  # frames of ten seconds
+NOT_MEASURED = "not measured"
+
+
+Track = Callable[[Tensor], object]
+
+
+def tracker() -> Track | None:
+    """Tracks one person by its boxes, frame after frame, as the service does; None where the package is not there."""
+    try:
+        import supervision  # noqa: F401
+
+        tracked = Tracker(30.0)
+    except ImportError:
+        return None
+    frames = count()
+    # The score is a sure person's: those of random weights mean nothing.
+    return lambda box: tracked.update([SimpleNamespace(box=box.numpy(), score=0.9)], next(frames) / 30)  # type: ignore[list-item]
+
+
+def inputs_of(walkers: Tensor, kind: str) -> Tensor:
+    """Uint8 silhouettes (N, T, 64, 64) or heatmaps (N, T, 17, 64, 48) as a network takes them."""
+    if kind == "silhouettes":
+        walkers = walkers[:, :, None, :, 10:54]
+    return walkers.float() / 255
+
+
+class _Slots:
+    """Two batches in turn: one is copied to the device while the other is worked on."""
+
+    def __init__(self, chains: list[Chain], sources: list[Tensor]) -> None:
+        self._chains, self._sources = chains, sources
+        self._gpu = chains[0].device.type == "cuda"
+        self._runs = [graphed(chain, chain.device) for chain in chains]
+        self._upload = torch.cuda.Stream() if self._gpu else None
+        self._copied, self._done = ([torch.cuda.Event() if self._gpu else None for _ in chains] for _ in range(2))
+
+    def send(self, i: int) -> None:
+        """Start copying batch ``i``, once what its place holds was worked on."""
+        slot = i % 2
+        stream: AbstractContextManager[Any] = torch.cuda.stream(self._upload) if self._gpu else nullcontext()
+        with stream:
+            if self._upload and (done := self._done[slot]):
+                self._upload.wait_event(done)
+            self._chains[slot].pictures.copy_(self._sources[i % len(self._sources)], non_blocking=True)
+            if copied := self._copied[slot]:
+                copied.record(self._upload)
+
+    def work(self, i: int) -> tuple[Tensor, Tensor, Tensor, Any]:
+        """Start on batch ``i``: boxes on their way to the host, silhouettes, heatmaps, and the event of their end."""
+        slot = i % 2
+        if copied := self._copied[slot]:
+            torch.cuda.current_stream().wait_event(copied)
+        found, best, silhouettes, maps, joints = self._runs[slot]()
+        silhouettes, maps = silhouettes.clone(), maps.clone()  # the next batch but one overwrites them
+        boxes = self._chains[slot].people.to("cpu", non_blocking=True)
+        for other in (found, best, joints):
+            other.to("cpu", non_blocking=True)
+        if done := self._done[slot]:
+            done.record()
+        return boxes, silhouettes, maps, done
+
+
+def sustained(
+    chains: list[Chain], sources: list[Tensor], network: GaitNetwork, index: PartwiseIndex, length: float, frames: int
+) -> dict[str, Any]:
+    """Frames a second over ``length`` seconds at least, from pinned memory to the answer of each clip's search.
+
+    While the device works on one batch the next is copied to it, and the boxes of the one before are tracked here.
+
+    Args:
+        chains: two, alike.
+        sources: batches in pinned memory, taken in turn.
+        network: reads silhouettes.
+        index: a gallery of its embeddings' shape.
+        length: seconds.
+        frames: of a clip.
+    """
+    slots, batch = _Slots(chains, sources), len(sources[0])
+    track, is_tracked = tracker(), tracker() is not None
+    clip: list[Tensor] = []
+    spent = dict.fromkeys(("tracking", "network and search"), 0.0)
+    before: tuple[Track | None, Tensor, Any] | None = None
+    slots.send(0)
+    began, i, clips = time.perf_counter(), 0, 0
+    while time.perf_counter() - began < length or i < 4:
+        boxes, silhouettes, _, done = slots.work(i)
+        slots.send(i + 1)
+        clip.append(silhouettes)
+        if before is not None:
+            _follow(*before, spent)
+        before = track, boxes, done
+        i += 1
+        if len(clip) * batch >= frames:
+            lap = time.perf_counter()
+            probe = embed(network, (inputs_of(torch.cat(clip)[None], "silhouettes"),), precision="auto")
+            index.search(probe, 5)
+            spent["network and search"] += time.perf_counter() - lap
+            clip, clips, track = [], clips + 1, tracker()
+    if before is not None:
+        _follow(*before, spent)
+    took = time.perf_counter() - began
+    return {
+        "frames_per_s": i * batch / took,
+        "clips_per_s": i * batch / took / CLIP,
+        "seconds": took,
+        "clips_searched": clips,
+        "tracking": "measured" if is_tracked else NOT_MEASURED,
+        "host_ms_per_frame": {name: 1000 * value / i / batch for name, value in spent.items()},
+    }
+
+
+def _follow(track: Track | None, boxes: Tensor, done: Any, spent: dict[str, float]) -> None:
+    """Track a batch whose boxes have come."""
+    if done is not None:
+        done.synchronize()
+    start = time.perf_counter()
+    if track is not None:
+        for box in boxes:
+            track(box)
+    spent["tracking"] += time.perf_counter() - start
