@@ -177,24 +177,6 @@ def quartet(found: Section) -> Iterator[Figure]:
     yield Figure("quartet/rank_1", "four real people, seen from behind: found first", found["rank_1"], "of 4", "higher")
 
 
-def gpu(found: Section) -> Iterator[Figure]:
-    """What was claimed of a GPU and measured on one, and each stage of the chain over its floor."""
-    for name, claim in found["claims"].items():
-        if isinstance(claim, Mapping) and isinstance(claim["measured"], (int, float)):
-            label = "sustained, 1080p" if name == "frames" else f"{name}, sequences of 30 frames"
-            yield Figure(f"gpu/{name}", label, claim["measured"], "/s", "higher", bar=claim["target"])
-    if found["measured"]:
-        for pose, rows in found["stages"].items():
-            for row in rows:
-                if row["times_floor"]:
-                    yield ratio(
-                        f"gpu/{pose}/{row['stage']}",
-                        f"{row['stage']} ({pose}) over its floor",
-                        row["times_floor"],
-                        "lower",
-                    )
-
-
 TAKE: dict[str, Callable[[Section], Iterator[Figure]]] = {
     "networks": networks,
     "pipeline": pipeline,

@@ -97,9 +97,6 @@ def test_without_a_gpu_it_runs_small_and_claims_nothing(tmp_path):
     assert {claim["measured"] for claim in figures["claims"].values() if isinstance(claim, dict)} == {"not measured"}
     assert figures["claims"]["nvdec"] == figures["claims"]["onnxruntime-gpu"] == "not measured"
     assert list(figures_of({"gpu": figures})) == []
-    figures["measured"], figures["claims"]["frames"]["measured"] = True, 1600.0
-    taken = {figure.name: figure for figure in figures_of({"gpu": figures})}
-    assert taken["gpu/frames"].held is True and taken["gpu/hrnet-w32/detect"].better == "lower"
     for pose, rows in figures["stages"].items():
         assert {row["stage"] for row in rows} >= {"upload", "detect", "mask", "crop", "heatmaps"}
         assert all(row["ms_per_frame"] > 0 for row in rows)
