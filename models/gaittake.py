@@ -17,6 +17,8 @@ averaged; the keypoints have an attention of their own. Where the paper is silen
   stacks 32 on 32, so P = 64) is averaged over its width, exponent 6.5 at the start and learnt, as in GaitGL. The
   weighted keypoints (51 values, x, y and score of each joint; they may be negative, so no generalised mean) join every
   row's features, and each row has a fully connected layer of its own: these are the "C" layers of section 3.3.
+- The paper trains with the triplet loss alone. ``num_classes`` adds a BNNeck like GaitBase's, whose cross-entropy keeps
+  short trainings from collapsing; it is no part of the embedding.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ from torch import Tensor, nn
 from models.base import GaitNetwork
 from models.layers import (
     LEAK,
+    BNNeck,
     GlobalLocalConv,
     PartLinear,
     channels_last,
@@ -61,6 +64,7 @@ class GaitTAKEConfig:
         squeeze: ratio of the attention's bottleneck.
         gem: starting value of the generalised mean's exponent, which is learnt.
         embed_dim: C.
+        num_classes: people in training; None, as in the paper, leaves the classifier out.
     """
 
     stem: int = 32
@@ -72,6 +76,7 @@ class GaitTAKEConfig:
     squeeze: int = 4
     gem: float = 6.5
     embed_dim: int = 128
+    num_classes: int | None = None
 
 
 def gaittake_oumvlp(**config: Any) -> GaitTAKE:
@@ -130,6 +135,9 @@ class GaitTAKE(GaitNetwork):
         parts = 64 // c.stem_stride  # two stacked pictures of half as many rows
         self.fc = PartLinear(parts, c.channels[-1] + KEYPOINTS, c.embed_dim)
         self.out_shape = (parts, c.embed_dim)
+        self.classifier = None
+        if c.num_classes is not None:
+            self.classifier = BNNeck(parts, c.embed_dim, c.num_classes)
         he_init(self)
         channels_last(self)
 

@@ -13,6 +13,8 @@ Where the paper is silent or ambiguous:
   maximum over time, as sets are, and then mapped. The paper's g = H(L(R(χ))) (eq. 1) has the whole mapping H after the
   LSTM L; an LSTM of whole feature maps would have 128·16·11 inputs.
 - The LSTM runs forward in time, with 256 hidden units.
+- ``num_classes`` adds a BNNeck like GaitBase's, whose cross-entropy keeps short trainings from collapsing; it is no part
+  of the embedding.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from torch import Tensor, nn
 
 from models.base import GaitNetwork
 from models.gaitset import GaitSet, GaitSetConfig
-from models.layers import PartLinear, framewise, horizontal_pool, strips_of, temporal_max
+from models.layers import BNNeck, PartLinear, framewise, horizontal_pool, strips_of, temporal_max
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,7 @@ class GSTSNConfig:
         hidden: units of each layer of the LSTM.
         layers: of the LSTM.
         embed_dim: C.
+        num_classes: people in training; None, as in the paper, leaves the classifier out.
     """
 
     channels: tuple[int, int, int] = (32, 64, 128)
@@ -49,6 +52,7 @@ class GSTSNConfig:
     hidden: int = 256
     layers: int = 2
     embed_dim: int = 256
+    num_classes: int | None = None
 
 
 class GSTSN(GaitNetwork):
@@ -67,6 +71,9 @@ class GSTSN(GaitNetwork):
         self.lstm = LSTM(c.channels[-1], c.hidden, c.layers, batch_first=True)
         self.fc = PartLinear(strips, c.hidden, c.embed_dim)
         self.out_shape = (3 * strips, c.embed_dim)
+        self.classifier = None
+        if c.num_classes is not None:
+            self.classifier = BNNeck(3 * strips, c.embed_dim, c.num_classes)
 
     @property
     def strips(self) -> tuple[tuple[float, float] | None, ...]:

@@ -37,7 +37,8 @@ def refit(
     """The same network with another last layer.
 
     Args:
-        net: ends in a :class:`models.layers.PartLinear` named ``fc``, whose width is its config's ``embed_dim``.
+        net: ends in :class:`models.layers.PartLinear`, one or several whose parts stand one after the other, and their
+            width is its config's ``embed_dim``.
         walks: of training people, each seen in several views and clothes.
         dims: C of the new embeddings; at most the old C, and fewer than there are people.
         ridge: share of an isotropic covariance that is mixed into the one within people, in [0, 1).
@@ -47,7 +48,9 @@ def refit(
         BadTrainingConfig: the network does not end so, or the walks are too few.
         BadDataset, InputMissing: they cannot be read.
     """
-    if not isinstance(getattr(net, "fc", None), PartLinear) or not hasattr(net.config, "embed_dim"):
+    layers = {f"{name}.weight": m for name, m in net.named_modules() if isinstance(m, PartLinear)}
+    ends = [len(layer.weight) for layer in layers.values()]
+    if sum(ends) != net.out_shape[0] or not hasattr(net.config, "embed_dim"):
         raise BadTrainingConfig(f"{net.name} does not end in one linear layer a part that could be fitted anew.")
     embedded = embed_dataset(net, walks, on_progress=on_progress)
     people, who = np.unique(embedded.subjects, return_inverse=True)
@@ -60,7 +63,8 @@ def refit(
     turns = np.stack([discriminants(x[:, part], who, dims, ridge) for part in range(parts)])
     config, state = net.without_classifier()
     out = models.build(net.name, **{**vars(config), "embed_dim": dims}).eval()
-    state["fc.weight"] = torch.bmm(state["fc.weight"].double(), torch.from_numpy(turns)).float()
+    for name, turn in zip(layers, torch.from_numpy(turns).split(ends), strict=True):
+        state[name] = torch.bmm(state[name].double(), turn).float()
     out.load_state_dict(state)
     _check(net, out, walks, torch.from_numpy(turns).float())
     return out

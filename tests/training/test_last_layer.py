@@ -37,10 +37,11 @@ def test_the_direction_in_which_people_differ_is_found() -> None:
     assert within[0] > 3 * within[1]  # an axis that tells nobody apart hardly counts in the distance
 
 
-def test_the_new_network_is_the_old_one_times_a_matrix(walks: Dataset) -> None:
-    net = models.build("gaitpart", seed=0, channels=(4, 8, 16), embed_dim=12, num_classes=7).eval()
+@pytest.mark.parametrize(("name", "parts"), [("gaitpart", 16), ("gstsn", 45)])
+def test_the_new_network_is_the_old_one_times_a_matrix(name: str, parts: int, walks: Dataset) -> None:
+    net = models.build(name, seed=0, channels=(4, 8, 16), embed_dim=12, num_classes=7).eval()
     out = refit(net, walks, dims=5)
-    assert out.out_shape == (16, 5)
+    assert out.out_shape == (parts, 5)
     old, new = (embed_dataset(each, walks).embeddings for each in (net, out))
     solution = torch.linalg.lstsq(old.transpose(0, 1), new.transpose(0, 1)).solution
     torch.testing.assert_close(old.transpose(0, 1) @ solution, new.transpose(0, 1), rtol=1e-3, atol=1e-3)
