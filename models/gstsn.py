@@ -13,8 +13,8 @@ Where the paper is silent or ambiguous:
   maximum over time, as sets are, and then mapped. The paper's g = H(L(R(χ))) (eq. 1) has the whole mapping H after the
   LSTM L; an LSTM of whole feature maps would have 128·16·11 inputs.
 - The LSTM runs forward in time, with 256 hidden units.
-- ``num_classes`` adds a BNNeck like GaitBase's, whose cross-entropy keeps short trainings from collapsing; it is no part
-  of the embedding.
+- ``num_classes`` adds a BNNeck like GaitBase's, whose cross-entropy keeps short trainings from collapsing; it is no
+  part of the embedding.
 """
 
 from __future__ import annotations
