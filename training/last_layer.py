@@ -63,7 +63,7 @@ def refit(
     turns = np.stack([discriminants(x[:, part], who, dims, ridge) for part in range(parts)])
     config, state = net.without_classifier()
     out = models.build(net.name, **{**vars(config), "embed_dim": dims}).eval()
-    for name, turn in zip(layers, torch.from_numpy(turns).split(ends), strict=True):
+    for name, turn in zip(layers, torch.split(torch.from_numpy(turns), ends), strict=True):
         state[name] = torch.bmm(state[name].double(), turn).float()
     out.load_state_dict(state)
     _check(net, out, walks, torch.from_numpy(turns).float())
