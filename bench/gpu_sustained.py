@@ -17,7 +17,7 @@ from torch import Tensor
 
 from bench.gpu_chain import Chain, graphed
 from models import GaitNetwork
-from models.inference import embed
+from models.inference import Precision, embed
 
 # Only search and tracking are needed of these packages, whose own imports may be missing on a bare machine.
 for _name in ("gallery", "pipelines"):
@@ -107,6 +107,7 @@ def sustained(
         length: seconds.
         frames: of a clip.
     """
+    precision: Precision = "fp16" if chains[0].device.type == "cuda" else "fp32"
     slots, batch = _Slots(chains, sources), len(sources[0])
     track, is_tracked = tracker(), tracker() is not None
     clip: list[Tensor] = []
@@ -124,7 +125,8 @@ def sustained(
         i += 1
         if len(clip) * batch >= frames:
             lap = time.perf_counter()
-            probe = embed(network, (inputs_of(torch.cat(clip)[None], "silhouettes"),), precision="auto")
+            walker = inputs_of(torch.cat(clip)[None], "silhouettes")
+            probe = embed(network, (walker,), precision=precision)
             index.search(probe, 5)
             spent["network and search"] += time.perf_counter() - lap
             clip, clips, track = [], clips + 1, tracker()

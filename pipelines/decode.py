@@ -18,6 +18,7 @@ import av
 import av.error
 import numpy as np
 import numpy.typing as npt
+from av.bitstream import BitStreamFilterContext
 from av.stream import Disposition
 
 from pipelines.errors import EmptyUpload, NoVideo, TooLarge, Undecodable, UnsupportedMedia
@@ -69,6 +70,19 @@ class Frame:
     image: npt.NDArray[np.uint8]
     time: float
     index: int
+
+
+@dataclass(frozen=True, eq=False)
+class Packet:
+    """What a decoder takes at a time.
+
+    Attributes:
+        data: of one picture or two fields; H.264 and HEVC in Annex B, their headers with them.
+        time: of its picture, in seconds of the stream's own clock.
+    """
+
+    data: bytes
+    time: float
 
 
 class Decoder(Protocol):
@@ -233,6 +247,34 @@ def _decoded(source: Source) -> Generator[Frame, None, None]:
             raise Undecodable("Not one picture of the clip could be decoded.")
 
 
+def layout(source: Source) -> tuple[int, str]:
+    """Quarter turns that make the clip's pictures upright, and the form of their pixels, as in "yuv420p"."""
+    with _opened(source) as (container, _):
+        for picture in container.decode(_video(container)):
+            return round(picture.rotation / 90) % 4, picture.format.name
+    raise Undecodable("Not one picture of the clip could be decoded.")
+
+
+def packets(source: Source) -> Generator[Packet, None, None]:
+    """The packets of an H.264 or HEVC clip in the order of decoding, for a decoder elsewhere.
+
+    Raises:
+        Undecodable: the container breaks off, or a packet cannot be put into Annex B.
+    """
+    with _opened(source) as (container, _):
+        stream = _video(container)
+        annexb = BitStreamFilterContext(f"{stream.codec_context.name}_mp4toannexb", stream)
+        try:
+            for packet in container.demux(stream):
+                stamp = packet.pts if packet.pts is not None else packet.dts
+                if stamp is None or not packet.size:
+                    continue
+                moment = float(stamp * packet.time_base)
+                yield from (Packet(bytes(out), moment) for out in annexb.filter(packet))
+        except (av.error.FFmpegError, ValueError) as error:
+            raise Undecodable("The clip breaks off in the middle: the file is damaged or was cut short.") from error
+
+
 def _upright(picture: Any, width: int, height: int, turns: int) -> npt.NDArray[np.uint8]:
     """The picture as large as the clip's first and turned as it: a stream may change both in the middle."""
     image = picture.to_ndarray(format="rgb24", width=width, height=height)
@@ -248,8 +290,11 @@ def frames(source: Source, info: ClipInfo | None = None) -> Generator[Frame, Non
         source: path, bytes or seekable binary file.
         info: what :func:`probe` said; probed where absent.
     """
-    info = info or probe(source)
-    stream = _decoded(source)
+    return at_gait_rate(_decoded(source), info or probe(source))
+
+
+def at_gait_rate(stream: Generator[Frame, None, None], info: ClipInfo) -> Generator[Frame, None, None]:
+    """The frames as :func:`frames` gives them, of all frames of the stream."""
     return _thinned(stream) if info.rate > RESAMPLE_ABOVE else stream
 
 

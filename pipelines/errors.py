@@ -83,6 +83,12 @@ class SandboxUnavailable(GaitkeeperError):
     code = "sandbox_unavailable"
 
 
+class NvdecUnavailable(GaitkeeperError):
+    """Clips are to be decoded by a GPU's decoder that is not there, or that cannot be used here."""
+
+    code = "nvdec_unavailable"
+
+
 class DeviceUnavailable(GaitkeeperError):
     """Networks are to run on a device that is not there, or that a library here cannot use."""
 

@@ -86,7 +86,7 @@ class Pipeline:
 
     def __init__(self, settings: PipelineSettings | None = None) -> None:
         self.settings = settings or PipelineSettings()
-        self.decoder: Decoder = Sandbox(self.settings) if self.settings.sandbox else InProcess(self.settings)
+        self.decoder = _decoder(self.settings)
         self.stages = {name: Stage(name) for name in STAGES}
         self._perception: Perception | None = None
         self._lock = threading.Lock()
@@ -229,6 +229,15 @@ class Pipeline:
                 return max(sequence.quality.skipped.items(), key=lambda item: item[1])[0]
             return "too_short"
         return None if sequence.quality.gait_cycles > 0 else "standing"
+
+
+def _decoder(settings: PipelineSettings) -> Decoder:
+    """What the settings ask for. Raises NvdecUnavailable."""
+    if settings.nvdec:
+        from pipelines.nvdec import NvDecoder
+
+        return NvDecoder(settings)
+    return Sandbox(settings) if settings.sandbox else InProcess(settings)
 
 
 def _why_nobody(skipped: list[SkippedTracklet]) -> Exception:

@@ -30,12 +30,12 @@ from typing import IO, Any
 import numpy as np
 
 from pipelines import errors
-from pipelines.decode import CODECS, CONTAINERS, ClipInfo, Frame, Source
+from pipelines.decode import CODECS, CONTAINERS, ClipInfo, Frame, Packet, Source
 from pipelines.errors import DeadlineExceeded, SandboxUnavailable, TooLarge, Undecodable
 from pipelines.pictures import Codec
 from pipelines.sandbox_filter import supported
 from pipelines.sandbox_pictures import SandboxedPictures
-from pipelines.sandbox_wire import MESSAGE, PICTURE, SLOTS
+from pipelines.sandbox_wire import MESSAGE, PACKET, PICTURE, SLOTS
 from pipelines.settings import PipelineSettings
 
 log = logging.getLogger("gaitkeeper")
@@ -119,6 +119,36 @@ class Sandbox:
                 with suppress(BrokenPipeError):
                     channel.send(bytes([slot]))
                 yield Frame(image.reshape(info.height, info.width, 3), moment, number)
+            if _json(data):
+                raise _gave_up()
+
+    def packets(
+        self, source: Source, info: ClipInfo, deadline: float | None = None
+    ) -> Generator[Packet | tuple[int, str], None, None]:
+        """What :func:`pipelines.decode.layout` says, then each of :func:`pipelines.decode.packets`; raises as these.
+
+        No packet is larger than its picture would be, and there are no more than frames are allowed.
+        """
+        size = info.width * info.height * 3
+        memory = sealed(SLOTS * size)
+        with os.fdopen(memory, "rb") as shared, self._decoder(source, {"packets": True}, memory) as channel:
+            about = _json(self._receive(channel, deadline))
+            if about.get("turns") not in range(4) or not isinstance(about.get("pixels"), str):
+                raise _gave_up()
+            yield about["turns"], about["pixels"]
+            there = mmap.mmap(shared.fileno(), SLOTS * size, access=mmap.ACCESS_READ)
+            count = 0
+            while len(data := self._receive(channel, deadline)) == PACKET.size:
+                slot, length, moment = PACKET.unpack(data)
+                if slot >= SLOTS or not 0 < length <= size or not math.isfinite(moment):
+                    raise _gave_up()
+                count += 1
+                if count > self.settings.max_frames:
+                    raise TooLarge(f"The clip has more than {self.settings.max_frames} frames.")
+                packet = Packet(there[slot * size : slot * size + length], moment)  # a copy
+                with suppress(BrokenPipeError):
+                    channel.send(bytes([slot]))
+                yield packet
             if _json(data):
                 raise _gave_up()
 

@@ -13,6 +13,9 @@ MESSAGE = 65536
 PICTURE = struct.Struct("<BQd")
 """Slot, index and time of a picture that lies in the shared memory. Every other message is a JSON object."""
 
+PACKET = struct.Struct("<BId")
+"""Slot, size and time of a packet that lies in the shared memory."""
+
 REQUEST = struct.Struct("<Iq")
 """Size and number of a live message that lies in the shared memory; size 0 is the stream's end."""
 

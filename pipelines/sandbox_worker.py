@@ -32,10 +32,10 @@ if (_spec := importlib.util.find_spec("models")) and _spec.submodule_search_loca
     sys.modules.setdefault("models", _package)
 
 from pipelines import sandbox_filter
-from pipelines.decode import ClipInfo, frames, probe
-from pipelines.errors import ClipError
+from pipelines.decode import ClipInfo, Packet, frames, layout, packets, probe
+from pipelines.errors import ClipError, Undecodable
 from pipelines.pictures import PictureDecoder
-from pipelines.sandbox_wire import MESSAGE, PICTURE, REQUEST, SHAPE, SLOTS
+from pipelines.sandbox_wire import MESSAGE, PACKET, PICTURE, REQUEST, SHAPE, SLOTS
 from pipelines.settings import PipelineSettings
 
 
@@ -136,6 +136,11 @@ def _job(message: dict[str, Any], descriptors: list[int], start: int) -> int:
             try:
                 if pictures is None:
                     end.send(json.dumps({"info": asdict(probe(file, settings))}).encode())
+                elif message.get("packets"):
+                    turns, pixels = layout(file)
+                    end.send(json.dumps({"turns": turns, "pixels": pixels}).encode())
+                    _send_packets(end, pictures, packets(file))
+                    end.send(b"{}")
                 else:
                     _send_pictures(end, pictures, frames(file, ClipInfo(**message["info"])))
                     end.send(b"{}")
@@ -163,14 +168,14 @@ def _live_job(message: dict[str, Any], descriptors: list[int], start: int) -> in
         sandbox_filter.limit(start + len(shared) + settings.max_decode_memory, settings.max_decode_cpu)
         sandbox_filter.lock()
         while request := end.recv(MESSAGE):
-            end.send(json.dumps(_answered(end, shared, decoder, live["max_bytes"], *REQUEST.unpack(request))).encode())
+            end.send(json.dumps(answered(end, shared, decoder, live["max_bytes"], *REQUEST.unpack(request))).encode())
     except BaseException:
         return 1
     return 0
 
 
-def _answered(
-    end: socket.socket, shared: mmap.mmap, decoder: PictureDecoder, offset: int, size: int, number: int
+def answered(
+    end: socket.socket, shared: mmap.mmap, decoder: Any, offset: int, size: int, number: int
 ) -> dict[str, Any]:
     """Hand over the pictures of one message, one by one; what there is to say at the end of it."""
     try:
@@ -197,17 +202,39 @@ def _let_go(descriptors: list[int]) -> None:
 
 def _send_pictures(end: socket.socket, pictures: mmap.mmap, stream: Iterator[Any]) -> None:
     """Write each picture where there is room, and say so; the other end answers with the slots that it has read."""
-    size = len(pictures) // SLOTS
-    free = list(range(SLOTS))
+    slots = _Slots(end, len(pictures) // SLOTS)
     for frame in stream:
-        if not free:
-            read = end.recv(SLOTS)
-            if not read:
-                return
-            free.extend(read)
-        slot = free.pop()
-        pictures[slot * size : slot * size + frame.image.nbytes] = frame.image.data.cast("B")
+        if (slot := slots.free()) is None:
+            return
+        pictures[slot * slots.size : slot * slots.size + frame.image.nbytes] = frame.image.data.cast("B")
         end.send(PICTURE.pack(slot, frame.index, frame.time))
+
+
+def _send_packets(end: socket.socket, memory: mmap.mmap, stream: Iterator[Packet]) -> None:
+    """As :func:`_send_pictures`, of what is not decoded here. Raises Undecodable where a packet finds no room."""
+    slots = _Slots(end, len(memory) // SLOTS)
+    for packet in stream:
+        if len(packet.data) > slots.size:
+            raise Undecodable("The clip's pictures cannot be decoded: one takes more bytes coded than plain.")
+        if (slot := slots.free()) is None:
+            return
+        memory[slot * slots.size : slot * slots.size + len(packet.data)] = packet.data
+        end.send(PACKET.pack(slot, len(packet.data), packet.time))
+
+
+class _Slots:
+    """Places of the shared memory that are free to write to."""
+
+    def __init__(self, end: socket.socket, size: int) -> None:
+        self.size = size
+        self._end = end
+        self._free = list(range(SLOTS))
+
+    def free(self) -> int | None:
+        """One of them; None where the other end is gone."""
+        if not self._free:
+            self._free.extend(self._end.recv(SLOTS))
+        return self._free.pop() if self._free else None
 
 
 def _keep_only(descriptors: list[int]) -> None:

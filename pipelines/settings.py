@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 
 
 class PipelineSettings(BaseModel):
@@ -52,6 +52,11 @@ class PipelineSettings(BaseModel):
         description="Decode in a locked-up process of its own (Linux on x86-64 or aarch64); `0` only for clips that "
         "you trust.",
     )
+    nvdec: bool = Field(
+        False,
+        description="Decode H.264 and HEVC on the GPU's own decoder (package PyNvVideoCodec), fed by the sandbox with "
+        "what it took out of the container.",
+    )
     max_decode_memory: int = Field(
         2**30, ge=2**26, description="Bytes of memory that decoding one clip may take, in the sandbox."
     )
@@ -61,3 +66,9 @@ class PipelineSettings(BaseModel):
     decode_patience: float = Field(
         30, gt=0, description="Seconds to wait for one picture, or for a clip's measures, from the sandbox."
     )
+
+    @model_validator(mode="after")
+    def _sandboxed(self) -> Self:
+        if self.nvdec and not self.sandbox:
+            raise ValueError("nvdec is fed by the sandbox: it needs sandbox")
+        return self

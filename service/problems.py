@@ -58,6 +58,7 @@ PROBLEMS: dict[str, Problem] = {
     "cut_off": Problem(422, "The walker is cut off by the picture's edge all the way."),
     "track_not_found": Problem(422, "The clip has no such track."),
     "sandbox_unavailable": Problem(503, "Clips cannot be decoded safely here now.", private=True),
+    "nvdec_unavailable": Problem(503, "The GPU's decoder of clips cannot be used.", private=True),
     # The gallery
     "not_found": Problem(404, "There is no such collection, subject or template."),
     "conflict": Problem(409, "What was asked contradicts what is stored."),

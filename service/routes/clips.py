@@ -125,6 +125,7 @@ CLIP_PROBLEMS = (
     "idempotency_mismatch",
     "in_progress",
     "sandbox_unavailable",
+    "nvdec_unavailable",
     "store_unavailable",
     "weights_missing",
     "unknown_network",

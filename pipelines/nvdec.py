@@ -1,0 +1,226 @@
+"""Decoding on the GPU's own decoder (NVDEC), the service's side.
+
+Containers are hostile input, and are opened in the sandbox alone. What it takes out of them, packet by packet and each
+checked for its place, size and time, goes to a worker: a process of its own, because CUDA cannot be had behind the
+sandbox's filter, and because what goes wrong in a driver ends a process. What comes back from there is checked as what
+comes from the sandbox. So only libraries that take packets can be used; torchcodec, which opens containers itself, is
+none of them.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import mmap
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Generator
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+
+from pipelines.decode import ClipInfo, Frame, Packet, Source, at_gait_rate
+from pipelines.errors import ClipError, DeadlineExceeded, NvdecUnavailable, Undecodable
+from pipelines.pictures import Codec, Picture, Pictures
+from pipelines.sandbox import Sandbox, sealed
+from pipelines.sandbox_wire import MESSAGE, REQUEST, SHAPE
+from pipelines.settings import PipelineSettings
+
+PACKAGE = "PyNvVideoCodec"
+CODECS = ("h264", "hevc")
+PIXELS = ("yuv420p", "yuvj420p")
+START_SECONDS = 60.0
+MOST = 32
+"""Pictures that one packet may bring: no coder keeps back more."""
+PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "NVIDIA_DRIVER_CAPABILITIES")
+
+
+class NvDecoder:
+    """Decodes H.264 and HEVC of eight bits on the GPU, and whatever else in the sandbox; safe under threads.
+
+    Args:
+        settings: the limits.
+
+    Raises:
+        NvdecUnavailable: the package is not installed.
+    """
+
+    def __init__(self, settings: PipelineSettings) -> None:
+        if find_spec(PACKAGE) is None:
+            raise NvdecUnavailable(f"Decoding on the GPU needs the package {PACKAGE}: pip install {PACKAGE}.")
+        self.settings = settings
+        self._sandbox = Sandbox(settings)
+        self._lock = threading.Lock()
+        self._idle: list[Worker] = []
+
+    def probe(self, source: Source, deadline: float | None = None) -> ClipInfo:
+        """As :meth:`pipelines.sandbox.Sandbox.probe`."""
+        return self._sandbox.probe(source, deadline)
+
+    def pictures(self, codec: Codec, max_pixels: int, max_bytes: int) -> Pictures:
+        """As :meth:`pipelines.sandbox.Sandbox.pictures`: live pictures come one by one, where a GPU gains nothing."""
+        return self._sandbox.pictures(codec, max_pixels, max_bytes)
+
+    def frames(self, source: Source, info: ClipInfo, deadline: float | None = None) -> Generator[Frame, None, None]:
+        """As :func:`pipelines.decode.frames`.
+
+        Raises:
+            NvdecUnavailable: the worker does not come up.
+            SandboxUnavailable, ClipError, DeadlineExceeded: as of the sandbox.
+        """
+        if info.codec in CODECS:
+            taken = self._sandbox.packets(source, info, deadline)
+            turns, pixels = next(taken)  # type: ignore[misc]
+            if pixels in PIXELS:
+                return at_gait_rate(self._decoded(taken, info, int(turns), deadline), info)  # type: ignore[arg-type]
+            taken.close()
+        return self._sandbox.frames(source, info, deadline)
+
+    def close(self) -> None:
+        """End every process."""
+        with self._lock:
+            workers, self._idle = self._idle, []
+        for worker in workers:
+            worker.close()
+        self._sandbox.close()
+
+    def _decoded(
+        self, taken: Generator[Packet, None, None], info: ClipInfo, turns: int, deadline: float | None
+    ) -> Generator[Frame, None, None]:
+        with self._lock:
+            worker = self._idle.pop() if self._idle else None
+        worker = worker or Worker()
+        try:
+            times: list[float] = []
+            start, last, index = 0.0, -1.0, 0
+            for picture in worker.decode(taken, info, times, deadline, self.settings.decode_patience):
+                image = np.ascontiguousarray(np.rot90(picture.image, turns)) if turns else picture.image
+                if image.shape != (info.height, info.width, 3) or not 0 <= picture.number < len(times):
+                    raise _broken()
+                start = times[picture.number] if index == 0 else start
+                if times[picture.number] - start <= last:
+                    continue  # a stamp that stands still or runs back is no new moment
+                last = times[picture.number] - start
+                yield Frame(image, last, index)
+                index += 1
+            if index == 0:
+                raise Undecodable("Not one picture of the clip could be decoded.")
+        except BaseException:
+            worker.close()  # which may be in the middle of something
+            raise
+        finally:
+            taken.close()
+        with self._lock:
+            self._idle.append(worker)
+
+
+class Worker:
+    """One process that decodes on the GPU, a clip at a time; for one thread at a time.
+
+    It is kept for the next clip, since to start CUDA takes longer than to decode a clip; one that broke is not.
+
+    Raises:
+        NvdecUnavailable: it does not come up, as where there is no driver.
+    """
+
+    def __init__(self) -> None:
+        self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        path = os.pathsep.join(str(Path(entry).resolve()) for entry in sys.path)
+        environment = {"PYTHONPATH": path, **{name: os.environ[name] for name in PASSED_ON if name in os.environ}}
+        with theirs:
+            self._process = subprocess.Popen(  # noqa: S603
+                [sys.executable, "-P", "-m", "pipelines.nvdec_worker", str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                env=environment,
+                start_new_session=True,  # Ctrl-C is for the service, which ends its decoders itself
+            )
+        self._channel.settimeout(START_SECONDS)
+        try:
+            fault = json.loads(self._channel.recv(MESSAGE) or b'{"fault": "its process ended at once"}')["fault"]
+        except (OSError, ValueError) as error:
+            fault = str(error)
+        if fault:
+            self.close()
+            raise NvdecUnavailable(f"Clips cannot be decoded on the GPU here: {fault}.")
+
+    def decode(
+        self,
+        packets: Generator[Packet, None, None],
+        info: ClipInfo,
+        times: list[float],
+        deadline: float | None,
+        patience: float,
+    ) -> Generator[Picture, None, None]:
+        """The pictures of some packets, each with the number of the packet that it came in.
+
+        Args:
+            packets: in the order of decoding.
+            info: of their clip.
+            times: filled with theirs.
+            deadline: instant of ``time.monotonic`` at which to give up.
+            patience: seconds to wait for one answer.
+
+        Raises:
+            Undecodable: they cannot be decoded, or what comes back cannot be true.
+            DeadlineExceeded: it took until the deadline.
+        """
+        size = info.width * info.height * 3
+        descriptor = sealed(2 * size)
+        with os.fdopen(descriptor, "r+b") as memory, mmap.mmap(descriptor, 0) as shared:
+            job = {"codec": info.codec, "max_pixels": info.width * info.height, "offset": size}
+            try:
+                socket.send_fds(self._channel, [json.dumps(job).encode()], [memory.fileno()])
+                for packet in packets:
+                    times.append(packet.time)
+                    yield from self._answers(shared, packet.data, len(times) - 1, info, deadline, patience)
+                yield from self._answers(shared, b"", len(times), info, deadline, patience)
+            except TimeoutError as error:
+                if deadline is not None and time.monotonic() >= deadline:
+                    raise DeadlineExceeded(
+                        "The clip could not be processed in the time that a request may take."
+                    ) from error
+                raise Undecodable(f"The GPU took more than {patience:g} s over one picture.") from error
+            except (OSError, ValueError) as error:  # it died, or what it says cannot be true
+                raise _broken() from error
+
+    def close(self) -> None:
+        """End the process."""
+        self._channel.close()
+        self._process.kill()
+        self._process.wait()
+
+    def _answers(
+        self, shared: mmap.mmap, data: bytes, number: int, info: ClipInfo, deadline: float | None, patience: float
+    ) -> Generator[Picture, None, None]:
+        size = info.width * info.height * 3
+        shared[: len(data)] = data
+        self._channel.send(REQUEST.pack(len(data), number))
+        count = 0
+        while len(reply := self._receive(deadline, patience)) == SHAPE.size:
+            width, height, of = SHAPE.unpack(reply)
+            count += 1
+            if {width, height} != {info.width, info.height} or count > MOST:
+                raise ValueError("a picture that cannot be")
+            yield Picture(of, np.frombuffer(shared, np.uint8, size, size).reshape(height, width, 3).copy())
+            self._channel.send(b"+")
+        message = json.loads(reply)
+        if message:
+            raise Undecodable(str(message.get("detail"))[:500])
+
+    def _receive(self, deadline: float | None, patience: float) -> bytes:
+        left = math.inf if deadline is None else deadline - time.monotonic()
+        self._channel.settimeout(max(0.0, min(patience, left)) or 1e-3)
+        if not (reply := self._channel.recv(MESSAGE)):
+            raise ConnectionError("it ended")
+        return reply
+
+
+def _broken() -> ClipError:
+    return Undecodable("The clip cannot be decoded: it broke the GPU's decoder, or took more than a decoder may take.")
