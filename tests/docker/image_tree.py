@@ -14,6 +14,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -237,7 +238,11 @@ class Container:
     @property
     def pid(self) -> int:
         """Of the service, as seen from outside."""
-        return int(Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()[0])
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        while not (found := children.read_text().split()):
+            assert self.process.poll() is None, self.log.read_text()
+            time.sleep(0.01)
+        return int(found[0])
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
         """A command beside the service, in the same namespaces and as confined as it."""

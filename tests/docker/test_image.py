@@ -23,7 +23,7 @@ from training.walkers.person import another_walk, draw_people
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCKERFILE = ROOT / "docker" / "Dockerfile"
-LENT = {name: value for name, value in os.environ.items() if name.startswith("PIP_")}
+LENT = {"PIP_PROGRESS_BAR": "off"} | {name: value for name, value in os.environ.items() if name.startswith("PIP_")}
 SERVER = ("--server", "http://127.0.0.1:8321")
 
 
