@@ -13,6 +13,7 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
@@ -257,5 +258,7 @@ def running(image: Image, folder: Path, env: Mapping[str, str]) -> Iterator[Cont
     try:
         yield container
     finally:
-        container.process.kill()  # --kill-child takes what is in it along
+        if container.process.poll() is None:
+            # The first of its processes takes all others along; it forgot its parent when it changed its user.
+            os.kill(container.pid, signal.SIGKILL)
         container.process.wait()

@@ -57,6 +57,10 @@ def test_plain_up_is_the_gpu_stack() -> None:
     [device] = services("gpu")["api"]["deploy"]["resources"]["reservations"]["devices"]
     assert device["driver"] == "nvidia" and "gpu" in device["capabilities"]
     assert services("gpu")["api"]["environment"]["GAITKEEPER_PIPELINE__DEVICE"] == "cuda"
+    own, theirs = (services("gpu")[name]["environment"] for name in ("api", "weights"))
+    assert own["GAITKEEPER_PIPELINE__PERCEPTION"] == "yolo"
+    shared = {name for name in own if re.search("ACCEPT|DETECTOR|POSE", name)}
+    assert len(shared) == 3 and all(theirs[name] == own[name] for name in shared)
     waits = {name: one["condition"] for name, one in services("gpu")["api"]["depends_on"].items()}
     assert waits == {"weights": "service_completed_successfully", "redis": "service_healthy"}
 
