@@ -54,6 +54,12 @@ class ExportUnavailable(GaitkeeperError):
     code = "export_unavailable"
 
 
+class ExportDiffers(GaitkeeperError):
+    """An exported network does not answer as the one that it was made of."""
+
+    code = "export_differs"
+
+
 class WeightsCorrupt(GaitkeeperError):
     """A weights file is there but is not what the manifest says (digest, format, names or shapes)."""
 

@@ -88,6 +88,7 @@ PROBLEMS: dict[str, Problem] = {
     "licence_not_accepted": Problem(503, "A licence must be accepted first.", private=True),
     "bad_checkpoint": Problem(None, "A checkpoint is not there, or cannot be imported."),
     "export_unavailable": Problem(None, "The packages that write ONNX files are not installed."),
+    "export_differs": Problem(None, "An exported network does not answer as the one that it was made of."),
     "device_unavailable": Problem(503, "The device that networks are to run on cannot be used.", private=True),
     "bad_sequence": Problem(500, "A gait sequence cannot be read.", private=True),
     "heatmaps_missing": Problem(409, "The network reads heatmaps and the sequence was kept without them."),

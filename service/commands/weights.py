@@ -117,6 +117,50 @@ def export(
             OUT.print(f"{title} {name} ({', '.join(map(str, dims))})", soft_wrap=True, markup=False)
 
 
+@app.command("export-pose")
+def export_pose(
+    config: Annotated[str, typer.Argument(help="A name of the list, or a configuration of mmpose.")],
+    checkpoint: Annotated[
+        Path | None, typer.Argument(help="Of mmpose; the one that was pulled, where CONFIG is a name.")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="The .onnx file to write; else one in the cache, or beside the checkpoint."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Write a pose network of mmpose as an ONNX file for any number of crops, and hold it against PyTorch."""
+    from models import cache
+    from models.weights import export_path, locate, manifest
+    from service.errors import InvalidRequest
+
+    with progress("exporting") as tell:
+        from pipelines.perception.pose_export import export_pose
+
+        listed = manifest().get(config)
+        if listed is None and checkpoint is None:
+            raise InvalidRequest(
+                f"{config!r} is no name of `gaitkeeper weights list`: a checkpoint is to be named too."
+            )
+        source = checkpoint or locate(config)
+        target = out or (export_path(config) if listed else source.with_suffix(".onnx"))
+        tell(source.name, 0.0)
+        with _written(target) as partial:
+            done = export_pose((listed.config if listed else None) or config, source, partial)
+        # A file in the cache is used only if it is what was written there.
+        cache.lock_file(target).unlink(missing_ok=True)
+        cache.record(target, cache.digest_of(target))
+    if as_json:
+        typer.echo(json.dumps(asdict(done) | {"path": str(target)}, indent=2))
+        return
+    OUT.print(
+        f"{Path(done.config).stem}: {done.parameters:,} parameters, heatmaps as {done.codec} has them, at most "
+        f"{done.difference:.1e} from PyTorch's ({target})",
+        soft_wrap=True,
+        markup=False,
+    )
+
+
 def _ask(names: Iterable[str]) -> None:
     """Ask for a yes to the licences that need one, where somebody sits at a terminal."""
     from models import licences

@@ -1,0 +1,71 @@
+"""Networks that look at images, as ONNX files for any number of them, held against PyTorch before they are used."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.export import Dim
+
+from models.errors import ExportDiffers, ExportUnavailable
+
+OPSET = 20
+TOLERANCE = 1e-5
+BATCHES = (1, 3)
+
+
+def export_images(network: nn.Module, path: Path, side: tuple[int, int], about: Mapping[str, str]) -> float:
+    """Write an ONNX file whose input ``images`` (N, 3, rows, columns) is float32 in [0, 255].
+
+    Args:
+        network: on the CPU; set to eval mode.
+        path: of the file to write.
+        side: rows and columns.
+        about: metadata of the file.
+
+    Returns:
+        The largest difference between the file's answers by onnxruntime and the network's, over images of noise.
+
+    Raises:
+        ExportDiffers: it is larger than 1e-5.
+        ExportUnavailable: onnx, onnxscript or onnxruntime is not installed.
+    """
+    try:
+        import onnx
+        import onnxscript  # noqa: F401  # torch's exporter is written in it
+    except ImportError as error:
+        needed = "pip install 'gaitkeeper[export]'"
+        raise ExportUnavailable(f"Writing ONNX files needs onnx and onnxscript ({error}): {needed}.") from error
+    network.eval()
+    generator = torch.Generator().manual_seed(0)
+    noise = [torch.rand(n, 3, *side, generator=generator) * 255 for n in BATCHES]
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of torch's own code
+        program = torch.onnx.export(
+            network,
+            (noise[-1],),
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=["images"],
+            output_names=["heatmaps"],
+            dynamic_shapes=({0: Dim("images", min=1, max=4096)},),
+            verbose=False,
+        )
+        assert program is not None
+        model = program.model_proto
+        onnx.helper.set_model_props(model, dict(about))
+        onnx.save(model, str(path))
+        difference = max(float((_answer(path, images) - network(images)).abs().max()) for images in noise)
+    if not difference <= TOLERANCE:
+        raise ExportDiffers(f"The exported file's answers differ from PyTorch's by {difference:.1e}; it is not kept.")
+    return difference
+
+
+def _answer(path: Path, images: Tensor) -> Tensor:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    return torch.from_numpy(session.run(None, {"images": images.numpy()})[0])

@@ -1,0 +1,166 @@
+"""Pose networks of mmpose as ONNX files. Only this needs mmpose; the service reads what it writes."""
+
+from __future__ import annotations
+
+import importlib
+import pickle
+import sys
+import types
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from models.cache import digest_of
+from models.errors import BadCheckpoint, ExportUnavailable
+from models.export_images import export_images
+from pipelines.sequence import HEATMAP
+
+SIDE = (256, 192)
+CODECS = {"MSRAHeatmap": "msra", "UDPHeatmap": "udp"}
+
+
+@dataclass(frozen=True)
+class ExportedPose:
+    """What became of a checkpoint.
+
+    Attributes:
+        config: file of the configuration.
+        codec: "msra" or "udp"; see :class:`pipelines.perception.pose.HeatmapPose`.
+        parameters: of the network.
+        checkpoint_sha256: what the fingerprint tells the network by.
+        difference: the largest between the file's answers and PyTorch's.
+    """
+
+    config: str
+    codec: str
+    parameters: int
+    checkpoint_sha256: str
+    difference: float
+
+
+class _Posed(nn.Module):
+    """A pose network that takes RGB in [0, 255] and gives heatmaps."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, network: Any, mean: list[float], std: list[float], *, rgb: bool) -> None:
+        super().__init__()
+        self.network, self._order = network, [0, 1, 2] if rgb else [2, 1, 0]
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
+
+    def forward(self, images: Tensor) -> Tensor:
+        scaled = (images[:, self._order] - self.mean) / self.std
+        out: Tensor = self.network.head(self.network.extract_feat(scaled))
+        return out
+
+
+def export_pose(config: str, checkpoint: Path, path: Path) -> ExportedPose:
+    """Write a pose network of mmpose as an ONNX file for any number of crops.
+
+    Args:
+        config: of mmpose: a file, or the path of one that mmpose ships. It is Python, and is run.
+        checkpoint: of the network, opened by ``torch.load(weights_only=True)``.
+        path: of the file to write.
+
+    Raises:
+        ExportUnavailable: mmpose, or what writes ONNX files, is not installed.
+        BadCheckpoint: the configuration or checkpoint is not there, is not of a COCO heatmap network of 256 × 192, or
+            holds more than tensors and numbers.
+        ExportDiffers: the file's answers are not the network's.
+    """
+    build = _mmpose()
+    state = _state(checkpoint)
+    file, found = _config(config)
+    if tuple(found.codec.get("heatmap_size", ())) != HEATMAP[:0:-1] or found.codec["type"] not in CODECS:
+        raise BadCheckpoint(f"{file} is of no network that gives heatmaps of 64 × 48.")
+    found.model.backbone.init_cfg = None  # which would fetch other weights
+    scale = found.model.data_preprocessor
+    network = build(found.model)
+    try:
+        network.load_state_dict(state)
+    except RuntimeError as error:
+        raise BadCheckpoint(f"{checkpoint} does not fit {file}: {str(error).splitlines()[1].strip()}") from error
+    posed = _Posed(network, list(scale.mean), list(scale.std), rgb=scale.bgr_to_rgb).eval()
+    with torch.no_grad():
+        shape = tuple(posed(torch.zeros(1, 3, *SIDE)).shape[1:])
+    if shape != HEATMAP:
+        raise BadCheckpoint(f"{checkpoint} gives heatmaps {shape}, not those of the 17 joints of COCO {HEATMAP}.")
+    codec, digest = CODECS[found.codec["type"]], digest_of(checkpoint)
+    about = {"config": Path(file).stem, "codec": codec, "checkpoint_sha256": digest}
+    difference = export_images(posed, path, SIDE, about)
+    return ExportedPose(file, codec, sum(p.numel() for p in network.parameters()), digest, difference)
+
+
+def _mmpose() -> Any:
+    """What builds a network of a configuration."""
+    try:
+        importlib.import_module("mmcv")
+        try:
+            importlib.import_module("mmcv.ops")
+        except ImportError:
+            # mmcv-lite has no compiled operations; mmpose and mmdet name them when they are imported, and the networks
+            # that are exported here have none.
+            sys.modules["mmcv.ops"] = _Absent("mmcv.ops")
+        registry = importlib.import_module("mmpose.utils")
+        builder = importlib.import_module("mmpose.models")
+    except ImportError as error:
+        raise ExportUnavailable(
+            f"Exporting pose networks needs mmpose ({error}): docs/perception.md says how to install it beside."
+        ) from error
+    registry.register_all_modules()
+    return builder.build_pose_estimator
+
+
+class _Absent(types.ModuleType):
+    """Whatever is asked for is there, and good for nothing."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return type(name, (), {})
+
+
+def _config(name: str) -> tuple[str, Any]:
+    """A configuration's file, and what it says."""
+    shipped = Path(importlib.import_module("mmpose").__file__ or "").parent / ".mim" / "configs" / name
+    file = next((path for path in (Path(name), shipped) if path.is_file()), None)
+    if file is None:
+        raise BadCheckpoint(f"There is no configuration {name!r}, neither as a file nor among those that mmpose ships.")
+    return str(file), importlib.import_module("mmengine.config").Config.fromfile(file)
+
+
+def _state(path: Path) -> Mapping[str, Tensor]:
+    """The state dict of a checkpoint.
+
+    Raises:
+        BadCheckpoint: there is none, or it holds more than tensors, numbers and text.
+    """
+    try:
+        with torch.serialization.safe_globals(_numbers()):
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise BadCheckpoint(f"There is no readable checkpoint at {path} ({error.strerror}).") from error
+    except pickle.UnpicklingError as error:
+        reason = str(error).split("\n")[0]
+        raise BadCheckpoint(f"{path} holds more than tensors, so it is not opened: {reason}") from error
+    except Exception as error:  # torch names no type for a broken file: KeyError, RuntimeError, EOFError and others
+        raise BadCheckpoint(f"{path} is not a readable checkpoint: {error!r}.") from error
+    state = content.get("state_dict", content) if isinstance(content, Mapping) else None
+    if not state or not all(isinstance(value, Tensor) for value in state.values()):
+        raise BadCheckpoint(f"{path} holds no state dict.")
+    # Statistics of training, and the means and deviations that the export takes from the configuration.
+    return {name: value for name, value in state.items() if not name.startswith("data_preprocessor.")}
+
+
+def _numbers() -> list[Any]:
+    """Arrays of numbers, of which mmpose keeps a few beside the tensors, under their names of numpy 1 and 2."""
+    rebuild = np._core.multiarray._reconstruct  # type: ignore[attr-defined]
+    kinds = [type(np.dtype(kind)) for kind in (np.float32, np.float64, np.int64, np.int32, np.uint8)]
+    return [(rebuild, "numpy.core.multiarray._reconstruct"), rebuild, np.ndarray, np.dtype, *kinds]
