@@ -133,7 +133,13 @@ def _config(name: str) -> tuple[str, Any]:
     file = next((path for path in (Path(name), shipped) if path.is_file()), None)
     if file is None:
         raise BadCheckpoint(f"There is no configuration {name!r}, neither as a file nor among those that mmpose ships.")
-    return str(file), importlib.import_module("mmengine.config").Config.fromfile(file)
+    found = importlib.import_module("mmengine.config").Config.fromfile(file)
+    if str(found.model.backbone.type).startswith("mmpretrain."):
+        try:
+            importlib.import_module("mmpretrain.models")
+        except ImportError as error:
+            raise ExportUnavailable(f"{file} needs mmpretrain ({error}): docs/perception.md says how to get it.") from error
+    return str(file), found
 
 
 def _state(path: Path) -> Mapping[str, Tensor]:

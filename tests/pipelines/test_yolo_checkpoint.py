@@ -42,10 +42,16 @@ def checkpoint(path: Path, kind: str) -> Path:
     torch.manual_seed(0)
     model = SegmentationModel(f"{kind}.yaml", verbose=False)
     model.names = {0: "person", **{i: f"thing {i}" for i in range(1, 80)}}
+    norms = [module for module in model.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+    for norm in norms:
+        norm.momentum = 1.0
+    with torch.no_grad():
+        model.train()(torch.rand(2, 3, 224, 320))  # or features would fade to nothing from layer to layer
     for name, module in model.model[-1].named_modules():
         if "cv3" in name and isinstance(module, torch.nn.Conv2d) and module.bias is not None:
-            torch.nn.init.normal_(module.weight, std=0.5)
-            torch.nn.init.constant_(module.bias, -2.0)
+            torch.nn.init.normal_(module.weight, std=0.01)
+            torch.nn.init.constant_(module.bias, -30.0)
+            module.weight.data[1:], module.bias.data[0] = 0, -2.0  # people alone
     torch.save({"model": model.half(), "ema": None, "train_args": {"imgsz": 640}, "date": "today"}, path)
     return path
 
@@ -74,14 +80,14 @@ def test_boxes_and_masks_are_those_that_ultralytics_reads(kind: str, tmp_path: P
         theirs = theirs[theirs[:, 4].argsort(descending=True)]
         corners = letterbox.inverse(theirs[:, :4]).clamp(min=0).numpy()
         corners = np.minimum(corners, [SIZE[1], SIZE[0]] * 2)
-        # Ultralytics leaves out who is surer to be a thing than a person, and keeps more than 64 candidates.
-        rows = [int(np.abs(corners - box).max(1).argmin()) for box in found.boxes[mine]]
-        near = np.abs(corners[rows] - found.boxes[mine]).max(1) < 0.05
-        assert near.mean() > 0.5
+        # Ultralytics has more candidates than 64; the surest are the same, in the same order.
+        rows = list(range(mine.sum()))
+        assert found.boxes[mine] == pytest.approx(corners[rows], abs=0.02)
+        assert found.scores[mine] == pytest.approx(theirs[rows, 4].numpy(), abs=1e-4)
         drawn = masks(found, np.tile([0, 0, SIZE[1], SIZE[0]], (len(found.which), 1)), SIZE)[mine]
         native = process_mask_native(prototypes[frame], theirs[rows, 6:], torch.from_numpy(corners[rows]).float(), SIZE)
         agree = (native.bool().numpy() == (drawn > 0.5)).mean((1, 2))
-        assert np.median(agree[near]) > 0.97
+        assert agree.min() > 0.97
 
 
 @with_ultralytics
