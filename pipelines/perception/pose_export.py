@@ -138,7 +138,7 @@ def _config(name: str) -> tuple[str, Any]:
         try:
             importlib.import_module("mmpretrain.models")
         except ImportError as error:
-            raise ExportUnavailable(f"{file} needs mmpretrain ({error}): docs/perception.md says how to get it.") from error
+            raise ExportUnavailable(f"{file} needs mmpretrain ({error}): see docs/perception.md.") from error
     return str(file), found
 
 
