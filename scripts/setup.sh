@@ -42,5 +42,5 @@ pip() { "$VENV/bin/python" -m pip --disable-pip-version-check --quiet "$@"; }
 echo "installing torch"
 pip install ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} torch==2.13.0
 echo "installing gaitkeeper and what it needs"
-pip install -c constraints.txt -e '.[cpu,redis,train,dev]'
+pip install -c constraints.txt -e '.[cpu,redis,ray,train,dev]'
 "$VENV/bin/gaitkeeper" weights pull

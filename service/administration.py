@@ -124,7 +124,7 @@ class Administration:
         return Gallery(
             self.store,
             collection,
-            device=self.settings.pipeline.device,
+            device="cpu" if out else self.settings.pipeline.device,
             fallback=network,
             precision=self.settings.precision,
             index=out.index(self.store.collection(collection)) if out else None,

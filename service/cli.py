@@ -6,7 +6,21 @@ import sys
 
 import typer
 
-from service.commands import clips, collections, demo, doctor, gallery, keys, serve, strangers, subjects, watch, weights
+from service.commands import (
+    batch,
+    clips,
+    collections,
+    demo,
+    doctor,
+    gallery,
+    keys,
+    serve,
+    size,
+    strangers,
+    subjects,
+    watch,
+    weights,
+)
 from training import cli as training
 from training.cli_data import calibrate, dataset, evaluate
 from training.walkers.cli import app as walkers
@@ -23,6 +37,7 @@ app.command("identify")(clips.identify)
 app.command("verify")(clips.verify)
 app.command("inspect")(clips.inspect)
 app.command("watch")(watch.watch)
+app.add_typer(batch.app, name="batch")
 app.add_typer(subjects.app, name="subjects")
 app.add_typer(strangers.app, name="strangers")
 app.add_typer(collections.app, name="collections")
@@ -30,6 +45,7 @@ app.command("serve")(serve.serve)
 app.add_typer(gallery.app, name="gallery")
 app.add_typer(keys.app, name="keys")
 app.add_typer(weights.app, name="weights")
+app.command("size")(size.size)
 app.command("doctor")(doctor.doctor)
 app.command("demo")(demo.demo)
 app.add_typer(walkers, name="walkers")

@@ -141,3 +141,21 @@ class CannotWrite(GaitkeeperError):
     """A file cannot be written where the caller asked for it."""
 
     code = "cannot_write"
+
+
+class NoArchive(GaitkeeperError):
+    """There is no archive of clips at the place given, or it cannot be read from here."""
+
+    code = "no_archive"
+
+
+class OtherResults(GaitkeeperError):
+    """A file of results is of another run, or is being written by one."""
+
+    code = "other_results"
+
+
+class ClusterUnavailable(GaitkeeperError):
+    """There is no Ray cluster that could do the work, or not with these settings."""
+
+    code = "cluster_unavailable"

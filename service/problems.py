@@ -107,6 +107,9 @@ PROBLEMS: dict[str, Problem] = {
     "key_not_found": Problem(None, "There is no such API key."),
     "not_loopback": Problem(None, "Without keys the service listens on loopback only."),
     "cannot_write": Problem(None, "A file cannot be written where it was asked for."),
+    "no_archive": Problem(None, "There is no archive of clips at this place that can be read from here."),
+    "other_results": Problem(None, "The file of results belongs to another run."),
+    "cluster_unavailable": Problem(None, "There is no Ray cluster that could do this with these settings."),
     # Training
     "bad_dataset": Problem(None, "A data set is not there, or not in the layout it was said to have."),
     "unsafe_pickle": Problem(None, "A pickle holds something other than numpy arrays."),

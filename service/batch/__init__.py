@@ -1,0 +1,1 @@
+"""Archives of clips: every clip enrolled or identified once, whatever is interrupted in between."""

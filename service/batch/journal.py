@@ -1,0 +1,90 @@
+"""A batch's file of results, which is also how it knows what is done."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from pydantic import ValidationError
+
+from service.batch.archive import Item
+from service.batch.lines import Line, Order
+from service.errors import CannotWrite, OtherResults
+
+
+class Journal:
+    """JSON lines: the order, then a line for every clip that was settled, the later one where there are two.
+
+    A line that was cut short when a run was killed is taken off, and its clip done again. One run at a time holds the
+    file. It names people, so its owner alone may read it.
+
+    Args:
+        path: of the file, made where it is missing.
+        order: what is being done.
+
+    Raises:
+        OtherResults: it is held by another run, or holds results of another order, or of no batch at all.
+        CannotWrite: it cannot be opened.
+    """
+
+    def __init__(self, path: Path, order: Order) -> None:
+        self.path = path
+        try:
+            self._file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b")
+        except OSError as error:
+            raise CannotWrite(f"{path}: {error.strerror}.") from error
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._lines = self._read(order)
+        except BlockingIOError as error:
+            self._file.close()
+            raise OtherResults(f"{path} is being written by another run.") from error
+        except BaseException:
+            self._file.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+    def known(self, item: Item) -> Line | None:
+        """What became of a clip that has not changed since."""
+        line = self._lines.get(item.name)
+        return line if line is not None and (line.size, line.changed) == (item.size, item.changed) else None
+
+    def add(self, line: Line) -> None:
+        """Keep what became of a clip."""
+        self._write(line.model_dump_json())
+        self._lines[line.name] = line
+
+    def _read(self, order: Order) -> dict[str, Line]:
+        whole, lines = 0, {}
+        for number, text in enumerate(self._file):
+            if not text.endswith(b"\n"):
+                break
+            whole += len(text)
+            try:
+                if number == 0:
+                    if Order.model_validate_json(text) != order:
+                        raise OtherResults(f"{self.path} holds results of another run: name another file by --out.")
+                else:
+                    line = Line.model_validate_json(text)
+                    lines[line.name] = line
+            except ValidationError as error:
+                raise OtherResults(f"{self.path}, line {number + 1}, is no result of a batch.") from error
+        self._file.seek(whole)
+        self._file.truncate()
+        if not whole:
+            self._write(order.model_dump_json())
+        return lines
+
+    def _write(self, text: str) -> None:
+        self._file.write(text.encode() + b"\n")
+        self._file.flush()

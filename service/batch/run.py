@@ -1,0 +1,79 @@
+"""An archive done clip by clip, on this machine or on a cluster, going on where it was stopped."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from itertools import islice
+from pathlib import Path
+
+from service.batch.archive import Item, archive_at
+from service.batch.journal import Journal
+from service.batch.lines import BatchReport, Failed, Line, Order
+from service.batch.worker import Worker
+from service.engine import Engine
+
+Executor = Callable[[Order, list[Item]], Iterable[Line]]
+"""Does the clips of an order, in whatever sequence."""
+
+
+def run(
+    order: Order,
+    results: Path,
+    executor: Executor,
+    *,
+    retry: bool = False,
+    tell: Callable[[str, float], None] = lambda stage, share: None,
+) -> BatchReport:
+    """Do every clip of an archive that no earlier run has settled.
+
+    Args:
+        order: what to do.
+        results: the file of results.
+        executor: what does the clips.
+        retry: also what failed for the clip's own fault is done again.
+        tell: told the last clip, and the share that is done.
+
+    Raises:
+        NoArchive, OtherResults, CannotWrite: the archive or the file of results cannot be used.
+    """
+    started = time.perf_counter()
+    with Journal(results, order) as journal:
+        items = list(archive_at(order.place).items())
+        settled: dict[str, Line] = {}
+        for item in items:
+            line = journal.known(item)
+            if line is not None and (line.problem is None or (line.final and not retry)):
+                settled[item.name] = line
+        earlier = len(settled)
+        for line in executor(order, [item for item in items if item.name not in settled]):
+            journal.add(line)
+            settled[line.name] = line
+            tell(line.name, len(settled) / len(items))
+    lines = [settled[item.name] for item in items]
+    return BatchReport(
+        results=str(results),
+        clips=len(items),
+        done=sum(line.problem is None for line in lines),
+        duplicates=sum(line.template is not None and line.template.duplicate for line in lines),
+        earlier=earlier,
+        failed=[Failed(clip=line.name, **line.problem.model_dump()) for line in lines if line.problem is not None],
+        seconds=time.perf_counter() - started,
+    )
+
+
+def here(engine: Engine, threads: int) -> Executor:
+    """Does the clips in threads of this process."""
+
+    def do(order: Order, items: list[Item]) -> Iterator[Line]:
+        worker, waiting = Worker(engine, order), iter(items)
+        with ThreadPoolExecutor(threads) as pool:
+            running = {pool.submit(worker, item) for item in islice(waiting, threads)}
+            while running:
+                done, running = wait(running, return_when=FIRST_COMPLETED)
+                running |= {pool.submit(worker, item) for item in islice(waiting, len(done))}
+                for one in done:
+                    yield one.result()
+
+    return do

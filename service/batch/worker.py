@@ -1,0 +1,97 @@
+"""One clip of an archive, enrolled or identified."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import IO, Any
+
+from gallery.audit import acting
+from gallery.errors import StoreUnavailable
+from gallery.gallery import Gallery
+from models.errors import GaitkeeperError
+from pipelines.errors import EmptyUpload
+from service.batch.archive import Archive, Item, archive_at
+from service.batch.lines import Line, Order, Trouble
+from service.engine import Engine
+from service.errors import ClusterUnavailable, InvalidRequest
+from service.seen import sha256_of
+
+WAITS = (1.0, 5.0, 25.0)
+"""Seconds between tries where the store cannot be reached."""
+
+
+class Worker:
+    """Does one clip at a time, however many threads call it; never raises for what is wrong with a clip.
+
+    Enrolling is done at most once, whoever does it again: the store tells the same walker of the same clip by the
+    clip's digest, and a clip whose digest is known for its subject is not even looked at.
+
+    Args:
+        engine: what does the work, on the store that holds the order's collection.
+        order: what to do.
+
+    Raises:
+        NoArchive: there is no archive at the order's place.
+        ClusterUnavailable: the engine's store is not the one that the order was made on.
+    """
+
+    def __init__(self, engine: Engine, order: Order) -> None:
+        self._engine = engine
+        self._order = order
+        self._archive: Archive = archive_at(order.place)
+        self._gallery: Gallery = engine.gallery(order.collection)
+        if self._gallery.collection.created != order.made:
+            raise ClusterUnavailable(
+                f"The collection {order.collection!r} is another one here: every host needs the same GAITKEEPER_STORE."
+            )
+
+    def __call__(self, item: Item, sleep: Callable[[float], None] = time.sleep) -> Line:
+        """What becomes of a clip."""
+        started = time.perf_counter()
+        found: dict[str, Any] = {}
+        try:
+            limit = self._engine.settings.max_upload_bytes
+            with acting("batch"), self._archive.opened(item, limit) as clip:
+                if not clip.seek(0, 2):
+                    raise EmptyUpload("The clip has no bytes.")
+                found["sha256"] = _digest(clip)
+                found |= self._patiently(lambda: self._do(item, clip, found["sha256"]), sleep)
+        except GaitkeeperError as error:
+            found["problem"] = Trouble(code=error.code, detail=error.detail)
+        except Exception as error:  # a clip that nobody foresaw must not end the others
+            found["problem"] = Trouble(code="internal", detail=f"{type(error).__name__}: {error}")
+        return Line(**item.model_dump(), seconds=time.perf_counter() - started, **found)
+
+    def _patiently(self, do: Callable[[], dict[str, Any]], sleep: Callable[[float], None]) -> dict[str, Any]:
+        for wait in WAITS:
+            try:
+                return do()
+            except StoreUnavailable:
+                sleep(wait)
+        return do()
+
+    def _do(self, item: Item, clip: IO[bytes], digest: str) -> dict[str, Any]:
+        order = self._order
+        asked: dict[str, Any] = {
+            "camera": order.camera,
+            "min_quality": order.min_quality,
+            "network": order.network,
+            "collection": order.collection,
+        }
+        if order.kind == "identify":
+            reply = self._engine.identify(clip, top_k=order.top_k, fpir=order.fpir, where=order.where or None, **asked)
+            return {"people": reply.people}
+        if item.subject is None:
+            raise InvalidRequest(f"{item.name} lies in no folder that names its subject, as in alice/{item.name}.")
+        if self._engine.has(order.collection, item.subject):
+            for template in self._gallery.templates(item.subject):
+                if template.clip_sha256 == digest:
+                    return {"template": template.model_copy(update={"duplicate": True})}
+        enrolled = self._engine.enroll(clip, item.subject, strict=order.strict, **asked)
+        return {"template": enrolled.template, "warning": enrolled.warning}
+
+
+def _digest(clip: IO[bytes]) -> str:
+    clip.seek(0)
+    return sha256_of(clip)

@@ -1,0 +1,1 @@
+"""Work spread over the hosts of a Ray cluster; see docs/scale.md."""
