@@ -147,7 +147,17 @@ def _device(settings: Settings) -> str:
     device = require_device(settings.pipeline.device)
     torch.ones(8, device=device).sum().item()
     where = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} threads"
-    return f"torch {torch.__version__} works on {device} ({where})"
+    return f"torch {torch.__version__} works on {device} ({where}); {_runtime()}"
+
+
+def _runtime() -> str:
+    """What onnxruntime could run networks on; whether that works is tried with the perception."""
+    try:
+        import onnxruntime
+    except ImportError:
+        return "onnxruntime is not installed"
+    kinds = ", ".join(name.removesuffix("ExecutionProvider") for name in onnxruntime.get_available_providers())
+    return f"onnxruntime {onnxruntime.__version__} is built for {kinds}"
 
 
 def _perceive(settings: Settings) -> str:

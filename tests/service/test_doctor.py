@@ -27,6 +27,7 @@ def test_a_sound_installation_has_nothing_wrong_and_is_left_as_it_was(
     assert {"python", "opencv-python", "onnxruntime", "settings", "decoder", "device", "perception", "store"} < set(
         checks
     )
+    assert "onnxruntime" in checks["device"].finding and "CPU" in checks["device"].finding
     assert list(tmp_path.iterdir()) == []
 
 
