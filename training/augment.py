@@ -46,9 +46,10 @@ def augment(inputs: dict[str, Tensor], table: AugmentTable, generator: torch.Gen
     if "silhouettes" in out and table.mask_noise:
         noisy = _chosen(n, table.mask_noise, generator)
         out["silhouettes"] = edge_noise(out["silhouettes"], noisy, table.noise_pixels, generator)
-    if "joints" in out and table.joint_noise:
-        noise = torch.randn(out["joints"][..., :2].shape, generator=generator) * table.joint_noise
-        out["joints"] = torch.cat([out["joints"][..., :2] + noise, out["joints"][..., 2:]], dim=3)
+    if "joints" in out:
+        for size, times in ((table.joint_noise, frames), (table.joint_bias, 1)):
+            if size:
+                out["joints"] = shift_joints(out["joints"], size, times, generator)
     if table.frame_drop:
         kept = kept_frames(n, frames, _chosen(n, table.frame_drop, generator), table.drop_share, generator)
         out = {name: x[torch.arange(n)[:, None], kept] for name, x in out.items()}
@@ -156,6 +157,13 @@ def edge_noise(x: Tensor, chosen: Tensor, share: float, generator: torch.Generat
     out = x.clone()
     out[chosen] = torch.where(hit, 1 - some, some)
     return out
+
+
+def shift_joints(x: Tensor, size: float, times: int, generator: torch.Generator) -> Tensor:
+    """Joints (N, T, V, D) with normal shifts of x and y: new ones in each frame, or with ``times`` 1 one for all."""
+    n, _, joints = x.shape[:3]
+    shift = size * torch.randn(n, times, joints, 2, generator=generator)
+    return torch.cat([x[..., :2] + shift, x[..., 2:]], dim=3)
 
 
 def kept_frames(n: int, frames: int, chosen: Tensor, share: float, generator: torch.Generator) -> Tensor:

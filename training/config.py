@@ -96,7 +96,8 @@ class AugmentTable(Table):
         erase_area: least and largest erased share of the picture.
         noise_pixels: share of the pixels on the silhouette's edge that ``mask_noise`` turns over.
         drop_share: share of the frames that ``frame_drop`` takes away.
-        joint_noise: standard deviation, in the units of the joints.
+        joint_noise: standard deviation of a new shift of every joint in every frame, in the units of the joints.
+        joint_bias: of a shift that stays through the sequence, as one pose network's idea of a joint is another's not.
     """
 
     flip: Probability = 0.0
@@ -111,6 +112,7 @@ class AugmentTable(Table):
     frame_drop: Probability = 0.0
     drop_share: Probability = 0.1
     joint_noise: Annotated[float, Field(ge=0)] = 0.0
+    joint_bias: Annotated[float, Field(ge=0)] = 0.0
 
 
 class LossTable(Table):

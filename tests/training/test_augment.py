@@ -163,3 +163,12 @@ def test_joint_noise_moves_points_and_not_scores(inputs: dict[str, Tensor]) -> N
     out = augment({"joints": joints}, AugmentTable(joint_noise=0.02), generator())["joints"]
     assert torch.equal(out[..., 2], joints[..., 2])
     assert (out - joints)[..., :2].std().item() == pytest.approx(0.02, rel=0.1)
+
+
+def test_a_bias_of_the_joints_stays_through_the_sequence(inputs: dict[str, Tensor]) -> None:
+    out = augment(inputs, AugmentTable(joint_bias=0.1), generator())
+    shift = out["joints"] - inputs["joints"]
+    torch.testing.assert_close(shift, shift[:, :1].expand_as(shift), atol=1e-5, rtol=0)
+    assert shift[..., :2].std().item() == pytest.approx(0.1, rel=0.1)
+    assert not shift[..., 2].any()
+    assert torch.equal(out["silhouettes"], inputs["silhouettes"])
