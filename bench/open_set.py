@@ -98,7 +98,7 @@ def main() -> None:
     """Search, print, write ``bench/results/open_set.json``."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("walkers_xl", type=Path, help="the pack that `gaitkeeper walkers render walkers-xl` writes")
-    parser.add_argument("--network", default="gaitpart")
+    parser.add_argument("--network", default="fusion")
     parser.add_argument("--keep", type=Path, help="folder to keep embeddings in, or to take them from")
     args = parser.parse_args()
     walks = open_dataset("walkers", args.walkers_xl)

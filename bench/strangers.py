@@ -43,7 +43,7 @@ def main() -> None:
     """Enrol, identify, print the verdicts, write ``bench/results/strangers.json``."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("walkers_b", type=Path, help="the pack that `gaitkeeper walkers render walkers-b` writes")
-    parser.add_argument("--network", default="gaitpart")
+    parser.add_argument("--network", default="fusion")
     args = parser.parse_args()
     pipeline, clips = Pipeline(), data_folder() / "videos"
     front, back = (left_to_right(pipeline.sequences(clips / f"quartet-{name}.mp4")) for name in ("gallery", "back"))

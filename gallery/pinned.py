@@ -22,7 +22,7 @@ T = TypeVar("T")
 Embed = Callable[[Sequence[GaitSequence], GaitNetwork], Tensor]
 """Embeds sequences as :func:`pipelines.embed.embed` does, wherever the numbers are worked out."""
 
-DEFAULT_NETWORK = "gaitpart"
+DEFAULT_NETWORK = "fusion"
 
 
 class PinnedNetwork:

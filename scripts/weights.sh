@@ -1,27 +1,31 @@
 #!/usr/bin/env bash
-# Make the weights that ship again: about four hours on one core of a CPU, less on more.
-#   scripts/weights.sh KINECT [NETWORK...]      KINECT: the Kinect Gait Biometry data set; networks as below, all by default
+# Make the weights that ship again: four hours on one core of a CPU.
+#   scripts/weights.sh KINECT [NETWORK...]    KINECT: the Kinect Gait Biometry data set; NETWORK: all that ship by default
 # What was made is kept under data/ and runs/, so that an interrupted run goes on where it stopped.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 kinect=${1:?scripts/weights.sh KINECT [NETWORK...]}
 shift
-networks=("$@")
-[ ${#networks[@]} -gt 0 ] || networks=(gaitbase gaittake gstsn jointsgait fusion)
+[ $# -gt 0 ] || set -- gaitpart gaitbase jointsgait fusion
 gaitkeeper() { .venv/bin/python -m service.cli "$@"; }
 mkdir -p data runs
 
 for set in train calibrate; do
     [ -e "data/walkers-$set.npz" ] || gaitkeeper walkers render "$set" "$kinect" "data/walkers-$set.npz"
 done
-for network in "${networks[@]}"; do
+for network in "$@"; do
+    case $network in
+        gaitpart) walks=(--walks 3000 --partition walkers_175) ;;
+        gaitbase) walks=(--walks 8000) ;;
+        *) walks=(--walks 6000) ;;
+    esac
     if [ "$network" = fusion ]; then
-        gaitkeeper fuse weights/gaitbase.safetensors weights/gaittake.safetensors weights/fusion.safetensors \
-            --walks data/walkers-calibrate.npz
+        gaitkeeper fuse weights/gaitbase.safetensors weights/gaitpart.safetensors weights/fusion.safetensors \
+            --share 2 --share 1 --walks data/walkers-calibrate.npz
     else
         gaitkeeper train "training/configs/$network-walkers-cpu.toml" --out "runs/$network"
-        last=$(ls -d runs/"$network"/step-* | sort | tail -1)/weights.safetensors
-        gaitkeeper refit "$last" data/walkers-train.npz "weights/$network.safetensors" --walks 11600
+        last=$(find "runs/$network" -name weights.safetensors | sort | tail -1)
+        gaitkeeper refit "$last" data/walkers-train.npz "weights/$network.safetensors" "${walks[@]}"
     fi
     gaitkeeper calibrate "weights/$network.safetensors" data/walkers-calibrate.npz weights/calibration.json
 done

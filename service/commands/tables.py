@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
@@ -90,9 +91,11 @@ def explanation(found: Explanation) -> Group:
 
 def _order(parts: Sequence[PartImpostors]) -> str:
     """What the marks run along."""
-    strips = [part.top for part in parts]
-    plain_strips = None not in strips and strips == sorted(set(strips), key=lambda top: top or 0.0)
-    return "head → feet" if plain_strips else f"parts 1 to {len(parts)}"
+    tops = [part.top for part in parts if part.top is not None]
+    if len(tops) < len(parts):
+        return f"parts 1 to {len(parts)}"
+    rounds = 1 + sum(below <= above for above, below in pairwise(tops))
+    return "head → feet" if rounds == 1 else f"head → feet, {rounds} times"
 
 
 def _mark(height: float, share: float | None) -> str:

@@ -61,7 +61,7 @@ def test_a_walker_is_enrolled_named_listed_and_erased(
         place = ("--store", f"sqlite:///{tmp_path / 'own.db'}")
 
     done = gaitkeeper("enroll", clip("ann-1"), "--subject", "ann [1]", *place)
-    assert done.code == 0 and "ann [1] enrolled in default" in done.out and "network gaitpart" in done.err
+    assert done.code == 0 and "ann [1] enrolled in default" in done.out and "network fusion" in done.err
     assert "was enrolled before" in gaitkeeper("enroll", clip("ann-1"), "-s", "ann [1]", *place).out
 
     reply = json.loads(gaitkeeper("identify", clip("ann-2"), "--top-k", 1, "--json", *place).out)

@@ -69,7 +69,7 @@ def test_the_demo_renders_enrols_identifies_and_reports(
     page = Page((tmp_path / "demo" / "report.html").read_text())
     assert "Rank 1: 2 of 2" in page.text
     assert "the project rendered these clips itself" in page.text
-    assert "gaitpart" in page.text and "uncalibrated" not in page.text
+    assert "fusion" in page.text and "uncalibrated" not in page.text
 
 
 @pytest.fixture(scope="module")

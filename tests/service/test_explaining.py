@@ -65,6 +65,8 @@ def test_the_terminal_shows_a_mark_for_every_part() -> None:
     text = shown(Explanation(source="collection", pairs=45, parts=strips, candidates=(one,)))
     assert "head → feet" in text and "45 pairs" in text and "[ann]" in text
     assert f"{BLOCKS[0]}{BLOCKS[2]}{BLOCKS[4]}{BLOCKS[7]}" in text
+    twice = shown(Explanation(source="collection", pairs=45, parts=(*strips, *strips), candidates=(one,)))
+    assert "head → feet, 2 times" in twice and "times" not in text
     nowhere = tuple(part.model_copy(update={"top": None, "bottom": None}) for part in strips)
     bare = one.model_copy(update={"impostor_shares": None})
     text = shown(Explanation(source=None, pairs=0, parts=nowhere, candidates=(bare,)))

@@ -35,7 +35,7 @@ def test_a_walker_is_enrolled_named_listed_and_erased(service: Service, clip: Cl
     assert (person.threshold.source, person.threshold.extrapolated) == ("calibration", True)
     assert (person.threshold.fpir, person.threshold.gallery_size) == (0.01, 2)
     assert 0 <= person.candidates[1].confidence <= person.candidates[0].confidence <= 1
-    assert str(person.fingerprint) == f"gaitpart:{models.load('gaitpart').weights_id}:1:blazepose-full/1"
+    assert str(person.fingerprint) == f"fusion:{models.load('fusion').weights_id}:1:blazepose-full/1"
     assert person.quality.frames > 40 and 0 <= person.start < person.end <= reply.clip.duration
     assert {"decode", "perception", "embed", "search", "total"} <= reply.timings.keys()
     assert (reply.clip.width, reply.clip.height, reply.clip.codec) == (480, 360, "h264")
