@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 # Where the default index would give the CUDA build of torch, name an index that has the CPU build.
 TORCH_INDEX ?=
 CLIPS ?=
+# Tests of a file run one after the other, so many files at a time.
+TEST_WORKERS ?= 2
 COMPARE ?=
 
 .PHONY: setup demo test check crash format fuzz soak load image bench bench-long lock clean
@@ -20,7 +22,7 @@ demo: setup ## Enrol and identify rendered walkers, or CLIPS="a.mp4 b.mp4"; writ
 	$(BIN)/gaitkeeper demo $(CLIPS)
 
 test: check ## Style, types, import order, then every test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile
 
 crash: setup ## kill -9 of writers and of Redis at 200 random points each
 	GAITKEEPER_CRASH_POINTS=200 $(BIN)/python -m pytest -s tests/crash

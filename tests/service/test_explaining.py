@@ -41,7 +41,7 @@ def test_pictures_boxes_and_explanation_come_where_asked_for(service: Service, c
     found = person.explanation
     assert [c.subject for c in found.candidates] == ["ann", "bob"]
     assert np.mean(found.candidates[0].distances) == pytest.approx(person.candidates[0].distance, rel=1e-5)
-    assert len(found.parts) == 16 and (found.parts[0].top, found.parts[-1].bottom) == (0.0, 1.0)
+    assert len(found.parts) == 8 + 16 and (found.parts[0].top, found.parts[-1].bottom) == (0.0, 1.0)
     templates = {c.template for c in person.candidates}
     assert person.pictures.templates.keys() == templates
     for candidate in person.candidates:
