@@ -64,7 +64,7 @@ STEPS = (
     Step("cold_start", quick=("--runs", "1")),
     Step("gpu", gpu=True),
     Step("live", ("--runs", "2"), quick=("--runs", "1", "--codec", "jpeg"), data=True),
-    Step("quartet", ("gaitpart",), quick=("gaitpart",), data=True),
+    Step("quartet", ("fusion",), quick=("fusion",), data=True),
     Step("migration", quick=("--templates", "200"), section="migration-sqlite"),
 )
 LONG = (
