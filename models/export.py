@@ -55,7 +55,8 @@ def export_onnx(network: GaitNetwork, path: str | Path) -> None:
 
     training = network.training
     network.eval()
-    tensors = tuple(torch.rand(2, 8, *shape) for shape in network.frame_shapes)
+    # So many frames that strides in time leave more than one, which torch.export would take for fixed.
+    tensors = tuple(torch.rand(2, 40, *shape) for shape in network.frame_shapes)
     # DYNAMIC leaves bounds to torch.export, which takes no size that may become 1 (GaitGL makes one frame of three);
     # the ONNX graph does not mind.
     sizes = (tuple({0: Dim.DYNAMIC, 1: Dim.DYNAMIC} for _ in tensors), {0: Dim.DYNAMIC})
@@ -65,7 +66,7 @@ def export_onnx(network: GaitNetwork, path: str | Path) -> None:
             warnings.simplefilter("ignore")  # of torch's own code
             graph = torch.export.export(
                 _Positional(network).eval(),
-                (tensors, torch.tensor([8, 5])),
+                (tensors, torch.tensor([40, 25])),
                 dynamic_shapes=sizes,
                 # Layouts in memory, which ONNX does not have, would otherwise forbid some sizes.
                 prefer_deferred_runtime_asserts_over_guards=True,

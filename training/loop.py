@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -172,7 +173,7 @@ def make_network(config: TrainingConfig, people: int) -> GaitNetwork:
         UnknownNetwork: there is none of that name.
         BadTrainingConfig: its ``Config`` has no such options, or it has nothing to train.
     """
-    options = {k: tuple(v) if isinstance(v, list) else v for k, v in config.network.options.items()}
+    options = {name: _tuples(value) for name, value in config.network.options.items()}
     if any(loss.needs_logits for loss in config.losses):
         options["num_classes"] = people
     try:
@@ -182,6 +183,11 @@ def make_network(config: TrainingConfig, people: int) -> GaitNetwork:
     if not any(True for _ in net.parameters()):
         raise BadTrainingConfig(f"The network {config.network.name!r} has no weights to train.")
     return net
+
+
+def _tuples(value: Any) -> Any:
+    """TOML has lists only; a network's config holds tuples."""
+    return tuple(_tuples(v) for v in value) if isinstance(value, list) else value
 
 
 def _progress(*, disable: bool) -> Progress:

@@ -102,11 +102,11 @@ class Conversation:
         end = time.monotonic() + self._settings.stream_seconds
         checked = time.monotonic()
         while True:
-            patience = min(self._settings.stream_idle, end - time.monotonic())
-            with anyio.move_on_after(max(patience, 0)) as waiting:
+            left = end - time.monotonic()
+            lasted = left <= self._settings.stream_idle
+            with anyio.move_on_after(max(min(self._settings.stream_idle, left), 0)) as waiting:
                 message = await self._channel.socket.receive()
             if waiting.cancelled_caught:
-                lasted = end <= time.monotonic()
                 seconds = self._settings.stream_seconds if lasted else self._settings.stream_idle
                 raise StreamTimeout(
                     f"The stream {'lasted' if lasted else 'was silent for'} {seconds:g} s, as long as one may."

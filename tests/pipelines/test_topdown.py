@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from looking import Told, doubling
+from perceiving import Told, doubling
 from scipy.ndimage import map_coordinates
 from torch.nn import functional as F
 
