@@ -23,6 +23,8 @@ T = TypeVar("T")
 WITH_CLIPS = {"/enroll", "/identify", "/verify"}
 SMALL = 2**20
 """Bytes of a body without clips, which is held in memory."""
+LINGER_SECONDS, LINGER_BYTES = 2.0, 16 * 2**20
+"""How much of a refused body is still taken, and thrown away, before its connection is closed."""
 
 
 class BodyTooLarge(HTTPException):
@@ -61,7 +63,8 @@ class BodyLimit:
     """Middleware that counts a request's body while it streams, and stops reading at the limit of bytes or of time.
 
     A body that declares its length is refused before its first byte is read. What does not come in one piece takes one
-    of a bounded number of places, which a slow one loses to others.
+    of a bounded number of places, which a slow one loses to others. A connection that is closed while its body still
+    comes is reset, and the answer lost on the way: so the answer goes out first, and the rest is taken for a while.
     """
 
     def __init__(self, app: ASGIApp, limit: int, seconds: float, uploads: Uploads, retry_after: int) -> None:
@@ -115,8 +118,32 @@ class BodyLimit:
                 upload.came = came
             return message
 
+        closes = False
+
+        async def answered(message: Message) -> None:
+            nonlocal closes
+            if message["type"] == "http.response.start":
+                closes = (b"connection", b"close") in message["headers"]
+            elif closes and not whole and not message.get("more_body", False):
+                await send(message | {"more_body": True})
+                places.close()
+                await linger(receive)
+                message = {"type": "http.response.body", "body": b""}
+            await send(message)
+
         with ExitStack() as places:
-            await self.app(scope, counted, send)
+            await self.app(scope, counted, answered)
+
+
+async def linger(receive: Receive) -> None:
+    """Take what still comes of a body, within bounds of time and bytes, until the caller goes."""
+    came = 0
+    with anyio.move_on_after(LINGER_SECONDS):
+        while came < LINGER_BYTES:
+            message = await receive()
+            came += len(message.get("body", b""))
+            if not message.get("more_body", False):
+                return
 
 
 class WorkQueue:

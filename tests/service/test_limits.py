@@ -18,7 +18,7 @@ from serving import Clips, Start
 
 import models
 from service.errors import Overloaded
-from service.limits import SMALL, WorkQueue
+from service.limits import LINGER_BYTES, SMALL, WorkQueue
 from service.uploads import GRACE_SECONDS, SLOW, Uploads
 
 LIMIT = 200_000
@@ -51,6 +51,29 @@ def test_a_body_of_unknown_length_is_counted_as_it_streams(start: Start) -> None
     reply = httpx.post(f"{service.url}/identify", content=body(), headers=headers, timeout=30)
     assert (reply.status_code, reply.json()["code"]) == (413, "too_large")
     assert sum(sent) < 4000 * 65536 // 4  # the rest was never asked for, apart from what sockets hold
+
+
+@pytest.mark.parametrize("rest", [LIMIT, LINGER_BYTES + 2**20])
+def test_a_refused_body_may_go_on_for_a_while_so_that_the_answer_is_not_lost(start: Start, rest: int) -> None:
+    host, _, port = start(max_upload_bytes=LIMIT).url.removeprefix("http://").partition(":")
+    head = (
+        f"POST /identify HTTP/1.1\r\nhost: {host}\r\ncontent-type: multipart/form-data; boundary=x\r\n"
+        f"content-length: {LIMIT + rest}\r\n\r\n"
+    ).encode()
+    with socket.create_connection((host, int(port)), timeout=10) as line:
+        line.sendall(head + bytes(LIMIT))
+        answer = line.recv(65536)
+        assert b" 413 " in answer.splitlines()[0] and b'"too_large"' in answer
+        if rest == LIMIT:
+            for _ in range(4):
+                line.sendall(bytes(rest // 4))
+                time.sleep(0.05)
+            assert line.recv(65536) == b""  # closed in order, not reset
+        else:
+            with pytest.raises(ConnectionError):  # but not for ever
+                for _ in range(200):
+                    line.sendall(bytes(rest // 100))
+                    time.sleep(0.01)
 
 
 def test_a_body_at_the_limit_passes(start: Start) -> None:
