@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-SIDE, CROP, MAPS = 64, (256, 192), (64, 48)
+SIDE, CROP = 64, (256, 192)
 CANDIDATES, ROUNDS, OVERLAP = 100, 8, 0.7
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 

@@ -66,12 +66,12 @@ def read(path: str | Path) -> Checkpoint:
         header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]
         if header["format"] != FORMAT:
             raise WeightsCorrupt(f"{path}: weights format {header['format']!r} is not {FORMAT!r}.")
-        config = {name: _tuples(value) for name, value in json.loads(header["config"]).items()}
+        config = {name: tuples(value) for name, value in json.loads(header["config"]).items()}
         return Checkpoint(header["network"], config, tensors, hashlib.sha256(data).hexdigest())
     except (SafetensorError, KeyError, ValueError, AttributeError, TypeError) as error:
         raise WeightsCorrupt(f"{path} is not a weights file of this project: {error!r}.") from error
 
 
-def _tuples(value: Any) -> Any:
-    """JSON has lists only; a config holds tuples."""
-    return tuple(_tuples(v) for v in value) if isinstance(value, list) else value
+def tuples(value: Any) -> Any:
+    """A value of a config as a network takes it: JSON and TOML have lists only, a config holds tuples."""
+    return tuple(tuples(v) for v in value) if isinstance(value, list) else value

@@ -8,7 +8,7 @@ focal and local convolutions, strides, and the order of the pyramid's bins.
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -90,6 +90,28 @@ def _shapes(state: State) -> dict[str, tuple[int, ...]]:
     return {name: tuple(tensor.shape) for name, tensor in state.items()}
 
 
+def unpickled(path: Path, allowed: Sequence[Any] = ()) -> Any:
+    """What a checkpoint holds, on the CPU.
+
+    Args:
+        path: of the pickle.
+        allowed: what may be in it beside tensors, numbers and text, as ``torch.serialization.safe_globals`` takes it.
+
+    Raises:
+        BadCheckpoint: there is none, or it holds more than that.
+    """
+    try:
+        with torch.serialization.safe_globals(list(allowed)):
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise BadCheckpoint(f"There is no readable checkpoint at {path} ({error.strerror}).") from error
+    except pickle.UnpicklingError as error:
+        reason = str(error).split("\n")[0]
+        raise BadCheckpoint(f"{path} holds more than tensors, so it is not opened: {reason}") from error
+    except Exception as error:  # torch names no type for a broken file: KeyError, RuntimeError, EOFError and others
+        raise BadCheckpoint(f"{path} is not a readable checkpoint: {error!r}.") from error
+
+
 class _Entries:
     """The tensors not taken yet."""
 
@@ -110,15 +132,7 @@ class _Entries:
 
 def _read(path: Path) -> tuple[State, list[str]]:
     """The state dict of a checkpoint, and the names of the other things in it."""
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError as error:
-        raise BadCheckpoint(f"There is no readable checkpoint at {path} ({error.strerror}).") from error
-    except pickle.UnpicklingError as error:
-        reason = str(error).split("\n")[0]
-        raise BadCheckpoint(f"{path} holds more than tensors, so it is not opened: {reason}") from error
-    except Exception as error:  # torch names no type for a broken file: KeyError, RuntimeError, EOFError and others
-        raise BadCheckpoint(f"{path} is not a readable checkpoint: {error!r}.") from error
+    content = unpickled(path)
     dropped: list[str] = []
     if isinstance(content, Mapping) and isinstance(content.get("model"), Mapping):
         dropped = [str(name) for name in content if name != "model"]

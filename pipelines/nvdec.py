@@ -14,20 +14,17 @@ import math
 import mmap
 import os
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Generator
 from importlib.util import find_spec
-from pathlib import Path
 
 import numpy as np
 
 from pipelines.decode import ClipInfo, Frame, Packet, Source, at_gait_rate
 from pipelines.errors import ClipError, DeadlineExceeded, NvdecUnavailable, Undecodable
 from pipelines.pictures import Codec, Picture, Pictures
-from pipelines.sandbox import Sandbox, sealed
+from pipelines.sandbox import PASSED_ON, Sandbox, sealed, start_decoder
 from pipelines.sandbox_wire import MESSAGE, REQUEST, SHAPE
 from pipelines.settings import PipelineSettings
 
@@ -37,7 +34,7 @@ PIXELS = ("yuv420p", "yuvj420p")
 START_SECONDS = 60.0
 MOST = 32
 """Pictures that one packet may bring: no coder keeps back more."""
-PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "NVIDIA_DRIVER_CAPABILITIES")
+OF_CUDA = ("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "NVIDIA_DRIVER_CAPABILITIES")
 
 
 class NvDecoder:
@@ -129,18 +126,7 @@ class Worker:
     """
 
     def __init__(self) -> None:
-        self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        path = os.pathsep.join(str(Path(entry).resolve()) for entry in sys.path)
-        environment = {"PYTHONPATH": path, **{name: os.environ[name] for name in PASSED_ON if name in os.environ}}
-        with theirs:
-            self._process = subprocess.Popen(  # noqa: S603
-                [sys.executable, "-P", "-m", "pipelines.nvdec_worker", str(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                env=environment,
-                start_new_session=True,  # Ctrl-C is for the service, which ends its decoders itself
-            )
+        self._channel, self._process = start_decoder("pipelines.nvdec_worker", (*PASSED_ON, *OF_CUDA))
         self._channel.settimeout(START_SECONDS)
         try:
             fault = json.loads(self._channel.recv(MESSAGE) or b'{"fault": "its process ended at once"}')["fault"]

@@ -21,7 +21,7 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -42,6 +42,7 @@ log = logging.getLogger("gaitkeeper")
 
 IN_MEMORY = 4 * 2**20
 START_SECONDS = 30.0
+PASSED_ON = ("PATH", "LD_LIBRARY_PATH")
 
 REFUSALS: dict[str, type[errors.ClipError]] = {
     kind.code: kind
@@ -243,24 +244,33 @@ class Sandbox:
 OFF = "GAITKEEPER_PIPELINE__SANDBOX=0 decodes without one, which is for clips that you trust."
 
 
-def _started(owner: Sandbox) -> tuple[socket.socket, weakref.finalize[Any, Any], int]:
+def start_decoder(
+    module: str, passed_on: Iterable[str] = PASSED_ON, **environment: str
+) -> tuple[socket.socket, subprocess.Popen[bytes]]:
+    """Start a process that decodes, and the socket that it is spoken to by.
+
+    Args:
+        module: that it runs; the number of its end of the socket is its only argument.
+        passed_on: names of what it gets of this process's environment: no secret in there is its business.
+        environment: what it gets besides.
+    """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    # No secret of the service's environment is any business of a decoder's.
-    environment = {
-        "PYTHONPATH": os.pathsep.join(str(Path(entry).resolve()) for entry in sys.path),
-        "OPENBLAS_NUM_THREADS": "1",
-        "MALLOC_ARENA_MAX": "2",
-        **{name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH") if name in os.environ},
-    }
+    path = os.pathsep.join(str(Path(entry).resolve()) for entry in sys.path)
+    passed = {name: os.environ[name] for name in passed_on if name in os.environ}
     with theirs:
         process = subprocess.Popen(  # noqa: S603
-            [sys.executable, "-P", "-m", "pipelines.sandbox_worker", str(theirs.fileno())],
+            [sys.executable, "-P", "-m", module, str(theirs.fileno())],
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
-            env=environment,
+            env={"PYTHONPATH": path, **environment, **passed},
             start_new_session=True,  # Ctrl-C is for the service, which ends its decoders itself
         )
+    return ours, process
+
+
+def _started(owner: Sandbox) -> tuple[socket.socket, weakref.finalize[Any, Any], int]:
+    ours, process = start_decoder("pipelines.sandbox_worker", OPENBLAS_NUM_THREADS="1", MALLOC_ARENA_MAX="2")
     end = weakref.finalize(owner, _ended, ours, process)
     ours.settimeout(START_SECONDS)
     try:

@@ -33,6 +33,11 @@ class Problem:
         return 1 if self.status is not None and self.status >= 500 else 2
 
 
+def exit_code(code: str) -> int:
+    """Of an error by its code; one that is not in the list is not the caller's to mend."""
+    return PROBLEMS[code].exit_code if code in PROBLEMS else 1
+
+
 PROBLEMS: dict[str, Problem] = {
     # The request
     "bad_request": Problem(400, "The request is not well-formed."),

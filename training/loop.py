@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -27,6 +26,7 @@ from torch.utils.data import DataLoader
 
 import models
 from models.base import GaitNetwork
+from models.checkpoint import tuples
 from models.inference import bf16_in_hardware
 from training.batches import Batch, Batches, training_walks
 from training.checkpoints import STATE, WEIGHTS, newest_checkpoint, open_run, save_checkpoint
@@ -173,7 +173,7 @@ def make_network(config: TrainingConfig, people: int) -> GaitNetwork:
         UnknownNetwork: there is none of that name.
         BadTrainingConfig: its ``Config`` has no such options, or it has nothing to train.
     """
-    options = {name: _tuples(value) for name, value in config.network.options.items()}
+    options = {name: tuples(value) for name, value in config.network.options.items()}
     if any(loss.needs_logits for loss in config.losses):
         options["num_classes"] = people
     try:
@@ -183,11 +183,6 @@ def make_network(config: TrainingConfig, people: int) -> GaitNetwork:
     if not any(True for _ in net.parameters()):
         raise BadTrainingConfig(f"The network {config.network.name!r} has no weights to train.")
     return net
-
-
-def _tuples(value: Any) -> Any:
-    """TOML has lists only; a network's config holds tuples."""
-    return tuple(_tuples(v) for v in value) if isinstance(value, list) else value
 
 
 def _progress(*, disable: bool) -> Progress:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import pickle
 import sys
 import types
 from collections.abc import Mapping
@@ -18,6 +17,7 @@ from torch import Tensor, nn
 from models.cache import digest_of
 from models.errors import BadCheckpoint, ExportUnavailable
 from models.export_images import export_images
+from models.importers import unpickled
 from pipelines.sequence import HEATMAP
 
 SIDE = (256, 192)
@@ -148,16 +148,7 @@ def _state(path: Path) -> Mapping[str, Tensor]:
     Raises:
         BadCheckpoint: there is none, or it holds more than tensors, numbers and text.
     """
-    try:
-        with torch.serialization.safe_globals(_numbers()):
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError as error:
-        raise BadCheckpoint(f"There is no readable checkpoint at {path} ({error.strerror}).") from error
-    except pickle.UnpicklingError as error:
-        reason = str(error).split("\n")[0]
-        raise BadCheckpoint(f"{path} holds more than tensors, so it is not opened: {reason}") from error
-    except Exception as error:  # torch names no type for a broken file: KeyError, RuntimeError, EOFError and others
-        raise BadCheckpoint(f"{path} is not a readable checkpoint: {error!r}.") from error
+    content = unpickled(path, _numbers())
     state = content.get("state_dict", content) if isinstance(content, Mapping) else None
     if not state or not all(isinstance(value, Tensor) for value in state.values()):
         raise BadCheckpoint(f"{path} holds no state dict.")

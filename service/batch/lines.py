@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 
 from gallery.types import Record, Resemblance, Template
 from service.batch.archive import Item
-from service.problems import PROBLEMS
+from service.problems import exit_code
 from service.schemas import Person
 
 
@@ -82,4 +82,4 @@ class BatchReport(BaseModel):
 
 def is_ours(code: str) -> bool:
     """Whether an error is the fault of the service or its machines, which may be gone the next time."""
-    return code not in PROBLEMS or PROBLEMS[code].exit_code == 1
+    return exit_code(code) == 1

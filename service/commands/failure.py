@@ -10,7 +10,7 @@ from rich.text import Text
 
 from models.errors import GaitkeeperError
 from service.commands.terminal import ERR
-from service.problems import PROBLEMS
+from service.problems import exit_code
 
 DEBUG = "GAITKEEPER_DEBUG"
 
@@ -33,7 +33,7 @@ def report(error: Exception) -> int:
     if isinstance(error, GaitkeeperError) and "tracks" in error.extra:
         ERR.print(_tracks(error))
         ERR.print("Choose one with --track.")
-    return PROBLEMS[code].exit_code if code in PROBLEMS else 1
+    return exit_code(code)
 
 
 def _tracks(error: GaitkeeperError) -> Table:

@@ -53,6 +53,11 @@ def batch(draw_inputs: Inputs, net: GaitNetwork, garbage: float) -> tuple[tuple[
     return tensors, torch.tensor(LENGTHS)
 
 
+def one_by_one(net: GaitNetwork, tensors: tuple[Tensor, ...]) -> Tensor:
+    """Embeddings of the sequences of such a batch, each alone."""
+    return torch.cat([net(*(t[i : i + 1, :end] for t in tensors)) for i, end in enumerate(LENGTHS)])
+
+
 @every_network
 def test_says_what_it_is(name: str, net: GaitNetwork) -> None:
     assert net.name == name
@@ -84,7 +89,7 @@ def test_a_batch_of_any_lengths_equals_lone_sequences(
     tensors, lengths = batch(draw_inputs, narrow, garbage)
     with torch.set_grad_enabled(gradients):
         together = narrow(*tensors, lengths=lengths)
-        alone = torch.cat([narrow(*(t[i : i + 1, :end] for t in tensors)) for i, end in enumerate(LENGTHS)])
+        alone = one_by_one(narrow, tensors)
     torch.testing.assert_close(together, alone, rtol=1e-5, atol=1e-5)
 
 
@@ -234,7 +239,6 @@ def test_a_stem_of_stride_two_halves_the_maps(name: str, draw_inputs: Inputs) ->
     small = build(name, seed=0, stem_stride=2, **options).eval()
     tensors, lengths = batch(draw_inputs, small, float("nan"))
     with torch.no_grad():
-        together = small(*tensors, lengths=lengths)
-        alone = torch.cat([small(*(t[i : i + 1, :end] for t in tensors)) for i, end in enumerate(LENGTHS)])
+        together, alone = small(*tensors, lengths=lengths), one_by_one(small, tensors)
     assert together.shape == (len(LENGTHS), *shape)
     torch.testing.assert_close(together, alone, rtol=1e-5, atol=1e-5)

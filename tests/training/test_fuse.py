@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import torch
 
 import models
 from models.distance import part_distances
-from training.datasets import Dataset, open_dataset
+from training.datasets import Dataset
 from training.errors import BadTrainingConfig
 from training.evaluation.embedding import embed_dataset
 from training.fuse import fuse, stranger_distance
-from training.walkers.pack import render_set
-from training.walkers.sets import Size
-
-
-@pytest.fixture(scope="module")
-def walks(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    path = tmp_path_factory.mktemp("pack") / "xl.npz"
-    render_set("walkers-xl", Path("none"), path, size=Size(people=6, takes=0, frames=16))
-    return open_dataset("walkers", path)
 
 
 def small() -> list[models.GaitNetwork]:
@@ -30,23 +19,23 @@ def small() -> list[models.GaitNetwork]:
     return [part, pose]
 
 
-def test_members_count_by_their_shares_whatever_their_units(walks: Dataset) -> None:
+def test_members_count_by_their_shares_whatever_their_units(rendered_walks: Dataset) -> None:
     nets = small()
-    fused = fuse(nets, (3, 1), walks)
-    alone = [embed_dataset(net, walks) for net in nets]
-    together = embed_dataset(fused, walks).embeddings
+    fused = fuse(nets, (3, 1), rendered_walks)
+    alone = [embed_dataset(net, rendered_walks) for net in nets]
+    together = embed_dataset(fused, rendered_walks).embeddings
     expected = sum(
         share * part_distances(e.embeddings, e.embeddings) / stranger_distance(e, 0)
         for share, e in zip((0.75, 0.25), alone, strict=True)
     )
     torch.testing.assert_close(part_distances(together, together), expected, rtol=1e-3, atol=1e-3)
-    assert stranger_distance(embed_dataset(fused, walks), 0) == pytest.approx(1, rel=0.1)
+    assert stranger_distance(embed_dataset(fused, rendered_walks), 0) == pytest.approx(1, rel=0.1)
 
 
-def test_what_cannot_be_fused_is_refused(walks: Dataset) -> None:
+def test_what_cannot_be_fused_is_refused(rendered_walks: Dataset) -> None:
     with pytest.raises(BadTrainingConfig, match="share"):
-        fuse(small(), (1,), walks)
+        fuse(small(), (1,), rendered_walks)
     with pytest.raises(BadTrainingConfig, match="share"):
-        fuse(small(), (1, 0), walks)
+        fuse(small(), (1, 0), rendered_walks)
     with pytest.raises(BadTrainingConfig, match="cannot be fused"):
-        fuse([fuse(small(), (1, 1), walks), models.build("gei").eval()], (1, 1), walks)
+        fuse([fuse(small(), (1, 1), rendered_walks), models.build("gei").eval()], (1, 1), rendered_walks)

@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 
 import models
-from training.datasets import Dataset, open_dataset
+from training.datasets import Dataset
 from training.errors import BadTrainingConfig
 from training.evaluation.embedding import embed_dataset
 from training.last_layer import discriminants, refit
-from training.walkers.pack import render_set
-from training.walkers.sets import Size
-
-
-@pytest.fixture(scope="module")
-def walks(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    path = tmp_path_factory.mktemp("pack") / "xl.npz"
-    render_set("walkers-xl", Path("none"), path, size=Size(people=8, takes=0, frames=16))
-    return open_dataset("walkers", path)
 
 
 def test_the_direction_in_which_people_differ_is_found() -> None:
@@ -38,14 +27,14 @@ def test_the_direction_in_which_people_differ_is_found() -> None:
 
 
 @pytest.mark.parametrize(("name", "parts"), [("gaitpart", 16), ("gstsn", 45)])
-def test_the_new_network_is_the_old_one_times_a_matrix(name: str, parts: int, walks: Dataset) -> None:
+def test_the_new_network_is_the_old_one_times_a_matrix(name: str, parts: int, rendered_walks: Dataset) -> None:
     net = models.build(name, seed=0, channels=(4, 8, 16), embed_dim=12, num_classes=7).eval()
-    out = refit(net, walks, dims=5)
+    out = refit(net, rendered_walks, dims=5)
     assert out.out_shape == (parts, 5)
-    old, new = (embed_dataset(each, walks).embeddings for each in (net, out))
+    old, new = (embed_dataset(each, rendered_walks).embeddings for each in (net, out))
     solution = torch.linalg.lstsq(old.transpose(0, 1), new.transpose(0, 1)).solution
     torch.testing.assert_close(old.transpose(0, 1) @ solution, new.transpose(0, 1), rtol=1e-3, atol=1e-3)
-    people, who = np.unique([s.subject for s in walks], return_inverse=True)
+    people, who = np.unique([s.subject for s in rendered_walks], return_inverse=True)
     for part in (0, 7, 15):
 
         def share(x: torch.Tensor, part: int = part) -> float:
@@ -55,8 +44,8 @@ def test_the_new_network_is_the_old_one_times_a_matrix(name: str, parts: int, wa
         assert share(new) > share(old)
 
 
-def test_what_cannot_be_fitted_is_refused(walks: Dataset) -> None:
+def test_what_cannot_be_fitted_is_refused(rendered_walks: Dataset) -> None:
     with pytest.raises(BadTrainingConfig, match="gei"):
-        refit(models.build("gei"), walks)
+        refit(models.build("gei"), rendered_walks)
     with pytest.raises(BadTrainingConfig, match="8 people"):
-        refit(models.build("gaitpart", seed=0, channels=(4, 8, 16), embed_dim=12), walks, dims=8)
+        refit(models.build("gaitpart", seed=0, channels=(4, 8, 16), embed_dim=12), rendered_walks, dims=8)
