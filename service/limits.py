@@ -125,7 +125,7 @@ class BodyLimit:
             if message["type"] == "http.response.start":
                 closes = (b"connection", b"close") in message["headers"]
             elif closes and not whole and not message.get("more_body", False):
-                await send(message | {"more_body": True})
+                await send({**message, "more_body": True})
                 places.close()
                 await linger(receive)
                 message = {"type": "http.response.body", "body": b""}

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 from lightning_fabric import Fabric
+from pydantic import ValidationError
 from torch import nn
 from torch.optim import Optimizer
 
@@ -40,6 +41,8 @@ def save_checkpoint(
 def open_run(run: Path, config: TrainingConfig, *, fresh: bool) -> None:
     """Make the folder, or see that what is in it was trained with the same configuration, but for how it runs.
 
+    The steps may have become more: the schedule of the rate is then drawn out over all of them, from here on.
+
     Raises:
         BadTrainingConfig: it was not; ``fresh`` deletes it instead.
     """
@@ -50,8 +53,14 @@ def open_run(run: Path, config: TrainingConfig, *, fresh: bool) -> None:
         shutil.rmtree(left)
     mine = config.model_dump(mode="json", exclude={"run"})
     if newest_checkpoint(run) is not None:
-        theirs = json.loads((run / CONFIG).read_text(encoding="utf-8"))
-        different = [key for key in mine if mine[key] != theirs.get(key)]
+        # An option that came into being since then had its default.
+        try:
+            then = TrainingConfig.model_validate_json((run / CONFIG).read_text(encoding="utf-8"))
+        except (OSError, ValidationError) as error:
+            raise BadTrainingConfig(f"{run} holds checkpoints, but no configuration that can be read.") from error
+        theirs = then.model_dump(mode="json", exclude={"run"})
+        longer = mine["steps"] > theirs["steps"]
+        different = [key for key in mine if mine[key] != theirs[key] and not (key == "steps" and longer)]
         if different:
             raise BadTrainingConfig(
                 f"{run} holds a training with another {', '.join(different)}; choose another folder, or start afresh."

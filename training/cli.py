@@ -22,7 +22,10 @@ def train(
     fresh: Annotated[bool, typer.Option(help="Start anew and delete what is in the folder.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Train a network, or go on where it was stopped. The weights file that is left is one that --network takes."""
+    """Train a network, or go on where it was stopped, also for more steps than were planned then.
+
+    The weights file that is left is one that --network takes.
+    """
     from training.config import load_config
     from training.loop import train as run_training
 

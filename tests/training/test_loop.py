@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 import models
 from service.cli import app
 from training.batches import Batches, training_walks
+from training.checkpoints import CONFIG
 from training.config import TrainingConfig
 from training.errors import BadTrainingConfig, TrainingDiverged
 from training.loop import make_network, train
@@ -118,7 +119,22 @@ def test_a_folder_of_another_training_is_not_mixed_up(kinect: Path, tmp_path: Pa
     train(kinect_config(kinect, steps=2), tmp_path)
     with pytest.raises(BadTrainingConfig, match="another seed"):
         train(kinect_config(kinect, steps=2, seed=4), tmp_path)
+    with pytest.raises(BadTrainingConfig, match="another steps"):
+        train(kinect_config(kinect, steps=1), tmp_path)
     assert train(kinect_config(kinect, steps=2, seed=4), tmp_path, fresh=True).loss is not None
+    (tmp_path / CONFIG).write_text("{}")
+    with pytest.raises(BadTrainingConfig, match="no configuration"):
+        train(kinect_config(kinect, steps=2), tmp_path)
+
+
+def test_a_training_can_be_made_longer_also_by_a_later_version(kinect: Path, tmp_path: Path) -> None:
+    train(kinect_config(kinect, steps=2), tmp_path)
+    told = json.loads((tmp_path / CONFIG).read_text())
+    del told["augment"]["joint_bias"]  # as if the option were new
+    (tmp_path / CONFIG).write_text(json.dumps(told))
+    longer = train(kinect_config(kinect, steps=3), tmp_path)
+    assert (longer.step, longer.loss is not None) == (3, True)
+    assert json.loads((tmp_path / CONFIG).read_text())["steps"] == 3
 
 
 def test_two_processes_learn_what_one_does(sequences: Path, tmp_path: Path) -> None:
