@@ -1,4 +1,4 @@
-"""Augmentations of a batch: flip, rotation, perspective, erasing, mask noise, frame drop, joint noise.
+"""Augmentations of a batch: flip, rotation, perspective, erasing, occlusion, mask noise, frame drop, joint noise.
 
 They take a batch's inputs by name, as the networks read them: silhouettes (N, T, 1, 64, 44) and heatmaps
 (N, T, 17, 64, 48) in [0, 1], joints (N, T, V, 2 or 3). A sequence is changed alike in all its frames and inputs: what
@@ -22,7 +22,7 @@ HALF_BODY = 2.0
 
 
 def augment(inputs: dict[str, Tensor], table: AugmentTable, generator: torch.Generator) -> dict[str, Tensor]:
-    """Apply the augmentations of ``table`` to a batch, in the order flip and warp, erase, noise, drop.
+    """Apply the augmentations of ``table`` to a batch, in the order flip and warp, erase, occlude, noise, drop.
 
     Args:
         inputs: by name, of the shapes above; not changed.
@@ -43,6 +43,8 @@ def augment(inputs: dict[str, Tensor], table: AugmentTable, generator: torch.Gen
     for name in ("silhouettes", "heatmaps"):
         if name in out and table.erase:
             out[name] = erase(out[name], _chosen(n, table.erase, generator), table.erase_area, generator)
+        if name in out and table.occlude:
+            out[name] = pass_behind(out[name], _chosen(n, table.occlude, generator), table.post_width, generator)
     if "silhouettes" in out and table.mask_noise:
         noisy = _chosen(n, table.mask_noise, generator)
         out["silhouettes"] = edge_noise(out["silhouettes"], noisy, table.noise_pixels, generator)
@@ -139,6 +141,22 @@ def erase(x: Tensor, chosen: Tensor, area: tuple[float, float], generator: torch
     hit_columns = (columns >= left[:, None]) & (columns < (left + width)[:, None])
     hit = hit_rows[:, :, None] & hit_columns[:, None, :] & chosen[:, None, None]
     return x.masked_fill(hit[:, None, None], 0.0)
+
+
+def pass_behind(x: Tensor, chosen: Tensor, width: tuple[float, float], generator: torch.Generator) -> Tensor:
+    """Let the people of the chosen sequences of (N, T, C, H, W) walk behind a post, from one side to the other.
+
+    A picture follows its person, so in it the post goes across: at even speed, its way beginning and ending anywhere
+    outside, so that it may be on it at the first frame or have left at the last.
+    """
+    n, frames, _, h, w = x.shape
+    share, begin, length, way = torch.rand(4, n, generator=generator)
+    half = h * (width[0] + (width[1] - width[0]) * share) / 2
+    # In picture widths: from up to one before the left edge, over two to four, seen from either end.
+    position = w * (-begin[:, None] + (2 + 2 * length[:, None]) * torch.linspace(0, 1, frames))
+    middle = torch.where((way < 0.5)[:, None], position, w - position)
+    hit = ((torch.arange(w) + 0.5 - middle[..., None]).abs() < half[:, None, None]) & chosen[:, None, None]
+    return x.masked_fill(hit[:, :, None, None], 0.0)
 
 
 def edge_noise(x: Tensor, chosen: Tensor, share: float, generator: torch.Generator) -> Tensor:

@@ -90,10 +90,11 @@ class AugmentTable(Table):
     """Chances and sizes of the augmentations; none by default. See :mod:`training.augment`.
 
     Attributes:
-        flip, rotate, perspective, erase, mask_noise, frame_drop: chance of each for a sequence.
+        flip, rotate, perspective, erase, occlude, mask_noise, frame_drop: chance of each for a sequence.
         degrees: largest rotation.
         distortion: how far perspective moves a corner, as a share of the picture.
         erase_area: least and largest erased share of the picture.
+        post_width: narrowest and widest post that ``occlude`` lets a person walk behind, as a share of the height.
         noise_pixels: share of the pixels on the silhouette's edge that ``mask_noise`` turns over.
         drop_share: share of the frames that ``frame_drop`` takes away.
         joint_noise: standard deviation of a new shift of every joint in every frame, in the units of the joints.
@@ -107,6 +108,8 @@ class AugmentTable(Table):
     distortion: Annotated[float, Field(ge=0, lt=0.5)] = 0.1
     erase: Probability = 0.0
     erase_area: tuple[Probability, Probability] = (0.02, 0.2)
+    occlude: Probability = 0.0
+    post_width: tuple[Probability, Probability] = (0.04, 0.2)
     mask_noise: Probability = 0.0
     noise_pixels: Probability = 0.3
     frame_drop: Probability = 0.0

@@ -19,6 +19,7 @@ from training.augment import (
     homographies,
     kept_frames,
     mirror,
+    pass_behind,
     warp,
 )
 from training.config import AugmentTable
@@ -41,7 +42,9 @@ def inputs() -> dict[str, Tensor]:
     }
 
 
-ALL = AugmentTable(flip=0.5, rotate=0.5, perspective=0.5, erase=0.5, mask_noise=0.5, frame_drop=0.5, joint_noise=0.01)
+ALL = AugmentTable(
+    flip=0.5, rotate=0.5, perspective=0.5, erase=0.5, occlude=0.5, mask_noise=0.5, frame_drop=0.5, joint_noise=0.01
+)
 
 
 def test_nothing_is_done_by_default(inputs: dict[str, Tensor]) -> None:
@@ -127,6 +130,23 @@ def test_erase_blanks_one_rectangle_of_the_size_asked_for() -> None:
         assert torch.equal(blank, blank.any(dim=1)[:, None] & blank.any(dim=0))
         assert 0.03 < blank.float().mean() < 0.23
         assert (out[n] == out[n, :1]).all()
+
+
+def test_an_upright_post_goes_across_the_people_who_walk_behind_it() -> None:
+    x = torch.ones(200, 30, 1, 64, 44)
+    chosen = torch.arange(200) % 2 == 0
+    out = pass_behind(x, chosen, (0.1, 0.2), generator())
+    assert torch.equal(out[~chosen], x[~chosen])
+    hidden = out[chosen, :, 0] == 0  # (100, 30, 64, 44)
+    columns = hidden.any(dim=2)
+    assert torch.equal(hidden, columns[:, :, None].expand_as(hidden))  # from top to bottom
+    widths = columns.sum(dim=2)
+    assert widths.max() <= 0.2 * 64 + 1 and (widths.amax(dim=1) >= 0.1 * 64 - 1).all()  # everybody meets it
+    middle = (columns * torch.arange(44)).sum(dim=2) / widths.clamp(min=1)
+    inside = columns.any(dim=2) & ~columns[..., 0] & ~columns[..., -1]
+    moves = [middle[n][inside[n]].diff() for n in range(100)]
+    assert all((m > 0).all() or (m < 0).all() for m in moves)
+    assert {bool((m > 0).all()) for m in moves if len(m)} == {True, False}
 
 
 def test_mask_noise_stays_beside_the_outline(inputs: dict[str, Tensor]) -> None:
