@@ -33,6 +33,8 @@ def render_set(
     seed: int | None = None,
     device: str = "cpu",
     views: Collection[str] | None = None,
+    change: Callable[[Take], Take] | None = None,
+    mistakes: bool = True,
     on_progress: Callable[[int], None] | None = None,
 ) -> str:
     """Render a set into a pack.
@@ -44,6 +46,8 @@ def render_set(
         size, seed: other than the set's own.
         device: where torch renders.
         views: names of those that are rendered; None renders all.
+        change: made to every take, to see what comes of it.
+        mistakes: False shows the truth, not what perception makes of it.
         on_progress: told the number of takes done.
 
     Returns:
@@ -55,12 +59,14 @@ def render_set(
     """
     chosen = SETS[name]
     size, seed = size or chosen.size, chosen.seed if seed is None else seed
-    takes = (take for take in chosen.takes(kinect, seed, size) if views is None or take.view in views)
+    chosen_takes = (take for take in chosen.takes(kinect, seed, size) if views is None or take.view in views)
+    takes = map(change, chosen_takes) if change is not None else chosen_takes
     walks: list[packs.Walk] = []
     done = 0
     while batch := list(islice(takes, BATCH)):
         # What perception gets wrong is a function of the batch's place.
-        walks += render_takes(batch, size.frames, np.random.default_rng([seed, 4, done]), device)
+        noise = np.random.default_rng([seed, 4, done]) if mistakes else None
+        walks += render_takes(batch, size.frames, noise, device)
         done += len(batch)
         if on_progress is not None:
             on_progress(done)
