@@ -159,3 +159,9 @@ class ClusterUnavailable(GaitkeeperError):
     """There is no Ray cluster that could do the work, or not with these settings."""
 
     code = "cluster_unavailable"
+
+
+class HostsUnavailable(GaitkeeperError):
+    """The hosts that were to do the work were lost, again and again."""
+
+    code = "hosts_unavailable"

@@ -115,6 +115,7 @@ PROBLEMS: dict[str, Problem] = {
     "no_archive": Problem(None, "There is no archive of clips at this place that can be read from here."),
     "other_results": Problem(None, "The file of results belongs to another run."),
     "cluster_unavailable": Problem(None, "There is no Ray cluster that could do this with these settings."),
+    "hosts_unavailable": Problem(503, "The hosts that were to do the work were lost."),
     # Training
     "bad_dataset": Problem(None, "A data set is not there, or not in the layout it was said to have."),
     "unsafe_pickle": Problem(None, "A pickle holds something other than numpy arrays."),

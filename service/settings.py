@@ -15,7 +15,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from gallery.crypto import Vault
 from pipelines.settings import PipelineSettings
 from service.errors import BadSettings
-from service.hosts.scale import Reserved
+from service.hosts.scale import Scale
 from service.loopback import is_loopback
 
 CONFIG_VARIABLE = "GAITKEEPER_CONFIG"
@@ -148,7 +148,7 @@ class Settings(BaseSettings):
     pipeline: PipelineSettings = Field(
         default_factory=PipelineSettings, description="Settings of the way from a clip to gait sequences."
     )
-    ray: Reserved = Field(default_factory=Reserved, description="What a batch reserves on a Ray cluster.")
+    ray: Scale = Field(default_factory=Scale, description="What runs on a Ray cluster.")
 
     @model_validator(mode="after")
     def _one_password(self) -> Self:

@@ -64,9 +64,9 @@ class Size(BaseModel):
     gpus: int | None = Field(description="GPUs that look at clips instead; null where their rate is not measured.")
     embedding_cores: int = Field(description="Processor cores that embed.")
     search_cores: int = Field(description="Processor cores that search.")
-    search_bytes: int = Field(description="Memory that the embeddings take, in each process that searches.")
+    search_bytes: int = Field(description="Memory that the embeddings take in all searchers together.")
     store_bytes: int = Field(description="Of the store, without its journal and replicas.")
-    network_bytes: float = Field(description="A second, of clips that come in.")
+    network_bytes: float = Field(description="A second, into the front door and from there to the replicas.")
 
     def rows(self) -> list[tuple[str, str]]:
         """For people to read."""
@@ -76,7 +76,7 @@ class Size(BaseModel):
             ("or GPUs for perception", "not measured" if self.gpus is None else str(self.gpus)),
             ("cores for embedding", str(self.embedding_cores)),
             ("cores for search", str(self.search_cores)),
-            ("memory for search", f"{self.search_bytes / 1e9:.1f} GB"),
+            ("memory of all searchers", f"{self.search_bytes / 1e9:.1f} GB"),
             ("store", f"{self.store_bytes / 1e9:.1f} GB"),
             ("network", f"{self.network_bytes / 1e6:.1f} MB/s"),
         ]
@@ -104,5 +104,5 @@ def size(load: Load, units: Units | None = None) -> Size:
         search_cores=cores(walks * units.search * load.templates * units.numbers / 1e9),
         search_bytes=load.templates * units.numbers * (units.precision + CODE_BYTES),
         store_bytes=round(load.templates * (4 * units.numbers + load.seconds * units.sequence)),
-        network_bytes=seen * units.clip,
+        network_bytes=2 * seen * units.clip,
     )

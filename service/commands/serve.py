@@ -14,8 +14,15 @@ def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on; loopback unless set.")] = None,
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = None,
     store: StoreOption = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(help="Serve on a Ray cluster: its address, `auto`, or `local` for one on this machine alone."),
+    ] = None,
 ) -> None:
     """Run the REST service."""
+    if ray is not None:
+        _on_cluster(host, port, store, ray)
+        return
     with progress("starting"):
         import uvicorn
 
@@ -51,3 +58,23 @@ def serve(
         timeout_graceful_shutdown=math.ceil(settings.deadline) + 5,
     )
     uvicorn.Server(config).run([door])
+
+
+def _on_cluster(host: str | None, port: int | None, store: str | None, address: str) -> None:
+    with progress("starting"):
+        from service.errors import BadSettings, ClusterUnavailable
+        from service.hosts.cluster import prepare
+        from service.logs import configure
+        from service.settings import load_settings
+
+        if store is not None:
+            raise BadSettings("--ray and --store exclude each other: every host takes its own GAITKEEPER_STORE.")
+        given = {"host": host, "port": port}
+        settings = load_settings(**{name: value for name, value in given.items() if value is not None})
+        prepare(address)
+        try:
+            from service.ray_app import run
+        except ModuleNotFoundError as error:
+            raise ClusterUnavailable("Ray is not installed: pip install 'gaitkeeper[ray]'.") from error
+    configure(settings.log)
+    run(settings, address, lambda url: ERR.print(f"gaitkeeper on {url} (stop with Ctrl-C)", soft_wrap=True))

@@ -1,1 +1,1 @@
-"""Work spread over the hosts of a Ray cluster; see docs/scale.md."""
+"""The work of one service spread over the hosts of a Ray cluster; see docs/scale.md."""

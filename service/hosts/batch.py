@@ -12,7 +12,7 @@ from service.batch.lines import Line, Order
 from service.batch.run import Executor
 from service.batch.worker import Worker
 from service.engine import Engine
-from service.errors import ClusterUnavailable
+from service.errors import ClusterUnavailable, HostsUnavailable
 from service.hosts.cluster import joined
 from service.settings import Settings, load_settings
 
@@ -50,8 +50,8 @@ def on_ray(address: str, settings: Settings, workers: int | None) -> Executor:
         workers: how many clips at a time, at most; as many as there are resources for where none is given.
 
     Raises:
-        ClusterUnavailable: as there; or a host's archive, store or weights are not those of this one; or what did a
-            clip was lost again and again.
+        ClusterUnavailable: as there; or a host's archive, store or weights are not those of this one.
+        HostsUnavailable: what did a clip was lost again and again.
     """
 
     def do(order: Order, items: list[Item]) -> Iterator[Line]:
@@ -60,7 +60,7 @@ def on_ray(address: str, settings: Settings, workers: int | None) -> Executor:
         with joined(address, settings) as ray:
             from ray.exceptions import RayError
 
-            reserved = settings.ray.on(settings.pipeline.device)
+            reserved = settings.ray.perception.reserved(settings.pipeline.device)
             there = ray.cluster_resources()
             if any(there.get(name, 0) < reserved[field] for name, field in (("CPU", "num_cpus"), ("GPU", "num_gpus"))):
                 raise ClusterUnavailable(f"No host of the cluster has what one worker reserves: {reserved}.")
@@ -84,8 +84,6 @@ def on_ray(address: str, settings: Settings, workers: int | None) -> Executor:
                         raise ClusterUnavailable(row["wrong"])
                     yield Line.model_validate_json(row["line"])
             except RayError as error:
-                raise ClusterUnavailable(
-                    f"What did a clip was lost {RETRIES} times: {type(error).__name__}."
-                ) from error
+                raise HostsUnavailable(f"What did a clip was lost {RETRIES} times: {type(error).__name__}.") from error
 
     return do

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from service.errors import ClusterUnavailable
+from pipelines.errors import DeadlineExceeded
+from service.errors import ClusterUnavailable, HostsUnavailable
 from service.loopback import is_loopback
 from service.settings import Settings
 
 if TYPE_CHECKING:
     from types import ModuleType
 
+T = TypeVar("T")
+
 LOCAL = "local"
 STORE_BYTES = 512 * 2**20
 """Of shared memory, for what processes of a cluster of this machine alone hand to each other."""
+TRIES = 6
 
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DISABLE_IMPORT_WARNING": "1"}
 NO_SPILLING = {"automatic_object_spilling_enabled": False}
@@ -80,3 +85,37 @@ def joined(address: str, settings: Settings) -> Iterator[ModuleType]:
         yield ray
     finally:
         ray.shutdown()
+
+
+def persistently(do: Callable[[], T], deadline: float | None = None) -> T:
+    """What ``do`` gives, done again where a host was lost meanwhile; so it must be something that can be.
+
+    Args:
+        do: asks another process.
+        deadline: instant of ``time.monotonic`` at which to give up.
+
+    Raises:
+        DeadlineExceeded: it was not done by then.
+        HostsUnavailable: hosts were lost again and again.
+    """
+    from ray.exceptions import GetTimeoutError, RayError, RayTaskError
+
+    for attempt in range(TRIES):
+        try:
+            return do()
+        except (TimeoutError, GetTimeoutError) as error:
+            raise DeadlineExceeded("The work could not be done in the time that a request may take.") from error
+        except RayTaskError as error:
+            raise getattr(error, "cause", error) from None
+        except RayError as error:
+            lost = error
+            pause = 0.2 * 2**attempt
+            if deadline is not None and time.monotonic() + pause > deadline:
+                break
+            time.sleep(pause)
+    raise HostsUnavailable(f"The hosts that were to do this were lost: {type(lost).__name__}.") from lost
+
+
+def seconds_left(deadline: float | None) -> float | None:
+    """Until an instant of ``time.monotonic``, which means nothing on another host; at least 0."""
+    return None if deadline is None else max(0.0, deadline - time.monotonic())

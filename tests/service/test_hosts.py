@@ -5,20 +5,31 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import httpx
+import numpy as np
 import pytest
-from redis_servers import DURABLE, RedisServer
+import torch
+from redis_servers import DURABLE, RedisServer, free_port
 from serving import Clips
 
+from gallery.index import CollectionIndex
+from gallery.store import NewSubject, NewTemplate
+from gallery.stores import open_store
+from pipelines.errors import DeadlineExceeded, NoPerson
+from pipelines.fingerprint import Fingerprint
+from pipelines.sequence import Quality
 from service.batch.lines import Line, Order
 from service.batch.run import run as run_batch
+from service.client import Client
 from service.engine import Engine
-from service.errors import ClusterUnavailable
+from service.errors import ClusterUnavailable, HostsUnavailable
 from service.hosts.cluster import LOOPBACK, NO_SPILLING, QUIET
 from service.settings import load_settings
 
@@ -27,6 +38,7 @@ pytestmark = [
     pytest.mark.timeout(900),
 ]
 
+PRINT = Fingerprint("gaitpart", "0123456789abcdef", "1", "blazepose-full/1")
 HEALTH = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 1000, "health_check_failure_threshold": 6}
 
 
@@ -112,6 +124,48 @@ def apart(clip: Clips, tmp_path: Path) -> Callable[[str, int], Path]:
     return get
 
 
+def template(seed: int) -> NewTemplate:
+    rng = np.random.default_rng(seed)
+    return NewTemplate(
+        fingerprint=PRINT,
+        embedding=rng.normal(size=(4, 8)).astype(np.float32),
+        sequence=b"",
+        has_heatmaps=False,
+        quality=Quality(40, {}, 0.8, 0.9, 0.0, 1.5, 30.0, False),
+        track=1,
+        start=0.0,
+        end=1.0,
+    )
+
+
+def test_searchers_answer_as_one_search_does_also_after_a_host_was_lost(hosts: Hosts) -> None:
+    from gallery.sharded import ShardedIndex
+    from service.hosts.cluster import joined
+    from service.hosts.searchers import RaySearchers, start_searchers
+
+    hosts.join()
+    settings = load_settings()
+    store = open_store(settings.store_url)
+    collection = store.ensure_collection("searched")
+    for seed in range(60):
+        store.enroll("searched", NewSubject(f"s{seed % 17}"), template(seed))
+    probes = torch.from_numpy(np.random.default_rng(99).normal(size=(5, 4, 8)).astype(np.float32))
+    one = CollectionIndex(store, "searched")
+    with joined(hosts.address, settings):
+        index = ShardedIndex(RaySearchers(start_searchers(2), collection))
+        assert index.search(PRINT, probes, 6).hits == one.search(PRINT, probes, 6).hits
+        hosts.lose()
+        store.enroll("searched", NewSubject("late"), template(100))
+        found = index.search(PRINT, probes, 6)
+        assert (found.hits, found.size) == (one.search(PRINT, probes, 6).hits, 61)
+        assert index.ready()
+        wrong = collection.model_copy(update={"created": collection.created.replace(year=2000)})
+        with pytest.raises(ClusterUnavailable, match="another store"):
+            ShardedIndex(RaySearchers(start_searchers(1), wrong)).search(PRINT, probes, 1)
+    store.delete_collection("searched")
+    store.close()
+
+
 def test_a_batch_goes_on_when_a_host_is_lost_and_enrols_every_clip_once(
     hosts: Hosts, apart: Callable[[str, int], Path], tmp_path: Path
 ) -> None:
@@ -143,9 +197,99 @@ def test_a_batch_goes_on_when_a_host_is_lost_and_enrols_every_clip_once(
     assert sorted(line.name for line in lines) == sorted({line.name for line in lines}) and len(lines) == 8
 
 
+def test_the_service_answers_on_when_a_host_is_lost(
+    hosts: Hosts, clip: Clips, apart: Callable[[str, int], Path]
+) -> None:
+    from service.ray_app import run
+
+    hosts.join()
+    port, ready, stop = free_port(), threading.Event(), threading.Event()
+    settings = load_settings(port=port)
+    replicas = settings.ray.perception.model_copy(update={"least": 2, "most": 2, "cpus": 0.5, "batch": 2})
+    small = settings.ray.embedding.model_copy(update={"cpus": 0, "most": 1})
+    settings.ray = settings.ray.model_copy(update={"perception": replicas, "embedding": small})
+    broken: list[BaseException] = []
+
+    def served() -> None:
+        try:
+            run(settings, hosts.address, lambda url: ready.set(), stop)
+        except BaseException as error:
+            broken.append(error)
+            ready.set()
+
+    thread = threading.Thread(target=served)
+    thread.start()
+    try:
+        assert ready.wait(300) and not broken, broken
+        with Client(f"http://127.0.0.1:{port}", timeout=300) as client:
+            assert client.ready().checks.keys() == {"decoder", "perception", "network", "store", "index"}
+            forged = httpx.get(f"http://127.0.0.1:{port}/models", headers={"Host": "gait.example"})
+            assert forged.json()["code"] == "forbidden"
+            answers: dict[int, str] = {}
+
+            def enrol(number: int) -> None:
+                reply = client.enroll(apart("ann-1", number), "ann")
+                answers[number] = reply.template.id
+
+            callers = [threading.Thread(target=enrol, args=(number,)) for number in range(10, 14)]
+            for caller in callers:
+                caller.start()
+            time.sleep(2)
+            hosts.lose()
+            for caller in callers:
+                caller.join(300)
+            assert len(set(answers.values())) == 4
+            assert client.enroll(apart("bob-1", 10), "bob").template.duplicate is False
+            person = client.identify(clip("ann-2")).people[0]
+        with Engine(load_settings()) as engine:
+            assert {s.id: s.templates for s in engine.subjects().subjects} == {"ann": 4, "bob": 1}
+            same = engine.identify(clip("ann-2")).people[0]
+        assert [c.subject for c in person.candidates] == [c.subject for c in same.candidates] == ["ann", "bob"]
+        for theirs, ours in zip(person.candidates, same.candidates, strict=True):
+            assert theirs.distance == pytest.approx(ours.distance, abs=1e-5)
+        assert (person.verdict, person.fingerprint) == (same.verdict, same.fingerprint)
+    finally:
+        stop.set()
+        thread.join(120)
+
+
 def test_without_a_cluster_there_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from service.hosts.cluster import joined
 
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(ClusterUnavailable, match="not installed"), joined("local", load_settings()):
         pass
+
+
+def test_a_host_that_is_lost_is_tried_for_as_long_as_it_may_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    from ray.exceptions import ActorUnavailableError, RayTaskError
+
+    from service.hosts import cluster
+
+    slept: list[float] = []
+    monkeypatch.setattr(cluster.time, "sleep", slept.append)
+
+    def giving(*outcomes: object) -> Callable[[], object]:
+        left = list(outcomes)
+
+        def do() -> object:
+            outcome = left.pop(0)
+            if isinstance(outcome, BaseException):
+                raise outcome
+            return outcome
+
+        return do
+
+    lost = ActorUnavailableError("gone", None)
+    assert cluster.persistently(giving(lost, lost, "answer")) == "answer" and len(slept) == 2
+    with pytest.raises(HostsUnavailable, match="ActorUnavailableError"):
+        cluster.persistently(giving(*[lost] * cluster.TRIES))
+    with pytest.raises(HostsUnavailable):
+        cluster.persistently(giving(lost, "too late"), deadline=time.monotonic())
+    with pytest.raises(DeadlineExceeded):
+        cluster.persistently(giving(TimeoutError()), deadline=time.monotonic())
+    # What is wrong with a clip is wrong on every host: it comes out as it was raised there, and at once.
+    told = RayTaskError("look", "traceback", NoPerson("Nobody."))
+    with pytest.raises(NoPerson) as caught:
+        cluster.persistently(giving(told.as_instanceof_cause()))
+    assert type(caught.value) is NoPerson

@@ -101,16 +101,19 @@ def test_a_password_that_cannot_be_used_is_told_of(tmp_path: Path) -> None:
 
 def test_every_setting_is_described_on_its_page() -> None:
     page = PAGE.read_text()
+    scale = Settings().ray
     tables = {
         "": Settings(),
         "PIPELINE__": Settings().pipeline,
-        "RAY__": Settings().ray,
+        "RAY__": scale,
+        "RAY__PERCEPTION__": scale.perception,
+        "RAY__EMBEDDING__": scale.embedding,
     }
     for table, values in tables.items():
         prefix = f"GAITKEEPER_{table}"
         for name, field in type(values).model_fields.items():
             assert field.description
             if f"{name.upper()}__" not in {path.removeprefix(table) for path in tables}:
-                default = field.get_default()
+                default = getattr(values, name) if table.startswith("RAY") else field.get_default()
                 shown = "" if default is None else f"`{default}`"
                 assert f"| `{prefix}{name.upper()}` | {shown} | {field.description} |" in page

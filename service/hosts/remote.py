@@ -1,0 +1,118 @@
+"""An engine's heavy work, done by the replicas and searchers of a cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from ray.actor import ActorHandle
+from ray.serve.handle import DeploymentHandle
+from torch import Tensor
+
+from gallery.index import Index
+from gallery.sharded import ShardedIndex
+from gallery.types import Collection
+from models import GaitNetwork
+from models.errors import GaitkeeperError
+from pipelines.decode import Source
+from pipelines.fingerprint import fingerprint_of
+from pipelines.pipeline import ClipResult, Pipeline
+from pipelines.sequence import Array, GaitSequence
+from pipelines.settings import PipelineSettings
+from service.errors import HostsUnavailable
+from service.hosts.cluster import persistently, seconds_left
+from service.hosts.searchers import RaySearchers
+
+PATIENCE = 60.0
+"""Seconds that an embedding, or a try of the models, may take."""
+
+
+class RemotePipeline(Pipeline):
+    """A pipeline whose clips are looked at by replicas. Live streams are looked at here.
+
+    Args:
+        settings: of decoding, for what is asked of a clip before it is sent on.
+        replicas: of :class:`service.hosts.replicas.Perception`.
+    """
+
+    def __init__(self, settings: PipelineSettings, replicas: DeploymentHandle[Any]) -> None:
+        super().__init__(settings)
+        self._replicas = replicas
+        self._streaming: Any = replicas.options(stream=True)
+
+    def process(
+        self, source: Source, on_progress: Callable[[float], None] | None = None, deadline: float | None = None
+    ) -> ClipResult:
+        """As :meth:`pipelines.pipeline.Pipeline.process`; looked at anew where a host was lost meanwhile.
+
+        Raises:
+            HostsUnavailable: hosts were lost again and again.
+        """
+        clip = _bytes_of(source)
+        tell = on_progress or (lambda _: None)
+        return persistently(lambda: self._looked(clip, tell, deadline), deadline)
+
+    def tried(self, picture: Array) -> str:
+        """As :meth:`pipelines.pipeline.Pipeline.tried`, by one of the replicas."""
+        name: str = persistently(lambda: self._replicas.tried.remote(picture).result(timeout_s=PATIENCE))
+        return name
+
+    def _looked(self, clip: bytes, tell: Callable[[float], None], deadline: float | None) -> ClipResult:
+        news = self._streaming.look.remote(clip, seconds_left(deadline))
+        try:
+            for (one,) in news:
+                if isinstance(one, GaitkeeperError):
+                    raise one
+                if isinstance(one, ClipResult):
+                    return one
+                tell(one)
+        finally:
+            news.cancel()
+        raise HostsUnavailable("A replica ended without an answer.")
+
+
+class Remote:
+    """Where the engine of a cluster's front door has its work done; see :class:`service.elsewhere.Elsewhere`.
+
+    Args:
+        settings: of the pipeline.
+        perception, embedding: replicas of :mod:`service.hosts.replicas`.
+        searchers: by :func:`service.hosts.searchers.start_searchers`.
+    """
+
+    def __init__(
+        self,
+        settings: PipelineSettings,
+        perception: DeploymentHandle[Any],
+        embedding: DeploymentHandle[Any],
+        searchers: list[ActorHandle[Any]],
+    ) -> None:
+        self.pipeline: Pipeline = RemotePipeline(settings, perception)
+        self._embedding = embedding
+        self._searchers = searchers
+
+    def index(self, collection: Collection) -> Index:
+        """What searches a collection."""
+        return ShardedIndex(RaySearchers(self._searchers, collection))
+
+    def embed(self, seqs: Sequence[GaitSequence], net: GaitNetwork) -> Tensor:
+        """As :func:`pipelines.embed.embed`, by a replica. Raises HostsUnavailable, ClusterUnavailable besides."""
+        if not seqs:
+            return torch.empty(0, *net.out_shape)
+        sent = list(seqs) if "heatmaps" in net.inputs else [seq.without_heatmaps() for seq in seqs]
+        wanted = fingerprint_of(net, seqs[0].perception)
+        found = persistently(lambda: self._embedding.embed.remote(wanted, sent).result(timeout_s=PATIENCE))
+        if isinstance(found, GaitkeeperError):
+            raise found
+        return torch.from_numpy(found.copy())  # what lies in shared memory cannot be written
+
+
+def _bytes_of(source: Source) -> bytes:
+    if isinstance(source, bytes):
+        return source
+    if isinstance(source, (str, Path)):
+        return Path(source).read_bytes()
+    source.seek(0)
+    return source.read()

@@ -1,0 +1,149 @@
+"""What the replicas of the Ray Serve deployments do: look at clips, and embed gait sequences."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar, cast
+
+import numpy as np
+import numpy.typing as npt
+from ray import serve
+
+from gallery.networks import network_of
+from models import GaitNetwork
+from models.errors import GaitkeeperError
+from pipelines.device import require_device
+from pipelines.embed import embed
+from pipelines.fingerprint import Fingerprint
+from pipelines.pipeline import ClipResult, Pipeline
+from pipelines.sequence import Array, GaitSequence
+from service.errors import ClusterUnavailable
+from service.settings import load_settings
+
+TICK = 0.5
+"""Seconds after which whoever waits for a clip is told how much of it is done."""
+OVERLAP = 16
+"""Batches of clips that may be in work: one that is full is not waited for."""
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+Embedded = npt.NDArray[np.float32] | GaitkeeperError
+
+
+def _batched(at_once: int) -> Callable[[F], F]:
+    """``serve.batch``, which does not know the types of methods: callers give one of each list, and get one back."""
+    return cast(Callable[[F], F], serve.batch(max_concurrent_batches=at_once))
+
+
+class Perception:
+    """Looks at clips, those of a batch side by side, each decoded in the sandbox of this very host.
+
+    Args:
+        batch: clips that are taken together.
+        wait: seconds that the first of them waits for others.
+    """
+
+    def __init__(self, batch: int, wait: float) -> None:
+        settings = load_settings().pipeline
+        require_device(settings.device)
+        self._pipeline = Pipeline(settings)
+        self._threads = ThreadPoolExecutor(batch * OVERLAP)
+        self._look.set_max_batch_size(batch)  # type: ignore[attr-defined]
+        self._look.set_batch_wait_timeout_s(wait)  # type: ignore[attr-defined]
+
+    async def tried(self, picture: Array) -> str:
+        """As :meth:`pipelines.pipeline.Pipeline.tried`."""
+        return await asyncio.to_thread(self._pipeline.tried, picture)
+
+    async def look(self, clip: bytes, seconds: float | None) -> AsyncIterator[tuple[Any]]:
+        """The shares of a clip that are done, in [0, 1], and at last what came of it.
+
+        Args:
+            clip: its bytes.
+            seconds: that it may take; None for any.
+
+        Returns:
+            Tuples of one: a share, then a ClipResult or the error that says why there is none.
+        """
+        async for news in self._look(clip, seconds):  # type: ignore[arg-type]  # one of each list
+            yield news  # type: ignore[misc]
+
+    @_batched(OVERLAP)
+    async def _look(self, clips: list[bytes], seconds: list[float | None]) -> AsyncIterator[list[Any]]:
+        """As :meth:`look`, of several clips: each is told of as soon as it is done, whatever becomes of the others."""
+        loop = asyncio.get_running_loop()
+        shares = [0.0] * len(clips)
+
+        def one(i: int) -> ClipResult | GaitkeeperError:
+            limit = seconds[i]
+            deadline = None if limit is None else time.monotonic() + limit
+            try:
+                return self._pipeline.process(clips[i], lambda share: shares.__setitem__(i, share), deadline)
+            except GaitkeeperError as error:
+                return error
+
+        looks = [loop.run_in_executor(self._threads, one, i) for i in range(len(clips))]
+        told = [False] * len(clips)
+        while not all(told):
+            running = [look for look, over in zip(looks, told, strict=True) if not over]
+            await asyncio.wait(running, timeout=TICK, return_when=asyncio.FIRST_COMPLETED)
+            news: list[Any] = []
+            for i, look in enumerate(looks):
+                if told[i]:
+                    news.append(StopIteration)
+                elif look.done():
+                    told[i] = True
+                    news.append((look.result(),))
+                else:
+                    news.append((shares[i],))
+            yield news
+
+
+class Embedding:
+    """Embeds gait sequences, those of a batch together.
+
+    Args:
+        batch: calls that are taken together.
+        wait: seconds that the first of them waits for others.
+    """
+
+    def __init__(self, batch: int, wait: float) -> None:
+        settings = load_settings()
+        self._device = require_device(settings.pipeline.device)
+        self._known = () if settings.network is None else (settings.network,)
+        self._networks: dict[tuple[str, str], GaitNetwork] = {}
+        self.embed.set_max_batch_size(batch)  # type: ignore[attr-defined]
+        self.embed.set_batch_wait_timeout_s(wait)  # type: ignore[attr-defined]
+
+    @_batched(1)
+    async def embed(self, prints: list[Fingerprint], calls: list[list[GaitSequence]]) -> list[Embedded]:
+        """The embeddings (N, P, C) of each call's sequences by the network of its fingerprint, or what is wrong."""
+        return await asyncio.to_thread(self._embedded, prints, calls)
+
+    def _embedded(self, prints: Sequence[Fingerprint], calls: Sequence[list[GaitSequence]]) -> list[Embedded]:
+        out: dict[int, Embedded] = {}
+        for wanted in dict.fromkeys(prints):
+            some = [i for i, own in enumerate(prints) if own == wanted]
+            try:
+                network = self._network(wanted)
+                found = embed([seq for i in some for seq in calls[i]], network).numpy()
+                parts = np.split(found, np.cumsum([len(calls[i]) for i in some])[:-1])
+                out.update(zip(some, parts, strict=True))
+            except GaitkeeperError as error:
+                if len(some) == 1:
+                    out[some[0]] = error
+                else:  # one call's sequences must not spoil those of others
+                    out.update({i: self._embedded([wanted], [calls[i]])[0] for i in some})
+        return [out[i] for i in range(len(calls))]
+
+    def _network(self, wanted: Fingerprint) -> GaitNetwork:
+        key = wanted.network, wanted.weights
+        if key not in self._networks:
+            found = network_of(wanted, self._known)
+            if (found.name, found.weights_id) != key:
+                raise ClusterUnavailable(f"A host has no weights {wanted.weights} of the network {wanted.network!r}.")
+            self._networks[key] = found.to(self._device)
+        return self._networks[key]

@@ -1,0 +1,181 @@
+"""The REST service as a Ray Serve application: one front door, and behind it replicas and searchers on every host."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+from fastapi import FastAPI
+from ray import serve
+from ray.serve import Application
+from ray.serve.handle import DeploymentHandle
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from models.errors import GaitkeeperError
+from service.administration import DEFAULT_COLLECTION, Administration
+from service.app import create_app
+from service.engine import Engine
+from service.errors import BadSettings, ClusterUnavailable, Forbidden
+from service.gate import refuse
+from service.hosts.cluster import joined
+from service.hosts.remote import Remote
+from service.hosts.replicas import Embedding, Perception
+from service.hosts.scale import Replicas, Scale
+from service.hosts.searchers import start_searchers
+from service.keys import Keys
+from service.loopback import is_loopback
+from service.network import require_loopback
+from service.settings import Settings, load_settings
+
+NAME = "gaitkeeper"
+HEAD = {"node:__internal_head__": 0.001}
+"""By which Ray places the front door on the head of the cluster, where the service's own file lies."""
+CONNECTIONS = 1000
+"""Requests and live streams that may be open; how much work they may ask for is bounded by the application."""
+
+
+class OwnMachine:
+    """Middleware that answers whoever connects from this machine, whatever host they say that they asked for.
+
+    The gate lets everybody in while there are no keys, because the service then listens on loopback alone. Here the
+    proxy listens, on whatever it was told to.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] in {"http", "websocket"} and not is_loopback((scope.get("client") or ("",))[0]):
+            await refuse(Forbidden("Without keys this service answers its own machine only."), scope, receive, send)
+            return
+        await self.app(scope, receive, send)
+
+
+class Front:
+    """The application of :func:`service.app.create_app`, on the settings of the host that it runs on.
+
+    Args:
+        made: when the default collection was made, as whoever started the service knows it.
+        locked: whether there were keys then.
+        searchers: how many to start.
+        perception, embedding: the replicas.
+
+    Raises:
+        ClusterUnavailable: the store here, or the service's own file, is not the one that was meant.
+    """
+
+    def __init__(
+        self,
+        made: datetime,
+        locked: bool,
+        searchers: int,
+        perception: DeploymentHandle[Any],
+        embedding: DeploymentHandle[Any],
+    ) -> None:
+        settings = load_settings()
+        if "workers" not in settings.model_fields_set:
+            # As many clips as the replicas take: they do the work of this service's threads.
+            scale = settings.ray.perception
+            settings = settings.model_copy(update={"workers": scale.most * scale.batch})
+        remote = Remote(settings.pipeline, perception, embedding, start_searchers(searchers))
+        self._settings, self._engine = settings, Engine(settings, remote)
+        if self._engine.store.collection(DEFAULT_COLLECTION).created != made:
+            raise ClusterUnavailable("The front door has another store: set GAITKEEPER_STORE on every host.")
+        self._locked = Keys(self._engine.state).exist()
+        if locked and not self._locked:
+            raise ClusterUnavailable("The front door does not find the keys: set GAITKEEPER_STATE on the head.")
+
+    def __serve_build_asgi_app__(self) -> FastAPI:
+        app = create_app(self._settings, self._engine)
+        if not self._locked:
+            app.add_middleware(OwnMachine)
+        return app
+
+
+def application(settings: Settings, scale: Scale) -> Application:
+    """The deployments.
+
+    Args:
+        settings: of this host, by which the others prove that they have the same store.
+        scale: how many of each.
+    """
+    with Administration(settings) as own:
+        made = own.store.collection(DEFAULT_COLLECTION).created
+        locked = Keys(own.state).exist()
+    device = settings.pipeline.device
+    perception = _replicated(Perception, scale.perception, device).bind(scale.perception.batch, scale.perception.wait)
+    embedding = _replicated(Embedding, scale.embedding, device).bind(scale.embedding.batch, scale.embedding.wait)
+    front = serve.deployment(
+        name="front",
+        num_replicas=1,
+        max_ongoing_requests=CONNECTIONS,
+        ray_actor_options={"num_cpus": 0, "resources": HEAD},
+    )(serve.ingress()(Front))
+    return front.bind(made, locked, scale.searchers, perception, embedding)
+
+
+def _replicated(kind: type, scale: Replicas, device: str) -> serve.Deployment:
+    return serve.deployment(
+        name=kind.__name__.lower(),
+        max_ongoing_requests=2 * scale.batch,
+        autoscaling_config={
+            "min_replicas": scale.least,
+            "max_replicas": scale.most,
+            "target_ongoing_requests": scale.batch,
+        },
+        ray_actor_options=scale.reserved(device),
+    )(kind)
+
+
+def build(args: Mapping[str, str]) -> Application:
+    """For ``serve build`` and ``serve run service.ray_app:build searchers=4``: arguments are fields of Scale."""
+    settings = load_settings()
+    return application(settings, settings.ray.model_validate(settings.ray.model_dump() | dict(args)))
+
+
+def run(settings: Settings, address: str, ready: Callable[[str], None], stop: threading.Event | None = None) -> None:
+    """Serve on a cluster until the process is told to end.
+
+    Args:
+        settings: of this host, the head.
+        address: as of :func:`service.hosts.cluster.joined`.
+        ready: told the URL.
+        stop: ends it, too.
+
+    Raises:
+        NotLoopback: there are no keys, and the host is not this machine alone.
+        BadSettings: Ray Serve takes no port 0.
+        ClusterUnavailable: there is no such cluster, or a part could not be started on it.
+    """
+    over = stop or threading.Event()
+    with joined(address, settings):
+        app = application(settings, settings.ray)
+        with Administration(settings) as own:
+            if not Keys(own.state).exist() and not settings.published_on_loopback:
+                require_loopback(settings.host)
+        if not settings.port:
+            raise BadSettings("On a cluster the port must be named: --port 8321.")
+        serve.start(proxy_location="HeadOnly", http_options={"host": settings.host, "port": settings.port})
+        try:
+            serve.run(app, name=NAME, route_prefix="/")
+            ready(f"http://{settings.host}:{settings.port}")
+            if stop is None:
+                for number in (signal.SIGINT, signal.SIGTERM):
+                    signal.signal(number, lambda *_: over.set())
+            over.wait()
+        except GaitkeeperError:
+            raise
+        except RuntimeError as error:
+            raise ClusterUnavailable(f"The service did not start on the cluster: {_reasons() or error}") from error
+        finally:
+            serve.shutdown()  # type: ignore[no-untyped-call]
+
+
+def _reasons() -> str:
+    """What Ray Serve says of deployments that did not start, last lines only."""
+    found: Any = serve.status().applications.get(NAME)
+    messages = [] if found is None else [one.message for one in found.deployments.values() if one.message]
+    return " ".join(message.strip().splitlines()[-1] for message in messages)
