@@ -21,6 +21,7 @@ from service.engine import Engine
 from service.errors import BadSettings, ClusterUnavailable, Forbidden
 from service.gate import refuse
 from service.hosts.cluster import joined
+from service.hosts.own_address import keep_to_own_address
 from service.hosts.remote import Remote
 from service.hosts.replicas import Embedding, Perception
 from service.hosts.scale import Replicas, Scale
@@ -75,6 +76,7 @@ class Front:
         perception: DeploymentHandle[Any],
         embedding: DeploymentHandle[Any],
     ) -> None:
+        keep_to_own_address()
         settings = load_settings()
         if "workers" not in settings.model_fields_set:
             # As many clips as the replicas take: they do the work of this service's threads.

@@ -21,6 +21,7 @@ from pipelines.fingerprint import Fingerprint
 from pipelines.pipeline import ClipResult, Pipeline
 from pipelines.sequence import Array, GaitSequence
 from service.errors import ClusterUnavailable
+from service.hosts.own_address import keep_to_own_address
 from service.settings import load_settings
 
 TICK = 0.5
@@ -47,6 +48,7 @@ class Perception:
     """
 
     def __init__(self, batch: int, wait: float) -> None:
+        keep_to_own_address()
         settings = load_settings().pipeline
         require_device(settings.device)
         self._pipeline = Pipeline(settings)
@@ -111,6 +113,7 @@ class Embedding:
     """
 
     def __init__(self, batch: int, wait: float) -> None:
+        keep_to_own_address()
         settings = load_settings()
         self._device = require_device(settings.pipeline.device)
         self._known = () if settings.network is None else (settings.network,)

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -124,6 +125,25 @@ def apart(clip: Clips, tmp_path: Path) -> Callable[[str, int], Path]:
     return get
 
 
+def listening() -> dict[str, str]:
+    """By Ray's processes: "everywhere" for those that listen on every address, "own" for others that listen."""
+    listeners: dict[str, str] = {}
+    for table in ("tcp", "tcp6"):
+        for line in Path("/proc/net", table).read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == "0A":
+                listeners[f"socket:[{fields[9]}]"] = "own" if fields[1].rpartition(":")[0].strip("0") else "everywhere"
+    found: dict[str, str] = {}
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            name = (process / "cmdline").read_bytes().rstrip(b"\0").decode(errors="replace")
+            if name.startswith("ray::"):
+                theirs = {listeners.get(str(link.readlink())) for link in (process / "fd").iterdir()} - {None}
+                if theirs:
+                    found[name] = "everywhere" if "everywhere" in theirs else "own"
+    return found
+
+
 def template(seed: int) -> NewTemplate:
     rng = np.random.default_rng(seed)
     return NewTemplate(
@@ -222,6 +242,7 @@ def test_the_service_answers_on_when_a_host_is_lost(
     try:
         assert ready.wait(300) and not broken, broken
         with Client(f"http://127.0.0.1:{port}", timeout=300) as client:
+            assert any("ServeReplica" in name for name in listening()) and "everywhere" not in listening().values()
             assert client.ready().checks.keys() == {"decoder", "perception", "network", "store", "index"}
             forged = httpx.get(f"http://127.0.0.1:{port}/models", headers={"Host": "gait.example"})
             assert forged.json()["code"] == "forbidden"
