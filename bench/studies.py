@@ -167,9 +167,9 @@ def studies() -> dict[str, Study]:
             "gaitpart-walkers-cpu.toml",
             (
                 train,
-                "steps=400",
+                "steps=1200",
                 "network.options.channels=[8, 16, 32]",
-                "optimiser.warmup=40",
+                "optimiser.warmup=100",
                 "optimiser.rate=1e-3",
             ),
             {
