@@ -38,6 +38,7 @@ class Step:
         section: the JSON that it writes, without its suffix; that of the module's name where empty.
         data: True where it needs the real clips.
         gpu: True where it needs a GPU.
+        ray: True where it needs Ray.
         minutes: after which it is ended.
     """
 
@@ -47,6 +48,7 @@ class Step:
     section: str = ""
     data: bool = False
     gpu: bool = False
+    ray: bool = False
     minutes: float = 30
 
     @property
@@ -60,6 +62,7 @@ STEPS = (
     Step("pipeline", quick=("--runs", "1"), data=True),
     Step("search", quick=("--templates", "5000", "--laps", "3")),
     Step("service", quick=("--quick",)),
+    Step("hosts", quick=("--clips", "4"), ray=True),
     Step("memory"),
     Step("cold_start", quick=("--runs", "1")),
     Step("gpu", gpu=True),
@@ -97,6 +100,8 @@ def why_not(step: Step, quick: bool) -> str | None:
 
         if not torch.cuda.is_available():
             return "no GPU here"
+    if step.ray and find_spec("ray") is None:
+        return "Ray is not installed"
     if step.data:
         try:
             data_folder()

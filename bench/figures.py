@@ -105,6 +105,22 @@ def service(found: Section) -> Iterator[Figure]:
     yield Figure("service/knee", "knee, offered requests a second", found["knee_per_s"] or 0.0, "/s", "higher")
 
 
+def hosts(found: Section) -> Iterator[Figure]:
+    """Clips through Ray Serve, beside one process without it, and what a clip and a walk cost."""
+    rates, unit = found["clips_per_second"], found["units"]
+    for number in (1, 2):
+        name = f"replicas_{number}"
+        label = f"clips a second through Ray Serve, replicas of perception: {number}"
+        yield Figure(f"hosts/{name}", label, rates[name], "/s", "higher")
+        over = rates[name] / rates[f"threads_{number}"]
+        label = f"the same over one process without Ray, threads: {number}"
+        yield ratio(f"hosts/{name}_over_plain", label, over, "higher")
+    clip = unit["perception_core_seconds_per_clip_second"]
+    yield lower("hosts/clip", "processor time of a second of clip", clip, "s")
+    walk = 1e3 * unit["embedding_core_seconds_per_walk"]
+    yield lower("hosts/walk", f"processor time of embedding a walk of {unit['frames_per_walk']} frames", walk, "ms")
+
+
 def memory(found: Section) -> Iterator[Figure]:
     """At rest and at its peak."""
     yield lower("memory/ready", "the service when ready", found["ready_mb"], "MB")
@@ -182,6 +198,7 @@ TAKE: dict[str, Callable[[Section], Iterator[Figure]]] = {
     "pipeline": pipeline,
     "search": search,
     "service": service,
+    "hosts": hosts,
     "memory": memory,
     "cold_start": cold_start,
     "gpu": gpu,

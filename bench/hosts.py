@@ -54,7 +54,7 @@ def units(clip: bytes) -> dict[str, float]:
     result = with_decoder.process(clip)
     with_decoder.close()
     looked = processor_seconds() - before
-    network, walk = models.load("gaitpart"), result.sequences[0]
+    network, walk = models.load(models.DEFAULT_NETWORK), result.sequences[0]
     spent = []
     for _ in range(5):
         before = processor_seconds()

@@ -19,6 +19,7 @@ TITLES = {
     "search": "Search",
     "search-growth": "Search by size of the gallery",
     "service": "Service under load",
+    "hosts": "Ray Serve, and units of work",
     "memory": "Memory",
     "cold_start": "Cold start",
     "gpu": "GPU",

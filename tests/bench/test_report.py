@@ -66,6 +66,14 @@ MADE: dict[str, dict[str, Any]] = {
             RATE | {"offered_per_s": 9.0, "answered": 0, "p50_s": None, "p95_s": None, "p99_s": None},
         ],
     },
+    "hosts": {
+        "clips_per_second": {"threads_1": 0.5, "threads_2": 0.8, "replicas_1": 0.6, "replicas_2": 0.7},
+        "units": {
+            "perception_core_seconds_per_clip_second": 1.0,
+            "embedding_core_seconds_per_walk": 0.06,
+            "frames_per_walk": 89,
+        },
+    },
     "memory": {"ready_mb": 500.0, "peak_mb": 780.0, "target_mb": 1500},
     "cold_start": {
         "listening_s": 2.0,
