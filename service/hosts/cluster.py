@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -63,7 +64,9 @@ def joined(address: str, settings: Settings) -> Iterator[ModuleType]:
         "_node_ip_address": "127.0.0.1",
         "_system_config": NO_SPILLING,
     }
-    logging.getLogger("ray").setLevel(logging.ERROR)
+    for name in ("ray", "ray.serve"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    _called(address)
     try:
         ray.init(
             address,
@@ -85,6 +88,21 @@ def joined(address: str, settings: Settings) -> Iterator[ModuleType]:
         yield ray
     finally:
         ray.shutdown()
+
+
+def _called(address: str) -> None:
+    """See that somebody listens there, for which Ray itself would wait many minutes.
+
+    Raises:
+        ClusterUnavailable: nobody does.
+    """
+    if address in (LOCAL, "auto") or "://" in address:
+        return
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=5).close()
+    except (OSError, ValueError, OverflowError) as error:
+        raise ClusterUnavailable(f"There is no Ray cluster at {address!r}: {error}.") from error
 
 
 def persistently(do: Callable[[], T], deadline: float | None = None) -> T:

@@ -274,6 +274,19 @@ def test_the_service_answers_on_when_a_host_is_lost(
         thread.join(120)
 
 
+@pytest.mark.parametrize("address", ["127.0.0.1:{port}", "127.0.0.1", "nowhere.invalid:6379", "127.0.0.1:99999999999"])
+def test_where_nobody_listens_there_is_a_sentence_at_once(address: str) -> None:
+    from service.hosts.cluster import joined
+
+    began = time.monotonic()
+    with (
+        pytest.raises(ClusterUnavailable, match="no Ray cluster"),
+        joined(address.format(port=free_port()), load_settings()),
+    ):
+        pass
+    assert time.monotonic() - began < 60  # Ray's own patience is ten times as long
+
+
 def test_without_a_cluster_there_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from service.hosts.cluster import joined
 
