@@ -22,7 +22,7 @@ for network in "$@"; do
     esac
     if [ "$network" = fusion ]; then
         gaitkeeper fuse weights/gaitbase.safetensors weights/gaitpart.safetensors weights/fusion.safetensors \
-            --share 2 --share 1 --walks data/walkers-calibrate.npz
+            --share 3 --share 1 --walks data/walkers-calibrate.npz
     else
         config=training/configs/$network-walkers-cpu.toml
         # GaitBase ended after 9,000 steps first, its rate then at zero, and was given the others afterwards.
