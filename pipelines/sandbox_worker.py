@@ -38,6 +38,8 @@ from pipelines.pictures import PictureDecoder
 from pipelines.sandbox_wire import MESSAGE, PACKET, PICTURE, REQUEST, SHAPE, SLOTS
 from pipelines.settings import PipelineSettings
 
+REAP_SECONDS = 1.0
+
 
 def main() -> None:
     """Fork for every job until the other end is closed; then end with all forks."""
@@ -54,8 +56,13 @@ def main() -> None:
     signal.signal(signal.SIGCHLD, reap)
     start = _address_space()
     control.send(json.dumps({"fault": _fault()}).encode())
+    # A signal that comes between two lines and before the wait is handled only after it: so none is long.
+    control.settimeout(REAP_SECONDS)
     while True:
-        data, descriptors, _, _ = socket.recv_fds(control, MESSAGE, 3)
+        try:
+            data, descriptors, _, _ = socket.recv_fds(control, MESSAGE, 3)
+        except TimeoutError:
+            continue
         if not data:
             break
         message = json.loads(data)

@@ -113,11 +113,12 @@ def test_an_error_reaches_none_but_the_caller_whose_it_is():
 
 
 def test_followers_are_answered_where_the_leader_is_torn_away():
-    torn = threading.Event()
+    at_work, torn = threading.Event(), threading.Event()
 
     def work(items):
-        if not torn.is_set():
-            waits(batcher, 1)
+        if 1 in items and not torn.is_set():
+            at_work.set()
+            waits(batcher, 8)
             torn.set()
             raise KeyboardInterrupt
         return items
@@ -127,6 +128,7 @@ def test_followers_are_answered_where_the_leader_is_torn_away():
         first = pool.submit(batcher, [1])
         waits(batcher, 1)
         second = pool.submit(batcher, [2] * 7)  # which fills the batch
+        assert at_work.wait(30)
         third = pool.submit(batcher, [3] * 8)
         assert second.result(30) == [2] * 7 and third.result(30) == [3] * 8
         with pytest.raises(KeyboardInterrupt):
