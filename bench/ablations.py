@@ -70,7 +70,7 @@ def run(name: str, study: Study, row: str, seed: int) -> None:
 
 def table(name: str, study: Study) -> Table:
     """What is there: the mean over the seeds, and the seeds one by one."""
-    rows = {row: results(name, study, row) for row in (*study.rows, *study.untrained)}
+    rows = {row: results(name, study, row) for row in study.all_rows}
     figures = [figure for figure in next((f[0] for f in rows.values() if f), {}) if figure != "probes"]
     out = Table("row", "seeds", *(f"{figure}, %" for figure in figures), "the paper's", title=f"{name}: mean (seeds)")
     for row, found in rows.items():
@@ -105,7 +105,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         study = known[name]
         # Seed by seed, so that whenever it is stopped the rows can be compared.
         for seed in [] if args.table else args.seed or study.seeds:
-            for row in (row for row in (*study.rows, *study.untrained) if not args.row or row in args.row):
+            for row in (row for row in study.all_rows if not args.row or row in args.row):
                 run(name, study, row, seed)
         console.print(table(name, study))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -53,11 +54,16 @@ class Pack:
             part.rename(path)
 
 
+@cache
+def average_shape() -> Shape:
+    """The mean of many bodies drawn for an average skeleton, one row."""
+    drawn = draw_shapes([Build()] * 500, np.random.default_rng(0))
+    return Shape(**{f.name: getattr(drawn, f.name).mean(dim=0, keepdim=True) for f in fields(Shape)})
+
+
 def average_body(take: Take) -> Take:
     """The same walk by somebody as tall, of average flesh."""
-    drawn = draw_shapes([Build()] * 500, np.random.default_rng(0))
-    mean = {f.name: getattr(drawn, f.name).mean(dim=0, keepdim=True) for f in fields(Shape)}
-    return replace(take, shape=Shape(**mean | {"stature": take.shape.stature}))
+    return replace(take, shape=replace(average_shape(), stature=take.shape.stature))
 
 
 TRAIN = Size(people=100, takes=4, frames=30)
@@ -93,6 +99,11 @@ class Study:
     paper: dict[str, str] = field(default_factory=dict)
     packs: tuple[str, ...] = ()
     untrained: dict[str, Callable[[TrainingConfig], GaitNetwork]] = field(default_factory=dict)
+
+    @property
+    def all_rows(self) -> tuple[str, ...]:
+        """Names of the rows, untrained networks last."""
+        return (*self.rows, *self.untrained)
 
     def configuration(self, row: str, seed: int) -> TrainingConfig:
         """What a row and seed are trained with."""
