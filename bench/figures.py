@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
-from numbers import Real
 from typing import Any, Literal
 
 Section = Mapping[str, Any]
@@ -84,11 +83,12 @@ def pipeline(found: Section) -> Iterator[Figure]:
 def search(found: Section) -> Iterator[Figure]:
     """Against reading the embeddings once, and against faiss."""
     bars, size = found["targets"], f"{found['templates']:,} templates"
-    for name, label, better in (
+    ratios: tuple[tuple[str, str, Literal["lower", "higher"]], ...] = (
         ("single_over_floor", "one probe over reading the embeddings once", "lower"),
         ("single_over_faiss", "one probe over faiss flat L2", "lower"),
         ("batch_speedup", "64 probes at once, probes a second over one by one", "higher"),
-    ):
+    )
+    for name, label, better in ratios:
         yield ratio(f"search/{name}", f"{size}: {label}", found[name], better, bars[name])
     yield lower("search/single", f"{size}: one probe", 1e3 * found["seconds"]["single"], "ms")
     yield lower("search/batch", f"{size}: 64 probes", 1e3 * found["seconds"]["batch"], "ms")
@@ -140,7 +140,7 @@ def gpu(found: Section) -> Iterator[Figure]:
     if not found["measured"]:
         return
     for name, one in found["claims"].items():
-        if isinstance(one, Mapping) and isinstance(one["measured"], Real):
+        if isinstance(one, Mapping) and isinstance(one["measured"], float):
             unit = "frames/s" if name == "frames" else "sequences/s"
             yield Figure(f"gpu/{name}", f"{name}, sustained", one["measured"], unit, "higher", False, one["target"])
     for pose, rows in found["stages"].items():

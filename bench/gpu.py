@@ -16,7 +16,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import torch
 from rich.console import Console
@@ -27,8 +27,10 @@ from torch.utils.flop_counter import FlopCounterMode
 import models
 from bench.gpu_chain import Chain, choose, graphed, seconds
 from bench.gpu_nets import HRNet, ViTPose, Yolo11Seg, fold
-from bench.gpu_sustained import CLIP, NOT_MEASURED, PartwiseIndex, inputs_of, sustained
+from bench.gpu_sustained import CLIP, NOT_MEASURED, inputs_of, sustained
 from bench.report import write
+from gallery.search import PartwiseIndex
+from models import GaitNetwork
 from models.distance import part_distances
 from models.inference import Precision, embed
 
@@ -122,7 +124,8 @@ def gait(name: str, batch: int, frames: int, device: torch.device, laps: int, co
         if device.type == "cuda":
             ways["graph"] = graphed(eager, device)
         if compiles and mode == "fp16":
-            ways["compile"] = partial(embed, torch.compile(net, dynamic=False), (x,), precision=precision)
+            compiled = cast(GaitNetwork, torch.compile(net, dynamic=False))
+            ways["compile"] = partial(embed, compiled, (x,), precision=precision)
         for way, task in ways.items():
             took = seconds(task, laps, device)
             about = {"network": name, "mode": mode, "way": way, "batch": batch, "frames": frames}
@@ -225,7 +228,7 @@ def main() -> None:
     rate = rates(device, dtype, small)
     sources = [torch.randint(0, 256, (batch, *size, 3), dtype=torch.uint8) for _ in range(2 if small else 8)]
     sources = [source.pin_memory() for source in sources] if device.type == "cuda" else sources
-    poses = {
+    poses: dict[str, Callable[[], nn.Module]] = {
         "hrnet-w32": partial(HRNet, 8 if small else 32),
         "vitpose-b": partial(ViTPose, *((48, 2, 3) if small else ())),
     }
@@ -247,9 +250,10 @@ def main() -> None:
     }
     with torch.inference_mode():
         for name, make in poses.items():
-            nets = [fold(net).to(device, dtype, memory_format=torch.channels_last) for net in (
-                Yolo11Seg("n" if small else args.detector), make())]  # fmt: skip
-            chains = [Chain(*nets, batch, size, inner) for _ in range(2)]
+            detector, pose = fold(Yolo11Seg("n" if small else args.detector)), fold(make())
+            for net in (detector, pose):
+                net.to(device, dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in its stubs
+            chains = [Chain(detector, pose, batch, size, inner) for _ in range(2)]
             figures["stages"][name] = stages(chains[0], sources[0], rate, laps)
             length = 0.5 if small else args.seconds
             figures["sustained"][name] = sustained(

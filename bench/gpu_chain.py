@@ -170,9 +170,9 @@ def seconds(task: Callable[[], Any], laps: int, device: torch.device) -> float:
             times.append(perf_counter() - start)
         return median(times)
     pairs = [[torch.cuda.Event(enable_timing=True) for _ in range(2)] for _ in range(laps)]
-    for start, end in pairs:
-        start.record()
+    for before, after in pairs:
+        before.record()
         task()
-        end.record()
+        after.record()
     torch.cuda.synchronize()
-    return median(start.elapsed_time(end) for start, end in pairs) / 1000
+    return median(before.elapsed_time(after) for before, after in pairs) / 1000

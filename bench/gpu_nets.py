@@ -27,8 +27,9 @@ def fold(net: nn.Module) -> nn.Module:
     for module in list(net.modules()):
         if isinstance(module, nn.Sequential):
             for i in range(len(module) - 1):
-                if isinstance(module[i], nn.Conv2d) and isinstance(module[i + 1], nn.BatchNorm2d):
-                    module[i], module[i + 1] = fuse_conv_bn_eval(module[i], module[i + 1]), nn.Identity()
+                layer, norm = module[i], module[i + 1]
+                if isinstance(layer, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                    module[i], module[i + 1] = fuse_conv_bn_eval(layer, norm), nn.Identity()
     return net
 
 
@@ -255,8 +256,11 @@ class Exchange(nn.Module):
 
     def forward(self, xs: list[Tensor]) -> list[Tensor]:
         xs = [branch(x) for branch, x in zip(self.branches, xs, strict=True)]
-        sums = [torch.stack([way(x) for way, x in zip(ways, xs, strict=True)]).sum(0) for ways in self.fuse]
-        return [F.relu(x) for x in sums]
+        out = []
+        for ways in self.fuse:
+            assert isinstance(ways, nn.ModuleList)
+            out.append(F.relu(torch.stack([way(x) for way, x in zip(ways, xs, strict=True)]).sum(0)))
+        return out
 
 
 class HRNet(nn.Module):

@@ -21,6 +21,7 @@ import numpy as np
 
 import models
 from bench.report import write
+from gallery.pinned import DEFAULT_NETWORK
 from pipelines.embed import embed
 from pipelines.pipeline import ClipResult, Pipeline
 from service.hosts.cluster import LOCAL, joined, prepare
@@ -54,7 +55,7 @@ def units(clip: bytes) -> dict[str, float]:
     result = with_decoder.process(clip)
     with_decoder.close()
     looked = processor_seconds() - before
-    network, walk = models.load(models.DEFAULT_NETWORK), result.sequences[0]
+    network, walk = models.load(DEFAULT_NETWORK), result.sequences[0]
     spent = []
     for _ in range(5):
         before = processor_seconds()

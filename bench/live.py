@@ -52,7 +52,7 @@ def coded(clip: Path, codec: Codec) -> Frames:
         return [(t, cv2.imencode(".jpg", image[..., ::-1], way)[1].tobytes()) for t, image in pictures]
     coder = av.CodecContext.create("libx264", "w")
     coder.height, coder.width = pictures[0][1].shape[:2]
-    coder.pix_fmt, coder.framerate, coder.time_base = "yuv420p", 30, Fraction(1, 30)
+    coder.pix_fmt, coder.framerate, coder.time_base = "yuv420p", Fraction(30), Fraction(1, 30)
     coder.options = {"tune": "zerolatency", "preset": "veryfast", "crf": "20"}
     out = []
     for number, (t, image) in enumerate(pictures):

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, cast
 
 import torch
 from rich.console import Console
@@ -111,14 +111,14 @@ def inference(
     rows = []
     for batch in batches:
         x = walkers(batch, FRAMES)
-        variants = {
+        variants: dict[str, Callable[[], Tensor]] = {
             "plain": partial(without_gradients, theirs, x),
             "fp32": partial(embed, ours, (x,), precision="fp32"),
             "bf16": partial(embed, ours, (x,), precision="bf16"),
         }
         began = time.perf_counter()
         if compiles:
-            variants["compiled"] = partial(without_gradients, torch.compile(ours, dynamic=False), x)
+            variants["compiled"] = partial(without_gradients, cast(nn.Module, torch.compile(ours, dynamic=False)), x)
             variants["compiled"]()
         compiling = time.perf_counter() - began
         exact, fp32, bf16, *others = (variant() for variant in variants.values())

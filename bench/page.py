@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator, Mapping, Sequence
-from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +44,7 @@ def leaves(found: object, name: str = "") -> Iterator[tuple[str, str]]:
         for i, value in enumerate(found):
             label = value.get("name", i) if isinstance(value, Mapping) else i
             yield from leaves(value, f"{name} {label}".strip())
-    elif isinstance(found, Real) and not isinstance(found, bool):
+    elif isinstance(found, int | float) and not isinstance(found, bool):
         yield name, f"{float(found):.4g}"
 
 

@@ -146,8 +146,8 @@ class GaitPart(nn.Module):
 class Conv3d(nn.Module):
     def __init__(self, c_in: int, c_out: int, kernel: tuple[int, int, int], stride: int = 1) -> None:
         super().__init__()
-        padding = tuple(0 if stride > 1 else k // 2 for k in kernel)
-        self.conv3d = nn.Conv3d(c_in, c_out, kernel, (stride, 1, 1), padding, bias=False)
+        t, h, w = (0 if stride > 1 else k // 2 for k in kernel)
+        self.conv3d = nn.Conv3d(c_in, c_out, kernel, (stride, 1, 1), (t, h, w), bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.conv3d(x)
@@ -183,8 +183,11 @@ class GaitGL(nn.Module):
         c0, c1, c2, c3 = channels
         cube = (3, 3, 3)
         if deep:
-            first = [Conv3d(1, c0, cube), nn.LeakyReLU(), Conv3d(c0, c0, cube), nn.LeakyReLU()]
+            first: list[nn.Module] = [Conv3d(1, c0, cube), nn.LeakyReLU(), Conv3d(c0, c0, cube), nn.LeakyReLU()]
             self.conv3d = nn.Sequential(*first)
+            self.GLConvA0: nn.Module
+            self.GLConvA1: nn.Module
+            self.GLConvB2: nn.Module
             self.GLConvA0 = nn.Sequential(GlobalLocal(c0, c1, 2), GlobalLocal(c1, c1, 2))
             self.GLConvA1 = nn.Sequential(GlobalLocal(c1, c2, 2), GlobalLocal(c2, c2, 2))
             self.GLConvB2 = nn.Sequential(GlobalLocal(c2, c3, 2), GlobalLocal(c3, c3, 2, stack=True))
@@ -282,6 +285,7 @@ def make(variant: str, seed: int = 0) -> nn.Module:
             if isinstance(layer, (nn.Conv1d, nn.Conv2d, nn.Conv3d)):
                 nn.init.kaiming_normal_(layer.weight)
             elif isinstance(layer, (nn.BatchNorm1d, nn.BatchNorm2d)):
+                assert layer.running_mean is not None and layer.running_var is not None
                 layer.running_mean.normal_(0, 0.1)
                 layer.running_var.uniform_(0.5, 2)
                 nn.init.uniform_(layer.weight, 0.5, 1.5)

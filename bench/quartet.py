@@ -53,8 +53,8 @@ def main() -> None:
             rows.append({"person": name, "rank": rank, "verdict": found.verdict.value, "distances": distances})
     table = Table("person", "rank", "verdict", *NAMES)
     for row in rows:
-        distances = (f"{row['distances'][name]:.2f}" for name in NAMES)
-        table.add_row(row["person"], str(row["rank"]), row["verdict"], *distances)
+        shown = (f"{row['distances'][name]:.2f}" for name in NAMES)
+        table.add_row(row["person"], str(row["rank"]), row["verdict"], *shown)
     Console(width=100).print(table)
     first = sum(row["rank"] == 1 for row in rows)
     print(f"{network}: rank 1 for {first} of {len(rows)}")

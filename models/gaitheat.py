@@ -181,6 +181,10 @@ class GaitHeat(GaitNetwork):
         if self.training:
             chosen = chosen | (torch.rand_like(lean) < self.config.align_chance)
         chosen = chosen & (seen >= self.config.min_peak)
+        if self.training:  # few frames lean: only those are turned; an exported network has no such choice
+            aligned = frames.clone()
+            aligned[chosen] = upright(frames[chosen], neck[chosen], lean[chosen])
+            return aligned
         return torch.where(chosen[:, None, None, None], upright(frames, neck, lean), frames)
 
 

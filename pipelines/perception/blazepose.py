@@ -50,10 +50,15 @@ class Region:
 
 
 class Model:
-    """One LiteRT model; an interpreter per thread, because an interpreter serves one call at a time."""
+    """One LiteRT model; an interpreter per thread, because an interpreter serves one call at a time.
 
-    def __init__(self, path: Path) -> None:
-        self._content = path.read_bytes()
+    Args:
+        path: of the model.
+        threads: that share the work of a call; what comes out does not depend on them.
+    """
+
+    def __init__(self, path: Path, threads: int = 1) -> None:
+        self._content, self._threads = path.read_bytes(), threads
         self._local = threading.local()
 
     def __call__(self, image: Array) -> dict[tuple[int, ...], Array]:
@@ -62,7 +67,7 @@ class Model:
         if interpreter is None:
             from ai_edge_litert.interpreter import Interpreter
 
-            interpreter = self._local.interpreter = Interpreter(model_content=self._content, num_threads=1)
+            interpreter = self._local.interpreter = Interpreter(model_content=self._content, num_threads=self._threads)
             interpreter.allocate_tensors()
         interpreter.set_tensor(interpreter.get_input_details()[0]["index"], image[None])
         interpreter.invoke()
@@ -114,10 +119,10 @@ class Look:
 
 
 class Landmarker:
-    """Sees one person in a square region."""
+    """Sees one person in a square region, by so many threads."""
 
-    def __init__(self, path: Path) -> None:
-        self._model = Model(path)
+    def __init__(self, path: Path, threads: int = 1) -> None:
+        self._model = Model(path, threads)
 
     def __call__(self, image: Array, region: Region) -> Look:
         """Look at a region of an RGB uint8 picture."""

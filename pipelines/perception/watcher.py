@@ -44,7 +44,10 @@ class BlazePose:
         self.settings = settings
         self.detector = Detector(weights.locate("blazepose-detector"))
         self.landmarker = Landmarker(weights.locate("blazepose-landmark"))
+        self._quick = Landmarker(weights.locate("blazepose-landmark"), settings.threads)
+        self._looks, self._counting = 0, threading.Lock()
         self.pool = ThreadPoolExecutor(settings.threads, thread_name_prefix="blazepose")
+        self._quick_pool = ThreadPoolExecutor(1, thread_name_prefix="blazepose-quick")
         # Live pictures do not wait in line behind a search, which takes what time is left.
         self.searches = ThreadPoolExecutor(1, thread_name_prefix="blazepose-search", initializer=_stand_back)
         self._warming, self._is_warm = threading.Lock(), False
@@ -55,6 +58,18 @@ class BlazePose:
             return BlazePoseWatcher(self)
         self._warm()
         return LiveBlazePoseWatcher(self)
+
+    def look(self, image: Array, regions: Sequence[Region]) -> list[Look]:
+        """What is seen in each region: side by side, or, of one while nothing else is looked at, by all threads."""
+        with self._counting:
+            quick = self._looks == 0 and len(regions) == 1
+            self._looks += 1
+        try:
+            landmarker, pool = (self._quick, self._quick_pool) if quick else (self.landmarker, self.pool)
+            return list(pool.map(lambda region: landmarker(image, region), regions))
+        finally:
+            with self._counting:
+                self._looks -= 1
 
     def _warm(self) -> None:
         """Have every thread load its models, which takes longer than a live picture may wait."""
@@ -71,9 +86,13 @@ class BlazePose:
             self.detector(blank, (0, 0, 256))
             self.landmarker(blank, Region(128, 128, 256))
 
+        def quick() -> None:
+            self._quick(blank, Region(128, 128, 256))
+
         with self._warming:
             if not self._is_warm:
-                work = [self.pool.submit(look) for _ in range(self.settings.threads)] + [self.searches.submit(search)]
+                work = [self.pool.submit(look) for _ in range(self.settings.threads)]
+                work += [self._quick_pool.submit(quick), self.searches.submit(search)]
                 for one in work:
                     one.result()
                 self._is_warm = True
@@ -106,7 +125,7 @@ class BlazePoseWatcher:
 
     def see(self, image: Array, time: float) -> list[Person]:
         """Everyone in the frame, each once."""
-        looks = self._look(image, [one.expected(time) for one in self._followed])
+        looks = self._backend.look(image, [one.expected(time) for one in self._followed])
         self._take(looks, time)
         self._followed = [one for one in self._followed if time - one.seen <= KEEP_LOOKING]
         if time >= self._next_search:
@@ -117,9 +136,6 @@ class BlazePoseWatcher:
     def see_all(self, images: Sequence[Array], times: Sequence[float]) -> list[list[Person]]:
         """Everyone in each of some frames, one frame after the other."""
         return [self.see(image, time) for image, time in zip(images, times, strict=True)]
-
-    def _look(self, image: Array, regions: Iterable[Region]) -> list[Look]:
-        return list(self._backend.pool.map(lambda region: self._backend.landmarker(image, region), regions))
 
     def _take(self, looks: list[Look], time: float) -> None:
         """Move on with those who were seen.
@@ -155,10 +171,10 @@ class BlazePoseWatcher:
     def _confirm(self, image: Array, region: Region, time: float) -> Person | None:
         """Follow whoever is in the region, unless nobody is or the person is followed already."""
         # The first look refines the region; what it shows is judged at the second.
-        [first] = self._look(image, [region])
+        [first] = self._backend.look(image, [region])
         if first.person is None:
             return None
-        [look] = self._look(image, [first.next_region])
+        [look] = self._backend.look(image, [first.next_region])
         if look.person is None or not _believable(look, FOUND) or _is_seen(look.person, self._followed):
             return None
         self._followed.append(_Followed(look.next_region, time, person=look.person))
