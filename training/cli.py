@@ -74,18 +74,17 @@ def refit(
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
     import models
-    from training.datasets import load_partition, open_dataset
+    from training.datasets import load_partition, walks_for
     from training.last_layer import refit as fit
 
-    dataset = open_dataset("walkers", pack)
+    before = models.load(weights)
+    dataset = walks_for([before], pack)
     if partition is not None:
         dataset = load_partition(partition).of(dataset, "train")
     dataset = dataset.drawn(walks, seed)
     with Progress(BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), transient=True) as bar:
         task = bar.add_task("walks", total=len(dataset))
-        net = fit(
-            models.load(weights), dataset, dims=dims, ridge=ridge, on_progress=lambda n: bar.update(task, completed=n)
-        )
+        net = fit(before, dataset, dims=dims, ridge=ridge, on_progress=lambda n: bar.update(task, completed=n))
     models.save(net, out, half=True)
     typer.echo(f"{net.name}: {len(dataset)} walks, embeddings of {net.out_shape[0]} × {net.out_shape[1]} in {out}")
 
@@ -103,14 +102,15 @@ def fuse(
 ) -> None:
     """Make one network of several, whose distance is the weighted sum of theirs; stored in fp16."""
     import models
-    from training.datasets import open_dataset
+    from training.datasets import walks_for
     from training.errors import BadTrainingConfig
     from training.fuse import fuse as fuse_networks
 
     *sources, out = weights
     if len(sources) < 2:
         raise BadTrainingConfig("Name two networks or more, and the file to write.")
-    dataset = open_dataset("walkers", walks).drawn(count, seed)
-    net = fuse_networks([models.load(source) for source in sources], share or [1.0] * len(sources), dataset, seed=seed)
+    networks = [models.load(source) for source in sources]
+    dataset = walks_for(networks, walks).drawn(count, seed)
+    net = fuse_networks(networks, share or [1.0] * len(networks), dataset, seed=seed)
     models.save(net, out, half=True)
     typer.echo(f"{' + '.join(sources)}: embeddings of {net.out_shape[0]} × {net.out_shape[1]} in {out}")

@@ -137,14 +137,15 @@ def calibrate(
     from models import load
     from pipelines.perception.watcher import BlazePose
     from training.calibrate import calibrate as fit
-    from training.datasets import open_dataset
+    from training.datasets import walks_for
 
     console = Console(stderr=True)
-    walks = open_dataset("walkers", pack)
+    network = load(weights)
+    walks = walks_for([network], pack)
     with Progress(*COLUMNS, console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task("walks", total=len(walks))
         found = fit(
-            load(weights),
+            network,
             walks,
             perception or BlazePose.name,
             seed=seed,

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 import models
 from pipelines.tensors import prepare
-from training.datasets import load_partition, open_dataset, walkers
+from training.datasets import load_partition, open_dataset, walkers, walks_for
 from training.datasets.errors import BadDataset
 from training.walkers.cli import app
 from training.walkers.gait_model import GaitModel
@@ -61,10 +61,11 @@ def test_a_pack_keeps_what_was_seen(tmp_path: Path) -> None:
         assert inputs.heatmaps[0, 0].max(1).argmax() < 24 < inputs.heatmaps[0, 15].max(1).argmax()
 
 
-@pytest.mark.parametrize("name", ["gaitpart", "jointsgait", "gaitset"])
+@pytest.mark.parametrize("name", ["gaitpart", "jointsgait", "gaitset", "gaitheat"])
 def test_networks_read_packs(pack: tuple[Path, str], name: str) -> None:
     net = models.build(name, seed=0)
-    dataset = open_dataset("walkers_heatmaps" if "heatmaps" in net.inputs else "walkers", pack[0])
+    dataset = walks_for([net], pack[0])
+    assert (dataset[0].load().heatmaps is None) == (name != "gaitheat")
     tensors, lengths = prepare([dataset[0].load().sequence(net.inputs)], net)
     with torch.inference_mode():
         assert net.eval()(*tensors, lengths=lengths).isfinite().all()

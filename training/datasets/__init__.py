@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
+from models.base import GaitNetwork
 from training.datasets import casia_b, kinect, pickled, psymo, sequences, walkers
 from training.datasets.errors import BadDataset, UnknownFormat
 from training.datasets.partition import Partition, load_partition, partitions
 from training.datasets.sample import Dataset, Inputs, Sample
 
-__all__ = ["READERS", "Dataset", "Inputs", "Partition", "Sample", "load_partition", "open_dataset", "partitions"]
+__all__ = [
+    "READERS",
+    "Dataset",
+    "Inputs",
+    "Partition",
+    "Sample",
+    "load_partition",
+    "open_dataset",
+    "partitions",
+    "walks_for",
+]
 
 READERS: dict[str, Callable[[Path], Dataset]] = {
     "sequences": sequences.read,
@@ -42,3 +53,13 @@ def open_dataset(format: str, root: str | Path) -> Dataset:
     if not root.exists():
         raise BadDataset(f"There is no {root}.")
     return READERS[format](root)
+
+
+def walks_for(networks: Iterable[GaitNetwork], pack: str | Path) -> Dataset:
+    """Rendered walks with what the networks read; heatmaps take time, and are made where one of them reads heatmaps.
+
+    Raises:
+        BadDataset: as :func:`open_dataset`.
+    """
+    heatmaps = any("heatmaps" in network.inputs for network in networks)
+    return open_dataset("walkers_heatmaps" if heatmaps else "walkers", pack)
