@@ -44,14 +44,14 @@ class Units(BaseModel):
         busy: share of a processor that may be used, so that queues stay short.
     """
 
-    perception: float = 1.62
-    embedding: float = 0.058
+    perception: float = 1.76
+    embedding: float = 0.13
     search: float = 0.176
     gpu_frames: float | None = None
     frame_rate: float = 30.0
     clip: float = 250_000.0
     sequence: float = 7_400.0
-    numbers: int = 16 * 64
+    numbers: int = 24 * 64
     precision: int = 4
     busy: float = 0.6
 
