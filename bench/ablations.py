@@ -56,11 +56,11 @@ def run(name: str, study: Study, row: str, seed: int) -> None:
             raise SystemExit(f"{path} was made with other settings: delete it, or put it aside.")
         return
     began = time.monotonic()
+    for pack in study.packs:
+        PACKS[pack].render(RUNS / f"{pack}.npz")
     if row in study.untrained:
         net = study.untrained[row](config)
     else:
-        for pack in study.packs:
-            PACKS[pack].render(RUNS / f"{pack}.npz")
         net = models.load(train(config, RUNS / f"{name}-{slug(row)}-{seed}").weights)
     figures = study.test(net, config)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -139,6 +139,12 @@ def psymo_figures(net: GaitNetwork, config: TrainingConfig) -> dict[str, float]:
     return figures
 
 
+def transfer_figures(net: GaitNetwork, config: TrainingConfig) -> dict[str, float]:
+    """Rank-1 of the five real people, and across views of rendered ones with measured motion, who are more."""
+    rendered = {f"rendered {name}": value for name, value in walkers_figures(net, config).items()}
+    return psymo_figures(net, config) | rendered
+
+
 def untrained(config: TrainingConfig) -> GaitNetwork:
     """The configuration's network with random weights."""
     return models.build(config.network.name, seed=config.seed, **config.network.options).eval()
@@ -209,8 +215,8 @@ def studies() -> dict[str, Study]:
                 "no mistakes of perception": (f"data.root={RUNS / 'train-no-mistakes.npz'}",),
             },
             range(1),
-            psymo_figures,
-            packs=("train", "train-average-body", "train-no-mistakes"),
+            transfer_figures,
+            packs=("train", "train-average-body", "train-no-mistakes", "walkers-b"),
             untrained={"untrained": untrained, "gait energy image": lambda config: models.build("gei")},
         ),
         "folds": Study(
