@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 kinect=${1:?scripts/weights.sh KINECT [NETWORK...]}
 shift
-[ $# -gt 0 ] || set -- gaitpart gaitbase jointsgait gstsn fusion
+[ $# -gt 0 ] || set -- gaitpart gaitbase jointsgait gstsn gaittake fusion
 gaitkeeper() { .venv/bin/python -m service.cli "$@"; }
 newest() { find "runs/$1" -maxdepth 1 -name 'step-*' 2>/dev/null | sort | tail -1 || true; }
 mkdir -p data runs
@@ -19,11 +19,12 @@ for network in "$@"; do
         gaitpart) walks=(--walks 3000 --partition walkers_175) ;;
         gaitbase) walks=(--walks 8000) ;;
         gstsn) walks=(--walks 3000) ;;
+        gaittake) walks=(--walks 4000 --dims 48) ;;
         *) walks=(--walks 6000) ;;
     esac
     if [ "$network" = fusion ]; then
-        gaitkeeper fuse weights/gaitbase.safetensors weights/gaitpart.safetensors weights/fusion.safetensors \
-            --share 3 --share 1 --walks data/walkers-calibrate.npz
+        gaitkeeper fuse weights/gaitbase.safetensors weights/gaitpart.safetensors weights/gaittake.safetensors \
+            weights/fusion.safetensors --share 14 --share 3 --share 3 --walks data/walkers-calibrate.npz
     else
         config=training/configs/$network-walkers-cpu.toml
         # GaitBase ended after 9,000 steps first, its rate then at zero, and was given the others afterwards.

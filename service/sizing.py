@@ -45,13 +45,13 @@ class Units(BaseModel):
     """
 
     perception: float = 1.76
-    embedding: float = 0.13
+    embedding: float = 0.24
     search: float = 0.176
     gpu_frames: float | None = None
     frame_rate: float = 30.0
     clip: float = 250_000.0
     sequence: float = 7_400.0
-    numbers: int = 24 * 64
+    numbers: int = 56 * 64
     precision: int = 4
     busy: float = 0.6
 

@@ -34,6 +34,7 @@ RATES = (0.01, 0.001)
 DRAWS = 40
 CONFIDENCE_SIZE = 100
 POINTS = 32
+BLOCK = 10_000  # pairs whose embeddings are held at once
 PAIRS = 200_000
 """Of strangers and enrolled takes, drawn to measure how far apart their parts are."""
 
@@ -154,8 +155,11 @@ def _parts(strangers: Tensor, enrolled: Tensor, rng: np.random.Generator) -> Par
     """How far apart strangers and enrolled people are, part by part, (n, P, C) and (m, P, C)."""
     all_pairs = len(strangers) * len(enrolled)
     drawn = rng.choice(all_pairs, min(PAIRS, all_pairs), replace=False)
-    a, b = strangers[drawn // len(enrolled)], enrolled[drawn % len(enrolled)]
-    found = quantiles(torch.linalg.vector_norm(a.double() - b.double(), dim=2).T.numpy())
+    apart = [
+        torch.linalg.vector_norm(strangers[i // len(enrolled)].double() - enrolled[i % len(enrolled)].double(), dim=2)
+        for i in np.array_split(drawn, max(1, len(drawn) // BLOCK))
+    ]
+    found = quantiles(torch.cat(apart).T.numpy())
     return PartQuantiles(pairs=len(drawn), quantiles=tuple(map(tuple, found.round(6).tolist())))
 
 
