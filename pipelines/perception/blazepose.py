@@ -6,7 +6,9 @@ On-device Real-time Body Pose tracking", CVPR workshops 2020).
 
 from __future__ import annotations
 
+import os
 import threading
+import weakref
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +34,14 @@ ROI_GROWTH = 1.25
 COCO = np.array([0, 2, 5, 7, 8, 11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28])
 # Two more points steer the next crop: the middle of the hips, and a point on the circle around the body.
 CENTRE, RIM = 33, 34
+
+
+# An interpreter ends its threads when it is collected, and a forked process has none of them: there it would crash, so
+# whatever a process was forked with is held there for good.
+_interpreters: weakref.WeakSet[Any] = weakref.WeakSet()
+_held: list[Any] = []
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=lambda: _held.extend(_interpreters), after_in_parent=_held.clear)
 
 
 @dataclass(frozen=True)
@@ -69,6 +79,7 @@ class Model:
 
             interpreter = self._local.interpreter = Interpreter(model_content=self._content, num_threads=self._threads)
             interpreter.allocate_tensors()
+            _interpreters.add(interpreter)
         interpreter.set_tensor(interpreter.get_input_details()[0]["index"], image[None])
         interpreter.invoke()
         outputs = (interpreter.get_tensor(output["index"])[0] for output in interpreter.get_output_details())

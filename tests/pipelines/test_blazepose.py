@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import multiprocessing
+import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
@@ -9,6 +12,7 @@ from itertools import islice
 import numpy as np
 import pytest
 
+from pipelines.perception import blazepose
 from pipelines.perception.blazepose import Landmarker, Look, Region
 from pipelines.perception.watcher import BlazePose
 from pipelines.settings import PipelineSettings
@@ -90,3 +94,19 @@ def test_an_error_of_a_look_leaves_nothing_counted(picture: Picture, by: list[in
     with pytest.raises(AttributeError):
         backend.look(None, [region])  # type: ignore[arg-type]
     assert backend.look(image, [region]) and by == [2, 2]
+
+
+def test_a_forked_process_destroys_no_interpreter_whose_threads_it_lacks(picture: Picture) -> None:
+    image, region = picture
+    backend = BlazePose(PipelineSettings(threads=2))
+    backend.look(image, [region])
+    there = len(blazepose._interpreters)
+
+    def forked() -> None:
+        gc.collect()
+        os._exit(0 if len(blazepose._interpreters) == there else 1)
+
+    child = multiprocessing.get_context("fork").Process(target=forked)
+    child.start()
+    child.join(60)
+    assert there > 0 and child.exitcode == 0 and not blazepose._held
