@@ -92,10 +92,12 @@ def explanation(found: Explanation) -> Group:
 def _order(parts: Sequence[PartImpostors]) -> str:
     """What the marks run along."""
     tops = [part.top for part in parts if part.top is not None]
-    if len(tops) < len(parts):
+    if not tops or any(part.top is None for part in parts[: len(tops)]):
         return f"parts 1 to {len(parts)}"
     rounds = 1 + sum(below <= above for above, below in pairwise(tops))
-    return "head → feet" if rounds == 1 else f"head → feet, {rounds} times"
+    often = "" if rounds == 1 else f", {rounds} times"
+    rest = len(parts) - len(tops)
+    return f"head → feet{often}" + (f", then {rest} without a place" if rest else "")
 
 
 def _mark(height: float, share: float | None) -> str:

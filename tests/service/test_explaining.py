@@ -41,7 +41,8 @@ def test_pictures_boxes_and_explanation_come_where_asked_for(service: Service, c
     found = person.explanation
     assert [c.subject for c in found.candidates] == ["ann", "bob"]
     assert np.mean(found.candidates[0].distances) == pytest.approx(person.candidates[0].distance, rel=1e-5)
-    assert len(found.parts) == 8 + 16 and (found.parts[0].top, found.parts[-1].bottom) == (0.0, 1.0)
+    assert len(found.parts) == 8 + 16 + 32 and (found.parts[0].top, found.parts[23].bottom) == (0.0, 1.0)
+    assert all(part.top is None for part in found.parts[24:])  # silhouettes and joints together
     templates = {c.template for c in person.candidates}
     assert person.pictures.templates.keys() == templates
     for candidate in person.candidates:
@@ -69,5 +70,8 @@ def test_the_terminal_shows_a_mark_for_every_part() -> None:
     assert "head → feet, 2 times" in twice and "times" not in text
     nowhere = tuple(part.model_copy(update={"top": None, "bottom": None}) for part in strips)
     bare = one.model_copy(update={"impostor_shares": None})
+    some = Explanation(source="collection", pairs=45, parts=(*strips, *strips, *nowhere), candidates=(one,))
+    assert "head → feet, 2 times, then 4 without a place" in shown(some)
+    assert "parts 1 to 8" in shown(some.model_copy(update={"parts": (*nowhere, *strips)}))
     text = shown(Explanation(source=None, pairs=0, parts=nowhere, candidates=(bare,)))
     assert "parts 1 to 4" in text and "too few people" in text
