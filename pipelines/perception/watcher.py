@@ -43,8 +43,9 @@ class BlazePose:
     def __init__(self, settings: PipelineSettings) -> None:
         self.settings = settings
         self.detector = Detector(weights.locate("blazepose-detector"))
-        self.landmarker = Landmarker(weights.locate("blazepose-landmark"))
-        self._quick = Landmarker(weights.locate("blazepose-landmark"), settings.threads)
+        landmark = weights.locate("blazepose-landmark")
+        self.landmarker = Landmarker(landmark)
+        self._quick = Landmarker(landmark, settings.threads)
         self._looks, self._counting = 0, threading.Lock()
         self.pool = ThreadPoolExecutor(settings.threads, thread_name_prefix="blazepose")
         self._quick_pool = ThreadPoolExecutor(1, thread_name_prefix="blazepose-quick")
