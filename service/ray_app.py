@@ -150,7 +150,8 @@ def run(settings: Settings, address: str, ready: Callable[[str], None], stop: th
     Raises:
         NotLoopback: there are no keys, and the host is not this machine alone.
         BadSettings: Ray Serve takes no port 0.
-        ClusterUnavailable: there is no such cluster, or a part could not be started on it.
+        ClusterUnavailable: there is no such cluster, or a part could not be started on it, as where another program
+            holds the port.
     """
     over = stop or threading.Event()
     with joined(address, settings):
@@ -160,8 +161,8 @@ def run(settings: Settings, address: str, ready: Callable[[str], None], stop: th
                 require_loopback(settings.host)
         if not settings.port:
             raise BadSettings("On a cluster the port must be named: --port 8321.")
-        serve.start(proxy_location="HeadOnly", http_options={"host": settings.host, "port": settings.port})
         try:
+            serve.start(proxy_location="HeadOnly", http_options={"host": settings.host, "port": settings.port})
             serve.run(app, name=NAME, route_prefix="/")
             ready(f"http://{settings.host}:{settings.port}")
             if stop is None:
@@ -171,7 +172,8 @@ def run(settings: Settings, address: str, ready: Callable[[str], None], stop: th
         except GaitkeeperError:
             raise
         except RuntimeError as error:
-            raise ClusterUnavailable(f"The service did not start on the cluster: {_reasons() or error}") from error
+            reasons = _reasons() or str(error).strip().splitlines()[-1]
+            raise ClusterUnavailable(f"The service did not start on the cluster: {reasons}") from error
         finally:
             serve.shutdown()  # type: ignore[no-untyped-call]
 

@@ -112,16 +112,18 @@ class SentinelServer:
         self.process.wait()
 
 
+_FIRST = 12_000 + 1_000 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 _TURN = itertools.count(os.getpid())
 
 
 def free_port() -> int:
     """A free port, another one each time, whose cluster bus (10000 above) is free, too.
 
-    Both are below the ports that the system gives to connections, so nobody takes them before they are used.
+    Both are below the ports that the system gives to connections, and the processes that tests are shared among have
+    a thousand each, so nobody takes them before they are used.
     """
     while True:
-        port = 12_000 + next(_TURN) % 10_000
+        port = _FIRST + next(_TURN) % 1_000
         with socket.socket() as probe, socket.socket() as bus, suppress(OSError):
             probe.bind(("127.0.0.1", port))
             bus.bind(("127.0.0.1", port + 10_000))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -9,6 +11,7 @@ from pathlib import Path
 import pytest
 from serving import Clips, Service, Start, running
 
+from service.cli import main
 from service.settings import Settings
 from training.walkers import clips
 from training.walkers.camera import Camera
@@ -18,6 +21,24 @@ from training.walkers.scene import Room, Scene, Walker
 
 SIZE = (480, 360)
 SECONDS = 1.6
+
+
+@pytest.fixture
+def gaitkeeper_batch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, dict[str, object]]]:
+    """``gaitkeeper batch``, run in this process in a folder of its own; its exit code and JSON, empty where it has none."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GAITKEEPER_STORE", f"sqlite:///{tmp_path / 'gallery.db'}")
+
+    def batch(*args: object) -> tuple[int, dict[str, object]]:
+        monkeypatch.setattr(sys, "argv", ["gaitkeeper", "batch", *map(str, args), "--json"])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as caught:
+            main()
+        return int(caught.value.code or 0), json.loads(capsys.readouterr().out or "{}")
+
+    return batch
 
 
 @pytest.fixture

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
-import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,7 +19,6 @@ from service.batch.journal import Journal
 from service.batch.lines import Line, Order, Trouble
 from service.batch.run import Executor, here, run
 from service.batch.worker import WAITS, Worker
-from service.cli import main
 from service.engine import Engine
 from service.errors import BadSettings, ClusterUnavailable, NoArchive, OtherResults
 from service.settings import Settings
@@ -58,31 +55,13 @@ def archive(tmp_path: Path, clip: Clips) -> Path:
     return folder
 
 
-@pytest.fixture
-def gaitkeeper(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Callable[..., tuple[int, dict[str, object]]]:
-    """``gaitkeeper batch``, run in this process; its exit code and JSON."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("GAITKEEPER_STORE", f"sqlite:///{tmp_path / 'gallery.db'}")
-
-    def batch(*args: object) -> tuple[int, dict[str, object]]:
-        monkeypatch.setattr(sys, "argv", ["gaitkeeper", "batch", *map(str, args), "--json"])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as caught:
-            main()
-        return int(caught.value.code or 0), json.loads(capsys.readouterr().out)
-
-    return batch
-
-
 def test_an_archive_is_enrolled_once_and_then_identified(
-    gaitkeeper: Callable[..., tuple[int, dict[str, object]]],
+    gaitkeeper_batch: Callable[..., tuple[int, dict[str, object]]],
     archive: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    code, report = gaitkeeper("enroll", archive, "--workers", 1)
+    code, report = gaitkeeper_batch("enroll", archive, "--workers", 1)
     assert code == 2  # what failed is for the caller to mend
     assert (report["clips"], report["done"], report["earlier"], report["duplicates"]) == (7, 3, 0, 1)
     assert {one["clip"]: one["code"] for one in report["failed"]} == {
@@ -101,14 +80,14 @@ def test_an_archive_is_enrolled_once_and_then_identified(
 
     with monkeypatch.context() as patched:
         patched.setattr(Pipeline, "process", None)  # nothing is looked at again
-        assert gaitkeeper("enroll", archive)[1] | {"seconds": 0} == report | {"earlier": 7, "seconds": 0}
+        assert gaitkeeper_batch("enroll", archive)[1] | {"seconds": 0} == report | {"earlier": 7, "seconds": 0}
         # Without its results, too, whoever is enrolled is told by the clip's digest.
         shutil.rmtree(archive / "nobody"), (archive / "loose.mp4").unlink(), shutil.rmtree(archive / "eve")
         (archive / "bob" / "torn.mp4").unlink()
-        code, report = gaitkeeper("enroll", archive, "--out", "other.jsonl")
+        code, report = gaitkeeper_batch("enroll", archive, "--out", "other.jsonl")
         assert (code, report["done"], report["duplicates"], report["failed"]) == (0, 3, 3, [])
 
-    code, report = gaitkeeper("identify", archive.as_uri(), "--top-k", 1)
+    code, report = gaitkeeper_batch("identify", archive.as_uri(), "--top-k", 1)
     assert (code, report["done"], report["failed"]) == (0, 3, [])
     lines = [Line.model_validate_json(text) for text in (tmp_path / "identified.jsonl").read_text().splitlines()[1:]]
     assert {line.name: line.people[0].candidates[0].subject for line in lines} == {

@@ -32,6 +32,7 @@ from service.client import Client
 from service.engine import Engine
 from service.errors import ClusterUnavailable, HostsUnavailable
 from service.hosts.cluster import LOOPBACK, NO_SPILLING, QUIET
+from service.network import listen
 from service.settings import load_settings
 
 pytestmark = [
@@ -272,6 +273,13 @@ def test_the_service_answers_on_when_a_host_is_lost(
     finally:
         stop.set()
         thread.join(120)
+
+
+def test_a_port_that_another_program_holds_is_told(hosts: Hosts) -> None:
+    from service.ray_app import run
+
+    with listen("127.0.0.1", 0) as door, pytest.raises(ClusterUnavailable, match="bind to address"):
+        run(load_settings(port=door.getsockname()[1]), hosts.address, pytest.fail)
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:{port}", "127.0.0.1", "nowhere.invalid:6379", "127.0.0.1:99999999999"])
