@@ -2,13 +2,15 @@
 
 Galleries of 10, 100 and 1,000 templates are drawn from the enrolled people of Walkers-XL, four templates each, and
 every stranger probe is searched in each. Printed are the false-positive identification rate at the thresholds that
-ship, the false-negative identification rate there, and the latter at a threshold that these strangers themselves set,
-beside that of the gait energy image. Intervals are of 1,000 bootstrap draws of strangers, people with all their probes.
+ship, the false-negative identification rate there, and the latter at thresholds that these strangers themselves set, by
+distance alone and beside the next subjects, with those of the gait energy image. Intervals are of 1,000 bootstrap draws
+of strangers, people with all their probes.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +23,10 @@ from rich.table import Table
 
 import models
 from bench.report import write
-from gallery.calibration import shipped_calibrations
+from gallery.calibration import RIVALS, Calibration, shipped_calibrations
 from models.distance import part_distances
-from training.datasets import Dataset, open_dataset
+from training.calibrate import beside, relative_limits
+from training.datasets import Dataset, walks_for
 from training.evaluation.embedding import embed_dataset
 
 Array = npt.NDArray[Any]
@@ -63,16 +66,36 @@ def nearest(network: models.GaitNetwork, walks: Dataset, keep: Path | None) -> d
     return out
 
 
-def rates(found: dict[str, Array], people: int, threshold: float | None, seed: int) -> dict[str, Any]:
-    """Rates over galleries of that many people, at a threshold or, where None, at the strangers' own."""
-    rng = np.random.default_rng(seed)
+def limits_of(calibration: Calibration, templates: int) -> tuple[float, float]:
+    """The distance and the ratio to the rivals up to which the shipped verdict is a match; 1 where none counts."""
+    for table in calibration.relative:
+        if math.isclose(table.fpir, RATE) and templates >= table.gallery_sizes[0]:
+            return table.at(templates)[0], table.ratio_at(templates)
+    return calibration.threshold(RATE, templates).value or 0.0, 1.0
+
+
+def rates(found: dict[str, Array], people: int, calibration: Calibration | str, templates: int) -> dict[str, Any]:
+    """Rates over galleries of that many people.
+
+    Args:
+        found: of :func:`nearest`.
+        people: in a gallery.
+        calibration: whose thresholds to take, or ``distance`` or ``ratio`` for the strangers' own.
+        templates: in a gallery.
+    """
+    rng = np.random.default_rng(templates)
     count = len(found["people"])
     draws = [rng.choice(count, people, False) for _ in range(1 if people == count else DRAWS)]
-    strangers = np.stack([found["strangers"][:, drawn].min(1) for drawn in draws], 1)
-    if threshold is None:
-        threshold = float(np.nextafter(np.sort(strangers, None)[int(RATE * strangers.size)], np.float32(0)))
+    near = [_beside(found["strangers"][:, drawn]) for drawn in draws]
+    nearest, rivals = (np.stack(parts, 1) for parts in zip(*near, strict=True))
+    if isinstance(calibration, Calibration):
+        distance, ratio = limits_of(calibration, templates)
+    elif calibration == "ratio":
+        distance, ratio = relative_limits(nearest.ravel(), rivals.ravel(), RATE)
+    else:
+        distance, ratio = float(np.nextafter(np.sort(nearest, None)[int(RATE * nearest.size)], np.float32(0))), 1.0
     names, which = np.unique(found["strangers_names"], return_inverse=True)
-    passed = (strangers <= threshold).mean(1)
+    passed = ((nearest <= distance) & (nearest <= ratio * rivals)).mean(1)
     by_person = np.array([passed[which == i].mean() for i in range(len(names))])
     boots = by_person[rng.integers(len(names), size=(REPLICATES, len(names)))].mean(1)
     mates = np.searchsorted(found["people"], found["mated_names"])
@@ -81,17 +104,27 @@ def rates(found: dict[str, Array], people: int, threshold: float | None, seed: i
         here = np.flatnonzero(np.isin(mates, drawn))
         rows = found["mated"][here][:, drawn]
         right = drawn[rows.argmin(1)] == mates[here]
-        missed.append(1 - float((right & (rows.min(1) <= threshold)).mean()))
+        first, others = _beside(rows)
+        missed.append(1 - float((right & (first <= distance) & (first <= ratio * others)).mean()))
     return {
         "people": people,
-        "threshold": threshold,
+        "templates": templates,
+        "distance": distance,
+        "ratio": ratio,
         "fpir": float(passed.mean()),
         "fpir_low": float(np.quantile(boots, 0.025)),
         "fpir_high": float(np.quantile(boots, 0.975)),
         "fnir": float(np.mean(missed)),
-        "stranger_probes": len(strangers),
+        "stranger_probes": len(nearest),
         "strangers": len(names),
     }
+
+
+def _beside(distances: Array) -> tuple[Array, Array]:
+    """As :func:`training.calibrate.beside`; the rivals are infinitely far where there are too few."""
+    if distances.shape[1] > RIVALS:
+        return beside(distances)
+    return distances.min(1), np.full(len(distances), np.inf, np.float32)
 
 
 def main() -> None:
@@ -101,36 +134,31 @@ def main() -> None:
     parser.add_argument("--network", default="fusion")
     parser.add_argument("--keep", type=Path, help="folder to keep embeddings in, or to take them from")
     args = parser.parse_args()
-    walks = open_dataset("walkers", args.walkers_xl)
+    networks = [models.load(args.network), models.build("gei")]
+    walks = walks_for(networks, args.walkers_xl)
     each = sum(sample.take.startswith("enrol") for sample in walks.samples) // len(
         {sample.subject for sample in walks.samples if sample.take.startswith("enrol")}
     )
     rows: list[dict[str, Any]] = []
-    for name in (args.network, "gei"):
-        network = models.load(name) if name != "gei" else models.build("gei")
-        keep = None if args.keep is None else args.keep / f"{args.walkers_xl.stem}-{name}-{network.weights_id}.pt"
+    for network in networks:
+        keep = (
+            None if args.keep is None else args.keep / f"{args.walkers_xl.stem}-{network.name}-{network.weights_id}.pt"
+        )
         found = nearest(network, walks, keep)
         shipped = [c for print_, c in shipped_calibrations().items() if print_.weights == network.weights_id]
-        for size in (10, 100, 1000):
-            people = max(1, round(size / each))
-            for calibration in (*shipped, None):
-                threshold = None if calibration is None else calibration.threshold(RATE, size).value
-                rows.append({
-                    "network": name, "templates": size,
-                    "from": "strangers themselves" if calibration is None else "calibration",
-                    **rates(found, people, threshold, size),
-                })  # fmt: skip
-        everybody = len(found["people"])
-        rows.append({
-            "network": name, "templates": everybody * each, "from": "strangers themselves",
-            **rates(found, everybody, None, everybody),
-        })  # fmt: skip
-    table = Table("network", "templates", "people", "threshold from", "threshold", "FPIR, %", "FNIR, %")
+        everybody = len(found["people"]) * each
+        for templates in (10, 100, 1000, everybody):
+            people = max(1, round(templates / each))
+            own = ("distance", "ratio") if people > RIVALS else ("distance",)
+            for source in (*(shipped if templates < everybody else ()), *own):
+                said = source if isinstance(source, str) else "shipped"
+                rows.append({"network": network.name, "from": said, **rates(found, people, source, templates)})
+    table = Table("network", "templates", "people", "limits", "distance", "ratio", "FPIR, %", "FNIR, %")
     for row in rows:
         fpir = f"{100 * row['fpir']:.2f} ({100 * row['fpir_low']:.2f}-{100 * row['fpir_high']:.2f})"
         table.add_row(
-            row["network"], str(row["templates"]), str(row["people"]), row["from"], f"{row['threshold']:.3f}", fpir,
-            f"{100 * row['fnir']:.1f}",
+            row["network"], str(row["templates"]), str(row["people"]), row["from"], f"{row['distance']:.3f}",
+            f"{row['ratio']:.3f}", fpir, f"{100 * row['fnir']:.1f}",
         )  # fmt: skip
     Console(width=110).print(table)
     print(f"{rows[0]['stranger_probes']} probes of {rows[0]['strangers']} strangers")

@@ -1,8 +1,11 @@
-"""Real people in a gallery, and out of it: ``python -m bench.strangers WALKERS_B``.
+"""Real people in a gallery, and out of it: ``python -m bench.strangers WALKERS_B [--psymo ARCHIVE]``.
 
 Four real people are enrolled from the front beside 50 rendered ones. Seen from behind they should be a match; each of
 them with their own templates erased, and three people of other clips, should not. Real clips serve for choosing here,
 they prove nothing: there are seven of them.
+
+With PsyMo's, its people are enrolled by their normal walks beside four walks of each rendered person, and every other
+walk of theirs is searched there, and again without the templates of who walks.
 """
 
 from __future__ import annotations
@@ -18,25 +21,61 @@ from rich.table import Table
 
 from bench.quartet import NAMES, left_to_right
 from bench.report import data_folder, write
-from gallery import Gallery
-from models import load
+from gallery import Gallery, Verdict
+from models import GaitNetwork, load
 from pipelines import GaitSequence, Pipeline
-from training.datasets import load_partition, open_dataset
+from training.datasets import Sample, load_partition, open_dataset, walks_for
 
 OTHERS = {"hall-a": ("A",), "road-bc": ("B", "C")}
 
 
-def rendered_people(pack: Path, front: GaitSequence) -> dict[str, GaitSequence]:
-    """The first normal walk of every test person, from ahead, as if the pipeline's own perception had seen it."""
-    walks = load_partition("kinect_75_15_50").of(open_dataset("walkers", pack), "test")
-    chosen = walks.where(lambda sample: sample.recording == "nm-01" and sample.view == "000")
-    out = {}
-    for sample in chosen:
-        seq = sample.load().sequence(("silhouettes", "joints"))
-        # Packs keep no masks to tell their stability by; the renderer's hardly flicker.
-        quality = replace(front.quality, frames=len(seq))
-        out[sample.subject] = replace(seq, perception=front.perception, quality=quality)
-    return out
+def rendered_people(
+    network: GaitNetwork, pack: Path, like: GaitSequence, takes: int = 1
+) -> list[tuple[str, GaitSequence]]:
+    """The first normal walks of every test person, from ahead, as if the pipeline's own perception had seen them."""
+    walks = load_partition("kinect_75_15_50").of(walks_for([network], pack), "test")
+    recordings = [f"nm-{take:02d}" for take in range(1, takes + 1)]
+    chosen = walks.where(lambda sample: sample.recording in recordings and sample.view == "000")
+    return [(sample.subject, _seen(network, sample, like)) for sample in chosen]
+
+
+def _seen(network: GaitNetwork, sample: Sample, like: GaitSequence) -> GaitSequence:
+    seq = sample.load().sequence(network.inputs)
+    # Data sets keep no masks to tell their stability by.
+    return replace(seq, perception=like.perception, quality=replace(like.quality, frames=len(seq)))
+
+
+def of_psymo(network: GaitNetwork, archive: Path, pack: Path, like: GaitSequence) -> dict[str, Any]:
+    """How often PsyMo's people are named: enrolled, and while their own templates are not there."""
+    walks = open_dataset("psymo", archive)
+    people = sorted({sample.subject for sample in walks})
+    enrolled, probes = (
+        {name: [sample for sample in walks if sample.subject == name and pick(sample)] for name in people}
+        for pick in (lambda sample: sample.recording == "nm-0", lambda sample: sample.recording != "nm-0")
+    )
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Gallery.open(f"sqlite:///{folder}/g.db", network=network) as gallery,
+    ):
+        for name, seq in rendered_people(network, pack, like, takes=4):
+            gallery.enroll(name, seq)
+
+        def enroll(person: str) -> None:
+            for sample in enrolled[person]:
+                gallery.enroll(person, _seen(network, sample, like))
+
+        for person in people:
+            enroll(person)
+        known, strangers = [], []
+        for person in people:
+            seqs = [_seen(network, sample, like) for sample in probes[person]]
+            answers = gallery.identify_many(seqs, top_k=1)
+            known += [answer.candidates[0].subject == person and answer.verdict is Verdict.MATCH for answer in answers]
+            gallery.erase(person)
+            strangers += [answer.verdict is Verdict.MATCH for answer in gallery.identify_many(seqs, top_k=1)]
+            enroll(person)
+        templates = gallery.identify(seqs[0], top_k=1).threshold.gallery_size
+    return {"templates": templates, "probes": len(known), "matched": sum(known), "named": sum(strangers)}
 
 
 def main() -> None:
@@ -44,7 +83,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("walkers_b", type=Path, help="the pack that `gaitkeeper walkers render walkers-b` writes")
     parser.add_argument("--network", default="fusion")
+    parser.add_argument("--psymo", type=Path, help="PsyMo's archive")
     args = parser.parse_args()
+    network = load(args.network)
     pipeline, clips = Pipeline(), data_folder() / "videos"
     front, back = (left_to_right(pipeline.sequences(clips / f"quartet-{name}.mp4")) for name in ("gallery", "back"))
     others: dict[str, GaitSequence] = {}
@@ -63,9 +104,9 @@ def main() -> None:
 
     with (
         tempfile.TemporaryDirectory() as folder,
-        Gallery.open(f"sqlite:///{folder}/g.db", network=load(args.network)) as gallery,
+        Gallery.open(f"sqlite:///{folder}/g.db", network=network) as gallery,
     ):
-        for name, seq in {**front, **rendered_people(args.walkers_b, front["navy"])}.items():
+        for name, seq in [*front.items(), *rendered_people(network, args.walkers_b, front["navy"])]:
             gallery.enroll(name, seq)
         for name, seq in back.items():
             ask(gallery, name, seq, enrolled=True)
@@ -91,7 +132,17 @@ def main() -> None:
     named = sum(row["verdict"] == "match" for row in rows if not row["enrolled"])
     first = sum(row["first"] == row["person"] for row in rows if row["enrolled"])
     print(f"{args.network}: enrolled: {first} of 4 first, {matched} a match; strangers: {named} of 7 a match")
-    write("strangers", {"network": args.network, "first": first, "matched": matched, "named": named, "people": rows})
+    report: dict[str, Any] = {
+        "network": args.network,
+        "first": first,
+        "matched": matched,
+        "named": named,
+        "people": rows,
+    }
+    if args.psymo is not None:
+        psymo = report["psymo"] = of_psymo(network, args.psymo, args.walkers_b, front["navy"])
+        print("PsyMo: {matched} of {probes} walks a match; without their templates {named}".format(**psymo))
+    write("strangers", report)
 
 
 if __name__ == "__main__":

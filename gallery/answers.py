@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gallery.calibration import Calibration
+from gallery.calibration import RIVALS, Calibration
 from gallery.errors import StoreUnavailable
 from gallery.explain import COHORT, EXPLAINED, explain, impostors_of
 from gallery.index import Index
@@ -86,18 +86,19 @@ class Answers:
         views = [view_of(seqs[i], camera) for i in with_frames]
         corrections = self.views.corrections(fingerprint)
         probes = centred(raw, views, corrections)
-        found = self.index.search(fingerprint, probes, top_k, where, corrections)
+        found = self.index.search(fingerprint, probes, max(top_k, RIVALS + 1), where, corrections)
         hits: dict[int, list[Hit]] = dict(zip(with_frames, found.hits, strict=True))
         timings = {"embed": searching - began, "search": time.perf_counter() - searching}
         calibration = self.calibrations.get(fingerprint)
-        threshold = threshold_of(fpir, found.size, calibration, centred=bool(corrections))
         replies = []
         for i, seq in enumerate(seqs):
-            verdict, reason = decide(seq, hits.get(i, []), threshold, calibration, self.gates)
+            near = hits.get(i, [])
+            threshold = threshold_of(fpir, found.size, calibration, near, centred=bool(corrections))
+            verdict, reason = decide(seq, near, threshold, calibration, self.gates)
             reply = Identification(
                 verdict=verdict,
                 reason=reason,
-                candidates=candidates_of(hits.get(i, []), calibration),
+                candidates=candidates_of(near[:top_k], calibration),
                 threshold=threshold,
                 timings=timings,
                 age=found.age,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -18,6 +18,9 @@ from gallery.errors import BadCalibration, BadFmr, BadFpir
 from gallery.types import FingerprintText, MatchThreshold, Record, Threshold
 from models.weights import SHIPPED
 from pipelines.fingerprint import Fingerprint
+
+RIVALS = 4
+"""Subjects next to the nearest whose mean distance tells how many resemble a walker."""
 
 
 class FpirThresholds(Record):
@@ -50,15 +53,35 @@ class FpirThresholds(Record):
         Linear in the logarithm of the size, between the calibrated sizes and, along the outermost pair, beyond them;
         never below 0. With one size alone its threshold is taken everywhere.
         """
-        sizes, distances = self.gallery_sizes, self.distances
-        extrapolated = not sizes[0] <= gallery_size <= sizes[-1]
-        if len(sizes) == 1:
-            return distances[0], extrapolated
-        x = math.log(max(gallery_size, 1))
-        logs = [math.log(size) for size in sizes]
-        i = min(max(int(np.searchsorted(logs, x)) - 1, 0), len(sizes) - 2)
-        share = (x - logs[i]) / (logs[i + 1] - logs[i])
-        return max(0.0, distances[i] + share * (distances[i + 1] - distances[i])), extrapolated
+        extrapolated = not self.gallery_sizes[0] <= gallery_size <= self.gallery_sizes[-1]
+        return max(0.0, _by_size(gallery_size, self.gallery_sizes, self.distances)), extrapolated
+
+
+class RelativeThresholds(FpirThresholds):
+    """Thresholds that go by how far the next subjects are, too.
+
+    The nearest subject matches up to the smaller of a distance, larger than the one that would do alone, and a share of
+    the mean distance of the ``RIVALS`` next ones: the nearest neighbour distance ratio (Lowe, Distinctive image
+    features from scale-invariant keypoints, IJCV 2004, section 7.1; for open sets Mendes Júnior et al., Nearest
+    neighbors distance ratio open-set classifier, Machine Learning 2017). A walker whom many resemble must come nearer
+    than one whom nobody does. The distance bounds what that may cost where all the others are far for another reason,
+    as behind another camera.
+
+    Attributes:
+        ratios: that share at each gallery size, in [0, 1].
+    """
+
+    ratios: tuple[float, ...]
+
+    @model_validator(mode="after")
+    def _shares(self) -> Self:
+        if len(self.ratios) != len(self.gallery_sizes) or not all(0 <= ratio <= 1 for ratio in self.ratios):
+            raise ValueError("one ratio in [0, 1] for each gallery size expected")
+        return self
+
+    def ratio_at(self, gallery_size: int) -> float:
+        """The share at a gallery of that many templates, as :meth:`at` gives the distance; in [0, 1]."""
+        return min(max(_by_size(gallery_size, self.gallery_sizes, self.ratios), 0.0), 1.0)
 
 
 class ConfidenceMap(Record):
@@ -139,8 +162,9 @@ class Calibration(Record):
         fingerprint: what it was measured for; it says nothing of any other.
         thresholds: by false-positive identification rate.
         confidence: of a candidate, by its distance.
-        centred: the same where what is known of cameras is taken off, which draws strangers nearer, too; empty where
-            that was not measured.
+        relative: by the same rates, for galleries of at least the first of their sizes; empty where not measured.
+        centred, relative_centred: the same where what is known of cameras is taken off, which draws strangers nearer,
+            too; empty where that was not measured.
         verification: thresholds of one-to-one comparison, where they were measured.
         min_rate_hz: the lowest frame rate that was measured, in hertz; below it no verdict is given.
         parts: distances of different people part by part, where they were measured.
@@ -149,12 +173,16 @@ class Calibration(Record):
     fingerprint: FingerprintText
     thresholds: tuple[FpirThresholds, ...] = Field(min_length=1)
     confidence: ConfidenceMap
+    relative: tuple[RelativeThresholds, ...] = ()
     centred: tuple[FpirThresholds, ...] = ()
+    relative_centred: tuple[RelativeThresholds, ...] = ()
     verification: FmrThresholds | None = None
     min_rate_hz: float = Field(20.0, gt=0)
     parts: PartQuantiles | None = None
 
-    def threshold(self, fpir: float, gallery_size: int, *, centred: bool = False) -> Threshold:
+    def threshold(
+        self, fpir: float, gallery_size: int, *, centred: bool = False, rivals: float | None = None
+    ) -> Threshold:
         """The threshold for a rate at a number of templates.
 
         Args:
@@ -162,29 +190,49 @@ class Calibration(Record):
             gallery_size: templates searched.
             centred: whether what is known of some views was taken off. As others may not be known yet, the smaller of
                 both thresholds holds then.
+            rivals: mean distance of the ``RIVALS`` subjects next to the nearest; None where there are not so many.
 
         Raises:
             BadFpir: the rate is none of the calibrated ones.
         """
-        for table in self.thresholds:
-            if math.isclose(table.fpir, fpir):
-                value, extrapolated = table.at(gallery_size)
-                other = next((t for t in self.centred if math.isclose(t.fpir, fpir)), None) if centred else None
-                if other is not None:
-                    strict, beyond = other.at(gallery_size)
-                    value, extrapolated = min(value, strict), extrapolated or beyond
-                return Threshold(
-                    value=value,
-                    fpir=fpir,
-                    gallery_size=gallery_size,
-                    source="calibration" if other is None else "calibration_centred",
-                    extrapolated=extrapolated,
-                )
-        known = sorted(table.fpir for table in self.thresholds)
-        raise BadFpir(
-            f"{self.fingerprint} is not calibrated for an FPIR of {fpir:g}, but for {', '.join(map(str, known))}.",
-            calibrated=known,
+
+        found = self._limit(fpir, gallery_size, rivals, self.thresholds, self.relative)
+        if found is None:
+            known = sorted(table.fpir for table in self.thresholds)
+            raise BadFpir(
+                f"{self.fingerprint} is not calibrated for an FPIR of {fpir:g}, but for {', '.join(map(str, known))}.",
+                calibrated=known,
+            )
+        other = None
+        if centred:
+            other = self._limit(fpir, gallery_size, rivals, self.centred, self.relative_centred)
+        both = [found] if other is None else [found, other]
+        return Threshold(
+            value=min(value for value, _, _ in both),
+            fpir=fpir,
+            gallery_size=gallery_size,
+            source="calibration" if other is None else "calibration_centred",
+            extrapolated=any(beyond for _, beyond, _ in both),
+            rivals=rivals if any(relative for _, _, relative in both) else None,
         )
+
+    @staticmethod
+    def _limit(
+        fpir: float,
+        gallery_size: int,
+        rivals: float | None,
+        alone: Sequence[FpirThresholds],
+        relative: Sequence[RelativeThresholds],
+    ) -> tuple[float, bool, bool] | None:
+        """Value, whether extrapolated, and whether it goes by the rivals; None where nothing was measured."""
+        for table in relative:
+            if rivals is not None and math.isclose(table.fpir, fpir) and gallery_size >= table.gallery_sizes[0]:
+                distance, extrapolated = table.at(gallery_size)
+                return min(distance, table.ratio_at(gallery_size) * rivals), extrapolated, True
+        for one in alone:
+            if math.isclose(one.fpir, fpir):
+                return *one.at(gallery_size), False
+        return None
 
     @property
     def strictest(self) -> float:
@@ -243,6 +291,17 @@ def shipped_calibrations() -> Mapping[Fingerprint, Calibration]:
 
 class _CalibrationFile(Record):
     calibrations: tuple[Calibration, ...]
+
+
+def _by_size(gallery_size: int, sizes: Sequence[int], values: Sequence[float]) -> float:
+    """Linear in the logarithm of the size, also beyond the outermost pair; a single value holds everywhere."""
+    if len(sizes) == 1:
+        return values[0]
+    x = math.log(max(gallery_size, 1))
+    logs = [math.log(size) for size in sizes]
+    i = min(max(int(np.searchsorted(logs, x)) - 1, 0), len(sizes) - 2)
+    share = (x - logs[i]) / (logs[i + 1] - logs[i])
+    return values[i] + share * (values[i + 1] - values[i])
 
 
 def _rises(values: tuple[float, ...]) -> bool:

@@ -135,6 +135,11 @@ class Threshold(Record):
         " there is none for the fingerprint."
     )
     extrapolated: bool = Field(description="True where the gallery's size lies outside the calibrated sizes.")
+    rivals: float | None = Field(
+        None,
+        description="Mean distance of the four subjects next to the first: the value is lower where they are near. Null"
+        " where it does not go by them, as in small galleries.",
+    )
 
 
 class PartImpostors(Record):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from gallery.calibration import Calibration
+from gallery.calibration import RIVALS, Calibration
 from gallery.errors import BadFmr, BadFpir, PoorQuality
 from gallery.search import Hit
 from gallery.types import Candidate, MatchThreshold, Outlier, OutlierReason, Reason, Resemblance, Threshold, Verdict
@@ -101,18 +101,30 @@ def candidates_of(hits: Sequence[Hit], calibration: Calibration | None) -> tuple
 
 
 def threshold_of(
-    fpir: float, gallery_size: int, calibration: Calibration | None, *, centred: bool = False
+    fpir: float,
+    gallery_size: int,
+    calibration: Calibration | None,
+    hits: Sequence[Hit] = (),
+    *,
+    centred: bool = False,
 ) -> Threshold:
     """The threshold for a rate at a number of templates; without a value where there is no calibration.
 
-    ``centred`` says whether what is known of some views was taken off, as of :meth:`Calibration.threshold`.
+    Args:
+        fpir: the rate.
+        gallery_size: templates searched.
+        calibration: of the probe's fingerprint, or None.
+        hits: ``RIVALS + 1``, or as many subjects as there are, nearest first.
+        centred: whether what is known of some views was taken off, as of :meth:`Calibration.threshold`.
 
     Raises:
         BadFpir: the rate is none of the calibrated ones.
     """
     if calibration is None:
         return Threshold(value=None, fpir=fpir, gallery_size=gallery_size, source=None, extrapolated=False)
-    return calibration.threshold(fpir, gallery_size, centred=centred)
+    rivals = [hit.distance for hit in hits[1 : RIVALS + 1]]
+    mean = math.fsum(rivals) / RIVALS if len(rivals) == RIVALS else None
+    return calibration.threshold(fpir, gallery_size, centred=centred, rivals=mean)
 
 
 def match_threshold_of(fmr: float, calibration: Calibration | None) -> MatchThreshold:

@@ -2,8 +2,9 @@
 
 Everybody of the part "known" is enrolled with all their "enrol" takes, galleries of a stated number of templates are
 drawn from them, and strangers are searched in each. The threshold for a false-positive identification rate is that
-share's quantile of the strangers' nearest distances. Confidence is an isotonic regression of "the nearest subject is
-the right one" on its distance, over mated and stranger probes weighing alike.
+share's quantile of the strangers' nearest distances; for the relative one see :func:`relative_limits`. Confidence is an
+isotonic regression of "the nearest subject is the right one" on its distance, over mated and stranger probes weighing
+alike.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import torch
 from sklearn.isotonic import IsotonicRegression
 from torch import Tensor
 
-from gallery.calibration import Calibration, ConfidenceMap, FpirThresholds, PartQuantiles
+from gallery.calibration import RIVALS, Calibration, ConfidenceMap, FpirThresholds, PartQuantiles, RelativeThresholds
 from gallery.explain import quantiles
 from gallery.views import corrections_of
 from models.base import GaitNetwork
@@ -32,6 +33,8 @@ Array = npt.NDArray[Any]
 SIZES = (10, 100, 1000)
 RATES = (0.01, 0.001)
 DRAWS = 40
+REACH = 5
+"""Times the rate that may come near enough for a relative threshold: no more strangers pass it in any gallery."""
 CONFIDENCE_SIZE = 100
 POINTS = 32
 BLOCK = 10_000  # pairs whose embeddings are held at once
@@ -93,10 +96,13 @@ def calibrate(
         np.searchsorted(people, subjects[mated]),
         draws.get(CONFIDENCE_SIZE) or draws[filled[-1]],
     )
+    centred = _to_centred(embedded, enrolled, strangers, owner, rates)
     return Calibration(
         fingerprint=fingerprint_of(net, perception),
         thresholds=_thresholds(to_strangers, draws, rates),
-        centred=_centred(embedded, enrolled, strangers, owner, draws, rates),
+        relative=_relative(to_strangers, draws, rates),
+        centred=() if centred is None else _thresholds(centred, draws, rates),
+        relative_centred=() if centred is None else _relative(centred, draws, rates),
         confidence=confidence,
         min_rate_hz=20.0,
         parts=_parts(embedded.embeddings[strangers], embedded.embeddings[enrolled], rng),
@@ -117,28 +123,67 @@ def _thresholds(
     )
 
 
-def _centred(
-    embedded: Embedded,
-    enrolled: Array,
-    strangers: Array,
-    owner: Array,
-    draws: Mapping[int, Sequence[Array]],
-    rates: Sequence[float],
-) -> tuple[FpirThresholds, ...]:
-    """Thresholds where every view is known from passers-by: half of the strangers teach, the other half is searched.
+def _relative(
+    to_strangers: Array, draws: Mapping[int, Sequence[Array]], rates: Sequence[float]
+) -> tuple[RelativeThresholds, ...]:
+    """At the sizes of galleries where there are rivals."""
+    found = {size: drawn for size, drawn in draws.items() if len(drawn[0]) > RIVALS}
+    near = [
+        [np.concatenate(parts) for parts in zip(*(beside(to_strangers[:, d]) for d in drawn), strict=True)]
+        for drawn in found.values()
+    ]
+    tables = []
+    for rate in rates if found else ():
+        limits = [relative_limits(nearest, rivals, rate) for nearest, rivals in near]
+        distances = np.minimum.accumulate([distance for distance, _ in limits])
+        tables.append(
+            RelativeThresholds(
+                fpir=rate,
+                gallery_sizes=tuple(found),
+                distances=tuple(distances.tolist()),
+                ratios=tuple(ratio for _, ratio in limits),
+            )
+        )
+    return tuple(tables)
 
-    A view is an eighth of the circle of azimuths. Empty where the walks have none, or the strangers are too few.
+
+def beside(distances: Array) -> tuple[Array, Array]:
+    """The nearest of n probes' (n, people) distances, (n,), and the mean of the ``RIVALS`` next ones, (n,)."""
+    nearest = np.sort(np.partition(distances, RIVALS, axis=1)[:, : RIVALS + 1], axis=1)
+    return nearest[:, 0], nearest[:, 1:].mean(1)
+
+
+def relative_limits(nearest: Array, rivals: Array, rate: float) -> tuple[float, float]:
+    """A distance and a ratio to the rivals that at most that share of strangers are both within.
+
+    Args:
+        nearest: distances of strangers to the nearest subject, (n,).
+        rivals: of :func:`beside`, (n,).
+        rate: in (0, 1); ``REACH`` times as many strangers are within the distance.
+    """
+    distance = _quantile(nearest, min(REACH * rate, 0.5))
+    ratio = _quantile(np.where(nearest <= distance, nearest / rivals, 1), rate)
+    return distance, ratio * (1 - 1e-6)  # a product with it is not rounded above what it was the quotient of
+
+
+def _to_centred(
+    embedded: Embedded, enrolled: Array, strangers: Array, owner: Array, rates: Sequence[float]
+) -> Array | None:
+    """Strangers' (n, people) distances where every view is known from passers-by.
+
+    Half of the strangers teach, the other half is searched. A view is an eighth of the circle of azimuths. None where
+    the walks have none, or the strangers are too few.
     """
     try:
         azimuths = embedded.views.astype(float)
     except ValueError:
-        return ()
+        return None
     sectors = ((azimuths + 22.5) % 360 // 45).astype(int)
     names = np.unique(embedded.subjects[strangers])
     teach = np.isin(embedded.subjects, names[::2])
     searched = strangers[~teach[strangers]]
     if len(searched) * min(rates) < 1:
-        return ()
+        return None
     known = {
         int(sector): (int(some.sum()), embedded.embeddings[some].mean(0))
         for sector in np.unique(sectors)
@@ -148,7 +193,7 @@ def _centred(
     for sector, correction in corrections_of(known).items():
         embeddings[sectors == sector] -= correction
     apart = part_distances(embeddings[searched], embeddings[enrolled]).numpy()
-    return _thresholds(_nearest(apart, owner, int(owner.max()) + 1), draws, rates)
+    return _nearest(apart, owner, int(owner.max()) + 1)
 
 
 def _parts(strangers: Tensor, enrolled: Tensor, rng: np.random.Generator) -> PartQuantiles:

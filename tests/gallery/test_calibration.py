@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from gallery.calibration import Calibration, ConfidenceMap, FpirThresholds, load_calibrations
+from gallery.calibration import Calibration, ConfidenceMap, FpirThresholds, RelativeThresholds, load_calibrations
 from gallery.errors import BadCalibration, BadFpir
 
 TABLE = FpirThresholds(fpir=0.01, gallery_sizes=(10, 100, 1000), distances=(5.0, 4.0, 2.0))
@@ -80,6 +80,49 @@ def test_confidence_never_rises_with_distance(a, b):
     assert 1 >= CONFIDENCE.at(near) >= CONFIDENCE.at(far) >= 0
 
 
+def relative(distance: float, ratio: float) -> tuple[RelativeThresholds, ...]:
+    sizes = {"gallery_sizes": (100, 1000), "distances": (distance, distance - 1), "ratios": (ratio, ratio + 0.2)}
+    return (RelativeThresholds(fpir=0.01, **sizes),)
+
+
+@pytest.mark.parametrize(
+    ("size", "rivals", "value", "told"),
+    [
+        (100, 6.0, 3.0, True),
+        (1000, 6.0, 4.2, True),
+        (100, 20.0, 6.0, True),  # however far the others are, no farther than the distance
+        (10**9, 6.0, 0.0, True),  # where the distance has gone to nothing
+        (99, 6.0, 4.0 + math.log10(100 / 99), False),
+        (100, None, 4.0, False),
+    ],
+)
+def test_where_others_are_near_the_threshold_is_lower(fingerprint, size, rivals, value, told):
+    calibration = Calibration(
+        fingerprint=fingerprint, thresholds=(TABLE,), relative=relative(6.0, 0.5), confidence=CONFIDENCE
+    )
+    threshold = calibration.threshold(0.01, size, rivals=rivals)
+    assert threshold.value == pytest.approx(value)
+    assert threshold.rivals == (rivals if told else None)
+    assert threshold.source == "calibration" and threshold.extrapolated == (size > 1000)
+
+
+def test_beside_others_too_the_smaller_threshold_holds_where_cameras_are_known(fingerprint):
+    tables = {"thresholds": (TABLE,), "relative": relative(6.0, 0.5), "centred": (TABLE,), "confidence": CONFIDENCE}
+    found = [
+        Calibration(fingerprint=fingerprint, **tables, relative_centred=centred).threshold(
+            0.01, 100, centred=True, rivals=6.0
+        )
+        for centred in (relative(2.5, 0.5), relative(6.0, 0.6), ())
+    ]
+    assert [one.value for one in found] == [2.5, 3.0, 3.0]
+    assert {(one.source, one.rivals) for one in found} == {("calibration_centred", 6.0)}
+
+
+@pytest.mark.parametrize(("size", "ratio"), [(10, 0.3), (100, 0.5), (1000, 0.7), (10**6, 1.0)])
+def test_a_ratio_is_a_share_at_any_size(size, ratio):
+    assert relative(6.0, 0.5)[0].ratio_at(size) == pytest.approx(ratio)
+
+
 @pytest.mark.parametrize(
     ("kind", "fields"),
     [
@@ -91,6 +134,9 @@ def test_confidence_never_rises_with_distance(a, b):
         (FpirThresholds, {"fpir": 0.1, "gallery_sizes": (1, 2), "distances": (1.0, 2.0)}),
         (FpirThresholds, {"fpir": 0.1, "gallery_sizes": (1,), "distances": (math.nan,)}),
         (FpirThresholds, {"fpir": 0.1, "gallery_sizes": (1,), "distances": (-1.0,)}),
+        (RelativeThresholds, {"fpir": 0.1, "gallery_sizes": (9,), "distances": (1.0,), "ratios": ()}),
+        (RelativeThresholds, {"fpir": 0.1, "gallery_sizes": (9,), "distances": (1.0,), "ratios": (1.1,)}),
+        (RelativeThresholds, {"fpir": 0.1, "gallery_sizes": (9,), "distances": (1.0,), "ratios": (math.nan,)}),
         (ConfidenceMap, {"distances": (), "confidences": ()}),
         (ConfidenceMap, {"distances": (1.0, 1.0), "confidences": (1.0, 0.0)}),
         (ConfidenceMap, {"distances": (1.0, 2.0), "confidences": (0.1, 0.2)}),

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from gallery import Gallery, Reason, Verdict, open_store
-from gallery.calibration import Calibration, ConfidenceMap, FpirThresholds
+from gallery.calibration import Calibration, ConfidenceMap, FpirThresholds, RelativeThresholds
 from gallery.errors import (
     BadCalibration,
     BadCollection,
@@ -95,6 +95,24 @@ def test_a_calibration_gives_verdicts_and_confidences(store_url, walker):
         assert stranger.candidates[0].subject == "alice"
         with pytest.raises(BadFpir):
             gallery.identify(walker(1), fpir=0.02)
+
+
+def test_the_verdict_goes_by_those_who_are_next_however_few_are_asked_for(store_url, walker):
+    beside = RelativeThresholds(fpir=0.01, gallery_sizes=(5,), distances=(9.0,), ratios=(0.5,))
+    known = {GEI: calibration(1e-6)[GEI].model_copy(update={"relative": (beside,)})}
+    with Gallery.open(store_url, network="gei", calibrations=known) as gallery:
+        for person in range(5):
+            gallery.enroll(f"p{person}", walker(person))
+        probe = walker(1, walk=1)
+        candidates = gallery.identify(probe).candidates
+        answer = gallery.identify(probe, top_k=1)
+        assert answer.candidates == candidates[:1]
+        rivals = np.mean([candidate.distance for candidate in candidates[1:]])
+        assert (answer.threshold.rivals, answer.threshold.value) == pytest.approx((rivals, rivals / 2))
+        assert answer.verdict is Verdict.MATCH, "though not by its distance alone"
+        for number in range(4):
+            gallery.enroll(f"twin-{number}", walker(1, walk=2))
+        assert gallery.identify(probe, top_k=1).verdict is Verdict.UNKNOWN
 
 
 def test_a_calibration_of_another_fingerprint_says_nothing(store_url, walker):

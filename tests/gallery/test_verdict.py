@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from gallery.calibration import Calibration, ConfidenceMap, FpirThresholds
+from gallery.calibration import Calibration, ConfidenceMap, FpirThresholds, RelativeThresholds
 from gallery.errors import BadFpir
 from gallery.search import Hit
 from gallery.types import Reason, Verdict
@@ -59,6 +59,19 @@ def test_without_a_calibration_nothing_is_conclusive(walker):
     threshold = threshold_of(0.01, 2, None)
     assert (threshold.value, threshold.source, threshold.extrapolated) == (None, None, False)
     assert (threshold.fpir, threshold.gallery_size) == (0.01, 2)
+
+
+def test_four_who_are_as_near_make_a_match_unknown(walker, calibration):
+    near = RelativeThresholds(fpir=0.01, gallery_sizes=(5,), distances=(3.0,), ratios=(0.5,))
+    beside = calibration.model_copy(update={"relative": (near,)})
+    far, crowd = (
+        [Hit(f"p{i}", f"t{i}", d) for i, d in enumerate((1.7, *others))] for others in ((4.0,) * 4, (3.3,) * 4)
+    )
+    for hits, expected in ((far, Verdict.MATCH), (crowd, Verdict.UNKNOWN), (crowd[:4], Verdict.MATCH)):
+        threshold = threshold_of(0.01, 5, beside, hits)
+        assert decide(walker(1), hits, threshold, beside, GATES) == (expected, None)
+    assert threshold_of(0.01, 5, beside, crowd).rivals == pytest.approx(3.3)
+    assert threshold_of(0.01, 5, beside, crowd[:4]).rivals is None
 
 
 def test_an_empty_gallery_knows_nobody(walker, calibration):

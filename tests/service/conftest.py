@@ -27,7 +27,7 @@ SECONDS = 1.6
 def gaitkeeper_batch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., tuple[int, dict[str, object]]]:
-    """``gaitkeeper batch``, run in this process in a folder of its own; its exit code and JSON, empty where it has none."""
+    """``gaitkeeper batch``, run in this process in a folder of its own; its exit code and JSON, if any."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GAITKEEPER_STORE", f"sqlite:///{tmp_path / 'gallery.db'}")
 

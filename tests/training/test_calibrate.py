@@ -25,9 +25,9 @@ from training.walkers.sets import Size
 
 @pytest.fixture(scope="module")
 def pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Four people with four templates and five probes each, four strangers with ten."""
+    """Six people with four templates and five probes each, six strangers with ten."""
     path = tmp_path_factory.mktemp("pack") / "xl.npz"
-    render_set("walkers-xl", Path("none"), path, size=Size(people=8, takes=0, frames=16))
+    render_set("walkers-xl", Path("none"), path, size=Size(people=12, takes=0, frames=16))
     return path
 
 
@@ -38,26 +38,35 @@ def net() -> models.GaitNetwork:
 
 def test_strangers_pass_as_often_as_the_threshold_says(pack: Path, net: models.GaitNetwork) -> None:
     walks = open_dataset("walkers", pack)
-    found = calibrate(net, walks, "eyes/1", sizes=(4, 16, 1000), rates=(0.2, 0.05))
+    found = calibrate(net, walks, "eyes/1", sizes=(4, 24, 1000), rates=(0.2, 0.05))
     assert found.fingerprint == fingerprint_of(net, "eyes/1")
     assert [t.fpir for t in found.thresholds] == [0.2, 0.05]
-    assert all(t.gallery_sizes == (4, 16) for t in found.thresholds), "nobody fills a gallery of 1,000"
+    assert all(t.gallery_sizes == (4, 24) for t in found.thresholds), "nobody fills a gallery of 1,000"
     embedded = embed_dataset(net, walks)
     takes = np.array([s.take for s in embedded.samples])
     enrolled = np.char.startswith(takes, "enrol")
     strangers = np.char.startswith(embedded.subjects, "stranger-")
-    nearest = part_distances(embedded.embeddings[strangers], embedded.embeddings[enrolled]).numpy().min(1)
-    assert len(nearest) == 40
-    for table, most in zip(found.thresholds, (8, 2), strict=True):
+    apart = part_distances(embedded.embeddings[strangers], embedded.embeddings[enrolled]).numpy()
+    nearest = apart.min(1)
+    assert len(nearest) == 60
+    for table, most in zip(found.thresholds, (12, 3), strict=True):
         passed = int((nearest <= table.distances[1]).sum())
         assert most - 1 <= passed <= most
         assert table.distances[0] >= table.distances[1]
     assert found.thresholds[0].distances[0] > found.thresholds[1].distances[0]
-    assert [t.fpir for t in found.centred] == [0.2, 0.05] and found.centred[0].gallery_sizes == (4, 16)
+    assert [t.fpir for t in found.centred] == [0.2, 0.05] and found.centred[0].gallery_sizes == (4, 24)
     centred, plain = found.centred[0].distances, found.thresholds[0].distances
     assert centred[0] > centred[1] and all(0.5 < a / b < 1.5 and a != b for a, b in zip(centred, plain, strict=True))
     named = Dataset("named", tuple(replace(sample, view=f"camera {sample.view}") for sample in walks))
     assert calibrate(net, named, "eyes/1", sizes=(4,), rates=(0.2,)).centred == (), "no azimuths, no views"
+    people = np.unique(embedded.subjects[enrolled])
+    by_person = np.sort([apart[:, embedded.subjects[enrolled] == one].min(1) for one in people], axis=0)
+    for table, alone, most in zip(found.relative, found.thresholds, (12, 3), strict=True):
+        assert (table.fpir, table.gallery_sizes) == (alone.fpir, (24,)), "one person has no rivals"
+        assert table.distances[0] > alone.distances[1], "who is not beside others need not be so near"
+        within = (nearest <= table.distances[0]) & (nearest <= table.ratios[0] * by_person[1:5].mean(0))
+        assert most - 1 <= within.sum() <= most
+    assert [t.fpir for t in found.relative_centred] == [0.2, 0.05]
     assert found.confidence.confidences[0] > found.confidence.confidences[-1]
     apart = (embedded.embeddings[strangers][:, None] - embedded.embeddings[enrolled]).norm(dim=-1).flatten(0, 1)
     assert found.parts is not None and found.parts.pairs == len(apart)
@@ -92,3 +101,4 @@ def test_the_shipped_calibration_is_of_the_shipped_weights() -> None:
     calibration = shipped_calibrations()[fingerprint_of(net, "blazepose-full/1")]
     assert [t.fpir for t in calibration.thresholds] == [0.01, 0.001]
     assert calibration.thresholds[0].gallery_sizes == (10, 100, 1000)
+    assert calibration.relative[0].gallery_sizes == (100, 1000)
