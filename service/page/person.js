@@ -67,12 +67,13 @@ export function distances(person, names) {
   );
 }
 
-function legend({ value, fpir, gallery_size: size, extrapolated }) {
+function legend({ value, fpir, gallery_size: size, extrapolated, rivals }) {
   if (value === null) return "There is no threshold: the network is not calibrated.";
   return [
     h("span", { class: "limit-key", "aria-hidden": "true" }),
     ` Threshold ${number(value, 3)}: at most ${100 * fpir} % of strangers would be named among ${size} walks enrolled`,
     extrapolated ? ", by extrapolation: the calibration does not cover this size." : ".",
+    rivals == null ? "" : ` It is lower where others are near, too: the next four people are ${number(rivals, 3)} away.`,
   ];
 }
 

@@ -85,6 +85,17 @@ def tab_to(page: Page, target: Locator) -> None:
     assert "solid" in page.evaluate(outline, handle)
 
 
+def test_a_threshold_that_goes_by_the_next_people_says_so(visit: Visit) -> None:
+    show = """async (rivals) => {
+        const { distances } = await import("/static/person.js");
+        const threshold = { value: 0.5, fpir: 0.01, gallery_size: 100, extrapolated: false, rivals };
+        return distances({ threshold, candidates: [] }, new Map()).textContent;
+    }"""
+    with visit() as seen:
+        assert "the next four people are 0.625 away" in seen.page.evaluate(show, 0.625)
+        assert "next four" not in seen.page.evaluate(show, None)
+
+
 def test_somebody_is_enrolled_named_renamed_and_erased(visit: Visit, served: Service, clip: Clips) -> None:
     with visit() as seen:
         page = seen.page
