@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor, nn
+
+from models.layers import PartLinear
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,7 @@ class GaitNetwork(nn.Module):
         inputs: out of "silhouettes", "joints", "heatmaps", in call order.
         weights_id: identity of the weights in the fingerprint: "none" for a network without any, "untrained-seed0"
             for seeded ones, else the first 16 hex digits of the file's sha256.
+        unit_length: True where every part of an embedding is L2-normalised.
         out_shape: (P, C) of an embedding.
         config: what the network was built with, a ``Config``.
 
@@ -51,6 +55,7 @@ class GaitNetwork(nn.Module):
     inputs: ClassVar[tuple[str, ...]]
     Config: ClassVar[type[Any]]
     config: Any
+    unit_length: ClassVar[bool] = False
     weights_id: str = "untrained"
     out_shape: tuple[int, int]
 
@@ -92,3 +97,21 @@ class GaitNetwork(nn.Module):
         if getattr(config, "num_classes", None) is not None:
             config = replace(config, num_classes=None)
         return config, {name: t for name, t in self.state_dict().items() if not name.startswith("classifier.")}
+
+    def turned(self, turns: Tensor) -> dict[str, Tensor] | None:
+        """State dict, less the classifier, of the network whose embeddings are this one's times a matrix for each part.
+
+        Here for networks that end in :class:`models.layers.PartLinear`, one or several whose parts stand one after the
+        other, and whose width is their config's ``embed_dim``; None of others.
+
+        Args:
+            turns: float64 (P, C, dims).
+        """
+        layers = {f"{name}.weight": m for name, m in self.named_modules() if isinstance(m, PartLinear)}
+        ends = [len(layer.weight) for layer in layers.values()]
+        if sum(ends) != self.out_shape[0] or not hasattr(self.config, "embed_dim"):
+            return None
+        _, state = self.without_classifier()
+        for name, turn in zip(layers, torch.split(turns, ends), strict=True):
+            state[name] = torch.bmm(state[name].double(), turn).float()
+        return state

@@ -117,6 +117,7 @@ class GaitHeat(GaitNetwork):
     inputs: ClassVar[tuple[str, ...]] = ("heatmaps",)
     Config: ClassVar[type[GaitHeatConfig]] = GaitHeatConfig
     config: GaitHeatConfig
+    unit_length: ClassVar[bool] = True
 
     def __init__(self, config: GaitHeatConfig | None = None) -> None:
         super().__init__(config or GaitHeatConfig())
@@ -156,6 +157,27 @@ class GaitHeat(GaitNetwork):
         if self.classifier is None:
             return TrainingOutputs(embeddings)
         return TrainingOutputs(embeddings, {branch: self.classifier[branch](x) for branch, (_, x) in features.items()})
+
+    def turned(self, turns: Tensor) -> dict[str, Tensor] | None:
+        """As of the base, of square matrices; the norm of the fusion's head is folded into its layer.
+
+        Embeddings are normalised after the matrix, too. The other branches, which serve training alone, stay.
+        """
+        if turns.shape[1:] != (self.config.embed_dim,) * 2:
+            return None
+        _, state = self.without_classifier()
+        head = self.heads["main"]
+        assert isinstance(head, Head)
+        norm, shape = head.norm, turns.shape[:2]
+        assert norm.running_var is not None and norm.running_mean is not None
+        scale = norm.weight.double() / (norm.running_var.double() + norm.eps).sqrt()
+        bias = (norm.bias.double() - scale * norm.running_mean.double()).view(*shape)
+        state["heads.main.fc.weight"] = (head.fc.weight.double() * scale.view(shape[0], 1, shape[1]) @ turns).float()
+        state["heads.main.norm.bias"] = (bias[:, None] @ turns).flatten().float()
+        state["heads.main.norm.weight"] = torch.ones_like(norm.weight)
+        state["heads.main.norm.running_mean"] = torch.zeros_like(norm.running_mean)
+        state["heads.main.norm.running_var"] = torch.full_like(norm.running_var, 1 - norm.eps)
+        return {name: tensor.detach() for name, tensor in state.items()}
 
     def _branches(self, frames: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(B, 17, 64, 48) -> features (B, channels, 16, 12) of the fusion, global and local branch (eq. 5 to 8)."""

@@ -14,11 +14,11 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 import models
 from models.base import GaitNetwork
-from models.layers import PartLinear
 from training.datasets import Dataset
 from training.errors import BadTrainingConfig
 from training.evaluation.embedding import embed_dataset
@@ -37,10 +37,9 @@ def refit(
     """The same network with another last layer.
 
     Args:
-        net: ends in :class:`models.layers.PartLinear`, one or several whose parts stand one after the other, and their
-            width is its config's ``embed_dim``.
+        net: one that can be :meth:`~models.base.GaitNetwork.turned`.
         walks: of training people, each seen in several views and clothes.
-        dims: C of the new embeddings; at most the old C, and fewer than there are people.
+        dims: C of the new embeddings; at most the old C, and fewer than there are people. GaitHeat's stays.
         ridge: share of an isotropic covariance that is mixed into the one within people, in [0, 1).
         on_progress: told the number of walks embedded.
 
@@ -48,25 +47,24 @@ def refit(
         BadTrainingConfig: the network does not end so, or the walks are too few.
         BadDataset, InputMissing: they cannot be read.
     """
-    layers = {f"{name}.weight": m for name, m in net.named_modules() if isinstance(m, PartLinear)}
-    ends = [len(layer.weight) for layer in layers.values()]
-    if sum(ends) != net.out_shape[0] or not hasattr(net.config, "embed_dim"):
-        raise BadTrainingConfig(f"{net.name} does not end in one linear layer a part that could be fitted anew.")
+    parts, width = net.out_shape
+    if net.turned(torch.zeros(parts, width, dims, dtype=torch.float64)) is None:
+        raise BadTrainingConfig(
+            f"{net.name} does not end in one linear layer a part that could be fitted anew to {dims} dims."
+        )
     embedded = embed_dataset(net, walks, on_progress=on_progress)
     people, who = np.unique(embedded.subjects, return_inverse=True)
-    parts, width = net.out_shape
     if not 0 < dims <= min(width, len(people) - 1) or len(who) < 2 * len(people):
         raise BadTrainingConfig(
             f"{dims} dims cannot be fitted to {len(who)} walks of {len(people)} people, C = {width}."
         )
     x = embedded.embeddings.double().numpy()
-    turns = np.stack([discriminants(x[:, part], who, dims, ridge) for part in range(parts)])
-    config, state = net.without_classifier()
-    out = models.build(net.name, **{**vars(config), "embed_dim": dims}).eval()
-    for name, turn in zip(layers, torch.split(torch.from_numpy(turns), ends), strict=True):
-        state[name] = torch.bmm(state[name].double(), turn).float()
+    turns = torch.from_numpy(np.stack([discriminants(x[:, part], who, dims, ridge) for part in range(parts)]))
+    state = net.turned(turns)
+    assert state is not None
+    out = models.build(net.name, **{**vars(net.without_classifier()[0]), "embed_dim": dims}).eval()
     out.load_state_dict(state)
-    _check(net, out, walks, torch.from_numpy(turns).float())
+    _check(net, out, walks, turns.float())
     return out
 
 
@@ -95,9 +93,11 @@ def discriminants(x: Array, who: npt.NDArray[np.intp], dims: int, ridge: float) 
 
 
 def _check(net: GaitNetwork, out: GaitNetwork, walks: Dataset, turns: Tensor) -> None:
-    """What comes after ``fc``, if anything does, must not change what the product means."""
+    """What comes after the layer, if anything does, must not change what the product means."""
     one = Dataset(walks.name, walks.samples[:1])
     before, after = (embed_dataset(each, one).embeddings for each in (net, out))
     expected = torch.bmm(before.transpose(0, 1), turns).transpose(0, 1)
+    if net.unit_length:
+        expected = F.normalize(expected, dim=2)
     if not torch.allclose(after, expected, rtol=1e-2, atol=1e-2 * float(expected.abs().max())):
         raise BadTrainingConfig(f"{net.name} does not end in its linear layer.")

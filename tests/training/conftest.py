@@ -12,8 +12,14 @@ from training.walkers.sets import Size
 
 
 @pytest.fixture(scope="session")
-def rendered_walks(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+def rendered_pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Of eight drawn people, half of them enrolled ones of Walkers-XL and half its strangers; 16 frames each."""
     path = tmp_path_factory.mktemp("pack") / "xl.npz"
     render_set("walkers-xl", Path("none"), path, size=Size(people=8, takes=0, frames=16))
-    return open_dataset("walkers", path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def rendered_walks(rendered_pack: Path) -> Dataset:
+    """Silhouettes and joints of the pack."""
+    return open_dataset("walkers", rendered_pack)

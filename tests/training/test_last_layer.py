@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
 import models
-from training.datasets import Dataset
+from training.datasets import Dataset, walks_for
 from training.errors import BadTrainingConfig
 from training.evaluation.embedding import embed_dataset
 from training.last_layer import discriminants, refit
@@ -42,6 +44,33 @@ def test_the_new_network_is_the_old_one_times_a_matrix(name: str, parts: int, re
             return float(means.var(0).sum() / (x[:, part] - means[who]).var(0).sum())
 
         assert share(new) > share(old)
+
+
+def test_a_network_that_normalises_its_embeddings_does_so_after_the_matrix(rendered_pack: Path) -> None:
+    walks = walks_for([net := tiny_gaitheat()], rendered_pack)
+    walks = Dataset("some", walks.samples[::3])
+    out = refit(net, walks, dims=6)
+    old, new = (embed_dataset(each, walks).embeddings.double().numpy() for each in (net, out))
+    assert np.linalg.norm(new, axis=2) == pytest.approx(1)
+    _, who = np.unique([s.subject for s in walks], return_inverse=True)
+    for part in range(4):
+        expected = old[:, part] @ discriminants(old[:, part], who, 6, 0.1)
+        expected /= np.linalg.norm(expected, axis=1, keepdims=True)
+        np.testing.assert_allclose(new[:, part], expected, atol=1e-2)
+    with pytest.raises(BadTrainingConfig, match="5 dims"):
+        refit(net, walks, dims=5)
+
+
+def tiny_gaitheat() -> models.GaitNetwork:
+    """With a norm that does something."""
+    config = {"channels": (4, 4, 8, 8), "stem_stride": 2, "parts": 4, "embed_dim": 6, "num_classes": 7}
+    net = models.build("gaitheat", seed=0, **config)
+    norm = net.get_submodule("heads.main.norm")
+    generator = torch.Generator().manual_seed(0)
+    for name in ("weight", "bias", "running_mean", "running_var"):
+        tensor = getattr(norm, name)
+        tensor.data = 0.5 + torch.rand(tensor.shape, generator=generator)
+    return net.eval()
 
 
 def test_what_cannot_be_fitted_is_refused(rendered_walks: Dataset) -> None:
