@@ -30,12 +30,16 @@ for network in "$@"; do
         *) first= ;;
     esac
     if [ "$network" = fusion ]; then
-        gaitkeeper fuse weights/gaitbase.safetensors weights/gaitpart.safetensors weights/gaittake.safetensors \
+        gaitkeeper fuse weights/gaitbase.safetensors weights/gaitpart.safetensors data/gaittake-first.safetensors \
             weights/fusion.safetensors --share 14 --share 3 --share 3 --walks data/walkers-calibrate.npz
     else
         config=training/configs/$network-walkers-cpu.toml
         if [ -n "$first" ] && [[ $(newest "$network") < runs/$network/step-$(printf %08d $((first + 1))) ]]; then
             gaitkeeper train "$config" --out "runs/$network" --set "steps=$first"
+            # The fusion has GaitTAKE as it was then: the other steps gain it nothing, and cost on PsyMo.
+            [ "$network" != gaittake ] ||
+                gaitkeeper refit "$(newest gaittake)/weights.safetensors" data/walkers-train.npz data/gaittake-first.safetensors \
+                    "${walks[@]}"
         fi
         gaitkeeper train "$config" --out "runs/$network"
         last=$(newest "$network")/weights.safetensors
