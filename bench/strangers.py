@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,10 @@ from rich.table import Table
 from bench.quartet import NAMES, left_to_right
 from bench.report import data_folder, write
 from gallery import Gallery, Verdict
+from gallery.calibration import Calibration, shipped_calibrations
 from models import GaitNetwork, load
 from pipelines import GaitSequence, Pipeline
+from pipelines.fingerprint import Fingerprint
 from training.datasets import Sample, load_partition, open_dataset, walks_for
 
 OTHERS = {"hall-a": ("A",), "road-bc": ("B", "C")}
@@ -45,7 +48,9 @@ def _seen(network: GaitNetwork, sample: Sample, like: GaitSequence) -> GaitSeque
     return replace(seq, perception=like.perception, quality=replace(like.quality, frames=len(seq)))
 
 
-def of_psymo(network: GaitNetwork, archive: Path, pack: Path, like: GaitSequence) -> dict[str, Any]:
+def of_psymo(
+    network: GaitNetwork, archive: Path, pack: Path, like: GaitSequence, calibrations: Mapping[Fingerprint, Calibration]
+) -> dict[str, Any]:
     """How often PsyMo's people are named: enrolled, and while their own templates are not there."""
     walks = open_dataset("psymo", archive)
     people = sorted({sample.subject for sample in walks})
@@ -55,7 +60,7 @@ def of_psymo(network: GaitNetwork, archive: Path, pack: Path, like: GaitSequence
     )
     with (
         tempfile.TemporaryDirectory() as folder,
-        Gallery.open(f"sqlite:///{folder}/g.db", network=network) as gallery,
+        Gallery.open(f"sqlite:///{folder}/g.db", network=network, calibrations=calibrations) as gallery,
     ):
         for name, seq in rendered_people(network, pack, like, takes=4):
             gallery.enroll(name, seq)
@@ -84,8 +89,11 @@ def main() -> None:
     parser.add_argument("walkers_b", type=Path, help="the pack that `gaitkeeper walkers render walkers-b` writes")
     parser.add_argument("--network", default="fusion")
     parser.add_argument("--psymo", type=Path, help="PsyMo's archive")
+    parser.add_argument("--alone", action="store_true", help="decide by distance alone, not by the next subjects, too")
     args = parser.parse_args()
-    network = load(args.network)
+    network, calibrations = load(args.network), dict(shipped_calibrations())
+    if args.alone:
+        calibrations = {key: one.model_copy(update={"relative": ()}) for key, one in calibrations.items()}
     pipeline, clips = Pipeline(), data_folder() / "videos"
     front, back = (left_to_right(pipeline.sequences(clips / f"quartet-{name}.mp4")) for name in ("gallery", "back"))
     others: dict[str, GaitSequence] = {}
@@ -104,7 +112,7 @@ def main() -> None:
 
     with (
         tempfile.TemporaryDirectory() as folder,
-        Gallery.open(f"sqlite:///{folder}/g.db", network=network) as gallery,
+        Gallery.open(f"sqlite:///{folder}/g.db", network=network, calibrations=calibrations) as gallery,
     ):
         for name, seq in [*front.items(), *rendered_people(network, args.walkers_b, front["navy"])]:
             gallery.enroll(name, seq)
@@ -140,7 +148,7 @@ def main() -> None:
         "people": rows,
     }
     if args.psymo is not None:
-        psymo = report["psymo"] = of_psymo(network, args.psymo, args.walkers_b, front["navy"])
+        psymo = report["psymo"] = of_psymo(network, args.psymo, args.walkers_b, front["navy"], calibrations)
         print("PsyMo: {matched} of {probes} walks a match; without their templates {named}".format(**psymo))
     write("strangers", report)
 
