@@ -20,6 +20,7 @@ for network in "$@"; do
         gaitbase) walks=(--walks 8000) ;;
         gstsn) walks=(--walks 3000) ;;
         gaittake) walks=(--walks 4000 --dims 48) ;;
+        gaitheat) walks=(--walks 2500) ;;
         *) walks=(--walks 6000) ;;
     esac
     # These ended after fewer steps first, their rate then at zero, and were given the others afterwards.

@@ -124,9 +124,9 @@ def psymo_tree(root: Path) -> None:
         write(home / "silhouettes/7/007_45_1_0_bg" / f"{i}.png", crop)
     write(home / "silhouettes/7/007_45_1_0_bg_gei.png", np.zeros((4, 4), np.uint8))
     people = [
-        {"image_id": "10.jpg", "keypoints": [1.0, 2.0, 0.5] * 17, "score": 1.0},
-        {"image_id": "10.jpg", "keypoints": [3.0, 4.0, 1.5] * 17, "score": 2.0},
-        {"image_id": "11.jpg", "keypoints": [9.0, 9.0, 0.5] * 17, "score": 2.0},
+        {"image_id": "10.jpg", "keypoints": [1.0, 2.0, 0.5] * 17, "score": 1.0, "box": [0, 0, 9, 9]},
+        {"image_id": "10.jpg", "keypoints": [3.0, 4.0, 1.5] * 17, "score": 2.0, "box": [0, 0, 6, 8]},
+        {"image_id": "11.jpg", "keypoints": [9.0, 9.0, 0.5] * 17, "score": 2.0, "box": [0, 0, 9, 9]},
     ]
     (home / "skeletons/7").mkdir(parents=True)
     (home / "skeletons/7/007_45_1_0_bg.json").write_text(json.dumps(people), encoding="utf-8")
@@ -148,6 +148,11 @@ def test_psymo_aligns_by_frame_name_and_drops_cut_off_frames(tmp_path: Path, pac
     np.testing.assert_array_equal(walk.joints[0], np.zeros((17, 3)))
     np.testing.assert_array_equal(walk.joints[1], [[3, 4, 1]] * 17)
     np.testing.assert_allclose(walk.timestamps, [0, 10 / 30])
+    assert walk.heatmaps is None
+    maps = open_dataset("psymo_heatmaps", root).samples[0].load().heatmaps
+    assert maps is not None and maps.shape == (2, 17, 64, 48) and not maps[0].any()
+    for joint in maps[1]:  # in the middle of the box, the pixels next to the middle of the picture are all as high
+        assert set(zip(*np.nonzero(joint == joint.max()), strict=True)) == {(y, x) for y in (31, 32) for x in (23, 24)}
 
 
 def test_psymo_silhouettes_numbered_anew_are_found_by_the_legs() -> None:

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from models import build, save
 from service.cli import app
 from training.datasets.errors import BadEvaluation, UnknownFormat
+from training.evaluation.command import DEFAULT, own_protocol
 
 RUN = CliRunner()
 
@@ -54,6 +55,14 @@ def test_tables_json_and_pictures(tree: Path, tmp_path: Path) -> None:
     for path in plots.iterdir():
         picture = cv2.imread(str(path))
         assert picture is not None and picture.std() > 5
+
+
+@pytest.mark.parametrize(
+    ("format", "protocol"),
+    [("casia_b_pickled", "casia_b"), ("psymo", "psymo"), ("psymo_heatmaps", "psymo"), ("walkers_heatmaps", DEFAULT)],
+)
+def test_a_data_set_has_its_protocol_however_it_is_stored(format: str, protocol: str) -> None:
+    assert own_protocol(format) == protocol
 
 
 def test_baselines_come_first_and_the_trained_file_last(tree: Path, tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ READERS: dict[str, Callable[[Path], Dataset]] = {
     "casia_b": casia_b.read,
     "kinect": kinect.read,
     "psymo": psymo.read,
+    "psymo_heatmaps": partial(psymo.read, heatmaps=True),
     "walkers": walkers.read,
     "walkers_heatmaps": partial(walkers.read, heatmaps=True),
     **{f"{name}_pickled": partial(pickled.read, layout=layout) for name, layout in pickled.LAYOUTS.items()},

@@ -19,7 +19,7 @@ import numpy as np
 
 from training.datasets.casia_b import decode_grey, normalised
 from training.datasets.errors import BadDataset
-from training.datasets.sample import NOMINAL_RATE, Array, Dataset, Inputs, Sample
+from training.datasets.sample import NOMINAL_RATE, Array, Dataset, Inputs, Sample, heatmaps_of
 
 CUT = 1 / 8
 """Share of the picture's side along which a mask may touch the edge; feet on the ground touch less."""
@@ -29,7 +29,7 @@ MAX_MEMBER = 1 << 24
 Files = dict[str, Callable[[], bytes]]
 
 
-def read(root: Path, *, cut_off: bool = False) -> Dataset:
+def read(root: Path, *, cut_off: bool = False, heatmaps: bool = False) -> Dataset:
     """The walks of an extracted folder or of a ``.tar.xz`` with ``silhouettes`` and ``skeletons`` in it.
 
     A sample's ``condition`` is the variation ("nm", "bg", "cl", ...), ``take`` the run, ``view`` VIEW-DIRECTION
@@ -39,6 +39,7 @@ def read(root: Path, *, cut_off: bool = False) -> Dataset:
     Args:
         root: folder or archive. An archive can be read in order alone, so it is held in memory.
         cut_off: keep frames in which the picture's edge cuts the person off.
+        heatmaps: draw heatmaps about the joints, in AlphaPose's boxes; empty where there are none.
 
     Raises:
         BadDataset: there are no such walks.
@@ -53,7 +54,7 @@ def read(root: Path, *, cut_off: bool = False) -> Dataset:
         if len(fields) != 5:
             raise BadDataset(f"{name} is no walk of PsyMo: ID_VIEW_DIRECTION_RUN_VARIATION expected.")
         subject, view, direction, run, variation = fields
-        reader = partial(_walk, frames, skeletons.get(name), cut_off)
+        reader = partial(_walk, frames, skeletons.get(name), cut_off, heatmaps)
         samples.append(Sample(subject, variation, f"{view}-{direction}", run, reader))
     if not samples:
         raise BadDataset(f"No walks in {root}: silhouettes/0/000_00_0_0_nm/0.png expected.")
@@ -102,7 +103,7 @@ def _spread(joints: Array) -> float:
     return abs(float(joints[15, 0] - joints[16, 0])) / max(height, 1.0)
 
 
-def _walk(frames: Files, skeleton: Callable[[], bytes] | None, keep_cut_off: bool) -> Inputs:
+def _walk(frames: Files, skeleton: Callable[[], bytes] | None, keep_cut_off: bool, with_heatmaps: bool) -> Inputs:
     numbers = sorted(frames, key=int)
     masks = [decode_grey(frames[number]()) for number in numbers]
     usable = [i for i, mask in enumerate(masks) if mask is not None and (keep_cut_off or not is_cut_off(mask))]
@@ -111,28 +112,40 @@ def _walk(frames: Files, skeleton: Callable[[], bytes] | None, keep_cut_off: boo
         raise BadDataset("A walk of PsyMo has no usable frame.")
     indices = np.array([int(numbers[usable[i]]) for i in kept])
     joints = np.zeros((len(indices), 17, 3), np.float32)
-    found = _joints(skeleton()) if skeleton is not None else {}
-    offset = shift(indices, silhouettes, found, last=int(numbers[-1]))
-    for row, index in zip(joints, indices + offset, strict=True):
-        if index in found:
-            row[:] = found[index]
-    return Inputs(silhouettes=silhouettes, joints=joints, timestamps=indices / NOMINAL_RATE, perception="psymo")
+    boxes = np.tile(np.array([0, 0, 3, 4], np.float32), (len(indices), 1))
+    found = _people(skeleton()) if skeleton is not None else {}
+    offset = shift(indices, silhouettes, {i: person for i, (person, _) in found.items()}, last=int(numbers[-1]))
+    there = np.array([index in found for index in indices + offset])
+    for i in np.flatnonzero(there):
+        joints[i], boxes[i] = found[int(indices[i] + offset)]
+    maps = None
+    if with_heatmaps:
+        maps = heatmaps_of(joints, boxes) * there[:, None, None, None].astype(np.uint8)
+    return Inputs(
+        silhouettes=silhouettes,
+        joints=joints,
+        heatmaps=maps,
+        timestamps=indices / NOMINAL_RATE,
+        perception="psymo",
+    )
 
 
-def _joints(data: bytes) -> dict[int, Array]:
-    """AlphaPose's JSON to COCO-17 joints (17, 3) by frame number; of several people in a frame, the surest."""
-    best: dict[int, tuple[float, Array]] = {}
+def _people(data: bytes) -> dict[int, tuple[Array, Array]]:
+    """AlphaPose's JSON to COCO-17 joints (17, 3) and box (4,) by frame number; of several people, the surest."""
+    best: dict[int, tuple[float, Array, Array]] = {}
     try:
         for entry in json.loads(data):
             index = int(PurePosixPath(str(entry["image_id"])).stem)
             score = float(entry["score"])
             if index not in best or score > best[index][0]:
-                best[index] = (score, np.array(entry["keypoints"], np.float32).reshape(17, 3))
+                x, y, width, height = entry["box"]
+                box = np.array([x, y, x + width, y + height], np.float32)
+                best[index] = (score, np.array(entry["keypoints"], np.float32).reshape(17, 3), box)
     except (ValueError, KeyError, TypeError) as error:
         raise BadDataset(f"A skeleton file of PsyMo cannot be read: {error}.") from error
-    for _, joints in best.values():
+    for _, joints, _ in best.values():
         joints[:, 2] = joints[:, 2].clip(0, 1)
-    return {index: joints for index, (_, joints) in best.items()}
+    return {index: (joints, box) for index, (_, joints, box) in best.items()}
 
 
 def _from_folder(root: Path) -> tuple[dict[str, Files], dict[str, Callable[[], bytes]]]:

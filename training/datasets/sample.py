@@ -193,3 +193,20 @@ def silhouettes64(frames: Array) -> Array:
         frames = np.round(frames * np.float32(255))
     frames = frames.astype(np.uint8)
     return frames if frames.shape[2] == 64 else np.pad(frames, ((0, 0), (0, 0), (10, 10)))
+
+
+def heatmaps_of(joints: Array, boxes: Array) -> Array:
+    """Heatmaps drawn about joints, as :func:`training.walkers.sight.heatmaps` does.
+
+    Args:
+        joints: float32 (T, 17, 3), x, y in pixels and score.
+        boxes: float32 (T, 4), the person's.
+
+    Returns:
+        uint8 (T, 17, 64, 48).
+    """
+    import torch
+
+    from training.walkers.sight import heatmaps
+
+    return np.asarray(heatmaps(torch.from_numpy(joints)[None], torch.from_numpy(boxes)[None])[0])

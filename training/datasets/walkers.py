@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from training.datasets.errors import BadDataset
-from training.datasets.sample import NOMINAL_RATE, Array, Dataset, Inputs, Sample
+from training.datasets.sample import NOMINAL_RATE, Array, Dataset, Inputs, Sample, heatmaps_of
 
 VERSION = 1
 UNIT = 1 / 16
@@ -103,18 +103,11 @@ def _load(frames: dict[str, Array], start: int, end: int, with_heatmaps: bool) -
     xy = frames["joints"][cut].astype(np.float32) * np.float32(UNIT)
     score = frames["scores"][cut].astype(np.float32) / 255
     joints = np.concatenate((xy, score[..., None]), 2)
-    maps = None
-    if with_heatmaps:
-        import torch
-
-        from training.walkers.sight import heatmaps
-
-        boxes = torch.from_numpy(frames["boxes"][cut].astype(np.float32) * np.float32(UNIT))
-        maps = heatmaps(torch.from_numpy(joints)[None], boxes[None])[0].numpy()
+    boxes = frames["boxes"][cut].astype(np.float32) * np.float32(UNIT)
     return Inputs(
         silhouettes=np.unpackbits(frames["silhouettes"][cut], axis=2) * np.uint8(255),
         joints=joints,
-        heatmaps=maps,
+        heatmaps=heatmaps_of(joints, boxes) if with_heatmaps else None,
         timestamps=frames["frame"][cut].astype(np.float64) / NOMINAL_RATE,
         perception="walkers",
     )

@@ -53,7 +53,7 @@ def run(
     """
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise BadEvaluation("A GPU was asked for and there is none here.")
-    chosen = find_protocol(protocol or _own(format))
+    chosen = find_protocol(protocol or own_protocol(format))
     dataset = open_dataset(format, root)
     division: Partition | None = None
     name = partition or chosen.partition
@@ -82,8 +82,9 @@ def run(
     return results
 
 
-def _own(format: str) -> str:
-    name = format.removesuffix("_pickled")
+def own_protocol(format: str) -> str:
+    """Name of the protocol that a data set of a format is tested by unless another is asked for."""
+    name = format.removesuffix("_pickled").removesuffix("_heatmaps")
     return name if name in PROTOCOLS else DEFAULT
 
 
