@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.base import GaitNetwork
+from models.base import FRAME_SHAPES, GaitNetwork
 
 Options = tuple[tuple[str, Any], ...]
 
@@ -25,7 +25,7 @@ class FusionConfig:
     """Defaults: a network of silhouettes and one of joints, as their papers have them.
 
     Attributes:
-        members: registry names of networks that read silhouettes, joints or both.
+        members: registry names of networks, which may read different inputs.
         options: of each member, its ``Config``'s fields as pairs of name and value; empty for the defaults of all.
         factors: of each member's parts; empty for 1. See :func:`factors_of`.
     """
@@ -36,10 +36,10 @@ class FusionConfig:
 
 
 class Fusion(GaitNetwork):
-    """Silhouettes (N, T, 1, 64, 44) and joints (N, T, 17, 3) -> embeddings (N, ΣP, max C) of all members."""
+    """What its members read, of silhouettes, joints and heatmaps in this order -> embeddings (N, ΣP, max C) of all."""
 
     name: ClassVar[str] = "fusion"
-    inputs: ClassVar[tuple[str, ...]] = ("silhouettes", "joints")
+    inputs: ClassVar[tuple[str, ...]] = ("silhouettes", "joints")  # of the defaults; each fusion has its own
     Config: ClassVar[type[FusionConfig]] = FusionConfig
     config: FusionConfig
 
@@ -52,13 +52,15 @@ class Fusion(GaitNetwork):
         self.factors = c.factors or (1.0,) * len(c.members)
         if not len(c.members) == len(options) == len(self.factors) > 0:
             raise ValueError("a fusion has one or more members, and options and factors for each or for none")
-        if strange := [name for name in c.members if name not in NETWORKS or not _fits(NETWORKS[name])]:
-            raise ValueError(f"{', '.join(strange)}: no network of silhouettes and joints that can be fused")
+        if strange := [name for name in c.members if name not in NETWORKS or NETWORKS[name] is Fusion]:
+            raise ValueError(f"{', '.join(strange)}: no network that can be fused")
         built = (
             NETWORKS[name](NETWORKS[name].Config(**dict(chosen)))
             for name, chosen in zip(c.members, options, strict=True)
         )
         self.members = nn.ModuleList(built)
+        read = {name for member in self._nets for name in member.inputs}
+        self.inputs = tuple(name for name in FRAME_SHAPES if name in read)  # type: ignore[misc]  # a fusion's own
         shapes = [member.out_shape for member in self._nets]
         self.out_shape = (sum(parts for parts, _ in shapes), max(width for _, width in shapes))
 
@@ -90,7 +92,3 @@ def factors_of(shapes: tuple[tuple[int, int], ...], weights: tuple[float, ...]) 
     """
     parts = sum(p for p, _ in shapes)
     return tuple(weight * parts / p for (p, _), weight in zip(shapes, weights, strict=True))
-
-
-def _fits(network: type[GaitNetwork]) -> bool:
-    return network is not Fusion and set(network.inputs) <= set(Fusion.inputs)

@@ -49,10 +49,21 @@ def test_a_member_may_read_both_inputs(draw_inputs: Inputs) -> None:
     assert net(*draw_inputs(net, 2, 6)).shape == (2, 64 + 6, 8)
 
 
+def test_a_fusion_reads_what_its_members_read_and_no_more(draw_inputs: Inputs) -> None:
+    heat = (("channels", (4, 4, 8, 8)), ("stem_stride", 2), ("parts", 4), ("embed_dim", 8))
+    part = (("channels", (4, 8, 16)), ("embed_dim", 8))
+    net = models.build("fusion", seed=0, members=("gaitheat", "gaitpart"), options=(heat, part), factors=(1.0, 2.0))
+    assert net.inputs == ("silhouettes", "heatmaps") and models.build("fusion").inputs == ("silhouettes", "joints")
+    silhouettes, heatmaps = draw_inputs(net.eval(), 2, 6)
+    with torch.no_grad():
+        both, alone = net(silhouettes, heatmaps), net.get_submodule("members.0")(heatmaps)
+    assert both.shape == (2, 4 + 16, 8)
+    torch.testing.assert_close(both[:, :4], alone)
+
+
 @pytest.mark.parametrize(
     "config",
     [
-        {"members": ("gaitpart", "gaitheat")},
         {"members": ("gaitpart", "fusion")},
         {"members": ("gaitpart", "nobody")},
         {"members": ()},
