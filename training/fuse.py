@@ -32,7 +32,7 @@ def fuse(
     members' units are, and the fused distance of two people is about 1.
 
     Args:
-        nets: that read silhouettes, joints or both.
+        nets: none of them a fusion.
         shares: of each; only their ratios count.
         walks: of people that nothing is tested on.
         seed: of the draw of pairs.
