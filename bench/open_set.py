@@ -10,7 +10,6 @@ of strangers, people with all their probes.
 from __future__ import annotations
 
 import argparse
-import math
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +22,9 @@ from rich.table import Table
 
 import models
 from bench.report import write
-from gallery.calibration import RIVALS, Calibration, shipped_calibrations
+from gallery.calibration import RIVALS, Calibration, limit_of, shipped_calibrations
 from models.distance import part_distances
-from training.calibrate import beside, relative_limits
+from training.calibrate import beside, quantile, relative_limits
 from training.datasets import Dataset, walks_for
 from training.evaluation.embedding import embed_dataset
 
@@ -66,14 +65,6 @@ def nearest(network: models.GaitNetwork, walks: Dataset, keep: Path | None) -> d
     return out
 
 
-def limits_of(calibration: Calibration, templates: int) -> tuple[float, float]:
-    """The distance and the ratio to the rivals up to which the shipped verdict is a match; 1 where none counts."""
-    for table in calibration.relative:
-        if math.isclose(table.fpir, RATE) and templates >= table.gallery_sizes[0]:
-            return table.at(templates)[0], table.ratio_at(templates)
-    return calibration.threshold(RATE, templates).value or 0.0, 1.0
-
-
 def rates(found: dict[str, Array], people: int, calibration: Calibration | str, templates: int) -> dict[str, Any]:
     """Rates over galleries of that many people.
 
@@ -87,15 +78,20 @@ def rates(found: dict[str, Array], people: int, calibration: Calibration | str, 
     count = len(found["people"])
     draws = [rng.choice(count, people, False) for _ in range(1 if people == count else DRAWS)]
     near = [_beside(found["strangers"][:, drawn]) for drawn in draws]
-    nearest, rivals = (np.stack(parts, 1) for parts in zip(*near, strict=True))
+    first, rivals = (np.stack(parts, 1) for parts in zip(*near, strict=True))
+    ratio: float | None = None
     if isinstance(calibration, Calibration):
-        distance, ratio = limits_of(calibration, templates)
+        limit = limit_of(RATE, templates, calibration.thresholds, calibration.relative)
+        if limit is None:
+            raise SystemExit(f"{calibration.fingerprint} is not calibrated for an FPIR of {RATE:g}.")
+        distance, ratio = limit.distance, limit.ratio
     elif calibration == "ratio":
-        distance, ratio = relative_limits(nearest.ravel(), rivals.ravel(), RATE)
+        distance, ratio = relative_limits(first.ravel(), rivals.ravel(), RATE)
     else:
-        distance, ratio = float(np.nextafter(np.sort(nearest, None)[int(RATE * nearest.size)], np.float32(0))), 1.0
+        distance = quantile(first.ravel(), RATE)
+    ratio = 1.0 if ratio is None else ratio  # the first is never farther than the next ones
     names, which = np.unique(found["strangers_names"], return_inverse=True)
-    passed = ((nearest <= distance) & (nearest <= ratio * rivals)).mean(1)
+    passed = ((first <= distance) & (first <= ratio * rivals)).mean(1)
     by_person = np.array([passed[which == i].mean() for i in range(len(names))])
     boots = by_person[rng.integers(len(names), size=(REPLICATES, len(names)))].mean(1)
     mates = np.searchsorted(found["people"], found["mated_names"])
@@ -104,8 +100,8 @@ def rates(found: dict[str, Array], people: int, calibration: Calibration | str, 
         here = np.flatnonzero(np.isin(mates, drawn))
         rows = found["mated"][here][:, drawn]
         right = drawn[rows.argmin(1)] == mates[here]
-        first, others = _beside(rows)
-        missed.append(1 - float((right & (first <= distance) & (first <= ratio * others)).mean()))
+        own, others = _beside(rows)
+        missed.append(1 - float((right & (own <= distance) & (own <= ratio * others)).mean()))
     return {
         "people": people,
         "templates": templates,
@@ -115,7 +111,7 @@ def rates(found: dict[str, Array], people: int, calibration: Calibration | str, 
         "fpir_low": float(np.quantile(boots, 0.025)),
         "fpir_high": float(np.quantile(boots, 0.975)),
         "fnir": float(np.mean(missed)),
-        "stranger_probes": len(nearest),
+        "stranger_probes": len(first),
         "strangers": len(names),
     }
 

@@ -6,6 +6,7 @@ import json
 import math
 import tomllib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -82,6 +83,46 @@ class RelativeThresholds(FpirThresholds):
     def ratio_at(self, gallery_size: int) -> float:
         """The share at a gallery of that many templates, as :meth:`at` gives the distance; in [0, 1]."""
         return min(max(_by_size(gallery_size, self.gallery_sizes, self.ratios), 0.0), 1.0)
+
+
+@dataclass(frozen=True)
+class Limit:
+    """Up to where the nearest subject matches.
+
+    Attributes:
+        distance: in any case.
+        ratio: share of the rivals' mean distance; None where they do not count.
+        extrapolated: whether the gallery's size lies outside the calibrated sizes.
+    """
+
+    distance: float
+    ratio: float | None
+    extrapolated: bool
+
+    def beside(self, rivals: float | None) -> float:
+        """The distance up to which it matches where the rivals are that far, in the mean."""
+        return self.distance if self.ratio is None or rivals is None else min(self.distance, self.ratio * rivals)
+
+
+def limit_of(
+    fpir: float, gallery_size: int, alone: Sequence[FpirThresholds], relative: Sequence[RelativeThresholds]
+) -> Limit | None:
+    """The limit of relative thresholds where the gallery is large enough for them, else of the others; None of neither.
+
+    Args:
+        fpir: the rate.
+        gallery_size: templates searched.
+        alone, relative: of a :class:`Calibration`; no relative ones where there are too few rivals.
+    """
+    for table in relative:
+        if math.isclose(table.fpir, fpir) and gallery_size >= table.gallery_sizes[0]:
+            distance, extrapolated = table.at(gallery_size)
+            return Limit(distance, table.ratio_at(gallery_size), extrapolated)
+    for one in alone:
+        if math.isclose(one.fpir, fpir):
+            distance, extrapolated = one.at(gallery_size)
+            return Limit(distance, None, extrapolated)
+    return None
 
 
 class ConfidenceMap(Record):
@@ -195,44 +236,24 @@ class Calibration(Record):
         Raises:
             BadFpir: the rate is none of the calibrated ones.
         """
-
-        found = self._limit(fpir, gallery_size, rivals, self.thresholds, self.relative)
-        if found is None:
+        counts = rivals is not None
+        limit = limit_of(fpir, gallery_size, self.thresholds, self.relative if counts else ())
+        if limit is None:
             known = sorted(table.fpir for table in self.thresholds)
             raise BadFpir(
                 f"{self.fingerprint} is not calibrated for an FPIR of {fpir:g}, but for {', '.join(map(str, known))}.",
                 calibrated=known,
             )
-        other = None
-        if centred:
-            other = self._limit(fpir, gallery_size, rivals, self.centred, self.relative_centred)
-        both = [found] if other is None else [found, other]
+        other = limit_of(fpir, gallery_size, self.centred, self.relative_centred if counts else ()) if centred else None
+        both = [limit] if other is None else [limit, other]
         return Threshold(
-            value=min(value for value, _, _ in both),
+            value=min(one.beside(rivals) for one in both),
             fpir=fpir,
             gallery_size=gallery_size,
             source="calibration" if other is None else "calibration_centred",
-            extrapolated=any(beyond for _, beyond, _ in both),
-            rivals=rivals if any(relative for _, _, relative in both) else None,
+            extrapolated=any(one.extrapolated for one in both),
+            rivals=rivals if any(one.ratio is not None for one in both) else None,
         )
-
-    @staticmethod
-    def _limit(
-        fpir: float,
-        gallery_size: int,
-        rivals: float | None,
-        alone: Sequence[FpirThresholds],
-        relative: Sequence[RelativeThresholds],
-    ) -> tuple[float, bool, bool] | None:
-        """Value, whether extrapolated, and whether it goes by the rivals; None where nothing was measured."""
-        for table in relative:
-            if rivals is not None and math.isclose(table.fpir, fpir) and gallery_size >= table.gallery_sizes[0]:
-                distance, extrapolated = table.at(gallery_size)
-                return min(distance, table.ratio_at(gallery_size) * rivals), extrapolated, True
-        for one in alone:
-            if math.isclose(one.fpir, fpir):
-                return *one.at(gallery_size), False
-        return None
 
     @property
     def strictest(self) -> float:

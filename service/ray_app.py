@@ -172,14 +172,13 @@ def run(settings: Settings, address: str, ready: Callable[[str], None], stop: th
         except GaitkeeperError:
             raise
         except RuntimeError as error:
-            reasons = _reasons() or str(error).strip().splitlines()[-1]
-            raise ClusterUnavailable(f"The service did not start on the cluster: {reasons}") from error
+            raise ClusterUnavailable(f"The service did not start on the cluster: {_reasons(error)}") from error
         finally:
             serve.shutdown()  # type: ignore[no-untyped-call]
 
 
-def _reasons() -> str:
-    """What Ray Serve says of deployments that did not start, last lines only."""
+def _reasons(error: RuntimeError) -> str:
+    """What Ray Serve says of deployments that did not start, or else the error does, last lines only."""
     found: Any = serve.status().applications.get(NAME)
     messages = [] if found is None else [one.message for one in found.deployments.values() if one.message]
-    return " ".join(message.strip().splitlines()[-1] for message in messages)
+    return " ".join(message.strip().splitlines()[-1] for message in messages or [str(error)] if message.strip())

@@ -117,7 +117,7 @@ def _thresholds(
         FpirThresholds(
             fpir=rate,
             gallery_sizes=tuple(draws),
-            distances=tuple(np.minimum.accumulate([_quantile(nearest[size], rate) for size in draws]).tolist()),
+            distances=tuple(np.minimum.accumulate([quantile(nearest[size], rate) for size in draws]).tolist()),
         )
         for rate in rates
     )
@@ -161,8 +161,8 @@ def relative_limits(nearest: Array, rivals: Array, rate: float) -> tuple[float, 
         rivals: of :func:`beside`, (n,).
         rate: in (0, 1); ``REACH`` times as many strangers are within the distance.
     """
-    distance = _quantile(nearest, min(REACH * rate, 0.5))
-    ratio = _quantile(np.where(nearest <= distance, nearest / rivals, 1), rate)
+    distance = quantile(nearest, min(REACH * rate, 0.5))
+    ratio = quantile(np.where(nearest <= distance, nearest / rivals, 1), rate)
     return distance, ratio * (1 - 1e-6)  # a product with it is not rounded above what it was the quotient of
 
 
@@ -216,7 +216,7 @@ def _nearest(distances: Array, owner: Array, people: int) -> Array:
     return out
 
 
-def _quantile(values: Array, rate: float) -> float:
+def quantile(values: Array, rate: float) -> float:
     """The largest threshold whose share of values at or below it is at most the rate."""
     ordered = np.sort(values)
     return float(np.nextafter(ordered[int(rate * len(ordered))], np.float32(0), dtype=np.float32))

@@ -25,6 +25,8 @@ CUT = 1 / 8
 """Share of the picture's side along which a mask may touch the edge; feet on the ground touch less."""
 LEGS = slice(48, 64)
 MAX_MEMBER = 1 << 24
+NOWHERE = np.array([0, 0, 3, 4], np.float32)
+"""Box of whom nobody boxed."""
 
 Files = dict[str, Callable[[], bytes]]
 
@@ -112,15 +114,16 @@ def _walk(frames: Files, skeleton: Callable[[], bytes] | None, keep_cut_off: boo
         raise BadDataset("A walk of PsyMo has no usable frame.")
     indices = np.array([int(numbers[usable[i]]) for i in kept])
     joints = np.zeros((len(indices), 17, 3), np.float32)
-    boxes = np.tile(np.array([0, 0, 3, 4], np.float32), (len(indices), 1))
-    found = _people(skeleton()) if skeleton is not None else {}
+    boxes = np.tile(NOWHERE, (len(indices), 1))
+    found = _people(skeleton(), boxed=with_heatmaps) if skeleton is not None else {}
     offset = shift(indices, silhouettes, {i: person for i, (person, _) in found.items()}, last=int(numbers[-1]))
     there = np.array([index in found for index in indices + offset])
     for i in np.flatnonzero(there):
         joints[i], boxes[i] = found[int(indices[i] + offset)]
     maps = None
     if with_heatmaps:
-        maps = heatmaps_of(joints, boxes) * there[:, None, None, None].astype(np.uint8)
+        maps = heatmaps_of(joints, boxes)
+        maps[~there] = 0
     return Inputs(
         silhouettes=silhouettes,
         joints=joints,
@@ -130,15 +133,15 @@ def _walk(frames: Files, skeleton: Callable[[], bytes] | None, keep_cut_off: boo
     )
 
 
-def _people(data: bytes) -> dict[int, tuple[Array, Array]]:
-    """AlphaPose's JSON to COCO-17 joints (17, 3) and box (4,) by frame number; of several people, the surest."""
+def _people(data: bytes, *, boxed: bool) -> dict[int, tuple[Array, Array]]:
+    """AlphaPose's JSON to COCO-17 joints (17, 3) and, if wanted, box (4,) by frame number; of several, the surest."""
     best: dict[int, tuple[float, Array, Array]] = {}
     try:
         for entry in json.loads(data):
             index = int(PurePosixPath(str(entry["image_id"])).stem)
             score = float(entry["score"])
             if index not in best or score > best[index][0]:
-                x, y, width, height = entry["box"]
+                x, y, width, height = entry["box"] if boxed else NOWHERE
                 box = np.array([x, y, x + width, y + height], np.float32)
                 best[index] = (score, np.array(entry["keypoints"], np.float32).reshape(17, 3), box)
     except (ValueError, KeyError, TypeError) as error:
