@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gallery.calibration import RIVALS, Calibration
+from gallery.calibration import Calibration
 from gallery.errors import StoreUnavailable
 from gallery.explain import COHORT, EXPLAINED, explain, impostors_of
 from gallery.index import Index
@@ -20,7 +20,6 @@ from gallery.pinned import Embed, embedded
 from gallery.search import Hit
 from gallery.types import (
     Identification,
-    MatchThreshold,
     Outlier,
     Reason,
     Resemblance,
@@ -28,6 +27,7 @@ from gallery.types import (
     Verdict,
     Verification,
 )
+from gallery.units import SUBJECTS, TEMPLATES, Unit, units_of
 from gallery.verdict import (
     MIN_RATE_HZ,
     QualityGates,
@@ -86,19 +86,22 @@ class Answers:
         views = [view_of(seqs[i], camera) for i in with_frames]
         corrections = self.views.corrections(fingerprint)
         probes = centred(raw, views, corrections)
-        found = self.index.search(fingerprint, probes, max(top_k, RIVALS + 1), where, corrections)
-        hits: dict[int, list[Hit]] = dict(zip(with_frames, found.hits, strict=True))
-        timings = {"embed": searching - began, "search": time.perf_counter() - searching}
+        found = self.index.search(fingerprint, probes, top_k, where, corrections)
         calibration = self.calibrations.get(fingerprint)
+        nearest = [hits[0] if hits else None for hits in found.hits]
+        measured = self._units(fingerprint, calibration, probes, nearest, corrections)
+        hits: dict[int, list[Hit]] = dict(zip(with_frames, found.hits, strict=True))
+        units = dict(zip(with_frames, measured, strict=True))
+        timings = {"embed": searching - began, "search": time.perf_counter() - searching}
         replies = []
         for i, seq in enumerate(seqs):
-            near = hits.get(i, [])
-            threshold = threshold_of(fpir, found.size, calibration, near, centred=bool(corrections))
+            near, unit = hits.get(i, []), units.get(i)
+            threshold = threshold_of(fpir, found.size, calibration, subjects=found.subjects, unit=unit)
             verdict, reason = decide(seq, near, threshold, calibration, self.gates)
             reply = Identification(
                 verdict=verdict,
                 reason=reason,
-                candidates=candidates_of(near[:top_k], calibration),
+                candidates=candidates_of(near, calibration, unit),
                 threshold=threshold,
                 timings=timings,
                 age=found.age,
@@ -113,6 +116,30 @@ class Answers:
             replies = [self._explained(network, reply, own.get(i), corrections) for i, reply in enumerate(replies)]
         return replies
 
+    def _units(
+        self,
+        fingerprint: Fingerprint,
+        calibration: Calibration | None,
+        probes: Tensor,
+        hits: Sequence[Hit | None],
+        corrections: Corrections,
+    ) -> list[Unit | None]:
+        """The unit of each probe (P, C) and the template that was found for it; None where nothing is measured by it.
+
+        Probes and templates are less what is known of their views, by the same corrections.
+        """
+        if calibration is None or (calibration.collection is None and calibration.camera is None):
+            return [None] * len(hits)
+        cohort = self.index.cohort(fingerprint, SUBJECTS, TEMPLATES, corrections) or {}
+        wanted = list(dict.fromkeys(hit.template for hit in hits if hit is not None))
+        templates = self.index.embeddings(fingerprint, wanted, corrections)
+        return units_of(
+            probes,
+            [None if hit is None else templates.get(hit.template) for hit in hits],
+            [None if hit is None else hit.subject for hit in hits],
+            cohort,
+        )
+
     def _explained(
         self, network: GaitNetwork, reply: Identification, probe: Tensor | None, corrections: Corrections
     ) -> Identification:
@@ -121,8 +148,8 @@ class Answers:
             return reply
         calibration = self.calibrations.get(reply.fingerprint)
         measured = None if calibration is None else calibration.parts
-        some = None if measured else self.index.cohort(reply.fingerprint, COHORT, corrections)
-        cohort = torch.stack(list(some.values())) if some else None
+        some = None if measured else self.index.cohort(reply.fingerprint, COHORT, 1, corrections)
+        cohort = torch.cat(list(some.values())) if some else None
         templates = [(candidate.subject, candidate.template) for candidate in reply.candidates[:EXPLAINED]]
         found = self.index.embeddings(reply.fingerprint, [template for _, template in templates], corrections)
         explanation = explain(probe, templates, found, network.strips, impostors_of(measured, cohort))
@@ -137,15 +164,14 @@ class Answers:
         probe = embedded(network, [seq], self.embed)[0] if len(seq) else None
         searching = time.perf_counter()
         corrections = self.views.corrections(fingerprint)
-        hit = None
-        if probe is not None:
-            own = centred(probe[None], [view_of(seq, camera)], corrections)[0]
-            hit = self.index.nearest_of(subject, fingerprint, own, corrections)
-        timings = {"embed": searching - began, "search": time.perf_counter() - searching}
         calibration = self.calibrations.get(fingerprint)
-        threshold = match_threshold_of(fmr, calibration)
-        if corrections:  # nobody has measured how near strangers are then
-            threshold = MatchThreshold(value=None, fmr=fmr, source=None)
+        hit, unit = None, None
+        if probe is not None:
+            own = centred(probe[None], [view_of(seq, camera)], corrections)
+            hit = self.index.nearest_of(subject, fingerprint, own[0], corrections)
+            [unit] = self._units(fingerprint, calibration, own, [hit], corrections)
+        timings = {"embed": searching - began, "search": time.perf_counter() - searching}
+        threshold = match_threshold_of(fmr, calibration, unit)
         distance = None if hit is None else hit.distance
         verdict, reason = compare(seq, distance, threshold.value, calibration, self.gates)
         if probe is not None and hit is None:
@@ -155,7 +181,7 @@ class Answers:
             reason=reason,
             subject=subject,
             distance=distance,
-            confidence=None if hit is None or calibration is None else calibration.confidence.at(hit.distance),
+            confidence=None if hit is None or calibration is None else calibration.confidence_of(hit.distance, unit),
             template=None if hit is None else hit.template,
             threshold=threshold,
             timings=timings,
@@ -189,8 +215,10 @@ class Answers:
         corrections = self.views.corrections(fingerprint)
         own = centred(embedding[None], [view], corrections)
         found = self.index.search(fingerprint, own, 2, corrections=corrections)
-        warning = resemblance(found.hits[0], subject, found.size, calibration, centred=bool(corrections))
-        return warning, found.cursor
+        other = next((hit for hit in found.hits[0] if hit.subject != subject), None)
+        [unit] = self._units(fingerprint, calibration, own, [other], corrections)
+        threshold = calibration.threshold(calibration.strictest, found.size, subjects=found.subjects, unit=unit)
+        return resemblance(other, threshold), found.cursor
 
     def outliers(self, subject: str, fingerprint: Fingerprint, templates: Sequence[str]) -> list[Outlier]:
         """See :meth:`gallery.Gallery.outliers`; of the subject's templates."""
@@ -201,11 +229,37 @@ class Answers:
         templates, embeddings = list(there), torch.stack(list(there.values()))
         found = self.index.search(fingerprint, embeddings, 2, corrections=corrections)
         others = [next((hit for hit in hits if hit.subject != subject), None) for hits in found.hits]
-        calibration = self.calibrations.get(fingerprint)
-        threshold = None
-        if calibration is not None:
-            threshold = calibration.threshold(calibration.loosest, found.size, centred=bool(corrections)).value
+        own = [Hit(subject, template, 0.0) for template in templates]
+        threshold = self.alike_within(fingerprint, embeddings, own, corrections, found.size, found.subjects)
         return outliers(templates, part_distances(embeddings, embeddings), others, threshold)
+
+    def alike_within(
+        self,
+        fingerprint: Fingerprint,
+        embeddings: Tensor,
+        own: Sequence[Hit | None],
+        corrections: Corrections,
+        size: int,
+        subjects: int,
+    ) -> float | None:
+        """The distance up to which two of these walks are taken for one person's, at the loosest calibrated rate.
+
+        Args:
+            fingerprint: of the embeddings.
+            embeddings: (n, P, C), less what is known of their views.
+            own: the template that each is, of the person whose walks they are; None for walks that are not enrolled.
+            corrections: of the views.
+            size, subjects: as of :meth:`gallery.calibration.Calibration.threshold`.
+
+        Returns:
+            None without a calibration.
+        """
+        calibration = self.calibrations.get(fingerprint)
+        if calibration is None:
+            return None
+        units = [unit for unit in self._units(fingerprint, calibration, embeddings, own, corrections) if unit]
+        unit = sorted(units, key=lambda unit: unit.length)[len(units) // 2] if units else None
+        return calibration.threshold(calibration.loosest, size, subjects=subjects, unit=unit).value
 
     def _about(
         self, seq: GaitSequence, fingerprint: Fingerprint, camera: str | None, corrections: Corrections

@@ -1,4 +1,9 @@
-"""What a distance means: thresholds by false-positive identification rate and gallery size, and confidence."""
+"""What a distance means: thresholds by false-positive identification rate and gallery size, and confidence.
+
+A distance alone means little: indoors all people are near, in other clothes all are far. So distances are told in
+units of how far different people are apart where a probe was seen and in its collection (:mod:`gallery.units`), and
+thresholds are shares of that unit. Where there is no unit yet, a strict threshold of plain distances holds, the prior.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +11,6 @@ import json
 import math
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -17,11 +21,12 @@ from pydantic import Field, ValidationError, model_validator
 
 from gallery.errors import BadCalibration, BadFmr, BadFpir
 from gallery.types import FingerprintText, MatchThreshold, Record, Threshold
+from gallery.units import PRIOR, Basis, Unit
 from models.weights import SHIPPED
 from pipelines.fingerprint import Fingerprint
 
-RIVALS = 4
-"""Subjects next to the nearest whose mean distance tells how many resemble a walker."""
+PER_SUBJECT = 4
+"""Templates of a subject in the galleries that thresholds in units are fitted on."""
 
 
 class FpirThresholds(Record):
@@ -29,9 +34,9 @@ class FpirThresholds(Record):
 
     Attributes:
         fpir: the rate, in (0, 1).
-        gallery_sizes: numbers of templates, rising.
-        distances: the threshold at each of these sizes; never rising, for the more templates, the nearer the nearest
-            stranger.
+        gallery_sizes: numbers of templates, or, where distances are in units, of subjects; rising.
+        distances: the threshold at each of these sizes; never rising, for the larger the gallery, the nearer the
+            nearest stranger.
     """
 
     fpir: float = Field(gt=0, lt=1)
@@ -58,78 +63,11 @@ class FpirThresholds(Record):
         return max(0.0, _by_size(gallery_size, self.gallery_sizes, self.distances)), extrapolated
 
 
-class RelativeThresholds(FpirThresholds):
-    """Thresholds that go by how far the next subjects are, too.
-
-    The nearest subject matches up to the smaller of a distance, larger than the one that would do alone, and a share of
-    the mean distance of the ``RIVALS`` next ones: the nearest neighbour distance ratio (Lowe, Distinctive image
-    features from scale-invariant keypoints, IJCV 2004, section 7.1; for open sets Mendes Júnior et al., Nearest
-    neighbors distance ratio open-set classifier, Machine Learning 2017). A walker whom many resemble must come nearer
-    than one whom nobody does. The distance bounds what that may cost where all the others are far for another reason,
-    as behind another camera.
-
-    Attributes:
-        ratios: that share at each gallery size, in [0, 1].
-    """
-
-    ratios: tuple[float, ...]
-
-    @model_validator(mode="after")
-    def _shares(self) -> Self:
-        if len(self.ratios) != len(self.gallery_sizes) or not all(0 <= ratio <= 1 for ratio in self.ratios):
-            raise ValueError("one ratio in [0, 1] for each gallery size expected")
-        return self
-
-    def ratio_at(self, gallery_size: int) -> float:
-        """The share at a gallery of that many templates, as :meth:`at` gives the distance; in [0, 1]."""
-        return min(max(_by_size(gallery_size, self.gallery_sizes, self.ratios), 0.0), 1.0)
-
-
-@dataclass(frozen=True)
-class Limit:
-    """Up to where the nearest subject matches.
-
-    Attributes:
-        distance: in any case.
-        ratio: share of the rivals' mean distance; None where they do not count.
-        extrapolated: whether the gallery's size lies outside the calibrated sizes.
-    """
-
-    distance: float
-    ratio: float | None
-    extrapolated: bool
-
-    def beside(self, rivals: float | None) -> float:
-        """The distance up to which it matches where the rivals are that far, in the mean."""
-        return self.distance if self.ratio is None or rivals is None else min(self.distance, self.ratio * rivals)
-
-
-def limit_of(
-    fpir: float, gallery_size: int, alone: Sequence[FpirThresholds], relative: Sequence[RelativeThresholds]
-) -> Limit | None:
-    """The limit of relative thresholds where the gallery is large enough for them, else of the others; None of neither.
-
-    Args:
-        fpir: the rate.
-        gallery_size: templates searched.
-        alone, relative: of a :class:`Calibration`; no relative ones where there are too few rivals.
-    """
-    for table in relative:
-        if math.isclose(table.fpir, fpir) and gallery_size >= table.gallery_sizes[0]:
-            distance, extrapolated = table.at(gallery_size)
-            return Limit(distance, table.ratio_at(gallery_size), extrapolated)
-    for one in alone:
-        if math.isclose(one.fpir, fpir):
-            distance, extrapolated = one.at(gallery_size)
-            return Limit(distance, None, extrapolated)
-    return None
-
-
 class ConfidenceMap(Record):
     """A monotone map from distance to confidence, linear between its points and constant beyond them.
 
     Attributes:
-        distances: rising.
+        distances: in units or plain, rising.
         confidences: at each of these distances, in [0, 1], never rising.
     """
 
@@ -158,7 +96,7 @@ class FmrThresholds(Record):
 
     Attributes:
         fmrs: rates in (0, 1), rising.
-        distances: the threshold at each, never falling.
+        distances: the threshold at each, in units or plain, never falling.
     """
 
     fmrs: tuple[float, ...] = Field(min_length=1)
@@ -196,17 +134,31 @@ class PartQuantiles(Record):
         return self
 
 
+class InUnits(Record):
+    """What distances in units of one basis mean.
+
+    Attributes:
+        thresholds: by false-positive identification rate; sizes are numbers of subjects.
+        confidence: of a candidate, by its distance in units.
+        verification: thresholds of one-to-one comparison, where they were measured.
+    """
+
+    thresholds: tuple[FpirThresholds, ...] = Field(min_length=1)
+    confidence: ConfidenceMap
+    verification: FmrThresholds | None = None
+
+
 class Calibration(Record):
     """What was measured for one fingerprint, on people never seen in training.
 
     Attributes:
         fingerprint: what it was measured for; it says nothing of any other.
-        thresholds: by false-positive identification rate.
-        confidence: of a candidate, by its distance.
-        relative: by the same rates, for galleries of at least the first of their sizes; empty where not measured.
-        centred, relative_centred: the same where what is known of cameras is taken off, which draws strangers nearer,
-            too; empty where that was not measured.
-        verification: thresholds of one-to-one comparison, where they were measured.
+        thresholds: of plain distances, by false-positive identification rate: the prior.
+        confidence: of a candidate, by its plain distance.
+        collection: of distances in units that a collection's own subjects give; None where not measured.
+        camera: of distances in units that passers-by of a camera give, too; None where not measured.
+        verification: thresholds of plain distances in one-to-one comparison, where they were measured.
+        strictness: share of the distances in units that were fitted on rendered people which real people allow.
         min_rate_hz: the lowest frame rate that was measured, in hertz; below it no verdict is given.
         parts: distances of different people part by part, where they were measured.
     """
@@ -214,46 +166,56 @@ class Calibration(Record):
     fingerprint: FingerprintText
     thresholds: tuple[FpirThresholds, ...] = Field(min_length=1)
     confidence: ConfidenceMap
-    relative: tuple[RelativeThresholds, ...] = ()
-    centred: tuple[FpirThresholds, ...] = ()
-    relative_centred: tuple[RelativeThresholds, ...] = ()
+    collection: InUnits | None = None
+    camera: InUnits | None = None
     verification: FmrThresholds | None = None
+    strictness: float = Field(1.0, gt=0, le=1)
     min_rate_hz: float = Field(20.0, gt=0)
     parts: PartQuantiles | None = None
 
-    def threshold(
-        self, fpir: float, gallery_size: int, *, centred: bool = False, rivals: float | None = None
-    ) -> Threshold:
+    def measured(self, unit: Unit | None) -> tuple[InUnits | None, float]:
+        """What distances of a unit mean, and the unit's length; None and 1 where plain distances must do."""
+        found = None if unit is None else self.camera if unit.basis is Basis.CAMERA else self.collection
+        return (None, 1.0) if found is None or unit is None else (found, unit.length)
+
+    def threshold(self, fpir: float, gallery_size: int, *, subjects: int = 0, unit: Unit | None = None) -> Threshold:
         """The threshold for a rate at a number of templates.
 
         Args:
             fpir: the rate.
             gallery_size: templates searched.
-            centred: whether what is known of some views was taken off. As others may not be known yet, the smaller of
-                both thresholds holds then.
-            rivals: mean distance of the ``RIVALS`` subjects next to the nearest; None where there are not so many.
+            subjects: of these templates; counts where there is a unit.
+            unit: of the probe and its nearest template; None where there is none.
 
         Raises:
             BadFpir: the rate is none of the calibrated ones.
         """
-        counts = rivals is not None
-        limit = limit_of(fpir, gallery_size, self.thresholds, self.relative if counts else ())
-        if limit is None:
-            known = sorted(table.fpir for table in self.thresholds)
+        known, length = self.measured(unit)
+        tables = self.thresholds if known is None else known.thresholds
+        # With more templates of each subject than were calibrated, a stranger has more chances to come near.
+        size = gallery_size if known is None else max(subjects, math.ceil(gallery_size / PER_SUBJECT))
+        table = next((table for table in tables if math.isclose(table.fpir, fpir)), None)
+        if table is None:
+            rates = sorted(table.fpir for table in self.thresholds)
             raise BadFpir(
-                f"{self.fingerprint} is not calibrated for an FPIR of {fpir:g}, but for {', '.join(map(str, known))}.",
-                calibrated=known,
+                f"{self.fingerprint} is not calibrated for an FPIR of {fpir:g}, but for {', '.join(map(str, rates))}.",
+                calibrated=rates,
             )
-        other = limit_of(fpir, gallery_size, self.centred, self.relative_centred if counts else ()) if centred else None
-        both = [limit] if other is None else [limit, other]
+        distance, extrapolated = table.at(size)
         return Threshold(
-            value=min(one.beside(rivals) for one in both),
+            value=distance * length,
             fpir=fpir,
             gallery_size=gallery_size,
-            source="calibration" if other is None else "calibration_centred",
-            extrapolated=any(one.extrapolated for one in both),
-            rivals=rivals if any(one.ratio is not None for one in both) else None,
+            source="calibration",
+            extrapolated=extrapolated,
+            basis=PRIOR if known is None or unit is None else str(unit),
+            unit=None if known is None else length,
         )
+
+    def confidence_of(self, distance: float, unit: Unit | None = None) -> float:
+        """Confidence in [0, 1] that a candidate at a distance is the person."""
+        known, length = self.measured(unit)
+        return (self.confidence if known is None else known.confidence).at(distance / length)
 
     @property
     def strictest(self) -> float:
@@ -265,21 +227,29 @@ class Calibration(Record):
         """The largest calibrated false-positive identification rate."""
         return max(table.fpir for table in self.thresholds)
 
-    def match_threshold(self, fmr: float) -> MatchThreshold:
+    def match_threshold(self, fmr: float, unit: Unit | None = None) -> MatchThreshold:
         """The threshold of one-to-one comparison at a false match rate; without a value where none were measured.
 
         Raises:
             BadFmr: the rate is none of the calibrated ones.
         """
-        if self.verification is None:
+        known, length = self.measured(unit)
+        verification = self.verification if known is None else known.verification
+        if verification is None:
             return MatchThreshold(value=None, fmr=fmr, source=None)
-        for known, distance in zip(self.verification.fmrs, self.verification.distances, strict=True):
-            if math.isclose(known, fmr):
-                return MatchThreshold(value=distance, fmr=fmr, source="calibration")
-        listed = ", ".join(map(str, self.verification.fmrs))
+        for rate, distance in zip(verification.fmrs, verification.distances, strict=True):
+            if math.isclose(rate, fmr):
+                return MatchThreshold(
+                    value=distance * length,
+                    fmr=fmr,
+                    source="calibration",
+                    basis=PRIOR if known is None or unit is None else str(unit),
+                    unit=None if known is None else length,
+                )
+        listed = ", ".join(map(str, verification.fmrs))
         raise BadFmr(
             f"{self.fingerprint} is not calibrated for an FMR of {fmr:g}, but for {listed}.",
-            calibrated=list(self.verification.fmrs),
+            calibrated=list(verification.fmrs),
         )
 
 

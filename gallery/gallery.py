@@ -9,6 +9,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypedDict, Unpack
 
+from torch import Tensor
+
 from gallery.answers import Answers, view_of
 from gallery.calibration import Calibration, load_calibrations, shipped_calibrations
 from gallery.errors import FingerprintMismatch, LooksLikeOtherSubject, NotFound, Overtaken
@@ -370,6 +372,19 @@ class Gallery:
     def corrections(self, fingerprint: Fingerprint) -> Corrections:
         """What is taken off embeddings before they are compared, by view; see :mod:`gallery.views`."""
         return self._answers.views.corrections(fingerprint)
+
+    def alike_within(self, fingerprint: Fingerprint, embeddings: Tensor) -> float | None:
+        """The distance up to which two of n walks, not enrolled, are taken for one person's; see :mod:`gallery.units`.
+
+        Args:
+            fingerprint: of the embeddings, which may have moved on from the collection's.
+            embeddings: (n, P, C), less what is known of their views.
+
+        Returns:
+            None without a calibration.
+        """
+        corrections, count = self.corrections(fingerprint), len(embeddings)
+        return self._answers.alike_within(fingerprint, embeddings, [None] * count, corrections, count, count)
 
     def cameras(self) -> list[ViewStatistics]:
         """What the collection knows of the cameras that were named to it."""

@@ -33,6 +33,7 @@ class Found:
     Attributes:
         hits: of each probe, nearest subject first.
         size: number of templates that were searched.
+        subjects: at most so many they are of.
         cursor: of ``Store.changes``: all that had happened by then was searched, and nothing that happened after.
         age: seconds since the store was last followed to its end, where it cannot be reached now; None where it can.
     """
@@ -41,6 +42,7 @@ class Found:
     size: int
     cursor: str
     age: float | None = None
+    subjects: int = 0
 
 
 class Index(Protocol):
@@ -64,12 +66,29 @@ class Index(Protocol):
     ) -> dict[str, Tensor]: ...
 
     def cohort(
-        self, fingerprint: Fingerprint, people: int, corrections: Corrections = NONE
+        self, fingerprint: Fingerprint, people: int, each: int = 1, corrections: Corrections = NONE
     ) -> dict[str, Tensor] | None: ...
 
     def ready(self) -> bool: ...
 
     def close(self) -> None: ...
+
+
+@dataclass(frozen=True, eq=False)
+class _Cohort:
+    """Templates of some subjects, one subject's after the other's.
+
+    Attributes:
+        sizes: how many are of each subject, in order.
+        templates: their ids.
+        embeddings: as stored, float32 (n, P, C).
+        expires: seconds since 1970 at which the first of them expires.
+    """
+
+    sizes: dict[str, int]
+    templates: list[str]
+    embeddings: Tensor
+    expires: float
 
 
 @dataclass(frozen=True)
@@ -146,7 +165,7 @@ class CollectionIndex:
             if index is None:
                 return Found([[] for _ in probes], 0, self._cursor, self._age())
             hits, size = index.search(probes, k, where, corrections)
-            return Found(hits, size, self._cursor, self._age())
+            return Found(hits, size, self._cursor, self._age(), min(size, index.subjects()))
 
     def nearest_of(
         self, subject: str, fingerprint: Fingerprint, probe: Tensor, corrections: Corrections = NONE
@@ -172,15 +191,22 @@ class CollectionIndex:
             return dict(zip(known, self._index.embeddings(known, corrections), strict=True))
 
     def cohort(
-        self, fingerprint: Fingerprint, people: int, corrections: Corrections = NONE
+        self, fingerprint: Fingerprint, people: int, each: int = 1, corrections: Corrections = NONE
     ) -> dict[str, Tensor] | None:
-        """One embedding (P, C), float32, of each of the first so many subjects by id; None under another print."""
+        """Embeddings (k, P, C), float32, k up to ``each``, of some subjects; None under another fingerprint.
+
+        Which they are follows from what is stored alone; see :meth:`gallery.search.PartwiseIndex.cohort`. What was
+        found last is kept until the collection changes, or one of the templates expires.
+        """
         with self._lock:
             if self._index is None or self._fingerprint != fingerprint:
                 return None
-            templates = self._index.cohort(people)
-            found = self._index.embeddings(list(templates.values()), corrections)
-            return dict(zip(templates, found, strict=True))
+            asked = (people, each)
+            known = self._cohorts.get(asked)
+            if known is None or known.expires <= time.time():
+                known = self._cohorts[asked] = self._cohort(people, each)
+            found = self._index.corrected(known.templates, known.embeddings, corrections)
+            return dict(zip(known.sizes, torch.split(found, list(known.sizes.values())), strict=True))
 
     def followed(self) -> str:
         """Follow the store if it can be reached; the cursor up to which it is known now."""
@@ -213,6 +239,17 @@ class CollectionIndex:
         with self._lock:
             self._forget()
 
+    def _cohort(self, people: int, each: int) -> _Cohort:
+        assert self._index is not None
+        found = self._index.cohort(people, each)
+        templates = [template for some in found.values() for template in some]
+        return _Cohort(
+            {subject: len(some) for subject, some in found.items()},
+            templates,
+            self._index.embeddings(templates, NONE),
+            min((self._ends.get(template, math.inf) for template in templates), default=math.inf),
+        )
+
     def _current(self, fingerprint: Fingerprint, probes: Tensor) -> ViewedIndex | None:
         """What the store holds now, if it can be compared with the probes; None where it holds nothing."""
         self._follow_if_possible()
@@ -229,6 +266,8 @@ class CollectionIndex:
         self._fingerprint: Fingerprint | None = None
         self._index: ViewedIndex | None = None
         self._leaves: dict[str, bytes] = {}
+        self._ends: dict[str, float] = {}  # of templates that expire
+        self._cohorts: dict[tuple[int, int], _Cohort] = {}
         self._salt: bytes | None = None
         self._proven = False
         self._followed: float | None = None  # when, to the end
@@ -253,6 +292,8 @@ class CollectionIndex:
             news = self._store.changes(self._collection, self._cursor)
             if news.reset:
                 self._forget()
+            if news.changes:
+                self._cohorts.clear()
             for come, group in groupby(news.changes, key=lambda change: change.embedding is not None):
                 if come:
                     self._add(list(group))
@@ -273,6 +314,8 @@ class CollectionIndex:
         for change in latest.values():
             if change.template in self._index:
                 self._index.annotate(change.template, change.metadata or {}, _end(change))
+                if change.expires is not None:
+                    self._ends[change.template] = _end(change)
 
     def _take(self, changes: Sequence[Change]) -> None:
         embeddings = np.stack([change.embedding for change in changes if change.embedding is not None])
@@ -296,6 +339,7 @@ class CollectionIndex:
     def _remove(self, templates: Sequence[str]) -> None:
         for template in templates:
             self._leaves.pop(template, None)
+            self._ends.pop(template, None)
             if self._index is not None and template in self._index:
                 self._index.remove(template)
         if not self._leaves:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import heapq
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -239,19 +241,33 @@ class PartwiseIndex:
         found = [block.values[row].float().cpu() for block, row in rows]
         return torch.stack(found) if found else torch.zeros(0, *self.shape)
 
-    def cohort(self, people: int, now: float | None = None) -> dict[str, str]:
-        """A template of each of the first so many subjects by id: of each the first by id that has not expired."""
+    def cohort(self, people: int, each: int = 1, now: float | None = None) -> dict[str, list[str]]:
+        """Templates of some subjects: the first of both by a digest of the subject's id and by the template's id.
+
+        A digest orders subjects by chance, so that the first are like all; by their ids those of one place would come
+        first, as "north-001".
+
+        Args:
+            people: most subjects; fewer where fewer have a template that has not expired.
+            each: most templates of a subject.
+            now: as of :meth:`search`.
+
+        Returns:
+            Ids of templates by subject, subjects by :func:`digest_order`.
+        """
         if not len(self):
             return {}
-        slots = [self._slots[subject] for subject in heapq.nsmallest(people, self._slots)]
         owners = torch.cat([block.owners for block in self._blocks])[: len(self)]
-        mine = torch.isin(owners, torch.tensor(slots, device=self._device))
         allowed = self._allowed(owners, None, time.time() if now is None else now)
+        alive = torch.unique(owners if allowed is None else owners[allowed])
+        subjects = heapq.nsmallest(people, (self._subjects[slot] for slot in alive.tolist()), key=digest_order)
+        slots = torch.tensor([self._slots[subject] for subject in subjects], device=self._device)
+        mine = torch.isin(owners, slots)
         positions = _true(mine if allowed is None else mine & allowed)
-        first: dict[int, str] = {}
-        for position, slot in zip(positions.tolist(), owners[positions].tolist(), strict=True):
-            first[slot] = min(first.get(slot, self._ids[position]), self._ids[position])
-        return {self._subjects[slot]: first[slot] for slot in slots if slot in first}
+        found: dict[str, list[str]] = {subject: [] for subject in subjects}
+        for position, slot in zip(positions.tolist(), _taken(owners, positions).tolist(), strict=True):
+            found[self._subjects[slot]].append(self._ids[position])
+        return {subject: sorted(templates)[:each] for subject, templates in found.items()}
 
     def _lower(self, bounds: Bounds, probes: int) -> Tensor:
         """What bounds the distances to all templates, float32 (Q, n)."""
@@ -397,6 +413,12 @@ class _Reach:
         """For each of these subjects, whether any template of it was given or none."""
         places = np.searchsorted(self._known, slots).clip(max=len(self._known) - 1)
         return np.where(self._known[places] == slots, self._reach[places], self.farthest)
+
+
+@lru_cache(maxsize=1 << 17)
+def digest_order(subject: str) -> bytes:
+    """By what subjects are put in an order that has nothing to do with their ids, the same everywhere."""
+    return hashlib.blake2b(subject.encode(), digest_size=8).digest()
 
 
 def _true(mask: Tensor) -> Indices:

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from gallery.index import NONE, Found, Share
-from gallery.search import Hit
+from gallery.search import Hit, digest_order
 from gallery.viewed import nearest
 from gallery.views import Corrections
 from pipelines.fingerprint import Fingerprint
@@ -69,6 +69,7 @@ class ShardedIndex:
             size=sum(one.size for one in found),
             cursor=cursor,
             age=max(ages, default=None),
+            subjects=sum(one.subjects for one in found),
         )
 
     def nearest_of(
@@ -90,15 +91,15 @@ class ShardedIndex:
         return {template: found[template] for template in templates if template in found}
 
     def cohort(
-        self, fingerprint: Fingerprint, people: int, corrections: Corrections = NONE
+        self, fingerprint: Fingerprint, people: int, each: int = 1, corrections: Corrections = NONE
     ) -> dict[str, Tensor] | None:
         """As :meth:`gallery.index.CollectionIndex.cohort`."""
         found: dict[str, Tensor] = {}
-        for some in self._searchers.ask("cohort", fingerprint, people, corrections):
+        for some in self._searchers.ask("cohort", fingerprint, people, each, corrections):
             if some is None:
                 return None
             found |= some
-        return {subject: found[subject] for subject in sorted(found)[:people]}
+        return {subject: found[subject] for subject in sorted(found, key=digest_order)[:people]}
 
     def ready(self) -> bool:
         """Whether every searcher has proven that it knows what the store holds."""

@@ -250,10 +250,10 @@ class Strangers:
         if len(found) < 2 or fingerprint is None or calibration is None:
             return alone
         corrections = self._gallery.corrections(fingerprint)
-        threshold = calibration.threshold(calibration.loosest, len(found), centred=bool(corrections)).value
         views = [None if one.camera is None or one.heading is None else View(one.camera, one.heading) for one in found]
         raw = torch.from_numpy(np.stack([one.embedding for one in found if one.embedding is not None]))
         embeddings = centred(raw, views, corrections)
+        threshold = self._gallery.alike_within(fingerprint, embeddings)
         distances = part_distances(embeddings, embeddings).numpy().astype(np.float64)
         np.fill_diagonal(distances, 0.0)
         tree = linkage(squareform((distances + distances.T) / 2), "average")

@@ -25,6 +25,12 @@ FingerprintText = Annotated[
 """A fingerprint that is an object in Python and its string form in JSON."""
 
 
+BASIS = (
+    'What the value rests on: "camera (n passers-by)", people seen by the same camera; "collection", its other'
+    ' subjects; "prior", plain distance, strict, where too few other people are known. Null without a calibration.'
+)
+
+
 class Record(BaseModel):
     """Base of the types below: frozen, keyword-only."""
 
@@ -130,15 +136,13 @@ class Threshold(Record):
     value: float | None = Field(description="Null without a calibration.")
     fpir: float = Field(description="The false-positive identification rate that was asked for.")
     gallery_size: int = Field(description="Templates searched.")
-    source: str | None = Field(
-        description='"calibration", "calibration_centred" where what is known of cameras was taken off, or null where'
-        " there is none for the fingerprint."
-    )
+    source: str | None = Field(description='"calibration", or null where there is none for the fingerprint.')
     extrapolated: bool = Field(description="True where the gallery's size lies outside the calibrated sizes.")
-    rivals: float | None = Field(
+    basis: str | None = Field(None, description=BASIS)
+    unit: float | None = Field(
         None,
-        description="Mean distance of the four subjects next to the first: the value is lower where they are near. Null"
-        " where it does not go by them, as in small galleries.",
+        description="How far apart different people are here, in the mean: the value is a share of it. Null where the"
+        " basis is the prior.",
     )
 
 
@@ -256,6 +260,8 @@ class MatchThreshold(Record):
     value: float | None = Field(description="Null without a calibration for one-to-one comparison.")
     fmr: float = Field(description="The false match rate that was asked for: of strangers who claim to be the subject.")
     source: str | None = Field(description='"calibration", or null where there is none for the fingerprint.')
+    basis: str | None = Field(None, description=BASIS)
+    unit: float | None = Field(None, description="As of an identification's threshold.")
 
 
 class Verification(Record):

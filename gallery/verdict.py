@@ -9,10 +9,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from gallery.calibration import RIVALS, Calibration
+from gallery.calibration import Calibration
 from gallery.errors import BadFmr, BadFpir, PoorQuality
 from gallery.search import Hit
 from gallery.types import Candidate, MatchThreshold, Outlier, OutlierReason, Reason, Resemblance, Threshold, Verdict
+from gallery.units import Unit
 from pipelines.errors import TooShort
 from pipelines.sequence import GaitSequence
 
@@ -86,14 +87,22 @@ def check_fmr(fmr: float) -> None:
         raise BadFmr(f"A false match rate lies between 0 and 1; {fmr:g} does not.")
 
 
-def candidates_of(hits: Sequence[Hit], calibration: Calibration | None) -> tuple[Candidate, ...]:
-    """Ranked candidates, nearest first; with a confidence where there is a calibration."""
+def candidates_of(
+    hits: Sequence[Hit], calibration: Calibration | None, unit: Unit | None = None
+) -> tuple[Candidate, ...]:
+    """Ranked candidates, nearest first; with a confidence where there is a calibration.
+
+    Args:
+        hits: nearest subject first.
+        calibration: of the probe's fingerprint, or None.
+        unit: of the probe and the nearest template; it holds for all of them, so that confidence falls with rank.
+    """
     return tuple(
         Candidate(
             subject=hit.subject,
             rank=rank,
             distance=hit.distance,
-            confidence=None if calibration is None else calibration.confidence.at(hit.distance),
+            confidence=None if calibration is None else calibration.confidence_of(hit.distance, unit),
             template=hit.template,
         )
         for rank, hit in enumerate(hits, start=1)
@@ -104,9 +113,9 @@ def threshold_of(
     fpir: float,
     gallery_size: int,
     calibration: Calibration | None,
-    hits: Sequence[Hit] = (),
     *,
-    centred: bool = False,
+    subjects: int = 0,
+    unit: Unit | None = None,
 ) -> Threshold:
     """The threshold for a rate at a number of templates; without a value where there is no calibration.
 
@@ -114,20 +123,17 @@ def threshold_of(
         fpir: the rate.
         gallery_size: templates searched.
         calibration: of the probe's fingerprint, or None.
-        hits: ``RIVALS + 1``, or as many subjects as there are, nearest first.
-        centred: whether what is known of some views was taken off, as of :meth:`Calibration.threshold`.
+        subjects, unit: as of :meth:`Calibration.threshold`.
 
     Raises:
         BadFpir: the rate is none of the calibrated ones.
     """
     if calibration is None:
         return Threshold(value=None, fpir=fpir, gallery_size=gallery_size, source=None, extrapolated=False)
-    rivals = [hit.distance for hit in hits[1 : RIVALS + 1]]
-    mean = math.fsum(rivals) / RIVALS if len(rivals) == RIVALS else None
-    return calibration.threshold(fpir, gallery_size, centred=centred, rivals=mean)
+    return calibration.threshold(fpir, gallery_size, subjects=subjects, unit=unit)
 
 
-def match_threshold_of(fmr: float, calibration: Calibration | None) -> MatchThreshold:
+def match_threshold_of(fmr: float, calibration: Calibration | None, unit: Unit | None = None) -> MatchThreshold:
     """The threshold of one-to-one comparison; without a value where there is no calibration for it.
 
     Raises:
@@ -135,7 +141,7 @@ def match_threshold_of(fmr: float, calibration: Calibration | None) -> MatchThre
     """
     if calibration is None:
         return MatchThreshold(value=None, fmr=fmr, source=None)
-    return calibration.match_threshold(fmr)
+    return calibration.match_threshold(fmr, unit)
 
 
 def decide(
@@ -184,31 +190,21 @@ def compare(
     return Verdict.INCONCLUSIVE, reason
 
 
-def resemblance(
-    hits: Sequence[Hit], subject: str, size: int, calibration: Calibration | None, *, centred: bool = False
-) -> Resemblance | None:
-    """The nearest subject but ``subject``, if a walker matches it at the strictest calibrated rate.
+def resemblance(hit: Hit | None, threshold: Threshold | None) -> Resemblance | None:
+    """The nearest other subject, if a walker who is to be enrolled matches it.
 
     Args:
-        hits: at least two where there are as many, nearest first.
-        subject: whom the walker is to be enrolled as.
-        size: templates searched.
-        calibration: of the walker's fingerprint; without one nothing is known to be near.
-        centred: as of :meth:`Calibration.threshold`.
+        hit: the nearest subject but the one that the walker is to be enrolled as; None where there is no other.
+        threshold: at the strictest calibrated rate; None without a calibration, by which nothing is known to be near.
     """
-    other = next((hit for hit in hits if hit.subject != subject), None)
-    if other is None or calibration is None:
-        return None
-    threshold = calibration.threshold(calibration.strictest, size, centred=centred)
-    if threshold.value is None or other.distance > threshold.value:
+    if hit is None or threshold is None or threshold.value is None or hit.distance > threshold.value:
         return None
     return Resemblance(
-        subject=other.subject,
-        template=other.template,
-        distance=other.distance,
+        subject=hit.subject,
+        template=hit.template,
+        distance=hit.distance,
         threshold=threshold,
-        detail=f"This walker matches {other.subject!r}, at a distance of {other.distance:.3g}"
-        f" up to {threshold.value:.3g}.",
+        detail=f"This walker matches {hit.subject!r}, at a distance of {hit.distance:.3g} up to {threshold.value:.3g}.",
     )
 
 

@@ -6,12 +6,13 @@ as it is stored: nothing stored changes when more is learnt of a view, and the s
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
-from gallery.search import Hit, PartwiseIndex
+from gallery.search import Hit, PartwiseIndex, digest_order
 from gallery.views import Corrections, View, centred
 
 
@@ -29,6 +30,8 @@ class ViewedIndex:
         self._device, self._precision = device, precision
         self._of: dict[View | None, PartwiseIndex] = {}
         self._views: dict[str, View | None] = {}
+        self._owners: dict[str, str] = {}
+        self._sizes: Counter[str] = Counter()  # templates, by subject
 
     def __len__(self) -> int:
         """Number of templates."""
@@ -41,6 +44,8 @@ class ViewedIndex:
         self, templates: Sequence[str], subjects: Sequence[str], embeddings: Tensor, views: Sequence[View | None]
     ) -> None:
         """Add n templates; as :meth:`gallery.search.PartwiseIndex.add`."""
+        self._owners.update(zip(templates, subjects, strict=True))
+        self._sizes.update(subjects)
         for view in dict.fromkeys(views):
             rows = [i for i, own in enumerate(views) if own == view]
             if view not in self._of:
@@ -56,6 +61,10 @@ class ViewedIndex:
     def remove(self, template: str) -> None:
         """Remove one template. Raises KeyError where it is not there."""
         view = self._views.pop(template)
+        owner = self._owners.pop(template)
+        self._sizes[owner] -= 1
+        if not self._sizes[owner]:
+            del self._sizes[owner]
         self._of[view].remove(template)
         if not len(self._of[view]):
             del self._of[view]
@@ -83,16 +92,24 @@ class ViewedIndex:
         """The embeddings of templates less what their views do, float32 (m, P, C). Raises KeyError."""
         if not templates:
             return torch.zeros(0, *self.shape)
-        views = [self._views[template] for template in templates]
-        found = [self._of[view].embeddings([template])[0] for template, view in zip(templates, views, strict=True)]
-        return centred(torch.stack(found), views, corrections)
+        found = [self._of[self._views[template]].embeddings([template])[0] for template in templates]
+        return self.corrected(templates, torch.stack(found), corrections)
 
-    def cohort(self, people: int) -> dict[str, str]:
-        """A template of each of the first so many subjects, by the subject's id, in order."""
-        found: dict[str, str] = {}
+    def corrected(self, templates: Sequence[str], embeddings: Tensor, corrections: Corrections) -> Tensor:
+        """Embeddings of templates (m, P, C) as they are stored, less what their views do. Raises KeyError."""
+        return centred(embeddings, [self._views[template] for template in templates], corrections)
+
+    def cohort(self, people: int, each: int = 1) -> dict[str, list[str]]:
+        """As :meth:`gallery.search.PartwiseIndex.cohort`, over all views."""
+        found: dict[str, list[str]] = {}
         for index in self._of.values():
-            found = index.cohort(people) | found
-        return {subject: found[subject] for subject in sorted(found)[:people]}
+            for subject, templates in index.cohort(people, each).items():
+                found[subject] = sorted([*found.get(subject, []), *templates])[:each]
+        return {subject: found[subject] for subject in sorted(found, key=digest_order)[:people]}
+
+    def subjects(self) -> int:
+        """Number of subjects."""
+        return len(self._sizes)
 
 
 def _shifted(probes: Tensor, view: View | None, corrections: Corrections) -> Tensor:

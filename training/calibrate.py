@@ -1,15 +1,18 @@
 """Thresholds and confidence of a network, fitted on people that it never saw: ``gaitkeeper calibrate``.
 
-Everybody of the part "known" is enrolled with all their "enrol" takes, galleries of a stated number of templates are
-drawn from them, and strangers are searched in each. The threshold for a false-positive identification rate is that
-share's quantile of the strangers' nearest distances; for the relative one see :func:`relative_limits`. Confidence is an
+All people of the part "known" are enrolled with their "enrol" takes, galleries of a stated number of people are drawn
+from them, and strangers are searched in each. Distances are told in units, as the service tells them
+(:mod:`gallery.units`): once from the gallery alone, once from passers-by of the probe's view. The threshold for a
+false-positive identification rate is that share's quantile of the strangers' nearest distances. The prior, for plain
+distances, is fitted to a tenth of the rate: what plain distances mean differs from scene to scene. Confidence is an
 isotonic regression of "the nearest subject is the right one" on its distance, over mated and stranger probes weighing
 alike.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -18,28 +21,72 @@ import torch
 from sklearn.isotonic import IsotonicRegression
 from torch import Tensor
 
-from gallery.calibration import RIVALS, Calibration, ConfidenceMap, FpirThresholds, PartQuantiles, RelativeThresholds
+from gallery.calibration import Calibration, ConfidenceMap, FmrThresholds, FpirThresholds, InUnits, PartQuantiles
 from gallery.explain import quantiles
-from gallery.views import corrections_of
+from gallery.units import MIN_OTHERS, SUBJECTS
 from models.base import GaitNetwork
 from models.distance import part_distances
 from pipelines.fingerprint import fingerprint_of
 from training.datasets import Dataset
 from training.datasets.errors import BadDataset
-from training.evaluation.embedding import Embedded, embed_dataset
+from training.evaluation.embedding import embed_dataset
 
 Array = npt.NDArray[Any]
 
-SIZES = (10, 100, 1000)
+SIZES = (1, 2, 3, 5, 10, 25, 100, 250)
+"""Subjects of the galleries that are drawn."""
 RATES = (0.01, 0.001)
 DRAWS = 40
-REACH = 5
-"""Times the rate that may come near enough for a relative threshold: no more strangers pass it in any gallery."""
-CONFIDENCE_SIZE = 100
+STRICTER = 10
+"""Times as strict as asked for is the prior."""
+PASSERS = 10
+PROBES = 1000
+"""Probes that are searched in each drawn gallery, at most."""
+CONFIDENCE_SIZE = 25
 POINTS = 32
 BLOCK = 10_000  # pairs whose embeddings are held at once
 PAIRS = 200_000
 """Of strangers and enrolled takes, drawn to measure how far apart their parts are."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Walks:
+    """Distances of probes to enrolled takes, of these among themselves, and of probes to passers-by of their view.
+
+    Attributes:
+        to_takes: float32 (n, m).
+        people: person of each probe (n,), -1 for strangers.
+        owners: person of each take (m,).
+        among: float32 (m, m).
+        passing: median distance of each probe to ``PASSERS`` strangers of its view, (n,); nan where there are fewer.
+    """
+
+    to_takes: Array = field(repr=False)
+    people: Array = field(repr=False)
+    owners: Array = field(repr=False)
+    among: Array = field(repr=False)
+    passing: Array = field(repr=False)
+
+
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """What searching some probes in one drawn gallery gave, each (n,).
+
+    Attributes:
+        distance: to the nearest subject, plain.
+        right: whether it is the probe's own.
+        collection, camera: units; nan where there is none.
+        claimed: plain distance to one other subject each, drawn at random, with ``claimed_collection`` and
+            ``claimed_camera`` its units.
+    """
+
+    distance: Array
+    right: Array
+    collection: Array
+    camera: Array
+    claimed: Array
+    claimed_collection: Array
+    claimed_camera: Array
 
 
 def calibrate(
@@ -50,6 +97,7 @@ def calibrate(
     sizes: Sequence[int] = SIZES,
     rates: Sequence[float] | None = None,
     seed: int = 0,
+    strictness: float = 1.0,
     on_progress: Callable[[int], None] | None = None,
 ) -> Calibration:
     """Fit a calibration.
@@ -58,142 +106,226 @@ def calibrate(
         net: in the weights that it will be used with.
         walks: takes named "enrolN" and "probeN"; people named "stranger-*" are never enrolled.
         perception: the backend whose fingerprint it is for.
-        sizes: gallery sizes in templates, rising; those that the walks cannot fill are left out.
-        rates: false-positive identification rates; ``RATES`` by default.
+        sizes: subjects in a gallery, rising; those that the walks cannot fill are left out.
+        rates: false-positive identification rates, and false match rates; ``RATES`` by default.
         seed: of the draws of galleries.
+        strictness: what distances in units, as fitted on these walks, are multiplied by, in (0, 1]. Below 1 where real
+            strangers were seen to come nearer than rendered ones; ``python -m bench.real_people`` tells.
         on_progress: told the number of walks embedded.
 
     Raises:
-        BadDataset: there are no enrolled people, or fewer stranger probes than the lowest rate needs.
+        BadDataset: too few people are enrolled, or fewer stranger probes than the lowest rate needs.
     """
-    rates = rates or RATES
     embedded = embed_dataset(net, walks, on_progress=on_progress)
-    subjects = embedded.subjects
     takes = np.array([sample.take for sample in embedded.samples])
-    enrolled = np.flatnonzero(np.char.startswith(takes, "enrol"))
-    stranger = np.char.startswith(subjects, "stranger-")
-    probes = np.flatnonzero(np.char.startswith(takes, "probe"))
-    strangers, mated = probes[stranger[probes]], probes[~stranger[probes]]
-    if not len(enrolled) or len(strangers) * min(rates) < 1:
-        raise BadDataset(
-            f"{len(enrolled)} enrolled takes, {len(strangers)} of strangers: calibrating for an FPIR of {min(rates):g} "
-            f"needs at least {round(1 / min(rates))} of strangers."
-        )
-    people, owner = np.unique(subjects[enrolled], return_inverse=True)
-    to_strangers, to_mated = (
-        _nearest(part_distances(embedded.embeddings[p], embedded.embeddings[enrolled]).numpy(), owner, len(people))
-        for p in (strangers, mated)
+    return calibrate_embedded(
+        embedded.embeddings,
+        embedded.subjects,
+        embedded.views,
+        takes,
+        str(fingerprint_of(net, perception)),
+        sizes=sizes,
+        rates=rates or RATES,
+        seed=seed,
+        strictness=strictness,
     )
-    each = len(enrolled) / len(people)
+
+
+def calibrate_embedded(
+    embeddings: Tensor,
+    subjects: Array,
+    views: Array,
+    takes: Array,
+    fingerprint: str,
+    *,
+    sizes: Sequence[int] = SIZES,
+    rates: Sequence[float] = RATES,
+    seed: int = 0,
+    strictness: float = 1.0,
+) -> Calibration:
+    """As :func:`calibrate`, of embeddings (N, P, C) with the names (N,) of their walks."""
     rng = np.random.default_rng(seed)
-    filled = [size for size in sizes if round(size / each) <= len(people)]
-    draws = {
-        size: [rng.choice(len(people), max(1, round(size / each)), False) for _ in range(DRAWS)] for size in filled
+    enrolled = np.flatnonzero(np.char.startswith(takes, "enrol"))
+    unknown = np.char.startswith(subjects, "stranger-")
+    probes = np.flatnonzero(np.char.startswith(takes, "probe"))
+    strangers, mated = probes[unknown[probes]], probes[~unknown[probes]]
+    people, owners = np.unique(subjects[enrolled], return_inverse=True)
+    if len(people) < MIN_OTHERS + 1 or len(strangers) * min(rates) < 1:
+        raise BadDataset(
+            f"{len(people)} enrolled people, {len(strangers)} walks of strangers: calibrating for an FPIR of"
+            f" {min(rates):g} needs at least {MIN_OTHERS + 1} people, and {round(1 / min(rates))} walks of strangers."
+        )
+    among = part_distances(embeddings[enrolled], embeddings[enrolled]).numpy()
+    sides = []
+    for some, who in (
+        (strangers, np.full(len(strangers), -1)),
+        (mated, np.searchsorted(people, subjects[mated])),
+    ):
+        passing = _passing(embeddings, subjects, _sectors(views), some, strangers, rng)
+        to_takes = part_distances(embeddings[some], embeddings[enrolled]).numpy()
+        sides.append(_Walks(to_takes, who, owners, among, passing))
+    filled = [size for size in sizes if size <= len(people)]
+    drawn = {size: [rng.choice(len(people), size, False) for _ in range(DRAWS)] for size in filled}
+    found = {
+        size: tuple(_joined([_search(side, draw, rng) for draw in draws]) for side in sides)
+        for size, draws in drawn.items()
     }
-    confidence = _confidence(
-        to_strangers,
-        to_mated,
-        np.searchsorted(people, subjects[mated]),
-        draws.get(CONFIDENCE_SIZE) or draws[filled[-1]],
-    )
-    centred = _to_centred(embedded, enrolled, strangers, owner, rates)
+    unit_sizes = [size for size in filled if size > MIN_OTHERS]
+    by_camera = [size for size in filled if np.isfinite(found[size][0].camera).any()]
+    near = {size: stranger.distance for size, (stranger, _) in found.items()}
+    stricter = [rate / STRICTER for rate in rates]
+    plain = _thresholds({4 * size: near[size] for size in filled}, rates, stricter)
+    middle = min(CONFIDENCE_SIZE, filled[-1])
+    middle = max(size for size in filled if size <= middle)
     return Calibration(
-        fingerprint=fingerprint_of(net, perception),
-        thresholds=_thresholds(to_strangers, draws, rates),
-        relative=_relative(to_strangers, draws, rates),
-        centred=() if centred is None else _thresholds(centred, draws, rates),
-        relative_centred=() if centred is None else _relative(centred, draws, rates),
-        confidence=confidence,
+        fingerprint=fingerprint,
+        thresholds=plain,
+        confidence=_confidence(*((one.distance, one.right) for one in found[middle])),
+        collection=_in_units(found, unit_sizes, rates, "collection", middle, strictness),
+        camera=_in_units(found, by_camera, rates, "camera", middle, strictness) if by_camera else None,
+        strictness=strictness,
+        verification=_verification([one.claimed for one, _ in found.values()], rates, stricter),
         min_rate_hz=20.0,
-        parts=_parts(embedded.embeddings[strangers], embedded.embeddings[enrolled], rng),
+        parts=_parts(embeddings[strangers], embeddings[enrolled], rng),
     )
 
 
-def _thresholds(
-    to_strangers: Array, draws: Mapping[int, Sequence[Array]], rates: Sequence[float]
-) -> tuple[FpirThresholds, ...]:
-    nearest = {size: np.concatenate([to_strangers[:, d].min(1) for d in drawn]) for size, drawn in draws.items()}
+def _in_units(
+    found: dict[int, tuple[_Found, ...]],
+    sizes: Sequence[int],
+    rates: Sequence[float],
+    basis: str,
+    middle: int,
+    strictness: float,
+) -> InUnits:
+    """Thresholds, confidence and verification of distances in units of a basis, "collection" or "camera"."""
+    near, claimed = {}, []
+    for size in sizes:
+        stranger = found[size][0]
+        near[size] = strictness * _share(stranger.distance, getattr(stranger, basis))
+        claimed.append(strictness * _share(stranger.claimed, getattr(stranger, f"claimed_{basis}")))
+    at = middle if middle in sizes else sizes[-1]
+    rated = []
+    for one in found[at]:
+        unit = getattr(one, basis)
+        known = np.isfinite(unit)
+        rated.append((strictness * one.distance[known] / unit[known], one.right[known]))
+    return InUnits(
+        thresholds=_thresholds(near, rates, rates),
+        confidence=_confidence(*rated),
+        verification=_verification(claimed, rates, rates),
+    )
+
+
+def _share(distance: Array, unit: Array) -> Array:
+    known = np.isfinite(unit)
+    return distance[known] / unit[known]
+
+
+def _thresholds(near: dict[int, Array], rates: Sequence[float], fitted: Sequence[float]) -> tuple[FpirThresholds, ...]:
+    """For each rate the table of thresholds by size, fitted to the rate beside it."""
     return tuple(
         FpirThresholds(
             fpir=rate,
-            gallery_sizes=tuple(draws),
-            distances=tuple(np.minimum.accumulate([quantile(nearest[size], rate) for size in draws]).tolist()),
+            gallery_sizes=tuple(near),
+            distances=tuple(np.minimum.accumulate([quantile(values, share) for values in near.values()]).tolist()),
         )
-        for rate in rates
+        for rate, share in zip(rates, fitted, strict=True)
     )
 
 
-def _relative(
-    to_strangers: Array, draws: Mapping[int, Sequence[Array]], rates: Sequence[float]
-) -> tuple[RelativeThresholds, ...]:
-    """At the sizes of galleries where there are rivals."""
-    found = {size: drawn for size, drawn in draws.items() if len(drawn[0]) > RIVALS}
-    near = [
-        [np.concatenate(parts) for parts in zip(*(beside(to_strangers[:, d]) for d in drawn), strict=True)]
-        for drawn in found.values()
-    ]
-    tables = []
-    for rate in rates if found else ():
-        limits = [relative_limits(nearest, rivals, rate) for nearest, rivals in near]
-        distances = np.minimum.accumulate([distance for distance, _ in limits])
-        tables.append(
-            RelativeThresholds(
-                fpir=rate,
-                gallery_sizes=tuple(found),
-                distances=tuple(distances.tolist()),
-                ratios=tuple(ratio for _, ratio in limits),
-            )
-        )
-    return tuple(tables)
+def _verification(claimed: Sequence[Array], rates: Sequence[float], fitted: Sequence[float]) -> FmrThresholds:
+    """The threshold of each false match rate: the lowest over the sizes of galleries, which hardly differ."""
+    by_rate = sorted(zip(rates, fitted, strict=True))
+    at = [min(quantile(values, share) for values in claimed) for _, share in by_rate]
+    return FmrThresholds(fmrs=tuple(rate for rate, _ in by_rate), distances=tuple(np.maximum.accumulate(at).tolist()))
 
 
-def beside(distances: Array) -> tuple[Array, Array]:
-    """The nearest of n probes' (n, people) distances, (n,), and the mean of the ``RIVALS`` next ones, (n,)."""
-    nearest = np.sort(np.partition(distances, RIVALS, axis=1)[:, : RIVALS + 1], axis=1)
-    return nearest[:, 0], nearest[:, 1:].mean(1)
+def _search(walks: _Walks, draw: Array, rng: np.random.Generator) -> _Found:
+    """Search the strangers, or the mated probes of the people who are enrolled, in one gallery."""
+    rows = np.flatnonzero(np.isin(walks.owners, draw))
+    owners = np.searchsorted(np.sort(draw), walks.owners[rows])
+    mates = np.full(len(walks.people), -1)
+    known = np.isin(walks.people, draw)
+    mates[known] = np.searchsorted(np.sort(draw), walks.people[known])
+    some = np.flatnonzero(known) if (walks.people >= 0).any() else np.arange(len(walks.people))
+    some = np.sort(rng.choice(some, min(len(some), PROBES), False))
+    apart = walks.to_takes[np.ix_(some, rows)]
+    nearest = apart.argmin(1)
+    cohort = np.sort(rng.choice(len(draw), min(SUBJECTS, len(draw)), False))
+    means = _by_subject(apart, owners, len(draw))[:, cohort]
+    of_takes = _by_subject(walks.among[np.ix_(rows, rows)], owners, len(draw))[:, cohort]
+    first = owners[nearest]
+    collection, camera = _units(means, of_takes[nearest], cohort, first, walks.passing[some])
+    # One other subject claims to be each probe's: its own nearest take counts.
+    claims = (first + rng.integers(1, max(len(draw), 2), len(some))) % len(draw) if len(draw) > 1 else first
+    claims = np.where(claims == mates[some], (claims + 1) % len(draw), claims)
+    own = np.where(owners[None] == claims[:, None], apart, np.inf)
+    nearest_own = own.argmin(1)
+    claimed = own.min(1)
+    claimed_collection, claimed_camera = _units(means, of_takes[nearest_own], cohort, claims, walks.passing[some])
+    return _Found(
+        apart[np.arange(len(some)), nearest],
+        first == mates[some],
+        collection,
+        camera,
+        claimed,
+        claimed_collection,
+        claimed_camera,
+    )
 
 
-def relative_limits(nearest: Array, rivals: Array, rate: float) -> tuple[float, float]:
-    """A distance and a ratio to the rivals that at most that share of strangers are both within.
+def _units(
+    of_probes: Array, of_templates: Array, cohort: Array, subjects: Array, passing: Array
+) -> tuple[Array, Array]:
+    """Units of a collection and of a camera, as :func:`gallery.units.units_of`, (n,) each; nan where there is none.
 
     Args:
-        nearest: distances of strangers to the nearest subject, (n,).
-        rivals: of :func:`beside`, (n,).
-        rate: in (0, 1); ``REACH`` times as many strangers are within the distance.
+        of_probes, of_templates: mean distances to the subjects of the cohort, (n, S).
+        cohort: which subjects these are, (S,).
+        subjects: whose template each probe is compared with, (n,).
+        passing: distances to passers-by, (n,).
     """
-    distance = quantile(nearest, min(REACH * rate, 0.5))
-    ratio = quantile(np.where(nearest <= distance, nearest / rivals, 1), rate)
-    return distance, ratio * (1 - 1e-6)  # a product with it is not rounded above what it was the quotient of
+    other = cohort[None] != subjects[:, None]
+    count = other.sum(1)
+    enough = count >= MIN_OTHERS
+    probe, template = ((np.where(other, side, 0).sum(1) / np.maximum(count, 1)) for side in (of_probes, of_templates))
+    collection = np.where(enough, (probe + template) / 2, np.nan)
+    return collection, np.where(enough, (passing + template) / 2, passing)
 
 
-def _to_centred(
-    embedded: Embedded, enrolled: Array, strangers: Array, owner: Array, rates: Sequence[float]
-) -> Array | None:
-    """Strangers' (n, people) distances where every view is known from passers-by.
+def _by_subject(apart: Array, owners: Array, people: int) -> Array:
+    """Mean distance (n, people) to each person's takes, from (n, m)."""
+    share = (owners[:, None] == np.arange(people)).astype(np.float64)
+    return np.asarray(apart.astype(np.float64) @ (share / share.sum(0)))
 
-    Half of the strangers teach, the other half is searched. A view is an eighth of the circle of azimuths. None where
-    the walks have none, or the strangers are too few.
-    """
+
+def _joined(found: Sequence[_Found]) -> _Found:
+    names = tuple(_Found.__dataclass_fields__)
+    return _Found(*(np.concatenate([getattr(one, name) for one in found]) for name in names))
+
+
+def _sectors(views: Array) -> Array:
+    """Which eighth of the circle each azimuth lies in, (N,); -1 for all where views are no azimuths."""
     try:
-        azimuths = embedded.views.astype(float)
+        return np.asarray(((views.astype(float) + 22.5) % 360 // 45).astype(int))
     except ValueError:
-        return None
-    sectors = ((azimuths + 22.5) % 360 // 45).astype(int)
-    names = np.unique(embedded.subjects[strangers])
-    teach = np.isin(embedded.subjects, names[::2])
-    searched = strangers[~teach[strangers]]
-    if len(searched) * min(rates) < 1:
-        return None
-    known = {
-        int(sector): (int(some.sum()), embedded.embeddings[some].mean(0))
-        for sector in np.unique(sectors)
-        if (some := teach & (sectors == sector)).any()
-    }
-    embeddings = embedded.embeddings.clone()
-    for sector, correction in corrections_of(known).items():
-        embeddings[sectors == sector] -= correction
-    apart = part_distances(embeddings[searched], embeddings[enrolled]).numpy()
-    return _nearest(apart, owner, int(owner.max()) + 1)
+        return np.full(len(views), -1)
+
+
+def _passing(
+    embeddings: Tensor, subjects: Array, sectors: Array, probes: Array, strangers: Array, rng: np.random.Generator
+) -> Array:
+    """Median distance of each probe to strangers of its view, other people than itself."""
+    out = np.full(len(probes), np.nan)
+    for sector in np.unique(sectors[sectors >= 0]):
+        there = strangers[sectors[strangers] == sector]
+        for at in np.flatnonzero(sectors[probes] == sector):
+            others = there[subjects[there] != subjects[probes[at]]]
+            if len(others) >= PASSERS:
+                drawn = rng.choice(others, PASSERS, False)
+                out[at] = float(part_distances(embeddings[probes[at]][None], embeddings[drawn])[0].median())
+    return out
 
 
 def _parts(strangers: Tensor, enrolled: Tensor, rng: np.random.Generator) -> PartQuantiles:
@@ -208,35 +340,17 @@ def _parts(strangers: Tensor, enrolled: Tensor, rng: np.random.Generator) -> Par
     return PartQuantiles(pairs=len(drawn), quantiles=tuple(map(tuple, found.round(6).tolist())))
 
 
-def _nearest(distances: Array, owner: Array, people: int) -> Array:
-    """(n, people) distance to each person's nearest template."""
-    out = np.full((len(distances), people), np.inf, np.float32)
-    for person in range(people):
-        out[:, person] = distances[:, owner == person].min(1)
-    return out
-
-
 def quantile(values: Array, rate: float) -> float:
     """The largest threshold whose share of values at or below it is at most the rate."""
     ordered = np.sort(values)
     return float(np.nextafter(ordered[int(rate * len(ordered))], np.float32(0), dtype=np.float32))
 
 
-def _confidence(to_strangers: Array, to_mated: Array, mates: Array, draws: Sequence[Array]) -> ConfidenceMap:
-    distance: list[Array] = []
-    right: list[Array] = []
-    weight: list[Array] = []
-    for drawn in draws:
-        here = np.flatnonzero(np.isin(mates, drawn))
-        rows = to_mated[here][:, drawn]
-        for near, hit in (
-            (rows.min(1), drawn[rows.argmin(1)] == mates[here]),
-            (to_strangers[:, drawn].min(1), np.zeros(len(to_strangers), bool)),
-        ):
-            distance.append(near)
-            right.append(hit.astype(np.float64))
-            weight.append(np.full(len(near), 1 / max(len(near), 1)))
-    x, y, w = (np.concatenate(parts) for parts in (distance, right, weight))
+def _confidence(*sides: tuple[Array, Array]) -> ConfidenceMap:
+    """From distances (n,) and whether the nearest is right (n,), of strangers and of mated probes, who weigh alike."""
+    x = np.concatenate([distance for distance, _ in sides])
+    y = np.concatenate([right.astype(np.float64) for _, right in sides])
+    w = np.concatenate([np.full(len(distance), 1 / max(len(distance), 1)) for distance, _ in sides])
     fit = IsotonicRegression(increasing=False, y_min=0.0, y_max=1.0).fit(x, y, sample_weight=w)
     at = np.unique(np.quantile(x, np.linspace(0, 1, POINTS)))
     return ConfidenceMap(distances=tuple(at.tolist()), confidences=tuple(fit.predict(at).round(4).tolist()))

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+if TYPE_CHECKING:
+    from gallery.calibration import Calibration, FpirThresholds
 
 COLUMNS = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
 
@@ -131,6 +134,9 @@ def calibrate(
         str | None, typer.Option(help="Backend that the calibration is for; the default one if not given.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the draws of galleries.")] = 0,
+    strictness: Annotated[
+        float, typer.Option(help="Share of the thresholds that real people allow; see `python -m bench.real_people`.")
+    ] = 1.0,
 ) -> None:
     """Fit a network's thresholds and confidence on people that it never saw."""
     from gallery.calibration import load_calibrations
@@ -149,12 +155,20 @@ def calibrate(
             walks,
             perception or BlazePose.name,
             seed=seed,
+            strictness=strictness,
             on_progress=lambda n: bar.update(task, completed=n),
         )
     known = dict(load_calibrations(out)) if out.exists() else {}
     known[found.fingerprint] = found
     entries = [c.model_dump(mode="json") for _, c in sorted(known.items(), key=lambda item: str(item[0]))]
     out.write_text(json.dumps({"calibrations": entries}, indent=1) + "\n", encoding="utf-8")
-    for table in found.thresholds:
-        pairs = ", ".join(f"{d:.4f} at {n}" for n, d in zip(table.gallery_sizes, table.distances, strict=True))
-        typer.echo(f"{found.fingerprint}: FPIR {table.fpir:g}: {pairs} templates")
+    for basis, tables in _tables(found).items():
+        for table in tables:
+            pairs = ", ".join(f"{d:.4f} at {n}" for n, d in zip(table.gallery_sizes, table.distances, strict=True))
+            typer.echo(f"{found.fingerprint}: {basis}, FPIR {table.fpir:g}: {pairs}")
+
+
+def _tables(found: Calibration) -> dict[str, tuple[FpirThresholds, ...]]:
+    """Thresholds by what they rest on; those of units by number of subjects, the prior's by number of templates."""
+    in_units = {"collection": found.collection, "camera": found.camera}
+    return {"prior": found.thresholds} | {name: one.thresholds for name, one in in_units.items() if one is not None}

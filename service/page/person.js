@@ -67,14 +67,22 @@ export function distances(person, names) {
   );
 }
 
-function legend({ value, fpir, gallery_size: size, extrapolated, rivals }) {
+function legend({ value, fpir, gallery_size: size, extrapolated, basis, unit }) {
   if (value === null) return "There is no threshold: the network is not calibrated.";
   return [
     h("span", { class: "limit-key", "aria-hidden": "true" }),
     ` Threshold ${number(value, 3)}: at most ${100 * fpir} % of strangers would be named among ${size} walks enrolled`,
     extrapolated ? ", by extrapolation: the calibration does not cover this size." : ".",
-    rivals == null ? "" : ` It is lower where others are near, too: the next four people are ${number(rivals, 3)} away.`,
+    rests(basis, unit),
   ];
+}
+
+/** What a threshold rests on, in a sentence. */
+function rests(basis, unit) {
+  if (basis == null) return "";
+  if (unit == null) return " Too few other people are known here to compare with, so it is strict.";
+  const whom = basis === "collection" ? "the other people enrolled" : basis.replace("camera", "people this camera saw");
+  return ` It is a share of ${number(unit, 3)}, the mean distance to ${whom}.`;
 }
 
 const seenFrom = ({ camera, heading, walks, applied }) =>

@@ -8,8 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from gallery.calibration import Calibration, ConfidenceMap, FpirThresholds, RelativeThresholds, load_calibrations
-from gallery.errors import BadCalibration, BadFpir
+from gallery.calibration import (
+    Calibration,
+    ConfidenceMap,
+    FmrThresholds,
+    FpirThresholds,
+    InUnits,
+    load_calibrations,
+)
+from gallery.errors import BadCalibration, BadFmr, BadFpir
+from gallery.units import Basis, Unit
 
 TABLE = FpirThresholds(fpir=0.01, gallery_sizes=(10, 100, 1000), distances=(5.0, 4.0, 2.0))
 TOML = """
@@ -80,47 +88,68 @@ def test_confidence_never_rises_with_distance(a, b):
     assert 1 >= CONFIDENCE.at(near) >= CONFIDENCE.at(far) >= 0
 
 
-def relative(distance: float, ratio: float) -> tuple[RelativeThresholds, ...]:
-    sizes = {"gallery_sizes": (100, 1000), "distances": (distance, distance - 1), "ratios": (ratio, ratio + 0.2)}
-    return (RelativeThresholds(fpir=0.01, **sizes),)
+def in_units(share: float) -> InUnits:
+    return InUnits(
+        thresholds=(FpirThresholds(fpir=0.01, gallery_sizes=(3, 100), distances=(share, share / 2)),),
+        confidence=ConfidenceMap(distances=(share, 2 * share), confidences=(1.0, 0.0)),
+        verification=FmrThresholds(fmrs=(0.01,), distances=(share,)),
+    )
+
+
+@pytest.fixture
+def of_units(fingerprint) -> Calibration:
+    return Calibration(
+        fingerprint=fingerprint,
+        thresholds=(TABLE,),
+        confidence=CONFIDENCE,
+        collection=in_units(0.5),
+        camera=in_units(0.6),
+        verification=FmrThresholds(fmrs=(0.01,), distances=(1.5,)),
+    )
 
 
 @pytest.mark.parametrize(
-    ("size", "rivals", "value", "told"),
+    ("unit", "value", "basis"),
     [
-        (100, 6.0, 3.0, True),
-        (1000, 6.0, 4.2, True),
-        (100, 20.0, 6.0, True),  # however far the others are, no farther than the distance
-        (10**9, 6.0, 0.0, True),  # where the distance has gone to nothing
-        (99, 6.0, 4.0 + math.log10(100 / 99), False),
-        (100, None, 4.0, False),
+        (None, 5.0, "prior"),
+        (Unit(8.0, Basis.COLLECTION, 2), 4.0, "collection"),
+        (Unit(8.0, Basis.CAMERA, 7), 4.8, "camera (7 passers-by)"),
     ],
 )
-def test_where_others_are_near_the_threshold_is_lower(fingerprint, size, rivals, value, told):
-    calibration = Calibration(
-        fingerprint=fingerprint, thresholds=(TABLE,), relative=relative(6.0, 0.5), confidence=CONFIDENCE
-    )
-    threshold = calibration.threshold(0.01, size, rivals=rivals)
-    assert threshold.value == pytest.approx(value)
-    assert threshold.rivals == (rivals if told else None)
-    assert threshold.source == "calibration" and threshold.extrapolated == (size > 1000)
+def test_a_threshold_is_a_share_of_the_unit_and_says_what_it_rests_on(of_units, unit, value, basis):
+    threshold = of_units.threshold(0.01, 10, subjects=3, unit=unit)
+    assert (threshold.value, threshold.basis) == (pytest.approx(value), basis)
+    assert (threshold.source, threshold.extrapolated) == ("calibration", False)
+    assert threshold.unit == (None if unit is None else 8.0)
 
 
-def test_beside_others_too_the_smaller_threshold_holds_where_cameras_are_known(fingerprint):
-    tables = {"thresholds": (TABLE,), "relative": relative(6.0, 0.5), "centred": (TABLE,), "confidence": CONFIDENCE}
-    found = [
-        Calibration(fingerprint=fingerprint, **tables, relative_centred=centred).threshold(
-            0.01, 100, centred=True, rivals=6.0
-        )
-        for centred in (relative(2.5, 0.5), relative(6.0, 0.6), ())
-    ]
-    assert [one.value for one in found] == [2.5, 3.0, 3.0]
-    assert {(one.source, one.rivals) for one in found} == {("calibration_centred", 6.0)}
+def test_what_was_not_measured_in_units_goes_by_plain_distance(of_units):
+    only = of_units.model_copy(update={"camera": None})
+    unit = Unit(8.0, Basis.CAMERA, 7)
+    threshold = only.threshold(0.01, 10, subjects=3, unit=unit)
+    assert (threshold.value, threshold.basis, threshold.unit) == (5.0, "prior", None)
+    assert only.confidence_of(1.5, unit) == CONFIDENCE.at(1.5)
+    assert only.match_threshold(0.01, unit).value == 1.5
 
 
-@pytest.mark.parametrize(("size", "ratio"), [(10, 0.3), (100, 0.5), (1000, 0.7), (10**6, 1.0)])
-def test_a_ratio_is_a_share_at_any_size(size, ratio):
-    assert relative(6.0, 0.5)[0].ratio_at(size) == pytest.approx(ratio)
+def test_many_templates_of_few_subjects_count_as_more_subjects(of_units):
+    unit = Unit(1.0, Basis.COLLECTION, 2)
+    few, many = (of_units.threshold(0.01, size, subjects=3, unit=unit).value for size in (12, 400))
+    assert (few, many) == (pytest.approx(0.5), pytest.approx(0.25))
+    assert of_units.threshold(0.01, 100, subjects=100, unit=unit).value == pytest.approx(0.25)
+
+
+def test_confidence_and_verification_are_of_the_unit(of_units):
+    unit = Unit(8.0, Basis.COLLECTION, 2)
+    assert of_units.confidence_of(6.0, unit) == pytest.approx(0.5)
+    assert of_units.confidence_of(3.0) == pytest.approx(0.25)
+    match = of_units.match_threshold(0.01, unit)
+    assert (match.value, match.basis, match.unit) == (4.0, "collection", 8.0)
+    assert of_units.match_threshold(0.01).basis == "prior"
+    with pytest.raises(BadFmr):
+        of_units.match_threshold(0.02, unit)
+    with pytest.raises(BadFpir):
+        of_units.threshold(0.02, 10, subjects=3, unit=unit)
 
 
 @pytest.mark.parametrize(
@@ -134,9 +163,6 @@ def test_a_ratio_is_a_share_at_any_size(size, ratio):
         (FpirThresholds, {"fpir": 0.1, "gallery_sizes": (1, 2), "distances": (1.0, 2.0)}),
         (FpirThresholds, {"fpir": 0.1, "gallery_sizes": (1,), "distances": (math.nan,)}),
         (FpirThresholds, {"fpir": 0.1, "gallery_sizes": (1,), "distances": (-1.0,)}),
-        (RelativeThresholds, {"fpir": 0.1, "gallery_sizes": (9,), "distances": (1.0,), "ratios": ()}),
-        (RelativeThresholds, {"fpir": 0.1, "gallery_sizes": (9,), "distances": (1.0,), "ratios": (1.1,)}),
-        (RelativeThresholds, {"fpir": 0.1, "gallery_sizes": (9,), "distances": (1.0,), "ratios": (math.nan,)}),
         (ConfidenceMap, {"distances": (), "confidences": ()}),
         (ConfidenceMap, {"distances": (1.0, 1.0), "confidences": (1.0, 0.0)}),
         (ConfidenceMap, {"distances": (1.0, 2.0), "confidences": (0.1, 0.2)}),

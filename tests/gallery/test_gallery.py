@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from gallery import Gallery, Reason, Verdict, open_store
-from gallery.calibration import Calibration, ConfidenceMap, FpirThresholds, RelativeThresholds
+from gallery.calibration import Calibration, ConfidenceMap, FpirThresholds, InUnits
 from gallery.errors import (
     BadCalibration,
     BadCollection,
@@ -24,6 +24,8 @@ from gallery.errors import (
 )
 from gallery.types import Identification, Template
 from models import build, load
+from models.distance import part_distances
+from pipelines.embed import embed
 from pipelines.errors import TooShort
 from pipelines.fingerprint import Fingerprint
 
@@ -97,22 +99,52 @@ def test_a_calibration_gives_verdicts_and_confidences(store_url, walker):
             gallery.identify(walker(1), fpir=0.02)
 
 
-def test_the_verdict_goes_by_those_who_are_next_however_few_are_asked_for(store_url, walker):
-    beside = RelativeThresholds(fpir=0.01, gallery_sizes=(5,), distances=(9.0,), ratios=(0.5,))
-    known = {GEI: calibration(1e-6)[GEI].model_copy(update={"relative": (beside,)})}
-    with Gallery.open(store_url, network="gei", calibrations=known) as gallery:
-        for person in range(5):
+def in_units(share):
+    known = calibration(1e-6)[GEI]
+    table = FpirThresholds(fpir=0.01, gallery_sizes=(3, 1000), distances=(share, share))
+    return {GEI: known.model_copy(update={"collection": InUnits(thresholds=(table,), confidence=known.confidence)})}
+
+
+def test_a_collection_of_three_is_its_own_yardstick_however_few_are_asked_for(store_url, walker):
+    with Gallery.open(store_url, network="gei", calibrations=in_units(0.5)) as gallery:
+        for person in range(2):
             gallery.enroll(f"p{person}", walker(person))
         probe = walker(1, walk=1)
+        few = gallery.identify(probe)
+        assert (few.threshold.basis, few.threshold.unit, few.verdict) == ("prior", None, Verdict.UNKNOWN)
+        for person in range(2, 5):
+            gallery.enroll(f"p{person}", walker(person))
+            gallery.enroll(f"p{person}", walker(person, walk=3))
         candidates = gallery.identify(probe).candidates
         answer = gallery.identify(probe, top_k=1)
         assert answer.candidates == candidates[:1]
-        rivals = np.mean([candidate.distance for candidate in candidates[1:]])
-        assert (answer.threshold.rivals, answer.threshold.value) == pytest.approx((rivals, rivals / 2))
+        own = answer.candidates[0]
+        embeddings = {
+            name: torch.stack([torch.from_numpy(gallery.embedding(t.id)) for t in gallery.templates(name)])
+            for name in ("p0", "p1", "p2", "p3", "p4")
+        }
+        network = load("gei")
+        ends = torch.cat([embed([probe], network), embeddings["p1"]])
+        others = [part_distances(ends, some).mean(1) for name, some in embeddings.items() if name != own.subject]
+        unit = float(torch.stack(others).mean())
+        assert answer.threshold.basis == "collection"
+        assert (answer.threshold.unit, answer.threshold.value) == pytest.approx((unit, unit / 2), rel=1e-5)
         assert answer.verdict is Verdict.MATCH, "though not by its distance alone"
-        for number in range(4):
-            gallery.enroll(f"twin-{number}", walker(1, walk=2))
-        assert gallery.identify(probe, top_k=1).verdict is Verdict.UNKNOWN
+
+
+def test_two_openings_of_one_store_have_the_same_unit(store_url, walker):
+    with (
+        Gallery.open(store_url, network="gei", calibrations=in_units(0.5)) as one,
+        Gallery.open(store_url, network="gei", calibrations=in_units(0.5)) as other,
+    ):
+        for person in range(5):
+            (one if person % 2 else other).enroll(f"p{person}", walker(person))
+        probe = walker(3, walk=1)
+        before = one.identify(probe).threshold
+        assert before == other.identify(probe).threshold and before.unit is not None
+        one.erase("p4")
+        after = other.identify(probe).threshold
+        assert after == one.identify(probe).threshold and after.unit != before.unit
 
 
 def test_a_calibration_of_another_fingerprint_says_nothing(store_url, walker):

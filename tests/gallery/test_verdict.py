@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import pytest
 
-from gallery.calibration import Calibration, ConfidenceMap, FpirThresholds, RelativeThresholds
+from gallery.calibration import Calibration, ConfidenceMap, FpirThresholds, InUnits
 from gallery.errors import BadFpir
 from gallery.search import Hit
 from gallery.types import Reason, Verdict
+from gallery.units import Basis, Unit
 from gallery.verdict import QualityGates, candidates_of, check_fpir, decide, threshold_of
 from pipelines.errors import TooShort
 
@@ -61,17 +62,14 @@ def test_without_a_calibration_nothing_is_conclusive(walker):
     assert (threshold.fpir, threshold.gallery_size) == (0.01, 2)
 
 
-def test_four_who_are_as_near_make_a_match_unknown(walker, calibration):
-    near = RelativeThresholds(fpir=0.01, gallery_sizes=(5,), distances=(3.0,), ratios=(0.5,))
-    beside = calibration.model_copy(update={"relative": (near,)})
-    far, crowd = (
-        [Hit(f"p{i}", f"t{i}", d) for i, d in enumerate((1.7, *others))] for others in ((4.0,) * 4, (3.3,) * 4)
+def test_one_distance_is_a_match_where_people_are_far_apart_and_unknown_where_all_are_near(walker, calibration):
+    table = FpirThresholds(fpir=0.01, gallery_sizes=(3,), distances=(0.5,))
+    known = calibration.model_copy(
+        update={"collection": InUnits(thresholds=(table,), confidence=calibration.confidence)}
     )
-    for hits, expected in ((far, Verdict.MATCH), (crowd, Verdict.UNKNOWN), (crowd[:4], Verdict.MATCH)):
-        threshold = threshold_of(0.01, 5, beside, hits)
-        assert decide(walker(1), hits, threshold, beside, GATES) == (expected, None)
-    assert threshold_of(0.01, 5, beside, crowd).rivals == pytest.approx(3.3)
-    assert threshold_of(0.01, 5, beside, crowd[:4]).rivals is None
+    for length, expected in ((4.0, Verdict.MATCH), (3.9, Verdict.UNKNOWN)):
+        threshold = threshold_of(0.01, 3, known, subjects=3, unit=Unit(length, Basis.COLLECTION, 2))
+        assert decide(walker(1), HITS, threshold, known, GATES) == (expected, None)
 
 
 def test_an_empty_gallery_knows_nobody(walker, calibration):

@@ -85,15 +85,23 @@ def tab_to(page: Page, target: Locator) -> None:
     assert "solid" in page.evaluate(outline, handle)
 
 
-def test_a_threshold_that_goes_by_the_next_people_says_so(visit: Visit) -> None:
-    show = """async (rivals) => {
+def test_a_threshold_says_what_it_rests_on(visit: Visit) -> None:
+    show = """async ([basis, unit]) => {
         const { distances } = await import("/static/person.js");
-        const threshold = { value: 0.5, fpir: 0.01, gallery_size: 100, extrapolated: false, rivals };
+        const threshold = { value: 0.5, fpir: 0.01, gallery_size: 100, extrapolated: false, basis, unit };
         return distances({ threshold, candidates: [] }, new Map()).textContent;
     }"""
+    told = {
+        ("collection", 0.812): "a share of 0.812, the mean distance to the other people enrolled",
+        (
+            "camera (7 passers-by)",
+            0.812,
+        ): "a share of 0.812, the mean distance to people this camera saw (7 passers-by)",
+        ("prior", None): "Too few other people are known here to compare with, so it is strict.",
+    }
     with visit() as seen:
-        assert "the next four people are 0.625 away" in seen.page.evaluate(show, 0.625)
-        assert "next four" not in seen.page.evaluate(show, None)
+        for (basis, unit), sentence in told.items():
+            assert sentence in seen.page.evaluate(show, [basis, unit])
 
 
 def test_somebody_is_enrolled_named_renamed_and_erased(visit: Visit, served: Service, clip: Clips) -> None:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from typer.testing import CliRunner
 
 import models
 from gallery.calibration import load_calibrations, shipped_calibrations
+from gallery.units import units_of
 from models.distance import part_distances
 from pipelines.fingerprint import fingerprint_of
 from service.cli import app
-from training.calibrate import calibrate
+from training.calibrate import STRICTER, calibrate, calibrate_embedded
 from training.datasets import Dataset, open_dataset
 from training.datasets.errors import BadDataset
 from training.evaluation.embedding import embed_dataset
@@ -38,40 +39,63 @@ def net() -> models.GaitNetwork:
 
 def test_strangers_pass_as_often_as_the_threshold_says(pack: Path, net: models.GaitNetwork) -> None:
     walks = open_dataset("walkers", pack)
-    found = calibrate(net, walks, "eyes/1", sizes=(4, 24, 1000), rates=(0.2, 0.05))
+    found = calibrate(net, walks, "eyes/1", sizes=(1, 3, 6, 1000), rates=(0.2, 0.05))
     assert found.fingerprint == fingerprint_of(net, "eyes/1")
     assert [t.fpir for t in found.thresholds] == [0.2, 0.05]
-    assert all(t.gallery_sizes == (4, 24) for t in found.thresholds), "nobody fills a gallery of 1,000"
+    assert all(t.gallery_sizes == (4, 12, 24) for t in found.thresholds), "nobody fills a gallery of 1,000"
     embedded = embed_dataset(net, walks)
     takes = np.array([s.take for s in embedded.samples])
     enrolled = np.char.startswith(takes, "enrol")
     strangers = np.char.startswith(embedded.subjects, "stranger-")
-    apart = part_distances(embedded.embeddings[strangers], embedded.embeddings[enrolled]).numpy()
-    nearest = apart.min(1)
+    names, embeddings = embedded.subjects[enrolled], embedded.embeddings[enrolled]
+    cohort = {str(name): embeddings[names == name] for name in np.unique(names)}
+    probes = embedded.embeddings[strangers]
+    apart = part_distances(probes, embeddings).numpy()
+    nearest = apart.argmin(1)
     assert len(nearest) == 60
-    for table, most in zip(found.thresholds, (12, 3), strict=True):
-        passed = int((nearest <= table.distances[1]).sum())
-        assert most - 1 <= passed <= most
+    prior = found.thresholds[0].distances[-1]
+    assert (apart.min(1) <= prior).sum() <= 0.2 / STRICTER * 60, "the prior is ten times as strict"
+    units = units_of(probes, list(embeddings[nearest]), list(names[nearest]), cohort)
+    shares = apart.min(1) / [unit.length for unit in units if unit is not None]
+    assert found.collection is not None and found.collection.thresholds[0].gallery_sizes == (3, 6)
+    for table, most in zip(found.collection.thresholds, (12, 3), strict=True):
+        assert most - 1 <= (shares <= table.distances[1]).sum() <= most
         assert table.distances[0] >= table.distances[1]
-    assert found.thresholds[0].distances[0] > found.thresholds[1].distances[0]
-    assert [t.fpir for t in found.centred] == [0.2, 0.05] and found.centred[0].gallery_sizes == (4, 24)
-    centred, plain = found.centred[0].distances, found.thresholds[0].distances
-    assert centred[0] > centred[1] and all(0.5 < a / b < 1.5 and a != b for a, b in zip(centred, plain, strict=True))
-    named = Dataset("named", tuple(replace(sample, view=f"camera {sample.view}") for sample in walks))
-    assert calibrate(net, named, "eyes/1", sizes=(4,), rates=(0.2,)).centred == (), "no azimuths, no views"
-    people = np.unique(embedded.subjects[enrolled])
-    by_person = np.sort([apart[:, embedded.subjects[enrolled] == one].min(1) for one in people], axis=0)
-    for table, alone, most in zip(found.relative, found.thresholds, (12, 3), strict=True):
-        assert (table.fpir, table.gallery_sizes) == (alone.fpir, (24,)), "one person has no rivals"
-        assert table.distances[0] > alone.distances[1], "who is not beside others need not be so near"
-        within = (nearest <= table.distances[0]) & (nearest <= table.ratios[0] * by_person[1:5].mean(0))
-        assert most - 1 <= within.sum() <= most
-    assert [t.fpir for t in found.relative_centred] == [0.2, 0.05]
-    assert found.confidence.confidences[0] > found.confidence.confidences[-1]
-    apart = (embedded.embeddings[strangers][:, None] - embedded.embeddings[enrolled]).norm(dim=-1).flatten(0, 1)
+    confidence = found.collection.confidence.confidences
+    assert confidence[0] > confidence[-1]
+    verification = found.collection.verification
+    assert verification is not None and verification.fmrs == (0.05, 0.2)
+    assert verification.distances[1] >= found.collection.thresholds[0].distances[1], "one claim, not the nearest of six"
+    apart = (probes[:, None] - embeddings).norm(dim=-1).flatten(0, 1)
     assert found.parts is not None and found.parts.pairs == len(apart)
     medians = [part[len(part) // 2] for part in found.parts.quantiles]
     assert medians == pytest.approx(apart.median(dim=0).values.tolist(), rel=0.01)
+
+
+def test_passers_by_are_measured_where_views_are_azimuths(net: models.GaitNetwork) -> None:
+    rng = np.random.default_rng(0)
+    names, takes, views, embeddings = [], [], [], []
+    for i in range(40):
+        person, known = torch.randn(4, 8, generator=torch.Generator().manual_seed(i)), i % 2 == 0
+        name = f"{'known' if known else 'stranger'}-{i:02}"
+        for take in [f"enrol{k}" for k in range(4)] * known + [f"probe{k}" for k in range(8)]:
+            names.append(name)
+            takes.append(take)
+            views.append(f"{90 * int(rng.integers(4)):03}")
+            embeddings.append(person + 0.5 * torch.from_numpy(rng.normal(size=(4, 8))).float())
+    data = [np.array(column) for column in (names, views, takes)]
+    stacked, print_ = torch.stack(embeddings), "gei:none:1:eyes/1"
+    found = calibrate_embedded(stacked, *data, print_, sizes=(1, 3, 20), rates=(0.1,))
+    assert found.camera is not None and found.collection is not None
+    assert found.camera.thresholds[0].gallery_sizes == (1, 3, 20), "passers-by do for one subject, too"
+    strict = calibrate_embedded(stacked, *data, print_, sizes=(1, 3, 20), rates=(0.1,), strictness=0.8)
+    assert strict.strictness == 0.8 and strict.camera is not None
+    assert strict.camera.thresholds[0].distances == pytest.approx(
+        [0.8 * d for d in found.camera.thresholds[0].distances]
+    )
+    assert strict.thresholds == found.thresholds, "the prior is strict by itself"
+    data[1] = np.array(["door"] * len(names))
+    assert calibrate_embedded(stacked, *data, print_, sizes=(3, 20), rates=(0.1,)).camera is None
 
 
 def test_too_few_strangers_are_no_calibration(pack: Path, net: models.GaitNetwork) -> None:
@@ -100,5 +124,6 @@ def test_the_shipped_calibration_is_of_the_shipped_weights() -> None:
     net = models.load("gaitpart")
     calibration = shipped_calibrations()[fingerprint_of(net, "blazepose-full/1")]
     assert [t.fpir for t in calibration.thresholds] == [0.01, 0.001]
-    assert calibration.thresholds[0].gallery_sizes == (10, 100, 1000)
-    assert calibration.relative[0].gallery_sizes == (100, 1000)
+    for units in (calibration.collection, calibration.camera):
+        assert units is not None and units.verification is not None
+        assert [t.fpir for t in units.thresholds] == [0.01, 0.001]

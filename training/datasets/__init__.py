@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from models.base import GaitNetwork
-from training.datasets import casia_b, kinect, pickled, psymo, sequences, walkers
+from training.datasets import casia_b, kinect, kth, pickled, psymo, sequences, tum, walkers
 from training.datasets.errors import BadDataset, UnknownFormat
 from training.datasets.partition import Partition, load_partition, partitions
 from training.datasets.sample import Dataset, Inputs, Sample
@@ -28,8 +28,10 @@ READERS: dict[str, Callable[[Path], Dataset]] = {
     "sequences": sequences.read,
     "casia_b": casia_b.read,
     "kinect": kinect.read,
+    "kth": kth.read,
     "psymo": psymo.read,
     "psymo_heatmaps": partial(psymo.read, heatmaps=True),
+    "tum": tum.read,
     "walkers": walkers.read,
     "walkers_heatmaps": partial(walkers.read, heatmaps=True),
     **{f"{name}_pickled": partial(pickled.read, layout=layout) for name, layout in pickled.LAYOUTS.items()},

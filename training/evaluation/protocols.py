@@ -84,6 +84,19 @@ PROTOCOLS: dict[str, Protocol] = {
             gallery=("nm-0",),
         ),
         Protocol(
+            "kth",
+            source="enrolled outdoors (d1); views are the walker's headings",
+            probes={"D2": ("d2-*",), "D3": ("d3-*",), "D4": ("d4-*",)},
+            gallery=("d1-*",),
+        ),
+        Protocol(
+            "tum",
+            source="the first pass enrolled; 2 and 4 go the other way",
+            probes={"2": ("nm-2",), "3": ("nm-3",), "4": ("nm-4",)},
+            gallery=("nm-1",),
+            views="pooled",
+        ),
+        Protocol(
             "ccpg",
             source="Li et al., CVPR 2023, gait recognition setting: views are cameras",
             probes={

@@ -1,0 +1,154 @@
+"""The yardstick: what real people say of the networks: ``python -m bench.real_people [NETWORK ...]``.
+
+KTH's twelve people (clips, through the pipeline), TUM's seventeen and PsyMo's five. First who is nearest: rank-1 by
+condition, direction and view, plain and with the camera taken off. Then the open set: half of the people are enrolled,
+100 times, and every walk is searched: how many strangers are given a name at the thresholds that ship, and how many of
+the enrolled rightly and wrongly. Networks, fusions and thresholds are chosen by these people; others are kept aside.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+import models
+from bench.real_open import Searched, rates, reliability, search, strictness_of
+from bench.real_walks import Walks, centred, data_sets, embedded, rank_1, settings
+from bench.report import data_folder, write
+from gallery.calibration import Calibration, shipped_calibrations
+from models.weights import manifest
+
+UNTRAINED = "untrained"
+RATES = (0.01, 0.001)
+SIZES = (1, 2, 3, 5, 12)
+PASSERS = (5, 10, 20, 50)
+
+
+def ranks(found: dict[str, Walks]) -> dict[str, float]:
+    """Rank-1 in percent by condition."""
+    out: dict[str, float] = {}
+    if walks := found.get("kth"):
+        enrolled = walks.conditions == "d1"
+        for condition in ("d3", "d4"):
+            probes = walks.conditions == condition
+            for label, same in (("", None), (" same direction", True), (" other direction", False)):
+                out[f"KTH {condition}{label}"] = rank_1(walks, enrolled, probes, same)
+    if walks := found.get("tum"):
+        for take in ("2", "3", "4"):
+            out[f"TUM 1 to {take}"] = rank_1(walks, walks.takes == "1", walks.takes == take)
+    if walks := found.get("psymo"):
+        enrolled = (walks.conditions == "nm") & (walks.takes == "0")
+        for name, own in (("", walks), (" centred", centred(walks, enrolled, ~enrolled))):
+            for condition in ("nm", "bg", "cl"):
+                probes = (walks.conditions == condition) & ~enrolled
+                out[f"PsyMo {condition} same{name}"] = rank_1(own, enrolled, probes, True)
+                out[f"PsyMo {condition} across{name}"] = rank_1(own, enrolled, probes, False)
+    return out
+
+
+def opened(found: dict[str, Walks], calibration: Calibration, draws: int) -> dict[str, Any]:
+    """The open set at the shipped thresholds: by setting and pooled, small galleries, and cameras that saw passers-by."""
+    places = list(settings(found))
+    out: dict[str, Any] = {"halves": {}, "sizes": {}, "passers": {}}
+    for rate in RATES:
+        every = [search(place, calibration, rate, draws=draws) for place in places]
+        out["halves"][str(rate)] = {place.name: rates(one) for place, one in zip(places, every, strict=True)}
+        out["halves"][str(rate)]["pooled"] = pooled(every)
+        if rate == RATES[0]:
+            out["strictness"] = strictness_of(every, rate)
+            out["reliability"] = reliability(every)
+    for size in SIZES:
+        fit = [place for place in places if size < len(np.unique(place.walks.subjects))]
+        some = [search(place, calibration, RATES[0], draws=draws // 2, enrolled=size) for place in fit]
+        out["sizes"][size] = pooled(some)
+    for passers in PASSERS:
+        some = [search(place, calibration, RATES[0], draws=draws // 2, passers=passers) for place in places]
+        out["passers"][passers] = pooled(some) | {
+            "by_setting": {place.name: rates(one) for place, one in zip(places, some, strict=True)},
+            "strictness": strictness_of(some, RATES[0]),
+        }
+    return out
+
+
+def pooled(found: list[Searched]) -> dict[str, Any]:
+    """The mean over settings, which weigh alike; intervals are of the settings by themselves."""
+    each = [rates(one) for one in found]
+    return {name: [float(np.mean([one[name][0] for one in each]))] for name in ("named", "right", "wrong")}
+
+
+def show(console: Console, rows: list[dict[str, Any]]) -> None:
+    """The tables: networks down, conditions across."""
+    closed = Table("rank-1, %", *(row["network"] for row in rows))
+    for name in dict.fromkeys(name for row in rows for name in row["ranks"]):
+        values = [row["ranks"].get(name, float("nan")) for row in rows]
+        closed.add_row(name, *("–" if np.isnan(value) else f"{value:.0f}" for value in values))
+    console.print(closed)
+    for row in rows:
+        if "open" not in row:
+            continue
+        title = f"{row['network']}: half enrolled, shipped thresholds, %"
+        table = Table("setting", "strangers named at 1 %", "at 0.1 %", "enrolled: rightly", "wrongly", title=title)
+        strict = row["open"]["halves"]["0.001"]
+        for place, figures in row["open"]["halves"]["0.01"].items():
+            table.add_row(place, *(interval(f) for f in (figures["named"], strict[place]["named"], figures["right"],
+                                                         figures["wrong"])))  # fmt: skip
+        for size, figures in row["open"]["sizes"].items():
+            table.add_row(f"{size} enrolled", interval(figures["named"]), "", interval(figures["right"]),
+                          interval(figures["wrong"]))  # fmt: skip
+        for passers, figures in row["open"]["passers"].items():
+            table.add_row(f"{passers} passers-by", interval(figures["named"]), "", interval(figures["right"]),
+                          interval(figures["wrong"]))  # fmt: skip
+        console.print(table)
+        for bin_ in row["open"]["reliability"]:
+            console.print(f"confidence {bin_['confidence']:.2f}: right in {bin_['right']:.2f} of {bin_['probes']}")
+        console.print(f"strictness at which strangers are named as often as promised: {row['open']['strictness']:.3f}")
+
+
+def interval(values: list[float]) -> str:
+    """A figure, and its interval where there is one."""
+    return f"{values[0]:.1f}" + (f" ({values[1]:.1f}-{values[2]:.1f})" if len(values) == 3 else "")
+
+
+def networks(named: list[str]) -> list[models.GaitNetwork]:
+    """Those named, or GEI, an untrained GaitBase, and all that ship."""
+    shipped = sorted(entry.name for entry in manifest().values() if entry.kind == "network")
+    found = []
+    for name in named or ["gei", UNTRAINED, *shipped]:
+        if name == UNTRAINED:
+            network = models.build("gaitbase", seed=0).eval()
+            network.weights_id = "untrained-seed0"
+        else:
+            network = models.load(name)
+        found.append(network)
+    return found
+
+
+def main() -> None:
+    """Embed, search, print the tables, write ``bench/results/real_people.json``."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("networks", nargs="*", help=f"names, files, or {UNTRAINED}; all that ship by default")
+    parser.add_argument("--draws", type=int, default=100, help="galleries that are drawn")
+    parser.add_argument("--keep", type=Path, help="folder to keep embeddings in, or to take them from")
+    args = parser.parse_args()
+    chosen = networks(args.networks)
+    sets = {wants: data_sets(data_folder(), heatmaps=wants) for wants in {"heatmaps" in net.inputs for net in chosen}}
+    rows: list[dict[str, Any]] = []
+    for network in chosen:
+        found = embedded(network, sets["heatmaps" in network.inputs], args.keep)
+        row: dict[str, Any] = {"network": network.name, "weights": network.weights_id, "ranks": ranks(found)}
+        prints = shipped_calibrations().items()
+        calibration = next((one for key, one in prints if key.weights == network.weights_id != "none"), None)
+        if calibration is not None:
+            row["open"] = opened(found, calibration, args.draws)
+        rows.append(row)
+    show(Console(width=120), rows)
+    write("real_people", {"draws": args.draws, "rows": rows})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,45 @@
+"""KTH walking: clips of one person each who passes the camera four times, seen by the project's own pipeline.
+
+Schüldt, Laptev and Caputo, "Recognizing Human Actions: A Local SVM Approach", ICPR 2004: 25 people, 160 × 120 at 25 Hz,
+outdoors (d1), outdoors with a change of scale (d2), in other clothes (d3), and indoors (d4). Evaluation only.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+from pathlib import Path
+
+from pipelines.heading import heading_of
+from training.datasets.errors import BadDataset
+from training.datasets.sample import Dataset, Sample
+from training.datasets.seen import SeenClips, inputs_of
+
+_NAME = re.compile(r"person(\d+)_walking_(d\d)_uncomp\.avi")
+MIN_FRAMES = 15
+"""Passes of fewer frames get no verdict from the service either."""
+
+
+def read(root: Path, clips: SeenClips | None = None) -> Dataset:
+    """The passes in the clips of a folder, ``person01_walking_d1_uncomp.avi``.
+
+    A sample's ``condition`` is the setting ("d1" to "d4"), ``take`` the number of the pass in its clip from 1, and
+    ``view`` the walker's heading in the picture ("left", "right"). Clips that were not looked at before are looked at
+    now, about six seconds of a core each; see :class:`training.datasets.seen.SeenClips`.
+
+    Raises:
+        BadDataset: there are no such clips, or no walker in any.
+    """
+    clips = clips or SeenClips()
+    named = [(match, path) for path in sorted(root.glob("*.avi")) if (match := _NAME.fullmatch(path.name))]
+    if not named:
+        raise BadDataset(f"No clips in {root}: person01_walking_d1_uncomp.avi expected.")
+    samples = []
+    for match, path in named:
+        for take, seq in enumerate((seq for seq in clips.of(path) if len(seq) >= MIN_FRAMES), start=1):
+            heading = heading_of(seq)
+            view = "" if heading is None else heading.value
+            samples.append(Sample(match[1], match[2], view, str(take), partial(inputs_of, seq)))
+    if not samples:
+        raise BadDataset(f"No walker in any clip of {root}.")
+    return Dataset("kth", tuple(samples))

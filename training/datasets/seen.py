@@ -1,0 +1,87 @@
+"""Gait sequences that the project's pipeline makes of a data set's clips, kept so that each is looked at once."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from models.cache import cache_folder, digest_of
+from pipelines import Pipeline
+from pipelines.errors import BadSequence, ClipError
+from pipelines.sequence import GaitSequence
+from training.datasets.sample import Inputs
+from training.datasets.sequences import SUFFIX
+
+FOLDER = "sequences"
+LISTING = "sequences.json"
+
+
+class SeenClips:
+    """Sequences by clip, in the cache folder under the digest of the clip and the version of the perception.
+
+    Args:
+        pipeline: makes the pipeline when the first clip that is not kept needs it.
+        folder: where sequences are kept; ``sequences`` in the cache folder by default.
+    """
+
+    def __init__(self, pipeline: Callable[[], Pipeline] = Pipeline, folder: Path | None = None) -> None:
+        self._make = pipeline
+        self._pipeline: Pipeline | None = None
+        self._folder = cache_folder() / FOLDER if folder is None else folder
+
+    def of(self, clip: Path) -> list[GaitSequence]:
+        """The walkers of a clip by time, then by track; an empty list where the clip shows no walker.
+
+        Raises:
+            OSError: the clip cannot be read, or the cache cannot be written.
+        """
+        kept = self._folder / self._used().perception.name / digest_of(clip)
+        found = _load(kept)
+        if found is None:
+            try:
+                found = self._used().sequences(clip)
+            except ClipError:
+                found = []
+            _save(kept, found)
+        return sorted(found, key=lambda seq: (float(seq.timestamps[0]), seq.track))
+
+    def _used(self) -> Pipeline:
+        if self._pipeline is None:
+            self._pipeline = self._make()
+        return self._pipeline
+
+
+def inputs_of(seq: GaitSequence) -> Inputs:
+    """A sequence as the frames of a walk."""
+    return Inputs(
+        silhouettes=seq.silhouettes,
+        joints=seq.joints,
+        heatmaps=seq.heatmaps,
+        timestamps=seq.timestamps,
+        perception=seq.perception,
+    )
+
+
+def _load(folder: Path) -> list[GaitSequence] | None:
+    try:
+        count = json.loads((folder / LISTING).read_text())["sequences"]
+        return [GaitSequence.load(folder / f"{i}{SUFFIX}") for i in range(count)]
+    except (OSError, ValueError, KeyError, BadSequence):
+        return None  # never made, or damaged: it is made anew
+
+
+def _save(folder: Path, seqs: list[GaitSequence]) -> None:
+    """Write all of it beside its place first, so that what is there is always whole."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    fresh = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".new-"))
+    try:
+        for i, seq in enumerate(seqs):
+            seq.save(fresh / f"{i}{SUFFIX}")
+        (fresh / LISTING).write_text(json.dumps({"sequences": len(seqs)}))
+        shutil.rmtree(folder, ignore_errors=True)
+        fresh.replace(folder)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
