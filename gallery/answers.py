@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from gallery.calibration import RIVALS, Calibration
-from gallery.errors import StoreUnavailable
 from gallery.explain import COHORT, EXPLAINED, explain, impostors_of
 from gallery.index import Index
+from gallery.passers import PassersBy
 from gallery.pinned import Embed, embedded
 from gallery.search import Hit
 from gallery.types import (
@@ -39,12 +38,15 @@ from gallery.verdict import (
     resemblance,
     threshold_of,
 )
-from gallery.views import Corrections, View, Views, centred
+from gallery.views import Corrections, View, centred
 from models import GaitNetwork
 from models.distance import part_distances
+from models.errors import GaitkeeperError
 from pipelines.fingerprint import Fingerprint, fingerprint_of
 from pipelines.heading import heading_of
 from pipelines.sequence import GaitSequence
+
+log = logging.getLogger("gaitkeeper")
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +56,7 @@ class Answers:
     Attributes:
         collection: its name.
         index: its embeddings.
-        views: what it knows of cameras.
+        passers: who passed its cameras, and what is known of these by them.
         calibrations: by fingerprint.
         gates: what a sequence must have to be told by.
         embed: what embeds sequences.
@@ -62,7 +64,7 @@ class Answers:
 
     collection: str
     index: Index
-    views: Views
+    passers: PassersBy
     calibrations: Mapping[Fingerprint, Calibration]
     gates: QualityGates
     embed: Embed
@@ -76,6 +78,7 @@ class Answers:
         where: Mapping[str, str] | None,
         explained: bool = False,
         camera: str | None = None,
+        learn: bool = True,
     ) -> list[Identification]:
         """See :meth:`gallery.Gallery.identify_many`; the probes are of one perception."""
         began = time.perf_counter()
@@ -84,7 +87,7 @@ class Answers:
         raw = embedded(network, [seqs[i] for i in with_frames], self.embed)
         searching = time.perf_counter()
         views = [view_of(seqs[i], camera) for i in with_frames]
-        corrections = self.views.corrections(fingerprint)
+        corrections = self.passers.corrections(fingerprint)
         probes = centred(raw, views, corrections)
         found = self.index.search(fingerprint, probes, max(top_k, RIVALS + 1), where, corrections)
         hits: dict[int, list[Hit]] = dict(zip(with_frames, found.hits, strict=True))
@@ -105,9 +108,9 @@ class Answers:
                 **self._about(seq, fingerprint, camera, corrections),
             )
             replies.append(reply)
-        for i, view, embedding in zip(with_frames, views, raw, strict=True):
-            named = replies[i].candidates[0].subject if replies[i].verdict is Verdict.MATCH else None
-            self.learn(seqs[i], fingerprint, view, embedding, named)
+        if learn:
+            for i, view, embedding in zip(with_frames, views, raw, strict=True):
+                self.learn(network, seqs[i], view, embedding)
         if explained:
             own = dict(zip(with_frames, probes, strict=True))
             replies = [self._explained(network, reply, own.get(i), corrections) for i, reply in enumerate(replies)]
@@ -136,7 +139,7 @@ class Answers:
         fingerprint = fingerprint_of(network, seq.perception)
         probe = embedded(network, [seq], self.embed)[0] if len(seq) else None
         searching = time.perf_counter()
-        corrections = self.views.corrections(fingerprint)
+        corrections = self.passers.corrections(fingerprint)
         hit = None
         if probe is not None:
             own = centred(probe[None], [view_of(seq, camera)], corrections)[0]
@@ -162,14 +165,22 @@ class Answers:
             **self._about(seq, fingerprint, camera, corrections),
         )
 
-    def learn(
-        self, seq: GaitSequence, fingerprint: Fingerprint, view: View | None, embedding: Tensor, subject: str | None
-    ) -> None:
-        """Take a walker who was seen well enough, and may be known, into account for what is known of the view."""
-        if view is not None and len(seq) >= self.gates.min_frames and not self.gates.poor(seq):
-            who = f"subject {subject}" if subject else f"walk {sha256(embedding.numpy().tobytes()).hexdigest()}"
-            with suppress(StoreUnavailable):  # the answer stands; eight walks are not counted
-                self.views.learn(fingerprint, view, {who: embedding})
+    def learn(self, network: GaitNetwork, seq: GaitSequence, view: View | None, embedding: Tensor) -> bool:
+        """Take a walker who was seen well enough into account for what is known of the view; whether it is kept."""
+        if view is None or len(seq) < self.gates.min_frames or self.gates.poor(seq):
+            return False
+        try:
+            return self.passers.add(network, seq, embedding, view)
+        except GaitkeeperError as error:  # the answer stands
+            log.warning("a passer-by could not be kept: %s: %s", error.code, error.detail)
+            return False
+
+    def learn_all(self, network: GaitNetwork, seen: Sequence[tuple[GaitSequence, View | None]]) -> int:
+        """As :meth:`learn`, of several who have frames and were not embedded yet; how many are kept."""
+        embeddings = embedded(network, [seq for seq, _ in seen], self.embed)
+        return sum(
+            self.learn(network, seq, view, embedding) for (seq, view), embedding in zip(seen, embeddings, strict=True)
+        )
 
     def check_enrolment(self, seq: GaitSequence, fingerprint: Fingerprint) -> None:
         """Raise TooShort or PoorQuality where a walker cannot become a template."""
@@ -186,7 +197,7 @@ class Answers:
         calibration = self.calibrations.get(fingerprint)
         if calibration is None:
             return None, None
-        corrections = self.views.corrections(fingerprint)
+        corrections = self.passers.corrections(fingerprint)
         own = centred(embedding[None], [view], corrections)
         found = self.index.search(fingerprint, own, 2, corrections=corrections)
         warning = resemblance(found.hits[0], subject, found.size, calibration, centred=bool(corrections))
@@ -194,7 +205,7 @@ class Answers:
 
     def outliers(self, subject: str, fingerprint: Fingerprint, templates: Sequence[str]) -> list[Outlier]:
         """See :meth:`gallery.Gallery.outliers`; of the subject's templates."""
-        corrections = self.views.corrections(fingerprint)
+        corrections = self.passers.corrections(fingerprint)
         there = self.index.embeddings(fingerprint, templates, corrections)
         if len(there) < 2:
             return []
@@ -217,7 +228,7 @@ class Answers:
             seen = SeenFrom(
                 camera=camera,
                 heading=None if view is None else view.heading,
-                walks=self.views.walks(fingerprint, view),
+                walks=self.passers.count(fingerprint, view),
                 applied=view in corrections,
             )
         return {
