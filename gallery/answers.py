@@ -14,7 +14,7 @@ from torch import Tensor
 from gallery.calibration import RIVALS, Calibration
 from gallery.explain import COHORT, EXPLAINED, explain, impostors_of
 from gallery.index import Index
-from gallery.passers import PassersBy
+from gallery.passers import PassersBy, same
 from gallery.pinned import Embed, embedded
 from gallery.search import Hit
 from gallery.types import (
@@ -202,6 +202,32 @@ class Answers:
         found = self.index.search(fingerprint, own, 2, corrections=corrections)
         warning = resemblance(found.hits[0], subject, found.size, calibration, centred=bool(corrections))
         return warning, found.cursor
+
+    def passers_like(self, fingerprint: Fingerprint, templates: Sequence[str], size: int) -> list[str]:
+        """Passers-by who are as near to one of some templates as the strictest calibrated rate allows.
+
+        The very walk that a template was made of is among them in any case; without a calibration it alone is.
+
+        Args:
+            fingerprint: of the templates.
+            templates: their ids.
+            size: templates of the collection.
+        """
+        corrections = self.passers.corrections(fingerprint)
+        there = list(self.index.embeddings(fingerprint, templates, corrections).values())
+        kept = self.passers.kept(fingerprint)
+        if not there or not kept:
+            return []
+        calibration, limit = self.calibrations.get(fingerprint), 0.0
+        if calibration is not None:
+            limit = calibration.threshold(calibration.strictest, size, centred=bool(corrections)).value or 0.0
+        own = torch.stack(there)
+        found = []
+        for view, group in kept.items():
+            others = centred(group.embeddings, [view] * len(group.templates), corrections)
+            near = part_distances(own, others).amin(0) <= max(limit, same(others))
+            found += [group.templates[i] for i in near.nonzero().flatten().tolist()]
+        return found
 
     def outliers(self, subject: str, fingerprint: Fingerprint, templates: Sequence[str]) -> list[Outlier]:
         """See :meth:`gallery.Gallery.outliers`; of the subject's templates."""

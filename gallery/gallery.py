@@ -401,6 +401,12 @@ class Gallery:
         """What is taken off embeddings before they are compared, by view; see :mod:`gallery.views`."""
         return self.passers_by.corrections(fingerprint)
 
+    def keep_passers_by(self, keep_seconds: float | None) -> Removal:
+        """Keep who passes a camera from now on, for so many seconds; None keeps nothing, and forgets all."""
+        removed = self.passers_by.keep(keep_seconds)
+        self.store.note(self.name, Action.KEEP_PASSERS_BY)
+        return removed
+
     def cameras(self) -> list[ViewStatistics]:
         """What the collection knows of the cameras that were named to it."""
         return self.passers_by.listed(self.collection.fingerprint)
@@ -440,8 +446,21 @@ class Gallery:
         return GaitSequence.load(self.store.sequence(self.name, template))
 
     def erase(self, subject: str) -> Erasure:
-        """Forget a subject: its templates, embeddings and sequences. Raises NotFound."""
-        return self.store.erase(self.name, check_subject(subject))
+        """Forget a subject: its templates, embeddings and sequences, and the passers-by who are like one of them.
+
+        Passers-by have no names: those of the subject are known by the distance alone, and who is farther than the
+        strictest calibrated rate allows is kept until it expires, or its camera is forgotten.
+
+        Raises:
+            NotFound: nobody of that id is enrolled.
+        """
+        owner, collection = check_subject(subject), self.collection
+        templates = [template.id for template in self.templates(owner)]
+        gone = 0
+        if collection.fingerprint is not None:
+            alike = self._answers.passers_like(collection.fingerprint, templates, collection.templates)
+            gone = self.passers_by.erase(alike).templates
+        return self.store.erase(self.name, owner).model_copy(update={"passers_by": gone})
 
     def update_subject(
         self,

@@ -255,4 +255,9 @@ def _like_one_kept(embedding: Tensor, view: View, kept: Kept) -> bool:
         distances = part_distances(among.embeddings, among.embeddings)
         usual = float(distances[tuple(torch.triu_indices(len(distances), len(distances), 1))].median())
     nearest = float(part_distances(embedding[None], own.embeddings).amin())
-    return nearest <= max(LIKE * usual, SAME * float(embedding.norm(dim=1).mean()))
+    return nearest <= max(LIKE * usual, same(embedding[None]))
+
+
+def same(embeddings: Tensor) -> float:
+    """The distance up to which two embeddings are of one and the same walk, by the length of some (n, P, C)."""
+    return SAME * float(embeddings.norm(dim=2).mean())

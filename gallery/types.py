@@ -285,6 +285,9 @@ class Erasure(Record):
     collection: str
     subject: str
     templates: int = Field(description="Templates erased with the subject.")
+    passers_by: int = Field(
+        default=0, description="Passers-by of cameras who were erased, too, as they are like one of the templates."
+    )
     pending: bool = Field(description="True where the store has yet to overwrite the erased bytes on disk.")
 
 
@@ -321,6 +324,7 @@ class Action(StrEnum):
     EXPORT = "export"
     IMPORT = "import"
     FORGET_CAMERA = "forget_camera"
+    KEEP_PASSERS_BY = "keep_passers_by"
 
 
 class AuditEntry(Record):

@@ -12,10 +12,11 @@ import pytest
 import torch
 
 import models
-from gallery import Gallery
+from gallery import Calibration, Gallery
+from gallery.calibration import ConfidenceMap, FpirThresholds
 from gallery.companions import forget_companions
 from gallery.crypto import Vault
-from gallery.errors import StoreUnavailable
+from gallery.errors import NotFound, StoreUnavailable
 from gallery.migration import migrate, rollback
 from gallery.names import PASSERS_BY, companion_of
 from gallery.passers import PassersBy
@@ -200,6 +201,33 @@ def test_whoever_is_identified_or_enrolled_by_a_camera_is_kept_where_seen_well(s
         assert gallery.passers_by.count(fingerprint, left) == 2
         assert {c.subject for c in gallery.identify(sent(walker(3), 1), camera="door").candidates} == {"ann"}
         assert [one.name for one in gallery.collections()] == ["default"]
+
+
+def test_whoever_is_erased_is_no_passer_by_any_longer_as_far_as_can_be_told(store_url, walker):
+    right, left = View("door", "right"), View("door", "left")
+    with Gallery.open(store_url, network="gei", calibrations={}) as gallery:
+        gallery.keep_passers_by(3600)
+        gallery.enroll("ann", sent(walker(2), 1), camera="door")
+        gallery.learn([sent(walker(2, 1), -1), sent(walker(3), -1)], "door")
+        assert gallery.erase("ann").passers_by == 1, "uncalibrated, the very same walk alone"
+        assert (gallery.passers_by.count(GEI, right), gallery.passers_by.count(GEI, left)) == (0, 2)
+        gallery.enroll("ann", walker(2))
+        gallery.enroll("bob", walker(5))
+        near = gallery.identify(sent(walker(2, 1), -1)).candidates[0].distance
+        far = gallery.identify(sent(walker(3), -1)).candidates[0].distance
+    assert near < far
+    threshold = FpirThresholds(fpir=0.01, gallery_sizes=(1,), distances=((near + far) / 2,))
+    confidence = ConfidenceMap(distances=(0.0, far), confidences=(1.0, 0.0))
+    calibration = Calibration(fingerprint=GEI, thresholds=(threshold,), confidence=confidence)
+    with Gallery.open(store_url, network="gei", calibrations={GEI: calibration}) as gallery:
+        assert gallery.erase("bob").passers_by == 0
+        erased = gallery.erase("ann")
+        assert (erased.templates, erased.passers_by) == (1, 1)
+        assert gallery.passers_by.count(GEI, left) == 1
+        assert gallery.store.audit(COMPANION).left == ()
+        assert [entry.action for entry in gallery.store.audit("default").entries[:2]] == ["create", "keep_passers_by"]
+        with pytest.raises(NotFound):
+            gallery.erase("ann")
 
 
 def test_they_move_with_their_collection_and_back(store_url, walker, gei, small):
