@@ -7,7 +7,8 @@ network, and the view; no name, no clip, no digest of one. Nothing is kept unles
 What is kept of a view is bounded, and spread over people and time. A walk that is like one that is there is not kept,
 so that whoever passes often counts little; like is nearer than half the median distance within the view. Of a view
 that is full the oldest gives way, at most once in a sixty-fourth of the time to keep, so that what is kept reaches
-back over that time, and the store is spared. 64, 1,024, and the half are no result of measurements.
+back over that time, and the store is spared. 64 and 1,024 are no result of measurements; of the half see
+docs/cameras.md.
 """
 
 from __future__ import annotations
@@ -106,9 +107,17 @@ class PassersBy:
         return self._companion.keep_seconds
 
     def keep(self, keep_seconds: float | None) -> Removal:
-        """Keep who passes from now on, for so many seconds; None keeps nothing, and forgets all."""
+        """Keep who passes from now on, for so many seconds; None keeps nothing, and forgets all.
+
+        So does a shorter time than before: who was to be kept for longer than is allowed now is kept no longer.
+        """
+        before = self.keep_seconds
         try:
-            return self._companion.keep(keep_seconds)
+            if before is None or keep_seconds is None or keep_seconds >= before:
+                return self._companion.keep(keep_seconds)
+            removed = self._companion.keep(None)
+            self._companion.keep(keep_seconds)
+            return removed
         finally:
             self._look_again()
 

@@ -13,10 +13,11 @@ import torch
 
 import models
 from gallery import Calibration, Gallery
+from gallery.archive import export_collection
 from gallery.calibration import ConfidenceMap, FpirThresholds
 from gallery.companions import forget_companions
 from gallery.crypto import Vault
-from gallery.errors import NotFound, StoreUnavailable
+from gallery.errors import BadCollection, NotFound, StoreUnavailable
 from gallery.migration import migrate, rollback
 from gallery.names import PASSERS_BY, companion_of
 from gallery.passers import PassersBy
@@ -144,6 +145,22 @@ def test_a_camera_is_forgotten_and_one_that_is_turned_off_forgets_all(store, add
     assert passers.count(GEI, HALL) == 0
     forget_companions(store, "default")
     assert passers.keep_seconds is None
+
+
+def test_a_shorter_time_forgets_who_was_to_be_kept_for_longer(store, add):
+    passers = PassersBy(store, "default")
+    passers.keep(3600)
+    add(passers, DOOR, 1)
+    assert passers.keep(7200).templates == 0 and passers.count(GEI, DOOR) == 1
+    assert passers.keep(60).templates == 1
+    assert (passers.keep_seconds, passers.count(GEI, DOOR)) == (60, 0)
+
+
+def test_no_archive_holds_them(store, add, tmp_path):
+    PassersBy(store, "default").keep(3600)
+    with pytest.raises(BadCollection):
+        export_collection(store, COMPANION, tmp_path / "passers.gallery")
+    assert list(tmp_path.glob("*.gallery")) == []
 
 
 def test_another_process_follows_what_is_erased_and_made_anew(store, add, monkeypatch):
