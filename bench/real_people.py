@@ -52,7 +52,7 @@ def ranks(found: dict[str, Walks]) -> dict[str, float]:
 
 
 def opened(found: dict[str, Walks], calibration: Calibration, draws: int) -> dict[str, Any]:
-    """The open set at the shipped thresholds: by setting and pooled, small galleries, and cameras that saw passers-by."""
+    """The open set at the shipped thresholds: by setting and pooled, in small galleries, and beside passers-by."""
     places = list(settings(found))
     out: dict[str, Any] = {"halves": {}, "sizes": {}, "passers": {}}
     for rate in RATES:

@@ -89,11 +89,11 @@ def main() -> None:
     parser.add_argument("walkers_b", type=Path, help="the pack that `gaitkeeper walkers render walkers-b` writes")
     parser.add_argument("--network", default="fusion")
     parser.add_argument("--psymo", type=Path, help="PsyMo's archive")
-    parser.add_argument("--alone", action="store_true", help="decide by distance alone, not by the next subjects, too")
+    parser.add_argument("--alone", action="store_true", help="decide by plain distance, by the strict prior")
     args = parser.parse_args()
     network, calibrations = load(args.network), dict(shipped_calibrations())
     if args.alone:
-        calibrations = {key: one.model_copy(update={"relative": ()}) for key, one in calibrations.items()}
+        calibrations = {key: one.model_copy(update={"collection": None, "camera": None}) for key, one in calibrations.items()}
     pipeline, clips = Pipeline(), data_folder() / "videos"
     front, back = (left_to_right(pipeline.sequences(clips / f"quartet-{name}.mp4")) for name in ("gallery", "back"))
     others: dict[str, GaitSequence] = {}

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from gallery.calibration import Calibration
-from gallery.errors import StoreUnavailable
 from gallery.explain import COHORT, EXPLAINED, explain, impostors_of
 from gallery.index import Index
+from gallery.passers import PassersBy, same
 from gallery.pinned import Embed, embedded
 from gallery.search import Hit
 from gallery.types import (
@@ -39,12 +38,15 @@ from gallery.verdict import (
     resemblance,
     threshold_of,
 )
-from gallery.views import Corrections, View, Views, centred
+from gallery.views import Corrections, View, centred
 from models import GaitNetwork
 from models.distance import part_distances
+from models.errors import GaitkeeperError
 from pipelines.fingerprint import Fingerprint, fingerprint_of
 from pipelines.heading import heading_of
 from pipelines.sequence import GaitSequence
+
+log = logging.getLogger("gaitkeeper")
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +56,7 @@ class Answers:
     Attributes:
         collection: its name.
         index: its embeddings.
-        views: what it knows of cameras.
+        passers: who passed its cameras, and what is known of these by them.
         calibrations: by fingerprint.
         gates: what a sequence must have to be told by.
         embed: what embeds sequences.
@@ -62,7 +64,7 @@ class Answers:
 
     collection: str
     index: Index
-    views: Views
+    passers: PassersBy
     calibrations: Mapping[Fingerprint, Calibration]
     gates: QualityGates
     embed: Embed
@@ -76,6 +78,7 @@ class Answers:
         where: Mapping[str, str] | None,
         explained: bool = False,
         camera: str | None = None,
+        learn: bool = True,
     ) -> list[Identification]:
         """See :meth:`gallery.Gallery.identify_many`; the probes are of one perception."""
         began = time.perf_counter()
@@ -84,12 +87,12 @@ class Answers:
         raw = embedded(network, [seqs[i] for i in with_frames], self.embed)
         searching = time.perf_counter()
         views = [view_of(seqs[i], camera) for i in with_frames]
-        corrections = self.views.corrections(fingerprint)
+        corrections = self.passers.corrections(fingerprint)
         probes = centred(raw, views, corrections)
         found = self.index.search(fingerprint, probes, top_k, where, corrections)
         calibration = self.calibrations.get(fingerprint)
         nearest = [hits[0] if hits else None for hits in found.hits]
-        measured = self._units(fingerprint, calibration, probes, nearest, corrections)
+        measured = self._units(fingerprint, calibration, probes, nearest, corrections, views)
         hits: dict[int, list[Hit]] = dict(zip(with_frames, found.hits, strict=True))
         units = dict(zip(with_frames, measured, strict=True))
         timings = {"embed": searching - began, "search": time.perf_counter() - searching}
@@ -108,9 +111,9 @@ class Answers:
                 **self._about(seq, fingerprint, camera, corrections),
             )
             replies.append(reply)
-        for i, view, embedding in zip(with_frames, views, raw, strict=True):
-            named = replies[i].candidates[0].subject if replies[i].verdict is Verdict.MATCH else None
-            self.learn(seqs[i], fingerprint, view, embedding, named)
+        if learn:
+            for i, view, embedding in zip(with_frames, views, raw, strict=True):
+                self.learn(network, seqs[i], view, embedding)
         if explained:
             own = dict(zip(with_frames, probes, strict=True))
             replies = [self._explained(network, reply, own.get(i), corrections) for i, reply in enumerate(replies)]
@@ -123,10 +126,12 @@ class Answers:
         probes: Tensor,
         hits: Sequence[Hit | None],
         corrections: Corrections,
+        views: Sequence[View | None] | None = None,
     ) -> list[Unit | None]:
         """The unit of each probe (P, C) and the template that was found for it; None where nothing is measured by it.
 
-        Probes and templates are less what is known of their views, by the same corrections.
+        Probes and templates are less what is known of their views, by the same corrections; so are the passers-by of
+        the probes' ``views``.
         """
         if calibration is None or (calibration.collection is None and calibration.camera is None):
             return [None] * len(hits)
@@ -138,7 +143,16 @@ class Answers:
             [None if hit is None else templates.get(hit.template) for hit in hits],
             [None if hit is None else hit.subject for hit in hits],
             cohort,
+            None
+            if views is None or calibration.camera is None
+            else [self._passed(fingerprint, v, corrections) for v in views],
         )
+
+    def _passed(self, fingerprint: Fingerprint, view: View | None, corrections: Corrections) -> Tensor | None:
+        """Who passed in a view, (n, P, C), less what is known of it; None where it is not known."""
+        if view is None:
+            return None
+        return centred(seen := self.passers.of(fingerprint, view), [view] * len(seen), corrections)
 
     def _explained(
         self, network: GaitNetwork, reply: Identification, probe: Tensor | None, corrections: Corrections
@@ -163,13 +177,13 @@ class Answers:
         fingerprint = fingerprint_of(network, seq.perception)
         probe = embedded(network, [seq], self.embed)[0] if len(seq) else None
         searching = time.perf_counter()
-        corrections = self.views.corrections(fingerprint)
+        corrections = self.passers.corrections(fingerprint)
         calibration = self.calibrations.get(fingerprint)
         hit, unit = None, None
         if probe is not None:
             own = centred(probe[None], [view_of(seq, camera)], corrections)
             hit = self.index.nearest_of(subject, fingerprint, own[0], corrections)
-            [unit] = self._units(fingerprint, calibration, own, [hit], corrections)
+            [unit] = self._units(fingerprint, calibration, own, [hit], corrections, [view_of(seq, camera)])
         timings = {"embed": searching - began, "search": time.perf_counter() - searching}
         threshold = match_threshold_of(fmr, calibration, unit)
         distance = None if hit is None else hit.distance
@@ -188,14 +202,22 @@ class Answers:
             **self._about(seq, fingerprint, camera, corrections),
         )
 
-    def learn(
-        self, seq: GaitSequence, fingerprint: Fingerprint, view: View | None, embedding: Tensor, subject: str | None
-    ) -> None:
-        """Take a walker who was seen well enough, and may be known, into account for what is known of the view."""
-        if view is not None and len(seq) >= self.gates.min_frames and not self.gates.poor(seq):
-            who = f"subject {subject}" if subject else f"walk {sha256(embedding.numpy().tobytes()).hexdigest()}"
-            with suppress(StoreUnavailable):  # the answer stands; eight walks are not counted
-                self.views.learn(fingerprint, view, {who: embedding})
+    def learn(self, network: GaitNetwork, seq: GaitSequence, view: View | None, embedding: Tensor) -> bool:
+        """Take a walker who was seen well enough into account for what is known of the view; whether it is kept."""
+        if view is None or len(seq) < self.gates.min_frames or self.gates.poor(seq):
+            return False
+        try:
+            return self.passers.add(network, seq, embedding, view)
+        except GaitkeeperError as error:  # the answer stands
+            log.warning("a passer-by could not be kept: %s: %s", error.code, error.detail)
+            return False
+
+    def learn_all(self, network: GaitNetwork, seen: Sequence[tuple[GaitSequence, View | None]]) -> int:
+        """As :meth:`learn`, of several who have frames and were not embedded yet; how many are kept."""
+        embeddings = embedded(network, [seq for seq, _ in seen], self.embed)
+        return sum(
+            self.learn(network, seq, view, embedding) for (seq, view), embedding in zip(seen, embeddings, strict=True)
+        )
 
     def check_enrolment(self, seq: GaitSequence, fingerprint: Fingerprint) -> None:
         """Raise TooShort or PoorQuality where a walker cannot become a template."""
@@ -212,17 +234,41 @@ class Answers:
         calibration = self.calibrations.get(fingerprint)
         if calibration is None:
             return None, None
-        corrections = self.views.corrections(fingerprint)
+        corrections = self.passers.corrections(fingerprint)
         own = centred(embedding[None], [view], corrections)
         found = self.index.search(fingerprint, own, 2, corrections=corrections)
         other = next((hit for hit in found.hits[0] if hit.subject != subject), None)
-        [unit] = self._units(fingerprint, calibration, own, [other], corrections)
+        [unit] = self._units(fingerprint, calibration, own, [other], corrections, [view])
         threshold = calibration.threshold(calibration.strictest, found.size, subjects=found.subjects, unit=unit)
         return resemblance(other, threshold), found.cursor
 
+    def passers_like(self, fingerprint: Fingerprint, templates: Sequence[str], size: int) -> list[str]:
+        """Passers-by who are as near to one of some templates as the strictest calibrated rate allows.
+
+        The very walk that a template was made of is among them in any case; without a calibration it alone is.
+
+        Args:
+            fingerprint: of the templates.
+            templates: their ids.
+            size: templates of the collection.
+        """
+        corrections = self.passers.corrections(fingerprint)
+        there = list(self.index.embeddings(fingerprint, templates, corrections).values())
+        kept = self.passers.kept(fingerprint)
+        if not there or not kept:
+            return []
+        own = torch.stack(there)
+        limit = self.alike_within(fingerprint, own, [None] * len(own), corrections, size, size, strict=True) or 0.0
+        found = []
+        for view, group in kept.items():
+            others = centred(group.embeddings, [view] * len(group.templates), corrections)
+            near = part_distances(own, others).amin(0) <= max(limit, same(others))
+            found += [group.templates[i] for i in near.nonzero().flatten().tolist()]
+        return found
+
     def outliers(self, subject: str, fingerprint: Fingerprint, templates: Sequence[str]) -> list[Outlier]:
         """See :meth:`gallery.Gallery.outliers`; of the subject's templates."""
-        corrections = self.views.corrections(fingerprint)
+        corrections = self.passers.corrections(fingerprint)
         there = self.index.embeddings(fingerprint, templates, corrections)
         if len(there) < 2:
             return []
@@ -241,6 +287,7 @@ class Answers:
         corrections: Corrections,
         size: int,
         subjects: int,
+        strict: bool = False,
     ) -> float | None:
         """The distance up to which two of these walks are taken for one person's, at the loosest calibrated rate.
 
@@ -250,6 +297,7 @@ class Answers:
             own: the template that each is, of the person whose walks they are; None for walks that are not enrolled.
             corrections: of the views.
             size, subjects: as of :meth:`gallery.calibration.Calibration.threshold`.
+            strict: take the strictest rate in place of the loosest.
 
         Returns:
             None without a calibration.
@@ -257,9 +305,10 @@ class Answers:
         calibration = self.calibrations.get(fingerprint)
         if calibration is None:
             return None
+        rate = calibration.strictest if strict else calibration.loosest
         units = [unit for unit in self._units(fingerprint, calibration, embeddings, own, corrections) if unit]
         unit = sorted(units, key=lambda unit: unit.length)[len(units) // 2] if units else None
-        return calibration.threshold(calibration.loosest, size, subjects=subjects, unit=unit).value
+        return calibration.threshold(rate, size, subjects=subjects, unit=unit).value
 
     def _about(
         self, seq: GaitSequence, fingerprint: Fingerprint, camera: str | None, corrections: Corrections
@@ -271,7 +320,7 @@ class Answers:
             seen = SeenFrom(
                 camera=camera,
                 heading=None if view is None else view.heading,
-                walks=self.views.walks(fingerprint, view),
+                walks=self.passers.count(fingerprint, view),
                 applied=view in corrections,
             )
         return {

@@ -67,10 +67,11 @@ def export_collection(store: Store, collection: str, path: Path, vault: Vault | 
 
     Raises:
         NotFound, StoreUnavailable: see the store.
+        BadCollection: it is none of a user's, as those where strangers and passers-by lie.
         Conflict: other embeddings have gone live meanwhile.
         OSError: the file cannot be written.
     """
-    there = store.collection(collection)
+    there = store.collection(check_collection(collection))
     key = None if vault is None else os.urandom(KEY_BYTES)
     header = Archive(
         collection=collection,

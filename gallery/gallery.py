@@ -24,6 +24,7 @@ from gallery.names import (
     check_subject,
     enrolled_only,
 )
+from gallery.passers import PassersBy
 from gallery.pinned import Embed, PinnedNetwork, embedded
 from gallery.store import Embedding, NewSubject, NewTemplate, Store
 from gallery.stores import open_store
@@ -45,7 +46,7 @@ from gallery.verdict import (
     check_fmr,
     check_fpir,
 )
-from gallery.views import Corrections, View, Views
+from gallery.views import Corrections, View
 from models import GaitNetwork
 from pipelines.embed import embed
 from pipelines.fingerprint import Fingerprint, fingerprint_of
@@ -116,10 +117,11 @@ class Gallery:
         self.embed = embed
         self.name = store.collection(collection).name
         self._pinned = PinnedNetwork(store, self.name, network, device, fallback)
+        self.passers_by = PassersBy(store, self.name)
         self._answers = Answers(
             self.name,
             index or CollectionIndex(store, collection, device, precision),
-            Views(store, self.name),
+            self.passers_by,
             shipped_calibrations() if calibrations is None else calibrations,
             gates or QualityGates(),
             embed,
@@ -269,7 +271,7 @@ class Gallery:
                 enrolled = self.store.enroll(self.name, subject, template, seen if strict else None)
             except Overtaken:
                 continue  # whoever came in the meantime may be the one whom this walker looks like
-            self._answers.learn(seq, fingerprint, view, embedding, subject.id)
+            self._answers.learn(network, seq, view, embedding)
             return Enrolment(template=enrolled, warning=warning)
 
     def identify(
@@ -292,6 +294,7 @@ class Gallery:
         where: Mapping[str, str] | None = None,
         explained: bool = False,
         camera: str | None = None,
+        learn: bool = True,
     ) -> list[Identification]:
         """Who each of several walkers is, embedded and searched together.
 
@@ -302,8 +305,9 @@ class Gallery:
             where: metadata that a subject must have to be a candidate, as in ``{"site": "north"}``; the templates of
                 such subjects alone are searched, and count as the gallery's size.
             explained: say of the first candidates part by part how far they are; see :mod:`gallery.explain`.
-            camera: name of the camera that saw the probes; what the collection knows of it is taken off, and the
-                probes add to that; see :mod:`gallery.views`.
+            camera: name of the camera that saw the probes; what the collection knows of it is taken off; see
+                :mod:`gallery.views`.
+            learn: let the probes add to that, where the collection keeps passers-by; see :mod:`gallery.passers`.
 
         Raises:
             FingerprintMismatch: a probe's fingerprint is not the collection's.
@@ -331,6 +335,7 @@ class Gallery:
                 where=where,
                 explained=explained,
                 camera=camera,
+                learn=learn,
             )
             found = self._pinned.following(answer)
             out.update(zip(indices, found, strict=True))
@@ -356,6 +361,31 @@ class Gallery:
         claimed = self.subject(subject).id
         return self._pinned.following(partial(self._answers.verify, subject=claimed, seq=seq, fmr=fmr, camera=camera))
 
+    def learn(self, seqs: Sequence[GaitSequence], camera: str) -> int:
+        """Take walkers into account for what is known of a camera, without asking who they are.
+
+        Returns:
+            How many were kept: none where the collection keeps no passers-by, and not those who are seen too poorly,
+            whose heading cannot be told, or who are like one that is there.
+
+        Raises:
+            BadCamera: a name that cannot be stored.
+            FingerprintMismatch: a walker's fingerprint is not the collection's.
+            HeatmapsMissing, BadEmbedding, StoreUnavailable: as they say.
+        """
+        check_camera(camera)
+        if self.passers_by.keep_seconds is None:
+            return 0
+        seen = [(seq, view_of(seq, camera)) for seq in seqs if len(seq)]
+        return self._pinned.following(lambda network: self._learn(network, seen))
+
+    def _learn(self, network: GaitNetwork, seen: Sequence[tuple[GaitSequence, View | None]]) -> int:
+        pinned = self.collection.fingerprint
+        for seq, _ in seen:
+            if pinned not in (None, fingerprint := fingerprint_of(network, seq.perception)):
+                raise FingerprintMismatch.between(self.name, pinned, fingerprint)
+        return self._answers.learn_all(network, seen) if seen else 0
+
     def outliers(self, subject: str) -> list[Outlier]:
         """Templates of a subject that may be of somebody else; see :func:`gallery.verdict.outliers`.
 
@@ -371,7 +401,13 @@ class Gallery:
 
     def corrections(self, fingerprint: Fingerprint) -> Corrections:
         """What is taken off embeddings before they are compared, by view; see :mod:`gallery.views`."""
-        return self._answers.views.corrections(fingerprint)
+        return self.passers_by.corrections(fingerprint)
+
+    def keep_passers_by(self, keep_seconds: float | None) -> Removal:
+        """Keep who passes a camera from now on, for so many seconds; None keeps nothing, and forgets all."""
+        removed = self.passers_by.keep(keep_seconds)
+        self.store.note(self.name, Action.KEEP_PASSERS_BY)
+        return removed
 
     def alike_within(self, fingerprint: Fingerprint, embeddings: Tensor) -> float | None:
         """The distance up to which two of n walks, not enrolled, are taken for one person's; see :mod:`gallery.units`.
@@ -388,7 +424,7 @@ class Gallery:
 
     def cameras(self) -> list[ViewStatistics]:
         """What the collection knows of the cameras that were named to it."""
-        return self._answers.views.listed(self.collection.fingerprint)
+        return self.passers_by.listed(self.collection.fingerprint)
 
     def forget_camera(self, camera: str) -> int:
         """Forget what is known of a camera, as when it was moved; the number of views that were known.
@@ -398,7 +434,7 @@ class Gallery:
             BadCamera: it is no camera's name.
         """
         check_camera(camera)
-        gone = self._answers.views.forget(camera)
+        gone = self.passers_by.forget(camera)
         if not gone:
             raise NotFound(f"The collection {self.name!r} knows nothing of a camera {camera!r}.", camera=camera)
         self.store.note(self.name, Action.FORGET_CAMERA)
@@ -425,8 +461,21 @@ class Gallery:
         return GaitSequence.load(self.store.sequence(self.name, template))
 
     def erase(self, subject: str) -> Erasure:
-        """Forget a subject: its templates, embeddings and sequences. Raises NotFound."""
-        return self.store.erase(self.name, check_subject(subject))
+        """Forget a subject: its templates, embeddings and sequences, and the passers-by who are like one of them.
+
+        Passers-by have no names: those of the subject are known by the distance alone, and who is farther than the
+        strictest calibrated rate allows is kept until it expires, or its camera is forgotten.
+
+        Raises:
+            NotFound: nobody of that id is enrolled.
+        """
+        owner, collection = check_subject(subject), self.collection
+        templates = [template.id for template in self.templates(owner)]
+        gone = 0
+        if collection.fingerprint is not None:
+            alike = self._answers.passers_like(collection.fingerprint, templates, collection.templates)
+            gone = self.passers_by.erase(alike).templates
+        return self.store.erase(self.name, owner).model_copy(update={"passers_by": gone})
 
     def update_subject(
         self,

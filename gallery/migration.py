@@ -8,7 +8,8 @@ from contextlib import suppress
 
 import torch
 
-from gallery.errors import BadEmbedding, Conflict, NotFound, ShadowBehind
+from gallery.errors import BadEmbedding, Conflict, FingerprintMismatch, NotFound, ShadowBehind
+from gallery.names import COMPANIONS, companion_of
 from gallery.store import Store
 from gallery.types import Collection
 from models import GaitNetwork
@@ -26,6 +27,8 @@ Progress = Callable[[int, int], None]
 
 def migrate(store: Store, collection: str, network: GaitNetwork, on_progress: Progress | None = None) -> Collection:
     """Move a collection to another network, from the sequences that it keeps; searches and enrolments go on.
+
+    What is kept beside it, strangers and passers-by, moves along once the collection has changed over.
 
     The new embeddings are kept as a shadow that nobody searches until every template has one; the store then changes
     over in one step. What was done before an interruption is taken up again.
@@ -45,6 +48,27 @@ def migrate(store: Store, collection: str, network: GaitNetwork, on_progress: Pr
         HeatmapsMissing: the network reads heatmaps, and the sequences were kept without.
         BadEmbedding: the network gave numbers that are no embedding.
     """
+    moved = _moved(store, collection, network, on_progress)
+    _take_along(store, moved, lambda fingerprint: network)
+    return moved
+
+
+def move_along(store: Store, companion: str, network: GaitNetwork) -> None:
+    """Move what is kept beside a collection to the network that this has moved to; there is no way back of its own."""
+    with suppress(Conflict, NotFound):  # it is there already, is empty, or another process is at it
+        _moved(store, companion, network, None)
+        store.drop_shadow(companion)
+
+
+def _take_along(store: Store, moved: Collection, network_of: Callable[[Fingerprint], GaitNetwork]) -> None:
+    for kind in COMPANIONS:
+        with suppress(NotFound, FingerprintMismatch):  # without its network here, it moves once it is written to
+            companion = store.collection(companion_of(moved.name, kind))
+            if moved.fingerprint and companion.fingerprint not in (None, moved.fingerprint):
+                move_along(store, companion.name, network_of(moved.fingerprint))
+
+
+def _moved(store: Store, collection: str, network: GaitNetwork, on_progress: Progress | None) -> Collection:
     found = store.collection(collection)
     if found.fingerprint is None:
         raise Conflict(f"The collection {collection!r} is empty: there is nothing to move, so just enrol with it.")
@@ -63,17 +87,30 @@ def rollback(
 ) -> Collection:
     """Go back to the embeddings that were live before the last move; what was enrolled since is embedded first.
 
+    What is kept beside the collection is embedded anew by the former network, where that is here.
+
     Args:
         store: holds the collection.
         collection: its name.
         network_of: gives the former network, asked only where something was enrolled since.
-        on_progress: as of :func:`migrate`.
+        on_progress: as of :func:`migrate`, of the collection itself.
 
     Raises:
         NotFound: there is no such collection.
         Conflict: it has not been moved.
         FingerprintMismatch: the former network is not here any more, and is needed.
     """
+    moved = _rolled_back(store, collection, network_of, on_progress)
+    _take_along(store, moved, network_of)
+    return moved
+
+
+def _rolled_back(
+    store: Store,
+    collection: str,
+    network_of: Callable[[Fingerprint], GaitNetwork],
+    on_progress: Progress | None,
+) -> Collection:
     try:
         return store.rollback(collection)
     except ShadowBehind:

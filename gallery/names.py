@@ -10,7 +10,8 @@ from gallery.errors import BadCamera, BadCollection, BadSubject
 from gallery.types import Collection
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
-_COMPANION = "~strangers"
+STRANGERS, PASSERS_BY = COMPANIONS = ("strangers", "passers-by")
+"""Kinds of what is kept beside a collection."""
 _CONTROL = {"Cc", "Cs", "Zl", "Zp"}  # control characters, lone surrogates, line and paragraph separators
 
 
@@ -27,14 +28,14 @@ def check_collection(name: str) -> str:
     return name
 
 
-def companion_of(collection: str) -> str:
-    """The name of the collection that keeps a collection's strangers; no user's can have it."""
-    return collection + _COMPANION
+def companion_of(collection: str, kind: str) -> str:
+    """The name of the collection that keeps what is kept beside a collection; no user's can have it."""
+    return f"{collection}~{kind}"
 
 
 def enrolled_only(collections: Iterable[Collection]) -> list[Collection]:
-    """Without those that keep strangers."""
-    return [one for one in collections if not one.name.endswith(_COMPANION)]
+    """Without those that keep strangers and passers-by."""
+    return [one for one in collections if "~" not in one.name]
 
 
 def check_camera(name: str | None) -> None:

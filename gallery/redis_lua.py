@@ -10,7 +10,6 @@ A collection ``C`` is kept under keys that share the hash tag ``{C}``, so that a
 ``…:names``, ``…:of:S``    sorted sets: ids of all subjects; ids of the templates of subject S in order of enrolment
 ``…:log``, ``…:gone``      sorted sets: ids of templates there and of those gone, by the revision of their last change
 ``…:clips``, ``…:expiry``, ``…:todo``  templates by clip and track; by microsecond of expiry; missing in the shadow
-``…:statistics``           hash by name: figures of the collection as a whole, base64
 ``…:events``               stream: one entry a revision, for those who wait; it says which write made it, by a digest
 ``…:audit``, ``…:auditkey``  stream: the log, which outlives the collection; key of the digests that name subjects in it
 """

@@ -55,8 +55,7 @@ for _, name in ipairs(names) do redis.call('UNLINK', K('of:' .. name)) end
 for _, generation in ipairs({live, shadow or nil}) do
     redis.call('UNLINK', K('g:' .. generation), K('e:' .. generation), K('leaves:' .. generation))
 end
-redis.call('UNLINK', B, K't', K'q', K's', K'names', K'log', K'gone', K'clips', K'expiry', K'todo', K'events',
-           K'statistics')
+redis.call('UNLINK', B, K't', K'q', K's', K'names', K'log', K'gone', K'clips', K'expiry', K'todo', K'events')
 log(ARGV[1], templates)
 return {'ok', templates, #names}
 """
@@ -260,27 +259,19 @@ return {'ok', fresh and 1 or 0, live, start, after, maker(math.max(start, after)
 """
 )
 
-STATISTICS = (
-    READ
-    + """
-return {'ok', redis.call('HGETALL', K'statistics')}
-"""
-)
-
-PUT_STATISTIC = (
-    WRITE
-    + """
-if (redis.call('HGET', K'statistics', ARGV[1]) or '') ~= ARGV[3] then return {'changed'} end
-if ARGV[2] == '' then redis.call('HDEL', K'statistics', ARGV[1])
-else redis.call('HSET', K'statistics', ARGV[1], ARGV[2]) end
-return {'ok'}
-"""
-)
-
 DIGEST = (
     READ
     + """
 return {'ok', table.concat(redis.call('HVALS', K('leaves:' .. live))), redis.call('HGET', B, 'secret') or ''}
+"""
+)
+
+# What earlier versions kept of cameras: nothing reads it any more.
+DROP_STATISTICS = (
+    FREE
+    + """
+redis.call('UNLINK', K'statistics')
+return {'ok'}
 """
 )
 

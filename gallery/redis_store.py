@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from base64 import b64decode, b64encode
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import numpy as np
@@ -15,7 +15,7 @@ from gallery import redis_scripts as scripts
 from gallery import redis_shadow as shadows
 from gallery.crypto import Vault
 from gallery.encoding import bytes_of, expiry, stamp
-from gallery.errors import BadStore, ClipOfOtherSubject, Conflict, NotFound, Overtaken
+from gallery.errors import BadStore, ClipOfOtherSubject, Conflict, NotFound, Overtaken, StoreUnavailable
 from gallery.redis_calls import Calls, base_of, check_fits
 from gallery.redis_link import Address, Link
 from gallery.redis_rows import (
@@ -72,6 +72,8 @@ class RedisStore:
             for name in self._names():
                 if (state := self._trust.state(base_of(name), "")) and state.secret:
                     self._trust.seals(name, state.own["secret"])
+                with suppress(NotFound, StoreUnavailable):  # if not now, then when it is opened next
+                    self._calls.of_collection(name, scripts.DROP_STATISTICS)
         except BaseException:
             self._link.close()
             raise
@@ -258,15 +260,6 @@ class RedisStore:
     def digest(self, collection: str) -> Digest:
         _, leaves, secret = self._calls.of_collection(collection, scripts.DIGEST)
         return Digest(len(leaves) // 32, xor_of(leaves), self._trust.seals(collection, secret).salt)
-
-    def statistics(self, collection: str) -> dict[str, bytes]:
-        _, found = self._calls.of_collection(collection, scripts.STATISTICS)
-        return {name: b64decode(value) for name, value in hash_of(found).items()}
-
-    def put_statistic(self, collection: str, name: str, value: bytes | None, was: bytes | None) -> bool:
-        new, old = (b64encode(given or b"") for given in (value, was))
-        status, *_ = self._calls.of_collection(collection, scripts.PUT_STATISTIC, name, new, old, durable=True)
-        return bool(status == b"ok")
 
     def begin_shadow(self, collection: str, fingerprint: Fingerprint) -> Collection:
         shadows.begin(self._calls, collection, fingerprint)

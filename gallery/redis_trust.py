@@ -14,7 +14,7 @@ from gallery.redis_lua import LOG, READ, WRITE
 from gallery.redis_rows import Hash, hash_of, key_of
 from gallery.types import Action, AuditEntry, AuditReport
 
-_KEYS = ("t", "q", "s", "names", "log", "gone", "clips", "expiry", "todo", "events", "statistics", "audit", "auditkey")
+_KEYS = ("t", "q", "s", "names", "log", "gone", "clips", "expiry", "todo", "events", "audit", "auditkey")
 
 # What has to be known before something is written: the collection, a subject's record, the key of the log's digests.
 _STATE = (

@@ -230,16 +230,6 @@ class SQLiteStore:
             leaves = [row[0] for row in db.execute("SELECT leaf FROM embeddings WHERE generation = ?", (generation,))]
             return Digest(len(leaves), xor_of(b"".join(leaves)), self._seals(db, collection).salt)
 
-    def statistics(self, collection: str) -> dict[str, bytes]:
-        with self._file.reading() as db:
-            key = collection_row(db, collection)["key"]
-            rows = db.execute("SELECT name, value FROM statistics WHERE collection = ?", (key,))
-            return {row["name"]: bytes(row["value"]) for row in rows}
-
-    def put_statistic(self, collection: str, name: str, value: bytes | None, was: bytes | None) -> bool:
-        with self._file.writing() as db:
-            return write.put_statistic(db, collection_row(db, collection)["key"], name, value, was)
-
     def begin_shadow(self, collection: str, fingerprint: Fingerprint) -> Collection:
         with self._file.writing() as db:
             shadows.begin(db, collection_row(db, collection), fingerprint)

@@ -147,6 +147,8 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             PRIMARY KEY (collection, name)
         ) STRICT""",
     ),
+    # What is known of cameras is told from the passers-by that a collection keeps.
+    ("DROP TABLE statistics",),
 )
 """Step i takes a file from schema version i to i + 1, in one transaction. Never edit a step that was released."""
 

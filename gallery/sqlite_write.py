@@ -221,18 +221,6 @@ def _insert(
     return template_of(row, pinned["name"])
 
 
-def put_statistic(db: sqlite3.Connection, collection: int, name: str, value: bytes | None, was: bytes | None) -> bool:
-    """See :meth:`gallery.store.Store.put_statistic`."""
-    row = db.execute("SELECT value FROM statistics WHERE collection = ? AND name = ?", (collection, name)).fetchone()
-    if (None if row is None else bytes(row["value"])) != was:
-        return False
-    if value is None:
-        db.execute("DELETE FROM statistics WHERE collection = ? AND name = ?", (collection, name))
-    else:
-        db.execute("INSERT OR REPLACE INTO statistics VALUES (?, ?, ?)", (collection, name, value))
-    return True
-
-
 def insert_embedding(
     db: sqlite3.Connection,
     generation: int,

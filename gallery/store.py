@@ -243,12 +243,6 @@ class Store(Protocol):
     def digest(self, collection: str) -> Digest:
         """Number and digest of the templates stored."""
 
-    def statistics(self, collection: str) -> dict[str, bytes]:
-        """Figures that are kept of a collection as a whole, by name. They are of nobody, and go with the collection."""
-
-    def put_statistic(self, collection: str, name: str, value: bytes | None, was: bytes | None) -> bool:
-        """Keep a figure, or remove it where ``value`` is None, if it is as it ``was``; False where it is not."""
-
     def begin_shadow(self, collection: str, fingerprint: Fingerprint) -> Collection:
         """Begin, or take up again, a shadow of that fingerprint.
 

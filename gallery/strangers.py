@@ -1,8 +1,6 @@
 """Strangers who come back: walkers judged unknown, kept for a while where a collection asks for it, and grouped.
 
-They lie in a companion collection of the same store, each as a subject of its own with one template. So whatever holds
-for enrolled people holds for them: they are encrypted under keys of their own, expire, are erased without a trace, and
-are seen by every process. No user's collection can have the companion's name.
+Each is a subject of its own with one template in a companion collection; see :mod:`gallery.companions`.
 """
 
 from __future__ import annotations
@@ -23,17 +21,17 @@ from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import squareform
 
 from gallery.answers import view_of
+from gallery.companions import Companion, Followed
 from gallery.encoding import stamp
-from gallery.errors import ClipOfOtherSubject, Conflict, NotFound
+from gallery.errors import NotFound
 from gallery.gallery import Gallery
-from gallery.migration import migrate
-from gallery.names import companion_of
+from gallery.migration import move_along
+from gallery.names import STRANGERS
 from gallery.pinned import embedded
-from gallery.store import Change, NewSubject, NewTemplate
-from gallery.types import Collection, Record, Removal, Subject, Template
+from gallery.store import Change
+from gallery.types import Record, Removal, Subject, Template
 from gallery.views import View, centred
 from models.distance import part_distances
-from pipelines.fingerprint import fingerprint_of
 from pipelines.sequence import GaitSequence
 
 Array = npt.NDArray[Any]
@@ -75,24 +73,17 @@ class Strangers:
 
     def __init__(self, gallery: Gallery) -> None:
         self._gallery, self._store = gallery, gallery.store
-        self._name = companion_of(gallery.name)
+        self._companion = Companion(self._store, gallery.name, STRANGERS)
+        self._name = self._companion.name
 
     @property
     def keep_seconds(self) -> float | None:
         """For how long strangers are kept; None where they are not."""
-        own = self._own()
-        return None if own is None else own.ttl_seconds
+        return self._companion.keep_seconds
 
     def keep(self, keep_seconds: float | None) -> Removal:
         """Keep those who are judged unknown from now on, for so many seconds; None keeps nobody, and forgets all."""
-        if keep_seconds is None:
-            if self._own() is None:
-                return Removal(collection=self._gallery.name, templates=0, subjects=0, pending=False)
-            return self._told(self._store.delete_collection(self._name))
-        heatmaps = self._gallery.collection.keeps_heatmaps
-        self._store.ensure_collection(self._name, keeps_heatmaps=heatmaps, ttl_seconds=keep_seconds)
-        self._store.set_ttl(self._name, keep_seconds)
-        return Removal(collection=self._gallery.name, templates=0, subjects=0, pending=False)
+        return self._companion.keep(keep_seconds)
 
     def add(self, seq: GaitSequence, clip_sha256: str | None = None, camera: str | None = None) -> str | None:
         """Keep a walker who was judged unknown; its id, None where strangers are not kept or this one is there.
@@ -105,45 +96,24 @@ class Strangers:
         Raises:
             FingerprintMismatch: the collection moved to another network since the walker was judged.
         """
-        own = self._own()
+        own = self._companion.own()
         if own is None:
             return None
-        network = self._gallery.network
-        fingerprint = fingerprint_of(network, seq.perception)
-        if own.fingerprint not in (None, fingerprint):
-            self._follow(own)
         if own.subjects >= MOST:
             for oldest in sorted(self._store.subjects(self._name), key=_age)[: own.subjects - MOST + 1]:
                 with suppress(NotFound):  # another request makes room, too
                     self._store.erase(self._name, oldest.id)
-        kept = seq if own.keeps_heatmaps else seq.without_heatmaps()
-        start, end = float(seq.timestamps[0]), float(seq.timestamps[-1])
         about = {
             "seen": stamp(datetime.now(UTC)),
             "clip": clip_sha256 or "",
             "track": str(seq.track),
-            "start": f"{start:.3f}",
-            "end": f"{end:.3f}",
+            "start": f"{float(seq.timestamps[0]):.3f}",
+            "end": f"{float(seq.timestamps[-1]):.3f}",
         }
-        stranger, view = uuid.uuid4().hex, view_of(seq, camera)
-        template = NewTemplate(
-            fingerprint=fingerprint,
-            embedding=embedded(network, [seq], self._gallery.embed)[0].numpy(),
-            sequence=kept.to_bytes(),
-            has_heatmaps=kept.heatmaps is not None,
-            quality=seq.quality,
-            track=seq.track,
-            start=start,
-            end=end,
-            clip_sha256=clip_sha256,
-            camera=None if view is None else view.camera,
-            heading=None if view is None else view.heading,
-        )
-        try:
-            self._store.enroll(self._name, NewSubject(stranger, metadata=about), template)
-        except (ClipOfOtherSubject, NotFound):  # strangers may be kept no longer
-            return None
-        return stranger
+        network, stranger = self._gallery.network, uuid.uuid4().hex
+        embedding = embedded(network, [seq], self._gallery.embed)[0]
+        kept = self._companion.add(network, seq, embedding, stranger, view_of(seq, camera), about, clip_sha256)
+        return stranger if kept else None
 
     def groups(self) -> list[StrangerGroup]:
         """Who may be one person, last seen first.
@@ -151,9 +121,9 @@ class Strangers:
         Hierarchical clustering of the part-wise distances, average linkage, cut at the distance up to which the
         network's loosest calibrated rate takes two walks for one person's. Without a calibration nobody is grouped.
         """
-        own = self._own()
+        own = self._companion.own()
         if own is not None and self._gallery.collection.fingerprint not in (None, own.fingerprint):
-            self._follow(own)
+            move_along(self._store, self._name, self._gallery.network)
         found = self._all()
         if not found:
             return []
@@ -163,7 +133,7 @@ class Strangers:
 
     def sequence(self, stranger: str) -> GaitSequence:
         """One stranger's walk. Raises NotFound."""
-        if not _ID.fullmatch(stranger) or self._own() is None:
+        if not _ID.fullmatch(stranger) or self._companion.own() is None:
             raise NotFound(f"There is no stranger {stranger!r}.", stranger=stranger)
         template = self._store.templates(self._name, stranger)[0]
         return GaitSequence.load(self._store.sequence(self._name, template.id))
@@ -191,7 +161,7 @@ class Strangers:
     def forget(self, group: str | None = None) -> Removal:
         """Forget a group, or everybody. Raises NotFound."""
         if group is None:
-            gone = [subject.id for subject in self._store.subjects(self._name)] if self._own() else []
+            gone = [subject.id for subject in self._store.subjects(self._name)] if self._companion.own() else []
         else:
             gone = [stranger.id for stranger in self._group(group).strangers]
         pending, erased = False, 0
@@ -201,45 +171,17 @@ class Strangers:
                 erased += 1
         return Removal(collection=self._gallery.name, templates=erased, subjects=erased, pending=pending)
 
-    def _own(self) -> Collection | None:
-        try:
-            return self._store.collection(self._name)
-        except NotFound:
-            return None
-
-    def _told(self, removal: Removal) -> Removal:
-        return removal.model_copy(update={"collection": self._gallery.name})
-
     def _group(self, group: str) -> StrangerGroup:
         found = next((known for known in self.groups() if known.id == group), None)
         if found is None:
             raise NotFound(f"There is no group of strangers {group!r} any more: list them again.", group=group)
         return found
 
-    def _follow(self, own: Collection) -> None:
-        """Embed the strangers by the network that the collection has moved to."""
-        with suppress(Conflict):  # another process is at it, or was
-            migrate(self._store, own.name, self._gallery.network)
-            self._store.drop_shadow(own.name)
-
     def _all(self) -> list[Change]:
         """Everybody who has not expired, in the order in which they were seen."""
-        known: dict[str, Change] = {}
-        cursor = ""
-        with suppress(NotFound):
-            while True:
-                news = self._store.changes(self._name, cursor)
-                if news.reset:
-                    known.clear()
-                for change in news.changes:
-                    known.pop(change.template, None)
-                    if change.embedding is not None:
-                        known[change.template] = change
-                cursor = news.cursor
-                if not news.changes and not news.reset:
-                    break
+        _, known = Followed(self._store, self._name).now()
         now = datetime.now(UTC)
-        alive = [one for one in known.values() if one.expires is None or one.expires > now]
+        alive = [one for one in known if one.expires is None or one.expires > now]
         return sorted(alive, key=lambda one: ((one.metadata or {})["seen"], one.template))
 
     def _labels(self, found: Sequence[Change]) -> tuple[Array, Array]:

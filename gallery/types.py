@@ -180,11 +180,11 @@ class Explanation(Record):
 
 
 class ViewStatistics(Record):
-    """What a collection has learnt of one view: a camera, and the way people walk in it."""
+    """What a collection keeps of one view: a camera, and the way people walk in it."""
 
     camera: str
     heading: str = Field(description="Which way the walkers go in the picture.")
-    walks: int = Field(description="How many walks it rests on.")
+    walks: int = Field(description="How many passers-by are kept of it.")
 
 
 class SeenFrom(Record):
@@ -192,8 +192,8 @@ class SeenFrom(Record):
 
     camera: str
     heading: str | None = Field(description="Which way the walker goes in the picture; null where that cannot be told.")
-    walks: int = Field(description="How many walks the collection's statistics of this view rest on.")
-    applied: bool = Field(description="Whether they were taken off before distances.")
+    walks: int = Field(description="How many passers-by the collection keeps of this view.")
+    applied: bool = Field(description="Whether what they have in common was taken off before distances.")
 
 
 class Identification(Record):
@@ -291,6 +291,9 @@ class Erasure(Record):
     collection: str
     subject: str
     templates: int = Field(description="Templates erased with the subject.")
+    passers_by: int = Field(
+        default=0, description="Passers-by of cameras who were erased, too, as they are like one of the templates."
+    )
     pending: bool = Field(description="True where the store has yet to overwrite the erased bytes on disk.")
 
 
@@ -327,6 +330,7 @@ class Action(StrEnum):
     EXPORT = "export"
     IMPORT = "import"
     FORGET_CAMERA = "forget_camera"
+    KEEP_PASSERS_BY = "keep_passers_by"
 
 
 class AuditEntry(Record):

@@ -35,7 +35,7 @@ class Rule:
 
 RULES = (
     Rule(re.compile(r"/(livez|readyz|openapi\.json)?|/static/.*"), public=True),
-    Rule(re.compile(r"/enroll/?"), Scope.ENROL),
+    Rule(re.compile(r"/(enroll|learn)/?"), Scope.ENROL),
     Rule(re.compile(r"/(identify|verify|stream)/?"), Scope.IDENTIFY),
     Rule(re.compile(r"/collections/(?P<collection>[^/]+)(/.*)?"), Scope.ADMIN),
     Rule(re.compile(r"/jobs(/.*)?")),

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from gallery import Gallery, open_store
+from gallery.companions import forget_companions
 from gallery.errors import Conflict, FingerprintMismatch, NotFound
 from gallery.names import check_collection, check_subject, enrolled_only
 from gallery.strangers import Strangers
@@ -227,9 +228,16 @@ class Administration:
         """One collection. Raises NotFound, BadCollection."""
         return self.gallery(collection).collection
 
-    def cameras(self, collection: str) -> CamerasReply:
+    def cameras(self, collection: str = DEFAULT_COLLECTION) -> CamerasReply:
         """What a collection knows of cameras. Raises NotFound where there is no such collection."""
-        return CamerasReply(collection=collection, views=self.gallery(collection).cameras())
+        gallery = self.gallery(collection)
+        keep_seconds = gallery.passers_by.keep_seconds
+        return CamerasReply(collection=collection, keep_seconds=keep_seconds, views=gallery.cameras())
+
+    def keep_passers_by(self, keep_seconds: float | None, *, collection: str = DEFAULT_COLLECTION) -> CamerasReply:
+        """Keep who passes a camera from now on, for so long; None keeps nobody, and forgets all. Raises NotFound."""
+        self.gallery(collection).keep_passers_by(keep_seconds)
+        return self.cameras(collection)
 
     def forget_camera(self, collection: str, camera: str) -> CamerasReply:
         """Forget what a collection knows of a camera; what it knows of others. Raises NotFound, BadCamera."""
@@ -253,7 +261,7 @@ class Administration:
     def delete_collection(self, collection: str) -> Removal:
         """Remove a collection with everything in it; the default one is made anew. Raises NotFound, BadCollection."""
         gallery = self.gallery(collection)
-        Strangers(gallery).keep(None)
+        forget_companions(self.store, gallery.name)
         removed = self.store.delete_collection(gallery.name)
         with self._lock:
             self._galleries.pop(collection, None)

@@ -22,7 +22,7 @@ from service.keys import Keys
 from service.limits import BodyLimit, WorkQueue
 from service.metrics import Metrics
 from service.replay import Replays
-from service.routes import clips, collections, health, jobs, metrics, strangers, stream, subjects, system
+from service.routes import cameras, clips, collections, health, jobs, metrics, strangers, stream, subjects, system
 from service.routes.page import page_router
 from service.settings import Settings, load_settings
 from service.uploads import Uploads
@@ -111,7 +111,7 @@ def create_app(settings: Settings | None = None, engine: Engine | None = None) -
     app.state.started = time.time()
     handlers.install(app)
     openapi.install(app)
-    for routes in (clips, collections, subjects, strangers, jobs, stream, system, health, metrics):
+    for routes in (clips, collections, subjects, strangers, cameras, jobs, stream, system, health, metrics):
         app.include_router(routes.router)
     app.include_router(page_router())
     return app

@@ -8,6 +8,7 @@ import typer
 
 from service.commands import (
     batch,
+    cameras,
     clips,
     collections,
     demo,
@@ -40,6 +41,7 @@ app.command("watch")(watch.watch)
 app.add_typer(batch.app, name="batch")
 app.add_typer(subjects.app, name="subjects")
 app.add_typer(strangers.app, name="strangers")
+app.add_typer(cameras.app, name="cameras")
 app.add_typer(collections.app, name="collections")
 app.command("serve")(serve.serve)
 app.add_typer(gallery.app, name="gallery")

@@ -27,6 +27,7 @@ from service.schemas import (
     IdentifyReply,
     JobReply,
     JobsReply,
+    LearnReply,
     ModelsReply,
     NamedReply,
     Readiness,
@@ -164,12 +165,20 @@ class Client:
         fields |= _given(track=track, point=point, camera=camera, min_quality=min_quality, network=network)
         return self._upload("/verify", clip, fields, VerifyReply, on_progress, None)
 
+    def learn(
+        self, clip: str | Path, camera: str, *, collection: str = "default", on_progress: Progress | None = None
+    ) -> LearnReply:
+        """Keep the walkers of a clip as passers-by of a camera, without asking who they are."""
+        fields = {"camera": camera, "collection": collection}
+        return self._upload("/learn", clip, fields, LearnReply, on_progress, None)
+
     def stream(
         self,
         *,
         top_k: int = 5,
         fpir: float = 0.01,
         where: Mapping[str, str] | None = None,
+        camera: str | None = None,
         collection: str = "default",
     ) -> LiveStream:
         """A live stream: frames are sent one by one, tracks and verdicts come as events."""
@@ -177,6 +186,7 @@ class Client:
 
         query: dict[str, object] = {"top_k": top_k, "fpir": fpir, "collection": collection}
         query |= {"where": [f"{key}={value}" for key, value in where.items()]} if where else {}
+        query |= _given(camera=camera)
         return LiveStream(self.url, self._key, query)
 
     def subjects(self, *, collection: str = "default") -> SubjectsReply:
@@ -285,6 +295,11 @@ class Client:
     def cameras(self, collection: str = "default") -> CamerasReply:
         """What a collection knows of cameras."""
         return self._send("GET", f"/collections/{_part(collection)}/cameras", CamerasReply)
+
+    def keep_passers_by(self, keep_seconds: float | None, *, collection: str = "default") -> CamerasReply:
+        """Keep who passes a camera from now on, for so long; None keeps nobody, and forgets all."""
+        path = f"/collections/{_part(collection)}/cameras"
+        return self._send("PUT", path, CamerasReply, json={"keep_seconds": keep_seconds})
 
     def forget_camera(self, collection: str, camera: str) -> CamerasReply:
         """Forget what a collection knows of a camera."""

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 
 from gallery import Gallery
-from gallery.errors import PoorQuality
+from gallery.errors import Conflict, PoorQuality
 from gallery.names import check_camera, check_metadata, check_subject, enrolled_only
 from gallery.verdict import check_fmr, check_fpir
 from pipelines.device import require_device
@@ -20,7 +20,7 @@ from service.elsewhere import Elsewhere
 from service.errors import InvalidRequest, NotReady
 from service.pictures import person_of
 from service.returning import keep_unknown
-from service.schemas import ClipEnrolment, EnrollReply, IdentifyReply, VerifyReply
+from service.schemas import ClipEnrolment, EnrollReply, IdentifyReply, LearnReply, VerifyReply
 from service.seen import ClipSource, Progress, Seen
 from service.settings import Settings
 
@@ -184,6 +184,42 @@ class Engine(Administration):
         timings = _with(seen.result.timings, people[0].timings)
         return IdentifyReply(
             collection=gallery.name, people=people, clip=seen.clip, skipped=seen.skipped, timings=timings
+        )
+
+    def learn(
+        self,
+        clip: ClipSource,
+        camera: str,
+        *,
+        collection: str = DEFAULT_COLLECTION,
+        on_progress: Progress | None = None,
+        deadline: float | None = None,
+    ) -> LearnReply:
+        """Keep the walkers of a clip as passers-by of a camera, without asking who they are.
+
+        Raises:
+            Conflict: the collection keeps no passers-by.
+            ClipError: the clip cannot be used.
+            DeadlineExceeded: the clip was not looked at by ``deadline``, an instant of ``time.monotonic``.
+            NotFound, BadCollection, BadCamera, FingerprintMismatch, StoreUnavailable: see the gallery.
+        """
+        check_camera(camera)
+        gallery = self.gallery(collection)
+        if gallery.passers_by.keep_seconds is None:
+            raise Conflict(
+                f"The collection {collection!r} keeps no passers-by: set for how long they are to be kept first."
+            )
+        seen = self.see(clip, on_progress, deadline)
+        started = time.perf_counter()
+        kept = gallery.learn(seen.result.sequences, camera)
+        return LearnReply(
+            collection=gallery.name,
+            camera=camera,
+            walkers=len(seen.result.sequences),
+            kept=kept,
+            clip=seen.clip,
+            skipped=seen.skipped,
+            timings=_with(seen.result.timings, {"learn": time.perf_counter() - started}),
         )
 
     def verify(

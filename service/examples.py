@@ -133,7 +133,13 @@ SUBJECTS: dict[str, Any] = {"collection": "default", "subjects": [PERSON], "next
 
 SUBJECT: dict[str, Any] = {"subject": PERSON, "templates": [TEMPLATE], "outliers": []}
 
-ERASED: dict[str, Any] = {"collection": "default", "subject": "alice", "templates": 1, "pending": False}
+ERASED: dict[str, Any] = {
+    "collection": "default",
+    "subject": "alice",
+    "templates": 1,
+    "passers_by": 0,
+    "pending": False,
+}
 
 VERIFY: dict[str, Any] = {
     "person": {
@@ -283,12 +289,22 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "EnrollReply": ENROLL,
     "IdentifyReply": IDENTIFY,
     "VerifyReply": VERIFY,
+    "LearnReply": {
+        "collection": "default",
+        "camera": "north-door",
+        "walkers": 3,
+        "kept": 2,
+        "clip": CLIP,
+        "skipped": [],
+        "timings": {**VERIFY["timings"], "learn": 0.02},
+    },
     "Collection": COLLECTION,
     "CamerasReply": {
         "collection": "default",
+        "keep_seconds": 604800.0,
         "views": [
             {"camera": "north-door", "heading": "away", "walks": 24},
-            {"camera": "north-door", "heading": "towards", "walks": 112},
+            {"camera": "north-door", "heading": "towards", "walks": 64},
         ],
     },
     "CollectionsReply": {"collections": [COLLECTION], "next": None},

@@ -33,7 +33,7 @@ async def purging(engine: Engine) -> None:
 
 
 def purge(engine: Engine) -> int:
-    """Remove what has expired from every collection, those of strangers included, and from the service's own file.
+    """Remove what has expired from every collection, of strangers and passers-by, too, and from the service's own file.
 
     Returns:
         How many templates went.

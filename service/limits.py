@@ -20,7 +20,7 @@ from service.uploads import Upload, Uploads
 T = TypeVar("T")
 
 
-WITH_CLIPS = {"/enroll", "/identify", "/verify"}
+WITH_CLIPS = {"/enroll", "/identify", "/verify", "/learn"}
 SMALL = 2**20
 """Bytes of a body without clips, which is held in memory."""
 LINGER_SECONDS, LINGER_BYTES = 2.0, 16 * 2**20

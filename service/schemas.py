@@ -179,6 +179,20 @@ class VerifyReply(BaseModel):
     timings: dict[str, float] = Field(description="Seconds by stage.")
 
 
+class LearnReply(BaseModel):
+    """What a collection has learnt of a camera from a clip."""
+
+    collection: str
+    camera: str
+    walkers: int = Field(description="Walkers of the clip.")
+    kept: int = Field(
+        description="Of them, how many are kept as passers-by: not who is seen too poorly or like one that is there."
+    )
+    clip: Clip
+    skipped: list[Skipped]
+    timings: dict[str, float] = Field(description="Seconds by stage.")
+
+
 class InspectReply(BaseModel):
     """What the pipeline saw in a clip. Of the command line only."""
 
@@ -409,10 +423,24 @@ class NamedReply(BaseModel):
     templates: list[Template]
 
 
+class KeepPassersBy(BaseModel):
+    """Whether a collection keeps who passes its cameras."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    keep_seconds: float | None = Field(
+        ge=1,
+        le=3.2e9,
+        description="For how long each is kept; null keeps nobody, and forgets all.",
+        examples=[604800.0],
+    )
+
+
 class CamerasReply(BaseModel):
-    """What a collection has learnt of the cameras that were named to it."""
+    """What a collection has learnt of the cameras that were named to it, by the passers-by that it keeps."""
 
     collection: str
+    keep_seconds: float | None = Field(description="For how long a passer-by is kept; null where nobody is.")
     views: list[ViewStatistics] = Field(description="By camera and heading.")
 
 

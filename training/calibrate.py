@@ -50,7 +50,7 @@ PAIRS = 200_000
 
 
 @dataclass(frozen=True, eq=False)
-class _Walks:
+class ProbeDistances:
     """Distances of probes to enrolled takes, of these among themselves, and of probes to passers-by of their view.
 
     Attributes:
@@ -69,7 +69,7 @@ class _Walks:
 
 
 @dataclass(frozen=True, eq=False)
-class _Found:
+class Searched:
     """What searching some probes in one drawn gallery gave, each (n,).
 
     Attributes:
@@ -149,25 +149,17 @@ def calibrate_embedded(
     unknown = np.char.startswith(subjects, "stranger-")
     probes = np.flatnonzero(np.char.startswith(takes, "probe"))
     strangers, mated = probes[unknown[probes]], probes[~unknown[probes]]
-    people, owners = np.unique(subjects[enrolled], return_inverse=True)
+    people = np.unique(subjects[enrolled])
     if len(people) < MIN_OTHERS + 1 or len(strangers) * min(rates) < 1:
         raise BadDataset(
             f"{len(people)} enrolled people, {len(strangers)} walks of strangers: calibrating for an FPIR of"
             f" {min(rates):g} needs at least {MIN_OTHERS + 1} people, and {round(1 / min(rates))} walks of strangers."
         )
-    among = part_distances(embeddings[enrolled], embeddings[enrolled]).numpy()
-    sides = []
-    for some, who in (
-        (strangers, np.full(len(strangers), -1)),
-        (mated, np.searchsorted(people, subjects[mated])),
-    ):
-        passing = _passing(embeddings, subjects, _sectors(views), some, strangers, rng)
-        to_takes = part_distances(embeddings[some], embeddings[enrolled]).numpy()
-        sides.append(_Walks(to_takes, who, owners, among, passing))
+    sides = [probe_distances(embeddings, subjects, views, takes, some, rng) for some in (strangers, mated)]
     filled = [size for size in sizes if size <= len(people)]
     drawn = {size: [rng.choice(len(people), size, False) for _ in range(DRAWS)] for size in filled}
     found = {
-        size: tuple(_joined([_search(side, draw, rng) for draw in draws]) for side in sides)
+        size: tuple(_joined([search_gallery(side, draw, rng) for draw in draws]) for side in sides)
         for size, draws in drawn.items()
     }
     unit_sizes = [size for size in filled if size > MIN_OTHERS]
@@ -190,8 +182,25 @@ def calibrate_embedded(
     )
 
 
+def probe_distances(
+    embeddings: Tensor, subjects: Array, views: Array, takes: Array, probes: Array, rng: np.random.Generator
+) -> ProbeDistances:
+    """Distances of some probes, by index, to all enrolled takes; arguments as of :func:`calibrate_embedded`."""
+    enrolled = np.flatnonzero(np.char.startswith(takes, "enrol"))
+    unknown = np.char.startswith(subjects, "stranger-")
+    strangers = np.flatnonzero(np.char.startswith(takes, "probe") & unknown)
+    people, owners = np.unique(subjects[enrolled], return_inverse=True)
+    return ProbeDistances(
+        to_takes=part_distances(embeddings[probes], embeddings[enrolled]).numpy(),
+        people=np.where(unknown[probes], -1, np.searchsorted(people, subjects[probes])),
+        owners=owners,
+        among=part_distances(embeddings[enrolled], embeddings[enrolled]).numpy(),
+        passing=_passing(embeddings, subjects, _sectors(views), probes, strangers, rng),
+    )
+
+
 def _in_units(
-    found: dict[int, tuple[_Found, ...]],
+    found: dict[int, tuple[Searched, ...]],
     sizes: Sequence[int],
     rates: Sequence[float],
     basis: str,
@@ -241,7 +250,7 @@ def _verification(claimed: Sequence[Array], rates: Sequence[float], fitted: Sequ
     return FmrThresholds(fmrs=tuple(rate for rate, _ in by_rate), distances=tuple(np.maximum.accumulate(at).tolist()))
 
 
-def _search(walks: _Walks, draw: Array, rng: np.random.Generator) -> _Found:
+def search_gallery(walks: ProbeDistances, draw: Array, rng: np.random.Generator) -> Searched:
     """Search the strangers, or the mated probes of the people who are enrolled, in one gallery."""
     rows = np.flatnonzero(np.isin(walks.owners, draw))
     owners = np.searchsorted(np.sort(draw), walks.owners[rows])
@@ -264,7 +273,7 @@ def _search(walks: _Walks, draw: Array, rng: np.random.Generator) -> _Found:
     nearest_own = own.argmin(1)
     claimed = own.min(1)
     claimed_collection, claimed_camera = _units(means, of_takes[nearest_own], cohort, claims, walks.passing[some])
-    return _Found(
+    return Searched(
         apart[np.arange(len(some)), nearest],
         first == mates[some],
         collection,
@@ -300,9 +309,9 @@ def _by_subject(apart: Array, owners: Array, people: int) -> Array:
     return np.asarray(apart.astype(np.float64) @ (share / share.sum(0)))
 
 
-def _joined(found: Sequence[_Found]) -> _Found:
-    names = tuple(_Found.__dataclass_fields__)
-    return _Found(*(np.concatenate([getattr(one, name) for one in found]) for name in names))
+def _joined(found: Sequence[Searched]) -> Searched:
+    names = tuple(Searched.__dataclass_fields__)
+    return Searched(*(np.concatenate([getattr(one, name) for one in found]) for name in names))
 
 
 def _sectors(views: Array) -> Array:

@@ -80,26 +80,6 @@ def delete(
 
 
 @app.command()
-def cameras(
-    collection: NameArgument,
-    forget: Annotated[str | None, typer.Option(metavar="CAMERA", help="Forget this camera first.")] = None,
-    server: ServerOption = None,
-    key: KeyOption = None,
-    store: StoreOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """List what a collection has learnt of cameras."""
-    with progress("reading the gallery"), recogniser(server, store, key) as worker:
-        reply = worker.cameras(collection) if forget is None else worker.forget_camera(collection, forget)
-    if as_json:
-        print_json(reply)
-        return
-    from service.commands import tables
-
-    OUT.print(tables.cameras(reply.views))
-
-
-@app.command()
 def migrate(
     collection: NameArgument,
     to: Annotated[

@@ -101,11 +101,12 @@ def backup(
 ) -> None:
     """Write every collection to a file of its own in a folder, made where it is not there."""
     from gallery.archive import export_collection
+    from gallery.names import enrolled_only
 
     written = {}
     with progress("writing the archives") as tell, _opened(store) as (opened, vault):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        collections = opened.collections()
+        collections = enrolled_only(opened.collections())
         for i, collection in enumerate(collections):
             tell(collection.name, i / len(collections))
             file = folder / f"{collection.name}.gallery"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
-from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,6 +12,7 @@ import typer
 from service.commands.terminal import (
     ERR,
     OUT,
+    CameraOption,
     CollectionOption,
     JsonOption,
     KeyOption,
@@ -36,6 +36,7 @@ def watch(
     ],
     top_k: Annotated[int, typer.Option(min=1, max=1000, help="Candidates per walker.")] = 5,
     fpir: Annotated[float, typer.Option(help="False-positive identification rate to decide at.")] = 0.01,
+    camera: CameraOption = None,
     collection: CollectionOption = "default",
     server: ServerOption = None,
     key: KeyOption = None,
@@ -54,7 +55,7 @@ def watch(
             stack.callback(pipeline.close)
             shots = shots_of(source, settings, pipeline.decoder)
             worker = stack.enter_context(recogniser(server, store, key))
-            events = _events(worker, shots, stack, collection=collection, top_k=top_k, fpir=fpir)
+            events = _events(worker, shots, stack, collection=collection, top_k=top_k, fpir=fpir, camera=camera)
         for event in events:
             if as_json:
                 typer.echo(event.model_dump_json())
@@ -63,20 +64,28 @@ def watch(
 
 
 def _events(
-    worker: Client | Engine, shots: Iterator[Shot], stack: ExitStack, *, collection: str, top_k: int, fpir: float
+    worker: Client | Engine,
+    shots: Iterator[Shot],
+    stack: ExitStack,
+    *,
+    collection: str,
+    top_k: int,
+    fpir: float,
+    camera: str | None,
 ) -> Iterator[Event]:
     """What comes of the frames; they are sent from a thread of their own."""
     from service.engine import Engine
     from service.live.events import Credit, Dropped
     from service.live.local import LocalStream
+    from service.live.passing import Passing
     from service.live.session import Limits
 
     live: LocalStream | LiveStream
     if isinstance(worker, Engine):
-        judge = partial(worker.gallery(collection).identify_many, top_k=top_k, fpir=fpir)
+        judge = Passing(worker.gallery(collection), camera, top_k, fpir)
         live = LocalStream(worker.pipeline, judge, Limits.of(worker.settings))
     else:
-        live = worker.stream(collection=collection, top_k=top_k, fpir=fpir)
+        live = worker.stream(collection=collection, top_k=top_k, fpir=fpir, camera=camera)
     stack.enter_context(live)
     withheld: list[int] = []
     failed: list[Exception] = []

@@ -10,7 +10,8 @@ from types import TracebackType
 from models.errors import GaitkeeperError
 from pipelines.pipeline import Pipeline
 from service.live.events import Credit, Event
-from service.live.session import Judge, Limits, Session
+from service.live.passing import Passing
+from service.live.session import Limits, Session
 from service.live.sources import Shot
 
 
@@ -21,7 +22,7 @@ class LocalStream:
         pipeline, judge, limits: as of :class:`service.live.session.Session`.
     """
 
-    def __init__(self, pipeline: Pipeline, judge: Judge, limits: Limits) -> None:
+    def __init__(self, pipeline: Pipeline, judge: Passing, limits: Limits) -> None:
         self._events: queue.Queue[Event | GaitkeeperError | None] = queue.Queue()
         self._ready = threading.Event()
         self._session = Session(pipeline, judge, limits, self._told)

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gallery.types import Identification
 from models.errors import GaitkeeperError
 from pipelines.errors import ClipError, TooLarge
 from pipelines.live import Due, LiveWatch, Sight
@@ -24,11 +23,11 @@ from pipelines.sequence import GaitSequence
 from service.errors import BadMessage
 from service.live.events import Credit, Dropped, DropReason, Event, Person, Shown, Tracks, VerdictEvent
 from service.live.names import Name
+from service.live.passing import Passing
 from service.problems import PROBLEMS
 from service.settings import Settings
 
 Array = npt.NDArray[Any]
-Judge = Callable[[Sequence[GaitSequence]], list[Identification]]
 Tell = Callable[[Event | GaitkeeperError | None], None]
 
 log = logging.getLogger("gaitkeeper")
@@ -76,12 +75,12 @@ class Session:
 
     Args:
         pipeline: decodes and sees.
-        judge: names the people of gait sequences.
+        judge: names people.
         limits: of this stream.
         tell: takes events, in any thread; the last is an error that ended the stream, or None.
     """
 
-    def __init__(self, pipeline: Pipeline, judge: Judge, limits: Limits, tell: Tell) -> None:
+    def __init__(self, pipeline: Pipeline, judge: Passing, limits: Limits, tell: Tell) -> None:
         self._pipeline, self._judge, self._limits, self._tell = pipeline, judge, limits, tell
         self._lock = threading.Condition()
         self._waiting: deque[Offered] = deque()
@@ -343,6 +342,8 @@ class Session:
                 if one.final:
                     self._names.pop(one.track, None)
                     self._windows.pop(one.track, None)
+            if one.final:
+                self._judge.ended(one.track)
             self._tell(
                 VerdictEvent(
                     track=one.track,

@@ -9,6 +9,7 @@ const VIEWS = {
   people: () => import("./views/people.js"),
   live: () => import("./views/live.js"),
   strangers: () => import("./views/strangers.js"),
+  cameras: () => import("./views/cameras.js"),
   jobs: () => import("./views/jobs.js"),
   collections: () => import("./views/collections.js"),
   system: () => import("./views/system.js"),

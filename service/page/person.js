@@ -86,7 +86,7 @@ function rests(basis, unit) {
 }
 
 const seenFrom = ({ camera, heading, walks, applied }) =>
-  `Seen by ${camera}${heading ? `, walking ${words(heading)}` : ""}: ${walks} walks are known of this view, ${applied ? "and what they have in common was taken off." : "too few to be taken off."}`;
+  `Seen by ${camera}${heading ? `, walking ${words(heading)}` : ""}: ${walks} passers-by are kept of this view, ${applied ? "and what they have in common was taken off." : "too few to be taken off."}`;
 
 /** A card of one walker. */
 export function card(person, names, { picture, strips, explain } = {}) {

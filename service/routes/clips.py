@@ -8,7 +8,7 @@ from functools import partial
 from typing import IO, Annotated, Any
 
 import anyio.to_thread
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Depends, Form, Response
 from fastapi.responses import JSONResponse
 
 from service.dependencies import (
@@ -41,7 +41,7 @@ from service.dependencies import (
 from service.openapi import problems
 from service.pairs import pairs_of
 from service.replay import digest
-from service.schemas import EnrollReply, IdentifyReply, JobReply, VerifyReply
+from service.schemas import EnrollReply, IdentifyReply, JobReply, LearnReply, VerifyReply
 from service.work import Reply
 
 # Clips go to disk, and fields into memory: of these there are few, and short ones.
@@ -222,6 +222,29 @@ async def identify(
     }
     reply: IdentifyReply | Response = await asked.answer("identify", clip.file, fields, response)
     return reply
+
+
+@router.post(
+    "/learn",
+    summary="Learn of a camera from who walks in a clip",
+    responses=problems(
+        *(code for code in CLIP_PROBLEMS if code not in ("idempotency_mismatch", "in_progress", "unknown_network")),
+        "conflict",
+        "not_found",
+    ),
+)
+async def learn(
+    engine: EngineOf,
+    queue: Queue,
+    clip: ClipFile,
+    camera: Annotated[str, Form(description="Name of the camera that took the clip.", examples=["north-door"])],
+    collection: CollectionField = "default",
+) -> LearnReply:
+    """Who is seen well enough is kept as a passer-by of the camera, without being compared with anybody. `conflict`
+    where the collection keeps no passers-by."""
+    end = time.monotonic() + engine.settings.deadline
+    work = partial(engine.learn, clip.file, camera, collection=collection, deadline=end)
+    return await queue.run(work, deadline=end)
 
 
 @router.post(

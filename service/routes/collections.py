@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from service.dependencies import ONCE, CameraPath, CollectionPath, EngineOf, PageOf
+from service.dependencies import ONCE, CollectionPath, EngineOf, PageOf
 from service.openapi import problems
-from service.schemas import CamerasReply, Collection, CollectionsReply, NewCollection, Removal
+from service.schemas import Collection, CollectionsReply, NewCollection, Removal
 
 router = APIRouter(prefix="/collections", tags=["collections"])
 
@@ -44,23 +44,3 @@ def show_collection(engine: EngineOf, collection: CollectionPath) -> Collection:
 def delete_collection(engine: EngineOf, collection: CollectionPath) -> Removal:
     """The collection goes with everybody in it; `default` is there again at once, empty."""
     return engine.delete_collection(collection)
-
-
-@router.get(
-    "/{collection}/cameras",
-    summary="List what is known of cameras",
-    responses=problems(*STORE_PROBLEMS, "not_found", "bad_collection"),
-)
-def list_cameras(engine: EngineOf, collection: CollectionPath) -> CamerasReply:
-    """Every camera that was named with clips, by the way people walk in it, and how many walks are known of it."""
-    return engine.cameras(collection)
-
-
-@router.delete(
-    "/{collection}/cameras/{camera}",
-    summary="Forget a camera",
-    responses=problems(*STORE_PROBLEMS, "not_found", "bad_collection", "bad_camera"),
-)
-def forget_camera(engine: EngineOf, collection: CollectionPath, camera: CameraPath) -> CamerasReply:
-    """For a camera that was moved: what was learnt of it goes; nobody who is enrolled does."""
-    return engine.forget_camera(collection, camera)

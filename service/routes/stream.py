@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import threading
 from contextlib import ExitStack
-from functools import partial
 
 import anyio.to_thread
 from fastapi import APIRouter, WebSocket
 from pydantic import BaseModel, Field, ValidationError
 
-from gallery.names import check_metadata
+from gallery.names import check_camera, check_metadata
 from gallery.verdict import check_fpir
 from models.errors import GaitkeeperError
 from service.engine import Engine
 from service.errors import InvalidRequest, Overloaded
 from service.gate import refuse
 from service.live.conversation import Conversation
-from service.live.session import Judge, Limits, Session
+from service.live.passing import Passing
+from service.live.session import Limits, Session
 from service.pairs import pairs_of
 from service.settings import Settings
 from service.sockets import opened
@@ -32,6 +32,7 @@ class StreamQuery(BaseModel):
     top_k: int = Field(5, ge=1, le=1000)
     fpir: float = Field(0.01, gt=0, lt=1)
     where: list[str] = []
+    camera: str | None = None
 
 
 class Streams:
@@ -101,14 +102,15 @@ def _query(socket: WebSocket) -> StreamQuery:
         raise InvalidRequest(f"{sentence}.", errors=errors) from error
 
 
-def _judge(engine: Engine, query: StreamQuery) -> Judge:
+def _judge(engine: Engine, query: StreamQuery) -> Passing:
     """What names people, for a caller who may ask for the collection.
 
     Raises:
-        NotFound, BadCollection, Forbidden, BadFpir, BadSubject: it may not be had.
+        NotFound, BadCollection, Forbidden, BadFpir, BadSubject, BadCamera: it may not be had.
     """
     check_fpir(query.fpir)
     where = pairs_of(query.where)
     check_metadata(where)
+    check_camera(query.camera)
     gallery = engine.gallery(query.collection)
-    return partial(gallery.identify_many, top_k=query.top_k, fpir=query.fpir, where=where or None)
+    return Passing(gallery, query.camera, query.top_k, query.fpir, where or None)

@@ -362,3 +362,19 @@ def test_a_write_that_is_sent_twice_is_one_enrolment(serve, new_template, monkey
     assert not template.duplicate
     assert store.templates("default", "alice") == [template]
     store.close()
+
+
+def test_means_of_cameras_that_were_stored_go_and_nothing_else(redis_server, new_template):
+    store = open_store(redis_server.url)
+    for name in ("default", "hall"):
+        store.ensure_collection(name)
+    template = store.enroll("hall", ALICE, new_template(1))
+    store.close()
+    with redis_server.client() as client:
+        older = "gaitkeeper:{hall}:statistics"
+        client.hset(older, "a", "the mean of a camera")
+        before = set(client.keys())
+        store = open_store(redis_server.url)
+        assert before - set(client.keys()) == {older.encode()}
+    assert store.templates("hall", "alice") == [template] and store.audit("hall").left == ()
+    store.close()

@@ -185,6 +185,27 @@ def test_a_gallery_of_the_first_schema_is_read_on(path, new_template, fingerprin
     file.close()
 
 
+def test_means_of_cameras_that_were_stored_go_and_nothing_else(path, new_template, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(sqlite_schema, "MIGRATIONS", sqlite_schema.MIGRATIONS[:3])
+        store = open_store(url(path))
+        store.ensure_collection("default", ttl_seconds=3600)
+        template = store.enroll("default", ALICE, new_template(1, camera="door", heading="left"))
+        store.close()
+    with sqlite3.connect(path) as older:
+        older.execute("INSERT INTO statistics SELECT key, 'a', CAST('the mean of a camera' AS BLOB) FROM collections")
+    older.close()
+    store = open_store(url(path))
+    assert store.templates("default", "alice") == [template] and store.collection("default").ttl_seconds == 3600
+    assert replay(store)[template.id].camera == "door"
+    store.flush()
+    store.close()
+    with sqlite3.connect(path) as newer:
+        assert newer.execute("SELECT name FROM sqlite_master WHERE name = 'statistics'").fetchall() == []
+    newer.close()
+    assert all(b"the mean of a camera" not in file.read_bytes() for file in path.parent.iterdir())
+
+
 def test_a_migration_that_fails_changes_nothing(path, new_template, monkeypatch):
     store = open_store(url(path))
     store.ensure_collection("default")

@@ -14,7 +14,7 @@ from gallery.calibration import ConfidenceMap, FpirThresholds
 from gallery.crypto import Vault
 from gallery.errors import NotFound, PoorQuality
 from gallery.migration import migrate
-from gallery.names import companion_of, enrolled_only
+from gallery.names import STRANGERS, companion_of, enrolled_only
 from gallery.stores import open_store
 from gallery.strangers import MOST, Strangers
 from pipelines.fingerprint import Fingerprint, fingerprint_of
@@ -103,7 +103,7 @@ def test_they_are_no_candidates_and_in_no_list(gallery, walker):
     strangers.add(walker(1), clip(1))
     assert [c.subject for c in gallery.identify(walker(1, 1)).candidates] == ["known"]
     assert [s.id for s in gallery.subjects()] == ["known"] and gallery.collection.templates == 1
-    assert companion_of("default") not in [one.name for one in gallery.collections()]
+    assert companion_of("default", STRANGERS) not in [one.name for one in gallery.collections()]
     assert {one.name for one in enrolled_only(gallery.store.collections())} == {"default", "measured"}
 
 
@@ -111,7 +111,7 @@ def test_they_expire_and_are_forgotten_when_turned_off(gallery, walker):
     strangers = Strangers(gallery)
     strangers.keep(1000)
     strangers.add(walker(1), clip(1))
-    gallery.store.purge(companion_of("default"), datetime.now(UTC) + timedelta(seconds=1001))
+    gallery.store.purge(companion_of("default", STRANGERS), datetime.now(UTC) + timedelta(seconds=1001))
     assert strangers.groups() == []
     strangers.add(walker(2), clip(2))
     assert strangers.keep(None).templates == 1
@@ -179,7 +179,7 @@ def test_they_move_with_their_collection_to_another_network(store_url, walker):
         (group,) = strangers.groups()  # this calibration takes everybody for one person
         assert len(group.strangers) == 2
         assert strangers.add(walker(3), clip(3)) is not None
-        companion = after.store.collection(companion_of("default"))
+        companion = after.store.collection(companion_of("default", STRANGERS))
         assert companion.fingerprint == fingerprint_of(small, EYES) and companion.shadow is None
 
 
@@ -200,4 +200,4 @@ def test_encrypted_they_are_in_no_file(tmp_path: Path, walker):
         assert not strangers.forget().pending
         for file in tmp_path.iterdir():
             assert stranger.encode() not in file.read_bytes()
-        assert store.audit(companion_of("default")).left == ()
+        assert store.audit(companion_of("default", STRANGERS)).left == ()

@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
+import models
 from gallery import Calibration, Gallery
-from gallery.calibration import ConfidenceMap, FmrThresholds, FpirThresholds
-from gallery.crypto import Vault
+from gallery.calibration import ConfidenceMap, FmrThresholds, FpirThresholds, InUnits
 from gallery.errors import BadCamera, NotFound
-from gallery.stores import open_store
-from gallery.views import POOL, SHRINK, View, Views, centred
+from gallery.passers import PassersBy
+from gallery.views import SHRINK, WELL_KNOWN, View, centred
 from models.distance import part_distances
 from pipelines.fingerprint import Fingerprint
 
-PRINT = Fingerprint("gaitpart", "0123456789abcdef", "1", "blazepose-full/1")
+GEI = Fingerprint("gei", "none", "1", "blazepose-full/1")
 DOOR, HALL = View("door", "left"), View("hall", "away")
-
-
-def walks(count, offset, seed=0):
-    made = np.random.default_rng(seed).normal(size=(count, 3, 4)) + offset
-    return {f"{seed}-{i}": torch.from_numpy(walk).float() for i, walk in enumerate(made)}
 
 
 def sent(seq, way):
@@ -33,109 +27,44 @@ def sent(seq, way):
     return replace(seq, boxes=boxes.astype(np.float32))
 
 
-def test_nothing_is_kept_of_fewer_than_a_pool(store):
-    views = Views(store, "default")
-    for name, walk in list(walks(POOL - 1, 0).items()):
-        views.learn(PRINT, DOOR, {name: walk})
-        views.learn(PRINT, DOOR, {name: walk})  # sent twice: still one walk
-    assert store.statistics("default") == {}
-    views.learn(PRINT, DOOR, {"last": torch.zeros(3, 4)})
-    assert [(v.camera, v.heading, v.walks) for v in views.listed(PRINT)] == [("door", "left", POOL)]
+def kept(passers, gei, walker, view, count, offset, seed):
+    """Has passers keep so many embeddings (3, 4) about an offset; those."""
+    made = torch.from_numpy(np.random.default_rng(seed).normal(size=(count, 3, 4)) + offset).float()
+    for embedding in made:
+        assert passers.add(gei, walker(1, frames=16), embedding, view)
+    return made
 
 
-def test_corrections_are_what_a_view_does_shrunk_by_how_little_is_known(store):
-    views = Views(store, "default")
-    left, away = walks(40, 2.0, 1), walks(POOL, -1.0, 2)
-    views.learn(PRINT, DOOR, left)
-    assert views.corrections(PRINT) == {}  # of one view nothing can be told
-    views.learn(PRINT, HALL, away)
-    found = views.corrections(PRINT)
-    means = [torch.stack(list(some.values())).mean(0) for some in (left, away)]
+def test_corrections_are_what_a_view_does_shrunk_by_how_little_is_known(store, walker, monkeypatch):
+    monkeypatch.setattr("gallery.passers.LIKE", 0.0)  # random numbers are like one another by chance
+    passers, gei = PassersBy(store, "default"), models.load("gei")
+    passers.keep(3600)
+    left = kept(passers, gei, walker, DOOR, 20, 2.0, 1)
+    away = kept(passers, gei, walker, HALL, WELL_KNOWN - 1, -1.0, 2)
+    assert passers.corrections(GEI) == {}  # of one view, and too few of another, nothing can be told
+    away = torch.cat([away, kept(passers, gei, walker, HALL, 1, -1.0, 3)])
+    kept(passers, gei, walker, View("hall", "left"), WELL_KNOWN - 1, 9.0, 4)
+    found = PassersBy(store, "default").corrections(GEI)
+    means = [left.mean(0), away.mean(0)]
     middle = (means[0] + means[1]) / 2
-    torch.testing.assert_close(found[DOOR], 40 / (40 + SHRINK) * (means[0] - middle))
-    torch.testing.assert_close(found[HALL], POOL / (POOL + SHRINK) * (means[1] - middle))
-    assert views.corrections(replace(PRINT, weights="another")) == {}
-
-
-def test_what_is_learnt_twice_over_is_one_mean(store):
-    views, other = Views(store, "default"), Views(store, "default")
-    first, second = walks(10, 0.0, 1), walks(30, 1.0, 2)
-    views.learn(PRINT, DOOR, first)
-    other.learn(PRINT, DOOR, second)
-    views.learn(PRINT, HALL, walks(20, -2.0, 3))
-    assert {v.camera: v.walks for v in other.listed(PRINT)} == {"door": 40, "hall": 20}
-    expected = torch.stack([*first.values(), *second.values()]).mean(0)
-    hall = torch.stack(list(walks(20, -2.0, 3).values())).mean(0)
-    torch.testing.assert_close(other.corrections(PRINT)[DOOR], 40 / 48 * (expected - (expected + hall) / 2))
-
-
-def test_many_processes_add_to_one_view_and_nothing_is_lost(store_url):
-    stores = [open_store(store_url) for _ in range(4)]
-    stores[0].ensure_collection("default")
-    try:
-        with ThreadPoolExecutor(4) as pool:
-            jobs = [
-                pool.submit(Views(store, "default").learn, PRINT, DOOR, walks(POOL, 0.0, 10 * n + i))
-                for n, store in enumerate(stores)
-                for i in range(5)
-            ]
-            for job in jobs:
-                job.result()
-        assert [v.walks for v in Views(stores[0], "default").listed(PRINT)] == [20 * POOL]
-    finally:
-        for store in stores:
-            store.close()
-
-
-def test_a_statistic_is_changed_only_from_what_it_was(store):
-    assert store.put_statistic("default", "a b", b"\0\xff", None)
-    assert not store.put_statistic("default", "a b", b"2", None)
-    assert store.put_statistic("default", "a b", b"2", b"\0\xff")
-    assert store.statistics("default") == {"a b": b"2"}
-    assert not store.put_statistic("default", "a b", None, b"3")
-    assert store.put_statistic("default", "a b", None, b"2")
-    assert store.statistics("default") == {}
-
-
-def test_in_an_encrypted_store_means_stay_in_memory(store_url):
-    store = open_store(store_url, Vault([bytes(32)]))
-    store.ensure_collection("default")
-    views = Views(store, "default")
-    views.learn(PRINT, DOOR, walks(POOL, 0.0))
-    views.learn(PRINT, HALL, walks(POOL, 1.0))
-    assert len(views.corrections(PRINT)) == 2 and views.walks(PRINT, DOOR) == POOL
-    assert store.statistics("default") == {}
-    assert views.forget("door") == 1 and views.forget("door") == 0
-    store.close()
-
-
-def test_somebody_who_is_known_counts_once_a_pool(store_url, walker):
-    with Gallery.open(store_url, network="gei", calibrations=calibrated(9.0)) as gallery:
-        for walk in range(POOL):
-            gallery.enroll("ann", sent(walker(1, walk), 1), camera="door")
-            assert gallery.identify(sent(walker(1, 20 + walk), 1), camera="door").verdict == "match"
-        assert gallery.cameras() == []
-        for person in range(2, POOL + 1):
-            gallery.enroll(f"p{person}", sent(walker(person), 1), camera="door")
-        assert [view.walks for view in gallery.cameras()] == [POOL]
-
-
-def test_statistics_go_with_their_collection_and_are_no_trace_of_anybody(store):
-    store.ensure_collection("hall")
-    store.put_statistic("hall", "a", b"1", None)
-    assert store.statistics("default") == {} and store.audit("hall").left == ()
-    store.delete_collection("hall")
-    store.ensure_collection("hall")
-    assert store.statistics("hall") == {}
-    with pytest.raises(NotFound):
-        store.statistics("nowhere")
+    assert set(found) == {DOOR, HALL}
+    torch.testing.assert_close(found[DOOR], 20 / (20 + SHRINK) * (means[0] - middle))
+    torch.testing.assert_close(found[HALL], WELL_KNOWN / (WELL_KNOWN + SHRINK) * (means[1] - middle))
+    assert passers.corrections(replace(GEI, weights="another")) == {}
+    assert [(v.camera, v.heading, v.walks) for v in passers.listed(GEI)] == [
+        ("door", "left", 20),
+        ("hall", "away", WELL_KNOWN),
+        ("hall", "left", WELL_KNOWN - 1),
+    ]
+    assert passers.listed(None) == []
+    passers.forget("door")
+    assert passers.corrections(GEI) == {}
 
 
 def calibrated(value):
-    gei = Fingerprint("gei", "none", "1", "blazepose-full/1")
     return {
-        gei: Calibration(
-            fingerprint=gei,
+        GEI: Calibration(
+            fingerprint=GEI,
             thresholds=(FpirThresholds(fpir=0.01, gallery_sizes=(1,), distances=(value,)),),
             confidence=ConfidenceMap(distances=(0.0, 2 * value), confidences=(1.0, 0.0)),
             verification=FmrThresholds(fmrs=(0.001,), distances=(value,)),
@@ -143,27 +72,27 @@ def calibrated(value):
     }
 
 
-def test_distances_are_those_of_what_is_left_without_the_views(store_url, walker):
+def test_distances_are_those_of_what_is_left_without_the_views(store_url, walker, monkeypatch):
+    monkeypatch.setattr("gallery.passers.LIKE", 0.0)  # bodies of ellipses are much alike
     with Gallery.open(store_url, network="gei", calibrations=calibrated(0.02)) as gallery:
-        for person in range(POOL):
+        gallery.passers_by.keep(3600)
+        for person in range(WELL_KNOWN):
             gallery.enroll(f"p{person}", sent(walker(person), 1), camera="door")
         before = gallery.identify(sent(walker(2, 1), -1), camera="door")
         assert before.seen.heading == "left" and before.seen.walks == 0 and not before.seen.applied
         assert (before.threshold.value, before.threshold.source) == (0.02, "calibration")
         assert before.seen.model_dump() == {"camera": "door", "heading": "left", "walks": 0, "applied": False}
-        for person in range(30, 30 + POOL - 1):
+        for person in range(30, 30 + WELL_KNOWN - 1):
             gallery.identify(sent(walker(person, 5), -1), camera="door")
         assert {(v.camera, v.heading): v.walks for v in gallery.cameras()} == {
-            ("door", "left"): POOL,
-            ("door", "right"): POOL,
+            ("door", "left"): WELL_KNOWN,
+            ("door", "right"): WELL_KNOWN,
         }
-        after = gallery.identify(sent(walker(2, 1), -1), camera="door", top_k=POOL, explained=True)
-        assert (after.seen.walks, after.seen.applied) == (POOL, True)
+        after = gallery.identify(sent(walker(2, 1), -1), camera="door", top_k=WELL_KNOWN, explained=True)
+        assert (after.seen.walks, after.seen.applied) == (WELL_KNOWN, True)
         assert (after.threshold.value, after.threshold.source) == (0.02, "calibration")
 
-        views = Views(gallery.store, gallery.name)
-        fingerprint = gallery.collection.fingerprint
-        corrections = views.corrections(fingerprint)
+        corrections = gallery.corrections(GEI)
         own = gallery.enroll("probe", sent(walker(2, 1), -1), camera="door")
         probe = centred(torch.from_numpy(gallery.embedding(own.id))[None], [View("door", "left")], corrections)
         for candidate in after.candidates:
@@ -201,7 +130,8 @@ def test_templates_of_several_views_are_ranked_together(store_url, walker):
 
 def test_a_clip_without_a_camera_teaches_nothing(store_url, walker):
     with Gallery.open(store_url, network="gei") as gallery:
-        for person in range(POOL + 2):
+        gallery.passers_by.keep(3600)
+        for person in range(WELL_KNOWN + 2):
             gallery.enroll(f"p{person}", sent(walker(person), 1))
             assert gallery.identify(sent(walker(person), 1)).seen is None
         assert gallery.cameras() == []
@@ -212,3 +142,31 @@ def test_a_clip_without_a_camera_teaches_nothing(store_url, walker):
                 gallery.identify(walker(0), camera=name)
             with pytest.raises(BadCamera):
                 gallery.enroll("p0", walker(0), camera=name)
+
+
+def test_a_camera_that_keeps_passers_by_is_its_own_yardstick(store_url, walker, monkeypatch):
+    monkeypatch.setattr("gallery.passers.LIKE", 0.0)
+    table = FpirThresholds(fpir=0.01, gallery_sizes=(1, 1000), distances=(0.5, 0.5))
+    (known,) = calibrated(1e-6).values()
+    units = InUnits(thresholds=(table,), confidence=known.confidence)
+    known = known.model_copy(update={"camera": units, "collection": units})
+    with Gallery.open(store_url, network="gei", calibrations={GEI: known}) as gallery:
+        gallery.passers_by.keep(3600)
+        gallery.enroll("ann", sent(walker(1), 1))
+        probe = sent(walker(1, 1), 1)
+        assert gallery.identify(probe, camera="door").threshold.basis == "prior"
+        for person in range(20, 22):
+            gallery.identify(sent(walker(person), 1), camera="door")
+        seen = gallery.passers_by.of(GEI, View("door", "right"))
+        assert len(seen) == 3
+        answer = gallery.identify(probe, camera="door")
+        own = torch.from_numpy(gallery.embedding(gallery.enroll("probe", probe).id))[None]
+        assert answer.threshold.basis == "camera (3 passers-by)"
+        expected = float(part_distances(own, seen)[0].median())
+        assert answer.threshold.unit == pytest.approx(expected, rel=1e-5), "the median, for one of them is the walker"
+        assert answer.threshold.value == pytest.approx(expected / 2, rel=1e-5)
+        for other in (None, "hall"):
+            assert gallery.identify(probe, camera=other).threshold.basis == "prior"
+        assert gallery.identify(sent(walker(1, 1), -1), camera="door").threshold.basis == "prior", "another view"
+        gallery.forget_camera("door")
+        assert gallery.identify(probe, camera="door").threshold.basis == "prior"

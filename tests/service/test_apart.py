@@ -17,6 +17,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
+from gallery.names import COMPANIONS
 from service.client import Client
 from service.keys import Keys, Scope
 from service.settings import Settings
@@ -42,7 +43,7 @@ TAILS = (
     "/cameras",
     "/cameras/door",
 )
-SPELLINGS = ("{}", "%{:x}", "x/../{}", "{}%00", "{}/", "{}~strangers", "{}%7Estrangers")
+SPELLINGS = ("{}", "%{:x}", "x/../{}", "{}%00", "{}/", "{}~strangers", "{}%7Estrangers", "{}~passers-by")
 
 
 class Apart(RuleBasedStateMachine):
@@ -60,8 +61,10 @@ class Apart(RuleBasedStateMachine):
         self.looked = 0
         self.enrolled: dict[str, dict[str, str]] = {owner: {} for owner in OWNERS}
         self.kept: dict[str, float | None] = dict.fromkeys(OWNERS)
+        self.passing: dict[str, float | None] = dict.fromkeys(OWNERS)
         for owner in OWNERS:  # what the last run left
             self.clients[owner].keep_strangers(None, collection=owner)
+            self.clients[owner].keep_passers_by(None, collection=owner)
             for name in self.names(owner):
                 self.clients[owner].erase(name, collection=owner)
 
@@ -107,14 +110,18 @@ class Apart(RuleBasedStateMachine):
         given = {} if method in {"GET", "DELETE"} else {"json": {"keep_seconds": None, "subject": "ann"}}
         self.same((owner, method, tail, spelling), self.ask(owner, method, f"/collections/{name}{tail}", **given))
 
-    @rule(owner=st.sampled_from(OWNERS), method=st.sampled_from(("GET", "DELETE")))
-    def trespass_on_companion(self, owner: str, method: str) -> None:
-        """Where the own strangers lie is no collection to anybody."""
-        self.same((owner, method), self.ask(owner, method, f"/collections/{owner}~strangers"))
+    @rule(owner=st.sampled_from(OWNERS), method=st.sampled_from(("GET", "DELETE")), kind=st.sampled_from(COMPANIONS))
+    def trespass_on_companion(self, owner: str, method: str, kind: str) -> None:
+        """Where the own strangers and passers-by lie is no collection to anybody."""
+        self.same((owner, method, kind), self.ask(owner, method, f"/collections/{owner}~{kind}"))
 
     @rule(owner=st.sampled_from(OWNERS), keep=st.sampled_from((None, 3600.0)))
     def keep_strangers(self, owner: str, keep: float | None) -> None:
         self.kept[owner] = self.clients[owner].keep_strangers(keep, collection=owner).keep_seconds
+
+    @rule(owner=st.sampled_from(OWNERS), keep=st.sampled_from((None, 3600.0)))
+    def keep_passers_by(self, owner: str, keep: float | None) -> None:
+        self.passing[owner] = self.clients[owner].keep_passers_by(keep, collection=owner).keep_seconds
 
     @rule(owner=st.sampled_from(OWNERS), method=st.sampled_from(("GET", "DELETE")))
     def trespass_on_jobs(self, owner: str, method: str) -> None:
@@ -135,9 +142,9 @@ class Apart(RuleBasedStateMachine):
             known = self.seen.setdefault((owner, "stream", name), (reply.status_code, bytes(reply.body)))
             assert known == (403, bytes(reply.body))
 
-    @rule(owner=st.sampled_from(OWNERS), path=st.sampled_from(("/enroll", "/identify", "/verify")))
+    @rule(owner=st.sampled_from(OWNERS), path=st.sampled_from(("/enroll", "/identify", "/verify", "/learn")))
     def trespass_by_form(self, owner: str, path: str) -> None:
-        fields = {"collection": OTHER[owner], "subject": "ann"}
+        fields = {"collection": OTHER[owner], "subject": "ann", "camera": "door"}
         with self.clip("bob-1").open("rb") as file:
             reply = self.ask(owner, "POST", path, data=fields, files={"clip": file})
         self.same((owner, path), reply)
@@ -154,6 +161,7 @@ class Apart(RuleBasedStateMachine):
         for owner in OWNERS:
             assert self.names(owner) == sorted(self.enrolled[owner])
             assert self.clients[owner].strangers(collection=owner).keep_seconds == self.kept[owner]
+            assert self.clients[owner].cameras(owner).keep_seconds == self.passing[owner]
             assert self.clients[owner].job(self.jobs[owner]).state == "failed"
 
     def dial(self, owner: str, place: str) -> ClientConnection:

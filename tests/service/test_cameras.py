@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+
 import httpx
 import pytest
-import torch
 from serving import Clips, Start
 from typer.testing import CliRunner
 
-from gallery import Gallery
-from gallery.errors import BadCamera, NotFound
-from gallery.views import POOL, View, Views
-from service.cli import app
+from gallery.errors import BadCamera, Conflict, NotFound
+from service.cli import app, main
 
 
 def test_a_camera_is_named_learnt_listed_and_forgotten(start: Start, clip: Clips) -> None:
@@ -21,31 +20,70 @@ def test_a_camera_is_named_learnt_listed_and_forgotten(start: Start, clip: Clips
     assert (template.camera, template.heading) == ("door", "left")
     (person,) = client.identify(clip("ann-2"), camera="door").people
     assert person.seen.model_dump() == {"camera": "door", "heading": "left", "walks": 0, "applied": False}
-    for _ in range(2):  # sent again: still one walk, and too few to keep anything of
+    assert client.cameras().model_dump() == {"collection": "default", "keep_seconds": None, "views": []}
+    assert client.keep_passers_by(3600).keep_seconds == 3600
+    for _ in range(2):  # sent again: still one walk
         client.identify(clip("ann-2"), camera="door")
-    assert client.cameras().views == []
-    assert client.verify(clip("ann-2"), "ann", camera="door").person.seen.heading == "left"
+    client.enroll(clip("bob-1"), "bob", camera="door")
+    assert [(v.camera, v.heading, v.walks) for v in client.cameras().views] == [("door", "left", 2)]
+    assert client.verify(clip("ann-1"), "ann", camera="door").person.seen.walks == 2
     assert client.identify(clip("ann-2")).people[0].seen is None
-
-    with Gallery.open(f"sqlite:///{service.store}") as gallery:  # another process that serves the same store
-        for heading in ("right", "left"):
-            walks = {str(i): torch.randn(template.shape, generator=torch.manual_seed(i)) for i in range(POOL)}
-            Views(gallery.store, "default").learn(template.fingerprint, View("door", heading), walks)
-    assert [(v.camera, v.heading, v.walks) for v in client.cameras().views] == [
-        ("door", "left", POOL),
-        ("door", "right", POOL),
-    ]
-    listed = CliRunner().invoke(app, ["collections", "cameras", "default", "--server", service.url])
-    assert listed.exit_code == 0 and listed.output.count("door") == 2
+    listed = CliRunner().invoke(app, ["cameras", "list", "--server", service.url])
+    assert listed.exit_code == 0 and listed.output.count("door") == 1
     assert client.forget_camera("default", "door").views == []
     with pytest.raises(NotFound, match="door"):
         client.forget_camera("default", "door")
+
+
+def test_passers_by_are_learnt_from_clips_and_kept_as_long_as_asked_for(
+    start: Start, clip: Clips, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    service = start(network="gei")
+    client = service.client
+
+    def run(*args: str) -> str:
+        monkeypatch.setattr(sys, "argv", ["gaitkeeper", "cameras", *args, "--server", service.url])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main()
+        captured = capsys.readouterr()
+        assert not ended.value.code, captured.err
+        return captured.out
+
+    with pytest.raises(Conflict, match="keeps no passers-by"):
+        client.learn(clip("ann-1"), "door")
+    assert "keeps no passers-by" in run("list")
+    assert "kept for 600 s" in run("keep", "600")
+    learnt = client.learn(clip("ann-1"), "door")
+    assert (learnt.collection, learnt.camera, learnt.walkers, learnt.kept) == ("default", "door", 1, 1)
+    assert {"learn", "total"} <= set(learnt.timings) and learnt.clip.sha256
+    assert "0 of 1 walker(s) kept" in run("learn", str(clip("ann-1")), "--camera", "door")
+    assert client.identify(clip("ann-1"), camera="door").people[0].candidates == (), "nobody is enrolled by it"
+    assert client.subjects().subjects == [] and client.strangers().groups == []
+    client.enroll(clip("ann-1"), "ann")
+    assert client.erase("ann").passers_by == 1, "the very same walk"
+    client.learn(clip("bob-1"), "door")
+    assert "door is forgotten" in run("forget", "door")
+    client.learn(clip("bob-1"), "door")
+    assert "No passers-by are kept" in run("keep")
+    assert client.cameras().views == []
+    client.keep_passers_by(600)
+    client.learn(clip("bob-1"), "door")
+    client.delete_collection("default")
+    assert client.cameras().keep_seconds is None
+    for given in ({"keep_seconds": 0}, {"keep_seconds": "600"}, {}):
+        reply = httpx.put(f"{service.url}/collections/default/cameras", json=given)
+        assert (reply.status_code, reply.json()["code"]) == (422, "invalid_request")
 
 
 def test_a_camera_that_cannot_be_stored_is_refused_before_the_clip_is_looked_at(start: Start, clip: Clips) -> None:
     service = start()
     with pytest.raises(BadCamera):
         service.client.enroll(clip("ann-1"), "ann", camera="../door")
+    with pytest.raises(BadCamera):
+        service.client.learn(clip("ann-1"), "../door")
+    with pytest.raises(BadCamera):
+        service.client.stream(camera="../door")
     later = httpx.post(
         f"{service.url}/identify",
         data={"camera": "a b"},

@@ -68,6 +68,8 @@ def test_a_collection_goes_to_a_file_and_back(gaitkeeper: Run, store: str, tmp_p
     assert code == 0 and "1 template(s) of 1 subject(s) read into copy" in out
     code, _, err = gaitkeeper("gallery", "export", "plain.gallery", "--plain", "--store", store)
     assert code == 0 and "not encrypted" in err
+    code, _, _ = gaitkeeper("cameras", "keep", "3600", "--store", store)  # passers-by are in no backup
+    assert code == 0
     code, out, _ = gaitkeeper("gallery", "backup", "backups", "--store", store, "--json")
     assert code == 0
     assert json.loads(out) == {"backups/copy.gallery": 1, "backups/default.gallery": 1}

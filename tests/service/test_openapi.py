@@ -46,6 +46,7 @@ def test_the_routes_are_those_of_the_design(document: dict[str, Any]) -> None:
         ("post", "/enroll"),
         ("post", "/identify"),
         ("post", "/verify"),
+        ("post", "/learn"),
         ("get", "/collections"),
         ("post", "/collections"),
         ("get", "/collections/{collection}"),
@@ -57,6 +58,7 @@ def test_the_routes_are_those_of_the_design(document: dict[str, Any]) -> None:
         ("delete", "/collections/{collection}/subjects/{subject}/templates/{template}"),
         ("get", "/collections/{collection}/subjects/{subject}/templates/{template}/pictures"),
         ("get", "/collections/{collection}/cameras"),
+        ("put", "/collections/{collection}/cameras"),
         ("delete", "/collections/{collection}/cameras/{camera}"),
         ("get", "/collections/{collection}/strangers"),
         ("put", "/collections/{collection}/strangers"),
@@ -102,7 +104,7 @@ def test_every_success_shows_its_example(document: dict[str, Any]) -> None:
 
 
 def test_the_clip_is_a_file_in_a_multipart_form(document: dict[str, Any]) -> None:
-    for path in ("/enroll", "/identify", "/verify"):
+    for path in ("/enroll", "/identify", "/verify", "/learn"):
         form = document["paths"][path]["post"]["requestBody"]["content"]["multipart/form-data"]["schema"]
         properties = document["components"]["schemas"][form["$ref"].rpartition("/")[2]]["properties"]
         clip = properties["clip"]

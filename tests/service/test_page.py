@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 Visit = Callable[..., AbstractContextManager[Watched]]
 
-VIEWS = ("identify", "enrol", "people", "people/bob", "live", "strangers", "jobs", "collections", "system")
+VIEWS = ("identify", "enrol", "people", "people/bob", "live", "strangers", "cameras", "jobs", "collections", "system")
 CONTRAST = 4.5  # of text, by WCAG 2.2, level AA
 
 
@@ -206,6 +206,27 @@ def test_a_stranger_who_is_kept_can_be_named(visit: Visit, served: Service, clip
         page.get_by_role("heading", name="Strangers are not kept").wait_for()
     assert client.strangers().keep_seconds is None
     client.erase("carol")
+
+
+def test_passers_by_of_a_camera_are_kept_counted_and_forgotten(visit: Visit, served: Service, clip: Clips) -> None:
+    client = served.client
+    with visit("cameras") as seen:
+        page = seen.page
+        page.get_by_label("Keep each for days").fill("2")
+        page.get_by_role("button", name="Keep passers-by").click()
+        page.get_by_text("Nobody has passed yet.").wait_for()
+        client.learn(clip("ann-2"), "door")
+        page.reload()
+        page.get_by_role("heading", name="door").wait_for()
+        page.get_by_text("left: 1 walk", exact=True).wait_for()
+        page.get_by_text("Each is kept for 2 days.").wait_for()
+        page.get_by_role("button", name="Forget door").click()
+        page.get_by_role("dialog").get_by_role("button", name="Forget").click()
+        page.get_by_text("Nobody has passed yet.").wait_for()
+        page.get_by_role("button", name="Turn off").click()
+        page.get_by_role("dialog").get_by_role("button", name="Turn off").click()
+        page.get_by_role("heading", name="Passers-by are not kept").wait_for()
+    assert client.cameras().keep_seconds is None
 
 
 def test_what_goes_wrong_is_told_by_its_sentence_and_its_code(visit: Visit, clip: Clips, tmp_path: Path) -> None:

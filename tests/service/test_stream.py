@@ -99,7 +99,8 @@ def test_another_walk_gets_the_right_name_and_no_other(
     service: Service, clip: Clips, codec: Codec, frames_of: Callable[..., Frames]
 ) -> None:
     frames = frames_of(clip("ann-long"))
-    with service.client.stream() as live:
+    service.client.keep_passers_by(3600)
+    with service.client.stream(camera="door") as live:
         # However slow the machine, the walk begins when she has been found.
         sent = waited_for(live, frames[0][1], codec)
         events = list(in_step(live, [(sent / 30 + t, data) for t, data in frames], codec, sent))
@@ -113,6 +114,9 @@ def test_another_walk_gets_the_right_name_and_no_other(
     assert all(0 <= one.box[0] < one.box[2] <= event.width for event in people for one in event.people)
     assert {one.track for event in people for one in event.people} == {1}
     assert people[-1].people[0].shown.subject == "ann"
+    assert {event.person.seen.camera for event in told if event.person and event.person.seen} == {"door"}
+    assert [view.walks for view in service.client.cameras().views] == [1], "of all windows of a track one"
+    service.client.keep_passers_by(None)
 
 
 def test_too_short_a_look_is_no_verdict(service: Service, pictures: Frames) -> None:

@@ -10,7 +10,7 @@ import { player } from "../player.js";
 import { stripsOf, thumbnail } from "../strips.js";
 
 /** What a camera's name is good for. */
-export const CAMERA = "Optional: its name. What is learnt of how people look to it is taken off before distances.";
+export const CAMERA = "Optional: its name. Where passers-by are kept, how people look to it is learnt, and taken off before distances.";
 
 export async function render(view, { signal }) {
   let clip = null;
