@@ -64,7 +64,10 @@ class PipelineSettings(BaseModel):
         3600, ge=1, description="Seconds of processor time that decoding one clip may take, in the sandbox."
     )
     decode_patience: float = Field(
-        30, gt=0, description="Seconds to wait for one picture, or for a clip's measures, from the sandbox."
+        30,
+        gt=0,
+        description="Seconds that a decoder may stand still, or compute, over one picture or a clip's measures; "
+        "while it waits for a busy machine, the request's deadline counts.",
     )
 
     @model_validator(mode="after")
