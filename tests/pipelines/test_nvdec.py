@@ -186,7 +186,7 @@ def test_a_worker_that_lies_dies_or_sticks_is_not_believed(decoder, make_clip, m
         assert change[0] in real
         (tmp_path / "PyNvVideoCodec.py").write_text(real.replace(*change))
         monkeypatch.syspath_prepend(tmp_path)
-        deadline = time.monotonic() + 8 if error is DeadlineExceeded else None
+        deadline = time.monotonic() + 8 if error is DeadlineExceeded else None  # patient: it is to come
         with pytest.raises(error):
             list(decoder.frames(path, info, deadline))
         assert decoder._idle == []

@@ -100,7 +100,7 @@ def test_a_subject_is_changed_and_found_by_what_was_changed(service: Service, cl
         client.update_subject("nobody", display_name="N")
     with pytest.raises(BadSubject):
         client.update_subject("bob", display_name="x" * 300)
-    reply = httpx.patch(f"{service.url}/collections/default/subjects/bob", json={"id": "robert"})
+    reply = httpx.patch(f"{service.url}/collections/default/subjects/bob", json={"id": "robert"}, timeout=60)
     assert (reply.status_code, reply.json()["code"]) == (422, "invalid_request")
     data = {"where": "north"}
     reply = httpx.post(f"{service.url}/identify", data=data, files={"clip": clip("ann-2").open("rb")}, timeout=60)
@@ -146,7 +146,7 @@ def test_collections_are_made_and_deleted(service: Service, clip: Clips) -> None
     client.enroll(clip("ann-1"), "ann")
     assert client.delete_collection("default").templates == 1
     assert client.identify(clip("ann-2")).people[0].reason == "empty_gallery"
-    reply = httpx.post(f"{service.url}/collections", json={"name": "-"})
+    reply = httpx.post(f"{service.url}/collections", json={"name": "-"}, timeout=60)
     assert (reply.status_code, reply.json()["code"]) == (422, "bad_collection")
 
 
