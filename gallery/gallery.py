@@ -21,6 +21,7 @@ from gallery.names import (
     check_metadata,
     check_subject,
     enrolled_only,
+    known_subject,
 )
 from gallery.pinned import Embed, PinnedNetwork, embedded
 from gallery.store import Embedding, NewSubject, NewTemplate, Store
@@ -360,7 +361,7 @@ class Gallery:
         Raises:
             NotFound: nobody of that id is enrolled.
         """
-        owner = check_subject(subject)
+        owner = known_subject(subject)
         ids = [template.id for template in self.templates(owner)]
         fingerprint = self.collection.fingerprint
         if len(ids) < 2 or fingerprint is None:
@@ -395,11 +396,11 @@ class Gallery:
 
     def subject(self, subject: str) -> Subject:
         """One subject. Raises NotFound."""
-        return self.store.subject(self.name, check_subject(subject))
+        return self.store.subject(self.name, known_subject(subject))
 
     def templates(self, subject: str) -> list[Template]:
         """A subject's templates in the order of their enrolment. Raises NotFound for an unknown subject."""
-        return self.store.templates(self.name, check_subject(subject))
+        return self.store.templates(self.name, known_subject(subject))
 
     def embedding(self, template: str) -> Embedding:
         """A template's embedding, float32 (P, C), by the template's id. Raises NotFound."""
@@ -411,7 +412,7 @@ class Gallery:
 
     def erase(self, subject: str) -> Erasure:
         """Forget a subject: its templates, embeddings and sequences. Raises NotFound."""
-        return self.store.erase(self.name, check_subject(subject))
+        return self.store.erase(self.name, known_subject(subject))
 
     def update_subject(
         self,
@@ -430,7 +431,7 @@ class Gallery:
         check_display_name(display_name)
         check_metadata(metadata)
         check_legal_basis(legal_basis)
-        new = NewSubject(check_subject(subject), display_name, metadata, legal_basis)
+        new = NewSubject(known_subject(subject), display_name, metadata, legal_basis)
         return self.store.update_subject(self.name, new)
 
     def delete_template(self, template: str) -> Removal:

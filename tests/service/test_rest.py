@@ -138,6 +138,8 @@ def test_refusals_are_problem_documents(service: Service, method: str, path: str
     ("fields", "code"),
     [
         ({"subject": "a/b"}, "bad_subject"),
+        ({"subject": "al\u202eice"}, "bad_subject"),
+        ({"subject": "ali\u200bce"}, "bad_subject"),
         ({"subject": "ann", "collection": "-"}, "bad_collection"),
         ({"subject": "ann", "track": "0"}, "invalid_request"),
         ({}, "invalid_request"),

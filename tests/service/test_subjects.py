@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -83,6 +84,21 @@ def test_a_look_alike_is_a_warning_or_strictly_a_conflict(calibrated: None, serv
     files = {"clip": clip("bob-1").open("rb")}
     again = httpx.post(f"{service.url}/enroll", data={"subject": "bob"}, files=files, timeout=60)
     assert again.status_code == 200 and again.json()["template"]["duplicate"]
+
+
+def test_one_name_in_two_forms_is_one_subject_by_every_address(service: Service, clip: Clips) -> None:
+    client, typed, composed = service.client, "Zoe\u0308", "Zo\u00eb"
+    assert client.enroll(clip("ann-1"), typed).template.subject == composed
+    assert client.enroll(clip("ann-1"), composed).template.duplicate
+    address = f"{service.url}/collections/default/subjects/{quote(typed)}"
+    assert httpx.get(address, timeout=60).json()["subject"]["id"] == composed
+    assert httpx.get(f"{address}/templates", timeout=60).json()["subject"] == composed
+    assert client.verify(clip("ann-2"), typed).person.subject == composed
+    after = httpx.get(f"{service.url}/collections/default/subjects", params={"after": typed}, timeout=60)
+    assert after.json()["subjects"] == []
+    client.update_subject(typed, display_name="Zoë")
+    client.erase(typed)
+    assert client.subjects().subjects == []
 
 
 def test_a_subject_is_changed_and_found_by_what_was_changed(service: Service, clip: Clips) -> None:
