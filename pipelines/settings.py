@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Literal, Self
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class PipelineSettings(BaseModel):
     """Settings of decoding, perception, tracking and sequence building. Every field has a working default."""
+
+    model_config = ConfigDict(extra="forbid")
 
     perception: Literal["blazepose", "yolo"] = Field(
         "blazepose",
