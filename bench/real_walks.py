@@ -81,7 +81,8 @@ def embedded(net: GaitNetwork, sets: dict[str, Dataset], keep: Path | None) -> d
                 path.parent.mkdir(parents=True, exist_ok=True)
                 torch.save({"embeddings": embeddings, "names": names.tolist()}, path)
         distances = part_distances(embeddings, embeddings).numpy()
-        found[name] = Walks(embeddings, *names.T, distances)
+        subjects, conditions, takes, views = names.T
+        found[name] = Walks(embeddings, subjects, conditions, takes, views, distances)
     return found
 
 

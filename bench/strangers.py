@@ -93,7 +93,8 @@ def main() -> None:
     args = parser.parse_args()
     network, calibrations = load(args.network), dict(shipped_calibrations())
     if args.alone:
-        calibrations = {key: one.model_copy(update={"collection": None, "camera": None}) for key, one in calibrations.items()}
+        plain = {"collection": None, "camera": None}
+        calibrations = {key: one.model_copy(update=plain) for key, one in calibrations.items()}
     pipeline, clips = Pipeline(), data_folder() / "videos"
     front, back = (left_to_right(pipeline.sequences(clips / f"quartet-{name}.mp4")) for name in ("gallery", "back"))
     others: dict[str, GaitSequence] = {}

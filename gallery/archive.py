@@ -29,7 +29,7 @@ from gallery.names import (
     check_display_name,
     check_legal_basis,
     check_metadata,
-    check_subject,
+    known_subject,
 )
 from gallery.store import NewSubject, NewTemplate, Store
 from gallery.types import Action, FingerprintText, Record, Subject, Template
@@ -231,7 +231,8 @@ def _parsed(content: bytes, header: Archive) -> tuple[NewSubject, NewTemplate]:
         subject = Subject.model_validate(fields["subject"])
         template = Template.model_validate(fields["template"])
         embedding = embedding_from(data, fields["dtype"], template.shape, template.id)
-        if check_subject(subject.id) != subject.id or template.subject != subject.id:
+        owner = known_subject(subject.id)
+        if template.subject != subject.id:
             raise ValueError("subject")
         check_display_name(subject.display_name)
         check_camera(template.camera)
@@ -250,7 +251,7 @@ def _parsed(content: bytes, header: Archive) -> tuple[NewSubject, NewTemplate]:
     except (KeyError, TypeError, ValueError, ValidationError, GaitkeeperError) as error:
         raise BadArchive("The archive holds something that is no template.") from error
     return (
-        NewSubject(subject.id, subject.display_name, subject.metadata, subject.legal_basis, subject.created),
+        NewSubject(owner, subject.display_name, subject.metadata, subject.legal_basis, subject.created),
         NewTemplate(
             fingerprint=template.fingerprint,
             embedding=embedding.astype(np.float16) if fields["dtype"] == "f2" else embedding,

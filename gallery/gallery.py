@@ -23,6 +23,7 @@ from gallery.names import (
     check_metadata,
     check_subject,
     enrolled_only,
+    known_subject,
 )
 from gallery.passers import PassersBy
 from gallery.pinned import Embed, PinnedNetwork, embedded
@@ -392,7 +393,7 @@ class Gallery:
         Raises:
             NotFound: nobody of that id is enrolled.
         """
-        owner = check_subject(subject)
+        owner = known_subject(subject)
         ids = [template.id for template in self.templates(owner)]
         fingerprint = self.collection.fingerprint
         if len(ids) < 2 or fingerprint is None:
@@ -446,11 +447,11 @@ class Gallery:
 
     def subject(self, subject: str) -> Subject:
         """One subject. Raises NotFound."""
-        return self.store.subject(self.name, check_subject(subject))
+        return self.store.subject(self.name, known_subject(subject))
 
     def templates(self, subject: str) -> list[Template]:
         """A subject's templates in the order of their enrolment. Raises NotFound for an unknown subject."""
-        return self.store.templates(self.name, check_subject(subject))
+        return self.store.templates(self.name, known_subject(subject))
 
     def embedding(self, template: str) -> Embedding:
         """A template's embedding, float32 (P, C), by the template's id. Raises NotFound."""
@@ -469,7 +470,7 @@ class Gallery:
         Raises:
             NotFound: nobody of that id is enrolled.
         """
-        owner, collection = check_subject(subject), self.collection
+        owner, collection = known_subject(subject), self.collection
         templates = [template.id for template in self.templates(owner)]
         gone = 0
         if collection.fingerprint is not None:
@@ -494,7 +495,7 @@ class Gallery:
         check_display_name(display_name)
         check_metadata(metadata)
         check_legal_basis(legal_basis)
-        new = NewSubject(check_subject(subject), display_name, metadata, legal_basis)
+        new = NewSubject(known_subject(subject), display_name, metadata, legal_basis)
         return self.store.update_subject(self.name, new)
 
     def delete_template(self, template: str) -> Removal:

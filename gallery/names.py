@@ -12,6 +12,13 @@ from gallery.types import Collection
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
 STRANGERS, PASSERS_BY = COMPANIONS = ("strangers", "passers-by")
 """Kinds of what is kept beside a collection."""
+_DIRECTION = "\u202a-\u202e\u2066-\u2069"
+# What Unicode calls ignorable by default, and marks of a line's annotations: nothing of it is seen.
+_UNSEEN = re.compile(
+    f"[{_DIRECTION}\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2060-\u206f\u3164"
+    "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+)
+_TURNED = re.compile(f"[{_DIRECTION}]")
 _CONTROL = {"Cc", "Cs", "Zl", "Zp"}  # control characters, lone surrogates, line and paragraph separators
 
 
@@ -47,7 +54,25 @@ def check_camera(name: str | None) -> None:
 
 
 def check_subject(subject: str) -> str:
+    """As :func:`known_subject`, of an id that somebody is to be enrolled under.
+
+    Raises:
+        BadSubject: as there; or with a character that is not seen, or turns the direction of writing, so that two
+            subjects would look like one.
+    """
+    subject = known_subject(subject)
+    if hidden := _UNSEEN.search(subject):
+        raise BadSubject(
+            f"A subject's id has no characters that are not seen or that turn the direction of writing, this one has "
+            f"U+{ord(hidden[0]):04X}. A display name may have them where a language needs them."
+        )
+    return subject
+
+
+def known_subject(subject: str) -> str:
     """The id in Unicode's composed form (NFC), so that one name typed in two ways is one subject.
+
+    Whoever was enrolled before an id was refused is found and erased by it.
 
     Raises:
         BadSubject: empty, longer than 128 characters, blank at an end, ``.`` or ``..``, or with a control character
@@ -62,9 +87,12 @@ def check_subject(subject: str) -> str:
 
 
 def check_display_name(name: str | None) -> None:
-    """Raise BadSubject unless the name is None or 1 to 256 characters without control characters."""
-    if name is not None and (not 1 <= len(name) <= 256 or _has_control(name)):
-        raise BadSubject("A display name has 1 to 256 characters and no control character.")
+    """Raise BadSubject unless the name is None or 1 to 256 characters, none of which is a control character or
+    overrides the direction of writing."""
+    if name is not None and (not 1 <= len(name) <= 256 or _has_control(name) or _TURNED.search(name)):
+        raise BadSubject(
+            "A display name has 1 to 256 characters, and none that controls or overrides the direction of writing."
+        )
 
 
 def check_legal_basis(basis: str | None) -> None:

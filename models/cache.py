@@ -9,10 +9,16 @@ from pathlib import Path
 
 
 def cache_folder() -> Path:
-    """``GAITKEEPER_CACHE``, else ``$XDG_CACHE_HOME/gaitkeeper``, else ``~/.cache/gaitkeeper``."""
+    """``GAITKEEPER_CACHE``, else ``$XDG_CACHE_HOME/gaitkeeper``, else ``~/.cache/gaitkeeper``, else, for a user without
+    a home, ``/var/cache/gaitkeeper``. It need not be there."""
     if folder := os.environ.get("GAITKEEPER_CACHE"):
         return Path(folder)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gaitkeeper"
+    if folder := os.environ.get("XDG_CACHE_HOME"):
+        return Path(folder) / "gaitkeeper"
+    try:
+        return Path.home() / ".cache" / "gaitkeeper"
+    except RuntimeError:
+        return Path("/var/cache/gaitkeeper")
 
 
 def digest_of(path: Path) -> str:
@@ -30,7 +36,7 @@ def recorded(path: Path) -> str | None:
     """The digest that was recorded of a file; None where none was."""
     try:
         return lock_file(path).read_text().split()[0]
-    except (FileNotFoundError, IndexError):
+    except (OSError, IndexError):  # a folder that may not be looked into is as good as none
         return None
 
 

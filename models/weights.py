@@ -7,6 +7,7 @@ Shipped files lie in ``weights/``, pulled ones in the cache folder.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -89,7 +90,7 @@ def locate(name: str) -> Path:
     wanted = entry(name)
     for folder in (SHIPPED, cache_folder()):
         path = folder / wanted.file
-        if path.is_file():
+        if _there(path):
             _verify(path, wanted, path)
             return path
     raise WeightsMissing(
@@ -106,7 +107,7 @@ def locate_export(name: str) -> Path:
     """
     path = export_path(name)
     digest = recorded(path)
-    if not path.is_file() or digest is None:
+    if not _there(path) or digest is None:
         raise WeightsMissing(
             f"{name!r} was not exported on this machine: run `gaitkeeper weights pull {name}`, then `gaitkeeper "
             f"weights export-pose {name}` where mmpose is installed, or put {path.name} and {lock_file(path).name} of "
@@ -132,13 +133,22 @@ def pull(names: Iterable[str] = (), *, on_entry: Callable[[Entry, str], None] | 
 
     Raises:
         LicenceNotAccepted: a licence asks for acceptance. Nothing was fetched then.
-        WeightsMissing: unknown name, or the source could not be reached; the sentence says what to do offline.
+        WeightsMissing: unknown name, the source could not be reached, or the cache cannot be written; the sentence says
+            what to do.
         WeightsCorrupt: what came is not what the manifest says. Nothing is kept then.
     """
     wanted = [entry(name) for name in names] or [e for e in manifest().values() if e.default]
     for item in wanted:
         licences.require(item.licence, f"{item.name!r} ({item.file})")
-    tell = on_entry or (lambda *_: None)
+    try:
+        return _pulled(wanted, on_entry or (lambda *_: None))
+    except OSError as error:
+        raise WeightsMissing(
+            f"{cache_folder()} cannot be written ({error.strerror}): set GAITKEEPER_CACHE to a folder that can."
+        ) from error
+
+
+def _pulled(wanted: list[Entry], tell: Callable[[Entry, str], object]) -> list[Path]:
     paths = []
     for item in wanted:
         try:
@@ -146,7 +156,7 @@ def pull(names: Iterable[str] = (), *, on_entry: Callable[[Entry, str], None] | 
             tell(item, "present")
         except (WeightsMissing, WeightsCorrupt):
             by_hand = cache_folder() / item.file
-            if item.sha256 == UNVERIFIED and by_hand.is_file() and recorded(by_hand) is None:
+            if item.sha256 == UNVERIFIED and _there(by_hand) and recorded(by_hand) is None:
                 record(by_hand, digest_of(by_hand))
                 paths.append(by_hand)
                 tell(item, "recorded")
@@ -210,6 +220,11 @@ def _from_url(item: Entry, url: str, scratch: Path) -> Path:
     return target
 
 
+def _there(path: Path) -> bool:
+    """Whether a file is there; not where its folder may not be looked into."""
+    return os.path.isfile(path)  # noqa: PTH113 - the method of paths raises then
+
+
 def _offline(item: Entry) -> str:
     digest = recorded(cache_folder() / item.file) if item.sha256 == UNVERIFIED else item.sha256
     known = f" (sha256 {digest[:16]}…)" if digest else ""
@@ -228,7 +243,10 @@ def _verify(path: Path, item: Entry, goal: Path) -> None:
                 f"{item.name}` takes it as it is."
             )
         expected, where = lock, f"{lock_file(goal).name} says"
-    digest = digest_of(path)
+    try:
+        digest = digest_of(path)
+    except OSError as error:
+        raise WeightsMissing(f"{path} cannot be read ({error.strerror}).") from error
     if digest != expected:
         raise WeightsCorrupt(
             f"{path.name} has sha256 {digest[:16]}…, {where} {expected[:16]}…: delete it and run "

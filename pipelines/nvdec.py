@@ -10,12 +10,10 @@ none of them.
 from __future__ import annotations
 
 import json
-import math
 import mmap
 import os
 import socket
 import threading
-import time
 from collections.abc import Generator
 from importlib.util import find_spec
 
@@ -24,14 +22,14 @@ import numpy as np
 from pipelines.decode import ClipInfo, Frame, Packet, Source, at_gait_rate
 from pipelines.errors import ClipError, DeadlineExceeded, NvdecUnavailable, Undecodable
 from pipelines.pictures import Codec, Picture, Pictures
-from pipelines.sandbox import PASSED_ON, Sandbox, sealed, start_decoder
-from pipelines.sandbox_wire import MESSAGE, REQUEST, SHAPE
+from pipelines.sandbox import Sandbox, sealed
+from pipelines.sandbox_server import PASSED_ON, STUCK_SECONDS, received, start_decoder
+from pipelines.sandbox_wire import REQUEST, SHAPE
 from pipelines.settings import PipelineSettings
 
 PACKAGE = "PyNvVideoCodec"
 CODECS = ("h264", "hevc")
 PIXELS = ("yuv420p", "yuvj420p")
-START_SECONDS = 60.0
 MOST = 32
 """Pictures that one packet may bring: no coder keeps back more."""
 OF_CUDA = ("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "NVIDIA_DRIVER_CAPABILITIES")
@@ -91,7 +89,7 @@ class NvDecoder:
     ) -> Generator[Frame, None, None]:
         with self._lock:
             worker = self._idle.pop() if self._idle else None
-        worker = worker or Worker()
+        worker = worker or Worker(deadline)
         try:
             times: list[float] = []
             start, last, index = 0.0, -1.0, 0
@@ -121,15 +119,22 @@ class Worker:
 
     It is kept for the next clip, since to start CUDA takes longer than to decode a clip; one that broke is not.
 
+    Args:
+        deadline: instant of ``time.monotonic`` at which to give up waiting for it.
+
     Raises:
         NvdecUnavailable: it does not come up, as where there is no driver.
+        DeadlineExceeded: it was not ready by then.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, deadline: float | None = None) -> None:
         self._channel, self._process = start_decoder("pipelines.nvdec_worker", (*PASSED_ON, *OF_CUDA))
-        self._channel.settimeout(START_SECONDS)
         try:
-            fault = json.loads(self._channel.recv(MESSAGE) or b'{"fault": "its process ended at once"}')["fault"]
+            data = received(self._channel, self._process.pid, STUCK_SECONDS, deadline)
+            fault = json.loads(data or b'{"fault": "its process ended at once"}')["fault"]
+        except DeadlineExceeded:
+            self.close()
+            raise
         except (OSError, ValueError) as error:
             fault = str(error)
         if fault:
@@ -168,10 +173,6 @@ class Worker:
                     yield from self._answers(shared, packet.data, len(times) - 1, info, deadline, patience)
                 yield from self._answers(shared, b"", len(times), info, deadline, patience)
             except TimeoutError as error:
-                if deadline is not None and time.monotonic() >= deadline:
-                    raise DeadlineExceeded(
-                        "The clip could not be processed in the time that a request may take."
-                    ) from error
                 raise Undecodable(f"The GPU took more than {patience:g} s over one picture.") from error
             except (OSError, ValueError) as error:  # it died, or what it says cannot be true
                 raise _broken() from error
@@ -201,9 +202,7 @@ class Worker:
             raise Undecodable(str(message.get("detail"))[:500])
 
     def _receive(self, deadline: float | None, patience: float) -> bytes:
-        left = math.inf if deadline is None else deadline - time.monotonic()
-        self._channel.settimeout(max(0.0, min(patience, left)) or 1e-3)
-        if not (reply := self._channel.recv(MESSAGE)):
+        if not (reply := received(self._channel, self._process.pid, patience, deadline)):
             raise ConnectionError("it ended")
         return reply
 

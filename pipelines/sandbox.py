@@ -14,18 +14,14 @@ import math
 import mmap
 import os
 import shutil
-import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
-import weakref
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 import numpy as np
 
@@ -35,14 +31,17 @@ from pipelines.errors import DeadlineExceeded, SandboxUnavailable, TooLarge, Und
 from pipelines.pictures import Codec
 from pipelines.sandbox_filter import supported
 from pipelines.sandbox_pictures import SandboxedPictures
-from pipelines.sandbox_wire import MESSAGE, PACKET, PICTURE, SLOTS
+from pipelines.sandbox_server import OFF, Server, received
+from pipelines.sandbox_wire import PACKET, PICTURE, SLOTS
 from pipelines.settings import PipelineSettings
+
+T = TypeVar("T")
 
 log = logging.getLogger("gaitkeeper")
 
 IN_MEMORY = 4 * 2**20
-START_SECONDS = 30.0
-PASSED_ON = ("PATH", "LD_LIBRARY_PATH")
+TRIES = 3
+"""Processes that may break, one after the other, before a clip is refused."""
 
 REFUSALS: dict[str, type[errors.ClipError]] = {
     kind.code: kind
@@ -62,20 +61,25 @@ class Sandbox:
     def __init__(self, settings: PipelineSettings | None = None) -> None:
         self.settings = settings or PipelineSettings()
         self._lock = threading.Lock()
-        self._control: socket.socket | None = None
-        self._end: weakref.finalize[Any, Any] | None = None
-        self._owner = 0
-        self.pid: int | None = None
-        """Of the process, while there is one."""
+        self._server: Server | None = None
 
-    def start(self) -> None:
+    @property
+    def pid(self) -> int | None:
+        """Of the process, while there is one."""
+        server = self._server
+        return server.pid if server else None
+
+    def start(self, deadline: float | None = None) -> None:
         """Have the process ready.
+
+        Args:
+            deadline: instant of ``time.monotonic`` at which to give up.
 
         Raises:
             SandboxUnavailable: this platform has no seccomp, or the process does not come up.
+            DeadlineExceeded: it was not ready by then.
         """
-        with self._lock:
-            self._ready()
+        self._asked(lambda server: server.greet(deadline), deadline)
 
     def close(self) -> None:
         """End the process and every decoder in it."""
@@ -94,7 +98,7 @@ class Sandbox:
             DeadlineExceeded: it took until the deadline.
             EmptyUpload, UnsupportedMedia, NoVideo, Undecodable, TooLarge: as :mod:`pipelines.decode` raises them.
         """
-        with self._decoder(source, {}) as channel:
+        with self._decoder(source, {}, deadline=deadline) as channel:
             message = _json(self._receive(channel, deadline))
             try:
                 return _checked(ClipInfo(**message["info"]), self.settings)
@@ -105,7 +109,11 @@ class Sandbox:
         """As :func:`pipelines.decode.frames`; raises as :meth:`probe`."""
         size = info.width * info.height * 3
         memory = sealed(SLOTS * size)
-        with os.fdopen(memory, "rb") as shared, self._decoder(source, {"info": asdict(info)}, memory) as channel:
+        job = {"info": asdict(info)}
+        with (
+            os.fdopen(memory, "rb") as shared,
+            self._decoder(source, job, memory, deadline=deadline) as channel,
+        ):
             pictures = mmap.mmap(shared.fileno(), SLOTS * size, access=mmap.ACCESS_READ)
             index, last = -1, -1.0
             while len(data := self._receive(channel, deadline)) == PICTURE.size:
@@ -132,7 +140,11 @@ class Sandbox:
         """
         size = info.width * info.height * 3
         memory = sealed(SLOTS * size)
-        with os.fdopen(memory, "rb") as shared, self._decoder(source, {"packets": True}, memory) as channel:
+        job = {"packets": True}
+        with (
+            os.fdopen(memory, "rb") as shared,
+            self._decoder(source, job, memory, deadline=deadline) as channel,
+        ):
             about = _json(self._receive(channel, deadline))
             if about.get("turns") not in range(4) or not isinstance(about.get("pixels"), str):
                 raise _gave_up()
@@ -166,17 +178,11 @@ class Sandbox:
     def _limits(self) -> dict[str, Any]:
         return self.settings.model_dump(mode="json")
 
-    def _receive(self, channel: socket.socket, deadline: float | None) -> bytes:
+    def _receive(self, channel: Channel, deadline: float | None) -> bytes:
         patience = self.settings.decode_patience
-        left = math.inf if deadline is None else deadline - time.monotonic()
-        channel.settimeout(max(0.0, min(patience, left)) or 1e-3)
         try:
-            data = channel.recv(MESSAGE)
+            data = channel.receive(patience, deadline)
         except TimeoutError as error:
-            if left <= patience:
-                raise DeadlineExceeded(
-                    "The clip could not be processed in the time that a request may take."
-                ) from error
             raise Undecodable(f"The clip's decoder took more than {patience:g} s over one picture.") from error
         except ConnectionError as error:
             raise _gave_up() from error
@@ -185,111 +191,88 @@ class Sandbox:
         return data
 
     @contextmanager
-    def _decoder(self, source: Source, job: dict[str, Any], *memory: int) -> Iterator[socket.socket]:
+    def _decoder(
+        self, source: Source, job: dict[str, Any], *memory: int, deadline: float | None = None
+    ) -> Iterator[Channel]:
         """A locked-up decoder of one clip; gone when the block ends."""
         with ExitStack() as stack:
             clip = _readable(source)
             stack.callback(os.close, clip)
-            yield stack.enter_context(self.forked(job, [clip, *memory]))
+            yield stack.enter_context(self.forked(job, [clip, *memory], deadline))
 
     @contextmanager
-    def forked(self, job: dict[str, Any], descriptors: list[int]) -> Iterator[socket.socket]:
+    def forked(self, job: dict[str, Any], descriptors: list[int], deadline: float | None = None) -> Iterator[Channel]:
         """The way to a locked-up process that does a job with some descriptors; it is gone when the block ends.
 
         Raises:
-            SandboxUnavailable: as :meth:`start`.
+            SandboxUnavailable, DeadlineExceeded: as :meth:`start`.
         """
         with ExitStack() as stack:
             ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             stack.enter_context(ours)
             with theirs:
-                control, pid = self._fork({"settings": self._limits(), **job}, [theirs.fileno(), *descriptors])
-            stack.callback(self._kill, control, pid)
-            yield ours
+                given = [theirs.fileno(), *descriptors]
+                server, pid = self._fork({"settings": self._limits(), **job}, given, deadline)
+            stack.callback(server.kill, pid)
+            yield Channel(ours, pid)
 
-    def _fork(self, job: dict[str, Any], descriptors: list[int]) -> tuple[socket.socket, int]:
-        message = json.dumps(job).encode()
-        with self._lock:
-            for _ in range(2):  # the process may have been killed since the last clip, as where memory ran out
-                control = self._ready()
+    def _fork(self, job: dict[str, Any], descriptors: list[int], deadline: float | None) -> tuple[Server, int]:
+        server, pid = self._asked(lambda server: (server, server.fork(job, descriptors, deadline)), deadline)
+        if pid <= 0:
+            raise SandboxUnavailable("The system refuses the decoder another process.")
+        return server, pid
+
+    def _asked(self, ask: Callable[[Server], T], deadline: float | None) -> T:
+        """What the process answers; one that was killed, as where memory ran out, or that is stuck is replaced."""
+        if not self._lock.acquire(timeout=-1 if deadline is None else max(0.0, deadline - time.monotonic())):
+            raise DeadlineExceeded("The clip could not be processed in the time that a request may take.")
+        try:
+            for _ in range(TRIES):
                 try:
-                    socket.send_fds(control, [message], descriptors)
-                    pid = json.loads(control.recv(MESSAGE))["pid"]
-                except (OSError, ValueError):
+                    return ask(self._started())
+                except (OSError, ValueError) as error:
+                    fault = str(error)
                     self._stop()
-                    continue
-                if pid > 0:
-                    return control, pid
-                break
-        raise SandboxUnavailable("The system refuses the decoder another process.")
+                except SandboxUnavailable:
+                    self._stop()
+                    raise
+        finally:
+            self._lock.release()
+        raise SandboxUnavailable(f"The decoder's process does not come up: {fault}. {OFF}")
 
-    def _kill(self, control: socket.socket, pid: int) -> None:
-        with self._lock, suppress(OSError):
-            control.send(json.dumps({"kill": pid}).encode())
-
-    def _ready(self) -> socket.socket:
-        if self._control is None or self._owner != os.getpid():
+    def _started(self) -> Server:
+        """The process, which may not be ready yet."""
+        if self._server is None or self._server.owner != os.getpid():
             if reason := supported():
                 raise SandboxUnavailable(f"Clips cannot be decoded behind a filter here: {reason}. {OFF}")
-            self._control, self._end, self.pid = _started(self)
-            self._owner = os.getpid()
-        return self._control
+            self._server = Server()
+        return self._server
 
     def _stop(self) -> None:
-        if self._end is not None:
-            self._end()
-        self._control = self._end = self.pid = None
+        if self._server is not None:
+            self._server.close()
+        self._server = None
 
 
-OFF = "GAITKEEPER_PIPELINE__SANDBOX=0 decodes without one, which is for clips that you trust."
+@dataclass(frozen=True)
+class Channel:
+    """The way to one locked-up process.
 
-
-def start_decoder(
-    module: str, passed_on: Iterable[str] = PASSED_ON, **environment: str
-) -> tuple[socket.socket, subprocess.Popen[bytes]]:
-    """Start a process that decodes, and the socket that it is spoken to by.
-
-    Args:
-        module: that it runs; the number of its end of the socket is its only argument.
-        passed_on: names of what it gets of this process's environment: no secret in there is its business.
-        environment: what it gets besides.
+    Attributes:
+        socket: to it.
+        pid: its number.
     """
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    path = os.pathsep.join(str(Path(entry).resolve()) for entry in sys.path)
-    passed = {name: os.environ[name] for name in passed_on if name in os.environ}
-    with theirs:
-        process = subprocess.Popen(  # noqa: S603
-            [sys.executable, "-P", "-m", module, str(theirs.fileno())],
-            pass_fds=[theirs.fileno()],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            env={"PYTHONPATH": path, **environment, **passed},
-            start_new_session=True,  # Ctrl-C is for the service, which ends its decoders itself
-        )
-    return ours, process
 
+    socket: socket.socket
+    pid: int
 
-def _started(owner: Sandbox) -> tuple[socket.socket, weakref.finalize[Any, Any], int]:
-    ours, process = start_decoder("pipelines.sandbox_worker", OPENBLAS_NUM_THREADS="1", MALLOC_ARENA_MAX="2")
-    end = weakref.finalize(owner, _ended, ours, process)
-    ours.settimeout(START_SECONDS)
-    try:
-        fault = json.loads(ours.recv(MESSAGE) or b'{"fault": "the process ended at once"}')["fault"]
-    except OSError as error:
-        fault = str(error)
-    if fault:
-        end()
-        raise SandboxUnavailable(f"Clips cannot be decoded behind a filter here: {fault}. {OFF}")
-    return ours, end, process.pid
+    def send(self, data: bytes) -> None:
+        """Send a message."""
+        self.socket.send(data)
 
-
-def _ended(control: socket.socket, process: subprocess.Popen[bytes]) -> None:
-    control.close()
-    try:
-        process.wait(5)
-    except subprocess.TimeoutExpired:
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+    def receive(self, patience: float, deadline: float | None = None) -> bytes:
+        """The next message, empty where it ended; see :func:`pipelines.sandbox_server.received`."""
+        return received(self.socket, self.pid, patience, deadline)
 
 
 def _readable(source: Source) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import mmap
 import os
-import socket
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
@@ -13,12 +12,13 @@ import numpy as np
 
 from pipelines.errors import TooLarge, Undecodable
 from pipelines.pictures import Codec, Picture
-from pipelines.sandbox_wire import MESSAGE, REQUEST, SHAPE
+from pipelines.sandbox_wire import REQUEST, SHAPE
 
 if TYPE_CHECKING:
-    from pipelines.sandbox import Sandbox
+    from pipelines.sandbox import Channel, Sandbox
 
 PATIENCE = 5.0
+"""Seconds that a decoder may stand still, or compute, over one message."""
 DEATHS = 3
 MOST = 32
 """Pictures that one message may bring; a coder of H.264 keeps back 16 at most."""
@@ -41,7 +41,7 @@ class SandboxedPictures:
         self._job = {"codec": codec, "max_pixels": max_pixels, "max_bytes": max_bytes}
         self._max_pixels, self._max_bytes = max_pixels, max_bytes
         self._stack = ExitStack()
-        self._channel: socket.socket | None = None
+        self._channel: Channel | None = None
         self._deaths = 0
         self._shared: mmap.mmap | None = None
 
@@ -80,7 +80,7 @@ class SandboxedPictures:
         shared[: len(data)] = data
         channel.send(REQUEST.pack(len(data), number))
         pictures: list[Picture] = []
-        while len(reply := channel.recv(MESSAGE)) == SHAPE.size:
+        while len(reply := channel.receive(PATIENCE)) == SHAPE.size:
             width, height, of = SHAPE.unpack(reply)
             size = width * height * 3
             if not 0 < size <= 3 * self._max_pixels or len(pictures) > min(number, MOST):
@@ -102,7 +102,6 @@ class SandboxedPictures:
 
         memory = self._stack.enter_context(os.fdopen(sealed(self._max_bytes + 3 * self._max_pixels), "r+b"))
         self._channel = self._stack.enter_context(self._sandbox.forked({"live": self._job}, [memory.fileno()]))
-        self._channel.settimeout(PATIENCE)
         self._shared = mmap.mmap(memory.fileno(), 0)
         self._stack.callback(_closed, self._shared)
 

@@ -82,7 +82,7 @@ def main() -> None:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
         for descriptor in descriptors:
             os.close(descriptor)
-        control.send(json.dumps({"pid": pid}).encode())
+        control.send(json.dumps({"pid": pid, "number": message.get("number")}).encode())
     for pid in live:
         os.kill(pid, signal.SIGKILL)
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Literal, Self
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class PipelineSettings(BaseModel):
     """Settings of decoding, perception, tracking and sequence building. Every field has a working default."""
+
+    model_config = ConfigDict(extra="forbid")
 
     perception: Literal["blazepose", "yolo"] = Field(
         "blazepose",
@@ -64,7 +66,10 @@ class PipelineSettings(BaseModel):
         3600, ge=1, description="Seconds of processor time that decoding one clip may take, in the sandbox."
     )
     decode_patience: float = Field(
-        30, gt=0, description="Seconds to wait for one picture, or for a clip's measures, from the sandbox."
+        30,
+        gt=0,
+        description="Seconds that a decoder may stand still, or compute, over one picture or a clip's measures; "
+        "while it waits for a busy machine, the request's deadline counts.",
     )
 
     @model_validator(mode="after")

@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from types import TracebackType
 from typing import Self
+from unicodedata import normalize
 
 from gallery import Gallery, open_store
 from gallery.companions import forget_companions
 from gallery.errors import Conflict, FingerprintMismatch, NotFound
-from gallery.names import check_collection, check_subject, enrolled_only
+from gallery.names import check_collection, enrolled_only, known_subject
 from gallery.strangers import Strangers
 from models import GaitNetwork
 from pipelines.batching import SharedEmbedding
@@ -143,7 +144,7 @@ class Administration:
     ) -> SubjectsReply:
         """The subjects of a collection by id, all or a page. Raises NotFound where there is no such collection."""
         name = self.gallery(collection).name
-        listed = self.store.subjects(name, after or "", None if limit is None else limit + 1)
+        listed = self.store.subjects(name, normalize("NFC", after or ""), None if limit is None else limit + 1)
         page = listed[:limit]
         return SubjectsReply(
             collection=collection, subjects=page, next=page[-1].id if len(page) < len(listed) else None
@@ -215,7 +216,10 @@ class Administration:
         page = found[start:][:limit]
         more = start + len(page) < len(found)
         return TemplatesReply(
-            collection=collection, subject=subject, templates=page, next=page[-1].id if more and page else None
+            collection=collection,
+            subject=known_subject(subject),
+            templates=page,
+            next=page[-1].id if more and page else None,
         )
 
     def collections(self, *, limit: int | None = None, after: str | None = None) -> CollectionsReply:
@@ -299,11 +303,11 @@ class Administration:
         """Remove a subject with everything kept of it, and the jobs that would enrol it again. Raises NotFound."""
         erased = self.gallery(collection).erase(subject)
         if self.settings.state_path.exists():
-            self.state.withdraw(collection, check_subject(subject))
+            self.state.withdraw(collection, known_subject(subject))
         self.forget(collection, subject)
         return erased
 
     def forget(self, collection: str, subject: str | None = None) -> None:
         """Drop kept replies that name a subject, or all of a collection; to be called once it is erased."""
         if self.settings.state_path.exists():
-            self.state.forget(collection, None if subject is None else check_subject(subject))
+            self.state.forget(collection, None if subject is None else known_subject(subject))

@@ -3,22 +3,57 @@
 from __future__ import annotations
 
 import base64
+import json
+import logging
 import os
 import tomllib
+from functools import cache
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import quote, urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+    TomlConfigSettingsSource,
+)
 
 from gallery.crypto import Vault
 from pipelines.settings import PipelineSettings
 from service.errors import BadSettings
 from service.hosts.scale import Scale
 from service.loopback import is_loopback
+from service.setting_names import PREFIX, meant, names_of, strange
 
 CONFIG_VARIABLE = "GAITKEEPER_CONFIG"
+
+log = logging.getLogger("gaitkeeper")
+
+
+def _listed(value: Any) -> Any:
+    """A list that was written as JSON, or with commas."""
+    if not isinstance(value, str):
+        return value
+    if value.lstrip().startswith("["):
+        return json.loads(value)
+    return [part for part in map(str.strip, value.split(",")) if part]
+
+
+Listed = Annotated[list[str], NoDecode, BeforeValidator(_listed)]
+"""Of texts that have no comma in them."""
 
 
 class Webhook(BaseModel):
@@ -106,8 +141,10 @@ class Settings(BaseSettings):
     queue: int = Field(8, ge=0, description="Clips that may wait for a worker; one more is answered `overloaded`.")
     retry_after: int = Field(5, ge=1, description="Seconds that an `overloaded` reply asks the caller to wait.")
     rate: str = Field("600/minute", description="Requests that one API key may make; more are `rate_limited`.")
-    cors_origins: list[str] = Field(
-        [], description='Origins of other hosts\' pages that may ask, as a JSON list: `["https://example.org"]`.'
+    cors_origins: Listed = Field(
+        [],
+        description="Origins of other hosts' pages that may ask, with commas or as a JSON list: "
+        "`https://example.org,https://example.net`.",
     )
     keep_replies: float = Field(
         86400, gt=0, description="Seconds to keep a reply to a request that carries an `Idempotency-Key`."
@@ -126,8 +163,10 @@ class Settings(BaseSettings):
     )
     stream_idle: float = Field(30, gt=0, description="Seconds that a live stream may be silent.")
     stream_seconds: float = Field(3600, gt=0, description="Seconds that a live stream may last.")
-    live_sources: list[str] = Field(
-        [], description='Cameras that `gaitkeeper watch` may open, as a JSON list: `["rtsp://door.example/main"]`.'
+    live_sources: Listed = Field(
+        [],
+        description="Cameras that `gaitkeeper watch` may open, with commas or as a JSON list: "
+        '`["rtsp://door.example/main"]`.',
     )
     webhooks: list[Webhook] = Field(
         [],
@@ -248,15 +287,42 @@ def load_settings(**given: Any) -> Settings:
     """The settings, with ``given`` before all other sources.
 
     Raises:
-        BadSettings: a value is out of range, or the configuration file is not there or no TOML.
+        BadSettings: a value cannot be read or is out of range, or the configuration file is not there, cannot be read
+            or is no TOML.
     """
     config = os.environ.get(CONFIG_VARIABLE)
     if config and not Path(config).is_file():
         raise BadSettings(f"{CONFIG_VARIABLE} names {config}, which is no file.")
+    for name, value in os.environ.items():
+        if name.startswith(PREFIX) and value.encode(errors="replace").decode() != value:
+            raise BadSettings(f"{name} is no UTF-8.")
     try:
-        return Settings(**given)
+        settings = Settings(**given)
     except ValidationError as error:
-        faults = (f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise BadSettings(f"{'; '.join(faults)}.") from error
+        raise BadSettings(f"{'; '.join(map(_told, error.errors()))}.") from error
+    except SettingsError as error:
+        raise BadSettings(f"{error}: JSON is expected there.") from error
     except tomllib.TOMLDecodeError as error:
         raise BadSettings(f"{config} is no TOML: {error}.") from error
+    except UnicodeDecodeError as error:
+        raise BadSettings(f"{config} is no TOML: it is no UTF-8.") from error
+    except OSError as error:
+        raise BadSettings(f"{config} cannot be read: {error.strerror}.") from error
+    _warn(tuple(strange(Settings)))
+    return settings
+
+
+@cache
+def _warn(sentences: tuple[str, ...]) -> None:
+    """Say so once."""
+    for sentence in sentences:
+        log.warning(sentence)
+
+
+def _told(fault: Any) -> str:
+    place = ".".join(map(str, fault["loc"]))
+    if fault["type"] == "extra_forbidden":
+        name = PREFIX + "__".join(map(str, fault["loc"])).upper()
+        known = [one.removeprefix(PREFIX).lower().replace("__", ".") for one in names_of(Settings)]
+        return f"{place} is no setting{meant(name.removeprefix(PREFIX).lower().replace('__', '.'), known)}".rstrip(".")
+    return f"{place}: {fault['msg']}"

@@ -3,17 +3,35 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import memory
 import pytest
 
 if TYPE_CHECKING:
     from pipelines import ClipResult, Pipeline
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(autouse=True)
+def _small(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A test after which its process has had more than 2 GB fails, and says so."""
+    memory.forget_peak()
+    before = memory.peak()
+    yield
+    if (most := memory.peak()) > memory.MOST:
+        pytest.fail(f"{request.node.nodeid} took its process from {before / 1e9:.2f} to {most / 1e9:.2f} GB.")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _released() -> Iterator[None]:
+    """What a file of tests took is given back after it."""
+    yield
+    memory.release()
 
 
 @pytest.fixture(scope="session")

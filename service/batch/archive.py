@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +13,7 @@ from typing import IO, TYPE_CHECKING, Protocol
 from urllib.parse import unquote
 
 from gallery.types import Record
-from pipelines.errors import TooLarge
+from pipelines.errors import TooLarge, UnsupportedMedia
 from service.errors import BadSettings, NoArchive
 
 if TYPE_CHECKING:
@@ -22,17 +24,24 @@ BLOCK = 2**20
 
 
 class Item(Record):
-    """One clip of an archive.
+    r"""One clip of an archive.
 
     Attributes:
-        name: its path below the archive, with slashes.
+        name: its path below the archive, with slashes; what is no UTF-8 of it as ``\xff``.
         size: bytes.
         changed: when it was changed last, in nanoseconds since 1970; 0 where the archive does not say.
+        path: base64 of the path's bytes where these are no UTF-8, so that no JSON holds them as text.
     """
 
     name: str
     size: int
     changed: int
+    path: str | None = None
+
+    @property
+    def key(self) -> tuple[str, str | None]:
+        """What tells it from every other clip of the archive."""
+        return self.name, self.path
 
     @property
     def subject(self) -> str | None:
@@ -74,15 +83,16 @@ class Folder:
             for name in sorted(files):
                 path = Path(folder, name)
                 if _is_clip(name) and not path.is_symlink():
-                    about = path.stat()
-                    yield Item(
-                        name=path.relative_to(self.root).as_posix(), size=about.st_size, changed=about.st_mtime_ns
-                    )
+                    yield _found(path, path.relative_to(self.root).as_posix())
 
     @contextmanager
     def opened(self, item: Item, limit: int) -> Iterator[IO[bytes]]:
         """As :meth:`Archive.opened`."""
-        with os.fdopen(os.open(self.root / item.name, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
+        name = os.fsdecode(base64.b64decode(item.path)) if item.path else item.name
+        # Not to wait for whoever would write to a pipe.
+        with os.fdopen(os.open(self.root / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise UnsupportedMedia(f"{item.name} is no file with a clip in it, but a pipe, a socket or a device.")
             if os.fstat(file.fileno()).st_size > limit:
                 raise _too_large(limit)
             yield file
@@ -138,13 +148,32 @@ class Bucket:
             yield file
 
 
+def printable(path: str) -> str:
+    r"""A path as text that can be sent and stored: what is no UTF-8 of it as ``\xff``."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def _found(path: Path, name: str) -> Item:
+    shown = printable(name)
+    raw = None if shown == name else base64.b64encode(os.fsencode(name)).decode()
+    try:
+        about = path.stat()
+    except OSError:  # it has just gone: its line says so when it is its turn
+        return Item(name=shown, size=0, changed=0, path=raw)
+    return Item(name=shown, size=about.st_size, changed=about.st_mtime_ns, path=raw)
+
+
 def archive_at(place: str) -> Archive:
     """The archive at a path or a URL.
 
     Raises:
-        NoArchive: such URLs are not read here.
+        NoArchive: such URLs are not read here, or the path is no UTF-8.
         BadSettings: a URL holds a password, which would end up in lists of processes and in results.
     """
+    if printable(place) != place:
+        raise NoArchive(
+            f"The path {printable(place)} is no UTF-8: name the archive by another one, as by a link to it."
+        )
     scheme, sep, rest = place.partition("://")
     if not sep:
         return Folder(Path(place))

@@ -56,16 +56,17 @@ class Journal:
 
     def known(self, item: Item) -> Line | None:
         """What became of a clip that has not changed since."""
-        line = self._lines.get(item.name)
+        line = self._lines.get(item.key)
         return line if line is not None and (line.size, line.changed) == (item.size, item.changed) else None
 
     def add(self, line: Line) -> None:
         """Keep what became of a clip."""
         self._write(line.model_dump_json())
-        self._lines[line.name] = line
+        self._lines[line.key] = line
 
-    def _read(self, order: Order) -> dict[str, Line]:
-        whole, lines = 0, {}
+    def _read(self, order: Order) -> dict[tuple[str, str | None], Line]:
+        whole = 0
+        lines: dict[tuple[str, str | None], Line] = {}
         for number, text in enumerate(self._file):
             if not text.endswith(b"\n"):
                 break
@@ -76,7 +77,7 @@ class Journal:
                         raise OtherResults(f"{self.path} holds results of another run: name another file by --out.")
                 else:
                     line = Line.model_validate_json(text)
-                    lines[line.name] = line
+                    lines[line.key] = line
             except ValidationError as error:
                 raise OtherResults(f"{self.path}, line {number + 1}, is no result of a batch.") from error
         self._file.seek(whole)

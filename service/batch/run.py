@@ -8,7 +8,7 @@ from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from itertools import islice
 from pathlib import Path
 
-from service.batch.archive import Item, archive_at
+from service.batch.archive import Item, archive_at, printable
 from service.batch.journal import Journal
 from service.batch.lines import BatchReport, Failed, Line, Order
 from service.batch.worker import Worker
@@ -41,19 +41,19 @@ def run(
     started = time.perf_counter()
     with Journal(results, order) as journal:
         items = list(archive_at(order.place).items())
-        settled: dict[str, Line] = {}
+        settled: dict[tuple[str, str | None], Line] = {}
         for item in items:
             line = journal.known(item)
             if line is not None and (line.problem is None or (line.final and not retry)):
-                settled[item.name] = line
+                settled[item.key] = line
         earlier = len(settled)
-        for line in executor(order, [item for item in items if item.name not in settled]):
+        for line in executor(order, [item for item in items if item.key not in settled]):
             journal.add(line)
-            settled[line.name] = line
+            settled[line.key] = line
             tell(line.name, len(settled) / len(items))
-    lines = [settled[item.name] for item in items]
+    lines = [settled[item.key] for item in items]
     return BatchReport(
-        results=str(results),
+        results=printable(str(results)),
         clips=len(items),
         done=sum(line.problem is None for line in lines),
         duplicates=sum(line.template is not None and line.template.duplicate for line in lines),

@@ -82,6 +82,8 @@ class Worker:
         if order.kind == "identify":
             reply = self._engine.identify(clip, top_k=order.top_k, fpir=order.fpir, where=order.where or None, **asked)
             return {"people": reply.people}
+        if item.path is not None and item.subject is not None and "\\" in item.subject:
+            raise InvalidRequest(f"The folder of {item.name} names no subject: its name is no UTF-8.")
         if item.subject is None:
             raise InvalidRequest(f"{item.name} lies in no folder that names its subject, as in alice/{item.name}.")
         if self._engine.has(order.collection, item.subject):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Self
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class Replicas(BaseModel):
     """Processes that do the same, as many as there is work for."""
+
+    model_config = ConfigDict(extra="forbid")
 
     least: int = Field(1, ge=0, description="Replicas that always run.")
     most: int = Field(4, ge=1, description="Replicas that run under load.")
@@ -33,6 +35,8 @@ class Replicas(BaseModel):
 
 class Scale(BaseModel):
     """What `gaitkeeper serve --ray` and `gaitkeeper batch --ray` run."""
+
+    model_config = ConfigDict(extra="forbid")
 
     perception: Replicas = Field(default_factory=Replicas, description="They look at clips.")
     embedding: Replicas = Field(

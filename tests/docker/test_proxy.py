@@ -59,7 +59,7 @@ class Proxied:
         for _ in range(200):
             assert self.process.poll() is None, (folder / "nginx.log").read_text()
             try:
-                httpx.get(self.health)
+                httpx.get(self.health, timeout=60)
                 return
             except httpx.TransportError:
                 time.sleep(0.05)
@@ -80,7 +80,7 @@ def proxied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxied]:
             yield behind
         finally:
             behind.process.terminate()
-            behind.process.wait(30)
+            behind.process.wait(60)
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +92,7 @@ def key(proxied: Proxied) -> str:
 
 def test_without_a_key_other_names_of_this_machine_get_nowhere(proxied: Proxied) -> None:
     assert proxied.ask("GET", "/livez").status_code == 200
-    assert httpx.get(proxied.health).status_code == 200
+    assert httpx.get(proxied.health, timeout=60).status_code == 200
     assert proxied.ask("GET", "/models", headers={"Host": "gait.example"}).status_code == 403
 
 
@@ -105,7 +105,7 @@ def test_with_a_key_they_get_in_by_tls(proxied: Proxied, key: str) -> None:
     # The page's own requests are told from another page's by the name that it was asked for by.
     assert proxied.ask("GET", "/models", headers=named | {"Origin": "https://gait.example"}).status_code == 200
     assert proxied.ask("GET", "/models", headers=named | {"Origin": "https://evil.example"}).status_code == 403
-    assert httpx.get(proxied.url.replace("https", "http") + "/models", headers=named).status_code == 400
+    assert httpx.get(proxied.url.replace("https", "http") + "/models", headers=named, timeout=60).status_code == 400
 
 
 def test_a_body_is_counted_by_the_service_and_not_by_the_proxy(proxied: Proxied, key: str) -> None:
@@ -117,7 +117,7 @@ def test_a_body_is_counted_by_the_service_and_not_by_the_proxy(proxied: Proxied,
 def test_a_live_stream_goes_through(proxied: Proxied, key: str) -> None:
     address = proxied.url.replace("https", "wss") + "/stream"
     with connect(address, ssl=proxied.trust, additional_headers={"Authorization": f"Bearer {key}"}) as live:
-        assert json.loads(live.recv(timeout=30))
+        assert json.loads(live.recv(timeout=60))
     with pytest.raises(InvalidStatus):
         connect(address, ssl=proxied.trust)
 
@@ -125,8 +125,8 @@ def test_a_live_stream_goes_through(proxied: Proxied, key: str) -> None:
 def test_tls_is_of_this_decade(proxied: Proxied) -> None:
     old = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     old.check_hostname, old.verify_mode = False, ssl.CERT_NONE
-    assert httpx.get(proxied.url + "/livez", verify=old).status_code == 200
+    assert httpx.get(proxied.url + "/livez", verify=old, timeout=60).status_code == 200
     old.set_ciphers("ALL:@SECLEVEL=0")
     old.minimum_version, old.maximum_version = ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1
     with pytest.raises(httpx.ConnectError):
-        httpx.get(proxied.url + "/livez", verify=old)
+        httpx.get(proxied.url + "/livez", verify=old, timeout=60)

@@ -129,3 +129,15 @@ def test_damage_is_found_before_anything_is_imported(filled, tmp_path, vault):
             import_collection(filled, path, "copy", vault)
     with pytest.raises(NotFound):
         filled.collection("copy")
+
+
+def test_one_name_in_two_forms_is_one_subject_after_an_import(store, elsewhere, tmp_path, new_template):
+    composed, decomposed = "Zo\u00eb", "Zoe\u0308"
+    store.ensure_collection("default")
+    store.enroll("default", NewSubject(decomposed), new_template(1, clip=1))  # as another program may have written it
+    store.enroll("default", NewSubject(composed), new_template(2, clip=2))
+    store.enroll("default", NewSubject("a\u200bb"), new_template(3, clip=3))  # and as older versions allowed it
+    path = tmp_path / "default.gallery"
+    export_collection(store, "default", path)
+    assert import_collection(elsewhere, path, "moved").subjects == 2
+    assert {s.id: s.templates for s in elsewhere.subjects("moved")} == {composed: 2, "a\u200bb": 1}

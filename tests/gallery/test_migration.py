@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from dataclasses import replace
 
 import pytest
@@ -86,15 +85,12 @@ def test_searches_go_on_while_a_collection_moves_there_and_back(store_url, walke
         told = []
         moved = migrate(store, "default", network, lambda done, of: told.append((done, of)))
         there = {i: gallery.identify(probe, top_k=3) for i, probe in probes.items()}
-        began = time.monotonic()
         back = rollback(store, "default", network_of)
-        took = time.monotonic() - began
         again = {i: gallery.identify(probe, top_k=3) for i, probe in probes.items()}
         searcher.stop.set()
         searcher.join()
     store.close()
     assert not searcher.errors
-    assert took < 5
     assert told[-1] == (count, count)
     assert [done for done, _ in told] == sorted(done for done, _ in told)
     assert moved.fingerprint == fingerprint_of(network, "blazepose-full/1")

@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gallery.errors import BadCollection, BadSubject
-from gallery.names import check_collection, check_display_name, check_metadata, check_subject
+from gallery.names import check_collection, check_display_name, check_metadata, check_subject, known_subject
 
 
 @pytest.mark.parametrize(
-    "subject", ["alice", "Zoë Müller", "李小龍", "a", "x" * 128, "a.b-c_d@e:f", "...", "0", "علی‌رضا"]
+    "subject", ["alice", "Zoë Müller", "李小龍", "a", "x" * 128, "a.b-c_d@e:f", "...", "0", "علی رضا", "\u00e9a"]
 )
 def test_good_subjects_stay_as_they_are(subject):
     assert check_subject(subject) == subject
@@ -38,9 +38,31 @@ def test_good_subjects_stay_as_they_are(subject):
     ],
 )
 def test_bad_subjects(subject):
-    with pytest.raises(BadSubject) as caught:
+    for check in (check_subject, known_subject):
+        with pytest.raises(BadSubject) as caught:
+            check(subject)
+        assert caught.value.code == "bad_subject"
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        0xAD, 0x34F, 0x61C, 0x115F, 0x180E, 0x200B, 0x200C, 0x200D, 0x200E, 0x202A, 0x202E, 0x2060, 0x2066, 0x2069,
+        0x206F, 0x3164, 0xFE0F, 0xFEFF, 0xFFA0, 0xFFF9, 0xE0001, 0xE0041, 0xE01EF,
+    ],
+)  # fmt: skip
+def test_what_is_not_seen_or_turns_the_writing_is_in_no_new_id(number):
+    subject = f"al{chr(number)}ice"
+    with pytest.raises(BadSubject, match=f"U\\+{number:04X}"):
         check_subject(subject)
-    assert caught.value.code == "bad_subject"
+    assert known_subject(subject) == subject  # but whoever was enrolled under it before is found
+
+
+def test_a_display_name_keeps_what_its_language_needs_and_overrides_no_direction():
+    check_display_name("علی‌رضا")
+    for number in (*range(0x202A, 0x202F), *range(0x2066, 0x206A)):
+        with pytest.raises(BadSubject, match="direction"):
+            check_display_name(f"al{chr(number)}ice")
 
 
 @given(st.text(max_size=140))

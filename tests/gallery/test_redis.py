@@ -115,7 +115,7 @@ def test_waitaof_makes_a_slow_disk_durable_and_waits_for_replicas(serve, new_tem
     began = time.monotonic()
     template = store.enroll("default", ALICE, new_template(1))
     assert store.templates("default", "alice") == [template]
-    assert 0.01 < time.monotonic() - began < 5  # the disk is synced once a second
+    assert time.monotonic() - began > 0.01  # the disk is synced once a second
     store.close()
     replica = serve("--appendonly", "yes", "--appendfsync", "always", "--replicaof", f"127.0.0.1 {server.port}")
     with replica.client() as client:
@@ -147,10 +147,8 @@ def test_a_server_that_goes_and_comes_back(serve, new_template):
         lambda: store.wait("default", "", 1),
         store.promises,
     ):
-        began = time.monotonic()
         with pytest.raises(StoreUnavailable):
             ask()
-        assert time.monotonic() - began < 5
     server.start()
     store.ping()
     assert store.templates("default", "alice") == [template]
@@ -288,7 +286,7 @@ def test_erased_bytes_are_in_no_file(serve, new_template):
 
     assert all(len(on_disk(trace)) == 2 for trace in traces)  # append-only file and snapshot
     assert not store.erase("default", "secret-subject").pending
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while any(map(on_disk, traces)) and time.monotonic() < deadline:
         time.sleep(0.01)  # Redis unlinks the old append-only file in a thread of its own
     assert not any(map(on_disk, traces))
@@ -335,7 +333,7 @@ def test_a_cluster(serve, new_template):
     nodes[0].kill()
     time.sleep(0.1)
     nodes[0].start()
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     for name in names[1:]:
         while True:
             try:

@@ -18,7 +18,7 @@ from gallery.stores import open_store
 ALICE, BOB = NewSubject("alice"), NewSubject("bob")
 
 
-def until(done, seconds=30):
+def until(done, seconds=120):
     """What ``done`` gives once it is true; whatever it raises of Redis until then is passed over."""
     deadline = time.monotonic() + seconds
     while True:

@@ -141,20 +141,18 @@ def test_a_follower_is_woken_by_another_store_on_the_same_data(store, store_url,
     follower.follow()
     assert not store.wait("default", follower.cursor, 0.05)
     writer = open_store(store_url)
-    took = []
+    woken = []
 
     def wait():
-        assert store.wait("default", follower.cursor, 20)
-        took.append(time.monotonic())
+        woken.append(store.wait("default", follower.cursor, 600))
 
     waiter = threading.Thread(target=wait)
     waiter.start()
     time.sleep(0.2)
-    assert not took
+    assert not woken
     template = writer.enroll("default", ALICE, new_template(1))
-    written = time.monotonic()
-    waiter.join(30)
-    assert took[0] - written < 1
+    waiter.join(120)
+    assert woken == [True]  # long before it would have stopped waiting
     assert set(follower.follow()) == {template.id}
     for change in (
         lambda: writer.update_subject("default", NewSubject("alice", metadata={"a": "b"})),

@@ -122,7 +122,7 @@ def test_erasing_a_subject_destroys_its_key(sealed, store_url, on_disk, new_temp
             key = json.loads(client.hget("gaitkeeper:{default}:s", "alice"))["key"].encode()
     assert on_disk(key)
     assert not sealed.erase("default", "alice").pending
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while on_disk(key) and time.monotonic() < deadline:
         time.sleep(0.01)  # Redis unlinks the old append-only file in a thread of its own
     assert not on_disk(key)
@@ -153,7 +153,7 @@ def test_the_log_says_who_did_what_and_names_nobody(store, new_template, on_disk
     assert all(e.collection == "default" for e in report.entries)
     assert [e.at for e in report.entries] == sorted(e.at for e in report.entries)
     assert (report.erased, report.left, report.pending) == (1, (), False)
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while on_disk(b"alice-in-chains") and time.monotonic() < deadline:
         time.sleep(0.01)
     assert not on_disk(b"alice-in-chains")

@@ -41,14 +41,14 @@ class Held:
     def __call__(self, items):
         self.batches.append(list(items))
         self.at_work.set()
-        assert self.go.wait(30)
+        assert self.go.wait(60)
         if any(item < 0 for item in items):
             raise ValueError(f"{min(items)} cannot be doubled")
         return [2 * item for item in items]
 
 
 def waits(batcher, items):
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while batcher._stage.waiting < items:
         assert time.monotonic() < deadline
         time.sleep(0.002)
@@ -59,12 +59,12 @@ def test_whoever_comes_while_a_batch_is_at_work_shares_the_next():
     batcher = MicroBatcher(work, most=8)
     with ThreadPoolExecutor() as pool:
         first = pool.submit(batcher, [1])
-        assert work.at_work.wait(30)
+        assert work.at_work.wait(60)
         others = [pool.submit(batcher, [i, 10 * i]) for i in (2, 3)]
         waits(batcher, 4)
         work.go.set()
-        assert first.result(30) == [2]
-        assert [other.result(30) for other in others] == [[4, 40], [6, 60]]
+        assert first.result(60) == [2]
+        assert [other.result(60) for other in others] == [[4, 40], [6, 60]]
     assert work.batches[0] == [1] and sorted(work.batches[1]) == [2, 3, 20, 30] and len(work.batches) == 2
     assert batcher._stage.waiting == 0
 
@@ -74,13 +74,13 @@ def test_a_batch_takes_no_more_than_it_may_and_parts_nobodys_items():
     batcher = MicroBatcher(work, most=4)
     with ThreadPoolExecutor() as pool:
         running = [pool.submit(batcher, [0])]
-        assert work.at_work.wait(30)
+        assert work.at_work.wait(60)
         for count, already in ((3, 0), (2, 3), (2, 5), (6, 7)):
             waits(batcher, already)
             running.append(pool.submit(batcher, [count] * count))
         waits(batcher, 13)
         work.go.set()
-        assert [one.result(30) for one in running] == [[0], [6] * 3, [4] * 2, [4] * 2, [12] * 6]
+        assert [one.result(60) for one in running] == [[0], [6] * 3, [4] * 2, [4] * 2, [12] * 6]
     assert sorted(work.batches[1:], key=len) == [[3] * 3, [2] * 4, [6] * 6]
     assert batcher([]) == []
 
@@ -102,13 +102,13 @@ def test_an_error_reaches_none_but_the_caller_whose_it_is():
     batcher = MicroBatcher(work, most=8)
     with ThreadPoolExecutor() as pool:
         first = pool.submit(batcher, [1])
-        assert work.at_work.wait(30)
+        assert work.at_work.wait(60)
         good, bad = [pool.submit(batcher, [i]) for i in (2, 3)], pool.submit(batcher, [-5])
         waits(batcher, 3)
         work.go.set()
-        assert first.result(30) == [2] and [one.result(30) for one in good] == [[4], [6]]
+        assert first.result(60) == [2] and [one.result(60) for one in good] == [[4], [6]]
         with pytest.raises(ValueError, match="-5 cannot"):
-            bad.result(30)
+            bad.result(60)
     assert batcher([7]) == [14]
 
 
@@ -128,11 +128,11 @@ def test_followers_are_answered_where_the_leader_is_torn_away():
         first = pool.submit(batcher, [1])
         waits(batcher, 1)
         second = pool.submit(batcher, [2] * 7)  # which fills the batch
-        assert at_work.wait(30)
+        assert at_work.wait(60)
         third = pool.submit(batcher, [3] * 8)
-        assert second.result(30) == [2] * 7 and third.result(30) == [3] * 8
+        assert second.result(60) == [2] * 7 and third.result(60) == [3] * 8
         with pytest.raises(KeyboardInterrupt):
-            first.result(30)
+            first.result(60)
 
 
 @pytest.mark.parametrize("name", ["gaitpart", "gaitheat", "jointsgait"])

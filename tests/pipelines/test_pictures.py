@@ -18,7 +18,7 @@ from av.bitstream import BitStreamFilterContext
 from pipelines import sandbox_filter
 from pipelines.decode import InProcess
 from pipelines.errors import TooLarge, Undecodable
-from pipelines.sandbox import Sandbox
+from pipelines.sandbox import Channel, Sandbox
 from pipelines.sandbox_wire import SHAPE
 from pipelines.settings import PipelineSettings
 
@@ -113,7 +113,7 @@ def test_a_message_has_no_more_bytes_than_it_may(sandbox):
 
 
 def decoders(sandbox):
-    return psutil.Process(sandbox.pid).children()
+    return [child for child in psutil.Process(sandbox.pid).children() if child.status() != psutil.STATUS_ZOMBIE]
 
 
 def test_a_dead_decoder_is_replaced_but_not_for_ever(sandbox):
@@ -133,7 +133,7 @@ def test_it_ends_with_its_stream(sandbox):
     pictures.decode(jpeg()[0], 0)
     [fork] = decoders(sandbox)
     pictures.close()
-    psutil.wait_procs([fork], timeout=5)
+    psutil.wait_procs([fork], timeout=120)
     assert not decoders(sandbox)
 
 
@@ -154,7 +154,7 @@ def test_a_decoder_that_lies_is_not_believed(sandbox, monkeypatch, lie):
     def intruder(job, descriptors):
         with theirs:
             theirs.send(lie) if lie else theirs.shutdown(socket.SHUT_WR)
-            yield ours
+            yield Channel(ours, os.getpid())
 
     monkeypatch.setattr(sandbox, "forked", intruder)
     pictures = sandbox.pictures("jpeg", PIXELS, BYTES)
@@ -172,7 +172,7 @@ def test_a_picture_after_another_cannot_go_on_for_ever(sandbox, monkeypatch, sen
             for one in range(sent):
                 theirs.send(SHAPE.pack(8, 8, one))
             theirs.send(b"{}")
-            yield ours
+            yield Channel(ours, os.getpid())
 
     monkeypatch.setattr(sandbox, "forked", intruder)
     pictures = sandbox.pictures("jpeg", PIXELS, BYTES)

@@ -6,24 +6,30 @@ import io
 import os
 import platform
 import signal
+import socket
 import struct
 import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from pathlib import Path
 
 import numpy as np
 import psutil
 import pytest
 
-from pipelines import decode, sandbox_filter
+from pipelines import decode, sandbox_filter, sandbox_server
 from pipelines.decode import ClipInfo
 from pipelines.errors import ClipError, DeadlineExceeded, SandboxUnavailable, TooLarge, Undecodable
 from pipelines.sandbox import Sandbox, _checked, _json
 from pipelines.settings import PipelineSettings
 
 pytestmark = pytest.mark.skipif(sandbox_filter.supported() is not None, reason=str(sandbox_filter.supported()))
+
+PATIENCE = 120.0
+"""Seconds that a busy machine is given."""
 
 GOOD = ClipInfo(160, 96, 25.0, 20, 0.8, "h264", "mp4")
 
@@ -40,8 +46,8 @@ def server_of(box: Sandbox) -> psutil.Process:
     return psutil.Process(box.pid)
 
 
-def wait_for(condition, seconds: float = 5.0) -> bool:
-    end = time.monotonic() + seconds
+def wait_for(condition) -> bool:
+    end = time.monotonic() + PATIENCE
     while not (met := condition()) and time.monotonic() < end:
         time.sleep(0.01)
     return bool(met)
@@ -223,18 +229,17 @@ def test_a_decoder_that_dies_is_a_clip_that_cannot_be_decoded(sandbox, make_clip
 
 def test_a_decoder_that_hangs_is_ended(make_clip):
     path = make_clip("a.mp4", count=60)
-    for settings, deadline, error in (({"decode_patience": 0.3}, 9.0, Undecodable), ({}, 0.3, DeadlineExceeded)):
+    for settings, deadline, error in (({"decode_patience": 1.0}, PATIENCE, Undecodable), ({}, 3, DeadlineExceeded)):
         box = Sandbox(PipelineSettings(**settings))
         info = box.probe(path)
+        box.start()
         stream = box.frames(path, info, time.monotonic() + deadline)
         next(stream)
         server = server_of(box)
         (child,) = server.children()
         child.suspend()
-        began = time.monotonic()
         with pytest.raises(error):
             list(stream)
-        assert time.monotonic() - began < 2
         assert wait_for(lambda child=child: not child.is_running())
         box.close()
 
@@ -248,6 +253,85 @@ def test_the_next_clip_starts_what_was_killed(make_clip):
     assert server_of(box) != server
     box.close()
     assert not server.is_running()
+
+
+def test_a_clip_waits_for_the_process_as_long_as_its_deadline_allows(make_clip):
+    path, box = make_clip("a.mp4", count=3), Sandbox()
+    info = box.probe(path)
+    server = server_of(box)
+    server.suspend()  # as a machine does that has other things to do
+    with pytest.raises(DeadlineExceeded):
+        box.probe(path, time.monotonic() + 0.3)
+    with ThreadPoolExecutor(2) as threads:
+        waiting = [threads.submit(box.probe, path, time.monotonic() + PATIENCE) for _ in range(2)]
+        with pytest.raises(DeadlineExceeded):  # where another clip waits already, too
+            box.probe(path, time.monotonic() + 0.3)
+        server.resume()
+        assert [each.result() for each in waiting] == [info, info]
+    assert server_of(box) == server
+    assert wait_for(lambda: not server.children())  # nor is the decoder kept of the clip that was given up
+    box.close()
+
+
+def test_a_process_that_is_slow_to_start_is_waited_for_by_whoever_has_the_time(make_clip, monkeypatch, tmp_path):
+    path, info = make_clip("a.mp4", count=3), None
+    (tmp_path / "sitecustomize.py").write_text("import time; time.sleep(1.5)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    box = Sandbox()
+    with pytest.raises(DeadlineExceeded):
+        box.probe(path, time.monotonic() + 0.2)
+    starting = server_of(box)
+    info = box.probe(path, time.monotonic() + PATIENCE)
+    assert info.frames == 3 and server_of(box) == starting
+    box.close()
+
+
+def test_a_process_that_is_stuck_is_replaced(make_clip, monkeypatch):
+    path, box = make_clip("a.mp4", count=3), Sandbox()
+    info = box.probe(path)
+    stuck = server_of(box)
+    stuck.suspend()
+    monkeypatch.setattr(sandbox_server, "STUCK_SECONDS", 0.3)
+    monkeypatch.setattr(sandbox_server.Server, "close", _once_patient(sandbox_server.Server.close, monkeypatch))
+    assert box.probe(path, time.monotonic() + PATIENCE) == info
+    assert server_of(box) != stuck and not stuck.is_running()
+    box.close()
+
+
+def _once_patient(close, monkeypatch):
+    def closing(server):
+        monkeypatch.setattr(sandbox_server, "STUCK_SECONDS", PATIENCE)  # the next one is given its time
+        close(server)
+
+    return closing
+
+
+def test_a_process_that_ends_again_and_again_is_unavailable(make_clip, monkeypatch, tmp_path):
+    (tmp_path / "sitecustomize.py").write_text("import os; os._exit(3)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(SandboxUnavailable, match=r"does not come up: the process ended"):
+        Sandbox().probe(make_clip("a.mp4", count=3))
+
+
+def test_who_computes_waits_or_stands_still_is_told_apart(monkeypatch):
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    looks = iter([(1.0, True)] * 40 + [(1.0, False)] * 10**6)
+    monkeypatch.setattr(sandbox_server, "_work", lambda _: next(looks))
+    with ours, theirs:
+        with pytest.raises(TimeoutError):
+            sandbox_server.received(ours, 1, 0.04, time.monotonic() + PATIENCE)
+        assert next(looks) == (1.0, False)  # what only waited for the processor was waited for ten times as long
+        hot = count()
+        monkeypatch.setattr(sandbox_server, "_work", lambda _: (float(next(hot)), True))
+        with pytest.raises(TimeoutError):
+            sandbox_server.received(ours, 1, 5.0, None)
+        assert next(hot) == 7
+        monkeypatch.undo()
+        busy = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+        assert wait_for(lambda: sandbox_server._work(busy.pid)[0] > 0.1) and sandbox_server._work(busy.pid)[1]
+        busy.kill()
+        busy.wait()
+        assert sandbox_server._work(busy.pid) == (0, False)
 
 
 def test_nothing_is_left_behind(sandbox, make_clip):

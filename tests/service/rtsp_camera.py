@@ -31,7 +31,7 @@ def camera(frames: Sequence[tuple[float, bytes]], pause: float) -> Iterator[str]
         yield f"rtsp://127.0.0.1:{door.getsockname()[1]}/main"
         with suppress(OSError):
             door.shutdown(socket.SHUT_RDWR)
-    thread.join(10)
+    thread.join(60)
 
 
 def _serve(door: socket.socket, frames: Sequence[tuple[float, bytes]], pause: float) -> None:

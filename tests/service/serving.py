@@ -43,6 +43,6 @@ def running(settings: Settings, store: Path) -> Iterator[Service]:
             yield Service(url_of(door), store, client)
     finally:
         server.should_exit = True
-        thread.join(30)
+        thread.join(120)
         door.close()
     assert not thread.is_alive()

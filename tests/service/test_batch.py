@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from serving import Clips
@@ -117,6 +118,30 @@ def test_an_archive_lists_and_reads_its_clips(tmp_path: Path, kind: str) -> None
     (tmp_path / "b/2.mp4").write_bytes(bytes(2_200_000))
     with pytest.raises(TooLarge), archive.opened(item, 2_100_000):
         pass
+
+
+def test_a_name_that_is_no_utf_8_stops_no_other_clip(
+    gaitkeeper_batch: Callable[..., tuple[int, dict[str, Any]]], clip: Clips, tmp_path: Path
+) -> None:
+    folder = tmp_path / "archive"
+    latin = os.fsdecode(b"caf\xe9")
+    for source, name in (
+        ("ann-1", f"ann/{latin}.mp4"),
+        ("ann-1", "ann/caf\\xe9.mp4"),  # whose name is spelt as the other is shown
+        ("bob-1", f"{latin}/1.mp4"),
+        ("bob-1", "bob/1.mp4"),
+    ):
+        place_clip(folder, clip(source), name)
+    os.mkfifo(folder / "bob" / "pipe.mp4")
+    code, report = gaitkeeper_batch("enroll", folder)
+    assert (code, report["clips"], report["done"]) == (2, 5, 3)
+    assert {one["clip"]: (one["code"], "UTF-8" in one["detail"]) for one in report["failed"]} == {
+        "caf\\xe9/1.mp4": ("invalid_request", True),
+        "bob/pipe.mp4": ("unsupported_media", False),
+    }
+    assert gaitkeeper_batch("enroll", folder)[1]["earlier"] == 5
+    with pytest.raises(NoArchive, match="no UTF-8"):
+        archive_at(latin)
 
 
 @pytest.mark.parametrize(

@@ -89,6 +89,7 @@ def test_a_camera_that_cannot_be_stored_is_refused_before_the_clip_is_looked_at(
         data={"camera": "a b"},
         files={"clip": b"no clip at all"},
         headers={"Prefer": "respond-async"},
+        timeout=60,
     )
     assert (later.status_code, later.json()["code"]) == (422, "bad_camera")
-    assert httpx.delete(f"{service.url}/collections/default/cameras/a%20b").json()["code"] == "bad_camera"
+    assert httpx.delete(f"{service.url}/collections/default/cameras/a%20b", timeout=60).json()["code"] == "bad_camera"

@@ -8,7 +8,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -149,10 +148,8 @@ def test_serve_answers_and_stops_when_told(clip: Clips, tmp_path: Path) -> None:
         try:
             assert process.stderr is not None
             url = next(m[0] for line in process.stderr if (m := re.search(r"http://127\.0\.0\.1:\d+", line)))
-            assert httpx.get(f"{url}/readyz", timeout=30).json()["status"] == "ready"
+            assert httpx.get(f"{url}/readyz", timeout=60).json()["status"] == "ready"
             process.send_signal(signal.SIGTERM)
-            began = time.monotonic()
-            process.wait(20)
-            assert time.monotonic() - began < 20
+            process.wait(120)
         finally:
             process.kill()

@@ -37,7 +37,7 @@ def test_what_has_expired_goes_with_the_replies_that_name_it(start: Start, clip:
     client.enroll(clip("bob-1"), "bob")
     made = client.enroll(clip("ann-1"), "ann", collection="brief", idempotency_key="once").template
     state = State(Settings(store=f"sqlite:///{service.store}").state_path)
-    end = time.monotonic() + 30
+    end = time.monotonic() + 60
     while client.collection("brief").subjects and time.monotonic() < end:
         time.sleep(0.1)
     with pytest.raises(NotFound):
@@ -89,6 +89,7 @@ def test_the_log_names_the_key_of_requests_and_jobs(start: Start, clip: Clips, t
             data={"subject": "bob"},
             files={"clip": file},
             headers={"Prefer": "respond-async", "Authorization": f"Bearer {text}"},
+            timeout=60,
         )
     with Client(service.url, key=text) as client:
         client._result(client.job(later.json()["id"]))
@@ -112,21 +113,21 @@ def test_collections_and_templates_come_in_pages(start: Start, clip: Clips) -> N
     client = service.client
     for name in ("a", "b", "c"):
         client.create_collection(name)
-    first = httpx.get(f"{service.url}/collections", params={"limit": 2}).json()
+    first = httpx.get(f"{service.url}/collections", params={"limit": 2}, timeout=60).json()
     assert ([c["name"] for c in first["collections"]], first["next"]) == (["a", "b"], "b")
-    rest = httpx.get(f"{service.url}/collections", params={"limit": 2, "after": "b"}).json()
+    rest = httpx.get(f"{service.url}/collections", params={"limit": 2, "after": "b"}, timeout=60).json()
     assert ([c["name"] for c in rest["collections"]], rest["next"]) == (["c", "default"], None)
     assert len(client.collections().collections) == 4
-    slip = httpx.get(f"{service.url}/collections", params={"limt": 2})
+    slip = httpx.get(f"{service.url}/collections", params={"limt": 2}, timeout=60)
     assert (slip.status_code, slip.json()["errors"][0]["field"]) == (422, "limt")
-    twice = httpx.get(f"{service.url}/collections?limit=1&limit=2")
+    twice = httpx.get(f"{service.url}/collections?limit=1&limit=2", timeout=60)
     assert (twice.status_code, twice.json()["errors"][0]["field"]) == (422, "limit")
 
     ids = [client.enroll(clip(name), "ann").template.id for name in ("ann-1", "ann-2")]
     assert [t.id for t in client.templates("ann").templates] == ids
     place = f"{service.url}/collections/default/subjects/ann/templates"
-    page = httpx.get(place, params={"limit": 1}).json()
+    page = httpx.get(place, params={"limit": 1}, timeout=60).json()
     assert ([t["id"] for t in page["templates"]], page["next"]) == (ids[:1], ids[0])
-    page = httpx.get(place, params={"limit": 1, "after": ids[0]}).json()
+    page = httpx.get(place, params={"limit": 1, "after": ids[0]}, timeout=60).json()
     assert ([t["id"] for t in page["templates"]], page["next"]) == (ids[1:], None)
-    assert httpx.get(place, params={"after": "gone"}).json()["templates"] == []
+    assert httpx.get(place, params={"after": "gone"}, timeout=60).json()["templates"] == []

@@ -118,7 +118,7 @@ def test_the_body_is_not_read_before_the_key(start: Start, issue: Issue) -> None
         headers = {"content-type": "multipart/form-data; boundary=x"}
         headers |= {"Authorization": f"Bearer {given}"} if given else {}
         try:
-            reply = httpx.post(f"{service.url}/enroll", content=body(), headers=headers, timeout=30)
+            reply = httpx.post(f"{service.url}/enroll", content=body(), headers=headers, timeout=60)
             assert reply.status_code == status
         except httpx.WriteError:
             pass  # the door was shut while the body was being written
@@ -214,7 +214,7 @@ def test_what_is_no_rate_is_a_bad_setting(rate: str) -> None:
     ],
 )
 def test_without_keys_no_page_of_another_host_gets_in(service: Service, headers: dict[str, str], status: int) -> None:
-    reply = httpx.get(f"{service.url}/collections/default/subjects", headers=headers)
+    reply = httpx.get(f"{service.url}/collections/default/subjects", headers=headers, timeout=60)
     assert reply.status_code == status
     assert not any(name.startswith("access-control") for name in reply.headers)
 
@@ -222,7 +222,7 @@ def test_without_keys_no_page_of_another_host_gets_in(service: Service, headers:
 def test_pages_of_other_hosts_ask_where_a_setting_says_so(start: Start) -> None:
     service = start(cors_origins=["https://good.example"])
     for origin, status in (("https://good.example", 200), ("https://evil.example", 403)):
-        reply = httpx.get(f"{service.url}/collections/default/subjects", headers={"origin": origin})
+        reply = httpx.get(f"{service.url}/collections/default/subjects", headers={"origin": origin}, timeout=60)
         assert reply.status_code == status
         allowed = reply.headers.get("access-control-allow-origin")
         assert allowed == (origin if status == 200 else None)
@@ -230,12 +230,13 @@ def test_pages_of_other_hosts_ask_where_a_setting_says_so(start: Start) -> None:
 
 def test_every_reply_has_an_id_and_keeps_browsers_from_making_more_of_it(service: Service) -> None:
     for path in ("/livez", "/nowhere", "/collections/default/subjects"):
-        reply = httpx.get(service.url + path, headers={"X-Request-ID": "mine-1"})
+        reply = httpx.get(service.url + path, headers={"X-Request-ID": "mine-1"}, timeout=60)
         assert reply.headers["x-request-id"] == "mine-1"
         assert reply.headers["x-content-type-options"] == "nosniff" and reply.headers["cache-control"] == "no-store"
         assert "default-src 'none'" in reply.headers["content-security-policy"]
         ids = {
-            httpx.get(service.url + path, headers={"X-Request-ID": bad}).headers["x-request-id"] for bad in ("", "a b")
+            httpx.get(service.url + path, headers={"X-Request-ID": bad}, timeout=60).headers["x-request-id"]
+            for bad in ("", "a b")
         }
         assert len(ids) == 2 and all(len(one) == 32 for one in ids)
 

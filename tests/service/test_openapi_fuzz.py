@@ -48,7 +48,7 @@ ALL = [CHECKS.get_one(name) for name in CHECKS.get_all_names() if name not in LE
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Service, str]]:
     """A service with keys on, and the one that may do everything."""
     store = tmp_path_factory.mktemp("fuzz") / "gallery.db"
-    given = Settings(store=f"sqlite:///{store}", rate="1000000/minute", deadline=20)
+    given = Settings(store=f"sqlite:///{store}", rate="1000000/minute", deadline=60)
     state = State(given.state_path)
     key = Keys(state).create([Scope.ADMIN])[1]
     state.close()
@@ -61,4 +61,4 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Service, 
 def test_every_operation_answers_as_documented(case: schemathesis.Case, served: tuple[Service, str]) -> None:
     service, key = served
     headers = {"Authorization": f"Bearer {key}"}
-    case.call_and_validate(base_url=service.url, headers=headers, checks=ALL, timeout=60)
+    case.call_and_validate(base_url=service.url, headers=headers, checks=ALL, timeout=120)

@@ -29,7 +29,7 @@ from service.state import State
 
 def figures(service: Service) -> dict[tuple[str, ...], float]:
     """Every sample, by its name and its labels' values."""
-    reply = httpx.get(f"{service.url}/metrics")
+    reply = httpx.get(f"{service.url}/metrics", timeout=60)
     assert reply.status_code == 200 and reply.headers["content-type"].startswith("text/plain")
     families = text_string_to_metric_families(reply.text)
     return {(s.name, *s.labels.values()): s.value for family in families for s in family.samples}
@@ -41,9 +41,9 @@ def test_the_figures_tell_what_happened_and_name_nobody(
     caplog.set_level(logging.INFO, "gaitkeeper")
     service.client.enroll(clip("ann-1"), "ann-the-secret")
     service.client.identify(clip("ann-2"))
-    httpx.get(f"{service.url}/collections/default/subjects/ann-the-secret")
-    httpx.get(f"{service.url}/ann-the-secret")
-    httpx.post(f"{service.url}/identify", files={"clip": b"no clip"})
+    httpx.get(f"{service.url}/collections/default/subjects/ann-the-secret", timeout=60)
+    httpx.get(f"{service.url}/ann-the-secret", timeout=60)
+    httpx.post(f"{service.url}/identify", files={"clip": b"no clip"}, timeout=60)
 
     seen = figures(service)
     assert seen["gaitkeeper_requests_total", "POST", "/enroll", "201"] == 1
@@ -69,7 +69,7 @@ def test_the_figures_tell_what_happened_and_name_nobody(
     lines = [JsonFormatter().format(record) for record in caplog.records if record.name == "gaitkeeper"]
     routes = [json.loads(line).get("route") for line in lines]
     assert {"/enroll", "/identify", "/collections/{collection}/subjects/{subject}", "unmatched"} <= set(routes)
-    for text in (*lines, httpx.get(f"{service.url}/metrics").text):
+    for text in (*lines, httpx.get(f"{service.url}/metrics", timeout=60).text):
         assert "secret" not in text
 
 
@@ -103,19 +103,19 @@ def test_told_to_stop_it_finishes_what_it_was_doing(clip: Clips, tmp_path: Path)
         try:
             assert process.stderr is not None
             url = next(m[0] for line in process.stderr if (m := re.search(r"http://127\.0\.0\.1:\d+", line)))
-            httpx.get(f"{url}/readyz", timeout=30)
+            httpx.get(f"{url}/readyz", timeout=60)
             content = {"data": {"subject": "ann"}, "files": {"clip": path.read_bytes()}, "timeout": 60}
             running = [pool.submit(httpx.post, f"{url}/enroll", **content) for _ in range(2)]
-            while "gaitkeeper_clips_pending 2.0" not in httpx.get(f"{url}/metrics", timeout=30).text:
+            while "gaitkeeper_clips_pending 2.0" not in httpx.get(f"{url}/metrics", timeout=60).text:
                 time.sleep(0.02)
             process.send_signal(signal.SIGTERM)
             assert sorted(reply.result().status_code for reply in running) == [200, 201]
             lines = [line for line in process.stderr if line.startswith("{")]
-            assert process.wait(20) in (0, -signal.SIGTERM)  # the server ends by the signal once all is done
+            assert process.wait(60) in (0, -signal.SIGTERM)  # the server ends by the signal once all is done
             logged = [json.loads(line) for line in lines]
             assert [line["status"] for line in logged if line.get("route") == "/enroll"] in ([200, 201], [201, 200])
             with pytest.raises(httpx.ConnectError):
-                httpx.get(f"{url}/livez")
+                httpx.get(f"{url}/livez", timeout=60)
         finally:
             process.kill()
 

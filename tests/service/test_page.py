@@ -451,7 +451,7 @@ def test_a_key_is_asked_for_and_kept_in_the_tab_alone(browser: Browser, start: S
 
 
 def test_files_of_the_page_are_served_with_a_policy_and_nothing_beside_them(served: Service) -> None:
-    with httpx.Client(base_url=served.url) as client:
+    with httpx.Client(base_url=served.url, timeout=60) as client:
         page = client.get("/")
         policy = page.headers["content-security-policy"]
         assert "default-src 'none'" in policy and "script-src 'self';" in policy and "unsafe" not in policy

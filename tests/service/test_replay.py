@@ -155,12 +155,12 @@ def test_while_one_is_worked_on_the_other_is_told_so(state: State) -> None:
 
     def work() -> tuple[int, EnrollReply]:
         begun.set()
-        go.wait(10)
+        go.wait(60)
         return 200, REPLY
 
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(once, replays, work=work)
-        begun.wait(10)
+        begun.wait(60)
         with pytest.raises(InProgress) as caught:
             once(replays)
         assert caught.value.extra["retry_after"] == 1
@@ -213,14 +213,14 @@ def test_lists_come_in_pages(start: Start, tmp_path: Path) -> None:
     service = start()
     url, seen, after = f"{service.url}/collections/c0/subjects", [], None
     while True:
-        page = httpx.get(url, params={"limit": 2} | ({"after": after} if after else {})).json()
+        page = httpx.get(url, params={"limit": 2} | ({"after": after} if after else {}), timeout=60).json()
         seen.append([s["id"] for s in page["subjects"]])
         if (after := page["next"]) is None:
             break
     assert seen == [["ann-0", "ann-1"], ["ann-2", "ann-3"], ["ann-4"]]
     assert [s.id for s in service.client.subjects(collection="c0").subjects] == [*chain(*seen)]
     for bad in ({"limit": 0}, {"limit": 1001}, {"limit": "x"}):
-        assert httpx.get(url, params=bad).json()["code"] == "invalid_request"
+        assert httpx.get(url, params=bad, timeout=60).json()["code"] == "invalid_request"
 
 
 def test_the_file_is_beside_the_store_unless_set(tmp_path: Path) -> None:

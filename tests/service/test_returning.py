@@ -58,7 +58,7 @@ def test_whoever_comes_back_is_named(
         with pytest.raises(NotFound):
             client.stranger_pictures(nobody)
     assert [one.name for one in client.collections().collections] == ["default", "measured"]
-    assert httpx.get(f"{calibrated.url}/collections/default~strangers").json()["code"] == "bad_collection"
+    assert httpx.get(f"{calibrated.url}/collections/default~strangers", timeout=60).json()["code"] == "bad_collection"
 
     with pytest.raises(BadSubject):
         client.name_strangers(group.id, "a/b")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import re
 from pathlib import Path
 
 import pytest
 
 from gallery.redis_link import Address
 from service.errors import BadSettings
+from service.setting_names import OTHERS, names_of
 from service.settings import Settings, load_settings
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "settings.md"
@@ -50,12 +53,95 @@ def test_keywords_go_before_the_environment_and_that_before_the_file(
         ("prot = 80", "prot"),
         ("[pipeline]\nthreads = 0", "pipeline.threads"),
         ("port =", "TOML"),
+        ("prot = 80", r"prot is no setting: did you mean port\?"),
+        ("[pipeline]\nthreds = 2", r"pipeline\.threds is no setting: did you mean pipeline\.threads\?"),
+        ("webhooks = 3", "webhooks"),
     ],
 )
 def test_a_bad_file_is_told_of_in_a_sentence(config: Path, text: str, complaint: str) -> None:
     config.write_text(text)
     with pytest.raises(BadSettings, match=complaint):
         load_settings()
+
+
+def test_a_file_that_cannot_be_read_is_told_of(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config.write_bytes(b"port = 80 # caf\xe9\n")
+    with pytest.raises(BadSettings, match="no UTF-8"):
+        load_settings()
+    config.unlink()
+    config.symlink_to("/proc/self/mem")  # which is a file, and not even root may read it
+    with pytest.raises(BadSettings, match="cannot be read"):
+        load_settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PORT", "abc"),
+        ("PIPELINE", "7"),
+        ("PIPELINE", "[{"),
+        ("PIPELINE__THREADS", "many"),
+        ("PIPELINE__THREDS", "2"),
+        ("WEBHOOKS", "[{"),
+        ("WEBHOOKS", "https://example.org"),
+        ("CORS_ORIGINS", "[7"),
+        ("CORS_ORIGINS", "[7]"),
+        ("RAY__PERCEPTION", "{"),
+        ("STORE", os.fsdecode(b"sqlite:///caf\xe9.db")),
+    ],
+)
+def test_a_variable_that_cannot_be_read_is_a_bad_setting(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(f"GAITKEEPER_{name}", value)
+    with pytest.raises(BadSettings, match=name.partition("_")[0] + "|" + name.partition("_")[0].lower()) as caught:
+        load_settings()
+    assert caught.value.code == "bad_settings"
+
+
+@pytest.mark.parametrize(
+    ("value", "origins"),
+    [
+        ("https://a.org", ["https://a.org"]),
+        ("https://a.org, https://b.org,", ["https://a.org", "https://b.org"]),
+        ('["https://a.org","https://b.org"]', ["https://a.org", "https://b.org"]),
+        ("", []),
+    ],
+)
+def test_a_list_is_taken_with_commas(
+    config: Path, monkeypatch: pytest.MonkeyPatch, value: str, origins: list[str]
+) -> None:
+    config.write_text(f"live_sources = '{value}'")
+    monkeypatch.setenv("GAITKEEPER_CORS_ORIGINS", value)
+    settings = load_settings()
+    assert settings.cors_origins == settings.live_sources == origins
+    assert Settings(cors_origins=["https://a.org,b"]).cors_origins == ["https://a.org,b"]
+
+
+def test_a_name_that_is_no_setting_is_named_with_the_nearest(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("PROT", "ZZZZZZZZ", "CACHE", "TEST_DATA"):
+        monkeypatch.setenv(f"GAITKEEPER_{name}", "/x")
+    for _ in range(2):
+        load_settings()
+    assert [record.getMessage() for record in caplog.records] == [
+        "GAITKEEPER_PROT is no setting and is passed over: did you mean GAITKEEPER_PORT?",
+        "GAITKEEPER_ZZZZZZZZ is no setting and is passed over.",
+    ]
+
+
+def test_every_name_that_is_used_anywhere_is_known() -> None:
+    known = {*names_of(Settings), *OTHERS}
+    folders = ("service", "gallery", "pipelines", "models", "training", "bench", "docker", "docs", "scripts")
+    used = {
+        name
+        for folder in folders
+        for path in (PAGE.parents[1] / folder).rglob("*")
+        if path.is_file() and path.suffix in {".py", ".md", ".sh", ".yml", ".toml", ""}
+        for name in re.findall(r"\bGAITKEEPER_[A-Z][A-Z_]*[A-Z]\b", path.read_text(errors="replace"))
+    }
+    assert used and used <= known, used - known
 
 
 def test_a_file_that_is_not_there_is_not_passed_over(config: Path) -> None:

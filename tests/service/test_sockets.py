@@ -47,7 +47,7 @@ def sockets(folder: Path) -> Iterator[str]:
         yield url_of(door).replace("http", "ws", 1) + "/jobs/echo"
     finally:
         server.should_exit = True
-        thread.join(30)
+        thread.join(60)
         door.close()
 
 

@@ -74,7 +74,7 @@ def _no_decoder_is_left() -> Iterator[None]:
 
     before = len(forks())
     yield
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while len(forks()) > before and time.monotonic() < end:
         time.sleep(0.05)
     assert len(forks()) <= before
@@ -178,7 +178,7 @@ def test_what_cannot_be_asked_for_is_refused_before_the_stream_is_accepted(
 
 def patiently(service: Service) -> LiveStream:
     """A stream, as soon as there is a place for it: one that ended gives its own back a moment later."""
-    end = time.monotonic() + 30
+    end = time.monotonic() + 60
     while True:
         try:
             return service.client.stream()
@@ -264,7 +264,7 @@ def test_ten_malformed_messages_end_the_stream_and_nothing_else(service: Service
         with pytest.raises(ConnectionClosed) as closed:
             socket.recv(60)
         assert closed.value.rcvd is not None and closed.value.rcvd.code == 1008
-    assert httpx.get(f"{service.url}/livez").status_code == 200
+    assert httpx.get(f"{service.url}/livez", timeout=60).status_code == 200
 
 
 def test_who_sends_without_credit_learns_what_was_dropped(service: Service, pictures: Frames) -> None:
@@ -298,7 +298,7 @@ def test_frames_are_counted(start: Start, pictures: Frames) -> None:
     service = start()
     with service.client.stream() as live:
         list(in_step(live, [*pictures[:2], (1.0, b"broken")], finish=False))
-        figures = httpx.get(f"{service.url}/metrics").text
+        figures = httpx.get(f"{service.url}/metrics", timeout=60).text
     assert 'gaitkeeper_stream_frames_total{outcome="seen"} 2.0' in figures
     assert 'gaitkeeper_stream_frames_total{outcome="undecodable"} 1.0' in figures
     assert "gaitkeeper_streams 1.0" in figures
@@ -339,7 +339,7 @@ def test_messages_and_pictures_beyond_the_limits(start: Start, pictures: Frames)
     small = start(stream_pixels=100_000)
     with small.client.stream() as live, pytest.raises(TooLarge):
         list(in_step(live, [(0.0, pictures[0][1])]))
-    assert httpx.get(f"{small.url}/livez").status_code == 200
+    assert httpx.get(f"{small.url}/livez", timeout=60).status_code == 200
 
 
 def test_who_sends_and_never_reads_piles_nothing_up() -> None:
@@ -428,4 +428,4 @@ def test_a_caller_who_goes_gives_back_the_place(start: Start, pictures: Frames) 
             assert next(live.events(60)).event == "credit"
             live.send(pictures[0][1], seq=0, t=0.0)
     patiently(service).close()
-    assert httpx.get(f"{service.url}/livez").status_code == 200
+    assert httpx.get(f"{service.url}/livez", timeout=60).status_code == 200

@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -85,6 +86,21 @@ def test_a_look_alike_is_a_warning_or_strictly_a_conflict(calibrated: None, serv
     assert again.status_code == 200 and again.json()["template"]["duplicate"]
 
 
+def test_one_name_in_two_forms_is_one_subject_by_every_address(service: Service, clip: Clips) -> None:
+    client, typed, composed = service.client, "Zoe\u0308", "Zo\u00eb"
+    assert client.enroll(clip("ann-1"), typed).template.subject == composed
+    assert client.enroll(clip("ann-1"), composed).template.duplicate
+    address = f"{service.url}/collections/default/subjects/{quote(typed)}"
+    assert httpx.get(address, timeout=60).json()["subject"]["id"] == composed
+    assert httpx.get(f"{address}/templates", timeout=60).json()["subject"] == composed
+    assert client.verify(clip("ann-2"), typed).person.subject == composed
+    after = httpx.get(f"{service.url}/collections/default/subjects", params={"after": typed}, timeout=60)
+    assert after.json()["subjects"] == []
+    client.update_subject(typed, display_name="Zoë")
+    client.erase(typed)
+    assert client.subjects().subjects == []
+
+
 def test_a_subject_is_changed_and_found_by_what_was_changed(service: Service, clip: Clips) -> None:
     client = service.client
     for name, film in (("ann", "ann-1"), ("bob", "bob-1")):
@@ -100,7 +116,7 @@ def test_a_subject_is_changed_and_found_by_what_was_changed(service: Service, cl
         client.update_subject("nobody", display_name="N")
     with pytest.raises(BadSubject):
         client.update_subject("bob", display_name="x" * 300)
-    reply = httpx.patch(f"{service.url}/collections/default/subjects/bob", json={"id": "robert"})
+    reply = httpx.patch(f"{service.url}/collections/default/subjects/bob", json={"id": "robert"}, timeout=60)
     assert (reply.status_code, reply.json()["code"]) == (422, "invalid_request")
     data = {"where": "north"}
     reply = httpx.post(f"{service.url}/identify", data=data, files={"clip": clip("ann-2").open("rb")}, timeout=60)
@@ -146,7 +162,7 @@ def test_collections_are_made_and_deleted(service: Service, clip: Clips) -> None
     client.enroll(clip("ann-1"), "ann")
     assert client.delete_collection("default").templates == 1
     assert client.identify(clip("ann-2")).people[0].reason == "empty_gallery"
-    reply = httpx.post(f"{service.url}/collections", json={"name": "-"})
+    reply = httpx.post(f"{service.url}/collections", json={"name": "-"}, timeout=60)
     assert (reply.status_code, reply.json()["code"]) == (422, "bad_collection")
 
 

@@ -159,10 +159,14 @@ def test_two_processes_learn_what_one_does(sequences: Path, tmp_path: Path) -> N
     ours = load_file(alone.weights)
     theirs = load_file(tmp_path / "shared" / alone.weights.parent.name / alone.weights.name)
     start = models.build("gaitpart", seed=0, **make_network(config, 4).config.__dict__).state_dict()
+    half = train(config.model_copy(update={"batch": config.batch.model_copy(update={"people": 2})}), tmp_path / "half")
+    theirs_of_half = load_file(half.weights)
     for name, tensor in ours.items():
         learnt = (tensor - start[name]).norm()
         assert learnt > 0, name
-        assert (tensor - theirs[name]).norm() < 1e-4 * learnt, name
+        # A processor's order of summation shows in the fourth digit, whose share a process forgets in the first.
+        assert (tensor - theirs[name]).norm() < 1e-2 * learnt, name
+        assert (tensor - theirs_of_half[name]).norm() > 0.5 * learnt, name
 
 
 def _toml(config: TrainingConfig) -> str:

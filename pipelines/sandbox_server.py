@@ -1,0 +1,187 @@
+"""The processes that decode: how they are started, waited for, asked for forks, and replaced where they are gone.
+
+A slow machine is no fault of a clip's: what is waited for is waited for until the request's own deadline, as long as it
+is alive.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import weakref
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from pipelines.errors import DeadlineExceeded, SandboxUnavailable
+from pipelines.sandbox_wire import MESSAGE
+
+PASSED_ON = ("PATH", "LD_LIBRARY_PATH")
+STUCK_SECONDS = 300.0
+"""Without a word of a process that should be ready, after which it is replaced."""
+LOOK_SECONDS = 1.0
+OFF = "GAITKEEPER_PIPELINE__SANDBOX=0 decodes without one, which is for clips that you trust."
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+class Server:
+    """One process of :mod:`pipelines.sandbox_worker`, which may still be starting; one thread at a time asks it."""
+
+    def __init__(self) -> None:
+        self._control, process = start_decoder(
+            "pipelines.sandbox_worker", OPENBLAS_NUM_THREADS="1", MALLOC_ARENA_MAX="2"
+        )
+        self.pid, self.owner = process.pid, os.getpid()
+        self._greeted, self._asked = False, 0
+        self._closing = threading.Lock()
+        self._end = weakref.finalize(self, _ended, self._control, process)
+
+    def greet(self, deadline: float | None) -> None:
+        """Wait until it is ready; where it is not by the deadline, it goes on getting ready for the next clip.
+
+        Raises:
+            DeadlineExceeded: it was not.
+            SandboxUnavailable: it says that it cannot lock itself up here.
+            OSError, ValueError: it is gone, stuck or talks nonsense, and is to be replaced.
+        """
+        if not self._greeted:
+            if fault := self._said(deadline).get("fault"):
+                raise SandboxUnavailable(f"Clips cannot be decoded behind a filter here: {fault}. {OFF}")
+            self._greeted = True
+
+    def fork(self, job: dict[str, Any], descriptors: list[int], deadline: float | None) -> int:
+        """The number of a process that does a job, 0 or less where the system refuses one; raises as :meth:`greet`."""
+        self.greet(deadline)
+        self._asked += 1
+        self._control.settimeout(_seconds(deadline))
+        try:
+            socket.send_fds(self._control, [json.dumps({**job, "number": self._asked}).encode()], descriptors)
+        except TimeoutError as error:
+            raise _late(deadline) from error
+        while (said := self._said(deadline)).get("number") != self._asked:
+            self.kill(int(said.get("pid", 0)))  # of a clip whose deadline came before its decoder
+        return int(said.get("pid", 0))
+
+    def kill(self, pid: int) -> None:
+        """End one of its forks."""
+        with self._closing, suppress(OSError):
+            self._control.send(json.dumps({"kill": pid}).encode(), socket.MSG_DONTWAIT)
+
+    def close(self) -> None:
+        """End it with all its forks."""
+        with self._closing:
+            self._end()
+
+    def _said(self, deadline: float | None) -> dict[str, Any]:
+        self._control.settimeout(_seconds(deadline))
+        try:
+            data = self._control.recv(MESSAGE)
+        except TimeoutError as error:
+            raise _late(deadline) from error
+        if not data:
+            raise ConnectionError("the process ended")
+        message = json.loads(data)
+        if not isinstance(message, dict):
+            raise ValueError("a message that cannot be")
+        return message
+
+
+def start_decoder(
+    module: str, passed_on: Iterable[str] = PASSED_ON, **environment: str
+) -> tuple[socket.socket, subprocess.Popen[bytes]]:
+    """Start a process that decodes, and the socket that it is spoken to by.
+
+    Args:
+        module: that it runs; the number of its end of the socket is its only argument.
+        passed_on: names of what it gets of this process's environment: no secret in there is its business.
+        environment: what it gets besides.
+    """
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    path = os.pathsep.join(str(Path(entry).resolve()) for entry in sys.path)
+    passed = {name: os.environ[name] for name in passed_on if name in os.environ}
+    with theirs:
+        process = subprocess.Popen(  # noqa: S603
+            [sys.executable, "-P", "-m", module, str(theirs.fileno())],
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            env={"PYTHONPATH": path, **environment, **passed},
+            start_new_session=True,  # Ctrl-C is for the service, which ends its decoders itself
+        )
+    return ours, process
+
+
+def received(channel: socket.socket, pid: int, patience: float, deadline: float | None) -> bytes:
+    """The next message of a process that decodes, however long a busy machine takes.
+
+    Args:
+        channel: to it.
+        pid: its number.
+        patience: seconds that it may stand still, or compute, over one message. Waiting for a processor or a disk that
+            others use is neither.
+        deadline: instant of ``time.monotonic`` at which to give up.
+
+    Raises:
+        DeadlineExceeded: the deadline came first.
+        TimeoutError: it hangs.
+    """
+    spent = first = None
+    still = time.monotonic()
+    while True:
+        left = _left(deadline)
+        channel.settimeout(max(1e-3, min(LOOK_SECONDS, patience / 4, left)))
+        try:
+            return channel.recv(MESSAGE)
+        except TimeoutError:
+            if deadline is not None and time.monotonic() >= deadline:
+                raise _exceeded() from None
+            used, waits = _work(pid)
+            first = used if first is None else first
+            if waits or used != spent:
+                spent, still = used, time.monotonic()
+            if used - first > patience or time.monotonic() - still > patience:
+                raise
+
+
+def _work(pid: int) -> tuple[float, bool]:
+    """Seconds of processor time that a process has taken, and whether it wants more, or waits for a disk."""
+    used, waits = 0, False
+    with suppress(OSError):  # it, or a thread, may just have ended
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            fields = (task / "stat").read_text().rpartition(")")[2].split()
+            used += int(fields[11]) + int(fields[12])
+            waits = waits or fields[0] in "RD"
+    return used / TICKS, waits
+
+
+def _left(deadline: float | None) -> float:
+    return float("inf") if deadline is None else deadline - time.monotonic()
+
+
+def _seconds(deadline: float | None) -> float:
+    return max(1e-3, min(STUCK_SECONDS, _left(deadline)))
+
+
+def _late(deadline: float | None) -> Exception:
+    """What it means that nothing came: the end of the request, or a process to replace."""
+    return _exceeded() if _left(deadline) <= 0 else TimeoutError("the process is stuck")
+
+
+def _exceeded() -> DeadlineExceeded:
+    return DeadlineExceeded("The clip could not be processed in the time that a request may take.")
+
+
+def _ended(control: socket.socket, process: subprocess.Popen[bytes]) -> None:
+    control.close()
+    try:
+        process.wait(5)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
