@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from importlib.metadata import version
 
 import anyio.to_thread
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
 from service import handlers, openapi
@@ -25,6 +25,7 @@ from service.replay import Replays
 from service.routes import clips, collections, health, jobs, metrics, strangers, stream, subjects, system
 from service.routes.page import page_router
 from service.settings import Settings, load_settings
+from service.unknown import known_only
 from service.uploads import Uploads
 from service.webhooks import Webhooks
 from service.work import Work
@@ -88,6 +89,7 @@ def create_app(settings: Settings | None = None, engine: Engine | None = None) -
         # The framework's pages load scripts from another host, which a service holding biometric data does not.
         docs_url=None,
         redoc_url=None,
+        dependencies=[Depends(known_only)],
     )
     # The last one added comes first: nobody's body is read before the gate has let them in.
     app.add_middleware(

@@ -17,6 +17,7 @@ from pipelines.errors import TooLarge
 from service.errors import BadRequest, InvalidRequest, MethodNotAllowed, Overloaded, RouteNotFound, UploadTimeout
 from service.limits import NoPlace
 from service.problems import MEDIA_TYPE, PROBLEMS, body
+from service.unknown import names_of, unknown_field
 
 log = logging.getLogger("gaitkeeper")
 RETRY_SECONDS = 2
@@ -44,6 +45,10 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def _validation(request: Request, error: RequestValidationError) -> Response:
+        extra = [str(e["loc"][-1]) for e in error.errors() if e["type"] == "extra_forbidden"]
+        names = names_of(app, request)
+        if unknown := unknown_field(extra, names.body if names else ()):
+            return reply(request.app, unknown)
         # What was sent is not sent back: it may be a clip.
         errors = [{"field": str(e["loc"][-1]), "message": e["msg"]} for e in error.errors()]
         sentence = "; ".join(f"{e['field']}: {e['message']}" for e in errors)
