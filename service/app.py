@@ -25,6 +25,7 @@ from service.replay import Replays
 from service.routes import clips, collections, health, jobs, metrics, strangers, stream, subjects, system
 from service.routes.page import page_router
 from service.settings import Settings, load_settings
+from service.under import Under, root_of
 from service.unknown import known_only
 from service.uploads import Uploads
 from service.webhooks import Webhooks
@@ -109,6 +110,8 @@ def create_app(settings: Settings | None = None, engine: Engine | None = None) -
             expose_headers=["X-Request-ID", "Retry-After", "Location"],
         )
     app.add_middleware(Edge)
+    if root := root_of(settings.root_path):
+        app.add_middleware(Under, root=root)
     app.state.metrics = Metrics()
     app.state.started = time.time()
     handlers.install(app)

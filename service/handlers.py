@@ -17,6 +17,7 @@ from pipelines.errors import TooLarge
 from service.errors import BadRequest, InvalidRequest, MethodNotAllowed, Overloaded, RouteNotFound, UploadTimeout
 from service.limits import NoPlace
 from service.problems import MEDIA_TYPE, PROBLEMS, body
+from service.under import path_of
 from service.unknown import names_of, unknown_field
 
 log = logging.getLogger("gaitkeeper")
@@ -58,7 +59,7 @@ def install(app: FastAPI) -> None:
     async def _http(request: Request, error: HTTPException) -> Response:
         answer = reply(request.app, _from_status(request, error))
         answer.headers.update(error.headers or {})
-        if error.status_code == 405 and (methods := _methods(app, request.url.path)):
+        if error.status_code == 405 and (methods := _methods(app, path_of(request.scope))):
             answer.headers["Allow"] = ", ".join(methods)
         return answer
 

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from pipelines.errors import DeadlineExceeded
 from service.callers import Caller
 from service.errors import Overloaded
+from service.under import path_of
 from service.uploads import Upload, Uploads
 
 T = TypeVar("T")
@@ -81,7 +82,7 @@ class BodyLimit:
             await self.app(scope, receive, send)
             return
         declared = dict(scope["headers"]).get(b"content-length", b"")
-        limit = self.limit if scope["path"].rstrip("/") in WITH_CLIPS else min(self.limit, SMALL)
+        limit = self.limit if path_of(scope).rstrip("/") in WITH_CLIPS else min(self.limit, SMALL)
         too_large = declared.isdigit() and int(declared) > limit
         came, whole, asked_to_leave = 0, False, False
         end = anyio.current_time() + self.seconds

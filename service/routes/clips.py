@@ -8,7 +8,7 @@ from functools import partial
 from typing import IO, Annotated, Any
 
 import anyio.to_thread
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import JSONResponse
 
 from service.callers import CallerOf
@@ -65,11 +65,12 @@ class Asked:
         replays: ReplaysOf,
         jobs: JobsOf,
         caller: CallerOf,
+        request: Request,
         idempotency_key: IdempotencyKey = None,
         prefer: Prefer = None,
     ) -> None:
         self._work, self._queue, self._replays, self._jobs = work, queue, replays, jobs
-        self._caller = caller
+        self._caller, self._root = caller, request.scope.get("root_path", "")
         self._token = idempotency_key
         self._later = "respond-async" in (prefer or "").lower()
 
@@ -85,7 +86,7 @@ class Asked:
                 self._once, kind, clip, fields, end, more, deadline=end, caller=self._caller
             )
         if isinstance(reply, JobReply):
-            return JSONResponse(reply.model_dump(mode="json"), status, {"Location": f"/jobs/{reply.id}"})
+            return JSONResponse(reply.model_dump(mode="json"), status, {"Location": f"{self._root}/jobs/{reply.id}"})
         response.status_code = status
         return reply
 
