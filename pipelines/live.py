@@ -135,10 +135,10 @@ class LiveWatch:
 
         Args:
             image: RGB uint8 (H, W, 3); another size than before is another scene, and all tracks end.
-            time: seconds, later than those of the frame before.
+            time: seconds; where they are before those of the last frame, as where a clock was set, all tracks end, too.
         """
         ended: list[Due] = []
-        if image.shape != self._shape or time - self._time > GONE:
+        if image.shape != self._shape or not 0 <= time - self._time <= GONE:
             ended = self.end()
             self._begin()
         self._shape, self._time = image.shape, time

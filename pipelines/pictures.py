@@ -16,6 +16,7 @@ Array = npt.NDArray[Any]
 Codec = Literal["jpeg", "h264"]
 
 LIBAV: dict[str, str] = {"jpeg": "mjpeg", "h264": "h264"}
+START_OF_SCAN, END_OF_IMAGE = b"\xff\xda", b"\xff\xd9"
 HEADROOM = 4
 """Times the allowed pixels up to which a picture is decoded to say how large it is; beyond, it is merely damaged."""
 
@@ -70,11 +71,16 @@ class PictureDecoder:
         self._max_pixels = max_pixels
         self._context: Any = av.CodecContext.create(LIBAV[codec], "r")
         self._context.thread_count = 1  # threads that each take a frame would keep pictures back
-        self._context.options = {"max_pixels": str(HEADROOM * max_pixels)}
+        self._codec = codec
+        # Of a JPEG that ends too early the library would make up the rest. H.264 goes on from pictures that were lost.
+        strict = {"err_detect": "explode"} if codec == "jpeg" else {}
+        self._context.options = {"max_pixels": str(HEADROOM * max_pixels), **strict}
 
     def decode(self, data: bytes, number: int) -> list[Picture]:
         """As :meth:`Pictures.decode`."""
         packet = None
+        if data and self._codec == "jpeg" and data.rfind(END_OF_IMAGE) <= data.rfind(START_OF_SCAN):
+            raise Undecodable("The picture is cut short.")
         if data:
             packet = av.Packet(data)
             packet.pts = number

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from importlib.metadata import version
 
 import anyio.to_thread
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
 from service import handlers, openapi
@@ -25,6 +25,8 @@ from service.replay import Replays
 from service.routes import cameras, clips, collections, health, jobs, metrics, strangers, stream, subjects, system
 from service.routes.page import page_router
 from service.settings import Settings, load_settings
+from service.under import Under, root_of
+from service.unknown import known_only
 from service.uploads import Uploads
 from service.webhooks import Webhooks
 from service.work import Work
@@ -88,6 +90,7 @@ def create_app(settings: Settings | None = None, engine: Engine | None = None) -
         # The framework's pages load scripts from another host, which a service holding biometric data does not.
         docs_url=None,
         redoc_url=None,
+        dependencies=[Depends(known_only)],
     )
     # The last one added comes first: nobody's body is read before the gate has let them in.
     app.add_middleware(
@@ -107,6 +110,8 @@ def create_app(settings: Settings | None = None, engine: Engine | None = None) -
             expose_headers=["X-Request-ID", "Retry-After", "Location"],
         )
     app.add_middleware(Edge)
+    if root := root_of(settings.root_path):
+        app.add_middleware(Under, root=root)
     app.state.metrics = Metrics()
     app.state.started = time.time()
     handlers.install(app)

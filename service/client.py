@@ -17,6 +17,7 @@ from pydantic import BaseModel, ValidationError
 
 from service import problems
 from service.errors import JobCancelled, ServerUnreachable, UnexpectedReply
+from service.files import require_file
 from service.schemas import (
     CamerasReply,
     Collection,
@@ -64,6 +65,7 @@ class Client:
     Raises:
         ServerUnreachable: nothing answers at the address, or it broke off.
         UnexpectedReply: what answers does not speak this API.
+        NotAFile: there is no file at the path of a clip.
     """
 
     def __init__(self, url: str = "http://127.0.0.1:8321", *, key: str | None = None, timeout: float = 600.0) -> None:
@@ -392,7 +394,7 @@ class _Watched(io.FileIO):
     """A file that tells how much of it has been sent."""
 
     def __init__(self, path: str | Path, on_progress: Progress | None) -> None:
-        super().__init__(path)
+        super().__init__(require_file(path))
         self._tell = on_progress
         self._size = max(1, Path(path).stat().st_size)
 

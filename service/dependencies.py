@@ -7,11 +7,10 @@ from typing import Annotated, Any
 
 from fastapi import Depends, File, Form, Header, Path, Query, Request, Response, UploadFile
 from fastapi.routing import APIRoute
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from service.choosing import POINT
 from service.engine import Engine
-from service.errors import InvalidRequest
 from service.jobs import Jobs
 from service.limits import WorkQueue
 from service.metrics import Metrics
@@ -122,9 +121,7 @@ Prefer = Annotated[
 
 
 class Page(BaseModel):
-    """Which part of a list. What is none of its fields is refused, so that a slip of the pen is no other list."""
-
-    model_config = ConfigDict(extra="forbid")
+    """Which part of a list."""
 
     limit: int = Field(100, ge=1, le=1000, description="Most entries of a page.")
     after: str | None = Field(None, max_length=512, description="Where the page begins: `next` of the page before it.")
@@ -136,15 +133,6 @@ class JobsPage(Page):
     collection: str | None = Field(None, description="List this collection's jobs alone.")
 
 
-def _once(request: Request) -> None:
-    """Refuse a parameter that comes twice: the framework would take one of them."""
-    names = [name for name, _ in request.query_params.multi_items()]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        errors = [{"field": name, "message": "Comes more than once"} for name in twice]
-        raise InvalidRequest(f"{', '.join(twice)}: comes more than once.", errors=errors)
-
-
-ONCE = Depends(_once)
 PageOf = Annotated[Page, Query()]
 JobsPageOf = Annotated[JobsPage, Query()]
 CollectionPath = Annotated[str, Path(description="Name of the collection.", examples=["default"])]

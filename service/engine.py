@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from gallery import Gallery
 from gallery.errors import Conflict, PoorQuality
@@ -260,9 +260,12 @@ class Engine(Administration):
         timings = _with(seen.result.timings, person.timings)
         return VerifyReply(person=person, clip=seen.clip, skipped=seen.skipped, timings=timings)
 
-    def check(self) -> dict[str, float]:
+    def check(self, wanted: Callable[[], None] = lambda: None) -> dict[str, float]:
         """Try every part: decoder on a clip, person models on a picture, network on a sequence, store both ways; and
         have the index of every collection proven equal to the store.
+
+        Args:
+            wanted: called after each part; what it raises ends the trial.
 
         Returns:
             Seconds by part.
@@ -271,21 +274,26 @@ class Engine(Administration):
             GaitkeeperError: of the first part that does not work.
         """
         laps = [time.perf_counter()]
+
+        def lap() -> None:
+            laps.append(time.perf_counter())
+            wanted()
+
         self.pipeline.decoder.probe(canary.clip())
-        laps.append(time.perf_counter())
+        lap()
         perception = self.pipeline.tried(canary.picture())
-        laps.append(time.perf_counter())
+        lap()
         gallery = self.gallery(DEFAULT_COLLECTION)
         gallery.embed([canary.sequence(perception)], gallery.network)
-        laps.append(time.perf_counter())
+        lap()
         self.store.ping()
-        laps.append(time.perf_counter())
+        lap()
         behind = [
             known.name for known in enrolled_only(self.store.collections()) if not self.gallery(known.name).ready()
         ]
         if behind:
             raise NotReady(f"What is searched is not yet what is stored in {', '.join(behind)}.")
-        laps.append(time.perf_counter())
+        lap()
         parts = ("decoder", "perception", "network", "store", "index")
         return {name: laps[i + 1] - laps[i] for i, name in enumerate(parts)}
 

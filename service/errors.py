@@ -17,6 +17,24 @@ class InvalidRequest(GaitkeeperError):
     code = "invalid_request"
 
 
+class UnknownField(GaitkeeperError):
+    """A parameter or field has a name that the operation does not take; ``errors`` has the ``nearest`` to each."""
+
+    code = "unknown_field"
+
+
+class NotMultipart(GaitkeeperError):
+    """A clip came as JSON, as text or as the body itself, and not as a file in a multipart form."""
+
+    code = "not_multipart"
+
+
+class CallerGone(GaitkeeperError):
+    """The caller hung up before the work was done."""
+
+    code = "caller_gone"
+
+
 class RouteNotFound(GaitkeeperError):
     """No such address."""
 
@@ -141,6 +159,12 @@ class CannotWrite(GaitkeeperError):
     """A file cannot be written where the caller asked for it."""
 
     code = "cannot_write"
+
+
+class NotAFile(GaitkeeperError):
+    """What was named as a file is a folder, a pipe, a socket or nothing, or may not be read."""
+
+    code = "not_a_file"
 
 
 class NoArchive(GaitkeeperError):

@@ -20,6 +20,7 @@ from service.handlers import reply
 from service.keys import Key, Keys
 from service.loopback import is_loopback
 from service.sockets import REFUSED, key_text
+from service.under import path_of
 
 
 class RateLimit:
@@ -84,7 +85,7 @@ class Gate:
             CALLER.reset(token)
 
     def _admitted(self, keys: Keys, scope: Scope) -> Key | None:
-        path, headers = scope["path"], Headers(scope=scope)
+        path, headers = path_of(scope), Headers(scope=scope)
         self._require_own_page(headers)
         if rule_of(path).public:
             return None

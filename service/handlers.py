@@ -17,6 +17,8 @@ from pipelines.errors import TooLarge
 from service.errors import BadRequest, InvalidRequest, MethodNotAllowed, Overloaded, RouteNotFound, UploadTimeout
 from service.limits import NoPlace
 from service.problems import MEDIA_TYPE, PROBLEMS, body
+from service.under import path_of
+from service.unknown import names_of, unknown_field
 
 log = logging.getLogger("gaitkeeper")
 RETRY_SECONDS = 2
@@ -44,6 +46,10 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def _validation(request: Request, error: RequestValidationError) -> Response:
+        extra = [str(e["loc"][-1]) for e in error.errors() if e["type"] == "extra_forbidden"]
+        names = names_of(app, request)
+        if unknown := unknown_field(extra, names.body if names else ()):
+            return reply(request.app, unknown)
         # What was sent is not sent back: it may be a clip.
         errors = [{"field": str(e["loc"][-1]), "message": e["msg"]} for e in error.errors()]
         sentence = "; ".join(f"{e['field']}: {e['message']}" for e in errors)
@@ -53,7 +59,7 @@ def install(app: FastAPI) -> None:
     async def _http(request: Request, error: HTTPException) -> Response:
         answer = reply(request.app, _from_status(request, error))
         answer.headers.update(error.headers or {})
-        if error.status_code == 405 and (methods := _methods(app, request.url.path)):
+        if error.status_code == 405 and (methods := _methods(app, path_of(request.scope))):
             answer.headers["Allow"] = ", ".join(methods)
         return answer
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import time
 from collections.abc import Callable
@@ -14,7 +15,9 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pipelines.errors import DeadlineExceeded
+from service.callers import Caller
 from service.errors import Overloaded
+from service.under import path_of
 from service.uploads import Upload, Uploads
 
 T = TypeVar("T")
@@ -79,7 +82,7 @@ class BodyLimit:
             await self.app(scope, receive, send)
             return
         declared = dict(scope["headers"]).get(b"content-length", b"")
-        limit = self.limit if scope["path"].rstrip("/") in WITH_CLIPS else min(self.limit, SMALL)
+        limit = self.limit if path_of(scope).rstrip("/") in WITH_CLIPS else min(self.limit, SMALL)
         too_large = declared.isdigit() and int(declared) > limit
         came, whole, asked_to_leave = 0, False, False
         end = anyio.current_time() + self.seconds
@@ -149,7 +152,8 @@ async def linger(receive: Receive) -> None:
 class WorkQueue:
     """Runs blocking work in threads: ``workers`` at a time, ``waiting`` more in line, and no more than that.
 
-    Work that has begun is finished even where its caller has gone, and counts until then.
+    Work that waits for a caller who has hung up is dropped at once. Work that has begun counts until it ends, which it
+    does at its next look at :class:`service.callers.Caller`, where it looks.
     """
 
     def __init__(self, workers: int, waiting: int, retry_after: int) -> None:
@@ -171,24 +175,32 @@ class WorkQueue:
                 retry_after=self.retry_after,
             )
 
-    async def run(self, work: Callable[..., T], *args: Any, deadline: float = math.inf) -> T:
+    async def run(
+        self, work: Callable[..., T], *args: Any, deadline: float = math.inf, caller: Caller | None = None
+    ) -> T:
         """The result of ``work(*args)``.
 
         Args:
             work: to be run in a thread.
             args: for it.
             deadline: instant of ``time.monotonic`` until which to wait for a thread; the work keeps it by itself.
+            caller: for whom it is; None for work that is done whoever goes.
 
         Raises:
             Overloaded: as :meth:`admit`; and whatever the work raises.
             DeadlineExceeded: no thread was free until then.
+            CallerGone: the caller hung up before there was one.
         """
         self.admit()
         self.pending += 1
+        waiting = anyio.CancelScope(deadline=anyio.current_time() + deadline - time.monotonic())
+        watching = asyncio.create_task(caller.wait_until_gone(waiting.cancel)) if caller else None
         try:
-            with anyio.CancelScope(deadline=anyio.current_time() + deadline - time.monotonic()) as waiting:
+            with waiting:
                 await self._slots.acquire_on_behalf_of(token := object())
             if waiting.cancelled_caught:
+                if caller:
+                    caller.require()
                 raise DeadlineExceeded("No worker was free for the clip in the time that a request may take.")
             try:
                 return await anyio.to_thread.run_sync(work, *args, limiter=anyio.CapacityLimiter(1))
@@ -196,3 +208,6 @@ class WorkQueue:
                 self._slots.release_on_behalf_of(token)
         finally:
             self.pending -= 1
+            if caller and watching:
+                caller.leave()  # where the server has cancelled the request, the thread is to know
+                watching.cancel()

@@ -13,7 +13,7 @@ from service.examples import EXAMPLES
 from service.problems import MEDIA_TYPE, PROBLEMS, body, classes
 from service.schemas import ProblemDetails
 
-SHARED = ("invalid_request", "unauthorised", "forbidden", "rate_limited", "internal")
+SHARED = ("invalid_request", "unknown_field", "unauthorised", "forbidden", "rate_limited", "internal")
 """Codes that every route may answer with."""
 
 Responses = dict[int | str, dict[str, Any]]
@@ -52,6 +52,9 @@ def install(app: FastAPI) -> None:
                     "description": "Needed as soon as a key was ever made by `gaitkeeper keys create`.",
                 }
             }
+            for name, schema in made["components"]["schemas"].items():
+                if name.startswith("Body_"):  # of a form; the framework says nothing of fields that it does not know
+                    schema["additionalProperties"] = False
             for path, item in made["paths"].items():
                 for operation in item.values():
                     if not rule_of(path).public:

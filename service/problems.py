@@ -42,6 +42,9 @@ PROBLEMS: dict[str, Problem] = {
     # The request
     "bad_request": Problem(400, "The request is not well-formed."),
     "invalid_request": Problem(422, "A field or parameter is missing or out of its range."),
+    "unknown_field": Problem(422, "A field or parameter has a name that is not known here."),
+    "not_multipart": Problem(422, "The clip did not come as a file in a multipart form."),
+    "caller_gone": Problem(499, "The caller hung up before the work was done."),
     "route_not_found": Problem(404, "There is nothing at this address."),
     "method_not_allowed": Problem(405, "This address does not take this method."),
     "unauthorised": Problem(401, "An API key is needed, and none came that is good."),
@@ -112,6 +115,7 @@ PROBLEMS: dict[str, Problem] = {
     "key_not_found": Problem(None, "There is no such API key."),
     "not_loopback": Problem(None, "Without keys the service listens on loopback only."),
     "cannot_write": Problem(None, "A file cannot be written where it was asked for."),
+    "not_a_file": Problem(None, "There is no file at this path that can be read."),
     "no_archive": Problem(None, "There is no archive of clips at this place that can be read from here."),
     "other_results": Problem(None, "The file of results belongs to another run."),
     "cluster_unavailable": Problem(None, "There is no Ray cluster that could do this with these settings."),

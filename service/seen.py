@@ -14,6 +14,7 @@ from pipelines.errors import MultiplePeople, TrackNotFound
 from pipelines.pipeline import ClipResult, Pipeline
 from pipelines.sequence import GaitSequence
 from service.choosing import is_at, point_of
+from service.files import require_file
 from service.schemas import Clip, Skipped, TrackChoice
 
 ClipSource = str | Path | IO[bytes]
@@ -45,11 +46,12 @@ class Seen:
             deadline: instant of ``time.monotonic`` at which to give up.
 
         Raises:
+            NotAFile: there is no file at the path.
             ClipError: the clip cannot be used; see :mod:`pipelines.errors`.
             DeadlineExceeded: the work was not done by then.
         """
         tell = on_progress or _silent
-        with Path(clip).open("rb") if isinstance(clip, (str, Path)) else nullcontext(clip) as file:
+        with require_file(clip).open("rb") if isinstance(clip, (str, Path)) else nullcontext(clip) as file:
             file.seek(0)
             sha256 = sha256_of(file)
             return cls(pipeline.process(file, lambda share: tell("looking at the clip", share), deadline), sha256)

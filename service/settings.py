@@ -119,6 +119,11 @@ class Settings(BaseSettings):
         False, description="Inside a container whose port is published on loopback alone: any `host` is allowed there."
     )
     port: int = Field(8321, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    root_path: str = Field(
+        "",
+        pattern=r"^[A-Za-z0-9/._~-]*$",
+        description="Path below which a proxy shows the service, as in `/gait`; empty means the host itself.",
+    )
     max_upload_bytes: int = Field(
         256 * 2**20, ge=1, description="Largest request body, in bytes, counted while it streams in."
     )

@@ -7,18 +7,11 @@ from typing import Annotated
 
 import typer
 
-from service.commands.terminal import ERR, OUT, print_json, progress
-
-ClipsArgument = Annotated[
-    list[Path] | None,
-    typer.Argument(
-        help="Your clips: the first one's walkers are enrolled, the others' named.", exists=True, dir_okay=False
-    ),
-]
+from service.commands.terminal import ERR, OUT, AnyClipsArgument, print_json, progress
 
 
 def demo(
-    clips: ClipsArgument = None,
+    clips: AnyClipsArgument = None,
     out: Annotated[Path, typer.Option(help="Folder for clips, gallery and report.", file_okay=False)] = Path("demo"),
     people: Annotated[int, typer.Option(min=2, max=50, help="People to render, where no clips are given.")] = 5,
     seconds: Annotated[float, typer.Option(min=1.5, max=60, help="Seconds of each clip that is rendered.")] = 4.0,

@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from service.commands.terminal import ERR, OUT, CollectionOption, JsonOption, StoreOption, print_json, progress
+from service.commands.terminal import (
+    ERR,
+    OUT,
+    ArchiveArgument,
+    CollectionOption,
+    JsonOption,
+    StoreOption,
+    print_json,
+    progress,
+)
 
 if TYPE_CHECKING:
     from gallery.crypto import Vault
@@ -77,7 +86,7 @@ def export(
 
 @app.command("import")
 def import_(
-    file: Annotated[Path, typer.Argument(help="The archive.", exists=True, dir_okay=False, readable=True)],
+    file: ArchiveArgument,
     collection: Annotated[
         str | None, typer.Option("--collection", "-c", help="Its name here; the one that it had where none is given.")
     ] = None,

@@ -13,6 +13,9 @@ from service.commands.terminal import ERR, StoreOption, progress
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on; loopback unless set.")] = None,
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = None,
+    root_path: Annotated[
+        str | None, typer.Option(metavar="PATH", help="Path below which a proxy shows the service, as in /gait.")
+    ] = None,
     store: StoreOption = None,
     ray: Annotated[
         str | None,
@@ -21,7 +24,7 @@ def serve(
 ) -> None:
     """Run the REST service."""
     if ray is not None:
-        _on_cluster(host, port, store, ray)
+        _on_cluster(host, port, root_path, store, ray)
         return
     with progress("starting"):
         import uvicorn
@@ -33,7 +36,7 @@ def serve(
         from service.network import listen, socket_options, url_of
         from service.settings import load_settings
 
-        given = {"host": host, "port": port, "store": store}
+        given = {"host": host, "port": port, "store": store, "root_path": root_path}
         settings = load_settings(**{name: value for name, value in given.items() if value is not None})
         # Opened and tried here, so that what is wrong is said in a sentence instead of a failed start's traceback.
         engine = Engine(settings)
@@ -60,13 +63,15 @@ def serve(
     uvicorn.Server(config).run([door])
 
 
-def _on_cluster(host: str | None, port: int | None, store: str | None, address: str) -> None:
+def _on_cluster(host: str | None, port: int | None, root_path: str | None, store: str | None, address: str) -> None:
     with progress("starting"):
         from service.errors import BadSettings, ClusterUnavailable
         from service.hosts.cluster import prepare
         from service.logs import configure
         from service.settings import load_settings
 
+        if root_path is not None:
+            raise BadSettings("--ray and --root-path exclude each other: set GAITKEEPER_ROOT_PATH on every host.")
         if store is not None:
             raise BadSettings("--ray and --store exclude each other: every host takes its own GAITKEEPER_STORE.")
         given = {"host": host, "port": port}

@@ -20,13 +20,29 @@ if TYPE_CHECKING:
 OUT = Console()
 ERR = Console(stderr=True)
 
-ClipArgument = Annotated[Path, typer.Argument(help="A video file.", exists=True, dir_okay=False, readable=True)]
+
+def _file(path: Path) -> Path:
+    from service.files import require_file
+
+    return require_file(path)
+
+
+def _files(paths: list[Path] | None) -> list[Path] | None:
+    return paths and [_file(path) for path in paths]
+
+
+ClipArgument = Annotated[Path, typer.Argument(help="A video file.", callback=_file)]
+AnyClipsArgument = Annotated[
+    list[Path] | None,
+    typer.Argument(help="Your clips: the first one's walkers are enrolled, the others' named.", callback=_files),
+]
+ArchiveArgument = Annotated[Path, typer.Argument(help="The archive.", callback=_file)]
 CameraOption = Annotated[
     str | None, typer.Option(help="The camera that took the clip: what is known of it is taken off before distances.")
 ]
 ClipsArgument = Annotated[
     list[Path],
-    typer.Argument(metavar="CLIP…", help="Video files of one person.", exists=True, dir_okay=False, readable=True),
+    typer.Argument(metavar="CLIP…", help="Video files of one person.", callback=_files),
 ]
 PointOption = Annotated[
     str | None, typer.Option(metavar="X,Y[@T]", help="Which walker: the one there, in pixels, at a time in seconds.")

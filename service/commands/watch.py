@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from service.engine import Engine
     from service.live.client import LiveStream
     from service.live.events import Event
-    from service.live.sources import Shot
+    from service.live.local import LocalStream
 
 
 def watch(
@@ -37,6 +36,9 @@ def watch(
     top_k: Annotated[int, typer.Option(min=1, max=1000, help="Candidates per walker.")] = 5,
     fpir: Annotated[float, typer.Option(help="False-positive identification rate to decide at.")] = 0.01,
     camera: CameraOption = None,
+    retry_for: Annotated[
+        float, typer.Option(min=0, metavar="SECONDS", help="How long to look for a camera that was lost.")
+    ] = 300.0,
     collection: CollectionOption = "default",
     server: ServerOption = None,
     key: KeyOption = None,
@@ -47,77 +49,43 @@ def watch(
     with ExitStack() as stack:
         with progress("starting"):
             from pipelines.pipeline import Pipeline
-            from service.live.sources import shots_of
+            from service.live.sources import is_camera, shots_of
+            from service.live.watching import Watching
             from service.settings import load_settings
 
             settings = load_settings(**({"store": store} if store and not server else {}))
             pipeline = Pipeline(settings.pipeline)
             stack.callback(pipeline.close)
-            shots = shots_of(source, settings, pipeline.decoder)
+            opened = partial(shots_of, source, settings, pipeline.decoder)
+            opened()  # what may not be watched is refused before anything is started
             worker = stack.enter_context(recogniser(server, store, key))
-            events = _events(worker, shots, stack, collection=collection, top_k=top_k, fpir=fpir, camera=camera)
-        for event in events:
+            stream = partial(_stream, worker, collection=collection, top_k=top_k, fpir=fpir, camera=camera)
+            watching = Watching(opened, stream, retry_for if is_camera(source) else None)
+            stack.callback(watching.stop)
+        for event in watching.events():
             if as_json:
                 typer.echo(event.model_dump_json())
             else:
                 _print(event)
 
 
-def _events(
-    worker: Client | Engine,
-    shots: Iterator[Shot],
-    stack: ExitStack,
-    *,
-    collection: str,
-    top_k: int,
-    fpir: float,
-    camera: str | None,
-) -> Iterator[Event]:
-    """What comes of the frames; they are sent from a thread of their own."""
+def _stream(
+    worker: Client | Engine, *, collection: str, top_k: int, fpir: float, camera: str | None
+) -> LocalStream | LiveStream:
     from service.engine import Engine
-    from service.live.events import Credit, Dropped
     from service.live.local import LocalStream
     from service.live.passing import Passing
     from service.live.session import Limits
 
-    live: LocalStream | LiveStream
-    if isinstance(worker, Engine):
-        judge = Passing(worker.gallery(collection), camera, top_k, fpir)
-        live = LocalStream(worker.pipeline, judge, Limits.of(worker.settings))
-    else:
-        live = worker.stream(collection=collection, top_k=top_k, fpir=fpir, camera=camera)
-    stack.enter_context(live)
-    withheld: list[int] = []
-    failed: list[Exception] = []
-    over = threading.Event()
-
-    def feed() -> None:
-        try:
-            for seq, shot in enumerate(shots):
-                if over.is_set():
-                    return
-                if not live.shoot(seq, shot):
-                    withheld.append(seq)
-        except Exception as error:  # raised where the events are read
-            failed.append(error)
-        live.finish()
-
-    threading.Thread(target=feed, name="watch", daemon=True).start()
-    stack.callback(over.set)
-    for event in live.events():
-        if withheld:
-            yield Dropped(reason="no_credit", frames=[withheld.pop(0) for _ in range(len(withheld))])
-        if not isinstance(event, Credit):
-            yield event
-    if withheld:
-        yield Dropped(reason="no_credit", frames=withheld)
-    if failed:
-        raise failed[0]
+    if not isinstance(worker, Engine):
+        return worker.stream(collection=collection, top_k=top_k, fpir=fpir, camera=camera)
+    judge = Passing(worker.gallery(collection), camera, top_k, fpir)
+    return LocalStream(worker.pipeline, judge, Limits.of(worker.settings))
 
 
 def _print(event: Event) -> None:
     from service.commands import tables
-    from service.live.events import Dropped, ErrorEvent, VerdictEvent
+    from service.live.events import Dropped, ErrorEvent, Segment, SourceEvent, VerdictEvent
 
     if isinstance(event, VerdictEvent) and (event.changed or event.final):
         shown = event.shown
@@ -127,5 +95,10 @@ def _print(event: Event) -> None:
         OUT.print(f"{event.t:8.2f} s  track {event.track}: [bold]{who}[/]{why}{sure}{'  gone' * event.final}")
     elif isinstance(event, Dropped):
         ERR.print(f"{len(event.frames)} dropped: {event.reason}", style="dim")
+    elif isinstance(event, Segment):
+        ERR.print(f"the source's clock jumped back from {event.before:.2f} to {event.t:.2f} s", style="yellow")
+    elif isinstance(event, SourceEvent):
+        again = "" if event.wait is None else f" Trying again in {event.wait:g} s."
+        ERR.print(f"{event.detail}{again}", style="yellow", markup=False)
     elif isinstance(event, ErrorEvent):
         ERR.print(event.detail, style="yellow", markup=False)

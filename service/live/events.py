@@ -90,6 +90,25 @@ class Dropped(BaseModel):
     frames: list[int] = Field(description="Their `seq`.")
 
 
+class Segment(BaseModel):
+    """The sender's clock has jumped back: all tracks end, and what comes now is looked at as a new beginning."""
+
+    event: Literal["segment"] = "segment"
+    seq: int = Field(description="The first frame after the jump.")
+    t: float = Field(description="Its time, in seconds.")
+    before: float = Field(description="The time of the last frame before the jump, in seconds.")
+
+
+class SourceEvent(BaseModel):
+    """A camera that is watched was lost, or is back; said by whoever watches it, not by a service."""
+
+    event: Literal["source"] = "source"
+    state: Literal["lost", "back"]
+    tries: int = Field(description="Tries to open it again, the coming one among them.")
+    wait: float | None = Field(description="Seconds until that one; null where the camera is back.")
+    detail: str = Field(description="A sentence that says why.")
+
+
 class Credit(BaseModel):
     """So many more frames may be sent."""
 
@@ -115,5 +134,7 @@ class ErrorEvent(BaseModel):
         return self.model_dump(exclude={"event", "fatal"})
 
 
-Event = Annotated[Tracks | VerdictEvent | Dropped | Credit | ErrorEvent, Field(discriminator="event")]
+Event = Annotated[
+    Tracks | VerdictEvent | Dropped | Segment | SourceEvent | Credit | ErrorEvent, Field(discriminator="event")
+]
 EVENT: TypeAdapter[Event] = TypeAdapter(Event)

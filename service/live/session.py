@@ -21,7 +21,7 @@ from pipelines.pictures import Codec, Pictures
 from pipelines.pipeline import Pipeline
 from pipelines.sequence import GaitSequence
 from service.errors import BadMessage
-from service.live.events import Credit, Dropped, DropReason, Event, Person, Shown, Tracks, VerdictEvent
+from service.live.events import Credit, Dropped, DropReason, Event, Person, Segment, Shown, Tracks, VerdictEvent
 from service.live.names import Name
 from service.live.passing import Passing
 from service.problems import PROBLEMS
@@ -40,6 +40,8 @@ AHEAD = 4
 """Pictures decoded before they are looked at, and frames done with, between the two threads."""
 REMEMBERED = 64
 """Frames whose picture is still to come, as where a coder sends them out of order."""
+DISORDER = 1.0
+"""Seconds by which a frame may come behind a later one; from beyond, the sender's clock has jumped back."""
 UNFORESEEN = GaitkeeperError("An error that nobody foresaw.")
 DENSE_HZ, THINNED_HZ = 36.0, 30.0
 
@@ -263,7 +265,12 @@ class Session:
         self._stamps.append(frame.t)
         if self._is_late(frame):
             self._drop("late", frame.seq)
-        elif frame.t <= self._kept:
+            return
+        if frame.t < self._kept - DISORDER:
+            self._tell(Segment(seq=frame.seq, t=frame.t, before=self._kept))
+            self._kept, self._came = -1.0, {}
+            self._stamps.clear()
+        if frame.t <= self._kept:
             self._drop("not_rising", frame.seq)
         elif self._is_dense() and int(frame.t * THINNED_HZ) == int(self._kept * THINNED_HZ):
             self._drop("thinned", frame.seq)

@@ -66,6 +66,11 @@ def shots_of(source: str, settings: Settings, decoder: Decoder) -> Iterator[Shot
     return _file(Path(source), decoder)
 
 
+def is_camera(source: str) -> bool:
+    """Whether a source has no end of its own, so that one that ends was lost."""
+    return "://" in source or WEBCAM.fullmatch(source) is not None
+
+
 def _require_allowed(source: str, allowed: list[str]) -> None:
     if urlsplit(source).scheme not in {"rtsp", "rtsps"} or _place(source) not in {_place(one) for one in allowed}:
         raise SourceNotAllowed(

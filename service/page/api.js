@@ -3,6 +3,9 @@
 const KEY = "gaitkeeper.key";
 const COLLECTION = "gaitkeeper.collection";
 
+/** The address of something at this service, which may lie below a path of its host: this file lies in `static`. */
+export const at = (address) => new URL(`..${address}`, import.meta.url);
+
 /** A problem document as an error: `detail` is its sentence, `code` is stable. */
 export class Problem extends Error {
   constructor(document) {
@@ -67,7 +70,7 @@ async function keyed(ask) {
 async function ask(method, address, { json, signal, accept = "json" } = {}) {
   let reply;
   try {
-    reply = await fetch(address, {
+    reply = await fetch(at(address), {
       method,
       signal,
       headers: headers(json !== undefined && { "Content-Type": "application/json" }),
@@ -110,7 +113,7 @@ const aborted = () => new DOMException("Cancelled.", "AbortError");
 function sent(address, form, { later, signals, onSent }) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
-    request.open("POST", address);
+    request.open("POST", at(address));
     for (const [name, value] of Object.entries(headers(later && { Prefer: "respond-async" })))
       request.setRequestHeader(name, value);
     request.upload.addEventListener("progress", (event) => onSent?.(event.loaded / Math.max(event.total, 1)));

@@ -1,6 +1,6 @@
 // The live stream's near end: frames of the webcam out, events in.
 
-import { key, Problem } from "./api.js";
+import { at, key, Problem } from "./api.js";
 import { h } from "./dom.js";
 
 /** Pixels of a frame that is sent, at most; larger ones are made smaller. */
@@ -77,7 +77,7 @@ export function stream(video, collection, { onevent, onend }) {
     if (event.event === "error" && event.fatal !== false) problem = new Problem(event);
     const frame = frames.get(event.seq) ?? null;
     onevent(event, frame);
-    for (const done of event.event === "dropped" ? event.frames : [event.seq]) {
+    for (const done of { dropped: event.frames, tracks: [event.seq] }[event.event] ?? []) {
       frames.get(done)?.close();
       frames.delete(done);
     }
@@ -95,7 +95,7 @@ export function stream(video, collection, { onevent, onend }) {
 /** A WebSocket to this service; a browser sends a key only as a subprotocol. */
 function dialled(address) {
   const bearer = key.get();
-  const url = new URL(address, location.href);
+  const url = at(address);
   url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
   return new WebSocket(url, ["gaitkeeper.v1", ...(bearer ? [`gaitkeeper.key.${bearer}`] : [])]);
 }

@@ -8,9 +8,10 @@ from functools import partial
 from typing import IO, Annotated, Any
 
 import anyio.to_thread
-from fastapi import APIRouter, Depends, Form, Response
+from fastapi import APIRouter, Depends, Form, Request, Response
 from fastapi.responses import JSONResponse
 
+from service.callers import CallerOf
 from service.dependencies import (
     Boxes,
     CameraField,
@@ -63,10 +64,13 @@ class Asked:
         queue: Queue,
         replays: ReplaysOf,
         jobs: JobsOf,
+        caller: CallerOf,
+        request: Request,
         idempotency_key: IdempotencyKey = None,
         prefer: Prefer = None,
     ) -> None:
         self._work, self._queue, self._replays, self._jobs = work, queue, replays, jobs
+        self._caller, self._root = caller, request.scope.get("root_path", "")
         self._token = idempotency_key
         self._later = "respond-async" in (prefer or "").lower()
 
@@ -78,9 +82,11 @@ class Asked:
         if self._later and not more:
             status, reply = await anyio.to_thread.run_sync(self._once, kind, clip, fields, end)
         else:
-            status, reply = await self._queue.run(self._once, kind, clip, fields, end, more, deadline=end)
+            status, reply = await self._queue.run(
+                self._once, kind, clip, fields, end, more, deadline=end, caller=self._caller
+            )
         if isinstance(reply, JobReply):
-            return JSONResponse(reply.model_dump(mode="json"), status, {"Location": f"/jobs/{reply.id}"})
+            return JSONResponse(reply.model_dump(mode="json"), status, {"Location": f"{self._root}/jobs/{reply.id}"})
         response.status_code = status
         return reply
 
@@ -100,14 +106,17 @@ class Asked:
     ) -> tuple[int, Reply]:
         if not more and (self._later or self._work.is_long(clip, end)):
             self._work.check(kind, fields)
+            if not self._later:
+                self._caller.require()  # no job is made of which nobody is told
             return 202, self._jobs.submit(kind, clip, fields, fields["collection"])
-        return self._work.do(kind, clip, fields, deadline=end, more=more)
+        return self._work.do(kind, clip, fields, self._caller.tell, deadline=end, more=more)
 
 
 AskedOf = Annotated[Asked, Depends()]
 
 CLIP_PROBLEMS = (
     "bad_request",
+    "not_multipart",
     "too_large",
     "empty_upload",
     "unsupported_media",
@@ -263,6 +272,7 @@ async def learn(
 async def verify(
     engine: EngineOf,
     queue: Queue,
+    caller: CallerOf,
     clip: ClipFile,
     subject: SubjectField,
     track: TrackField = None,
@@ -287,6 +297,7 @@ async def verify(
         min_quality=min_quality,
         network=network,
         collection=collection,
+        on_progress=caller.tell,
         deadline=end,
     )
-    return await queue.run(work, deadline=end)
+    return await queue.run(work, deadline=end, caller=caller)

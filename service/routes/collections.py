@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from service.dependencies import ONCE, CollectionPath, EngineOf, PageOf
+from service.dependencies import CollectionPath, EngineOf, PageOf
 from service.openapi import problems
 from service.schemas import Collection, CollectionsReply, NewCollection, Removal
 
@@ -13,7 +13,7 @@ router = APIRouter(prefix="/collections", tags=["collections"])
 STORE_PROBLEMS = ("store_unavailable", "bad_store")
 
 
-@router.get("", summary="List the collections", dependencies=[ONCE], responses=problems(*STORE_PROBLEMS))
+@router.get("", summary="List the collections", responses=problems(*STORE_PROBLEMS))
 def list_collections(engine: EngineOf, page: PageOf) -> CollectionsReply:
     """The collections, by name, page by page, with the fingerprint that each is pinned to."""
     return engine.collections(limit=page.limit, after=page.after)

@@ -7,8 +7,9 @@ import logging
 from fastapi import APIRouter
 
 from models.errors import GaitkeeperError
+from service.callers import CallerOf
 from service.dependencies import EngineOf, Probes
-from service.errors import NotReady, Overloaded
+from service.errors import CallerGone, NotReady, Overloaded
 from service.openapi import problems
 from service.problems import PROBLEMS
 from service.schemas import Health, Readiness
@@ -17,22 +18,24 @@ router = APIRouter(tags=["health"])
 log = logging.getLogger("gaitkeeper")
 
 
+@router.head("/livez", include_in_schema=False)
 @router.get("/livez", summary="Is the process alive?", responses=problems())
 async def livez() -> Health:
     """Always `ok`: there is an answer at all."""
     return Health()
 
 
+@router.head("/readyz", include_in_schema=False)
 @router.get(
     "/readyz",
     summary="Can it answer for clips?",
     responses=problems("not_ready", "overloaded"),
 )
-async def readyz(engine: EngineOf, probes: Probes) -> Readiness:
+async def readyz(engine: EngineOf, probes: Probes, caller: CallerOf) -> Readiness:
     """Runs the person models and the gait network on small inputs, and writes to and reads from the store."""
     try:
-        return Readiness(checks=await probes.run(engine.check))
-    except Overloaded:
+        return Readiness(checks=await probes.run(engine.check, caller.require, caller=caller))
+    except (Overloaded, CallerGone):
         raise
     except GaitkeeperError as error:
         log.error("not ready: %s: %s", error.code, error.detail)

@@ -10,11 +10,14 @@ import anyio.to_thread
 from fastapi import APIRouter, Path, Response, WebSocket
 
 from service.access import require_collection
-from service.dependencies import ONCE, JobsOf, JobsPageOf
+from service.dependencies import JobsOf, JobsPageOf
+from service.errors import UnknownField
+from service.gate import refuse
 from service.jobs import Jobs
 from service.openapi import problems
 from service.schemas import JobReply, JobsReply, JobState
 from service.sockets import Channel, opened
+from service.unknown import refuse_unknown
 
 router = APIRouter(prefix="/jobs", tags=["jobs"])
 
@@ -26,7 +29,7 @@ CHECK_EVERY = 5.0
 """Seconds between two looks at whether the key still stands."""
 
 
-@router.get("", summary="List your jobs", dependencies=[ONCE], responses=problems("store_unavailable"))
+@router.get("", summary="List your jobs", responses=problems("store_unavailable"))
 def list_jobs(jobs: JobsOf, page: JobsPageOf) -> JobsReply:
     """The jobs of the key that asks, newest first, page by page, without their results."""
     if page.collection is not None:
@@ -52,6 +55,11 @@ def cancel_job(jobs: JobsOf, job: JobPath) -> JobReply:
 @router.websocket("/{job}/events")
 async def job_events(socket: WebSocket, job: str) -> None:
     """The event ``job`` whenever the job stands otherwise, the last time with what came of it; then it closes."""
+    try:
+        refuse_unknown(socket.query_params, ())
+    except UnknownField as error:
+        await refuse(error, socket.scope, socket.receive, socket.send)
+        return
     async with opened(socket) as channel:
         jobs: Jobs = socket.app.state.jobs
         await channel.while_there(_tell(channel, jobs, job))

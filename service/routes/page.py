@@ -18,6 +18,7 @@ KINDS = {
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
 }
+READ = ["GET", "HEAD"]
 POLICY = {
     # Nothing is loaded from another host; `blob:` is the clip that somebody has chosen, `data:` a picture in a reply.
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
@@ -45,11 +46,11 @@ def page_router() -> APIRouter:
         data, kind = found[name]
         return Response(data, headers=headers, media_type=kind)
 
-    @router.get("/")
+    @router.api_route("/", methods=READ)
     async def page(if_none_match: Annotated[str | None, Header()] = None) -> Response:
         return served("index.html", if_none_match)
 
-    @router.get("/static/{name:path}")
+    @router.api_route("/static/{name:path}", methods=READ)
     async def static(name: str, if_none_match: Annotated[str | None, Header()] = None) -> Response:
         return served(name, if_none_match)
 

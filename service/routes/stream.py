@@ -21,6 +21,7 @@ from service.live.session import Limits, Session
 from service.pairs import pairs_of
 from service.settings import Settings
 from service.sockets import opened
+from service.unknown import refuse_unknown
 
 router = APIRouter()
 
@@ -91,7 +92,8 @@ async def stream(socket: WebSocket) -> None:
 
 
 def _query(socket: WebSocket) -> StreamQuery:
-    """Raises InvalidRequest."""
+    """Raises UnknownField, InvalidRequest."""
+    refuse_unknown(socket.query_params, StreamQuery.model_fields)
     given = dict(socket.query_params)
     where = socket.query_params.getlist("where")
     try:

@@ -18,17 +18,23 @@ LARGEST = 1200
 
 
 @contextmanager
-def camera(frames: Sequence[tuple[float, bytes]], pause: float) -> Iterator[str]:
+def camera(
+    frames: Sequence[tuple[float, bytes]], pause: float, port: int = 0, *, until_left: bool = False
+) -> Iterator[str]:
     """The address of a camera that plays frames of H.264 once to whoever comes, and then hangs up.
 
     Args:
         frames: seconds and Annex B bytes.
         pause: seconds between two.
+        port: to listen on; 0 takes a free one.
+        until_left: whether the block waits at its end until the frames were played.
     """
-    with socket.create_server(("127.0.0.1", 0)) as door:
+    with socket.create_server(("127.0.0.1", port)) as door:
         thread = threading.Thread(target=_serve, args=(door, frames, pause), daemon=True)
         thread.start()
         yield f"rtsp://127.0.0.1:{door.getsockname()[1]}/main"
+        if until_left:
+            thread.join(60)
         with suppress(OSError):
             door.shutdown(socket.SHUT_RDWR)
     thread.join(60)

@@ -153,8 +153,11 @@ def test_bad_fields_are_refused_before_the_clip_is_looked_at(
 
 
 def test_what_was_sent_is_not_sent_back(service: Service) -> None:
-    reply = httpx.post(f"{service.url}/identify", data={"clip": "SECRET", "top_k": "SECRET"}, timeout=60)
+    files = {"clip": b"SECRET"}
+    reply = httpx.post(f"{service.url}/identify", data={"top_k": "SECRET"}, files=files)
     assert reply.json()["code"] == "invalid_request" and "SECRET" not in reply.text
+    reply = httpx.post(f"{service.url}/identify", data={"clip": "SECRET"})
+    assert reply.json()["code"] == "not_multipart" and "SECRET" not in reply.text
     assert {e["field"] for e in reply.json()["errors"]} == {"clip", "top_k"}
 
 

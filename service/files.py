@@ -1,0 +1,34 @@
+"""Files that a caller names on this machine."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from service.errors import NotAFile
+
+KINDS = {
+    stat.S_IFDIR: "is a folder",
+    stat.S_IFIFO: "is a pipe, which is read but once: save what comes out of it to a file, and name that",
+    stat.S_IFSOCK: "is a socket",
+    stat.S_IFCHR: "is a device",
+    stat.S_IFBLK: "is a device",
+}
+
+
+def require_file(path: str | Path) -> Path:
+    """The path, where there is a file that can be read. It is not opened to see: a pipe would wait for its writer.
+
+    Raises:
+        NotAFile: there is nothing, something else than a file, or one that may not be read.
+    """
+    try:
+        mode = Path(path).stat().st_mode
+    except (OSError, ValueError) as error:
+        raise NotAFile(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}.") from error
+    if not stat.S_ISREG(mode):
+        raise NotAFile(f"{path} is no file; it {KINDS.get(stat.S_IFMT(mode), 'is something else')}.")
+    if not os.access(path, os.R_OK):
+        raise NotAFile(f"{path} may not be read by this user.")
+    return Path(path)
