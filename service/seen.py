@@ -35,6 +35,7 @@ class Seen:
         clip: ClipSource,
         on_progress: Progress | None = None,
         deadline: float | None = None,
+        rotate: int = 0,
     ) -> Seen:
         """Run a pipeline on a clip.
 
@@ -43,6 +44,7 @@ class Seen:
             clip: path, or a binary file that can seek; it is read from its start and left open.
             on_progress: told the stage and how much of it is done.
             deadline: instant of ``time.monotonic`` at which to give up.
+            rotate: degrees by which to turn the pictures clockwise; see :meth:`pipelines.pipeline.Pipeline.process`.
 
         Raises:
             ClipError: the clip cannot be used; see :mod:`pipelines.errors`.
@@ -52,7 +54,8 @@ class Seen:
         with Path(clip).open("rb") if isinstance(clip, (str, Path)) else nullcontext(clip) as file:
             file.seek(0)
             sha256 = sha256_of(file)
-            return cls(pipeline.process(file, lambda share: tell("looking at the clip", share), deadline), sha256)
+            result = pipeline.process(file, lambda share: tell("looking at the clip", share), deadline, rotate)
+            return cls(result, sha256)
 
     @property
     def clip(self) -> Clip:

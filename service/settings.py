@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from gallery.crypto import Vault
 from pipelines.settings import PipelineSettings
+from pipelines.upright import Rotation
 from service.errors import BadSettings
 from service.hosts.scale import Scale
 from service.loopback import is_loopback
@@ -126,6 +127,11 @@ class Settings(BaseSettings):
     )
     stream_idle: float = Field(30, gt=0, description="Seconds that a live stream may be silent.")
     stream_seconds: float = Field(3600, gt=0, description="Seconds that a live stream may last.")
+    camera_rotate: dict[str, Rotation] = Field(
+        {},
+        description="Degrees to turn a named camera's pictures clockwise, unless a request says otherwise, as a JSON "
+        'object: `{"north-door": 180}`.',
+    )
     live_sources: list[str] = Field(
         [], description='Cameras that `gaitkeeper watch` may open, as a JSON list: `["rtsp://door.example/main"]`.'
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,6 +21,13 @@ if TYPE_CHECKING:
 OUT = Console()
 ERR = Console(stderr=True)
 
+
+class Rotate(StrEnum):
+    """Degrees clockwise."""
+
+    NONE, QUARTER, HALF, THREE_QUARTERS = "0", "90", "180", "270"
+
+
 ClipArgument = Annotated[Path, typer.Argument(help="A video file.", exists=True, dir_okay=False, readable=True)]
 CameraOption = Annotated[
     str | None, typer.Option(help="The camera that took the clip: what is known of it is taken off before distances.")
@@ -30,6 +38,10 @@ ClipsArgument = Annotated[
 ]
 PointOption = Annotated[
     str | None, typer.Option(metavar="X,Y[@T]", help="Which walker: the one there, in pixels, at a time in seconds.")
+]
+RotateOption = Annotated[
+    Rotate | None,
+    typer.Option("--rotate", help="Degrees to turn the pictures clockwise, where a camera hangs otherwise."),
 ]
 QualityOption = Annotated[
     float, typer.Option("--min-quality", min=0, max=1, help="Mean joint score that a walker must have.")
@@ -49,6 +61,11 @@ StoreOption = Annotated[
     str | None, typer.Option("--store", help="Gallery store for work right here, as in sqlite:///gallery.db.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the REST reply's JSON.")]
+
+
+def rotation(given: Rotate | None) -> int | None:
+    """Degrees, where they were given."""
+    return None if given is None else int(given)
 
 
 def print_json(reply: BaseModel) -> None:

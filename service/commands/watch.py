@@ -16,10 +16,12 @@ from service.commands.terminal import (
     CollectionOption,
     JsonOption,
     KeyOption,
+    RotateOption,
     ServerOption,
     StoreOption,
     progress,
     recogniser,
+    rotation,
 )
 
 if TYPE_CHECKING:
@@ -36,6 +38,7 @@ def watch(
     ],
     top_k: Annotated[int, typer.Option(min=1, max=1000, help="Candidates per walker.")] = 5,
     fpir: Annotated[float, typer.Option(help="False-positive identification rate to decide at.")] = 0.01,
+    rotate: RotateOption = None,
     collection: CollectionOption = "default",
     server: ServerOption = None,
     key: KeyOption = None,
@@ -54,7 +57,9 @@ def watch(
             stack.callback(pipeline.close)
             shots = shots_of(source, settings, pipeline.decoder)
             worker = stack.enter_context(recogniser(server, store, key))
-            events = _events(worker, shots, stack, collection=collection, top_k=top_k, fpir=fpir)
+            events = _events(
+                worker, shots, stack, collection=collection, top_k=top_k, fpir=fpir, rotate=rotation(rotate) or 0
+            )
         for event in events:
             if as_json:
                 typer.echo(event.model_dump_json())
@@ -63,7 +68,14 @@ def watch(
 
 
 def _events(
-    worker: Client | Engine, shots: Iterator[Shot], stack: ExitStack, *, collection: str, top_k: int, fpir: float
+    worker: Client | Engine,
+    shots: Iterator[Shot],
+    stack: ExitStack,
+    *,
+    collection: str,
+    top_k: int,
+    fpir: float,
+    rotate: int = 0,
 ) -> Iterator[Event]:
     """What comes of the frames; they are sent from a thread of their own."""
     from service.engine import Engine
@@ -74,9 +86,9 @@ def _events(
     live: LocalStream | LiveStream
     if isinstance(worker, Engine):
         judge = partial(worker.gallery(collection).identify_many, top_k=top_k, fpir=fpir)
-        live = LocalStream(worker.pipeline, judge, Limits.of(worker.settings))
+        live = LocalStream(worker.pipeline, judge, Limits.of(worker.settings), rotate)
     else:
-        live = worker.stream(collection=collection, top_k=top_k, fpir=fpir)
+        live = worker.stream(collection=collection, top_k=top_k, fpir=fpir, rotate=rotate)
     stack.enter_context(live)
     withheld: list[int] = []
     failed: list[Exception] = []

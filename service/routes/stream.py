@@ -5,14 +5,16 @@ from __future__ import annotations
 import threading
 from contextlib import ExitStack
 from functools import partial
+from typing import Annotated
 
 import anyio.to_thread
 from fastapi import APIRouter, WebSocket
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 
 from gallery.names import check_metadata
 from gallery.verdict import check_fpir
 from models.errors import GaitkeeperError
+from pipelines.upright import Rotation, number_of
 from service.engine import Engine
 from service.errors import InvalidRequest, Overloaded
 from service.gate import refuse
@@ -32,6 +34,7 @@ class StreamQuery(BaseModel):
     top_k: int = Field(5, ge=1, le=1000)
     fpir: float = Field(0.01, gt=0, lt=1)
     where: list[str] = []
+    rotate: Annotated[Rotation, BeforeValidator(number_of)] = 0
 
 
 class Streams:
@@ -86,7 +89,9 @@ async def stream(socket: WebSocket) -> None:
     with place:
         async with opened(socket) as channel:
             pipeline = state.engine.pipeline
-            await Conversation(channel, lambda tell: Session(pipeline, judge, limits, tell), settings).run()
+            await Conversation(
+                channel, lambda tell: Session(pipeline, judge, limits, tell, query.rotate), settings
+            ).run()
 
 
 def _query(socket: WebSocket) -> StreamQuery:
