@@ -233,7 +233,7 @@ def _spread(laid: list[float], parts: list[int], declared: float | None, repaire
     edges = [0, *(np.flatnonzero(~tiny) + 1).tolist(), len(laid)]
     runs = [(a, b) for a, b in itertools.pairwise(edges) if b - a > 1]
     usual = declared if declared and mean / 1.5 < declared < mean * 1.5 else mean
-    made_up = [a == 0 or laid[a] - laid[a - 1] >= usual * (b - a) / 2 for a, b in runs]
+    made_up = [_gap(laid, a, b) >= usual * (b - a) / 2 for a, b in runs]
     bursts = tiny.mean() > BURSTS and np.mean(made_up or [False]) > 0.5
     for (a, b), good in zip(runs, made_up, strict=True):
         if not (bursts and good) and laid[b - 1] > laid[a]:
@@ -247,6 +247,13 @@ def _spread(laid: list[float], parts: list[int], declared: float | None, repaire
         laid[a:b] = [end - step * (b - 1 - place) for place in range(a, b)]
         kind = "burst" if bursts else "stood_still"
         repaired[kind] = repaired.get(kind, 0) + count - 1
+
+
+def _gap(laid: list[float], a: int, b: int) -> float:
+    """Seconds without a frame before frames ``a`` to ``b``; of the first frames, after them."""
+    if a > 0:
+        return laid[a] - laid[a - 1]
+    return laid[b] - laid[b - 1] if b < len(laid) else 0.0
 
 
 def _rising(laid: list[float], repaired: dict[str, int]) -> None:
