@@ -354,7 +354,8 @@ def gallery(tmp_path_factory, odd, pipeline):
     found = Gallery.open(f"sqlite:///{tmp_path_factory.mktemp('odd')}/gallery.db")
     for subject, name in (("one", "gallery.mp4"), ("two", "gallery2.mp4")):
         found.enroll(subject, pipeline.sequences(odd / name)[0])
-    return found
+    yield found
+    found.close()
 
 
 @pytest.mark.parametrize("name", ["plain.mp4", *NAMED])
