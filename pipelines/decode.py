@@ -1,38 +1,36 @@
-"""Clips become frames: PyAV, streamed, times from the stream's own timestamps.
+"""Clips become frames: PyAV, streamed, upright, with square pixels, times from the stream's own repaired timestamps.
 
-Only the containers and codecs named here are opened, told apart by content and never by name, so that a playlist or a
-text file called ``.mp4`` is refused before any demuxer sees it.
+Only the containers and codecs named in :mod:`pipelines.streams` are opened, told apart by content and never by name, so
+that a playlist or a text file called ``.mp4`` is refused before any demuxer sees it.
 """
 
 from __future__ import annotations
 
-import io
 import os
+from collections import deque
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
-from typing import IO, Any, Protocol
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import av
 import av.error
 import numpy as np
 import numpy.typing as npt
 from av.bitstream import BitStreamFilterContext
-from av.stream import Disposition
 
-from pipelines.errors import EmptyUpload, NoVideo, TooLarge, Undecodable, UnsupportedMedia
+from pipelines.errors import TooLarge, Undecodable
 from pipelines.pictures import Codec, PictureDecoder, Pictures
 from pipelines.settings import PipelineSettings
+from pipelines.streams import CODECS, CONTAINERS, Source, Survey, numbered, opened, sniff, surveys
+from pipelines.timing import Shown, Timeline, goes_on, thumb
+from pipelines.upright import Turn, matrix_of, squared
 
-CODECS = frozenset({"h264", "hevc", "vp8", "vp9", "av1", "mpeg4", "mjpeg"})
-CONTAINERS = frozenset({"mp4", "matroska", "avi"})
+__all__ = ["CODECS", "CONTAINERS", "ClipInfo", "Decoder", "Frame", "InProcess", "Packet", "Source", "sniff"]
+
 THREADS = 4
 RESAMPLE_ABOVE = 36.0
 RESAMPLE_TO = 30.0
 DAMAGED_SHARE = 0.1
-
-Source = str | Path | bytes | IO[bytes]
 
 
 @dataclass(frozen=True)
@@ -40,12 +38,14 @@ class ClipInfo:
     """What a clip is, measured from its packets.
 
     Attributes:
-        width, height: of the upright picture, in pixels.
+        width, height: of the upright picture with square pixels, in pixels.
         rate: median frame rate of the stream in hertz; 0 for a single frame.
-        frames: frames in the stream.
-        duration: seconds from the first frame to the end of the last.
+        frames: frames that are shown, which those before the start of an edit list are not.
+        duration: seconds from the first of them to the end of the last.
         codec: name of the video codec.
         container: "mp4", "matroska" or "avi".
+        stream: index in the container of the video stream that is looked at.
+        repaired: frames whose time had to be mended, by kind; see :data:`pipelines.timing.REPAIRS`.
     """
 
     width: int
@@ -55,21 +55,26 @@ class ClipInfo:
     duration: float
     codec: str
     container: str
+    stream: int = 0
+    repaired: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Frame:
-    """One upright picture.
+    """One upright picture with square pixels.
 
     Attributes:
         image: uint8 (H, W, 3), RGB.
-        time: seconds since the stream's first video frame.
+        time: seconds since the stream's first shown frame.
         index: number of the frame in the stream, from 0.
+        segment: number of the recording that it belongs to, from 0: one more where others were joined on, so that
+            nobody can be followed from the frame before.
     """
 
     image: npt.NDArray[np.uint8]
     time: float
     index: int
+    segment: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,11 +83,33 @@ class Packet:
 
     Attributes:
         data: of one picture or two fields; H.264 and HEVC in Annex B, their headers with them.
-        time: of its picture, in seconds of the stream's own clock.
+        time: of its picture, in seconds since the first that is shown.
+        segment: of its picture, as of :class:`Frame`.
+        shown: False where its picture is for the decoder alone.
     """
 
     data: bytes
     time: float
+    segment: int = 0
+    shown: bool = True
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How what a decoder elsewhere makes of a clip's packets is to be shown.
+
+    Attributes:
+        pixels: their form, as in "yuv420p".
+        turn: that makes pictures upright.
+        width, height: of pictures with square pixels, before they are turned.
+        in_order: as of :class:`pipelines.timing.Timeline`.
+    """
+
+    pixels: str
+    turn: Turn
+    width: int
+    height: int
+    in_order: bool
 
 
 class Decoder(Protocol):
@@ -126,56 +153,6 @@ class InProcess:
         """Nothing was started."""
 
 
-def sniff(head: bytes) -> str:
-    """Name the demuxer by a clip's first bytes.
-
-    Raises:
-        EmptyUpload: no bytes.
-        UnsupportedMedia: none of mp4, mov, mkv, webm, avi.
-    """
-    if not head:
-        raise EmptyUpload("The clip is empty: 0 bytes came.")
-    if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"):
-        return "mp4"
-    if head[:4] == b"\x1a\x45\xdf\xa3":
-        return "matroska"
-    if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
-        return "avi"
-    raise UnsupportedMedia("This is not a video that is read here: send mp4, mov, mkv, webm or avi.")
-
-
-@contextmanager
-def _opened(source: Source) -> Iterator[tuple[Any, str]]:
-    """The av container and its kind; a stream is read from its start, and left open."""
-    path = Path(source) if isinstance(source, (str, Path)) else None
-    file: IO[bytes] = io.BytesIO(source) if isinstance(source, bytes) else (path.open("rb") if path else source)  # type: ignore[assignment]
-    try:
-        file.seek(0)
-        kind = sniff(file.read(16))
-        file.seek(0)
-        try:
-            container = av.open(file, "r", format=kind, options={"protocol_whitelist": "", "enable_drefs": "0"})
-        except (av.error.FFmpegError, ValueError) as error:
-            raise Undecodable("The clip's header cannot be read: the file is damaged or was cut short.") from error
-        with container:
-            yield container, kind
-    finally:
-        if path:
-            file.close()
-
-
-def _video(container: Any) -> Any:
-    """The first moving picture; cover art does not count."""
-    for stream in container.streams.video:
-        if Disposition.attached_pic in stream.disposition:
-            continue
-        if stream.codec_context is None or stream.codec_context.name not in CODECS:
-            name = stream.codec_context.name if stream.codec_context else "unknown"
-            raise UnsupportedMedia(f"The video codec {name} is not read here: use H.264, HEVC, VP9, AV1 or MPEG-4.")
-        return stream
-    raise NoVideo("The clip has no video, only sound or other data.")
-
-
 def probe(source: Source, settings: PipelineSettings | None = None) -> ClipInfo:
     """Measure a clip from its packets and one decoded frame.
 
@@ -184,101 +161,157 @@ def probe(source: Source, settings: PipelineSettings | None = None) -> ClipInfo:
         TooLarge: beyond the settings' pixels, frames or seconds.
     """
     limits = settings or PipelineSettings()
-    with _opened(source) as (container, kind):
-        stream = _video(container)
-        if stream.width * stream.height > limits.max_pixels:
-            raise TooLarge(f"The picture has {stream.width} × {stream.height} pixels, {limits.max_pixels} are allowed.")
-        times, declared = [], int(stream.frames)
+    fault: Undecodable | None = None
+    for survey in surveys(source, limits):
+        times = survey.times
+        if times.duration > limits.max_seconds:
+            raise TooLarge(f"The clip lasts {times.duration:.0f} s, {limits.max_seconds:.0f} s are allowed.")
         try:
-            for packet in container.demux(stream):
-                stamp = packet.pts if packet.pts is not None else packet.dts
-                if stamp is None or not packet.size:
-                    continue
-                times.append(float(stamp * packet.time_base))
-                if len(times) > limits.max_frames:
-                    raise TooLarge(f"The clip has more than {limits.max_frames} frames.")
-        except av.error.FFmpegError as error:
-            raise Undecodable("The clip breaks off in the middle: the file is damaged or was cut short.") from error
-        # mp4 and avi say how many frames they hold; fewer packets mean a broken upload, even where a part would play.
-        if len(times) < declared:
-            raise Undecodable(f"The clip ends after {len(times)} of {declared} frames: send the whole file.")
-        if not times:
-            raise Undecodable("The clip's video stream has no frames.")
-    times.sort()
-    steps = np.diff(times)
-    step = float(np.median(steps[steps > 0])) if (steps > 0).any() else 0.0
-    duration = times[-1] - times[0] + step
-    if duration > limits.max_seconds:
-        raise TooLarge(f"The clip lasts {duration:.0f} s, {limits.max_seconds:.0f} s are allowed.")
-    height, width = next(iter(_decoded(source))).image.shape[:2]
-    if height * width > limits.max_pixels:  # the pictures need not be what the header says
-        raise TooLarge(f"The picture has {width} × {height} pixels, {limits.max_pixels} are allowed.")
-    return ClipInfo(width, height, 1 / step if step else 0.0, len(times), duration, stream.codec_context.name, kind)
+            layout, kind = _layout(source, survey, limits)
+        except Undecodable as error:  # another stream may be good
+            fault = fault or error
+            continue
+        width, height = (layout.height, layout.width) if layout.turn.swap else (layout.width, layout.height)
+        rate = 1 / times.step if times.step else 0.0
+        return ClipInfo(
+            width, height, rate, times.frames, times.duration, survey.codec, kind, survey.index, times.repaired
+        )
+    raise fault or Undecodable("The clip's video stream has no frames.")
 
 
-def _decoded(source: Source) -> Generator[Frame, None, None]:
-    """Every frame, upright. Damaged packets are passed over unless there are many."""
-    with _opened(source) as (container, _):
-        stream = _video(container)
-        stream.thread_type = "AUTO"
-        stream.codec_context.thread_count = min(THREADS, os.cpu_count() or 1)
-        shape: tuple[int, int, int] | None = None
-        index, damaged, start, last = 0, 0, 0.0, -1.0
-        step = float(1 / stream.average_rate) if stream.average_rate else 1 / 25
-        for packet in container.demux(stream):
-            try:
-                pictures = packet.decode()
-            except av.error.FFmpegError as error:
-                damaged += 1
-                if damaged > max(3.0, DAMAGED_SHARE * index):
-                    raise Undecodable("The clip's pictures cannot be decoded: the file is damaged.") from error
-                continue
-            for picture in pictures:
-                stamp = picture.pts if picture.pts is not None else picture.dts
-                time = float(stamp * stream.time_base) if stamp is not None else last + start + step
-                start = time if index == 0 else start
-                if time - start <= last:
-                    continue  # a stamp that stands still or runs back is no new moment
-                last = time - start
-                shape = shape or (picture.width, picture.height, round(picture.rotation / 90) % 4)
-                yield Frame(_upright(picture, *shape), last, index)
-                index += 1
-        if index == 0:
-            raise Undecodable("Not one picture of the clip could be decoded.")
+def _layout(source: Source, survey: Survey, limits: PipelineSettings) -> tuple[Layout, str]:
+    """How a stream's first picture is to be shown, and the kind of its container.
 
-
-def layout(source: Source) -> tuple[int, str]:
-    """Quarter turns that make the clip's pictures upright, and the form of their pixels, as in "yuv420p"."""
-    with _opened(source) as (container, _):
-        for picture in container.decode(_video(container)):
-            return round(picture.rotation / 90) % 4, picture.format.name
+    Raises:
+        TooLarge: it has too many pixels, as it is or once they are square.
+        Undecodable: there is no picture.
+    """
+    with opened(source) as (container, kind):
+        stream = container.streams[survey.index]
+        _require_pixels(stream.width, stream.height, limits)
+        for picture in _pictures(container, stream):
+            layout = _layout_of(picture, stream, survey.times)
+            _require_pixels(layout.width, layout.height, limits)  # they need not be what the header says
+            return layout, kind
     raise Undecodable("Not one picture of the clip could be decoded.")
 
 
-def packets(source: Source) -> Generator[Packet, None, None]:
+def _require_pixels(width: int, height: int, limits: PipelineSettings) -> None:
+    if width * height > limits.max_pixels:
+        raise TooLarge(f"The picture has {width} × {height} pixels, {limits.max_pixels} are allowed.")
+
+
+def _layout_of(picture: Any, stream: Any, times: Timeline) -> Layout:
+    width, height = squared(picture.width, picture.height, stream.sample_aspect_ratio)
+    return Layout(picture.format.name, Turn.of(matrix_of(picture)), width, height, times.in_order)
+
+
+def _pictures(container: Any, stream: Any, shown: Shown | None = None, times: Timeline | None = None) -> Iterator[Any]:
+    """What is decoded of a stream, each with the number of its packet for a time stamp.
+
+    Damaged packets are passed over. Raises Undecodable where there are many.
+    """
+    stream.thread_type = "AUTO"
+    context = stream.codec_context
+    context.thread_count = min(THREADS, os.cpu_count() or 1)
+    good = damaged = 0
+    for number, packet in numbered(container, stream):
+        if shown and times and number < len(times.times) and not np.isnan(times.times[number]):
+            shown.sent(number)
+        try:
+            pictures = packet.decode()
+        except av.error.FFmpegError as error:
+            damaged += 1
+            if shown:
+                shown.lost(number)
+            if damaged > max(3.0, DAMAGED_SHARE * good):
+                raise Undecodable("The clip's pictures cannot be decoded: the file is damaged.") from error
+            continue
+        good += len(pictures)
+        yield from pictures
+    try:
+        yield from context.decode(None)
+    except av.error.FFmpegError:  # what was kept back is damaged
+        return
+
+
+def _decoded(source: Source, survey: Survey) -> Generator[Frame, None, None]:
+    """Every shown frame of a stream, upright."""
+    times = survey.times
+    with opened(source) as (container, _):
+        stream = container.streams[survey.index]
+        shown, layout, clock = Shown(times.in_order), None, Clock()
+        for picture in _pictures(container, stream, shown, times):
+            place = shown.place(picture.pts) if picture.pts is not None else -1
+            if not 0 <= place < len(times.times) or np.isnan(times.times[place]):
+                continue  # hidden
+            layout = layout or _layout_of(picture, stream, times)
+            image = picture.to_ndarray(format="rgb24", width=layout.width, height=layout.height)
+            yield clock.frame(layout.turn(image), times.times[place], times.segments[place])
+        if layout is None:
+            raise Undecodable("Not one picture of the clip could be decoded.")
+
+
+class Clock:
+    """Makes frames of decoded pictures, in the order in which they are shown."""
+
+    def __init__(self) -> None:
+        self._latest: deque[npt.NDArray[np.int16]] = deque(maxlen=4)
+        self._index, self._time, self._step = 0, 0.0, 1 / 25
+        self._start = 0.0
+        self._part = self._segment = 0
+
+    def frame(self, image: npt.NDArray[np.uint8], time: float, part: int) -> Frame:
+        """The frame of a picture.
+
+        Args:
+            image: upright, uint8 (H, W, 3).
+            time, part: seconds and segment, of the timeline.
+        """
+        if self._index == 0:
+            self._start, self._part = time, part
+        time -= self._start
+        if self._index and time <= self._time:  # decoders may show in another order than stamps say
+            time = self._time + self._step / 100
+        elif self._index:
+            self._step = min(time - self._time, 1.0)
+        small = thumb(image)
+        if part != self._part and not goes_on(self._latest, small):
+            self._segment += 1  # else only the clock was set, and the walker walks on
+        self._part, self._time = part, time
+        self._latest.append(small)
+        self._index += 1
+        return Frame(image, time, self._index - 1, self._segment)
+
+
+def layout(source: Source, info: ClipInfo, settings: PipelineSettings) -> Layout:
+    """How pictures are shown that a decoder elsewhere makes of :func:`packets`. Raises as :func:`frames`."""
+    return _layout(source, _surveyed(source, info), settings)[0]
+
+
+def packets(source: Source, info: ClipInfo) -> Generator[Packet, None, None]:
     """The packets of an H.264 or HEVC clip in the order of decoding, for a decoder elsewhere.
 
     Raises:
         Undecodable: the container breaks off, or a packet cannot be put into Annex B.
     """
-    with _opened(source) as (container, _):
-        stream = _video(container)
+    times = _surveyed(source, info).times
+    with opened(source) as (container, _):
+        stream = container.streams[info.stream]
         annexb = BitStreamFilterContext(f"{stream.codec_context.name}_mp4toannexb", stream)
         try:
-            for packet in container.demux(stream):
-                stamp = packet.pts if packet.pts is not None else packet.dts
-                if stamp is None or not packet.size:
-                    continue
-                moment = float(stamp * packet.time_base)
-                yield from (Packet(bytes(out), moment) for out in annexb.filter(packet))
+            for number, packet in numbered(container, stream):
+                if number >= len(times.times):
+                    raise Undecodable("The clip has another length than when it was measured.")
+                moment, shown = times.times[number], not np.isnan(times.times[number])
+                for out in annexb.filter(packet):
+                    yield Packet(bytes(out), moment if shown else 0.0, times.segments[number], shown)
         except (av.error.FFmpegError, ValueError) as error:
             raise Undecodable("The clip breaks off in the middle: the file is damaged or was cut short.") from error
 
 
-def _upright(picture: Any, width: int, height: int, turns: int) -> npt.NDArray[np.uint8]:
-    """The picture as large as the clip's first and turned as it: a stream may change both in the middle."""
-    image = picture.to_ndarray(format="rgb24", width=width, height=height)
-    return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
+def _surveyed(source: Source, info: ClipInfo) -> Survey:
+    return surveys(source, only=info.stream)[0]
 
 
 def frames(source: Source, info: ClipInfo | None = None) -> Generator[Frame, None, None]:
@@ -290,7 +323,8 @@ def frames(source: Source, info: ClipInfo | None = None) -> Generator[Frame, Non
         source: path, bytes or seekable binary file.
         info: what :func:`probe` said; probed where absent.
     """
-    return at_gait_rate(_decoded(source), info or probe(source))
+    info = info or probe(source)
+    return at_gait_rate(_decoded(source, _surveyed(source, info)), info)
 
 
 def at_gait_rate(stream: Generator[Frame, None, None], info: ClipInfo) -> Generator[Frame, None, None]:

@@ -15,17 +15,21 @@ import os
 import socket
 import threading
 from collections.abc import Generator
+from dataclasses import replace
 from importlib.util import find_spec
 
+import cv2
 import numpy as np
+import numpy.typing as npt
 
-from pipelines.decode import ClipInfo, Frame, Packet, Source, at_gait_rate
+from pipelines.decode import ClipInfo, Clock, Frame, Layout, Packet, Source, at_gait_rate
 from pipelines.errors import ClipError, DeadlineExceeded, NvdecUnavailable, Undecodable
 from pipelines.pictures import Codec, Picture, Pictures
 from pipelines.sandbox import Sandbox, sealed
 from pipelines.sandbox_server import PASSED_ON, STUCK_SECONDS, received, start_decoder
 from pipelines.sandbox_wire import REQUEST, SHAPE
 from pipelines.settings import PipelineSettings
+from pipelines.timing import Shown
 
 PACKAGE = "PyNvVideoCodec"
 CODECS = ("h264", "hevc")
@@ -70,9 +74,9 @@ class NvDecoder:
         """
         if info.codec in CODECS:
             taken = self._sandbox.packets(source, info, deadline)
-            turns, pixels = next(taken)  # type: ignore[misc]
-            if pixels in PIXELS:
-                return at_gait_rate(self._decoded(taken, info, int(turns), deadline), info)  # type: ignore[arg-type]
+            layout: Layout = next(taken)  # type: ignore[assignment]
+            if layout.pixels in PIXELS:
+                return at_gait_rate(self._decoded(taken, info, layout, deadline), info)  # type: ignore[arg-type]
             taken.close()
         return self._sandbox.frames(source, info, deadline)
 
@@ -85,25 +89,25 @@ class NvDecoder:
         self._sandbox.close()
 
     def _decoded(
-        self, taken: Generator[Packet, None, None], info: ClipInfo, turns: int, deadline: float | None
+        self, taken: Generator[Packet, None, None], info: ClipInfo, layout: Layout, deadline: float | None
     ) -> Generator[Frame, None, None]:
         with self._lock:
             worker = self._idle.pop() if self._idle else None
         worker = worker or Worker(deadline)
         try:
-            times: list[float] = []
-            start, last, index = 0.0, -1.0, 0
-            for picture in worker.decode(taken, info, times, deadline, self.settings.decode_patience):
-                image = np.ascontiguousarray(np.rot90(picture.image, turns)) if turns else picture.image
-                if image.shape != (info.height, info.width, 3) or not 0 <= picture.number < len(times):
+            sent: list[Packet] = []
+            shown, clock = Shown(layout.in_order), Clock()
+            limits, count = self.settings, 0
+            for picture in worker.decode(
+                _noted(taken, sent, shown), info, limits.max_pixels, deadline, limits.decode_patience
+            ):
+                if not 0 <= picture.number < len(sent):
                     raise _broken()
-                start = times[picture.number] if index == 0 else start
-                if times[picture.number] - start <= last:
-                    continue  # a stamp that stands still or runs back is no new moment
-                last = times[picture.number] - start
-                yield Frame(image, last, index)
-                index += 1
-            if index == 0:
+                count += 1
+                packet = sent[shown.place(picture.number)]
+                if packet.shown:
+                    yield clock.frame(_laid_out(picture.image, layout), packet.time, packet.segment)
+            if count == 0:
                 raise Undecodable("Not one picture of the clip could be decoded.")
         except BaseException:
             worker.close()  # which may be in the middle of something
@@ -145,7 +149,7 @@ class Worker:
         self,
         packets: Generator[Packet, None, None],
         info: ClipInfo,
-        times: list[float],
+        max_pixels: int,
         deadline: float | None,
         patience: float,
     ) -> Generator[Picture, None, None]:
@@ -154,7 +158,7 @@ class Worker:
         Args:
             packets: in the order of decoding.
             info: of their clip.
-            times: filled with theirs.
+            max_pixels: of a picture, which may change its size in the middle.
             deadline: instant of ``time.monotonic`` at which to give up.
             patience: seconds to wait for one answer.
 
@@ -162,16 +166,16 @@ class Worker:
             Undecodable: they cannot be decoded, or what comes back cannot be true.
             DeadlineExceeded: it took until the deadline.
         """
-        size = info.width * info.height * 3
+        size = max_pixels * 3
         descriptor = sealed(2 * size)
         with os.fdopen(descriptor, "r+b") as memory, mmap.mmap(descriptor, 0) as shared:
-            job = {"codec": info.codec, "max_pixels": info.width * info.height, "offset": size}
+            job = {"codec": info.codec, "max_pixels": max_pixels, "offset": size}
             try:
                 socket.send_fds(self._channel, [json.dumps(job).encode()], [memory.fileno()])
-                for packet in packets:
-                    times.append(packet.time)
-                    yield from self._answers(shared, packet.data, len(times) - 1, info, deadline, patience)
-                yield from self._answers(shared, b"", len(times), info, deadline, patience)
+                number = 0
+                for number, packet in enumerate(packets, 1):
+                    yield from self._answers(shared, packet.data, number - 1, max_pixels, deadline, patience)
+                yield from self._answers(shared, b"", number, max_pixels, deadline, patience)
             except TimeoutError as error:
                 raise Undecodable(f"The GPU took more than {patience:g} s over one picture.") from error
             except (OSError, ValueError) as error:  # it died, or what it says cannot be true
@@ -184,18 +188,18 @@ class Worker:
         self._process.wait()
 
     def _answers(
-        self, shared: mmap.mmap, data: bytes, number: int, info: ClipInfo, deadline: float | None, patience: float
+        self, shared: mmap.mmap, data: bytes, number: int, max_pixels: int, deadline: float | None, patience: float
     ) -> Generator[Picture, None, None]:
-        size = info.width * info.height * 3
         shared[: len(data)] = data
         self._channel.send(REQUEST.pack(len(data), number))
         count = 0
         while len(reply := self._receive(deadline, patience)) == SHAPE.size:
             width, height, of = SHAPE.unpack(reply)
             count += 1
-            if {width, height} != {info.width, info.height} or count > MOST:
+            if not 0 < width * height <= max_pixels or count > MOST:
                 raise ValueError("a picture that cannot be")
-            yield Picture(of, np.frombuffer(shared, np.uint8, size, size).reshape(height, width, 3).copy())
+            image = np.frombuffer(shared, np.uint8, width * height * 3, max_pixels * 3)
+            yield Picture(of, image.reshape(height, width, 3).copy())
             self._channel.send(b"+")
         message = json.loads(reply)
         if message:
@@ -205,6 +209,22 @@ class Worker:
         if not (reply := received(self._channel, self._process.pid, patience, deadline)):
             raise ConnectionError("it ended")
         return reply
+
+
+def _noted(taken: Generator[Packet, None, None], sent: list[Packet], shown: Shown) -> Generator[Packet, None, None]:
+    """The packets, what there is to know of each noted; by then their data is gone."""
+    for packet in taken:
+        if packet.shown:
+            shown.sent(len(sent))
+        sent.append(replace(packet, data=b""))
+        yield packet
+
+
+def _laid_out(image: npt.NDArray[np.uint8], layout: Layout) -> npt.NDArray[np.uint8]:
+    """A picture as the clip's are shown: square pixels, upright."""
+    if image.shape[:2] != (layout.height, layout.width):
+        image = np.asarray(cv2.resize(image, (layout.width, layout.height), interpolation=cv2.INTER_LINEAR), np.uint8)
+    return layout.turn(image)
 
 
 def _broken() -> ClipError:

@@ -7,10 +7,10 @@ from typing import Any, Literal, Protocol
 
 import av
 import av.error
-import numpy as np
 import numpy.typing as npt
 
 from pipelines.errors import TooLarge, Undecodable
+from pipelines.upright import Turn, matrix_of, squared
 
 Array = npt.NDArray[Any]
 Codec = Literal["jpeg", "h264"]
@@ -23,7 +23,7 @@ HEADROOM = 4
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """One decoded picture.
+    """One decoded picture, upright and with square pixels where its stream says how.
 
     Attributes:
         number: of the message that it came in.
@@ -98,5 +98,8 @@ class PictureDecoder:
             raise TooLarge(f"The picture has {frame.width} × {frame.height} pixels, {self._max_pixels} are allowed.")
         if frame.is_corrupt:
             raise Undecodable("The picture is damaged, or needs one that never came.")
-        image = np.ascontiguousarray(frame.to_ndarray(format="rgb24"))
+        width, height = squared(frame.width, frame.height, self._context.sample_aspect_ratio)
+        if width * height > self._max_pixels:
+            raise TooLarge(f"The picture has {width} × {height} pixels, {self._max_pixels} are allowed.")
+        image = Turn.of(matrix_of(frame))(frame.to_ndarray(format="rgb24", width=width, height=height))
         return Picture(number if frame.pts is None else int(frame.pts), image)

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Generator
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from typing import Any
 
@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipelines.crossing import Crossings
-from pipelines.decode import ClipInfo, Decoder, Frame, InProcess, Source
+from pipelines.decode import RESAMPLE_ABOVE, ClipInfo, Decoder, Frame, InProcess, Source
 from pipelines.errors import CutOff, DeadlineExceeded, NoPerson, TooShort
 from pipelines.perception import Perception, Person, Watcher, build_perception
 from pipelines.sandbox import Sandbox
@@ -24,6 +24,7 @@ from pipelines.settings import PipelineSettings
 from pipelines.stages import Stage, ahead, metered
 from pipelines.track import Tracker
 from pipelines.tracklet import Tracklet
+from pipelines.upright import all_turned, turned_info
 
 Array = npt.NDArray[Any]
 
@@ -125,7 +126,11 @@ class Pipeline:
         return self.process(source).sequences
 
     def process(
-        self, source: Source, on_progress: Callable[[float], None] | None = None, deadline: float | None = None
+        self,
+        source: Source,
+        on_progress: Callable[[float], None] | None = None,
+        deadline: float | None = None,
+        rotate: int = 0,
     ) -> ClipResult:
         """As :meth:`sequences`, with all that was learnt on the way.
 
@@ -133,6 +138,7 @@ class Pipeline:
             source: path, bytes or seekable binary file.
             on_progress: told the share done, in [0, 1], now and then; what it raises ends the work.
             deadline: instant of ``time.monotonic`` at which to give up.
+            rotate: degrees, 0, 90, 180 or 270, to turn the pictures clockwise, after what the clip itself says.
 
         Raises:
             DeadlineExceeded: the work was not done by then.
@@ -151,12 +157,15 @@ class Pipeline:
         tracklets: dict[int, Tracklet] = {}
         crossings = Crossings()
         picture = np.zeros((1, 1, 3), np.uint8)
-        count = 0
-        with closing(self._perceived(source, info, deadline, spent)) as perceived:
+        count = segment = last = 0
+        with closing(self._perceived(source, info, deadline, spent, rotate)) as perceived:
             for frame, people in chain.from_iterable(perceived):
                 if deadline is not None and time.monotonic() > deadline:
                     raise DeadlineExceeded("The clip could not be processed in the time that a request may take.")
                 with self.stages["tracking"].working(spent):
+                    if frame.segment != segment:
+                        tracker.begin()
+                        segment = frame.segment
                     numbers = tracker.update(people, frame.time)
                     crowded = crossings.note(frame.time, numbers, people)
                 with self.stages["sequences"].working(spent):
@@ -169,7 +178,7 @@ class Pipeline:
                         tracklets[number].add(frame.image, person, people, count, frame.time, crowded=is_crowded)
                 if frame.index <= info.frames // 2:
                     picture = frame.image
-                count += 1
+                count, last = count + 1, frame.index
                 tell(min(frame.index / info.frames, 1.0))
         with self.stages["sequences"].working(spent):
             crossings.resolve(tracklets)
@@ -178,8 +187,10 @@ class Pipeline:
         if not sequences:
             raise _why_nobody(skipped)
         tell(1.0)
+        if info.rate <= RESAMPLE_ABOVE and last + 1 < info.frames:
+            info = replace(info, repaired={**info.repaired, "undecoded": info.frames - last - 1})
         return ClipResult(
-            clip=info,
+            clip=turned_info(info, rotate),
             sequences=sequences,
             skipped=skipped,
             timings={**spent, "total": time.perf_counter() - started},
@@ -188,14 +199,15 @@ class Pipeline:
         )
 
     def _perceived(
-        self, source: Source, info: ClipInfo, deadline: float | None, spent: dict[str, float]
+        self, source: Source, info: ClipInfo, deadline: float | None, spent: dict[str, float], rotate: int
     ) -> Generator[list[tuple[Frame, list[Person]]], None, None]:
         """Each frame with everyone in it, as many frames at a time as the backend likes to look at together.
 
         Decoding and perception have a thread each, and run ahead of whoever reads.
         """
         batch, stages = self.perception.batch, self.stages
-        decoded = metered(self.decoder.frames(source, info, deadline), stages["decode"], spent)
+        frames = all_turned(self.decoder.frames(source, info, deadline), rotate)
+        decoded = metered(frames, stages["decode"], spent)
         waiting = ahead(decoded, max(READ_AHEAD, 2 * batch), stages["perception"])
         people = _seen(waiting, self.perception.watch(), batch, stages["perception"], spent)
         return ahead(people, max(1, READ_AHEAD // batch), stages["tracking"])

@@ -26,7 +26,7 @@ from typing import IO, Any, TypeVar
 import numpy as np
 
 from pipelines import errors
-from pipelines.decode import CODECS, CONTAINERS, ClipInfo, Frame, Packet, Source
+from pipelines.decode import CODECS, CONTAINERS, ClipInfo, Frame, Layout, Packet, Source
 from pipelines.errors import DeadlineExceeded, SandboxUnavailable, TooLarge, Undecodable
 from pipelines.pictures import Codec
 from pipelines.sandbox_filter import supported
@@ -34,6 +34,8 @@ from pipelines.sandbox_pictures import SandboxedPictures
 from pipelines.sandbox_server import OFF, Server, received
 from pipelines.sandbox_wire import PACKET, PICTURE, SLOTS
 from pipelines.settings import PipelineSettings
+from pipelines.timing import REPAIRS
+from pipelines.upright import Turn
 
 T = TypeVar("T")
 
@@ -115,50 +117,50 @@ class Sandbox:
             self._decoder(source, job, memory, deadline=deadline) as channel,
         ):
             pictures = mmap.mmap(shared.fileno(), SLOTS * size, access=mmap.ACCESS_READ)
-            index, last = -1, -1.0
+            index, last, part = -1, -1.0, 0
             while len(data := self._receive(channel, deadline)) == PICTURE.size:
-                slot, number, moment = PICTURE.unpack(data)
-                if slot >= SLOTS or number <= index or not last < moment < math.inf:
+                slot, number, moment, segment = PICTURE.unpack(data)
+                if slot >= SLOTS or number <= index or segment < part or not last < moment < math.inf:
                     raise _gave_up()
                 if number >= self.settings.max_frames:
                     raise TooLarge(f"The clip has more than {self.settings.max_frames} frames.")
-                index, last = number, moment
+                index, last, part = number, moment, segment
                 # A copy: what is looked at here cannot change any more over there.
                 image = np.frombuffer(pictures, np.uint8, size, slot * size).copy()
                 with suppress(BrokenPipeError):
                     channel.send(bytes([slot]))
-                yield Frame(image.reshape(info.height, info.width, 3), moment, number)
+                yield Frame(image.reshape(info.height, info.width, 3), moment, number, segment)
             if _json(data):
                 raise _gave_up()
 
     def packets(
         self, source: Source, info: ClipInfo, deadline: float | None = None
-    ) -> Generator[Packet | tuple[int, str], None, None]:
+    ) -> Generator[Packet | Layout, None, None]:
         """What :func:`pipelines.decode.layout` says, then each of :func:`pipelines.decode.packets`; raises as these.
 
         No packet is larger than its picture would be, and there are no more than frames are allowed.
         """
         size = info.width * info.height * 3
         memory = sealed(SLOTS * size)
-        job = {"packets": True}
+        job = {"packets": True, "info": asdict(info)}
         with (
             os.fdopen(memory, "rb") as shared,
             self._decoder(source, job, memory, deadline=deadline) as channel,
         ):
-            about = _json(self._receive(channel, deadline))
-            if about.get("turns") not in range(4) or not isinstance(about.get("pixels"), str):
-                raise _gave_up()
-            yield about["turns"], about["pixels"]
+            try:
+                yield _sound_layout(_json(self._receive(channel, deadline))["layout"], info)
+            except (KeyError, TypeError, ValueError) as error:
+                raise _gave_up() from error
             there = mmap.mmap(shared.fileno(), SLOTS * size, access=mmap.ACCESS_READ)
             count = 0
             while len(data := self._receive(channel, deadline)) == PACKET.size:
-                slot, length, moment = PACKET.unpack(data)
+                slot, length, moment, segment, shown = PACKET.unpack(data)
                 if slot >= SLOTS or not 0 < length <= size or not math.isfinite(moment):
                     raise _gave_up()
                 count += 1
                 if count > self.settings.max_frames:
                     raise TooLarge(f"The clip has more than {self.settings.max_frames} frames.")
-                packet = Packet(there[slot * size : slot * size + length], moment)  # a copy
+                packet = Packet(there[slot * size : slot * size + length], moment, segment, shown)  # a copy
                 with suppress(BrokenPipeError):
                     channel.send(bytes([slot]))
                 yield packet
@@ -338,10 +340,25 @@ def _checked(info: ClipInfo, limits: PipelineSettings) -> ClipInfo:
         and info.duration <= limits.max_seconds
         and info.codec in CODECS
         and info.container in CONTAINERS
+        and isinstance(info.stream, int)
+        and info.stream >= 0
+        and all(kind in REPAIRS and isinstance(count, int) and count > 0 for kind, count in info.repaired.items())
     )
     if not sound:
         raise ValueError("measures out of range")
     return info
+
+
+def _sound_layout(said: dict[str, Any], info: ClipInfo) -> Layout:
+    """How the clip's pictures are shown, or ValueError, KeyError or TypeError where that cannot be true."""
+    found = Layout(**{**said, "turn": Turn(**said["turn"])})
+    flags = (found.turn.swap, found.turn.mirror, found.turn.tumble, found.in_order)
+    size = (info.height, info.width) if found.turn.swap else (info.width, info.height)
+    if not isinstance(found.pixels, str) or any(not isinstance(flag, bool) for flag in flags):
+        raise ValueError("a layout that cannot be")
+    if (found.width, found.height) != size:
+        raise ValueError("a size that is not the clip's")
+    return found
 
 
 def _gave_up() -> Undecodable:

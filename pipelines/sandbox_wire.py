@@ -10,11 +10,11 @@ SLOTS = 4
 MESSAGE = 65536
 """Bytes of the longest message."""
 
-PICTURE = struct.Struct("<BQd")
-"""Slot, index and time of a picture that lies in the shared memory. Every other message is a JSON object."""
+PICTURE = struct.Struct("<BQdI")
+"""Slot, index, time and segment of a picture that lies in the shared memory. Every other message is a JSON object."""
 
-PACKET = struct.Struct("<BId")
-"""Slot, size and time of a packet that lies in the shared memory."""
+PACKET = struct.Struct("<BIdI?")
+"""Slot, size, time and segment of a packet that lies in the shared memory, and whether its picture is shown."""
 
 REQUEST = struct.Struct("<Iq")
 """Size and number of a live message that lies in the shared memory; size 0 is the stream's end."""

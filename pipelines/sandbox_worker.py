@@ -8,6 +8,7 @@ one clip did to its decoder never meets another.
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import importlib.util
 import io
@@ -108,6 +109,8 @@ def _rehearse() -> None:
     PictureDecoder("jpeg", 64 * 64).decode(bytes(jpeg), 0)
     with contextlib.suppress(ClipError):
         PictureDecoder("h264", 64 * 64).decode(b"\0\0\0\1", 0)
+    gc.collect()  # a fork that freed a decoder of this process would wait for threads that it does not have
+    gc.freeze()
 
 
 def _fault() -> str | None:
@@ -144,9 +147,9 @@ def _job(message: dict[str, Any], descriptors: list[int], start: int) -> int:
                 if pictures is None:
                     end.send(json.dumps({"info": asdict(probe(file, settings))}).encode())
                 elif message.get("packets"):
-                    turns, pixels = layout(file)
-                    end.send(json.dumps({"turns": turns, "pixels": pixels}).encode())
-                    _send_packets(end, pictures, packets(file))
+                    info = ClipInfo(**message["info"])
+                    end.send(json.dumps({"layout": asdict(layout(file, info, settings))}).encode())
+                    _send_packets(end, pictures, packets(file, info))
                     end.send(b"{}")
                 else:
                     _send_pictures(end, pictures, frames(file, ClipInfo(**message["info"])))
@@ -214,7 +217,7 @@ def _send_pictures(end: socket.socket, pictures: mmap.mmap, stream: Iterator[Any
         if (slot := slots.free()) is None:
             return
         pictures[slot * slots.size : slot * slots.size + frame.image.nbytes] = frame.image.data.cast("B")
-        end.send(PICTURE.pack(slot, frame.index, frame.time))
+        end.send(PICTURE.pack(slot, frame.index, frame.time, frame.segment))
 
 
 def _send_packets(end: socket.socket, memory: mmap.mmap, stream: Iterator[Packet]) -> None:
@@ -226,7 +229,7 @@ def _send_packets(end: socket.socket, memory: mmap.mmap, stream: Iterator[Packet
         if (slot := slots.free()) is None:
             return
         memory[slot * slots.size : slot * slots.size + len(packet.data)] = packet.data
-        end.send(PACKET.pack(slot, len(packet.data), packet.time))
+        end.send(PACKET.pack(slot, len(packet.data), packet.time, packet.segment, packet.shown))
 
 
 class _Slots:

@@ -25,11 +25,18 @@ class Tracker:
     """
 
     def __init__(self, rate: float) -> None:
+        self._rate = max(rate, 1.0)
+        self._given, self._most = 0, -1
+        self.begin()
+
+    def begin(self) -> None:
+        """Follow nobody on from the frames before, whose numbers are not given again."""
         from trackers import OCSORTTracker
 
+        self._given = self._most + 1
         self._tracker = OCSORTTracker(
             lost_track_buffer=round(30 * LOST_AFTER),
-            frame_rate=max(rate, 1.0),
+            frame_rate=self._rate,
             minimum_consecutive_frames=1,
             minimum_iou_threshold=0.15,
             high_conf_det_threshold=0.5,
@@ -48,5 +55,6 @@ class Tracker:
         numbers: list[int | None] = [None] * len(people)
         given = () if tracked.tracker_id is None else tracked.tracker_id
         for person, number in zip(tracked.data.get("person", ()), given, strict=True):
-            numbers[int(person)] = int(number) if number >= 0 else None
+            numbers[int(person)] = int(number) + self._given if number >= 0 else None
+        self._most = max(self._most, *(number for number in numbers if number is not None), -1)
         return numbers

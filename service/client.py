@@ -107,6 +107,7 @@ class Client:
         collection: str = "default",
         strict: bool = False,
         camera: str | None = None,
+        rotate: int | None = None,
         min_quality: float = 0.0,
         network: str | None = None,
         on_progress: Progress | None = None,
@@ -118,7 +119,9 @@ class Client:
         ``strict``, a walker who matches another subject is refused with LooksLikeOtherSubject.
         """
         fields: dict[str, Any] = {"subject": subject, "collection": collection, "strict": strict}
-        fields |= _given(track=track, point=point, camera=camera, min_quality=min_quality, network=network)
+        fields |= _given(
+            track=track, point=point, camera=camera, rotate=rotate, min_quality=min_quality, network=network
+        )
         return self._upload("/enroll", clip, fields, EnrollReply, on_progress, idempotency_key, more)
 
     def identify(
@@ -132,6 +135,7 @@ class Client:
         boxes: bool = False,
         explain: bool = False,
         camera: str | None = None,
+        rotate: int | None = None,
         min_quality: float = 0.0,
         network: str | None = None,
         collection: str = "default",
@@ -144,7 +148,7 @@ class Client:
         """
         fields: dict[str, Any] = {"top_k": top_k, "fpir": fpir, "collection": collection}
         fields |= {"pictures": pictures, "boxes": boxes, "explain": explain}
-        fields |= _given(camera=camera, min_quality=min_quality, network=network)
+        fields |= _given(camera=camera, rotate=rotate, min_quality=min_quality, network=network)
         fields |= {"where": [f"{key}={value}" for key, value in where.items()]} if where else {}
         return self._upload("/identify", clip, fields, IdentifyReply, on_progress, idempotency_key)
 
@@ -157,6 +161,7 @@ class Client:
         point: str | None = None,
         fmr: float = 0.001,
         camera: str | None = None,
+        rotate: int | None = None,
         min_quality: float = 0.0,
         network: str | None = None,
         collection: str = "default",
@@ -164,7 +169,9 @@ class Client:
     ) -> VerifyReply:
         """Whether a clip's one walker, or the one of ``track`` or at ``point``, is ``subject``."""
         fields: dict[str, Any] = {"subject": subject, "fmr": fmr, "collection": collection}
-        fields |= _given(track=track, point=point, camera=camera, min_quality=min_quality, network=network)
+        fields |= _given(
+            track=track, point=point, camera=camera, rotate=rotate, min_quality=min_quality, network=network
+        )
         return self._upload("/verify", clip, fields, VerifyReply, on_progress, None)
 
     def learn(
@@ -181,6 +188,7 @@ class Client:
         fpir: float = 0.01,
         where: Mapping[str, str] | None = None,
         camera: str | None = None,
+        rotate: int | None = None,
         collection: str = "default",
     ) -> LiveStream:
         """A live stream: frames are sent one by one, tracks and verdicts come as events."""
@@ -188,7 +196,7 @@ class Client:
 
         query: dict[str, object] = {"top_k": top_k, "fpir": fpir, "collection": collection}
         query |= {"where": [f"{key}={value}" for key, value in where.items()]} if where else {}
-        query |= _given(camera=camera)
+        query |= _given(camera=camera, rotate=rotate)
         return LiveStream(self.url, self._key, query)
 
     def subjects(self, *, collection: str = "default") -> SubjectsReply:

@@ -7,8 +7,9 @@ from typing import Annotated, Any
 
 from fastapi import Depends, File, Form, Header, Path, Query, Request, Response, UploadFile
 from fastapi.routing import APIRoute
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, BeforeValidator, Field
 
+from pipelines.upright import Rotation, number_of
 from service.choosing import POINT
 from service.engine import Engine
 from service.jobs import Jobs
@@ -103,6 +104,13 @@ CameraField = Annotated[
         description="Name of the camera that took the clip. What the collection has learnt of how people look to it is"
         " taken off before distances.",
         examples=["north-door"],
+    ),
+]
+RotateField = Annotated[
+    Annotated[Rotation, BeforeValidator(number_of)] | None,
+    Form(
+        description="Degrees to turn the pictures clockwise, after what the clip itself says: for a camera that hangs "
+        "otherwise. Else as `GAITKEEPER_CAMERA_ROTATE` says of the camera.",
     ),
 ]
 IdempotencyKey = Annotated[

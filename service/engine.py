@@ -48,9 +48,18 @@ class Engine(Administration):
         self.pipeline.close()
         super().close()
 
-    def see(self, clip: ClipSource, on_progress: Progress | None = None, deadline: float | None = None) -> Seen:
-        """Run the pipeline on a clip; see :meth:`Seen.through`."""
-        return Seen.through(self.pipeline, clip, on_progress, deadline)
+    def see(
+        self,
+        clip: ClipSource,
+        on_progress: Progress | None = None,
+        deadline: float | None = None,
+        *,
+        rotate: int | None = None,
+        camera: str | None = None,
+    ) -> Seen:
+        """Run the pipeline on a clip; see :meth:`Seen.through`. Unless it is told, pictures are turned as the settings
+        say of the camera."""
+        return Seen.through(self.pipeline, clip, on_progress, deadline, self.settings.turn_of(camera, rotate))
 
     def enroll(
         self,
@@ -63,6 +72,7 @@ class Engine(Administration):
         collection: str = DEFAULT_COLLECTION,
         strict: bool = False,
         camera: str | None = None,
+        rotate: int | None = None,
         min_quality: float = 0.0,
         network: str | None = None,
         on_progress: Progress | None = None,
@@ -90,7 +100,7 @@ class Engine(Administration):
         found: list[tuple[Seen, GaitSequence]] = []
         for number, one in enumerate((clip, *more), start=1):
             try:
-                seen = self.see(one, on_progress, deadline)
+                seen = self.see(one, on_progress, deadline, rotate=rotate, camera=camera)
                 walker = seen.walker(track, point)
                 require_quality(walker, min_quality)
             except (ClipError, PoorQuality) as error:
@@ -122,6 +132,7 @@ class Engine(Administration):
         boxes: bool = False,
         explain: bool = False,
         camera: str | None = None,
+        rotate: int | None = None,
         min_quality: float = 0.0,
         network: str | None = None,
         collection: str = DEFAULT_COLLECTION,
@@ -145,7 +156,7 @@ class Engine(Administration):
         check_metadata(where)
         gallery = self.gallery(collection, network=network)
         reply = self.identification(
-            seen := self.see(clip, on_progress, deadline),
+            seen := self.see(clip, on_progress, deadline, rotate=rotate, camera=camera),
             gallery,
             top_k=top_k,
             fpir=fpir,
@@ -209,7 +220,7 @@ class Engine(Administration):
             raise Conflict(
                 f"The collection {collection!r} keeps no passers-by: set for how long they are to be kept first."
             )
-        seen = self.see(clip, on_progress, deadline)
+        seen = self.see(clip, on_progress, deadline, camera=camera)
         started = time.perf_counter()
         kept = gallery.learn(seen.result.sequences, camera)
         return LearnReply(
@@ -231,6 +242,7 @@ class Engine(Administration):
         point: str | None = None,
         fmr: float = 0.001,
         camera: str | None = None,
+        rotate: int | None = None,
         min_quality: float = 0.0,
         network: str | None = None,
         collection: str = DEFAULT_COLLECTION,
@@ -253,7 +265,7 @@ class Engine(Administration):
         check_camera(camera)
         gallery = self.gallery(collection, network=network)
         gallery.subject(subject)
-        seen = self.see(clip, on_progress, deadline)
+        seen = self.see(clip, on_progress, deadline, rotate=rotate, camera=camera)
         walker = seen.walker(track, point)
         require_quality(walker, min_quality)
         person = gallery.verify(subject, walker, fmr, camera)

@@ -27,6 +27,8 @@ CLIP: dict[str, Any] = {
     "duration": 3.93,
     "codec": "h264",
     "container": "mp4",
+    "stream": 0,
+    "repaired": {},
 }
 
 TEMPLATE: dict[str, Any] = {

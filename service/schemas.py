@@ -76,13 +76,19 @@ class Clip(BaseModel):
     """What came in."""
 
     sha256: str = Field(description="Digest of the clip's bytes, lower-case hexadecimal.")
-    width: int = Field(description="Pixels of the upright picture.")
-    height: int = Field(description="Pixels of the upright picture.")
+    width: int = Field(description="Pixels of the upright picture, which are square.")
+    height: int = Field(description="Pixels of the upright picture, which are square.")
     rate: float = Field(description="Median frame rate of the stream, in hertz.")
-    frames: int = Field(description="Frames in the stream.")
-    duration: float = Field(description="Seconds.")
+    frames: int = Field(description="Frames that the clip shows.")
+    duration: float = Field(description="Seconds that the clip shows.")
     codec: str = Field(description="Video codec.")
     container: str = Field(description="Kind of file.")
+    stream: int = Field(0, description="Index in the file of the video stream that was looked at.")
+    repaired: dict[str, int] = Field(
+        {},
+        description="Frames whose time had to be mended, or that could not be decoded, by kind: `ran_back`, `jumped`, "
+        "`burst`, `stood_still`, `decode_order`, `missing`, `undecoded`.",
+    )
 
 
 class Skipped(BaseModel):

@@ -36,6 +36,7 @@ class Seen:
         clip: ClipSource,
         on_progress: Progress | None = None,
         deadline: float | None = None,
+        rotate: int = 0,
     ) -> Seen:
         """Run a pipeline on a clip.
 
@@ -44,6 +45,7 @@ class Seen:
             clip: path, or a binary file that can seek; it is read from its start and left open.
             on_progress: told the stage and how much of it is done.
             deadline: instant of ``time.monotonic`` at which to give up.
+            rotate: degrees by which to turn the pictures clockwise; see :meth:`pipelines.pipeline.Pipeline.process`.
 
         Raises:
             NotAFile: there is no file at the path.
@@ -54,7 +56,8 @@ class Seen:
         with require_file(clip).open("rb") if isinstance(clip, (str, Path)) else nullcontext(clip) as file:
             file.seek(0)
             sha256 = sha256_of(file)
-            return cls(pipeline.process(file, lambda share: tell("looking at the clip", share), deadline), sha256)
+            result = pipeline.process(file, lambda share: tell("looking at the clip", share), deadline, rotate)
+            return cls(result, sha256)
 
     @property
     def clip(self) -> Clip:

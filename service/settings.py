@@ -33,6 +33,7 @@ from pydantic_settings import (
 
 from gallery.crypto import Vault
 from pipelines.settings import PipelineSettings
+from pipelines.upright import Rotation
 from service.errors import BadSettings
 from service.hosts.scale import Scale
 from service.loopback import is_loopback
@@ -168,6 +169,11 @@ class Settings(BaseSettings):
     )
     stream_idle: float = Field(30, gt=0, description="Seconds that a live stream may be silent.")
     stream_seconds: float = Field(3600, gt=0, description="Seconds that a live stream may last.")
+    camera_rotate: dict[str, Rotation] = Field(
+        {},
+        description="Degrees to turn a named camera's pictures clockwise, unless a request says otherwise, as a JSON "
+        'object: `{"north-door": 180}`.',
+    )
     live_sources: Listed = Field(
         [],
         description="Cameras that `gaitkeeper watch` may open, with commas or as a JSON list: "
@@ -213,6 +219,10 @@ class Settings(BaseSettings):
         if self.webhook_secret is not None:
             _ = self.webhook_key
         return self
+
+    def turn_of(self, camera: str | None, rotate: int | None) -> int:
+        """Degrees to turn pictures clockwise: what a request says, else what is set for its camera, else 0."""
+        return self.camera_rotate.get(camera or "", 0) if rotate is None else rotate
 
     @property
     def webhook_key(self) -> bytes:

@@ -21,7 +21,7 @@ class Order(Record):
         place: path or URL of the archive.
         collection: acted on.
         made: when that was made, by which every host proves that it has the same store.
-        network, camera, min_quality, strict, top_k, fpir, where: as of :class:`service.engine.Engine`.
+        network, camera, rotate, min_quality, strict, top_k, fpir, where: as of :class:`service.engine.Engine`.
     """
 
     kind: Literal["enroll", "identify"]
@@ -30,6 +30,7 @@ class Order(Record):
     made: datetime
     network: str | None = None
     camera: str | None = None
+    rotate: int | None = None
     min_quality: float = 0.0
     strict: bool = False
     top_k: int = 5

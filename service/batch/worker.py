@@ -75,6 +75,7 @@ class Worker:
         order = self._order
         asked: dict[str, Any] = {
             "camera": order.camera,
+            "rotate": order.rotate,
             "min_quality": order.min_quality,
             "network": order.network,
             "collection": order.collection,

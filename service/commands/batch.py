@@ -16,8 +16,10 @@ from service.commands.terminal import (
     JsonOption,
     NetworkOption,
     QualityOption,
+    RotateOption,
     StoreOption,
     progress,
+    rotation,
 )
 
 if TYPE_CHECKING:
@@ -48,6 +50,7 @@ def enroll(
     out: OutOption = Path("enrolled.jsonl"),
     strict: Annotated[bool, typer.Option("--strict", help="Refuse a walker who matches another subject.")] = False,
     camera: CameraOption = None,
+    rotate: RotateOption = None,
     min_quality: QualityOption = 0.0,
     network: NetworkOption = None,
     collection: CollectionOption = "default",
@@ -70,6 +73,7 @@ def enroll(
             made=made,
             network=network,
             camera=camera,
+            rotate=rotation(rotate),
             min_quality=min_quality,
             strict=strict,
         )
@@ -87,6 +91,7 @@ def identify(
         list[str] | None, typer.Option(metavar="KEY=VALUE", help="Metadata that a subject must have; may be repeated.")
     ] = None,
     camera: CameraOption = None,
+    rotate: RotateOption = None,
     min_quality: QualityOption = 0.0,
     network: NetworkOption = None,
     collection: CollectionOption = "default",
@@ -111,6 +116,7 @@ def identify(
             made=engine.gallery(collection, network=network).collection.created,
             network=network,
             camera=camera,
+            rotate=rotation(rotate),
             min_quality=min_quality,
             top_k=top_k,
             fpir=fpir,

@@ -19,11 +19,13 @@ from service.commands.terminal import (
     NetworkOption,
     PointOption,
     QualityOption,
+    RotateOption,
     ServerOption,
     StoreOption,
     print_json,
     progress,
     recogniser,
+    rotation,
 )
 
 
@@ -34,6 +36,7 @@ def enroll(
     point: PointOption = None,
     strict: Annotated[bool, typer.Option("--strict", help="Refuse a walker who matches another subject.")] = False,
     camera: CameraOption = None,
+    rotate: RotateOption = None,
     min_quality: QualityOption = 0.0,
     network: NetworkOption = None,
     collection: CollectionOption = "default",
@@ -53,6 +56,7 @@ def enroll(
             collection=collection,
             strict=strict,
             camera=camera,
+            rotate=rotation(rotate),
             min_quality=min_quality,
             network=network,
             on_progress=tell,
@@ -71,6 +75,8 @@ def enroll(
         OUT.print(f"[bold]{tables.plain(template.subject)}[/] {done} in {template.collection}: {where}")
         if one.warning:
             ERR.print(f"warning: {one.warning.detail}", style="yellow", markup=False, soft_wrap=True)
+    for one in (reply, *reply.others):
+        tables.repaired(ERR, one.clip)
     tables.notes(ERR, reply.template.fingerprint, reply.template.trained, reply.skipped)
 
 
@@ -81,6 +87,7 @@ def verify(
     point: PointOption = None,
     fmr: Annotated[float, typer.Option(help="False match rate to decide at.")] = 0.001,
     camera: CameraOption = None,
+    rotate: RotateOption = None,
     collection: CollectionOption = "default",
     server: ServerOption = None,
     key: KeyOption = None,
@@ -90,7 +97,15 @@ def verify(
     """Tell whether the person who walks in a clip is the one that is claimed."""
     with progress("verifying") as tell, recogniser(server, store, key) as worker:
         reply = worker.verify(
-            clip, subject, track=track, point=point, fmr=fmr, camera=camera, collection=collection, on_progress=tell
+            clip,
+            subject,
+            track=track,
+            point=point,
+            fmr=fmr,
+            camera=camera,
+            rotate=rotation(rotate),
+            collection=collection,
+            on_progress=tell,
         )
     if as_json:
         print_json(reply)
@@ -98,6 +113,7 @@ def verify(
     from service.commands import tables
 
     OUT.print(tables.verification(reply.person))
+    tables.repaired(ERR, reply.clip)
     tables.notes(ERR, reply.person.fingerprint, reply.person.trained, reply.skipped)
 
 
@@ -112,6 +128,7 @@ def identify(
         bool, typer.Option("--explain", help="Show part by part what speaks for each candidate and what against.")
     ] = False,
     camera: CameraOption = None,
+    rotate: RotateOption = None,
     min_quality: QualityOption = 0.0,
     network: NetworkOption = None,
     collection: CollectionOption = "default",
@@ -132,6 +149,7 @@ def identify(
             where=found,
             explain=explain,
             camera=camera,
+            rotate=rotation(rotate),
             min_quality=min_quality,
             network=network,
             collection=collection,
@@ -143,12 +161,14 @@ def identify(
     from service.commands import tables
 
     OUT.print(tables.people(reply.people))
+    tables.repaired(ERR, reply.clip)
     first = reply.people[0]
     tables.notes(ERR, first.fingerprint, first.trained, reply.skipped)
 
 
 def inspect(
     clip: ClipArgument,
+    rotate: RotateOption = None,
     out: Annotated[Path, typer.Option(help="Folder for the pictures.", file_okay=False)] = Path("inspect"),
     as_json: Annotated[
         bool, typer.Option("--json", help="Print what was seen, and the pictures' paths, as JSON.")
@@ -162,7 +182,7 @@ def inspect(
         from service.seen import Seen
         from service.settings import load_settings
 
-        seen = Seen.through(Pipeline(load_settings().pipeline), clip, tell)
+        seen = Seen.through(Pipeline(load_settings().pipeline), clip, tell, rotate=rotation(rotate) or 0)
         out.mkdir(parents=True, exist_ok=True)
         pictures = [str(path) for path in write_pictures(seen.result, out)]
         reply = InspectReply(
@@ -178,6 +198,7 @@ def inspect(
     from service.commands import tables
 
     OUT.print(tables.walkers(reply.walkers))
+    tables.repaired(ERR, reply.clip)
     tables.skipped_ones(ERR, reply.skipped)
     for picture in reply.pictures:
         OUT.print(picture, soft_wrap=True, highlight=False)

@@ -27,7 +27,8 @@ from gallery.types import (
     ViewStatistics,
 )
 from pipelines.fingerprint import Fingerprint
-from service.schemas import Skipped, TrackChoice
+from pipelines.timing import REPAIRS
+from service.schemas import Clip, Skipped, TrackChoice
 
 if TYPE_CHECKING:
     from gallery.strangers import StrangerGroup
@@ -185,6 +186,12 @@ def walkers(seen: Iterable[TrackChoice]) -> Table:
             f"{quality.mask_stability:.2f}",
         )
     return table
+
+
+def repaired(console: Console, clip: Clip) -> None:
+    """A line for every kind of frames whose time had to be mended."""
+    for kind, count in clip.repaired.items():
+        console.print(f"repaired {kind}, {count}: {REPAIRS.get(kind, '')}", style="dim", markup=False)
 
 
 def skipped_ones(console: Console, skipped: Iterable[Skipped]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -31,6 +32,12 @@ def _files(paths: list[Path] | None) -> list[Path] | None:
     return paths and [_file(path) for path in paths]
 
 
+class Rotate(StrEnum):
+    """Degrees clockwise."""
+
+    NONE, QUARTER, HALF, THREE_QUARTERS = "0", "90", "180", "270"
+
+
 ClipArgument = Annotated[Path, typer.Argument(help="A video file.", callback=_file)]
 AnyClipsArgument = Annotated[
     list[Path] | None,
@@ -46,6 +53,10 @@ ClipsArgument = Annotated[
 ]
 PointOption = Annotated[
     str | None, typer.Option(metavar="X,Y[@T]", help="Which walker: the one there, in pixels, at a time in seconds.")
+]
+RotateOption = Annotated[
+    Rotate | None,
+    typer.Option("--rotate", help="Degrees to turn the pictures clockwise, where a camera hangs otherwise."),
 ]
 QualityOption = Annotated[
     float, typer.Option("--min-quality", min=0, max=1, help="Mean joint score that a walker must have.")
@@ -65,6 +76,11 @@ StoreOption = Annotated[
     str | None, typer.Option("--store", help="Gallery store for work right here, as in sqlite:///gallery.db.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the REST reply's JSON.")]
+
+
+def rotation(given: Rotate | None) -> int | None:
+    """Degrees, where they were given."""
+    return None if given is None else int(given)
 
 
 def print_json(reply: BaseModel) -> None:

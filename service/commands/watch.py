@@ -15,10 +15,12 @@ from service.commands.terminal import (
     CollectionOption,
     JsonOption,
     KeyOption,
+    RotateOption,
     ServerOption,
     StoreOption,
     progress,
     recogniser,
+    rotation,
 )
 
 if TYPE_CHECKING:
@@ -36,6 +38,7 @@ def watch(
     top_k: Annotated[int, typer.Option(min=1, max=1000, help="Candidates per walker.")] = 5,
     fpir: Annotated[float, typer.Option(help="False-positive identification rate to decide at.")] = 0.01,
     camera: CameraOption = None,
+    rotate: RotateOption = None,
     retry_for: Annotated[
         float, typer.Option(min=0, metavar="SECONDS", help="How long to look for a camera that was lost.")
     ] = 300.0,
@@ -59,7 +62,15 @@ def watch(
             opened = partial(shots_of, source, settings, pipeline.decoder)
             opened()  # what may not be watched is refused before anything is started
             worker = stack.enter_context(recogniser(server, store, key))
-            stream = partial(_stream, worker, collection=collection, top_k=top_k, fpir=fpir, camera=camera)
+            stream = partial(
+                _stream,
+                worker,
+                collection=collection,
+                top_k=top_k,
+                fpir=fpir,
+                camera=camera,
+                rotate=settings.turn_of(camera, rotation(rotate)),
+            )
             watching = Watching(opened, stream, retry_for if is_camera(source) else None)
             stack.callback(watching.stop)
         for event in watching.events():
@@ -70,7 +81,7 @@ def watch(
 
 
 def _stream(
-    worker: Client | Engine, *, collection: str, top_k: int, fpir: float, camera: str | None
+    worker: Client | Engine, *, collection: str, top_k: int, fpir: float, camera: str | None, rotate: int
 ) -> LocalStream | LiveStream:
     from service.engine import Engine
     from service.live.local import LocalStream
@@ -78,9 +89,9 @@ def _stream(
     from service.live.session import Limits
 
     if not isinstance(worker, Engine):
-        return worker.stream(collection=collection, top_k=top_k, fpir=fpir, camera=camera)
+        return worker.stream(collection=collection, top_k=top_k, fpir=fpir, camera=camera, rotate=rotate)
     judge = Passing(worker.gallery(collection), camera, top_k, fpir)
-    return LocalStream(worker.pipeline, judge, Limits.of(worker.settings))
+    return LocalStream(worker.pipeline, judge, Limits.of(worker.settings), rotate)
 
 
 def _print(event: Event) -> None:

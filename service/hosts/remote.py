@@ -43,7 +43,11 @@ class RemotePipeline(Pipeline):
         self._streaming: Any = replicas.options(stream=True)
 
     def process(
-        self, source: Source, on_progress: Callable[[float], None] | None = None, deadline: float | None = None
+        self,
+        source: Source,
+        on_progress: Callable[[float], None] | None = None,
+        deadline: float | None = None,
+        rotate: int = 0,
     ) -> ClipResult:
         """As :meth:`pipelines.pipeline.Pipeline.process`; looked at anew where a host was lost meanwhile.
 
@@ -52,15 +56,15 @@ class RemotePipeline(Pipeline):
         """
         clip = _bytes_of(source)
         tell = on_progress or (lambda _: None)
-        return persistently(lambda: self._looked(clip, tell, deadline), deadline)
+        return persistently(lambda: self._looked(clip, tell, deadline, rotate), deadline)
 
     def tried(self, picture: Array) -> str:
         """As :meth:`pipelines.pipeline.Pipeline.tried`, by one of the replicas."""
         name: str = persistently(lambda: self._replicas.tried.remote(picture).result(timeout_s=PATIENCE))
         return name
 
-    def _looked(self, clip: bytes, tell: Callable[[float], None], deadline: float | None) -> ClipResult:
-        news = self._streaming.look.remote(clip, seconds_left(deadline))
+    def _looked(self, clip: bytes, tell: Callable[[float], None], deadline: float | None, rotate: int) -> ClipResult:
+        news = self._streaming.look.remote(clip, seconds_left(deadline), rotate)
         try:
             for (one,) in news:
                 if isinstance(one, GaitkeeperError):

@@ -60,21 +60,24 @@ class Perception:
         """As :meth:`pipelines.pipeline.Pipeline.tried`."""
         return await asyncio.to_thread(self._pipeline.tried, picture)
 
-    async def look(self, clip: bytes, seconds: float | None) -> AsyncIterator[tuple[Any]]:
+    async def look(self, clip: bytes, seconds: float | None, rotate: int = 0) -> AsyncIterator[tuple[Any]]:
         """The shares of a clip that are done, in [0, 1], and at last what came of it.
 
         Args:
             clip: its bytes.
             seconds: that it may take; None for any.
+            rotate: as of :meth:`pipelines.pipeline.Pipeline.process`.
 
         Returns:
             Tuples of one: a share, then a ClipResult or the error that says why there is none.
         """
-        async for news in self._look(clip, seconds):  # type: ignore[arg-type]  # one of each list
+        async for news in self._look(clip, seconds, rotate):  # type: ignore[arg-type]  # one of each list
             yield news  # type: ignore[misc]
 
     @_batched(OVERLAP)
-    async def _look(self, clips: list[bytes], seconds: list[float | None]) -> AsyncIterator[list[Any]]:
+    async def _look(
+        self, clips: list[bytes], seconds: list[float | None], rotates: list[int]
+    ) -> AsyncIterator[list[Any]]:
         """As :meth:`look`, of several clips: each is told of as soon as it is done, whatever becomes of the others."""
         loop = asyncio.get_running_loop()
         shares = [0.0] * len(clips)
@@ -83,7 +86,9 @@ class Perception:
             limit = seconds[i]
             deadline = None if limit is None else time.monotonic() + limit
             try:
-                return self._pipeline.process(clips[i], lambda share: shares.__setitem__(i, share), deadline)
+                return self._pipeline.process(
+                    clips[i], lambda share: shares.__setitem__(i, share), deadline, rotates[i]
+                )
             except GaitkeeperError as error:
                 return error
 

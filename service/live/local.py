@@ -19,13 +19,13 @@ class LocalStream:
     """As :class:`service.live.client.LiveStream`; takes pictures, too.
 
     Args:
-        pipeline, judge, limits: as of :class:`service.live.session.Session`.
+        pipeline, judge, limits, rotate: as of :class:`service.live.session.Session`.
     """
 
-    def __init__(self, pipeline: Pipeline, judge: Passing, limits: Limits) -> None:
+    def __init__(self, pipeline: Pipeline, judge: Passing, limits: Limits, rotate: int = 0) -> None:
         self._events: queue.Queue[Event | GaitkeeperError | None] = queue.Queue()
         self._ready = threading.Event()
-        self._session = Session(pipeline, judge, limits, self._told)
+        self._session = Session(pipeline, judge, limits, self._told, rotate)
         self._session.start()
 
     def __enter__(self) -> LocalStream:

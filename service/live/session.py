@@ -20,6 +20,7 @@ from pipelines.live import Due, LiveWatch, Sight
 from pipelines.pictures import Codec, Pictures
 from pipelines.pipeline import Pipeline
 from pipelines.sequence import GaitSequence
+from pipelines.upright import turned
 from service.errors import BadMessage
 from service.live.events import Credit, Dropped, DropReason, Event, Person, Segment, Shown, Tracks, VerdictEvent
 from service.live.names import Name
@@ -80,10 +81,12 @@ class Session:
         judge: names people.
         limits: of this stream.
         tell: takes events, in any thread; the last is an error that ended the stream, or None.
+        rotate: degrees by which to turn pictures clockwise.
     """
 
-    def __init__(self, pipeline: Pipeline, judge: Passing, limits: Limits, tell: Tell) -> None:
+    def __init__(self, pipeline: Pipeline, judge: Passing, limits: Limits, tell: Tell, rotate: int = 0) -> None:
         self._pipeline, self._judge, self._limits, self._tell = pipeline, judge, limits, tell
+        self._rotate = rotate
         self._lock = threading.Condition()
         self._waiting: deque[Offered] = deque()
         self._credit = 0
@@ -224,6 +227,7 @@ class Session:
 
     def _hand_over(self, frame: Offered, image: Array | None) -> None:
         """Have a picture looked at; without one, the frame is done with."""
+        image = None if image is None else turned(image, self._rotate)
         with self._lock:
             self._lock.wait_for(lambda: len(self._shown) < AHEAD or self._stopped)
             self._shown.append((frame, image))

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import threading
 from contextlib import ExitStack
+from typing import Annotated
 
 import anyio.to_thread
 from fastapi import APIRouter, WebSocket
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 
 from gallery.names import check_camera, check_metadata
 from gallery.verdict import check_fpir
 from models.errors import GaitkeeperError
+from pipelines.upright import Rotation, number_of
 from service.engine import Engine
 from service.errors import InvalidRequest, Overloaded
 from service.gate import refuse
@@ -34,6 +36,7 @@ class StreamQuery(BaseModel):
     fpir: float = Field(0.01, gt=0, lt=1)
     where: list[str] = []
     camera: str | None = None
+    rotate: Annotated[Rotation | None, BeforeValidator(number_of)] = None
 
 
 class Streams:
@@ -88,7 +91,8 @@ async def stream(socket: WebSocket) -> None:
     with place:
         async with opened(socket) as channel:
             pipeline = state.engine.pipeline
-            await Conversation(channel, lambda tell: Session(pipeline, judge, limits, tell), settings).run()
+            turn = settings.turn_of(query.camera, query.rotate)
+            await Conversation(channel, lambda tell: Session(pipeline, judge, limits, tell, turn), settings).run()
 
 
 def _query(socket: WebSocket) -> StreamQuery:

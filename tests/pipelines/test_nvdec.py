@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import struct
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -123,7 +125,7 @@ class Witness:
     def __init__(self, seen):
         self.seen = seen
 
-    def decode(self, packets, info, times, deadline, patience):
+    def decode(self, packets, info, max_pixels, deadline, patience):
         for packet in packets:
             self.seen.append(packet)
         yield from ()
@@ -138,7 +140,7 @@ def test_what_reaches_the_worker_is_what_the_sandbox_took_out_of_the_container(d
     path = make_clip("a.mp4")
     with pytest.raises(Undecodable, match="Not one picture"):
         list(decoder.frames(path, decoder.probe(path)))
-    expected = list(decode.packets(path))
+    expected = list(decode.packets(path, decode.probe(path)))
     assert [(p.data, p.time) for p in seen] == [(p.data, p.time) for p in expected] and len(seen) == 20
     assert all(p.data.startswith((b"\0\0\1", b"\0\0\0\1")) for p in seen)
     container = path.read_bytes()
@@ -153,12 +155,18 @@ def test_what_reaches_the_worker_is_what_the_sandbox_took_out_of_the_container(d
 
 @pytest.mark.parametrize(
     "packet",
-    [PACKET.pack(9, 10, 0.0), PACKET.pack(0, 10**8, 0.0), PACKET.pack(0, 0, 0.0), PACKET.pack(0, 9, float("nan"))],
+    [
+        PACKET.pack(9, 10, 0.0, 0, True),
+        PACKET.pack(0, 10**8, 0.0, 0, True),
+        PACKET.pack(0, 0, 0.0, 0, True),
+        PACKET.pack(0, 9, float("nan"), 0, True),
+    ],
 )
 def test_a_sandbox_that_was_taken_over_gets_nothing_past(decoder, make_clip, monkeypatch, packet):
     seen, path = [], make_clip("a.mp4")
     info = decoder.probe(path)
-    said = iter([b'{"turns": 0, "pixels": "yuv420p"}', packet])
+    layout = asdict(decode.layout(path, info, decoder.settings))
+    said = iter([json.dumps({"layout": layout}).encode(), packet])
     monkeypatch.setattr(decoder._sandbox, "_receive", lambda *_: next(said))
     monkeypatch.setattr(nvdec, "Worker", lambda _: Witness(seen))
     with pytest.raises(Undecodable, match="broke its decoder"):

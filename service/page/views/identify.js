@@ -78,6 +78,10 @@ export async function render(view, { signal }) {
 
 const summary = (reply) => `${count(reply.people.length, "walker")}: ${reply.people.map((p) => nameOf(p)).join(", ")}`;
 
+/** What had to be mended about a clip's time stamps. */
+const mended = (repaired) =>
+  `Mended in this clip: ${Object.entries(repaired).map(([kind, frames]) => `${words(kind)} (${frames})`).join(", ")}.`;
+
 /** What a reply looks like beside its clip; without one where the clip is not at hand any more. */
 export async function shown(reply, clip, signal) {
   const known = await namesIn(reply.collection, reply.people);
@@ -91,6 +95,7 @@ export async function shown(reply, clip, signal) {
         h("summary", {}, `${count(reply.skipped.length, "other person was", "other people were")} seen and left out`),
         h("ul", {}, reply.skipped.map((s) => h("li", {}, `${s.start.toFixed(1)} to ${s.end.toFixed(1)} s: ${words(s.reason)}`))),
       ),
+    Object.keys(reply.clip.repaired ?? {}).length > 0 && h("p", { class: "soft" }, mended(reply.clip.repaired)),
     h("p", { class: "soft" }, spent(reply)),
   ].filter(Boolean);
 }
