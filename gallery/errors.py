@@ -109,6 +109,12 @@ class PoorQuality(GaitkeeperError):
     code = "poor_quality"
 
 
+class LikenessChanged(PoorQuality):
+    """A walker who may be two: somebody else may have come into the same place."""
+
+    code = "likeness_changed"
+
+
 class BadCalibration(GaitkeeperError):
     """A calibration file cannot be read, or contradicts itself."""
 

@@ -52,6 +52,8 @@ class Reason(StrEnum):
     TOO_SHORT = "too_short"
     LOW_RATE = "low_rate"
     POOR_QUALITY = "poor_quality"
+    NOT_UPRIGHT = "not_upright"
+    LIKENESS_CHANGED = "likeness_changed"
     UNCALIBRATED = "uncalibrated"
 
 

@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 
 from gallery.calibration import Calibration
-from gallery.errors import BadFmr, BadFpir, PoorQuality
+from gallery.errors import BadFmr, BadFpir, LikenessChanged, PoorQuality
 from gallery.search import Hit
 from gallery.types import Candidate, MatchThreshold, Outlier, OutlierReason, Reason, Resemblance, Threshold, Verdict
 from gallery.units import Unit
-from pipelines.errors import TooShort
+from pipelines.errors import NotUpright, TooShort
+from pipelines.posture import MIN_UPRIGHT
 from pipelines.sequence import GaitSequence
 
 MIN_RATE_HZ = 20.0  # where no calibration says what a network was measured at
@@ -28,11 +29,13 @@ class QualityGates:
         min_frames: usable frames, for enrolment and for a verdict; 15 are half a second at 30 Hz, about one step.
         min_joint_score: mean joint score, for both.
         min_mask_stability: 1 − the median relative change of the mask's area between frames, for both.
+        min_upright: share of the frames in which the walker is upright, for both.
     """
 
     min_frames: int = 15
     min_joint_score: float = 0.3
     min_mask_stability: float = 0.5
+    min_upright: float = MIN_UPRIGHT
 
     def check_enrolment(self, seq: GaitSequence, min_rate_hz: float = MIN_RATE_HZ) -> None:
         """Refuse what cannot become a template: it would mislead every search that it is found in.
@@ -43,8 +46,11 @@ class QualityGates:
 
         Raises:
             TooShort: fewer frames than ``min_frames``.
+            NotUpright: the walker does not stand upright in the picture.
+            LikenessChanged: the sequence may be of two people.
             PoorQuality: masks or joints too poor, or too few frames a second; ``reasons`` lists which.
         """
+        self._check_person(seq)
         if len(seq) < self.min_frames:
             raise TooShort(
                 f"The walker is seen in {len(seq)} usable frames; {self.min_frames} are needed to enrol.",
@@ -67,6 +73,23 @@ class QualityGates:
             raise PoorQuality(
                 f"The walker is seen too poorly to be enrolled: {'; '.join(found.values())}.", reasons=list(found)
             )
+
+    def _check_person(self, seq: GaitSequence) -> None:
+        match self.amiss(seq):
+            case Reason.NOT_UPRIGHT:
+                raise NotUpright.turned(seq.quality.turn, seq.quality.upright)
+            case Reason.LIKENESS_CHANGED:
+                raise LikenessChanged(
+                    "What the walker looks like changes on the way: this may be two people. Send a clip, or the part of"
+                    " one, that shows one person walking.",
+                    reasons=["likeness"],
+                )
+
+    def amiss(self, seq: GaitSequence) -> Reason | None:
+        """Why a sequence is not one upright person's, whatever its quality; None where it is."""
+        if seq.quality.upright < self.min_upright:
+            return Reason.NOT_UPRIGHT
+        return Reason.LIKENESS_CHANGED if seq.quality.likeness_changed else None
 
     def poor(self, seq: GaitSequence) -> bool:
         """True where masks or joints are too poor for a verdict. Frames cut off are not in the sequence at all."""
@@ -179,6 +202,8 @@ def compare(
         reason = Reason.TOO_SHORT
     elif seq.quality.low_rate and seq.quality.rate_hz < min_rate:
         reason = Reason.LOW_RATE
+    elif (amiss := gates.amiss(seq)) is not None:
+        reason = amiss
     elif gates.poor(seq):
         reason = Reason.POOR_QUALITY
     elif threshold is None:

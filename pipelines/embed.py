@@ -11,7 +11,7 @@ from models.base import GaitNetwork
 from models.inference import Precision
 from models.inference import embed as forward
 from pipelines.sequence import GaitSequence
-from pipelines.tensors import device_of, prepare
+from pipelines.tensors import at_rate, device_of, prepare
 
 # What the processor's cache holds the features of, or enough to fill a GPU.
 BATCH_FRAMES = {"cpu": 256, "cuda": 2048}
@@ -39,6 +39,7 @@ def embed(
         TooShort, HeatmapsMissing: as :func:`pipelines.tensors.prepare`.
     """
     budget = batch_frames or BATCH_FRAMES.get(device_of(net).type, BATCH_FRAMES["cuda"])
+    seqs = [at_rate(seq) for seq in seqs]
     out = torch.empty(len(seqs), *net.out_shape)
     for batch in _batches([len(seq) for seq in seqs], budget):
         tensors, lengths = prepare([seqs[i] for i in batch], net)

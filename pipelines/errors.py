@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 from models.errors import GaitkeeperError
 
 
@@ -57,6 +59,22 @@ class CutOff(ClipError):
     """The walker is cut off by the picture's edge all the way."""
 
     code = "cut_off"
+
+
+class NotUpright(ClipError):
+    """The clip's people do not stand on their feet: the camera hung otherwise."""
+
+    code = "not_upright"
+
+    @classmethod
+    def turned(cls, turn: int | None, upright: float | None = None) -> Self:
+        """By how many degrees clockwise to turn the clip, where that is known; the share of frames that are upright."""
+        advice = "turn the camera or the clip" if turn is None else f"send the clip with rotate={turn}"
+        return cls(
+            f"The clip's people do not stand upright in the picture: {advice}, so that heads are up and feet down.",
+            rotate=turn,
+            **({} if upright is None else {"upright": upright}),
+        )
 
 
 class TrackNotFound(ClipError):

@@ -7,7 +7,7 @@ that each went on as the same.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from pipelines.appearance import difference
 from pipelines.crossing import Crossings
+from pipelines.likeness import JUMP, WITNESSES, change, worn
 from pipelines.perception import Perception
 from pipelines.sequence import GaitSequence
 from pipelines.settings import PipelineSettings
@@ -28,10 +29,8 @@ RATE = 30.0
 GONE = 1.0
 STEP = 0.1
 SLACK = 0.05
-# Of clothes: sightings that are compared with those before them, how unlike they may be, and by how much somebody met
-# must be less like them than the person was before.
-WITNESSES = 6
-JUMP, APART = 0.22, 0.1
+# By how much somebody met must be less like the person, in clothes, than the person was before.
+APART = 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -212,20 +211,23 @@ class LiveWatch:
         for (a, b), start, end in self._crossings.ended():
             if a in self._tracks and b in self._tracks:
                 first, second = self._tracks[a], self._tracks[b]
-                worn = [_worn([s for s in track.alone if s.time < start]) for track in (first, second)]
-                first.met.append((end, worn[0], worn[1]))
-                second.met.append((end, worn[1], worn[0]))
+                wore = [worn([s for s in track.alone if s.time < start]) for track in (first, second)]
+                first.met.append((end, wore[0], wore[1]))
+                second.met.append((end, wore[1], wore[0]))
 
     def _is_another(self, track: _Track) -> bool:
         """Whether the track may have become another person's; its window has then begun anew."""
         for meeting in list(track.met):
             end, own, others = meeting
-            now = _worn([s for s in track.alone if s.time >= end])
+            now = worn([s for s in track.alone if s.time >= end])
             if now is not None:
                 track.met.remove(meeting)
                 if own is None or others is None or difference(now, own) + APART >= difference(now, others):
                     return self._anew(track, end)
-        before, recent = _worn(track.alone[:-WITNESSES]), _worn(track.alone[-WITNESSES:])
+        found = change(track.alone[-2 * WITNESSES :])
+        if found is not None and found.other:
+            return self._anew(track, found.time)
+        before, recent = worn(track.alone[:-WITNESSES]), worn(track.alone[-WITNESSES:])
         if before is None or recent is None or difference(before, recent) <= JUMP:
             return False
         unlike = (s.time for s in track.alone[-WITNESSES:] if difference(before, s.appearance) > JUMP)
@@ -240,13 +242,6 @@ class LiveWatch:
         track.window += 1
         track.judged = -np.inf
         return True
-
-
-def _worn(sightings: Sequence[Sighting]) -> Array | None:
-    """What is worn, on average; None where there are too few to tell."""
-    if len(sightings) < WITNESSES:
-        return None
-    return np.asarray(np.mean([s.appearance for s in sightings], axis=0))
 
 
 def _seconds(sightings: Iterable[Sighting]) -> float:

@@ -16,8 +16,9 @@ import numpy.typing as npt
 
 from pipelines.crossing import Crossings
 from pipelines.decode import RESAMPLE_ABOVE, ClipInfo, Decoder, Frame, InProcess, Source
-from pipelines.errors import CutOff, DeadlineExceeded, NoPerson, TooShort
+from pipelines.errors import CutOff, DeadlineExceeded, NoPerson, NotUpright, TooShort
 from pipelines.perception import Perception, Person, Watcher, build_perception
+from pipelines.posture import MIN_UPRIGHT, Samples, turn_of
 from pipelines.sandbox import Sandbox
 from pipelines.sequence import GaitSequence
 from pipelines.settings import PipelineSettings
@@ -121,6 +122,7 @@ class Pipeline:
 
         Raises:
             NoPerson, CutOff, TooShort: nobody gave a usable sequence.
+            NotUpright: so it is, and the clip's people are upright once it is turned.
             ClipError: the clip itself cannot be used; see :mod:`pipelines.errors`.
         """
         return self.process(source).sequences
@@ -156,6 +158,7 @@ class Pipeline:
         spent = dict.fromkeys(STAGES, 0.0)
         tracklets: dict[int, Tracklet] = {}
         crossings = Crossings()
+        samples = Samples()
         picture = np.zeros((1, 1, 3), np.uint8)
         count = segment = last = 0
         with closing(self._perceived(source, info, deadline, spent, rotate)) as perceived:
@@ -176,16 +179,24 @@ class Pipeline:
                             tracklets[number] = Tracklet(len(tracklets) + 1, self.settings.max_sequence_frames)
                         is_crowded = number in crowded
                         tracklets[number].add(frame.image, person, people, count, frame.time, crowded=is_crowded)
+                samples.take(frame.image, frame.time)
                 if frame.index <= info.frames // 2:
                     picture = frame.image
                 count, last = count + 1, frame.index
                 tell(min(frame.index / info.frames, 1.0))
         with self.stages["sequences"].working(spent):
             crossings.resolve(tracklets)
-            people_seen = self._numbered(list(tracklets.values()))
+            parts = [part for t in tracklets.values() for part in t.parts() if part.sightings]
+            people_seen = self._numbered(sorted(parts, key=lambda part: part.span[0]))
             sequences, skipped = self._sorted_out(people_seen)
-        if not sequences:
-            raise _why_nobody(skipped)
+        if all(seq.quality.upright < MIN_UPRIGHT for seq in sequences):
+            with self.stages["perception"].working(spent):
+                turn = turn_of(samples, self.perception)
+            if turn is not None:
+                turn = (rotate + turn) % 360  # samples are of pictures that were turned already
+            if not sequences:
+                raise _why_nobody(skipped) if turn is None else NotUpright.turned(turn)
+            sequences = [replace(seq, quality=replace(seq.quality, turn=turn)) for seq in sequences]
         tell(1.0)
         if info.rate <= RESAMPLE_ABOVE and last + 1 < info.frames:
             info = replace(info, repaired={**info.repaired, "undecoded": info.frames - last - 1})

@@ -38,6 +38,10 @@ class Quality:
         rate_hz: median frame rate of the sequence, in hertz.
         low_rate: True where the rate is below 20 Hz, too low to tell a gait without a network made for it.
         missed: frames of the clip within the tracklet in which the person was not seen.
+        upright: share of the frames whose head is over the hips and these over the ankles, in [0, 1].
+        turn: degrees clockwise, 90, 180 or 270, by which the clip must be turned for its people to be upright; None
+            where they are, or where it is not known.
+        likeness_changed: True where the person's look changes so much that it may be two people's sequence.
     """
 
     frames: int
@@ -49,6 +53,13 @@ class Quality:
     rate_hz: float
     low_rate: bool
     missed: int = 0
+    upright: float = 1.0
+    turn: int | None = None
+    likeness_changed: bool = False
+
+
+# A file names these where they are not as they mostly are: most files stay as they were before there were such fields.
+_RARE = {f.name: f.default for f in fields(Quality) if f.name in ("upright", "turn", "likeness_changed")}
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,7 +132,7 @@ class GaitSequence:
         header = {
             "format": FORMAT,
             "frames": len(self),
-            "quality": asdict(self.quality),
+            "quality": {k: v for k, v in asdict(self.quality).items() if k not in _RARE or v != _RARE[k]},
             "track": self.track,
             "perception": self.perception,
             "frame_size": list(self.frame_size),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import chain
 
 import numpy as np
@@ -15,6 +16,9 @@ from pipelines.sequence import Array, GaitSequence
 
 PREPROCESSING = "1"
 """Version of what this file does to a sequence; part of the fingerprint, so raise it with every change of values."""
+
+RATE = 30.0
+"""Hertz at which networks learnt."""
 
 CUT = slice(10, 54)
 """The 44 middle columns of a silhouette: the field's networks take 64×44, ten columns cut from each side."""
@@ -45,6 +49,7 @@ def prepare(seqs: Sequence[GaitSequence], net: GaitNetwork) -> tuple[tuple[Tenso
         raise ValueError("At least one gait sequence is needed.")
     if not all(len(seq) for seq in seqs):
         raise TooShort("The gait sequence has no frame.")
+    seqs = [at_rate(seq) for seq in seqs]
     device = device_of(net)
     tensors = tuple(_INPUTS[name](seqs).to(device) for name in net.inputs)
     scaled = tuple(x.float().div_(255) if x.dtype == torch.uint8 else x for x in tensors)
@@ -52,6 +57,31 @@ def prepare(seqs: Sequence[GaitSequence], net: GaitNetwork) -> tuple[tuple[Tenso
     if len(set(lengths)) == 1:
         return scaled, None
     return scaled, torch.tensor(lengths, dtype=torch.int64, device=device)
+
+
+def at_rate(seq: GaitSequence) -> GaitSequence:
+    """A sequence of a low rate brought to 30 Hz, of the nearest frame in time at each tick; any other as it is.
+
+    Networks that read time learnt steps at 30 Hz. Where the walker was not seen for more than two frames nothing is
+    made up.
+    """
+    if not seq.quality.low_rate or len(seq) < 2:
+        return seq
+    times = seq.timestamps
+    ticks = np.arange(times[0], times[-1] + 1e-6, 1 / RATE)
+    after = np.clip(np.searchsorted(times, ticks), 1, len(times) - 1)
+    nearest = np.where(ticks - times[after - 1] <= times[after] - ticks, after - 1, after)
+    seen = np.abs(times[nearest] - ticks) <= np.median(np.diff(times))
+    nearest = nearest[seen]
+    return replace(
+        seq,
+        silhouettes=seq.silhouettes[nearest],
+        joints=seq.joints[nearest],
+        heatmaps=None if seq.heatmaps is None else seq.heatmaps[nearest],
+        timestamps=ticks[seen],
+        boxes=seq.boxes[nearest],
+        quality=replace(seq.quality, rate_hz=RATE, low_rate=False),
+    )
 
 
 def device_of(net: GaitNetwork) -> torch.device:

@@ -6,15 +6,17 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 import zstandard
 
 from pipelines import quality
 from pipelines.appearance import appearance
+from pipelines.likeness import change
 from pipelines.perception import Person
 from pipelines.perception.base import shared_area
+from pipelines.portraits import Portraits
+from pipelines.posture import upright_share
 from pipelines.sequence import HEATMAP, GaitSequence, Quality
 from pipelines.silhouette import mask_area, silhouette
 
@@ -24,7 +26,6 @@ LOW_SCORE = 0.4
 POOR_MASK = 0.6
 OVERLAP = 0.3
 AREA_RANGE = (0.6, 1.6)
-THUMBNAIL_HEIGHT = 160
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +74,7 @@ class Tracklet:
         self._limit = limit
         self._usable = 0
         self._packer = zstandard.ZstdCompressor(level=1)
-        self._best: tuple[float, Array | None] = (-1.0, None)
+        self._portraits = Portraits()
 
     @property
     def seen(self) -> int:
@@ -99,7 +100,7 @@ class Tracklet:
             crowded: True where somebody out of sight may be in the person's mask.
         """
         self.frame_size = (image.shape[1], image.shape[0])
-        self._portray(image, person)
+        self._portraits.take(image, person, time)
         reason = "overlap" if crowded else _unusable(person, others, self.frame_size)
         if reason is None and self._usable >= self._limit:
             reason = "enough"
@@ -125,11 +126,25 @@ class Tracklet:
         self.sightings = [s for s in self.sightings if s.time >= time]
         self._usable = sum(s.view is not None for s in self.sightings)
 
+    def parts(self) -> list[Tracklet]:
+        """The tracklet, divided wherever another person must have come into its place; in time order."""
+        found = change(self._usable_ones())
+        if found is None or not found.other:
+            return [self]
+        before, after = self.copy(), self.copy()
+        before.sightings = [s for s in self.sightings if s.time < found.time]
+        after.sightings = [s for s in self.sightings if s.time >= found.time]
+        before._portraits, after._portraits = self._portraits.parted(found.time)
+        return [*before.parts(), *after.parts()]
+
+    def _usable_ones(self) -> list[Sighting]:
+        return [s for s in self.sightings if s.view is not None]
+
     def copy(self) -> Tracklet:
         """What was gathered until now; what is added to one of them is not in the other."""
         twin = Tracklet(self.number, self._limit)
         twin.sightings, twin.frame_size = list(self.sightings), self.frame_size
-        twin._usable, twin._best = self._usable, self._best
+        twin._usable, twin._portraits = self._usable, self._portraits.parted(np.inf)[0]
         return twin
 
     def sequence(self, perception: str) -> GaitSequence:
@@ -164,6 +179,8 @@ class Tracklet:
                 gait_cycles=quality.gait_cycles(joints, silhouettes, boxes[:, 3] - boxes[:, 1], timestamps),
                 rate_hz=hertz,
                 low_rate=hertz < quality.MIN_RATE,
+                upright=upright_share(joints),
+                likeness_changed=change([s for s, _ in kept]) is not None,
                 missed=self.sightings[-1].index - self.sightings[0].index + 1 - self.seen if self.sightings else 0,
             ),
             track=self.number,
@@ -172,22 +189,9 @@ class Tracklet:
         )
 
     def thumbnail(self) -> bytes:
-        """JPEG of the person in the best frame."""
-        picture = self._best[1]
-        if picture is None:
-            return b""
-        _, data = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 85])
-        return bytes(data)
-
-    def _portray(self, image: Array, person: Person) -> None:
-        x1, y1, x2, y2 = (int(edge) for edge in person.box)
-        worth = person.score * (y2 - y1)
-        # Clearly better or not at all: a picture is copied rarely.
-        if worth > 1.1 * self._best[0]:
-            grow = (y2 - y1) // 10
-            part = image[max(y1 - grow, 0) : y2 + grow, max(x1 - grow, 0) : x2 + grow]
-            width = max(1, round(part.shape[1] * THUMBNAIL_HEIGHT / part.shape[0]))
-            self._best = (worth, cv2.resize(part, (width, THUMBNAIL_HEIGHT), interpolation=cv2.INTER_AREA))
+        """JPEG of the person in the best frame, or of an outline where no picture was kept; empty without either."""
+        shapes = [s.view.silhouette for s in self.sightings if s.view is not None]
+        return self._portraits.jpeg(shapes[len(shapes) // 2] if shapes else None)
 
 
 def _steady(usable: list[tuple[Sighting, _View]]) -> list[tuple[Sighting, _View]]:

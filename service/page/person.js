@@ -9,6 +9,8 @@ const REASONS = {
   too_short: "The walk is too short to tell.",
   low_rate: "The clip has too few frames a second to tell.",
   poor_quality: "The walker is seen too poorly to tell.",
+  not_upright: "The walker does not stand upright in the picture.",
+  likeness_changed: "The walker's look changes on the way: this may be two people.",
   uncalibrated: "The network has no calibration here: only the ranking counts.",
 };
 

@@ -45,6 +45,8 @@ def forget_all(engine: EngineOf, collection: CollectionPath) -> Removal:
         "bad_subject",
         "too_short",
         "poor_quality",
+        "not_upright",
+        "likeness_changed",
         "clip_of_other_subject",
         "fingerprint_mismatch",
     ),

@@ -11,7 +11,7 @@ from models import NETWORKS, GaitNetwork, build
 from pipelines.embed import embed
 from pipelines.errors import HeatmapsMissing, TooShort
 from pipelines.sequence import GaitSequence, Quality
-from pipelines.tensors import normalise_joints, prepare
+from pipelines.tensors import at_rate, normalise_joints, prepare
 
 
 def sequence(frames: int, seed: int = 0) -> GaitSequence:
@@ -94,6 +94,25 @@ def test_nothing_cannot_be_prepared():
         prepare([], build("gei"))
     with pytest.raises(TooShort):
         prepare([sequence(3), sequence(0)], build("gei"))
+
+
+def test_a_low_rate_is_brought_to_30_hertz_by_the_nearest_frame():
+    seq = sequence(10)
+    times = np.arange(10) / 10
+    slow = replace(seq, timestamps=times, quality=replace(seq.quality, rate_hz=10.0, low_rate=True))
+    (joints, silhouettes, heatmaps), lengths = prepare([slow], Everything())
+    nearest = [abs(times - tick).argmin() for tick in np.arange(28) / 30]
+    assert lengths is None and joints.shape[1] == silhouettes.shape[1] == heatmaps.shape[1] == 28
+    assert torch.equal(silhouettes[0, :, 0], torch.from_numpy(seq.silhouettes[nearest][:, :, 10:54] / 255).float())
+    gap = replace(slow, timestamps=np.where(times > 0.45, times + 2.0, times))
+    assert prepare([gap], Everything())[0][0].shape[1] < 40  # nothing is made up where the walker was not seen
+
+
+def test_a_usual_rate_stays_as_it_is():
+    seq = sequence(12)
+    for rate in (20.0, 25.0, 30.0):
+        usual = replace(seq, timestamps=np.arange(12) / rate, quality=replace(seq.quality, rate_hz=rate))
+        assert at_rate(usual) is usual
 
 
 def pose(shift=(0.0, 0.0), scale=1.0, frames=3):

@@ -20,6 +20,7 @@ const WHY = {
   empty_gallery: "nobody is enrolled",
   low_rate: "too few frames a second",
   poor_quality: "seen too poorly",
+  not_upright: "not upright: turn the camera",
   uncalibrated: "no calibration",
 };
 
