@@ -34,7 +34,7 @@ from training.config import TrainingConfig
 from training.errors import BadTrainingConfig, TrainingDiverged
 from training.log import Log
 from training.objective import Objective
-from training.optimise import learning_rate, make_optimiser
+from training.optimise import make_optimiser, set_step
 
 
 @dataclass(frozen=True)
@@ -61,9 +61,9 @@ class Trainable(nn.Module):
         super().__init__()
         self.net = net
 
-    def forward(self, *tensors: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    def forward(self, *tensors: Tensor, lengths: Tensor | None = None) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Embeddings and logits by branch."""
-        out = self.net.training_outputs(*tensors)
+        out = self.net.training_outputs(*tensors, lengths=lengths)
         return out.embeddings, out.logits or {}
 
 
@@ -109,14 +109,12 @@ def train(
         task = bar.add_task("loss –", total=config.steps, completed=first)
         for step, batch in enumerate(loader, start=first):
             torch.manual_seed(int(np.random.default_rng((config.seed, step, fabric.global_rank, 2)).integers(2**63)))
-            rate = learning_rate(step, config.optimiser, config.steps)
-            for group in optimiser.param_groups:
-                group["lr"] = rate
+            rate = set_step(optimiser, step, config.optimiser, config.steps)
             terms: dict[str, float] = {}
             passes = config.run.accumulate
-            for number, part in enumerate(_parts(batch.to(fabric.device), passes), start=1):
+            for number, part in enumerate(_parts(batch.map(lambda x: x.to(fabric.device)), passes), start=1):
                 with fabric.no_backward_sync(module, enabled=number < passes):
-                    embeddings, logits = module(*part.tensors)
+                    embeddings, logits = module(*part.tensors, lengths=part.lengths)
                     gathered = _gather(fabric, embeddings, logits, part)
                     total, named = objective(*gathered)
                     terms = {k: terms.get(k, 0.0) + v.item() / passes for k, v in {"loss": total, **named}.items()}
@@ -196,7 +194,7 @@ def _parts(batch: Batch, passes: int) -> Iterable[Batch]:
     size = len(batch.subjects) // passes
     for start in range(0, len(batch.subjects), size):
         cut = slice(start, start + size)
-        yield Batch(tuple(x[cut] for x in batch.tensors), batch.subjects[cut], batch.views[cut])
+        yield batch.map(lambda x, cut=cut: x[cut])  # type: ignore[misc]
 
 
 Gathered = tuple[dict[str, Tensor], dict[str, Tensor], Tensor, Tensor]

@@ -91,7 +91,7 @@ def kinect_config(root: Path, **changes: Any) -> TrainingConfig:
         "run": {"device": "cpu", "precision": "fp32", "threads": 1, "log_every": 1, "checkpoint_every": 2},
     }
     for table, values in changes.items():
-        tables[table] = {**tables[table], **values} if isinstance(values, dict) else values
+        tables[table] = {**tables.get(table, {}), **values} if isinstance(values, dict) else values
     return TrainingConfig.model_validate(tables)
 
 
@@ -107,5 +107,5 @@ def sequences_config(root: Path, name: str, **changes: Any) -> TrainingConfig:
         "run": {"device": "cpu", "precision": "fp32", "threads": 1, "log_every": 1, "checkpoint_every": 1000},
     }
     for table, values in changes.items():
-        tables[table] = {**tables[table], **values} if isinstance(values, dict) else values
+        tables[table] = {**tables.get(table, {}), **values} if isinstance(values, dict) else values
     return TrainingConfig.model_validate(tables)
