@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +31,7 @@ from models.checkpoint import tuples
 from models.inference import bf16_in_hardware
 from training.batches import Batch, Batches, training_walks
 from training.checkpoints import STATE, WEIGHTS, newest_checkpoint, open_run, save_checkpoint
+from training.claims import claim
 from training.config import TrainingConfig
 from training.errors import BadTrainingConfig, TrainingDiverged
 from training.log import Log
@@ -82,7 +84,14 @@ def train(
         BadTrainingConfig: the configuration does not fit the network, the data, the machine, or the checkpoints.
         BadDataset: the walks cannot be read.
         TrainingDiverged: a loss or a gradient became infinite or no number.
+        TrainingRunning: another process trains in ``run``.
     """
+    first_process = int(os.environ.get("RANK", 0)) == 0
+    with claim(run) if first_process else nullcontext():
+        return _train(config, run, fresh, on_step)
+
+
+def _train(config: TrainingConfig, run: Path, fresh: bool, on_step: Callable[[int], None] | None) -> TrainingResult:
     began = time.monotonic()
     fabric = make_fabric(config)
     if config.run.threads:
@@ -107,6 +116,7 @@ def train(
     loss: float | None = None
     with Log(run if fabric.is_global_zero else None, first) as log, _progress(disable=log.off) as bar:
         task = bar.add_task("loss –", total=config.steps, completed=first)
+        told, told_at = first, time.monotonic()
         for step, batch in enumerate(loader, start=first):
             torch.manual_seed(int(np.random.default_rng((config.seed, step, fabric.global_rank, 2)).integers(2**63)))
             rate = set_step(optimiser, step, config.optimiser, config.steps)
@@ -128,7 +138,10 @@ def train(
             loss, made = terms["loss"], step + 1
             bar.update(task, completed=made, description=f"loss {loss:.3f}")
             if made % config.run.log_every == 0 or made == config.steps:
-                log.write(made, {**terms, "learning_rate": rate, "gradient_norm": norm.item()})
+                pace = (time.monotonic() - told_at) / (made - told)
+                told, told_at = made, time.monotonic()
+                values = {"learning_rate": rate, "gradient_norm": norm.item(), "seconds_per_step": pace}
+                log.write(made, {**terms, **values})
             if made % config.run.checkpoint_every == 0 or made == config.steps:
                 save_checkpoint(fabric, run, made, net, module, optimiser, keep=config.run.keep)
             if on_step is not None:
