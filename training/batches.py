@@ -134,7 +134,7 @@ class Batches(TorchDataset[Batch]):
             *(subjects, views, table.people, table.takes),
             seed=config.seed,
             by_view=table.by_view,
-            outfits=[f"{sample.condition} {sample.outfit}" for sample in walks],
+            outfits=[sample.outfit or sample.condition for sample in walks],
             one_outfit=table.one_outfit,
             builds=np.array([sample.build for sample in walks]) if all(sample.build for sample in walks) else None,
             alike=table.alike,
