@@ -22,10 +22,14 @@ class Table(BaseModel):
 
 
 class NetworkTable(Table):
-    """Which network, and fields of its ``Config``; ``num_classes`` is filled in where a loss reads logits."""
+    """Which network, and fields of its ``Config``; ``num_classes`` is filled in where a loss reads logits.
+
+    ``weights`` is a weights file of the same network to start from, in place of seeded ones; its people are forgotten.
+    """
 
     name: str
     options: dict[str, Any] = {}
+    weights: Path | None = None
 
 
 class DataTable(Table):

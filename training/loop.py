@@ -101,12 +101,15 @@ def _train(config: TrainingConfig, run: Path, fresh: bool, on_step: Callable[[in
     fabric.barrier()
     walks = training_walks(config)
     net = make_network(config, len(walks.subjects))
+    newest = newest_checkpoint(run)
+    if newest is None and config.network.weights is not None:
+        start_from(config.network.weights, net)
     trainable: nn.Module = Trainable(net)
     if fabric.world_size > 1 and fabric.device.type == "cuda":
         trainable = nn.SyncBatchNorm.convert_sync_batchnorm(trainable)  # type: ignore[no-untyped-call]
     module, optimiser = fabric.setup(trainable, make_optimiser(trainable, config.optimiser))
     first = 0
-    if (newest := newest_checkpoint(run)) is not None:
+    if newest is not None:
         state = {"module": module, "optimiser": optimiser}
         first = fabric.load(newest / STATE, state, weights_only=True)["step"]
     objective = Objective(config.losses)
@@ -194,6 +197,21 @@ def make_network(config: TrainingConfig, people: int) -> GaitNetwork:
     if not any(True for _ in net.parameters()):
         raise BadTrainingConfig(f"The network {config.network.name!r} has no weights to train.")
     return net
+
+
+def start_from(path: Path, net: GaitNetwork) -> None:
+    """Give a network the weights of a file; a classifier, which files leave out, keeps its own.
+
+    Raises:
+        WeightsMissing, WeightsCorrupt: there is no such file, or it cannot be read.
+        BadTrainingConfig: it is of another network, or of one of other sizes.
+    """
+    before = models.load(path)
+    _, mine = net.without_classifier()
+    state = before.state_dict()
+    if before.name != net.name or {k: t.shape for k, t in state.items()} != {k: t.shape for k, t in mine.items()}:
+        raise BadTrainingConfig(f"{path} holds {before.name} of other sizes than this {net.name}, or another network.")
+    net.load_state_dict(state, strict=False)
 
 
 def _progress(*, disable: bool) -> Progress:

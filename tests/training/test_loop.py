@@ -278,3 +278,19 @@ def test_takes_of_different_lengths_train(sequences: Path, tmp_path: Path) -> No
     batch = {"shortest": 2, "min_frames": 2}
     config = sequences_config(sequences, "gaitset", steps=2, batch={**batch, "people": 2}, run={"accumulate": 1})
     assert train(config, tmp_path).loss is not None
+
+
+def test_a_training_may_start_from_weights(kinect: Path, tmp_path: Path) -> None:
+    first = train(kinect_config(kinect, steps=2), tmp_path / "first")
+    options = {**TINY["jointsgait"], "skeleton": "kinect", "dropout": 0.3}
+    network = {"options": options, "weights": str(first.weights)}
+    # At next to no rate what is left after a step is what it began with.
+    optimiser = {"kind": "sgd", "rate": 1e-30, "schedule": "constant", "warmup": 0}
+    second = train(kinect_config(kinect, steps=1, network=network, optimiser=optimiser), tmp_path / "second")
+    ours, theirs = load_file(first.weights), load_file(second.weights)
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours if "running" not in name and "num_" not in name)
+    first.weights.unlink()  # a training that is gone on with needs it no more
+    assert train(kinect_config(kinect, steps=2, network=network, optimiser=optimiser), tmp_path / "second").step == 2
+    other = {"options": {**options, "channels": [8, 16]}, "weights": str(second.weights)}
+    with pytest.raises(BadTrainingConfig, match="other sizes than this jointsgait"):
+        train(kinect_config(kinect, steps=1, network=other), tmp_path / "third")
