@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +25,8 @@ from training.claims import claim, is_held
 from training.errors import BadTrainingConfig, TrainingRunning
 from training.loop import train
 from training.queue import configurations, standing, standings, work_off
+
+PATIENCE = 180
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +102,29 @@ def test_two_processes_share_a_queue_out(kinect: Path, tmp_path: Path) -> None:
         f"{name}: done, 4 of 4 steps" for name in "abc"
     ]
     assert all(logged_steps(runs / name) == [1, 2, 3, 4] for name in "abc")
+
+
+def test_processes_of_a_queue_end_with_the_one_that_started_them(kinect: Path, tmp_path: Path) -> None:
+    folder, runs = tmp_path / "queue", tmp_path / "runs"
+    for name in ("a", "b"):
+        put(folder, kinect, name, steps=1_000_000)
+    command = [sys.executable, "-m", "service.cli", "train", str(folder), "--processes", "2", "--out", str(runs)]
+    parent = subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True)
+    try:
+        wait_for(lambda: is_held(runs / "a") and is_held(runs / "b"))
+        parent.terminate()
+        assert parent.wait(PATIENCE) == 128 + signal.SIGTERM
+        wait_for(lambda: not is_held(runs / "a") and not is_held(runs / "b"))
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(parent.pid, signal.SIGKILL)
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    until = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.1)
 
 
 def test_a_training_in_other_hands_is_passed_over_and_refused(kinect: Path, tmp_path: Path) -> None:
