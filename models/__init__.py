@@ -18,6 +18,7 @@ from models.gaitheat import GaitHeat
 from models.gaitpart import GaitPart
 from models.gaitset import GaitSet
 from models.gaittake import GaitTAKE
+from models.gaittemplate import GaitTemplate
 from models.gei import GEI
 from models.gstsn import GSTSN
 from models.jointsgait import JointsGait
@@ -34,6 +35,7 @@ NETWORKS: dict[str, type[GaitNetwork]] = {
     "gaittake": GaitTAKE,
     "gaitgl": GaitGL,
     "gaitbase": GaitBase,
+    "gaittemplate": GaitTemplate,
     "fusion": Fusion,
 }
 

@@ -85,6 +85,14 @@ class GaitNetwork(nn.Module):
         """Embeddings (N, P, C), float32."""
         raise NotImplementedError
 
+    def condense(self, *tensors: Tensor, lengths: Tensor | None = None) -> Tensor | None:
+        """What is left of the frames for a network that begins by pooling them, which it takes in their place.
+
+        Such a network has one input. Training makes it as soon as frames are drawn, and moves and erases the few
+        pictures that are left; None where the network needs its frames, as most do.
+        """
+        return None
+
     def training_outputs(self, *tensors: Tensor, lengths: Tensor | None = None) -> TrainingOutputs:
         """What the losses need: the main branch's embeddings, and its logits where there is a ``classifier``."""
         main = self(*tensors, lengths=lengths)

@@ -61,6 +61,18 @@ def temporal_mean(x: Tensor, lengths: Tensor | None = None) -> Tensor:
     return total / lengths.view(-1, *[1] * (total.dim() - 1)).to(total.dtype)
 
 
+def templates_of(x: Tensor, lengths: Tensor | None = None) -> Tensor:
+    """A walk as one picture of three channels: (N, T, 1, H, W) -> (N, 1, 3, H, W).
+
+    Over the true frames: the mean, twice the standard deviation (of the frames as they are, so 0 of a single one), and
+    the middle between the extremes. All three are in [0, 1] where the frames are.
+    """
+    mean = temporal_mean(x, lengths)
+    spread = temporal_mean((x - mean[:, None]).square(), lengths).sqrt()
+    middle = (temporal_max(x, lengths) - temporal_max(-x, lengths)) / 2
+    return torch.cat([mean, 2 * spread, middle], dim=1)[:, None]
+
+
 def framewise(
     cnn: Callable[[Tensor], Tensor], x: Tensor, lengths: Tensor | None = None, *, apart: bool = False
 ) -> Tensor:

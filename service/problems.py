@@ -131,6 +131,7 @@ PROBLEMS: dict[str, Problem] = {
     "bad_evaluation": Problem(None, "An evaluation cannot be run here as it was asked for."),
     "bad_training_config": Problem(None, "A training configuration cannot be used."),
     "training_diverged": Problem(None, "A training's loss or gradient is not a finite number any more."),
+    "training_running": Problem(None, "Another process trains in this folder just now."),
     "internal": Problem(500, "Something went wrong here, through no fault of the caller.", private=True),
 }
 

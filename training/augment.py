@@ -1,4 +1,4 @@
-"""Augmentations of a batch: flip, rotation, perspective, erasing, occlusion, mask noise, frame drop, joint noise.
+"""Augmentations of a batch: flip, warps, erasing, occlusion, wider or narrower masks, frame drop, joint noise.
 
 They take a batch's inputs by name, as the networks read them: silhouettes (N, T, 1, 64, 44) and heatmaps
 (N, T, 17, 64, 48) in [0, 1], joints (N, T, V, 2 or 3). A sequence is changed alike in all its frames and inputs: what
@@ -8,7 +8,7 @@ moves the picture moves the joints. Every random number comes from the generator
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -20,9 +20,19 @@ from training.config import AugmentTable
 HALF_BODY = 2.0
 """Half a picture's height in the unit of the joints, the torso's length (of which a body has about four)."""
 
+OF_OUTLINES = ("fatten", "thin")
+"""Fields of the augmentations that silhouettes of any number type may undergo; bytes do so in a quarter of the time."""
+OF_FRAMES = ("occlude", "post_width", "mask_noise", "noise_pixels", "frame_drop", "drop_share")
+"""Fields of the others that look at single frames."""
+OF_PICTURES = (
+    *("flip", "rotate", "degrees", "perspective", "distortion", "stretch", "shear", "shift"),
+    *("erase", "erase_area"),
+)
+"""Fields of those that do one thing to all frames of a sequence, and so to what pooling leaves of them."""
+
 
 def augment(inputs: dict[str, Tensor], table: AugmentTable, generator: torch.Generator) -> dict[str, Tensor]:
-    """Apply the augmentations of ``table`` to a batch, in the order flip and warp, erase, occlude, noise, drop.
+    """Apply the augmentations of ``table`` to a batch: fatten or thin, flip, warp, erase, occlude, noise, drop.
 
     Args:
         inputs: by name, of the shapes above; not changed.
@@ -34,10 +44,13 @@ def augment(inputs: dict[str, Tensor], table: AugmentTable, generator: torch.Gen
     """
     n, frames = next(iter(inputs.values())).shape[:2]
     out = dict(inputs)
+    if "silhouettes" in out and (table.fatten or table.thin):
+        drawn = torch.rand(n, generator=generator)
+        out["silhouettes"] = widened(out["silhouettes"], drawn < table.fatten, drawn >= 1 - table.thin)
     flipped = _chosen(n, table.flip, generator)
     if flipped.any():
         out = {name: torch.where(_rows(flipped, x), mirror(name, x), x) for name, x in out.items()}
-    if table.rotate or table.perspective:
+    if table.rotate or table.perspective or table.shear or any(table.stretch) or any(table.shift):
         warps = homographies(n, table, generator)
         out = {name: _warp_joints(x, warps) if name == "joints" else warp(x, warps) for name, x in out.items()}
     for name in ("silhouettes", "heatmaps"):
@@ -78,7 +91,7 @@ def mirror(name: str, x: Tensor) -> Tensor:
 
 
 def homographies(n: int, table: AugmentTable, generator: torch.Generator) -> Tensor:
-    """A rotation and a perspective for each sequence, (N, 3, 3), identities where neither is drawn.
+    """A stretch, a rotation and a perspective for each sequence, (N, 3, 3), identities where nothing is drawn.
 
     They map points (x, y, 1), y down, from the middle of the picture and in halves of its height, from where they are
     taken to where they go.
@@ -91,7 +104,14 @@ def homographies(n: int, table: AugmentTable, generator: torch.Generator) -> Ten
     corners = torch.tensor([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]]).repeat(n, 1, 1)
     shift = table.distortion * (2 * torch.rand(n, 4, 2, generator=generator) - 1)
     moved = corners + shift * _rows(_chosen(n, table.perspective, generator), shift)
-    return _from_corners(corners, moved) @ turn
+    warps = _from_corners(corners, moved) @ turn
+    if table.shear or any(table.stretch) or any(table.shift):
+        affine = torch.eye(3).repeat(n, 1, 1)
+        places = (affine[:, 0, 0], affine[:, 1, 1], affine[:, 0, 1], affine[:, 0, 2], affine[:, 1, 2])
+        for place, size in zip(places, (*table.stretch, table.shear, *table.shift), strict=True):
+            place += size * torch.randn(n, generator=generator).clamp(-3, 3)
+        warps = warps @ affine
+    return warps
 
 
 def _from_corners(source: Tensor, target: Tensor) -> Tensor:
@@ -157,6 +177,26 @@ def pass_behind(x: Tensor, chosen: Tensor, width: tuple[float, float], generator
     middle = torch.where((way < 0.5)[:, None], position, w - position)
     hit = ((torch.arange(w) + 0.5 - middle[..., None]).abs() < half[:, None, None]) & chosen[:, None, None]
     return x.masked_fill(hit[:, :, None, None], 0.0)
+
+
+def widened(x: Tensor, fatter: Tensor, thinner: Tensor) -> Tensor:
+    """Silhouettes (N, T, 1, H, W) whose outline lies one pixel further out, or in, where (N,) chooses them.
+
+    Segmentation networks differ in that, and so do fabrics and light, but hardly within one walk.
+    """
+    out = x.clone() if fatter.any() or thinner.any() else x
+    for chosen, extreme in ((fatter, torch.maximum), (thinner, torch.minimum)):
+        if chosen.any():
+            out[chosen] = _of_neighbours(_of_neighbours(x[chosen], extreme, 3), extreme, 4)
+    return out
+
+
+def _of_neighbours(x: Tensor, extreme: Callable[[Tensor, Tensor], Tensor], dim: int) -> Tensor:
+    """The extreme of each value and its two neighbours along a dimension; by row and column four times max_pool2d's."""
+    size = x.shape[dim] - 1
+    pairs = extreme(x.narrow(dim, 0, size), x.narrow(dim, 1, size))  # of each place and the next
+    inner = extreme(pairs.narrow(dim, 0, size - 1), pairs.narrow(dim, 1, size - 1))
+    return torch.cat([pairs.narrow(dim, 0, 1), inner, pairs.narrow(dim, size - 1, 1)], dim=dim)
 
 
 def edge_noise(x: Tensor, chosen: Tensor, share: float, generator: torch.Generator) -> Tensor:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset as TorchDataset
 
 from models.base import GaitNetwork
 from pipelines.tensors import CUT, normalise_joints
-from training.augment import augment
+from training.augment import OF_FRAMES, OF_OUTLINES, OF_PICTURES, augment
 from training.config import TrainingConfig
 from training.datasets import Dataset, Inputs, load_partition, open_dataset
 from training.datasets.errors import InputMissing
@@ -21,6 +22,8 @@ from training.datasets.sample import Array
 from training.errors import BadTrainingConfig
 from training.folds import stratified_folds
 from training.samplers import PKSampler, at_positions, frame_positions
+
+Made = tuple[tuple[Tensor, ...], Tensor | None]
 
 
 @dataclass(frozen=True)
@@ -31,15 +34,18 @@ class Batch:
         tensors: in the network's call order, float32 (N, T, ...).
         subjects: int64 (N,), places in the data set's sorted people.
         views: int64 (N,), places in its sorted views.
+        lengths: int64 (N,), the true frames of each; None where all T are true.
     """
 
     tensors: tuple[Tensor, ...]
     subjects: Tensor
     views: Tensor
+    lengths: Tensor | None = None
 
-    def to(self, device: torch.device) -> Batch:
-        """The same batch on a device."""
-        return Batch(tuple(x.to(device) for x in self.tensors), self.subjects.to(device), self.views.to(device))
+    def map(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        """The same batch with each of its tensors changed: moved to a device, or cut."""
+        lengths = None if self.lengths is None else change(self.lengths)
+        return Batch(tuple(change(x) for x in self.tensors), change(self.subjects), change(self.views), lengths)
 
 
 def training_walks(config: TrainingConfig) -> Dataset:
@@ -124,7 +130,15 @@ class Batches(TorchDataset[Batch]):
         self.share = table.people * table.takes // ranks
         subjects = [sample.subject for sample in walks]
         views = [sample.view for sample in walks]
-        self.sampler = PKSampler(subjects, views, table.people, table.takes, seed=config.seed, by_view=table.by_view)
+        self.sampler = PKSampler(
+            *(subjects, views, table.people, table.takes),
+            seed=config.seed,
+            by_view=table.by_view,
+            outfits=[sample.outfit or sample.condition for sample in walks],
+            one_outfit=table.one_outfit,
+            builds=np.array([sample.build for sample in walks]) if all(sample.build for sample in walks) else None,
+            alike=table.alike,
+        )
         self.subjects = [walks.subjects.index(subject) for subject in subjects]
         self.views = [walks.views.index(view) for view in views]
         self.cache: dict[int, dict[str, Array]] = {}
@@ -134,15 +148,39 @@ class Batches(TorchDataset[Batch]):
         chosen = self.sampler.batch(step)
         walks = [self._long_enough(chosen[place]) for place in places]
         cuts = [self._cut(arrays, step, place) for (_, arrays), place in zip(walks, places, strict=True)]
-        inputs = {name: _stacked([cut[name] for cut in cuts]) for name in self.net.inputs}
         seed = np.random.default_rng((self.config.seed, step, self.rank, 1)).integers(2**63)
-        inputs = augment(inputs, self.config.augment, torch.Generator().manual_seed(int(seed)))
+        generator = torch.Generator().manual_seed(int(seed))
         indices = [index for index, _ in walks]
-        return Batch(
-            tuple(inputs[name] for name in self.net.inputs),
-            torch.tensor([self.subjects[i] for i in indices]),
-            torch.tensor([self.views[i] for i in indices]),
-        )
+        tensors, lengths = self._condensed(cuts, generator) or self._framewise(cuts, generator)
+        subjects = torch.tensor([self.subjects[i] for i in indices])
+        return Batch(tensors, subjects, torch.tensor([self.views[i] for i in indices]), lengths)
+
+    def _framewise(self, cuts: list[dict[str, Array]], generator: torch.Generator) -> Made:
+        lengths = torch.tensor([_length(cut) for cut in cuts])
+        inputs = {name: _stacked([cut[name] for cut in cuts]) for name in self.net.inputs}
+        inputs = augment(inputs, self.config.augment, generator)
+        equal = bool((lengths == lengths[0]).all())
+        return tuple(inputs[name] for name in self.net.inputs), None if equal else lengths
+
+    def _condensed(self, cuts: list[dict[str, Array]], generator: torch.Generator) -> Made | None:
+        """For a network that pools frames first: what is left of each cut, moved and erased after that, which for a
+        mean is the same and costs a picture a walk in place of one a frame. None for other networks.
+        """
+        table = self.config.augment
+        on_outlines, on_frames = table.only(*OF_OUTLINES), table.only(*OF_FRAMES)
+        pictures = []
+        for cut in cuts:
+            frames = {name: torch.from_numpy(cut[name])[None] for name in self.net.inputs}
+            frames = augment(frames, on_outlines, generator)
+            frames = {name: _float(x) for name, x in frames.items()}
+            frames = augment(frames, on_frames, generator)
+            picture = self.net.condense(*(frames[name] for name in self.net.inputs))
+            if picture is None:
+                return None
+            pictures.append(picture)
+        (name,) = self.net.inputs
+        moved = augment({name: torch.cat(pictures)}, table.only(*OF_PICTURES), generator)
+        return (moved[name],), None
 
     def _cut(self, walk: dict[str, Array], step: int, place: int) -> dict[str, Array]:
         rng = np.random.default_rng((self.config.seed, step, place, 0))
@@ -177,6 +215,10 @@ def _length(walk: dict[str, Array]) -> int:
 
 
 def _stacked(cuts: Sequence[Array]) -> Tensor:
-    """(N, T, ...) float32; pictures from 0..255 to 0..1."""
-    tensor = torch.from_numpy(np.stack(cuts))
+    """(N, T, ...) float32, zeros beyond the end of shorter ones."""
+    return _float(pad_sequence([torch.from_numpy(cut) for cut in cuts], batch_first=True))
+
+
+def _float(tensor: Tensor) -> Tensor:
+    """Numbers as float32; pictures from 0..255 to 0..1."""
     return tensor.float().div_(255) if tensor.dtype == torch.uint8 else tensor.float()

@@ -24,6 +24,12 @@ def newest_checkpoint(run: Path) -> Path | None:
     return max(run.glob("step-*"), default=None)
 
 
+def newest_step(run: Path) -> int:
+    """Steps of the newest checkpoint, 0 where there is none."""
+    newest = newest_checkpoint(run)
+    return 0 if newest is None else int(newest.name.removeprefix("step-"))
+
+
 def save_checkpoint(
     fabric: Fabric, run: Path, step: int, net: GaitNetwork, module: nn.Module, optimiser: Optimizer, *, keep: int
 ) -> None:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from training.queue import Standing
 
 Changes = Annotated[
     list[str] | None,
@@ -16,24 +19,67 @@ Changes = Annotated[
 
 
 def train(
-    config: Annotated[Path, typer.Argument(help="TOML file, such as training/configs/gaitpart-casia-b.toml.")],
+    configs: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="CONFIG…",
+            help="TOML files, such as training/configs/gaitpart-casia-b.toml, and folders of them: a queue.",
+        ),
+    ],
     change: Changes = None,
-    out: Annotated[Path | None, typer.Option(help="Folder of the run; runs/NAME by default, after the file.")] = None,
-    fresh: Annotated[bool, typer.Option(help="Start anew and delete what is in the folder.")] = False,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the run, or of a queue's runs; after the file, in runs by default.")
+    ] = None,
+    fresh: Annotated[bool, typer.Option(help="Start one training anew and delete what is in its folder.")] = False,
+    processes: Annotated[int, typer.Option(min=1, help="Trainings of a queue at a time, a core each.")] = 1,
+    status: Annotated[bool, typer.Option("--status", help="Say where each training stands, and train none.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Train a network, or go on where it was stopped, also for more steps than were planned then.
 
-    The weights file that is left is one that --network takes.
+    The weights file that is left is one that --network takes. A queue is worked off in its order: what is done or
+    in other hands is passed over, what fails gives way to the next.
     """
+    from training import queue
     from training.config import load_config
+    from training.errors import BadTrainingConfig
+
+    changes = change or ()
+    if len(configs) > 1 or configs[0].is_dir():
+        if fresh:
+            raise BadTrainingConfig("--fresh takes one configuration; to start a whole queue anew, delete its runs.")
+        runs = out or Path("runs")
+        if not status and processes > 1:
+            settings = [word for each in changes for word in ("--set", each)]
+            queue.work_off_in(processes, [*map(str, configs), *settings, "--out", str(runs)])
+        elif not status:
+            queue.work_off(configs, runs, changes)
+        _tell(queue.standings(configs, runs, changes), as_json)
+        return
+    run = out or Path("runs") / configs[0].stem
+    if status:
+        _tell([queue.standing(configs[0], run, changes)], as_json)
+        return
     from training.loop import train as run_training
 
-    result = run_training(load_config(config, change or ()), out or Path("runs") / config.stem, fresh=fresh)
+    result = run_training(load_config(configs[0], changes), run, fresh=fresh)
     if as_json:
         typer.echo(json.dumps({**asdict(result), "weights": str(result.weights)}))
     else:
         typer.echo(f"{result.step} steps in {result.seconds:.0f} s; weights in {result.weights}")
+
+
+def _tell(standings: list[Standing], as_json: bool) -> None:
+    """A line a training; exit code 2 where one has failed."""
+    if as_json:
+        typer.echo(json.dumps([{**asdict(each), "run": str(each.run)} for each in standings]))
+    for each in [] if as_json else standings:
+        loss = "" if each.loss is None else f", loss {each.loss:.3f}"
+        left = f", {each.seconds_left / 60:.0f} minutes left" if each.seconds_left else ""
+        problem = f": {each.problem}" if each.problem else ""
+        typer.echo(f"{each.name}: {each.state}, {each.step} of {each.steps} steps{loss}{left}{problem}")
+    if any(each.state == "failed" for each in standings):
+        raise typer.Exit(2)
 
 
 def cross_validate(

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from training.errors import BadTrainingConfig
 
 Probability = Annotated[float, Field(ge=0, le=1)]
+Spread = Annotated[float, Field(ge=0, le=0.3)]
 
 
 class Table(BaseModel):
@@ -21,10 +22,14 @@ class Table(BaseModel):
 
 
 class NetworkTable(Table):
-    """Which network, and fields of its ``Config``; ``num_classes`` is filled in where a loss reads logits."""
+    """Which network, and fields of its ``Config``; ``num_classes`` is filled in where a loss reads logits.
+
+    ``weights`` is a weights file of the same network to start from, in place of seeded ones; its people are forgotten.
+    """
 
     name: str
     options: dict[str, Any] = {}
+    weights: Path | None = None
 
 
 class DataTable(Table):
@@ -58,11 +63,15 @@ class BatchTable(Table):
         people: P, over all devices.
         takes: K.
         by_view: spread each person's takes over views that the batch's people share.
+        alike: chance that the people of a batch are of like build, where the data set tells builds: hard to tell apart.
+        one_outfit: chance that a person's takes in a batch are all in one outfit; 0 takes any.
         frames: T.
         window: frames of the stretch that an ordered take is cut from, at least ``frames``: (30, 40) in GaitPart.
         segments: an ordered take is made of so many stretches, one from each equal share of the walk, each of
             ``frames / segments`` frames out of ``window / segments``; 1 is the papers' way.
         ordered: False draws frames from anywhere in the walk, as a set.
+        shortest: a take is a stretch of the walk as it is, of a length drawn evenly from this to the whole walk or
+            ``frames``, in place of ``window``; takes of one batch then differ in length.
         min_frames: shorter walks are dropped.
         rate_jitter: largest relative change of the walking speed.
     """
@@ -70,19 +79,27 @@ class BatchTable(Table):
     people: Annotated[int, Field(ge=2)]
     takes: Annotated[int, Field(ge=2)]
     by_view: bool = False
+    alike: Probability = 0.0
+    one_outfit: Probability = 0.0
     frames: Annotated[int, Field(ge=1)] = 30
     window: tuple[int, int] = (30, 40)
     segments: Annotated[int, Field(ge=1)] = 1
     ordered: bool = True
+    shortest: Annotated[int, Field(ge=1)] | None = None
     min_frames: Annotated[int, Field(ge=1)] = 15
     rate_jitter: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
     @model_validator(mode="after")
     def _window_holds_frames(self) -> BatchTable:
-        if self.ordered and not self.frames <= self.window[0] <= self.window[1]:
+        if self.shortest is not None:
+            if self.shortest > self.frames or not self.ordered or self.segments > 1 or self.rate_jitter:
+                raise ValueError("shortest is at most frames, of ordered takes in one segment without rate_jitter")
+        elif self.ordered and not self.frames <= self.window[0] <= self.window[1]:
             raise ValueError(f"window {self.window} must be two rising numbers from frames = {self.frames} on")
         if self.frames % self.segments:
             raise ValueError(f"frames = {self.frames} cannot be cut into {self.segments} segments")
+        if self.by_view and self.one_outfit:
+            raise ValueError("by_view and one_outfit cannot both choose a person's takes")
         return self
 
 
@@ -93,6 +110,10 @@ class AugmentTable(Table):
         flip, rotate, perspective, erase, occlude, mask_noise, frame_drop: chance of each for a sequence.
         degrees: largest rotation.
         distortion: how far perspective moves a corner, as a share of the picture.
+        stretch: standard deviations of the relative change of width and height.
+        shear: of the sideways shift of a point by its height.
+        shift: of the shift to the side and down, in halves of the picture's height.
+        fatten, thin: chance that a silhouette's outline lies one pixel further out, or in, all through the sequence.
         erase_area: least and largest erased share of the picture.
         post_width: narrowest and widest post that ``occlude`` lets a person walk behind, as a share of the height.
         noise_pixels: share of the pixels on the silhouette's edge that ``mask_noise`` turns over.
@@ -106,6 +127,11 @@ class AugmentTable(Table):
     degrees: Annotated[float, Field(ge=0, le=90)] = 10.0
     perspective: Probability = 0.0
     distortion: Annotated[float, Field(ge=0, lt=0.5)] = 0.1
+    stretch: tuple[Spread, Spread] = (0.0, 0.0)
+    shear: Spread = 0.0
+    shift: tuple[Spread, Spread] = (0.0, 0.0)
+    fatten: Probability = 0.0
+    thin: Probability = 0.0
     erase: Probability = 0.0
     erase_area: tuple[Probability, Probability] = (0.02, 0.2)
     occlude: Probability = 0.0
@@ -116,6 +142,16 @@ class AugmentTable(Table):
     drop_share: Probability = 0.1
     joint_noise: Annotated[float, Field(ge=0)] = 0.0
     joint_bias: Annotated[float, Field(ge=0)] = 0.0
+
+    @model_validator(mode="after")
+    def _fatten_or_thin(self) -> AugmentTable:
+        if self.fatten + self.thin > 1:
+            raise ValueError("fatten and thin exclude each other: together they are at most 1")
+        return self
+
+    def only(self, *fields: str) -> AugmentTable:
+        """The same table with all other augmentations left out."""
+        return AugmentTable(**{name: getattr(self, name) for name in fields})
 
 
 class LossTable(Table):
@@ -145,7 +181,9 @@ class OptimiserTable(Table):
         kind: Adam, AdamW (decoupled decay), or SGD with ``momentum``.
         rate: learning rate.
         weight_decay: of matrices and kernels; vectors and scalars (norms, biases, GeM's power) have none.
-        schedule: "constant", "steps" (times ``gamma`` at each of ``milestones``), or "cosine", to zero at the end.
+        schedule: "constant", "steps" (times ``gamma`` at each of ``milestones``), "cosine", to zero at the end, or
+            "one_cycle": ``warmup`` steps up from a 25th of the rate and down to next to nothing, along cosines, while
+            the momentum of Adam goes from 0.95 to 0.85 and back.
         warmup: steps of a linear rise from zero.
         clip_norm: largest gradient norm, None for no limit.
     """
@@ -154,7 +192,7 @@ class OptimiserTable(Table):
     rate: Annotated[float, Field(gt=0)] = 1e-4
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
-    schedule: Literal["constant", "steps", "cosine"] = "constant"
+    schedule: Literal["constant", "steps", "cosine", "one_cycle"] = "constant"
     milestones: tuple[int, ...] = ()
     gamma: Annotated[float, Field(gt=0, le=1)] = 0.1
     warmup: Annotated[int, Field(ge=0)] = 0

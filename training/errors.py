@@ -15,3 +15,9 @@ class TrainingDiverged(GaitkeeperError):
     """A loss or a gradient is not a finite number any more; the sentence says which, when and at what learning rate."""
 
     code = "training_diverged"
+
+
+class TrainingRunning(GaitkeeperError):
+    """Another process trains in the same folder."""
+
+    code = "training_running"

@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,11 +31,12 @@ from models.checkpoint import tuples
 from models.inference import bf16_in_hardware
 from training.batches import Batch, Batches, training_walks
 from training.checkpoints import STATE, WEIGHTS, newest_checkpoint, open_run, save_checkpoint
+from training.claims import claim
 from training.config import TrainingConfig
 from training.errors import BadTrainingConfig, TrainingDiverged
 from training.log import Log
 from training.objective import Objective
-from training.optimise import learning_rate, make_optimiser
+from training.optimise import make_optimiser, set_step
 
 
 @dataclass(frozen=True)
@@ -61,9 +63,9 @@ class Trainable(nn.Module):
         super().__init__()
         self.net = net
 
-    def forward(self, *tensors: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    def forward(self, *tensors: Tensor, lengths: Tensor | None = None) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Embeddings and logits by branch."""
-        out = self.net.training_outputs(*tensors)
+        out = self.net.training_outputs(*tensors, lengths=lengths)
         return out.embeddings, out.logits or {}
 
 
@@ -82,7 +84,14 @@ def train(
         BadTrainingConfig: the configuration does not fit the network, the data, the machine, or the checkpoints.
         BadDataset: the walks cannot be read.
         TrainingDiverged: a loss or a gradient became infinite or no number.
+        TrainingRunning: another process trains in ``run``.
     """
+    first_process = int(os.environ.get("RANK", 0)) == 0
+    with claim(run) if first_process else nullcontext():
+        return _train(config, run, fresh, on_step)
+
+
+def _train(config: TrainingConfig, run: Path, fresh: bool, on_step: Callable[[int], None] | None) -> TrainingResult:
     began = time.monotonic()
     fabric = make_fabric(config)
     if config.run.threads:
@@ -92,12 +101,15 @@ def train(
     fabric.barrier()
     walks = training_walks(config)
     net = make_network(config, len(walks.subjects))
+    newest = newest_checkpoint(run)
+    if newest is None and config.network.weights is not None:
+        start_from(config.network.weights, net)
     trainable: nn.Module = Trainable(net)
     if fabric.world_size > 1 and fabric.device.type == "cuda":
         trainable = nn.SyncBatchNorm.convert_sync_batchnorm(trainable)  # type: ignore[no-untyped-call]
     module, optimiser = fabric.setup(trainable, make_optimiser(trainable, config.optimiser))
     first = 0
-    if (newest := newest_checkpoint(run)) is not None:
+    if newest is not None:
         state = {"module": module, "optimiser": optimiser}
         first = fabric.load(newest / STATE, state, weights_only=True)["step"]
     objective = Objective(config.losses)
@@ -107,16 +119,15 @@ def train(
     loss: float | None = None
     with Log(run if fabric.is_global_zero else None, first) as log, _progress(disable=log.off) as bar:
         task = bar.add_task("loss –", total=config.steps, completed=first)
+        told, told_at = first, time.monotonic()
         for step, batch in enumerate(loader, start=first):
             torch.manual_seed(int(np.random.default_rng((config.seed, step, fabric.global_rank, 2)).integers(2**63)))
-            rate = learning_rate(step, config.optimiser, config.steps)
-            for group in optimiser.param_groups:
-                group["lr"] = rate
+            rate = set_step(optimiser, step, config.optimiser, config.steps)
             terms: dict[str, float] = {}
             passes = config.run.accumulate
-            for number, part in enumerate(_parts(batch.to(fabric.device), passes), start=1):
+            for number, part in enumerate(_parts(batch.map(lambda x: x.to(fabric.device)), passes), start=1):
                 with fabric.no_backward_sync(module, enabled=number < passes):
-                    embeddings, logits = module(*part.tensors)
+                    embeddings, logits = module(*part.tensors, lengths=part.lengths)
                     gathered = _gather(fabric, embeddings, logits, part)
                     total, named = objective(*gathered)
                     terms = {k: terms.get(k, 0.0) + v.item() / passes for k, v in {"loss": total, **named}.items()}
@@ -130,7 +141,10 @@ def train(
             loss, made = terms["loss"], step + 1
             bar.update(task, completed=made, description=f"loss {loss:.3f}")
             if made % config.run.log_every == 0 or made == config.steps:
-                log.write(made, {**terms, "learning_rate": rate, "gradient_norm": norm.item()})
+                pace = (time.monotonic() - told_at) / (made - told)
+                told, told_at = made, time.monotonic()
+                values = {"learning_rate": rate, "gradient_norm": norm.item(), "seconds_per_step": pace}
+                log.write(made, {**terms, **values})
             if made % config.run.checkpoint_every == 0 or made == config.steps:
                 save_checkpoint(fabric, run, made, net, module, optimiser, keep=config.run.keep)
             if on_step is not None:
@@ -185,6 +199,21 @@ def make_network(config: TrainingConfig, people: int) -> GaitNetwork:
     return net
 
 
+def start_from(path: Path, net: GaitNetwork) -> None:
+    """Give a network the weights of a file; a classifier, which files leave out, keeps its own.
+
+    Raises:
+        WeightsMissing, WeightsCorrupt: there is no such file, or it cannot be read.
+        BadTrainingConfig: it is of another network, or of one of other sizes.
+    """
+    before = models.load(path)
+    _, mine = net.without_classifier()
+    state = before.state_dict()
+    if before.name != net.name or {k: t.shape for k, t in state.items()} != {k: t.shape for k, t in mine.items()}:
+        raise BadTrainingConfig(f"{path} holds {before.name} of other sizes than this {net.name}, or another network.")
+    net.load_state_dict(state, strict=False)
+
+
 def _progress(*, disable: bool) -> Progress:
     """On stderr: stdout is for the answer."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -196,7 +225,7 @@ def _parts(batch: Batch, passes: int) -> Iterable[Batch]:
     size = len(batch.subjects) // passes
     for start in range(0, len(batch.subjects), size):
         cut = slice(start, start + size)
-        yield Batch(tuple(x[cut] for x in batch.tensors), batch.subjects[cut], batch.views[cut])
+        yield batch.map(lambda x, cut=cut: x[cut])  # type: ignore[misc]
 
 
 Gathered = tuple[dict[str, Tensor], dict[str, Tensor], Tensor, Tensor]

@@ -25,6 +25,8 @@ def make_optimiser(module: nn.Module, table: OptimiserTable) -> Optimizer:
 
 def learning_rate(step: int, table: OptimiserTable, steps: int) -> float:
     """Of a step, 0 to ``steps`` − 1: a function of the step alone, so a resumed training needs no scheduler's state."""
+    if table.schedule == "one_cycle":
+        return table.rate * _cycle(step, table, steps, (1 / 25, 1.0, 1 / 250_000))
     if step < table.warmup:
         return table.rate * (step + 1) / (table.warmup + 1)
     if table.schedule == "steps":
@@ -33,3 +35,25 @@ def learning_rate(step: int, table: OptimiserTable, steps: int) -> float:
         done = (step - table.warmup) / max(1, steps - table.warmup)
         return table.rate * (1 + math.cos(math.pi * done)) / 2
     return table.rate
+
+
+def set_step(optimiser: Optimizer, step: int, table: OptimiserTable, steps: int) -> float:
+    """Give the optimiser the learning rate, and where it goes in a cycle the momentum, of a step; returns the rate."""
+    rate = learning_rate(step, table, steps)
+    for group in optimiser.param_groups:
+        group["lr"] = rate
+        if table.schedule == "one_cycle" and "betas" in group:
+            group["betas"] = (_cycle(step, table, steps, (0.95, 0.85, 0.95)), group["betas"][1])
+    return rate
+
+
+def _cycle(step: int, table: OptimiserTable, steps: int, values: tuple[float, float, float]) -> float:
+    """Along half a cosine from the first value to the second in the warm-up, then on to the third at the last step.
+
+    Smith and Topin, "Super-Convergence", 2019, with the cosines of later practice.
+    """
+    if step < table.warmup:
+        start, end, done = values[0], values[1], step / table.warmup
+    else:
+        start, end, done = values[1], values[2], (step - table.warmup) / max(1, steps - 1 - table.warmup)
+    return end + (start - end) * (1 + math.cos(math.pi * done)) / 2

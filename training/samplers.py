@@ -29,9 +29,13 @@ class PKSampler:
         by_view: draw an order of the views for each batch, and let each person's takes go round those of them that the
             person has, one walk a view at a time: most anchors then have the same person in another view, and others
             in their own view, which is what JointsGait's triplets are made of (section 3.3).
+        outfits: the outfit of each walk, for ``one_outfit``: the chance that a person's takes are all in the outfit of
+            a walk of theirs, drawn at random.
+        builds: numbers of each walk's body, (walks, B), for ``alike``: the chance that a batch is one person and P − 1
+            out of the 3·P who are nearest in build, each number counted in standard deviations.
 
     Raises:
-        BadTrainingConfig: there are fewer people than P.
+        BadTrainingConfig: there are fewer people than P, or nothing to go by for ``alike``.
     """
 
     def __init__(
@@ -43,6 +47,10 @@ class PKSampler:
         *,
         seed: int = 0,
         by_view: bool = False,
+        outfits: Sequence[str] = (),
+        one_outfit: float = 0.0,
+        builds: Array | None = None,
+        alike: float = 0.0,
     ) -> None:
         self.walks: dict[str, list[int]] = {}
         for i, subject in enumerate(subjects):
@@ -55,13 +63,30 @@ class PKSampler:
         self.takes = takes
         self.seed = seed
         self.by_view = by_view
+        self.outfits = list(outfits)
+        self.one_outfit = one_outfit
+        self.alike = alike
+        if alike:
+            if builds is None:
+                raise BadTrainingConfig("batch.alike needs a data set that tells the build of its people.")
+            bodies = np.stack([builds[self.walks[subject]].mean(axis=0) for subject in self.subjects])
+            self.bodies = (bodies - bodies.mean(axis=0)) / np.maximum(bodies.std(axis=0), 1e-9)
 
     def batch(self, step: int) -> list[int]:
         """Indices of the P·K walks of a step, person after person."""
         rng = np.random.default_rng((self.seed, step))
         order = list(rng.permutation(sorted(set(self.views)))) if self.by_view else []
-        chosen = rng.choice(len(self.subjects), self.people, replace=False)
+        if self.alike and rng.random() < self.alike:
+            chosen = self._alike(rng)
+        else:
+            chosen = rng.choice(len(self.subjects), self.people, replace=False)
         return [i for person in chosen for i in self._takes(self.walks[self.subjects[person]], order, rng)]
+
+    def _alike(self, rng: np.random.Generator) -> Array:
+        first = rng.integers(len(self.subjects))
+        near = np.argsort(np.linalg.norm(self.bodies - self.bodies[first], axis=1), kind="stable")
+        others = near[near != first][: 3 * self.people]
+        return np.append(first, rng.choice(others, self.people - 1, replace=False))
 
     def _takes(self, walks: list[int], order: list[str], rng: np.random.Generator) -> list[int]:
         shuffled = [walks[i] for i in rng.permutation(len(walks))]
@@ -74,6 +99,8 @@ class PKSampler:
                 return turns[view], order.index(view)
 
             shuffled.sort(key=turn)
+        if self.one_outfit and rng.random() < self.one_outfit:
+            shuffled = [walk for walk in shuffled if self.outfits[walk] == self.outfits[shuffled[0]]]
         repeats = -(-self.takes // len(shuffled))
         return (shuffled * repeats)[: self.takes]
 
@@ -85,7 +112,8 @@ def frame_positions(length: int, table: BatchTable, rng: np.random.Generator) ->
     of it are kept in their order. With rate jitter the stretch is that many frames long times a factor around 1, so
     positions fall between frames. A walk shorter than the stretch gives a shorter one; a walk shorter than
     ``table.frames`` is looped. With several segments this is done in each of so many equal shares of the walk, at one
-    speed. Unordered, as in GaitSet: frames from anywhere, each once where there are enough.
+    speed. With ``table.shortest`` the walk is cut only: a stretch as it is, of any length from that to
+    ``table.frames``. Unordered, as in GaitSet: frames from anywhere, each once where there are enough.
 
     Args:
         length: frames of the walk, at least 1.
@@ -93,8 +121,14 @@ def frame_positions(length: int, table: BatchTable, rng: np.random.Generator) ->
         rng: what the choice is drawn from.
 
     Returns:
-        float64 (frames,), from 0 to at most length − 1; whole numbers where the walk is looped or a set.
+        float64 (frames,), or fewer with ``table.shortest``, from 0 to at most length − 1; whole numbers where the walk
+        is cut only, looped or a set.
     """
+    if table.shortest is not None:
+        most = min(length, table.frames)
+        count = int(rng.integers(min(table.shortest, most), most + 1))
+        start = int(rng.integers(0, length - count + 1))
+        return np.arange(start, start + count, dtype=np.float64)
     if not table.ordered:
         if length >= table.frames:
             return rng.choice(length, table.frames, replace=False).astype(np.float64)

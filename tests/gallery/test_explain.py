@@ -94,7 +94,10 @@ def test_shares_follow_the_pairs():
 
 @pytest.mark.parametrize(
     ("name", "strips"),
-    [("gei", 1), ("gaitset", 62), ("gaitpart", 16), ("gaitbase", 16), ("gaitgl", 64), ("gstsn", 45), ("gaitheat", 16)],
+    [
+        *(("gei", 1), ("gaitset", 62), ("gaitpart", 16), ("gaitbase", 16), ("gaitgl", 64), ("gstsn", 45)),
+        *(("gaitheat", 16), ("gaittemplate", 16)),
+    ],
 )
 def test_networks_that_cut_the_body_in_strips_say_where(name, strips):
     net = models.build(name)

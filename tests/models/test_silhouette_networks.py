@@ -1,4 +1,4 @@
-"""What GEI, GaitSet, GaitPart, GaitGL and GaitBase each promise beyond what every network does."""
+"""What GEI, GaitSet, GaitPart, GaitGL, GaitBase and GaitTemplate each promise beyond what every network does."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ def count(net: nn.Module) -> int:
         ("gaitpart", {"embed_dim": 128}, 1_204_000, (16, 128)),
         ("gaitgl", {}, 2_490_465, (64, 128)),
         ("gaitbase", {}, 6_994_112, (16, 256)),
+        ("gaittemplate", {}, 454_392, (16, 128)),
         ("gaitgl", {"num_classes": 74}, 2_490_465 + 64 * 128 * 74, (64, 128)),
         ("gaitbase", {"num_classes": 74}, 6_994_112 + 16 * 256 * 74 + 2 * 16 * 256, (16, 256)),
     ],
@@ -69,7 +70,11 @@ def test_gei_is_the_mean_silhouette(draw_inputs: Inputs) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "cares"), [("gei", False), ("gaitset", False), ("gaitbase", False), ("gaitpart", True), ("gaitgl", True)]
+    ("name", "cares"),
+    [
+        *((name, False) for name in ("gei", "gaitset", "gaitbase", "gaittemplate")),
+        *((name, True) for name in ("gaitpart", "gaitgl")),
+    ],
 )
 def test_only_temporal_networks_care_for_the_order_of_frames(name: str, cares: bool, draw_inputs: Inputs) -> None:
     net = build(name, seed=0).eval()
@@ -121,12 +126,36 @@ def test_long_sequences_pass_in_chunks(name: str, draw_inputs: Inputs) -> None:
     torch.testing.assert_close(chunked, net(silhouettes, lengths=lengths).detach(), rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["gaitset", "gaitpart", "gaitgl", "gaitbase"])
+@pytest.mark.parametrize("name", ["gaitset", "gaitpart", "gaitgl", "gaitbase", "gaittemplate"])
 def test_features_keep_their_scale_at_the_start(name: str, draw_inputs: Inputs) -> None:
     """He's initialisation: neither vanishing nor exploding embeddings, so that the triplet loss has something to do."""
     net = build(name, seed=0).train()
     (silhouettes,) = draw_inputs(net, 4, 6)
     assert 0.1 < net(silhouettes).std() < 30
+
+
+def test_a_template_is_mean_spread_and_middle_of_the_true_frames(draw_inputs: Inputs) -> None:
+    net = build("gaittemplate", seed=0).eval()
+    (silhouettes,) = draw_inputs(net, 3, 5)
+    lengths = torch.tensor([1, 3, 5])
+    for row, length in zip(silhouettes, lengths, strict=True):
+        row[length:] = float("nan")
+    templates = net.condense(silhouettes, lengths=lengths)
+    assert templates is not None
+    assert templates.shape == (3, 1, 3, 64, 44)
+    for found, row, length in zip(templates[:, 0], silhouettes, lengths, strict=True):
+        frames = row[:length, 0]
+        torch.testing.assert_close(found[0], frames.mean(dim=0))
+        torch.testing.assert_close(found[1], 2 * frames.std(dim=0, correction=0), atol=1e-6, rtol=1e-5)
+        torch.testing.assert_close(found[2], (frames.amax(dim=0) + frames.amin(dim=0)) / 2)
+    assert not templates[0, 0, 1].any()  # a single frame does not spread
+    with torch.no_grad():
+        assert torch.equal(net(templates), net(silhouettes, lengths=lengths))
+
+
+def test_a_template_network_needs_a_stride_for_each_block() -> None:
+    with pytest.raises(ValueError, match="5 channels need 4 strides, not 3"):
+        build("gaittemplate", strides=(1, 2, 1))
 
 
 def test_batch_norms_never_see_padding(draw_inputs: Inputs) -> None:

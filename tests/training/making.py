@@ -66,6 +66,7 @@ TINY: dict[str, dict[str, Any]] = {
     "gaittake": {"stem": 4, "channels": [4, 8, 8], "clip": 4},
     "gaitgl": {"channels": [4, 8, 16, 32]},
     "gaitbase": {"channels": [16, 16, 16, 16], "strides": [2, 2, 2, 1], "parts": 4, "embed_dim": 8},
+    "gaittemplate": {"channels": [8, 8, 16], "strides": [1, 2], "parts": 4, "embed_dim": 8},
     "fusion": {
         "options": [
             [["channels", [4, 8, 16]], ["parts", 4], ["embed_dim", 8]],
@@ -90,7 +91,7 @@ def kinect_config(root: Path, **changes: Any) -> TrainingConfig:
         "run": {"device": "cpu", "precision": "fp32", "threads": 1, "log_every": 1, "checkpoint_every": 2},
     }
     for table, values in changes.items():
-        tables[table] = {**tables[table], **values} if isinstance(values, dict) else values
+        tables[table] = {**tables.get(table, {}), **values} if isinstance(values, dict) else values
     return TrainingConfig.model_validate(tables)
 
 
@@ -106,5 +107,5 @@ def sequences_config(root: Path, name: str, **changes: Any) -> TrainingConfig:
         "run": {"device": "cpu", "precision": "fp32", "threads": 1, "log_every": 1, "checkpoint_every": 1000},
     }
     for table, values in changes.items():
-        tables[table] = {**tables[table], **values} if isinstance(values, dict) else values
+        tables[table] = {**tables.get(table, {}), **values} if isinstance(values, dict) else values
     return TrainingConfig.model_validate(tables)

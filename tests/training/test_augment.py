@@ -6,6 +6,8 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
+from pydantic import ValidationError
 from torch import Tensor
 
 from models.skeletons import KINECT_16
@@ -13,6 +15,9 @@ from training.augment import (
     COCO_MIRROR,
     HALF_BODY,
     KINECT_MIRROR,
+    OF_FRAMES,
+    OF_OUTLINES,
+    OF_PICTURES,
     augment,
     edge_noise,
     erase,
@@ -21,6 +26,7 @@ from training.augment import (
     mirror,
     pass_behind,
     warp,
+    widened,
 )
 from training.config import AugmentTable
 
@@ -43,7 +49,19 @@ def inputs() -> dict[str, Tensor]:
 
 
 ALL = AugmentTable(
-    flip=0.5, rotate=0.5, perspective=0.5, erase=0.5, occlude=0.5, mask_noise=0.5, frame_drop=0.5, joint_noise=0.01
+    flip=0.5,
+    rotate=0.5,
+    perspective=0.5,
+    stretch=(0.1, 0.1),
+    shear=0.05,
+    shift=(0.05, 0.05),
+    fatten=0.3,
+    thin=0.3,
+    erase=0.5,
+    occlude=0.5,
+    mask_noise=0.5,
+    frame_drop=0.5,
+    joint_noise=0.01,
 )
 
 
@@ -192,3 +210,47 @@ def test_a_bias_of_the_joints_stays_through_the_sequence(inputs: dict[str, Tenso
     assert shift[..., :2].std().item() == pytest.approx(0.1, rel=0.1)
     assert not shift[..., 2].any()
     assert torch.equal(out["silhouettes"], inputs["silhouettes"])
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.uint8])
+def test_an_outline_moves_out_or_in_by_a_pixel(inputs: dict[str, Tensor], kind: torch.dtype) -> None:
+    x = (inputs["silhouettes"][:3] * 255).to(kind)
+    before = x.clone()
+    out = widened(x, torch.tensor([True, False, False]), torch.tensor([False, True, False]))
+    assert torch.equal(x, before)
+    assert out.dtype == kind
+    rows, columns = ([(s.amax(dim=d) > 0).sum().item() for s in out[:, 0, 0]] for d in (1, 0))
+    assert rows == [58, 54, 56]
+    assert columns == [20, 16, 18]
+    noise = (torch.rand(2, 3, 1, 64, 44, generator=generator()) > 0.5).float()
+    out = widened(noise, torch.tensor([True, False]), torch.tensor([False, True]))
+    assert torch.equal(out[0], F.max_pool2d(noise[0], 3, 1, 1))
+    assert torch.equal(out[1], -F.max_pool2d(-noise[1], 3, 1, 1))
+
+
+def test_outlines_are_fattened_and_thinned_as_often_as_asked_all_through_a_sequence() -> None:
+    x = torch.zeros(300, 2, 1, 64, 44)
+    x[..., 20:40, 10:30] = 1
+    area = augment({"silhouettes": x}, AugmentTable(fatten=0.35, thin=0.15), generator())["silhouettes"].sum(dim=(3, 4))
+    assert torch.equal(area[:, 0], area[:, 1])
+    shares = [(area[:, 0, 0] == size**2).float().mean().item() for size in (22, 18, 20)]
+    assert shares == pytest.approx([0.35, 0.15, 0.5], abs=0.08)
+    with pytest.raises(ValidationError, match="exclude each other"):
+        AugmentTable(fatten=0.6, thin=0.5)
+
+
+def test_stretch_shear_and_shift_have_the_sizes_asked_for() -> None:
+    warps = homographies(2000, AugmentTable(stretch=(0.08, 0.03), shear=0.04, shift=(0.02, 0.05)), generator())
+    expected = torch.tensor([[0.08, 0.04, 0.02], [0.0, 0.03, 0.05], [0.0, 0.0, 0.0]])
+    torch.testing.assert_close(warps.std(dim=0), expected, rtol=0.06, atol=1e-6)
+    torch.testing.assert_close(warps.mean(dim=0), torch.eye(3), rtol=0, atol=0.006)
+    body = torch.zeros(1, 1, 1, 64, 44)
+    body[..., 16:48, 16:28] = 1
+    wider = torch.diag(torch.tensor([1.5, 1.0, 1.0]))[None]
+    assert warp(body, wider).sum().item() == pytest.approx(1.5 * body.sum().item(), rel=1e-3)
+
+
+def test_a_table_may_be_cut_down_to_some_of_its_augmentations() -> None:
+    assert ALL.only("shear", "stretch") == AugmentTable(shear=0.05, stretch=(0.1, 0.1))
+    fields = (*OF_OUTLINES, *OF_FRAMES, *OF_PICTURES)
+    assert {*fields, "joint_noise", "joint_bias"} == set(AugmentTable.model_fields)

@@ -130,3 +130,58 @@ def test_what_the_data_lack_is_named() -> None:
     kinect = models.build("jointsgait", seed=0, skeleton="kinect")
     with pytest.raises(InputMissing, match="kinect skeleton"):
         arrays(walk(10), kinect)
+
+
+def test_cuts_of_different_lengths_are_padded_and_counted(tmp_path: Path) -> None:
+    batch = {"frames": 8, "shortest": 2, "min_frames": 2}
+    config = sequences_config(write_sequences(tmp_path, frames=8), "gaitset", batch=batch)
+    net = make_network(config, 3)
+    made = Batches(config, training_walks(config), net)[0]
+    (silhouettes,) = made.tensors
+    assert made.lengths is not None
+    assert len(set(made.lengths.tolist())) > 1
+    assert silhouettes.shape[1] == made.lengths.max()
+    for row, length in zip(silhouettes, made.lengths.tolist(), strict=True):
+        assert row[:length].flatten(1).any(dim=1).all()
+        assert not row[length:].any()
+    half = made.map(lambda x: x[:2])
+    assert half.lengths is not None and half.lengths.tolist() == made.lengths[:2].tolist()
+
+
+def test_a_network_that_pools_first_gets_what_is_left_of_the_same_cuts(tmp_path: Path) -> None:
+    root = write_sequences(tmp_path, frames=8)
+    batch = {"frames": 8, "shortest": 2, "min_frames": 2}
+    whole = sequences_config(root, "gaitset", batch=batch)
+    config = sequences_config(root, "gaittemplate", batch=batch)
+    walks, net = training_walks(config), make_network(config, 3)
+    made = Batches(config, walks, net)[3]
+    frames = Batches(whole, walks, make_network(whole, 3))[3]
+    assert made.lengths is None
+    assert made.tensors[0].shape == (6, 1, 3, 64, 44)
+    expected = net.condense(*frames.tensors, lengths=frames.lengths)
+    assert expected is not None
+    torch.testing.assert_close(made.tensors[0], expected)
+    fat = sequences_config(root, "gaittemplate", batch=batch, augment={"fatten": 1.0, "erase": 1.0})
+    wider = Batches(fat, walks, net)[3].tensors[0]
+    assert wider[:, :, 2].mean() > made.tensors[0][:, :, 2].mean()
+    hidden = (wider == 0).flatten(3).all(dim=2)
+    assert all((hidden[i] & (made.tensors[0][i, 0, 0].flatten() > 0)).any() for i in range(6))
+    assert torch.equal(wider, Batches(fat, walks, net)[3].tensors[0])
+
+
+def test_builds_and_outfits_of_the_walks_choose_a_batch(tmp_path: Path) -> None:
+    def of(person: int, take: int) -> Sample:
+        inputs = Inputs(silhouettes=np.zeros((4, 64, 64), np.uint8))
+        return Sample(f"{person:02}", "nm", "", f"{take}", lambda: inputs, outfit=f"{take // 2}", build=(person,))
+
+    walks = Dataset("made", tuple(of(person, take) for person in range(20) for take in range(4)))
+    batch = {"people": 3, "takes": 2, "alike": 1.0, "one_outfit": 1.0}
+    config = sequences_config(tmp_path, "gaittemplate", batch=batch)
+    batches = Batches(config, walks, make_network(config, 20))
+    for step in range(20):
+        drawn = [walks[i] for i in batches.sampler.batch(step)]
+        assert np.ptp([sample.build for sample in drawn]) <= 9
+        assert all(a.outfit == b.outfit for a, b in zip(drawn[::2], drawn[1::2], strict=True))
+    unknown = Dataset("made", (*walks, Sample("99", "nm", "", "0", walks[0].read)))
+    with pytest.raises(BadTrainingConfig, match="tells the build"):
+        Batches(config, unknown, make_network(config, 21))

@@ -48,7 +48,7 @@ def test_variants_are_those_of_the_networks(name: str) -> None:
 
 def test_every_network_has_one() -> None:
     assert {path.stem.partition("-")[0] for path in FILES} == {
-        *("gaitset", "gaitpart", "gstsn", "jointsgait", "gaitheat", "gaittake", "gaitgl", "gaitbase")
+        *("gaitset", "gaitpart", "gstsn", "jointsgait", "gaitheat", "gaittake", "gaitgl", "gaitbase", "gaittemplate")
     }
 
 

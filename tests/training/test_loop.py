@@ -23,7 +23,7 @@ from training.config import TrainingConfig
 from training.errors import BadTrainingConfig, TrainingDiverged
 from training.loop import make_network, train
 from training.objective import Objective
-from training.optimise import learning_rate
+from training.optimise import learning_rate, make_optimiser, set_step
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def test_every_network_learns_one_batch_by_heart(name: str, sequences: Path, tmp
     assert net.trained
 
 
-@pytest.mark.parametrize("name", ["gaitheat", "gaitgl", "gaitbase"])
+@pytest.mark.parametrize("name", ["gaitheat", "gaitgl", "gaitbase", "gaittemplate"])
 def test_networks_with_a_classifier_learn_its_loss_too(name: str, sequences: Path, tmp_path: Path) -> None:
     losses = [{"kind": "batch_all"}, {"kind": "cross_entropy", "scale": 16.0}]
     train(sequences_config(sequences, name, losses=losses), tmp_path)
@@ -260,3 +260,41 @@ def test_learning_rates_follow_their_schedules() -> None:
     assert cosine[104] == pytest.approx(0)
     falling = table.model_copy(update={"schedule": "steps", "milestones": (10, 20), "warmup": 0})
     assert [learning_rate(s, falling, 30) for s in (0, 9, 10, 19, 20)] == pytest.approx([1, 1, 0.1, 0.1, 0.01])
+
+
+def test_one_cycle_is_torchs() -> None:
+    """Held against OneCycleLR, whose state it does without."""
+    table = kinect_config(Path(), optimiser={"kind": "adamw", "rate": 2e-3, "schedule": "one_cycle", "warmup": 9})
+    weight = torch.nn.Linear(2, 2)
+    ours, theirs = (make_optimiser(weight, table.optimiser) for _ in range(2))
+    schedule = torch.optim.lr_scheduler.OneCycleLR(theirs, 2e-3, total_steps=100, pct_start=0.1)
+    for step in range(100):
+        set_step(ours, step, table.optimiser, 100)
+        for mine, their in zip(ours.param_groups, theirs.param_groups, strict=True):
+            assert mine["lr"] == pytest.approx(their["lr"], rel=1e-6)
+            assert mine["betas"] == pytest.approx(their["betas"])
+        if step < 99:
+            theirs.step()
+            schedule.step()
+
+
+def test_takes_of_different_lengths_train(sequences: Path, tmp_path: Path) -> None:
+    batch = {"shortest": 2, "min_frames": 2}
+    config = sequences_config(sequences, "gaitset", steps=2, batch={**batch, "people": 2}, run={"accumulate": 1})
+    assert train(config, tmp_path).loss is not None
+
+
+def test_a_training_may_start_from_weights(kinect: Path, tmp_path: Path) -> None:
+    first = train(kinect_config(kinect, steps=2), tmp_path / "first")
+    options = {**TINY["jointsgait"], "skeleton": "kinect", "dropout": 0.3}
+    network = {"options": options, "weights": str(first.weights)}
+    # At next to no rate what is left after a step is what it began with.
+    optimiser = {"kind": "sgd", "rate": 1e-30, "schedule": "constant", "warmup": 0}
+    second = train(kinect_config(kinect, steps=1, network=network, optimiser=optimiser), tmp_path / "second")
+    ours, theirs = load_file(first.weights), load_file(second.weights)
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours if "running" not in name and "num_" not in name)
+    first.weights.unlink()  # a training that is gone on with needs it no more
+    assert train(kinect_config(kinect, steps=2, network=network, optimiser=optimiser), tmp_path / "second").step == 2
+    other = {"options": {**options, "channels": [8, 16]}, "weights": str(second.weights)}
+    with pytest.raises(BadTrainingConfig, match="other sizes than this jointsgait"):
+        train(kinect_config(kinect, steps=1, network=other), tmp_path / "third")

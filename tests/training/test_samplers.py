@@ -6,6 +6,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from training.config import BatchTable
 from training.errors import BadTrainingConfig
@@ -135,3 +136,59 @@ def test_pictures_are_taken_and_numbers_interpolated_between_frames() -> None:
     assert at_positions(numbers, np.array([0, 1.25, 4])).ravel().tolist() == [0, 12.5, 40]
     pictures = np.arange(5, dtype=np.uint8).reshape(5, 1) * 10
     assert at_positions(pictures, np.array([0, 1.25, 3.75, 4])).ravel().tolist() == [0, 10, 40, 40]
+
+
+@pytest.mark.parametrize("length", [3, 6, 40, 200])
+def test_cuts_are_stretches_of_any_length(length: int) -> None:
+    cuts = [frame_positions(length, table(frames=60, shortest=6), np.random.default_rng(seed)) for seed in range(300)]
+    assert all(np.array_equal(np.diff(cut), np.ones(len(cut) - 1)) for cut in cuts)
+    assert min(cut[0] for cut in cuts) == 0
+    assert max(cut[-1] for cut in cuts) == length - 1
+    assert {len(cut) for cut in cuts} <= set(range(min(6, length), min(60, length) + 1))
+    assert len({len(cut) for cut in cuts}) == 1 or np.ptp([len(cut) for cut in cuts]) > 30
+
+
+@pytest.mark.parametrize("changes", [{"shortest": 31}, {"segments": 2}, {"rate_jitter": 0.1}, {"ordered": False}])
+def test_cuts_are_not_mixed_with_other_ways_to_draw_frames(changes: dict[str, object]) -> None:
+    with pytest.raises(ValidationError, match="shortest is at most frames"):
+        table(**{"shortest": 6, **changes})
+
+
+OUTFITS = [f"outfit {i // 4 % 2}" for i in range(48)]
+
+
+def test_takes_of_a_person_are_in_one_outfit_as_often_as_asked() -> None:
+    def share(chance: float) -> float:
+        s = sampler(outfits=OUTFITS, one_outfit=chance)
+        drawn = [s.batch(step)[at : at + 4] for step in range(100) for at in (0, 4, 8)]
+        return sum(len({OUTFITS[i] for i in takes}) == 1 for takes in drawn) / len(drawn)
+
+    assert share(1.0) == 1
+    assert share(0.5) == pytest.approx(0.5, abs=0.1)
+    assert share(0.0) < 0.1
+    with pytest.raises(ValidationError, match="by_view and one_outfit"):
+        table(by_view=True, one_outfit=0.5)
+
+
+def test_people_of_a_batch_are_of_like_build_as_often_as_asked() -> None:
+    subjects = [f"{person:03d}" for person in range(60) for _ in range(2)]
+    height = np.array([[float(s), 7.0] for s in subjects])  # the second number is the same for all
+
+    def spread(chance: float) -> float:
+        s = PKSampler(subjects, [""] * 120, people=4, takes=2, builds=height, alike=chance)
+        batches = [s.batch(step) for step in range(100)]
+        assert all(len({subjects[i] for i in batch}) == 4 for batch in batches)
+        assert len({i for batch in batches for i in batch}) == 120
+        return float(np.mean([np.ptp(height[batch, 0]) for batch in batches]))
+
+    assert spread(1.0) <= 12
+    assert spread(0.0) > 30
+    assert spread(1.0) + 5 < spread(0.5) < spread(0.0) - 5
+    with pytest.raises(BadTrainingConfig, match="tells the build"):
+        PKSampler(subjects, [""] * 120, people=4, takes=2, alike=0.5)
+
+
+def test_the_new_choices_leave_older_batches_as_they_were() -> None:
+    plain = [sampler().batch(step) for step in range(5)]
+    builds = np.array([[float(s)] for s in SUBJECTS])
+    assert [sampler(outfits=OUTFITS, builds=builds).batch(step) for step in range(5)] == plain

@@ -89,6 +89,21 @@ def test_broken_packs_are_refused(pack: tuple[Path, str], tmp_path: Path) -> Non
             open_dataset("walkers", path)
 
 
+def test_packs_may_tell_outfits_and_builds(pack: tuple[Path, str], tmp_path: Path) -> None:
+    plain = walkers.read(pack[0])
+    assert {(sample.outfit, sample.build) for sample in plain} == {("", ())}
+    with np.load(pack[0]) as archive:
+        arrays = dict(archive)
+    count = len(plain)
+    told = {"outfit": np.arange(count), "build": np.arange(2.0 * count).reshape(count, 2)}
+    np.savez(tmp_path / "told.npz", **arrays, **told)
+    sample = walkers.read(tmp_path / "told.npz")[1]
+    assert (sample.outfit, sample.build) == ("1", (2.0, 3.0))
+    np.savez(tmp_path / "short.npz", **arrays, outfit=np.arange(count - 1))
+    with pytest.raises(BadDataset, match="tell outfit of all"):
+        walkers.read(tmp_path / "short.npz")
+
+
 def test_an_unknown_set_is_named(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["render", "walkers-c", str(tmp_path), str(tmp_path / "c.npz")])
     assert result.exit_code == 2

@@ -111,6 +111,8 @@ class Sample:
         view: the camera or direction, as the data set writes it ("090"); "" where there is none.
         take: which recording of that condition, as the data set writes it ("01"); "" where there is none.
         read: gives the frames.
+        outfit: which of the person's outfits, where the data set tells; else what they wear is all in ``condition``.
+        build: numbers of the person's body, where the data set tells them, as many for each of its walks.
     """
 
     subject: str
@@ -118,6 +120,8 @@ class Sample:
     view: str
     take: str
     read: Callable[[], Inputs] = field(repr=False, compare=False)
+    outfit: str = ""
+    build: tuple[float, ...] = ()
 
     @property
     def recording(self) -> str:

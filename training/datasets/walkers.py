@@ -18,6 +18,7 @@ VERSION = 1
 UNIT = 1 / 16
 """Pixels of a step of the pack's integers."""
 _NAMES = ("subject", "condition", "take", "view")
+_BODIES = ("outfit", "build")  # of each walk, in packs that tell them
 _FRAMES = ("silhouettes", "joints", "scores", "boxes", "frame")
 
 
@@ -84,16 +85,27 @@ def read(root: Path, *, heatmaps: bool = False) -> Dataset:
             if int(archive["version"]) != VERSION:
                 raise BadDataset(f"{root} is a pack of version {archive['version']}; {VERSION} is read here.")
             arrays = {name: archive[name] for name in ("length", *_FRAMES, *_NAMES)}
+            bodies = {name: archive[name].tolist() for name in _BODIES if name in archive.files}
     except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
         raise BadDataset(f"{root} is no pack of walkers: {error}.") from error
     ends = np.cumsum(arrays["length"])
     if not len(ends) or any(len(arrays[name]) != ends[-1] for name in _FRAMES):
         raise BadDataset(f"{root} is cut short, or empty.")
+    if any(len(values) != len(ends) for values in bodies.values()):
+        raise BadDataset(f"{root} does not tell {' and '.join(bodies)} of all its walks.")
+    outfits = [str(outfit) for outfit in bodies.get("outfit", [""] * len(ends))]
+    builds = [tuple(build) for build in bodies.get("build", [()] * len(ends))]
     frames = {name: arrays[name] for name in _FRAMES}
     rows: Iterator[tuple[str, str, str, str]] = zip(*(arrays[name].tolist() for name in _NAMES), strict=True)
     samples = [
-        Sample(subject, condition, view, take, partial(_load, frames, int(end - length), int(end), heatmaps))
-        for (subject, condition, take, view), length, end in zip(rows, arrays["length"], ends, strict=True)
+        Sample(
+            *(subject, condition, view, take, partial(_load, frames, int(end - length), int(end), heatmaps)),
+            outfit=outfit,
+            build=build,
+        )
+        for (subject, condition, take, view), length, end, outfit, build in zip(
+            rows, arrays["length"], ends, outfits, builds, strict=True
+        )
     ]
     return Dataset(root.stem, tuple(samples))
 

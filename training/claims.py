@@ -1,0 +1,50 @@
+"""Who trains in a folder: a lock that the system drops when its process ends, however it ends."""
+
+from __future__ import annotations
+
+import fcntl
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from training.errors import TrainingRunning
+
+TRIES, PAUSE = 10, 0.1  # :func:`is_held` takes the lock, too, for an instant
+
+
+@contextmanager
+def claim(run: Path) -> Iterator[None]:
+    """Hold a run's folder against every other process, and every other claim of this one.
+
+    Raises:
+        TrainingRunning: it is held.
+    """
+    path = _lock_file(run)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        for left in reversed(range(TRIES)):
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError as error:
+                if not left:
+                    raise TrainingRunning(f"Another process trains in {run} just now.") from error
+                time.sleep(PAUSE)
+        yield
+
+
+def is_held(run: Path) -> bool:
+    """True while a process trains in the folder."""
+    try:
+        with _lock_file(run).open() as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
+def _lock_file(run: Path) -> Path:
+    return run.with_name(f".{run.name}.lock")  # beside the folder, which may be deleted to start afresh
