@@ -125,6 +125,8 @@ PROBLEMS: dict[str, Problem] = {
     "bad_evaluation": Problem(None, "An evaluation cannot be run here as it was asked for."),
     "bad_training_config": Problem(None, "A training configuration cannot be used."),
     "training_diverged": Problem(None, "A training's loss or gradient is not a finite number any more."),
+    "bodies_missing": Problem(None, "The packages that render real bodies are not installed."),
+    "bad_asset": Problem(None, "A garment is not there, or is not what the manifest says."),
     "internal": Problem(500, "Something went wrong here, through no fault of the caller.", private=True),
 }
 

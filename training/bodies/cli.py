@@ -29,6 +29,9 @@ def bodies(
 
     import torch
 
+    from training.bodies.errors import need_packages
+
+    need_packages()
     from training.bodies.cast import SETS
     from training.bodies.pack import render_set
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 from models.errors import GaitkeeperError
 
 
@@ -12,6 +14,16 @@ class BodiesMissing(GaitkeeperError):
 
     def __init__(self, detail: str = "Bodies need the extra 'bodies': pip install 'gaitkeeper[bodies]'.") -> None:
         super().__init__(detail)
+
+
+def need_packages() -> None:
+    """Say so early if the extra is not installed.
+
+    Raises:
+        BodiesMissing: it is not.
+    """
+    if any(find_spec(name) is None for name in ("anny", "numba")):
+        raise BodiesMissing
 
 
 class BadAsset(GaitkeeperError):

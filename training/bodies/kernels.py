@@ -90,18 +90,18 @@ def _fill(x: Array, y: Array, triangles: Array, closed: int, picture: Array) -> 
         i, j, k = triangles[f, 0], triangles[f, 1], triangles[f, 2]
         if f < closed and (x[j] - x[i]) * (y[k] - y[i]) > (x[k] - x[i]) * (y[j] - y[i]):
             continue  # it looks away: the surface's near side covers it
-        # In the order of y: a above b above c.
         xa, ya, xb, yb, xc, yc = x[i], y[i], x[j], y[j], x[k], y[k]
+        first = max(0, math.ceil(min(ya, yb, yc) - 0.5))
+        last = min(height - 1, math.floor(max(ya, yb, yc) - 0.5))
+        if last < first:
+            continue
+        # In the order of y: a above b above c.
         if yb < ya:
             xa, ya, xb, yb = xb, yb, xa, ya
         if yc < ya:
             xa, ya, xc, yc = xc, yc, xa, ya
         if yc < yb:
             xb, yb, xc, yc = xc, yc, xb, yb
-        first = max(0, math.ceil(ya - 0.5))
-        last = min(height - 1, math.floor(yc - 0.5))
-        if last < first:
-            continue
         long = (xc - xa) / max(yc - ya, np.float32(1e-6))
         upper = (xb - xa) / max(yb - ya, np.float32(1e-6))
         lower = (xc - xb) / max(yc - yb, np.float32(1e-6))

@@ -83,7 +83,10 @@ def thin(points: Array, triangles: Array, cell: float) -> tuple[Array, Array]:
     moved = place[triangles]
     whole = (moved[:, 0] != moved[:, 1]) & (moved[:, 1] != moved[:, 2]) & (moved[:, 0] != moved[:, 2])
     moved = moved[whole]
-    _, first = np.unique(np.sort(moved, 1), axis=0, return_index=True)
+    # What was thin is two triangles back to back now; both stay, since only one of them faces the camera.
+    start = moved.argmin(1)
+    turned = np.take_along_axis(moved, (start[:, None] + np.arange(3)) % 3, 1)
+    _, first = np.unique(turned, axis=0, return_index=True)
     sort = np.argsort(kept)
     rank = np.empty(count, np.int64)
     rank[sort] = np.arange(count)

@@ -90,16 +90,16 @@ def spoil(fine: Tensor, mistakes: Mistakes, noise: np.random.Generator) -> Tenso
 
 def _moved(fine: Tensor, by: int) -> Tensor:
     """The outline moved outward, or inward where negative."""
-    size = 2 * abs(by) + 1
-    padded = fine[:, None].float() if by > 0 else 1 - fine[:, None].float()
-    if by < 0:  # beyond top and bottom there is nothing: the person is thinned there, too
-        padded = F.pad(padded, (0, 0, abs(by), abs(by)), value=1.0)
-    grown = padded
-    for kernel in ((size, 1), (1, size)):
-        grown = F.max_pool2d(grown, kernel, 1, (kernel[0] // 2, kernel[1] // 2))
-    if by < 0:
-        grown = 1 - grown[:, :, abs(by) : -abs(by)]
-    return grown[:, 0].to(torch.uint8)
+    reach = abs(by)
+    # Beyond top and bottom there is nothing: the person is thinned there, too.
+    grown = F.pad(fine if by > 0 else 1 - fine, (reach, reach, reach, reach), value=0 if by > 0 else 1)
+    for axis in (1, 2):
+        length = fine.shape[axis]
+        moved = grown.narrow(axis, 0, length).clone()
+        for step in range(1, 2 * reach + 1):
+            moved |= grown.narrow(axis, step, length)
+        grown = moved
+    return grown if by > 0 else 1 - grown
 
 
 def _refilled(fine: Tensor, by: int) -> Tensor:

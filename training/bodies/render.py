@@ -87,7 +87,8 @@ def render(
     whole = ((low > 0.5) & (high < edge - 0.5)).all(-1)
     boxes = torch.cat((low.clamp_min(0).minimum(edge - 2), high.minimum(edge).clamp_min(2)), -1)
 
-    coco = np.einsum("tbij,kbj->tki", turns, dressed.moments) + np.einsum("kb,tbi->tki", dressed.shares, shifts)
+    spread = turns.transpose(0, 2, 1, 3).reshape(frames, 3, -1) @ dressed.moments.reshape(len(dressed.moments), -1).T
+    coco = spread.swapaxes(1, 2) + dressed.shares @ shifts
     coco[..., :2] += root[:, None]
     coco[..., 2] += floor[:, None]
     away = (torch.from_numpy(coco).float() - position[0]) @ axes[0].T

@@ -14,13 +14,15 @@ from training.bodies.assets import garment_path
 from training.bodies.carried import carry
 from training.bodies.garment import Garment, read_garment
 from training.bodies.mesh import Mesh, join, normals, thin
-from training.bodies.model import CELL, Body, BodyModel
+from training.bodies.model import Body, BodyModel
 from training.bodies.outfit import Carried, Outer, Outfit
 from training.bodies.pose import part_of
 from training.bodies.solids import Measures, blob
 
 Array = npt.NDArray[Any]
 
+CELL = 0.014
+"""Metres: vertices of one cell of this size are one. A silhouette's pixel is 27 mm on a person."""
 _LEGS = ("thigh", "shank", "foot", "toes")
 _ARMS = ("upper_arm", "forearm", "hand")
 _PARTING = 0.06
@@ -32,14 +34,16 @@ class Wardrobe:
     Args:
         model: the body's.
         assets: folder of MakeHuman's clothes; None takes those of the cache.
+        cell: metres to which meshes are thinned.
 
     Raises:
         BadAsset: when a garment is asked for that is not there.
     """
 
-    def __init__(self, model: BodyModel, assets: Path | None = None) -> None:
+    def __init__(self, model: BodyModel, assets: Path | None = None, cell: float = CELL) -> None:
         self.model = model
         self.assets = assets
+        self.cell = cell
         self._garments: dict[str, Garment] = {}
         parts = [part_of(bone) for bone in model.bones]
 
@@ -54,7 +58,7 @@ class Wardrobe:
     def garment(self, name: str) -> Garment:
         """A garment by its name, read once."""
         if name not in self._garments:
-            self._garments[name] = read_garment(garment_path(name, self.assets), self.model, CELL)
+            self._garments[name] = read_garment(garment_path(name, self.assets), self.model, self.cell)
         return self._garments[name]
 
     def dress(self, body: Body, outfit: Outfit, hair: str | None, carried: Carried | None = None) -> Mesh:
@@ -90,7 +94,7 @@ class Wardrobe:
     def _skin(self, body: Body, suit: str | None) -> Mesh:
         """What is not below a suit or, without one, below the layer of tights."""
         if suit not in self._skins:
-            kept, triangles = self.model.skin
+            kept, triangles = thin(self.model.mean.points, self.model.outside, self.cell)
             hidden = self._trunk_and_limbs if suit is None else self.garment(suit).hidden
             triangles = triangles[~hidden[kept][triangles].all(1)]
             used, places = np.unique(triangles, return_inverse=True)
@@ -121,7 +125,7 @@ class Wardrobe:
     @cached_property
     def _layers(self) -> dict[str, tuple[Array, Array]]:
         mean = self.model.mean.points
-        return {name: thin(mean, self.model.groups[name], CELL) for name in ("tights", "skirt", "hair")}
+        return {name: thin(mean, self.model.groups[name], self.cell) for name in ("tights", "skirt", "hair")}
 
     def _shirt_and_trousers(self, body: Body, outfit: Outfit, at: Measures, fold: _Folds) -> Mesh:
         kept = self._layers["tights"][0]
