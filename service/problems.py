@@ -132,6 +132,8 @@ PROBLEMS: dict[str, Problem] = {
     "bad_training_config": Problem(None, "A training configuration cannot be used."),
     "training_diverged": Problem(None, "A training's loss or gradient is not a finite number any more."),
     "training_running": Problem(None, "Another process trains in this folder just now."),
+    "bodies_missing": Problem(None, "The packages that render real bodies are not installed."),
+    "bad_asset": Problem(None, "A garment is not there, or is not what the manifest says."),
     "internal": Problem(500, "Something went wrong here, through no fault of the caller.", private=True),
 }
 

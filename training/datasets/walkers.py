@@ -32,6 +32,8 @@ class Walk:
         joints: float32 (T, 17, 3), COCO-17 x, y in pixels and score in [0, 1].
         boxes: float32 (T, 4), x1 y1 x2 y2 in pixels.
         frame: int (T,), the frames' numbers at 30 Hz.
+        outfit: which of the person's outfits is worn; None where the pack does not say.
+        build: float32 (D,), how the person is built: people of like build lie near one another; None likewise.
     """
 
     subject: str
@@ -42,6 +44,8 @@ class Walk:
     joints: Array
     boxes: Array
     frame: Array
+    outfit: int | None = None
+    build: Array | None = None
 
 
 def write(path: Path, walks: Sequence[Walk]) -> str:
@@ -56,6 +60,39 @@ def write(path: Path, walks: Sequence[Walk]) -> str:
         "frame": _joined([walk.frame.astype(np.uint16) for walk in walks]),
         **{name: np.array([getattr(walk, name) for walk in walks]) for name in _NAMES},
     }
+    if walks and all(walk.outfit is not None and walk.build is not None for walk in walks):
+        arrays["outfit"] = np.array([walk.outfit for walk in walks], np.int16)
+        arrays["build"] = np.array([walk.build for walk in walks], np.float32)
+    return _save(path, arrays)
+
+
+def join(path: Path, parts: Sequence[Path]) -> str:
+    """One pack out of several, walk after walk. Returns the sha256 of what is in it, in hexadecimal.
+
+    Raises:
+        BadDataset: one of them is no pack, or they do not hold the same arrays.
+    """
+    read = [_arrays(part) for part in parts]
+    if not read or any(set(arrays) != set(read[0]) for arrays in read):
+        raise BadDataset(f"{path} cannot be joined: the parts are none, or do not hold the same arrays.")
+    arrays = {name: np.concatenate([own[name] for own in read]) for name in read[0] if name != "version"}
+    return _save(path, {"version": np.array(VERSION), **arrays})
+
+
+def wearers(root: Path) -> tuple[Array, Array] | None:
+    """Of every walk of a pack, in the order of :func:`read`, the outfit and the person's build; None without them.
+
+    Returns:
+        outfit int (W,), the person's outfits counted from 0, and build float32 (W, D).
+
+    Raises:
+        BadDataset: it is no pack of this version.
+    """
+    arrays = _arrays(root)
+    return (arrays["outfit"], arrays["build"]) if "outfit" in arrays else None
+
+
+def _save(path: Path, arrays: dict[str, Array]) -> str:
     with path.open("wb") as file:
         np.savez(file, **arrays)  # type: ignore[arg-type]
     return digest(arrays)
@@ -80,14 +117,8 @@ def read(root: Path, *, heatmaps: bool = False) -> Dataset:
     Raises:
         BadDataset: it is no pack of this version.
     """
-    try:
-        with np.load(root, allow_pickle=False) as archive:
-            if int(archive["version"]) != VERSION:
-                raise BadDataset(f"{root} is a pack of version {archive['version']}; {VERSION} is read here.")
-            arrays = {name: archive[name] for name in ("length", *_FRAMES, *_NAMES)}
-            bodies = {name: archive[name].tolist() for name in _BODIES if name in archive.files}
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        raise BadDataset(f"{root} is no pack of walkers: {error}.") from error
+    arrays = _arrays(root)
+    bodies = {name: arrays[name].tolist() for name in _BODIES if name in arrays}
     ends = np.cumsum(arrays["length"])
     if not len(ends) or any(len(arrays[name]) != ends[-1] for name in _FRAMES):
         raise BadDataset(f"{root} is cut short, or empty.")
@@ -108,6 +139,17 @@ def read(root: Path, *, heatmaps: bool = False) -> Dataset:
         )
     ]
     return Dataset(root.stem, tuple(samples))
+
+
+def _arrays(root: Path) -> dict[str, Array]:
+    try:
+        with np.load(root, allow_pickle=False) as archive:
+            if int(archive["version"]) != VERSION:
+                raise BadDataset(f"{root} is a pack of version {archive['version']}; {VERSION} is read here.")
+            wanted = ("version", "length", *_FRAMES, *_NAMES)
+            return {name: archive[name] for name in (*wanted, *(n for n in _BODIES if n in archive))}
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        raise BadDataset(f"{root} is no pack of walkers: {error}.") from error
 
 
 def _load(frames: dict[str, Array], start: int, end: int, with_heatmaps: bool) -> Inputs:

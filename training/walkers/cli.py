@@ -8,7 +8,11 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from training.bodies.cli import bodies, clothes
+
 app = typer.Typer(help="Rendered walkers: clips of people who do not exist.", no_args_is_help=True)
+app.command()(bodies)
+app.command()(clothes)
 
 
 @app.callback()

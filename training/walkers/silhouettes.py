@@ -29,7 +29,7 @@ FINE = 2 * SIDE  # rows at which outlines are cut: two a pixel
 WIDE = 160  # columns, two a pixel: more than a silhouette's, since the mass centre is found later
 SIDES = 12
 _RIGHT = SIDES // 2
-_ROUNDED = 0.3  # pixels
+ROUNDED = 0.3  # pixels
 _ROOM = 2 / (1 + math.cos(math.pi / SIDES))  # so that polygons in ellipses are as large as the ellipses
 
 
@@ -87,8 +87,8 @@ def _render(joints: Tensor, shape: Shape, dress: Dress, views: Views, noise: np.
     position, axes = look(joints, views)
     body = outline(shape, dress)
     left, right = polygons(joints, body, position, axes)
-    truth = _project(coco_joints(joints.flatten(0, 1)).reshape(*joints.shape[:2], -1, 3), position, axes)
-    scale, centre = _fit(left, right, views)
+    truth = project(coco_joints(joints.flatten(0, 1)).reshape(*joints.shape[:2], -1, 3), position, axes)
+    scale, centre = fit(*_extent(left, right), views)
     to_pixels = centre.new_tensor(PICTURE) / 2
     truth = (truth - centre[:, None, None]) * scale[:, None, None, None] + to_pixels
     left, right = (
@@ -103,7 +103,7 @@ def _render(joints: Tensor, shape: Shape, dress: Dress, views: Views, noise: np.
     silhouettes = silhouettes.reshape(*joints.shape[:2], SIDE, SIDE)
     scored = torch.cat((truth, torch.ones_like(truth[..., :1])), -1)
     if noise is not None:
-        scored = perceive(scored, _far(joints, axes), noise)
+        scored = perceive(scored, far_side(joints, axes), noise)
     return Seen(silhouettes, scored, boxes, whole)
 
 
@@ -147,7 +147,7 @@ def fill(left: Tensor, right: Tensor, boxes: Tensor, noise: np.random.Generator 
     """Normalised silhouettes uint8 (M, 64, 64) out of outlines (M, 2, 7, P) and boxes (M, 4), one to a frame."""
     step = 24 if left.device.type == "cpu" else 4096  # what fits the processor's cache
     made = [
-        _normalised(_coverage(left[i : i + step], right[i : i + step], boxes[i : i + step]), noise)
+        normalised(_coverage(left[i : i + step], right[i : i + step], boxes[i : i + step]), noise)
         for i in range(0, len(left), step)
     ]
     return torch.cat(made)
@@ -160,7 +160,7 @@ def _coverage(left: Tensor, right: Tensor, boxes: Tensor) -> Tensor:
     """
     x1, y1, x2, y2 = boxes.unbind(-1)
     # What softening rounds off at the top of the head and under the feet is below one half: no row begins there.
-    y1, y2 = torch.lerp(y1, y2, _ROUNDED / SIDE), torch.lerp(y2, y1, _ROUNDED / SIDE)
+    y1, y2 = torch.lerp(y1, y2, ROUNDED / SIDE), torch.lerp(y2, y1, ROUNDED / SIDE)
     unit = (y2 - y1) / FINE
     start = ((x1 + x2) / 2 - x1) / unit
     start = x1 - ((WIDE / 2 - start) / 2).round() * 2 * unit
@@ -190,10 +190,10 @@ def _coverage(left: Tensor, right: Tensor, boxes: Tensor) -> Tensor:
     for end, sign in ((first, 1), (last, -1)):
         at = (end + line).flatten(1)
         flat.scatter_add_(1, at, (one * sign).expand_as(at))
-    return _soft((canvas.cumsum(2, dtype=torch.int32) > 0).to(torch.uint8))
+    return soften((canvas.cumsum(2, dtype=torch.int32) > 0).to(torch.uint8))
 
 
-def _soft(fine: Tensor) -> Tensor:
+def soften(fine: Tensor) -> Tensor:
     """Halve (M, 2H, 2W) to shares (M, H, W), each from the four by four about it: about as soft as a model's mask."""
     rows = fine[:, 0::2] + fine[:, 1::2]
     rows[:, 1:] += fine[:, 1:-1:2]
@@ -207,7 +207,7 @@ def _soft(fine: Tensor) -> Tensor:
     return columns.float() / 16
 
 
-def _normalised(share: Tensor, noise: np.random.Generator | None) -> Tensor:
+def normalised(share: Tensor, noise: np.random.Generator | None) -> Tensor:
     """Cut at one half, centred on the mass centre's column: uint8 (M, 64, 64)."""
     solid = (share if noise is None else roughen(share, noise)) > 0.5
     mass = solid.sum(1, dtype=torch.float32)
@@ -220,13 +220,13 @@ def _normalised(share: Tensor, noise: np.random.Generator | None) -> Tensor:
     return moved.to(torch.uint8) * 255
 
 
-def _project(points: Tensor, position: Tensor, axes: Tensor) -> Tensor:
+def project(points: Tensor, position: Tensor, axes: Tensor) -> Tensor:
     """Tangents (B, T, K, 2) of world points (B, T, K, 3)."""
     seen = (points - position[:, None, None]) @ axes[:, None].transpose(-1, -2)
     return seen[..., :2] / seen[..., 2:].clamp_min(0.3)
 
 
-def _far(joints: Tensor, axes: Tensor) -> Tensor:
+def far_side(joints: Tensor, axes: Tensor) -> Tensor:
     """How much farther from the camera the left side is than the right (B, T): 1 at a quarter of a metre or more."""
     across = joints[:, :, INDEX["left_shoulder"]] - joints[:, :, INDEX["right_shoulder"]]
     return ((across * axes[:, None, 2]).sum(-1) / 0.25).clamp(-1, 1)
@@ -239,9 +239,13 @@ def _extent(left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
     return low, high
 
 
-def _fit(left: Tensor, right: Tensor, views: Views) -> tuple[Tensor, Tensor]:
-    """Focal length in pixels (B,) and the picture's middle in the tangent plane (B, 2)."""
-    low, high = _extent(left, right)
+def fit(low: Tensor, high: Tensor, views: Views) -> tuple[Tensor, Tensor]:
+    """How pictures are cut out: focal length in pixels (B,) and the picture's middle in the tangent plane (B, 2).
+
+    Args:
+        low, high: (B, T, 2), the tangents x, y between which the walker is seen in each frame.
+        views: B cameras.
+    """
     low, high = low.amin(1), high.amax(1)
     size = high - low
     scale = views.fill * (low.new_tensor(PICTURE) / size).amin(1)

@@ -1,0 +1,137 @@
+"""What person masks get wrong beyond a rough outline: too fat, too thin, combed by fields, holed, cut, hidden.
+
+Of rendered clips the pipeline's masks are nearly true (:mod:`training.walkers.sight`); those of real clips and of the
+data sets that people publish are not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Mistakes:
+    """Of one walk; lengths in the fine picture's pixels, 128 to a person's height.
+
+    Attributes:
+        fatter: how far the outline lies outside the truth, negative inside.
+        comb: how far odd fields lie beside the even ones.
+        field: rows of a field.
+        holes: share of frames with a hole in them.
+        feet: share of the height that is missing below in frames that are cut.
+        cuts: share of frames that are cut.
+        post: breadth of a post that the person passes behind, 0 for none.
+    """
+
+    fatter: int = 0
+    comb: int = 0
+    field: int = 2
+    holes: float = 0.0
+    feet: float = 0.0
+    cuts: float = 0.0
+    post: int = 0
+
+    def cut(self, extent: Array, noise: np.random.Generator) -> Array:
+        """Extents (T, 4) of the person, x0 y0 x1 y1, of which the feet are missing in some spells."""
+        if not self.cuts:
+            return extent
+        spell = _slow(len(extent), noise) < np.quantile(_slow(400, noise), self.cuts)
+        out = extent.copy()
+        out[:, 3] -= np.where(spell, self.feet, 0.0).astype(np.float32) * (extent[:, 3] - extent[:, 1])
+        return out
+
+
+def draw_mistakes(rng: np.random.Generator) -> Mistakes:
+    """Of a walk, each kind by its own chance; about four walks in ten have none."""
+    fatter = int(rng.choice((-2, -1, 1, 2, 3), p=(0.15, 0.3, 0.3, 0.15, 0.1))) if rng.random() < 0.4 else 0
+    comb = int(rng.integers(1, 4)) if rng.random() < 0.10 else 0
+    cuts = float(rng.uniform(0.1, 1.0)) if rng.random() < 0.10 else 0.0
+    return Mistakes(
+        fatter=fatter,
+        comb=comb,
+        field=int(rng.integers(1, 3)),
+        holes=float(rng.uniform(0.1, 0.6)) if rng.random() < 0.15 else 0.0,
+        feet=float(rng.uniform(0.02, 0.09)) if cuts else 0.0,
+        cuts=cuts,
+        post=int(rng.integers(5, 16)) if rng.random() < 0.04 else 0,
+    )
+
+
+def spoil(fine: Tensor, mistakes: Mistakes, noise: np.random.Generator) -> Tensor:
+    """Fine masks uint8 (T, H, W), 0 or 1, with the mistakes in them; what is made fatter fills its picture again."""
+    out = fine
+    if mistakes.fatter:
+        out = _refilled(_moved(out, mistakes.fatter), mistakes.fatter)
+    if mistakes.holes:
+        out = _holed(out, mistakes.holes, noise)
+    if mistakes.comb:
+        odd = (torch.arange(out.shape[1]) // mistakes.field) % 2 == 1
+        way = mistakes.comb * int(noise.choice((-1, 1)))
+        out = torch.where(odd[None, :, None], out.roll(way, 2), out)
+    if mistakes.post:
+        t, _, w = out.shape
+        ends = noise.uniform(-0.4, 1.4, 2) * w
+        middle = torch.linspace(float(ends[0]), float(ends[1]), t)
+        hidden = (torch.arange(w)[None] - middle[:, None]).abs() < mistakes.post / 2
+        out = out.masked_fill(hidden[:, None], 0)
+        gone = out.flatten(1).sum(1) < 0.25 * fine.flatten(1).sum(1)
+        out = torch.where(gone[:, None, None], fine, out)
+    return out.contiguous()
+
+
+def _moved(fine: Tensor, by: int) -> Tensor:
+    """The outline moved outward, or inward where negative."""
+    reach = abs(by)
+    # Beyond top and bottom there is nothing: the person is thinned there, too.
+    grown = F.pad(fine if by > 0 else 1 - fine, (reach, reach, reach, reach), value=0 if by > 0 else 1)
+    for axis in (1, 2):
+        length = fine.shape[axis]
+        moved = grown.narrow(axis, 0, length).clone()
+        for step in range(1, 2 * reach + 1):
+            moved |= grown.narrow(axis, step, length)
+        grown = moved
+    return grown if by > 0 else 1 - grown
+
+
+def _refilled(fine: Tensor, by: int) -> Tensor:
+    """A box follows its mask: what grew or shrank by so many rows above and below is scaled to the picture again."""
+    h, w = fine.shape[1:]
+    factor = 1 + 2 * by / h
+    if by > 0:  # the picture holds no rows beyond the person: they are taken to be as far as the outline moved
+        fine = F.pad(fine, (0, 0, by, by))
+        fine[:, :by] = fine[:, by : 2 * by]
+        fine[:, -by:] = fine[:, -2 * by : -by]
+    rows = (torch.arange(h) + 0.5) * factor - 0.5 + (0 if by > 0 else -by)
+    columns = (torch.arange(w) + 0.5 - w / 2) * factor + w / 2 - 0.5
+    rows = rows.round().long().clamp(0, fine.shape[1] - 1)
+    columns = columns.round().long()
+    inside = (columns >= 0) & (columns < w)
+    return fine[:, rows][:, :, columns.clamp(0, w - 1)] * inside
+
+
+def _holed(fine: Tensor, share: float, noise: np.random.Generator) -> Tensor:
+    """Elliptic holes that come and go, one to a walk at a time."""
+    t, h, w = fine.shape
+    there = torch.from_numpy(_slow(t, noise) < np.quantile(_slow(400, noise), share))
+    y, x = noise.uniform(0.15, 0.95) * h, w / 2 + noise.normal(0, 0.09) * h
+    ry, rx = noise.uniform(0.02, 0.07, 2) * h
+    drift = torch.from_numpy(np.cumsum(noise.normal(0, 0.6, (t, 2)), 0)).float()
+    rows = (torch.arange(h)[None] - y - drift[:, :1]) / ry
+    columns = (torch.arange(w)[None] - x - drift[:, 1:]) / rx
+    hole = (rows[:, :, None] ** 2 + columns[:, None] ** 2 < 1) & there[:, None, None]
+    return fine.masked_fill(hole, 0)
+
+
+def _slow(count: int, noise: np.random.Generator) -> Array:
+    """Values (count,) that change slowly."""
+    wide = np.convolve(noise.normal(size=count + 6), np.ones(7) / np.sqrt(7), "valid")
+    return np.asarray(wide[:count])

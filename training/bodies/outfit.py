@@ -1,0 +1,149 @@
+"""What people wear and carry, drawn at random: everyday outfits, half of them with a jacket or a coat."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+SHOES = ("shoes01", "shoes02", "shoes03", "shoes04", "shoes05", "shoes06")
+MENS = (
+    *("male_casualsuit01", "male_casualsuit02", "male_casualsuit03", "male_casualsuit04", "male_casualsuit05"),
+    *("male_casualsuit06", "male_elegantsuit01", "male_worksuit01"),
+)
+WOMENS = ("female_casualsuit01", "female_casualsuit02", "female_elegantsuit01", "female_sportsuit01")
+SHORT_HAIR = ("short01", "short02", "short03", "short04")
+LONG_HAIR = ("bob01", "bob02", "long01", "ponytail01", "braid01", "afro01")
+HATS = ("fedora01",)
+
+
+@dataclass(frozen=True)
+class Outer:
+    """A jacket or coat; lengths in metres, of hems as shares of the leg: 0 at the hip joints, 1 at the ankles."""
+
+    ease: float
+    sleeve: float
+    hem: float
+    flare: float
+    collar: float
+    hood: float
+
+
+@dataclass(frozen=True)
+class Outfit:
+    """One outfit; eases in metres off the body.
+
+    Attributes:
+        seed: of its folds.
+        suit: a garment of whole clothes, or None for shirt and trousers out of the helper layer.
+        loose: how far the suit is let out.
+        top, sleeve: ease of the shirt on trunk and arms.
+        sleeve_end: how far down the arm it reaches, 1 at the wrist.
+        legs, cuffs: ease of trousers at the hip and at the ankle.
+        leg_end: where they end, 1 at the ankle.
+        skirt: length as a share of the leg, 0 for none; worn over trousers or tights.
+        skirt_flare: ease at its hem.
+        outer: jacket or coat, or None.
+        shoes: a garment.
+        hat: a garment, "cap" or "hood" out of the helper layer of the hair, or None.
+        scarf: thickness about the neck, 0 for none.
+    """
+
+    seed: int
+    suit: str | None
+    loose: float
+    top: float
+    sleeve: float
+    sleeve_end: float
+    legs: float
+    cuffs: float
+    leg_end: float
+    skirt: float
+    skirt_flare: float
+    outer: Outer | None
+    shoes: str
+    hat: str | None
+    scarf: float
+
+
+@dataclass(frozen=True)
+class Carried:
+    """A bag or an umbrella; half sizes in metres: depth, width, height, of the bag as it is carried.
+
+    Attributes:
+        kind: "backpack", "shoulder bag", "hand bag", "trolley" or "umbrella".
+        side: 1 left, -1 right.
+        size: half of length along the way, breadth and height.
+        low: metres that it hangs below where it usually does.
+    """
+
+    kind: str
+    side: int
+    size: tuple[float, float, float]
+    low: float
+
+
+def draw_hair(female: bool, rng: np.random.Generator) -> str | None:
+    """A head of hair, or None for a bald one."""
+    if female:
+        return str(rng.choice(LONG_HAIR if rng.random() < 0.75 else SHORT_HAIR))
+    if rng.random() < 0.15:
+        return None
+    return str(rng.choice(SHORT_HAIR if rng.random() < 0.85 else LONG_HAIR))
+
+
+def draw_outfit(female: bool, rng: np.random.Generator, *, outer: bool | None = None) -> Outfit:
+    """An outfit for a woman or a man; ``outer`` says whether a jacket or coat belongs to it, None lets chance say."""
+    usual, other = (WOMENS, MENS) if female else (MENS, WOMENS)
+    suit = None
+    if rng.random() < 0.55:
+        suit = str(rng.choice(usual if not female or rng.random() < 0.7 else other))
+    wide = rng.random() < 0.3
+    legs = float(rng.uniform(0.004, 0.020))
+    hat = rng.choice(("none", "fedora01", "cap", "hood"), p=(0.86, 0.03, 0.06, 0.05))
+    over = rng.random() < 0.5 if outer is None else outer
+    return Outfit(
+        seed=int(rng.integers(2**31)),
+        suit=suit,
+        loose=float(rng.uniform(0.0, 0.018)),
+        top=float(rng.uniform(0.005, 0.030)),
+        sleeve=float(rng.uniform(0.004, 0.018)),
+        sleeve_end=float(rng.choice((0.25, 0.5, 1.0), p=(0.3, 0.1, 0.6))),
+        legs=legs,
+        cuffs=float(rng.uniform(0.02, 0.05)) if wide else float(rng.uniform(0.004, 0.018)),
+        leg_end=float(rng.choice((0.45, 1.0), p=(0.12, 0.88))),
+        skirt=float(rng.uniform(0.35, 0.95)) if female and rng.random() < 0.18 else 0.0,
+        skirt_flare=float(rng.uniform(-0.01, 0.05)),
+        outer=_draw_outer(rng) if over else None,
+        shoes=str(rng.choice(SHOES)),
+        hat=None if hat == "none" else str(hat),
+        scarf=float(rng.uniform(0.015, 0.04)) if rng.random() < 0.12 else 0.0,
+    )
+
+
+def _draw_outer(rng: np.random.Generator) -> Outer:
+    """A jacket, a padded jacket, or a coat."""
+    kind = rng.choice(3, p=(0.5, 0.25, 0.25))
+    low, high = ((0.015, 0.035), (0.03, 0.06), (0.02, 0.045))[kind]
+    ease = float(rng.uniform(low, high))
+    return Outer(
+        ease=ease,
+        sleeve=float(rng.uniform(0.45, 0.75)) * ease,
+        hem=float(rng.uniform(*((0.0, 0.22), (0.0, 0.3), (0.3, 0.75))[kind])),
+        flare=float(rng.uniform(-0.005, 0.03)),
+        collar=float(rng.uniform(0.01, 0.04)) if rng.random() < 0.6 else 0.0,
+        hood=float(rng.uniform(0.8, 1.3)) if rng.random() < 0.25 else 0.0,
+    )
+
+
+def draw_carried(rng: np.random.Generator) -> Carried:
+    """Something to carry."""
+    kind = str(rng.choice(("backpack", "shoulder bag", "hand bag", "trolley"), p=(0.42, 0.3, 0.23, 0.05)))
+    ranges = {
+        "backpack": ((0.06, 0.12), (0.12, 0.17), (0.17, 0.26)),
+        "shoulder bag": ((0.11, 0.20), (0.03, 0.07), (0.09, 0.17)),
+        "hand bag": ((0.10, 0.20), (0.03, 0.07), (0.10, 0.19)),
+        "trolley": ((0.10, 0.14), (0.16, 0.22), (0.26, 0.34)),
+    }[kind]
+    x, y, z = (float(rng.uniform(*between)) for between in ranges)
+    return Carried(kind, int(rng.choice((1, -1))), (x, y, z), float(rng.uniform(-0.06, 0.10)))

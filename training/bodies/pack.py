@@ -1,0 +1,142 @@
+"""A set of real bodies on its way into a pack: people in parts, so that what was stopped goes on where it was."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from training.bodies.cast import SETS, Size, Someone, Take
+from training.bodies.mistakes import Mistakes, draw_mistakes
+from training.bodies.model import BodyModel, body_model
+from training.bodies.render import Dressed, render
+from training.bodies.wardrobe import Wardrobe
+from training.datasets import walkers as packs
+from training.datasets.errors import BadDataset
+from training.datasets.sample import NOMINAL_RATE
+from training.walkers.gait import Path as Way
+from training.walkers.gait import rest_joints
+from training.walkers.gait_cycle import walk_cycle
+from training.walkers.pack import LEAST
+from training.walkers.person import Person
+from training.walkers.silhouettes import Seen
+
+PART = 10
+"""People of a part."""
+
+
+def render_set(
+    name: str,
+    kinect: Path,
+    out: Path,
+    *,
+    assets: Path | None = None,
+    size: Size | None = None,
+    seed: int | None = None,
+    mistakes: bool = True,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> str:
+    """Render a set into a pack; parts lie in the folder ``OUT.parts`` until all are there.
+
+    Args:
+        name: key of ``cast.SETS``.
+        kinect: folder or file of the Kinect Gait Biometry data set.
+        out: the pack.
+        assets: folder of the clothes; see :func:`training.bodies.assets.garment_path`.
+        size, seed: other than the set's own.
+        mistakes: False shows the truth, not what perception makes of it.
+        on_progress: told how many people are done, and of how many.
+
+    Returns:
+        Hexadecimal sha256 of what is in the pack: a function of set, size, seed and the processor's arithmetic.
+
+    Raises:
+        BadDataset: the Kinect walks are not there, or the parts are of another set, size or seed.
+        BodiesMissing: the body model is not installed.
+        BadAsset: clothes are missing.
+    """
+    chosen = SETS[name]
+    size, seed = size or chosen.size, chosen.seed if seed is None else seed
+    folder = out.with_name(out.name + ".parts")
+    _same_set(folder, {"set": name, "seed": seed, "mistakes": mistakes, **asdict(size)})
+    model = body_model()
+    wardrobe = Wardrobe(model, assets)
+    actors = chosen.actors(kinect, seed, size)
+    parts = []
+    for start in range(0, len(actors), PART):
+        part = folder / f"{start // PART:05}.npz"
+        parts.append(part)
+        people = actors[start : start + PART]
+        if not part.is_file():
+            walks: list[packs.Walk] = []
+            for actor in people:
+                who = Someone.of(model, actor, seed)
+                rng = np.random.default_rng([seed, 12, *actor.name.encode()])
+                walks += walks_of(model, wardrobe, who, chosen.takes(who, rng, size), size, seed, mistakes=mistakes)
+            fresh = part.with_suffix(".new")
+            packs.write(fresh, walks)
+            fresh.replace(part)
+        if on_progress is not None:
+            on_progress(start + len(people), len(actors))
+    digest = packs.join(out, parts)
+    for part in (*parts, folder / "set.json"):
+        part.unlink()
+    folder.rmdir()
+    return digest
+
+
+def walks_of(
+    model: BodyModel,
+    wardrobe: Wardrobe,
+    who: Someone,
+    takes: Iterator[Take],
+    size: Size,
+    seed: int,
+    *,
+    mistakes: bool = True,
+) -> Iterator[packs.Walk]:
+    """What the pipeline would see of each take, where it would see enough of it."""
+    vector = who.physique.vector()
+    step = max(1, round(NOMINAL_RATE / size.rate))
+    for take in takes:
+        own = [seed, 13, *f"{who.actor.name} {take.condition} {take.take} {take.view}".encode()]
+        noise = np.random.default_rng(own) if mistakes else None
+        seen = see(model, wardrobe, who, take, size.frames, step, noise)
+        kept = np.flatnonzero(seen.whole[0].numpy())
+        if len(kept) >= min(LEAST, size.frames):
+            silhouettes = np.packbits(seen.silhouettes[0].numpy()[kept] > 127, axis=2)
+            yield packs.Walk(
+                who.actor.name, take.condition, take.take, take.view, silhouettes,
+                seen.joints[0].numpy()[kept], seen.boxes[0].numpy()[kept], kept * step,
+                outfit=take.outfit, build=vector,
+            )  # fmt: skip
+
+
+def see(
+    model: BodyModel,
+    wardrobe: Wardrobe,
+    who: Someone,
+    take: Take,
+    frames: int,
+    step: int = 1,
+    noise: np.random.Generator | None = None,
+) -> Seen:
+    """One take, every ``step``-th frame of 30 a second; with mistakes where there is a source of noise."""
+    times = torch.arange(frames, dtype=torch.float64) * step / NOMINAL_RATE
+    joints = walk_cycle(take.cycle, times, Way(phase=take.phase)).numpy()
+    rest = rest_joints(replace(Person(), build=take.cycle.build)).numpy()
+    mesh = wardrobe.dress(who.body, take.worn, who.hair, take.carried)
+    wrong: Mistakes | None = draw_mistakes(noise) if noise is not None else None
+    return render(model, Dressed.of(model, who.body, mesh), joints, rest, take.camera, noise, wrong)
+
+
+def _same_set(folder: Path, settings: dict[str, object]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    note = folder / "set.json"
+    if note.is_file() and json.loads(note.read_text()) != settings:
+        raise BadDataset(f"{folder} holds parts of another set, size or seed: remove it, or name another file.")
+    note.write_text(json.dumps(settings, indent=1) + "\n")

@@ -1,0 +1,116 @@
+"""Silhouettes, joints and boxes of walking bodies, as the pipeline would see them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from training.bodies.kernels import fill_frames, project_frames
+from training.bodies.mesh import Mesh
+from training.bodies.mistakes import Mistakes, spoil
+from training.bodies.model import Body, BodyModel
+from training.bodies.pose import pose
+from training.walkers.sight import perceive
+from training.walkers.silhouettes import FINE, PICTURE, ROUNDED, SIDE, WIDE, Seen, far_side, fit, normalised, soften
+from training.walkers.skeleton import INDEX
+from training.walkers.views import Views, look, place
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Dressed:
+    """A body in clothes: what is posed, filled, and its COCO joints.
+
+    Attributes:
+        body: without clothes.
+        mesh: with them.
+        moments, shares: see :meth:`BodyModel.coco`.
+    """
+
+    body: Body
+    mesh: Mesh
+    moments: Array
+    shares: Array
+
+    @classmethod
+    def of(cls, model: BodyModel, body: Body, mesh: Mesh) -> Dressed:
+        """A body in the clothes of a mesh."""
+        return cls(body, mesh, *model.coco(body))
+
+
+def render(
+    model: BodyModel,
+    dressed: Dressed,
+    joints: Array,
+    rest: Array,
+    views: Views,
+    noise: np.random.Generator | None = None,
+    mistakes: Mistakes | None = None,
+) -> Seen:
+    """See one walk of one body.
+
+    Args:
+        model: of the body.
+        dressed: who walks.
+        joints: float (T, J, 3) metres, z up, along +x; J as in ``skeleton.JOINTS``.
+        rest: float (J, 3), the same skeleton at rest.
+        views: one camera.
+        noise: where the mistakes of a person model come from; None sees the truth, scores all 1.
+        mistakes: what is wrong with the masks of this walk beyond a rough outline; needs ``noise``.
+
+    Returns:
+        A batch of one walk.
+    """
+    placed = place(torch.from_numpy(np.asarray(joints))[None].float(), views)
+    position, axes = look(placed, views)
+    at = placed[0].numpy().astype(np.float64)
+    turns, shifts = pose(model, dressed.body, at, np.asarray(rest, np.float64))
+    # The hips of the body go where the pelvis of the motion is over ground.
+    hips = turns[:, 0] @ _middle(model, dressed.body).astype(np.float32) + shifts[:, 0]
+    root = (at[:, INDEX["pelvis"], :2] - hips[:, :2]).astype(np.float32)
+    frames, mesh = len(at), dressed.mesh
+    seen = np.empty((frames, len(mesh.points), 2), np.float32)
+    extent, floor = np.empty((frames, 4), np.float32), np.empty(frames, np.float32)
+    project_frames(
+        mesh.points, mesh.bones, mesh.weights, turns, shifts, root,
+        position[0].numpy(), np.ascontiguousarray(axes[0].numpy()), seen, extent, floor,
+    )  # fmt: skip
+    low, high = torch.from_numpy(extent[None, :, :2]), torch.from_numpy(extent[None, :, 2:])
+    scale, centre = fit(low, high, views)
+    edge = torch.tensor(PICTURE)
+    low, high = ((side - centre) * scale + edge / 2 for side in (low, high))
+    whole = ((low > 0.5) & (high < edge - 0.5)).all(-1)
+    boxes = torch.cat((low.clamp_min(0).minimum(edge - 2), high.minimum(edge).clamp_min(2)), -1)
+
+    spread = turns.transpose(0, 2, 1, 3).reshape(frames, 3, -1) @ dressed.moments.reshape(len(dressed.moments), -1).T
+    coco = spread.swapaxes(1, 2) + dressed.shares @ shifts
+    coco[..., :2] += root[:, None]
+    coco[..., 2] += floor[:, None]
+    away = (torch.from_numpy(coco).float() - position[0]) @ axes[0].T
+    truth = (away[..., :2] / away[..., 2:].clamp_min(0.3) - centre[0]) * scale[0] + edge / 2
+    scored = torch.cat((truth, torch.ones_like(truth[..., :1])), -1)[None]
+    if noise is not None:
+        scored = perceive(scored, far_side(placed, axes), noise)
+
+    window = extent if mistakes is None or noise is None else mistakes.cut(extent, noise)
+    y0, y1 = window[:, 1], window[:, 3]
+    trim = (y1 - y0) * np.float32(ROUNDED / SIDE)
+    unit = (y1 - y0 - 2 * trim) / np.float32(FINE)
+    origin = np.stack(((window[:, 0] + window[:, 2]) / 2 - unit * WIDE / 2, y0 + trim), 1).astype(np.float32)
+    fine = np.zeros((frames, FINE, WIDE), np.uint8)
+    fill_frames(seen, mesh.triangles, mesh.closed, origin, unit.astype(np.float32), fine)
+    covered = torch.from_numpy(fine)
+    if mistakes is not None and noise is not None:
+        covered = spoil(covered, mistakes, noise)
+    silhouettes = normalised(soften(covered), noise)
+    return Seen(silhouettes[None], scored, boxes, whole)
+
+
+def _middle(model: BodyModel, body: Body) -> Array:
+    left, right = (body.heads[model.bones.index(f"upperleg01.{side}")] for side in "LR")
+    return np.asarray((left + right) / 2)
