@@ -43,4 +43,7 @@ echo "installing torch"
 pip install ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} torch==2.13.0
 echo "installing gaitkeeper and what it needs"
 pip install -c constraints.txt -e '.[cpu,redis,ray,train,dev]'
+# The extra "bodies" without warp-lang, which Anny asks for and nothing here uses.
+pip install -c constraints.txt numba roma trimesh
+pip install -c constraints.txt --no-deps anny
 "$VENV/bin/gaitkeeper" weights pull
