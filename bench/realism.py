@@ -1,7 +1,7 @@
 """How real rendered silhouettes look to a network: ``python -m bench.realism --real FORMAT:PATH --made PACK ...``.
 
-A classifier learns to tell frames of real people from rendered ones and is asked about other people; at 50 % it cannot
-tell them. Real people are evaluated here and nothing else: no weight that ships comes of it.
+A classifier learns to tell frames of real people from rendered ones and is asked about other people; at 50 % it
+cannot tell. Real people are evaluated here and nothing else: no weight that ships comes of it.
 """
 
 from __future__ import annotations
