@@ -7,8 +7,8 @@ import gc
 from contextlib import suppress
 from pathlib import Path
 
-MOST = 2 * 2**30
-"""Bytes that a process of the tests may have at any time: a small machine runs two."""
+MOST = 2**30
+"""Bytes that one test may take: a small machine runs two processes of tests, each of which holds some GB already."""
 
 SELF = Path("/proc/self")
 
