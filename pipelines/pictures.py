@@ -7,7 +7,9 @@ from typing import Any, Literal, Protocol
 
 import av
 import av.error
+import numpy as np
 import numpy.typing as npt
+from av.video.reformatter import VideoReformatter
 
 from pipelines.errors import TooLarge, Undecodable
 from pipelines.upright import Turn, matrix_of, squared
@@ -17,6 +19,7 @@ Codec = Literal["jpeg", "h264"]
 
 LIBAV: dict[str, str] = {"jpeg": "mjpeg", "h264": "h264"}
 START_OF_SCAN, END_OF_IMAGE = b"\xff\xda", b"\xff\xd9"
+EXIF, EXIF_WITHIN = b"Exif\0\0", 1 << 16
 HEADROOM = 4
 """Times the allowed pixels up to which a picture is decoded to say how large it is; beyond, it is merely damaged."""
 
@@ -72,6 +75,9 @@ class PictureDecoder:
         self._context: Any = av.CodecContext.create(LIBAV[codec], "r")
         self._context.thread_count = 1  # threads that each take a frame would keep pictures back
         self._codec = codec
+        self._converter = VideoReformatter()
+        self._turn = Turn.of(None)
+        self._exif = False
         # Of a JPEG that ends too early the library would make up the rest. H.264 goes on from pictures that were lost.
         strict = {"err_detect": "explode"} if codec == "jpeg" else {}
         self._context.options = {"max_pixels": str(HEADROOM * max_pixels), **strict}
@@ -81,6 +87,10 @@ class PictureDecoder:
         packet = None
         if data and self._codec == "jpeg" and data.rfind(END_OF_IMAGE) <= data.rfind(START_OF_SCAN):
             raise Undecodable("The picture is cut short.")
+        exif = EXIF in data[:EXIF_WITHIN]
+        if self._exif and not exif:
+            self._turn = Turn.of(None)
+        self._exif = exif
         if data:
             packet = av.Packet(data)
             packet.pts = number
@@ -93,6 +103,9 @@ class PictureDecoder:
     def close(self) -> None:
         """Nothing was started."""
 
+    def _may_turn(self, frame: Any) -> bool:
+        return self._exif if self._codec == "jpeg" else bool(frame.key_frame)
+
     def _picture(self, frame: Any, number: int) -> Picture:
         if frame.width * frame.height > self._max_pixels:
             raise TooLarge(f"The picture has {frame.width} × {frame.height} pixels, {self._max_pixels} are allowed.")
@@ -101,5 +114,11 @@ class PictureDecoder:
         width, height = squared(frame.width, frame.height, self._context.sample_aspect_ratio)
         if width * height > self._max_pixels:
             raise TooLarge(f"The picture has {width} × {height} pixels, {self._max_pixels} are allowed.")
-        image = Turn.of(matrix_of(frame))(frame.to_ndarray(format="rgb24", width=width, height=height))
+        # A frame that converts itself keeps threads of its own for that; one converter does for all.
+        plain = self._converter.reformat(frame, width=width, height=height, format="rgb24")
+        # A frame whose side data was asked for refers to itself, and its pixels stay for a while: only those are asked
+        # that can begin to lie otherwise.
+        if self._may_turn(frame):
+            self._turn = Turn.of(matrix_of(frame))
+        image = self._turn(np.asarray(plain.to_ndarray(), np.uint8))
         return Picture(number if frame.pts is None else int(frame.pts), image)

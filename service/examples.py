@@ -16,6 +16,9 @@ QUALITY: dict[str, Any] = {
     "rate_hz": 30.0,
     "low_rate": False,
     "missed": 0,
+    "upright": 1.0,
+    "turn": None,
+    "likeness_changed": False,
 }
 
 CLIP: dict[str, Any] = {
@@ -151,7 +154,7 @@ VERIFY: dict[str, Any] = {
         "distance": 6.2,
         "confidence": None,
         "template": TEMPLATE["id"],
-        "threshold": {"value": None, "fmr": 0.001, "source": None},
+        "threshold": {"value": None, "fmr": 0.001, "source": None, "basis": None, "unit": None},
         "collection": "default",
         "fingerprint": FINGERPRINT,
         "trained": True,

@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @pytest.fixture(autouse=True)
 def _small(request: pytest.FixtureRequest) -> Iterator[None]:
-    """A test that takes more than 1 GB fails, and says so. What the tests before it left behind is not its fault."""
+    """A test that takes more than 1.6 GB fails, and says so. What the tests before it left behind is not its fault."""
     memory.forget_peak()
     before = memory.peak()
     yield

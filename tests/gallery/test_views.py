@@ -106,7 +106,7 @@ def test_distances_are_those_of_what_is_left_without_the_views(store_url, walker
 
         claim = gallery.verify("p2", sent(walker(2, 1), -1), 0.001, camera="door")
         assert claim.distance == pytest.approx(next(c.distance for c in after.candidates if c.subject == "p2"))
-        assert claim.threshold.value is None  # strangers' distances were not measured for that
+        assert (claim.threshold.value, claim.threshold.basis) == (0.02, "prior")  # none was measured in units here
         assert gallery.forget_camera("door") == 2
         assert gallery.identify(sent(walker(2, 1), -1), camera="door").seen.walks == 0
 

@@ -60,14 +60,18 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Clips:
     """Rendered clips by name, each rendered once a run and only when asked for.
 
     ``ann-1``, ``ann-2``, ``bob-1``: walks of two people; ``two``: both at once; ``empty``: nobody; ``knees``: cut off;
-    ``short``: three frames of a walk; ``ann-long``: long enough for a live stream to name her.
+    ``cid-1``, ``dora-1``: two others; ``short``: three frames of a walk; ``ann-long``: long enough for a live stream to
+    name her.
     """
     folder = tmp_path_factory.mktemp("clips")
     ann, bob = draw_people(2, seed=0)
+    cid, dora = draw_people(2, seed=1)
     recipes: dict[str, Callable[[], clips.Clip]] = {
         "ann-1": lambda: clips.crossing(another_walk(ann, 1), seconds=SECONDS, size=SIZE),
         "ann-2": lambda: clips.crossing(another_walk(ann, 2), azimuth=86, seconds=SECONDS, size=SIZE),
         "bob-1": lambda: clips.crossing(another_walk(bob, 1), seconds=SECONDS, size=SIZE),
+        "cid-1": lambda: clips.crossing(another_walk(cid, 1), seconds=SECONDS, size=SIZE),
+        "dora-1": lambda: clips.crossing(another_walk(dora, 1), seconds=SECONDS, size=SIZE),
         "two": lambda: _in_a_row(ann, bob),
         "empty": lambda: clips.empty(seconds=1.0, size=SIZE),
         "knees": lambda: clips.cut_at_knees(ann, seconds=SECONDS, size=SIZE),

@@ -72,7 +72,7 @@ def test_passers_by_are_learnt_from_clips_and_kept_as_long_as_asked_for(
     client.delete_collection("default")
     assert client.cameras().keep_seconds is None
     for given in ({"keep_seconds": 0}, {"keep_seconds": "600"}, {}):
-        reply = httpx.put(f"{service.url}/collections/default/cameras", json=given)
+        reply = httpx.put(f"{service.url}/collections/default/cameras", json=given, timeout=60)
         assert (reply.status_code, reply.json()["code"]) == (422, "invalid_request")
 
 

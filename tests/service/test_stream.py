@@ -59,10 +59,10 @@ def pictures(clip: Clips) -> Frames:
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory, clip: Clips) -> Iterator[Service]:
-    """A service that knows two people, with more places than a test needs: each is given back a moment later."""
+    """A service that knows four people, with more places than a test needs: each is given back a moment later."""
     store = tmp_path_factory.mktemp("stream") / "gallery.db"
     with running(Settings(store=f"sqlite:///{store}", streams=8), store) as made:
-        for name in ("ann", "bob"):
+        for name in ("ann", "bob", "cid", "dora"):
             made.client.enroll(clip(f"{name}-1"), name)
         yield made
 

@@ -64,7 +64,7 @@ def nginx(folder: Path, target: str) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(60)
 
 
 @pytest.fixture(params=["taken off", "passed on"])
@@ -91,17 +91,22 @@ def test_everything_is_found_below_a_path(proxied: str, clip: Clips) -> None:
             events = list(in_step(live, jpegs(clip("ann-1"))[:3]))
     assert any(event.event == "tracks" for event in events)
     later = httpx.post(
-        f"{proxied}/gait/identify", files={"clip": clip("ann-1").read_bytes()}, headers={"prefer": "respond-async"}
+        f"{proxied}/gait/identify",
+        files={"clip": clip("ann-1").read_bytes()},
+        headers={"prefer": "respond-async"},
+        timeout=60,
     )
     assert later.headers["location"] == f"/gait/jobs/{later.json()['id']}"
-    assert httpx.get(proxied + later.headers["location"]).status_code == 200
-    document = httpx.get(f"{proxied}/gait/openapi.json").json()
+    assert httpx.get(proxied + later.headers["location"], timeout=60).status_code == 200
+    document = httpx.get(f"{proxied}/gait/openapi.json", timeout=60).json()
     assert document["servers"] == [{"url": "/gait"}]
-    bare = httpx.get(f"{proxied}/gait", follow_redirects=True)  # without its slash the page would find nothing
+    bare = httpx.get(
+        f"{proxied}/gait", follow_redirects=True, timeout=60
+    )  # without its slash the page would find nothing
     assert str(bare.url) == f"{proxied}/gait/" and bare.status_code == 200
-    missing = httpx.get(f"{proxied}/gait/nothing")
+    missing = httpx.get(f"{proxied}/gait/nothing", timeout=60)
     assert missing.json()["code"] == "route_not_found" and "/gait/nothing" in missing.json()["detail"]
-    assert httpx.post(f"{proxied}/gait/collections/default").headers["allow"] == "DELETE, GET"
+    assert httpx.post(f"{proxied}/gait/collections/default", timeout=60).headers["allow"] == "DELETE, GET"
 
 
 def test_the_page_and_its_live_view_work_below_a_path(proxied: str, browser: Browser) -> None:
@@ -122,10 +127,10 @@ def test_what_a_key_may_do_is_the_same_below_a_path(start: Start, tmp_path: Path
     service = start(root_path="/gait")
     headers = {"authorization": f"Bearer {text}"}
     for path in ("", "/gait"):
-        assert httpx.get(f"{service.url}{path}/livez").status_code == 200
-        assert httpx.get(f"{service.url}{path}/models").status_code == 401
-        assert httpx.get(f"{service.url}{path}/models", headers=headers).status_code == 200
-        assert httpx.get(f"{service.url}{path}/collections", headers=headers).status_code == 403
+        assert httpx.get(f"{service.url}{path}/livez", timeout=60).status_code == 200
+        assert httpx.get(f"{service.url}{path}/models", timeout=60).status_code == 401
+        assert httpx.get(f"{service.url}{path}/models", headers=headers, timeout=60).status_code == 200
+        assert httpx.get(f"{service.url}{path}/collections", headers=headers, timeout=60).status_code == 403
         clip = {"files": {"clip": b"no clip"}, "headers": headers}
         assert httpx.post(f"{service.url}{path}/identify", **clip).status_code == 415  # type: ignore[arg-type]
         big = {"files": {"clip": bytes(2**21)}, "headers": headers}

@@ -44,7 +44,8 @@ def refused(reply: httpx.Response) -> dict[str, Any]:
 def test_no_operation_takes_a_parameter_that_it_does_not_know(
     service: Service, method: str, path: str, operation: dict[str, Any]
 ) -> None:
-    form = {"files": {"clip": b"x"}, "data": {"subject": "a"}} if path in ("/enroll", "/identify", "/verify") else {}
+    data = {"/learn": {"camera": "a"}}.get(path, {"subject": "a"})
+    form = {"files": {"clip": b"x"}, "data": data} if path in ("/enroll", "/identify", "/verify", "/learn") else {}
     address = service.url + path.replace("{", "").replace("}", "")
     document = refused(httpx.request(method, address, params={"colection": "door"}, timeout=60, **form))
     assert [error["field"] for error in document["errors"]] == ["colection"]
@@ -57,7 +58,7 @@ def test_a_slip_of_the_pen_in_a_form_is_no_other_collection(service: Service, pa
     form = {"subject": "ann", "colection": "door"}
     if path == "/identify":
         del form["subject"]
-    document = refused(httpx.post(service.url + path, data=form, files={"clip": b"x"}))
+    document = refused(httpx.post(service.url + path, data=form, files={"clip": b"x"}, timeout=60))
     (error,) = document["errors"]
     assert error["field"] == "colection" and error["nearest"] == "collection"
     assert "`collection`" in document["detail"]
@@ -65,17 +66,20 @@ def test_a_slip_of_the_pen_in_a_form_is_no_other_collection(service: Service, pa
 
 
 def test_a_file_under_another_name_is_refused_and_one_like_nothing_gets_the_list(service: Service) -> None:
-    (error,) = refused(httpx.post(f"{service.url}/identify", files={"zzzz": b"x"}))["errors"]
+    (error,) = refused(httpx.post(f"{service.url}/identify", files={"zzzz": b"x"}, timeout=60))["errors"]
     assert error["nearest"] is None and "`clip`" in error["message"]
 
 
 def test_a_value_that_comes_twice_is_refused_where_one_is_taken_and_taken_where_several_are(service: Service) -> None:
     twice = {"collection": ["a", "b"], "where": ["x=1", "y=2"]}
-    reply = httpx.post(f"{service.url}/identify", data=twice, files={"clip": b"x"})
+    reply = httpx.post(f"{service.url}/identify", data=twice, files={"clip": b"x"}, timeout=60)
     assert (reply.status_code, reply.json()["code"]) == (422, "invalid_request")
     assert [error["field"] for error in reply.json()["errors"]] == ["collection"]
     twice["collection"] = ["default"]
-    assert httpx.post(f"{service.url}/identify", data=twice, files={"clip": b"x"}).json()["code"] == "unsupported_media"
+    assert (
+        httpx.post(f"{service.url}/identify", data=twice, files={"clip": b"x"}, timeout=60).json()["code"]
+        == "unsupported_media"
+    )
 
 
 def test_a_stream_refuses_what_it_does_not_know(service: Service) -> None:
@@ -88,12 +92,12 @@ def test_a_clip_that_comes_as_no_file_is_told_how_to_come(service: Service, path
     text = base64.b64encode(bytes(300)).decode()
     url = service.url + path
     for reply in (
-        httpx.post(url, json={"clip": text}),
-        httpx.post(url, content=bytes(3000), headers={"content-type": "video/mp4"}),
-        httpx.post(url, content=bytes(3000)),
-        httpx.post(url, content=iter([bytes(3000)])),
-        httpx.post(url, data={"clip": text}),
-        httpx.post(url, files={"clip": (None, text)}),
+        httpx.post(url, json={"clip": text}, timeout=60),
+        httpx.post(url, content=bytes(3000), headers={"content-type": "video/mp4"}, timeout=60),
+        httpx.post(url, content=bytes(3000), timeout=60),
+        httpx.post(url, content=iter([bytes(3000)]), timeout=60),
+        httpx.post(url, data={"clip": text}, timeout=60),
+        httpx.post(url, files={"clip": (None, text)}, timeout=60),
     ):
         document = reply.json()
         assert (reply.status_code, document["code"]) == (422, "not_multipart"), reply.text
