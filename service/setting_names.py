@@ -13,11 +13,11 @@ OTHERS = frozenset(
     f"{PREFIX}{name}"
     for name in (
         # Read elsewhere than in the settings.
-        *("ACCEPT_LICENSES", "API_KEY", "CACHE", "CONFIG", "DEBUG", "SERVER"),
+        *("ACCEPT_LICENSES", "API_KEY", "ASSETS", "CACHE", "CONFIG", "DEBUG", "SERVER"),
         # Of the compose file.
         *("DETECTOR", "MEMORY", "PICTURES", "POSE", "REDIS_MEMORY", "TLS_ADDRESS", "TLS_PORT"),
         # Of the tests.
-        *("CRASH_POINTS", "FUZZ_CLIPS", "FUZZ_EXAMPLES", "IMAGE", "TEST_DATA"),
+        *("CRASH_POINTS", "FUZZ_CLIPS", "FUZZ_EXAMPLES", "IMAGE", "TEST_DATA", "TEST_SIZES"),
     )
 )
 
