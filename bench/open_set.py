@@ -115,9 +115,8 @@ def main() -> None:
             None if args.keep is None else args.keep / f"{args.walkers_xl.stem}-{network.name}-{network.weights_id}.pt"
         )
         embeddings, rng = embedded_of(network, walks, keep), np.random.default_rng(0)
-        strangers, mated = (
-            probe_distances(embeddings, names, views, takes, some, rng) for some in (probes[unknown], probes[~unknown])
-        )
+        sides = (probes[unknown], probes[~unknown])
+        strangers, mated = probe_distances(embeddings, names, views, takes, sides, rng)
         shipped = [c for print_, c in shipped_calibrations().items() if print_.weights == network.weights_id]
         for people in (3, 25, 250, int(strangers.owners.max()) + 1):
             for source in (*shipped, None):

@@ -15,6 +15,7 @@ from torch import Tensor
 from models.base import GaitNetwork
 from models.distance import part_distances
 from training.datasets import Dataset, open_dataset
+from training.evaluation.centring import centred_gallery, centred_probes
 from training.evaluation.embedding import embed_dataset
 
 Array = npt.NDArray[Any]
@@ -136,8 +137,6 @@ def centred(walks: Walks, gallery: Array, probes: Array) -> Walks:
         walks: of a data set.
         gallery, probes: masks (N,).
     """
-    from training.evaluation.centring import centred_gallery, centred_probes
-
     own = walks.embeddings.clone()
     own[probes] = centred_probes(walks.embeddings, walks.subjects, walks.views)[probes]
     own[gallery] = centred_gallery(walks.embeddings[gallery], walks.subjects[gallery], walks.views[gallery])

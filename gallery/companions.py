@@ -95,19 +95,8 @@ class Companion:
         fingerprint = fingerprint_of(network, seq.perception)
         if own.fingerprint not in (None, fingerprint):
             move_along(self.store, self.name, network)
-        kept = seq if own.keeps_heatmaps else seq.without_heatmaps()
-        template = NewTemplate(
-            fingerprint=fingerprint,
-            embedding=embedding.numpy(),
-            sequence=kept.to_bytes(),
-            has_heatmaps=kept.heatmaps is not None,
-            quality=seq.quality,
-            track=seq.track,
-            start=float(seq.timestamps[0]),
-            end=float(seq.timestamps[-1]),
-            clip_sha256=clip_sha256,
-            camera=None if view is None else view.camera,
-            heading=None if view is None else view.heading,
+        template = NewTemplate.of(
+            seq, fingerprint, embedding, heatmaps=own.keeps_heatmaps, view=view, clip_sha256=clip_sha256
         )
         try:
             self.store.enroll(self.name, NewSubject(subject, metadata=metadata), template)

@@ -249,19 +249,8 @@ class Gallery:
             raise FingerprintMismatch.between(self.name, collection.fingerprint, fingerprint)
         self._answers.check_enrolment(seq, fingerprint)
         embedding = embedded(network, [seq], self.embed)[0]
-        kept = seq if collection.keeps_heatmaps else seq.without_heatmaps()
-        template = NewTemplate(
-            fingerprint=fingerprint,
-            embedding=embedding.numpy(),
-            sequence=kept.to_bytes(),
-            has_heatmaps=kept.heatmaps is not None,
-            quality=seq.quality,
-            track=seq.track,
-            start=float(seq.timestamps[0]),
-            end=float(seq.timestamps[-1]),
-            clip_sha256=clip_sha256,
-            camera=None if view is None else view.camera,
-            heading=None if view is None else view.heading,
+        template = NewTemplate.of(
+            seq, fingerprint, embedding, heatmaps=collection.keeps_heatmaps, view=view, clip_sha256=clip_sha256
         )
         while True:
             warning, seen = self._answers.resemblance(subject.id, fingerprint, embedding, view)

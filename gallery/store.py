@@ -7,14 +7,16 @@ import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
+from torch import Tensor
 
 from gallery.types import Action, AuditReport, Collection, Erasure, Promises, Removal, Subject, Template
+from gallery.views import View
 from pipelines.fingerprint import Fingerprint
-from pipelines.sequence import Quality
+from pipelines.sequence import GaitSequence, Quality
 
 Embedding = npt.NDArray[np.float32]
 
@@ -68,6 +70,42 @@ class NewTemplate:
     expires: datetime | None = None
     id: str | None = None
     created: datetime | None = None
+
+    @classmethod
+    def of(
+        cls,
+        seq: GaitSequence,
+        fingerprint: Fingerprint,
+        embedding: Tensor,
+        *,
+        heatmaps: bool,
+        view: View | None = None,
+        clip_sha256: str | None = None,
+    ) -> Self:
+        """A template of a walk.
+
+        Args:
+            seq: the walk, one frame at least.
+            fingerprint: of its embedding.
+            embedding: finite float32 (P, C), on the processor.
+            heatmaps: whether to keep those of the sequence.
+            view: from where it was seen, where that is known.
+            clip_sha256: as of the class.
+        """
+        kept = seq if heatmaps else seq.without_heatmaps()
+        return cls(
+            fingerprint=fingerprint,
+            embedding=embedding.numpy(),
+            sequence=kept.to_bytes(),
+            has_heatmaps=kept.heatmaps is not None,
+            quality=seq.quality,
+            track=seq.track,
+            start=float(seq.timestamps[0]),
+            end=float(seq.timestamps[-1]),
+            clip_sha256=clip_sha256,
+            camera=None if view is None else view.camera,
+            heading=None if view is None else view.heading,
+        )
 
 
 @dataclass(frozen=True, eq=False)

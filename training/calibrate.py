@@ -21,7 +21,15 @@ import torch
 from sklearn.isotonic import IsotonicRegression
 from torch import Tensor
 
-from gallery.calibration import Calibration, ConfidenceMap, FmrThresholds, FpirThresholds, InUnits, PartQuantiles
+from gallery.calibration import (
+    PER_SUBJECT,
+    Calibration,
+    ConfidenceMap,
+    FmrThresholds,
+    FpirThresholds,
+    InUnits,
+    PartQuantiles,
+)
 from gallery.explain import quantiles
 from gallery.units import MIN_OTHERS, SUBJECTS
 from models.base import GaitNetwork
@@ -155,7 +163,7 @@ def calibrate_embedded(
             f"{len(people)} enrolled people, {len(strangers)} walks of strangers: calibrating for an FPIR of"
             f" {min(rates):g} needs at least {MIN_OTHERS + 1} people, and {round(1 / min(rates))} walks of strangers."
         )
-    sides = [probe_distances(embeddings, subjects, views, takes, some, rng) for some in (strangers, mated)]
+    sides = probe_distances(embeddings, subjects, views, takes, (strangers, mated), rng)
     filled = [size for size in sizes if size <= len(people)]
     drawn = {size: [rng.choice(len(people), size, False) for _ in range(DRAWS)] for size in filled}
     found = {
@@ -166,7 +174,7 @@ def calibrate_embedded(
     by_camera = [size for size in filled if np.isfinite(found[size][0].camera).any()]
     near = {size: stranger.distance for size, (stranger, _) in found.items()}
     stricter = [rate / STRICTER for rate in rates]
-    plain = _thresholds({4 * size: near[size] for size in filled}, rates, stricter)
+    plain = _thresholds({PER_SUBJECT * size: near[size] for size in filled}, rates, stricter)
     middle = min(CONFIDENCE_SIZE, filled[-1])
     middle = max(size for size in filled if size <= middle)
     return Calibration(
@@ -183,20 +191,29 @@ def calibrate_embedded(
 
 
 def probe_distances(
-    embeddings: Tensor, subjects: Array, views: Array, takes: Array, probes: Array, rng: np.random.Generator
-) -> ProbeDistances:
-    """Distances of some probes, by index, to all enrolled takes; arguments as of :func:`calibrate_embedded`."""
+    embeddings: Tensor,
+    subjects: Array,
+    views: Array,
+    takes: Array,
+    sides: Sequence[Array],
+    rng: np.random.Generator,
+) -> list[ProbeDistances]:
+    """Distances of several sets of probes, by index, to all enrolled takes; the rest as :func:`calibrate_embedded`."""
     enrolled = np.flatnonzero(np.char.startswith(takes, "enrol"))
     unknown = np.char.startswith(subjects, "stranger-")
     strangers = np.flatnonzero(np.char.startswith(takes, "probe") & unknown)
     people, owners = np.unique(subjects[enrolled], return_inverse=True)
-    return ProbeDistances(
-        to_takes=part_distances(embeddings[probes], embeddings[enrolled]).numpy(),
-        people=np.where(unknown[probes], -1, np.searchsorted(people, subjects[probes])),
-        owners=owners,
-        among=part_distances(embeddings[enrolled], embeddings[enrolled]).numpy(),
-        passing=_passing(embeddings, subjects, _sectors(views), probes, strangers, rng),
-    )
+    among, sectors = part_distances(embeddings[enrolled], embeddings[enrolled]).numpy(), _sectors(views)
+    return [
+        ProbeDistances(
+            to_takes=part_distances(embeddings[probes], embeddings[enrolled]).numpy(),
+            people=np.where(unknown[probes], -1, np.searchsorted(people, subjects[probes])),
+            owners=owners,
+            among=among,
+            passing=_passing(embeddings, subjects, sectors, probes, strangers, rng),
+        )
+        for probes in sides
+    ]
 
 
 def _in_units(

@@ -24,7 +24,7 @@ from training.bodies.pack import render_set, see
 from training.bodies.physique import draw_physique, mass, tall
 from training.bodies.render import Dressed, render
 from training.bodies.wardrobe import CELL, Wardrobe
-from training.datasets import open_dataset, walkers
+from training.datasets import open_dataset
 from training.datasets.errors import BadDataset
 from training.walkers.gait import rest_joints
 from training.walkers.gait_cycle import walk_cycle
@@ -173,9 +173,8 @@ def test_the_same_seed_makes_the_same_pack_and_a_stopped_one_goes_on(
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
 
     dataset = open_dataset("walkers", tmp_path / "a.npz")
-    worn = walkers.wearers(tmp_path / "a.npz")
-    assert worn is not None
-    outfit, build = worn
+    outfit = [int(sample.outfit) for sample in dataset]
+    build = np.array([sample.build for sample in dataset])
     assert len(outfit) == len(build) == len(dataset)
     assert (build == build[0]).all(1).sum() == sum(s.subject == dataset[0].subject for s in dataset)
     assert all((number >= OUTFITS) == (s.condition == "cl") for number, s in zip(outfit, dataset, strict=True))

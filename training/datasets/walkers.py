@@ -79,19 +79,6 @@ def join(path: Path, parts: Sequence[Path]) -> str:
     return _save(path, {"version": np.array(VERSION), **arrays})
 
 
-def wearers(root: Path) -> tuple[Array, Array] | None:
-    """Of every walk of a pack, in the order of :func:`read`, the outfit and the person's build; None without them.
-
-    Returns:
-        outfit int (W,), the person's outfits counted from 0, and build float32 (W, D).
-
-    Raises:
-        BadDataset: it is no pack of this version.
-    """
-    arrays = _arrays(root)
-    return (arrays["outfit"], arrays["build"]) if "outfit" in arrays else None
-
-
 def _save(path: Path, arrays: dict[str, Array]) -> str:
     with path.open("wb") as file:
         np.savez(file, **arrays)  # type: ignore[arg-type]
