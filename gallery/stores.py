@@ -16,7 +16,7 @@ def _redis(url: str, vault: Vault | None) -> Store:
     except ModuleNotFoundError as error:
         if error.name != "redis":
             raise
-        raise StoreUnavailable("The package redis is not installed: pip install 'gaitkeeper[redis]'.") from error
+        raise StoreUnavailable("The package redis is not installed: pip install 'gaitkeeper-id[redis]'.") from error
     return RedisStore(url, vault)
 
 

@@ -50,7 +50,7 @@ def export_onnx(network: GaitNetwork, path: str | Path) -> None:
         import onnx
         import onnxscript  # noqa: F401  # torch's exporter is written in it
     except ImportError as error:
-        needed = "pip install 'gaitkeeper[export]'"
+        needed = "pip install 'gaitkeeper-id[export]'"
         raise ExportUnavailable(f"Writing ONNX files needs onnx and onnxscript ({error}): {needed}.") from error
 
     training = network.training

@@ -35,7 +35,7 @@ def export_images(network: nn.Module, path: Path, side: tuple[int, int], about: 
     try:
         import onnx
     except ImportError as error:
-        needed = "pip install 'gaitkeeper[export]'"
+        needed = "pip install 'gaitkeeper-id[export]'"
         raise ExportUnavailable(f"Writing ONNX files needs onnx ({error}): {needed}.") from error
     network.eval()
     generator = torch.Generator().manual_seed(0)

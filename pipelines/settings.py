@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 
 class PipelineSettings(BaseModel):
@@ -12,10 +12,10 @@ class PipelineSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    perception: Literal["blazepose", "yolo"] = Field(
+    perception: str = Field(
         "blazepose",
-        description="Perception backend: BlazePose, on the CPU, or YOLO and a pose network, for a GPU. A gallery does "
-        "not move between them.",
+        description="Perception backend: `blazepose`, on the CPU, or `yolo`, which is YOLO and a pose network, for a "
+        "GPU. A gallery does not move between them.",
     )
     detector: str = Field(
         "yolo26m-seg",
@@ -71,6 +71,15 @@ class PipelineSettings(BaseModel):
         description="Seconds that a decoder may stand still, or compute, over one picture or a clip's measures; "
         "while it waits for a busy machine, the request's deadline counts.",
     )
+
+    @field_validator("perception")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        from pipelines.perception import BACKENDS  # which reads these settings
+
+        if name not in BACKENDS:
+            raise ValueError(f"there is no perception backend {name!r}; known are {', '.join(sorted(BACKENDS))}")
+        return name
 
     @model_validator(mode="after")
     def _sandboxed(self) -> Self:

@@ -12,7 +12,7 @@ import anyio.to_thread
 from fastapi import Depends, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
-from service import handlers, openapi
+from service import DISTRIBUTION, handlers, openapi
 from service.edge import Edge
 from service.engine import Engine
 from service.expiry import purging
@@ -84,7 +84,7 @@ def create_app(settings: Settings | None = None, engine: Engine | None = None) -
 
     app = FastAPI(
         title="Gaitkeeper",
-        version=version("gaitkeeper"),
+        version=version(DISTRIBUTION),
         description="Names people by the way they walk. Errors are RFC 9457 problem documents with a stable `code`.",
         lifespan=lifespan,
         # The framework's pages load scripts from another host, which a service holding biometric data does not.

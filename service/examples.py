@@ -221,7 +221,7 @@ MODEL: dict[str, Any] = {
 }
 
 SYSTEM: dict[str, Any] = {
-    "version": "0.1.0",
+    "version": "0.2.0",
     "torch": "2.9.0",
     "device": "cpu",
     "device_name": None,

@@ -16,6 +16,7 @@ from gallery.calibration import Calibration, shipped_calibrations
 from models import NETWORKS
 from models.weights import Entry, manifest
 from pipelines.fingerprint import Fingerprint
+from service import DISTRIBUTION
 from service.doctor import weights_state
 from service.engine import Engine
 from service.jobs import Jobs
@@ -72,7 +73,7 @@ def system(engine: Engine, queue: WorkQueue, jobs: Jobs, *, started: float, lock
     promises = engine.store.promises()
     listed = engine.collections().collections
     return SystemReply(
-        version=version("gaitkeeper"),
+        version=version(DISTRIBUTION),
         torch=torch.__version__,
         device=settings.pipeline.device,
         device_name=torch.cuda.get_device_name() if settings.pipeline.device == "cuda" else None,

@@ -36,7 +36,7 @@ class DataTable(Table):
     """Which walks are trained on.
 
     Attributes:
-        format: key of ``training.datasets.FORMATS``.
+        format: key of ``training.datasets.READERS``.
         root: the data set's folder or file.
         partition: name or ``.toml`` path of a division by people, and ``part`` of it; None takes everybody.
         folds, fold: of a cross-validation over walks instead; the others train. See :mod:`training.folds`.

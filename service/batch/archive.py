@@ -112,7 +112,7 @@ class Bucket:
             from pyarrow import ArrowException
             from pyarrow.fs import FileSystem
         except ModuleNotFoundError as error:
-            raise NoArchive("Buckets are read by pyarrow: pip install 'gaitkeeper[ray]'.") from error
+            raise NoArchive("Buckets are read by pyarrow: pip install 'gaitkeeper-id[ray]'.") from error
         try:
             system, self._root = FileSystem.from_uri(url)
         except (ArrowException, OSError, ValueError) as error:

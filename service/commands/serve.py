@@ -80,6 +80,6 @@ def _on_cluster(host: str | None, port: int | None, root_path: str | None, store
         try:
             from service.ray_app import run
         except ModuleNotFoundError as error:
-            raise ClusterUnavailable("Ray is not installed: pip install 'gaitkeeper[ray]'.") from error
+            raise ClusterUnavailable("Ray is not installed: pip install 'gaitkeeper-id[ray]'.") from error
     configure(settings.log)
     run(settings, address, lambda url: ERR.print(f"gaitkeeper on {url} (stop with Ctrl-C)", soft_wrap=True))

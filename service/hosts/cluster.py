@@ -57,7 +57,7 @@ def joined(address: str, settings: Settings) -> Iterator[ModuleType]:
     try:
         import ray
     except ModuleNotFoundError as error:
-        raise ClusterUnavailable("Ray is not installed: pip install 'gaitkeeper[ray]'.") from error
+        raise ClusterUnavailable("Ray is not installed: pip install 'gaitkeeper-id[ray]'.") from error
     options: dict[str, Any] = {
         "include_dashboard": False,
         "object_store_memory": STORE_BYTES,

@@ -13,7 +13,7 @@ from serving import Clips
 from service.batch.archive import archive_at
 from service.errors import NoArchive
 
-fs = pytest.importorskip("pyarrow.fs", reason="pyarrow is not installed: pip install 'gaitkeeper[ray]'")
+fs = pytest.importorskip("pyarrow.fs", reason="pyarrow is not installed: pip install 'gaitkeeper-id[ray]'")
 
 
 @pytest.fixture(scope="module")

@@ -36,7 +36,7 @@ from service.network import listen
 from service.settings import load_settings
 
 pytestmark = [
-    pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed: pip install 'gaitkeeper[ray]'"),
+    pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed: pip install 'gaitkeeper-id[ray]'"),
     pytest.mark.timeout(900),
 ]
 

@@ -203,3 +203,11 @@ def test_every_setting_is_described_on_its_page() -> None:
                 default = getattr(values, name) if table.startswith("RAY") else field.get_default()
                 shown = "" if default is None else f"`{default}`"
                 assert f"| `{prefix}{name.upper()}` | {shown} | {field.description} |" in page
+
+
+def test_an_unknown_perception_backend_is_refused_with_the_known_ones(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("GAITKEEPER_PIPELINE__PERCEPTION", "openpose")
+    with pytest.raises(BadSettings, match=r"'openpose'; known are blazepose, yolo"):
+        load_settings()

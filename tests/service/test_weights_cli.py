@@ -146,7 +146,7 @@ def test_without_the_extra_the_command_says_what_to_install(
 ) -> None:
     monkeypatch.setitem(sys.modules, absent, None)  # what makes an import fail as if it were not installed
     refused = weights("export", "gei", tmp_path / "gei.onnx")
-    assert refused.code == 2 and "[export_unavailable]" in refused.err and "gaitkeeper[export]" in refused.err
+    assert refused.code == 2 and "[export_unavailable]" in refused.err and "gaitkeeper-id[export]" in refused.err
     assert not list(tmp_path.iterdir())
 
 

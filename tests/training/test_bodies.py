@@ -136,7 +136,7 @@ def test_without_the_extra_the_command_says_what_to_install(monkeypatch: pytest.
     monkeypatch.setattr(errors, "find_spec", lambda name: None)
     result = CliRunner().invoke(app, ["bodies", "train", str(tmp_path), str(tmp_path / "x.npz")])
     assert isinstance(result.exception, BodiesMissing)
-    assert "gaitkeeper[bodies]" in str(result.exception)
+    assert "gaitkeeper-id[bodies]" in str(result.exception)
 
 
 def test_a_set_that_is_none_is_refused(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ class BodiesMissing(GaitkeeperError):
 
     code = "bodies_missing"
 
-    def __init__(self, detail: str = "Bodies need the extra 'bodies': pip install 'gaitkeeper[bodies]'.") -> None:
+    def __init__(self, detail: str = "Bodies need the extra 'bodies': pip install 'gaitkeeper-id[bodies]'.") -> None:
         super().__init__(detail)
 
 
