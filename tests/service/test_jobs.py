@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import sqlite3
 import threading
 import time
 import unicodedata
@@ -394,3 +395,20 @@ def test_whoever_leaves_a_socket_leaves_nothing_behind(start: Start, clip: Clips
         with connect(service.url.replace("http", "ws", 1) + place + "/events") as socket:
             assert json.loads(socket.recv())["event"] == "job"
     assert service.client.health().status == "ok"
+
+
+def test_a_file_of_jobs_that_fails_for_a_moment_ends_no_work(
+    open_jobs: Open, state: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.jobs.PAUSE", 0.05)
+    real, failures = State.transaction, [sqlite3.OperationalError("disk I/O error")]
+
+    def failing(self: State) -> Any:
+        if threading.current_thread().name == "jobs" and failures:
+            raise failures.pop()
+        return real(self)
+
+    monkeypatch.setattr(State, "transaction", failing)
+    jobs = open_jobs(lambda *_: (201, REPLY))
+    assert ended(jobs, submit(jobs)).state == "done"
+    assert not failures
