@@ -28,6 +28,8 @@ MASK = (256, 192)
 NOWHERE = np.zeros((0, 2))
 # A box that ends so near the picture's edge, in shares of the picture, is taken to end there: boxes are that exact.
 EDGE = 0.004
+VERSION = 2
+"""Of what this backend makes of its networks' answers; 1 drew other heatmaps from joints than training does."""
 
 
 class TopDown:
@@ -49,7 +51,7 @@ class TopDown:
         self._yolo, self._pose = Yolo(detector), pose_of(pose)
         self._landmarker = None if self._yolo.segments else Landmarker(weights.locate("blazepose-landmark"))
         ids = "+".join(_identity(file, network) for file, network in zip(files, (detector, pose), strict=True))
-        self.name = f"yolo/1@{ids}" + ("+blazepose-full" if self._landmarker else "")
+        self.name = f"yolo/{VERSION}@{ids}" + ("+blazepose-full" if self._landmarker else "")
 
     def watch(self, *, live: bool = False) -> Watcher:
         """Itself: what is seen in a frame does not hang on those before it."""
