@@ -56,6 +56,7 @@ class Jobs:
         keep: seconds to keep what came of a job.
         retry_after: seconds that a caller is asked to wait where too many do.
         on_end: told of a job once it has ended.
+        on_problem: told the code of the problem that a job ended in.
     """
 
     def __init__(
@@ -68,9 +69,11 @@ class Jobs:
         keep: float,
         retry_after: int,
         on_end: Callable[[JobState], None] = lambda _: None,
+        on_problem: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._state, self._work, self._there, self._keys = state, work, there, Keys(state)
-        self._bound, self._keep, self._retry_after, self._on_end = bound, keep, retry_after, on_end
+        self._bound, self._keep, self._retry_after = bound, keep, retry_after
+        self._on_end, self._on_problem = on_end, on_problem
         self._folder = state.path.with_suffix(".clips")
         self._folder.mkdir(mode=0o700, exist_ok=True)
         self._lock = threading.Lock()
@@ -273,6 +276,7 @@ class Jobs:
                 log.exception("job %s", job)
                 error = GaitkeeperError("An error that nobody foresaw.")
             document, subjects = body(error), accused(error)
+            self._on_problem(document["code"])
             self._end(job, "failed", document["status"], json.dumps(document), subjects)
         if not still_there(partial(self._there, taken["collection"]), subjects):
             with self._state.transaction() as db:
@@ -304,12 +308,15 @@ class Jobs:
         with self._state.transaction() as db:
             db.execute("UPDATE jobs SET state = 'queued' WHERE state = 'running' AND runs < ?", (RUNS,))
             lost = body(GaitkeeperError("The service ended twice while it was working on this."))
-            db.execute(
+            given_up = db.execute(
                 "UPDATE jobs SET state = 'failed', status = ?, body = ?, ended = ? WHERE state = 'running'",
                 (lost["status"], json.dumps(lost).encode(), time.time()),
-            )
+            ).rowcount
+        for _ in range(given_up):
+            self._on_problem(lost["code"])
         for end in ("", "-shm", "-wal"):  # versions before 0.2 had a queue in a file of its own
             self._state.path.with_suffix(f".queue.db{end}").unlink(missing_ok=True)
+        self._tidy()
 
     def _expire(self) -> None:
         with self._state.transaction() as db:
