@@ -26,7 +26,7 @@ from pipelines.decode import ClipInfo, Clock, Frame, Layout, Packet, Source, at_
 from pipelines.errors import ClipError, DeadlineExceeded, NvdecUnavailable, Undecodable
 from pipelines.pictures import Codec, Picture, Pictures
 from pipelines.sandbox import Sandbox, sealed
-from pipelines.sandbox_server import PASSED_ON, STUCK_SECONDS, received, start_decoder
+from pipelines.sandbox_server import PASSED_ON, received, start_decoder
 from pipelines.sandbox_wire import REQUEST, SHAPE
 from pipelines.settings import PipelineSettings
 from pipelines.timing import Shown
@@ -36,6 +36,8 @@ CODECS = ("h264", "hevc")
 PIXELS = ("yuv420p", "yuvj420p")
 MOST = 32
 """Pictures that one packet may bring: no coder keeps back more."""
+START_SECONDS = 300.0
+"""That a worker may stand still, or compute, before it is ready: a driver takes long where it was not loaded."""
 OF_CUDA = ("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "NVIDIA_DRIVER_CAPABILITIES")
 
 
@@ -134,7 +136,7 @@ class Worker:
     def __init__(self, deadline: float | None = None) -> None:
         self._channel, self._process = start_decoder("pipelines.nvdec_worker", (*PASSED_ON, *OF_CUDA))
         try:
-            data = received(self._channel, self._process.pid, STUCK_SECONDS, deadline)
+            data = received(self._channel, self._process.pid, START_SECONDS, deadline)
             fault = json.loads(data or b'{"fault": "its process ended at once"}')["fault"]
         except DeadlineExceeded:
             self.close()

@@ -15,17 +15,19 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pipelines.errors import DeadlineExceeded, SandboxUnavailable
 from pipelines.sandbox_wire import MESSAGE
 
+T = TypeVar("T")
+
 PASSED_ON = ("PATH", "LD_LIBRARY_PATH")
-STUCK_SECONDS = 300.0
-"""Without a word of a process that should be ready, after which it is replaced."""
+STUCK_SECONDS = 60.0
+"""That a process which owes an answer may stand still, over all requests that wait for it, before it is replaced."""
 LOOK_SECONDS = 1.0
 OFF = "GAITKEEPER_PIPELINE__SANDBOX=0 decodes without one, which is for clips that you trust."
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -40,6 +42,7 @@ class Server:
         )
         self.pid, self.owner = process.pid, os.getpid()
         self._greeted, self._asked = False, 0
+        self._watch: Watch | None = None
         self._closing = threading.Lock()
         self._end = weakref.finalize(self, _ended, self._control, process)
 
@@ -60,11 +63,8 @@ class Server:
         """The number of a process that does a job, 0 or less where the system refuses one; raises as :meth:`greet`."""
         self.greet(deadline)
         self._asked += 1
-        self._control.settimeout(_seconds(deadline))
-        try:
-            socket.send_fds(self._control, [json.dumps({**job, "number": self._asked}).encode()], descriptors)
-        except TimeoutError as error:
-            raise _late(deadline) from error
+        message = json.dumps({**job, "number": self._asked}).encode()
+        self._patiently(lambda: socket.send_fds(self._control, [message], descriptors), deadline)
         while (said := self._said(deadline)).get("number") != self._asked:
             self.kill(int(said.get("pid", 0)))  # of a clip whose deadline came before its decoder
         return int(said.get("pid", 0))
@@ -80,17 +80,19 @@ class Server:
             self._end()
 
     def _said(self, deadline: float | None) -> dict[str, Any]:
-        self._control.settimeout(_seconds(deadline))
-        try:
-            data = self._control.recv(MESSAGE)
-        except TimeoutError as error:
-            raise _late(deadline) from error
+        data = self._patiently(lambda: self._control.recv(MESSAGE), deadline)
+        self._watch = None  # it has answered
         if not data:
             raise ConnectionError("the process ended")
         message = json.loads(data)
         if not isinstance(message, dict):
             raise ValueError("a message that cannot be")
         return message
+
+    def _patiently(self, act: Callable[[], T], deadline: float | None) -> T:
+        """Send or receive; how long it has stood still is remembered for the next request where a deadline ends one."""
+        self._watch = self._watch or Watch(self.pid, STUCK_SECONDS)
+        return self._watch.over(self._control, act, deadline)
 
 
 def start_decoder(
@@ -118,6 +120,46 @@ def start_decoder(
     return ours, process
 
 
+class Watch:
+    """Tells whether a process that owes an answer hangs, or only waits for a processor or a disk that others use.
+
+    Args:
+        pid: its number.
+        patience: seconds that it may stand still, or compute.
+    """
+
+    def __init__(self, pid: int, patience: float) -> None:
+        self._pid, self._patience = pid, patience
+        self._spent: float | None = None
+        self._first = 0.0
+        self._still = time.monotonic()
+
+    def over(self, channel: socket.socket, act: Callable[[], T], deadline: float | None) -> T:
+        """What an act on the process's socket gives, however long a busy machine takes.
+
+        Raises:
+            DeadlineExceeded: the deadline came first.
+            TimeoutError: the process hangs.
+        """
+        while True:
+            channel.settimeout(max(1e-3, min(LOOK_SECONDS, self._patience / 4, _left(deadline))))
+            try:
+                return act()
+            except TimeoutError:
+                if self._hangs():
+                    raise TimeoutError("the process is stuck") from None
+                if _left(deadline) <= 0:
+                    raise _exceeded() from None
+
+    def _hangs(self) -> bool:
+        used, waits = _work(self._pid)
+        if self._spent is None:
+            self._first = used
+        if waits or used != self._spent:
+            self._spent, self._still = used, time.monotonic()
+        return used - self._first > self._patience or time.monotonic() - self._still > self._patience
+
+
 def received(channel: socket.socket, pid: int, patience: float, deadline: float | None) -> bytes:
     """The next message of a process that decodes, however long a busy machine takes.
 
@@ -132,22 +174,7 @@ def received(channel: socket.socket, pid: int, patience: float, deadline: float 
         DeadlineExceeded: the deadline came first.
         TimeoutError: it hangs.
     """
-    spent = first = None
-    still = time.monotonic()
-    while True:
-        left = _left(deadline)
-        channel.settimeout(max(1e-3, min(LOOK_SECONDS, patience / 4, left)))
-        try:
-            return channel.recv(MESSAGE)
-        except TimeoutError:
-            if deadline is not None and time.monotonic() >= deadline:
-                raise _exceeded() from None
-            used, waits = _work(pid)
-            first = used if first is None else first
-            if waits or used != spent:
-                spent, still = used, time.monotonic()
-            if used - first > patience or time.monotonic() - still > patience:
-                raise
+    return Watch(pid, patience).over(channel, lambda: channel.recv(MESSAGE), deadline)
 
 
 def _work(pid: int) -> tuple[float, bool]:
@@ -163,15 +190,6 @@ def _work(pid: int) -> tuple[float, bool]:
 
 def _left(deadline: float | None) -> float:
     return float("inf") if deadline is None else deadline - time.monotonic()
-
-
-def _seconds(deadline: float | None) -> float:
-    return max(1e-3, min(STUCK_SECONDS, _left(deadline)))
-
-
-def _late(deadline: float | None) -> Exception:
-    """What it means that nothing came: the end of the request, or a process to replace."""
-    return _exceeded() if _left(deadline) <= 0 else TimeoutError("the process is stuck")
 
 
 def _exceeded() -> DeadlineExceeded:

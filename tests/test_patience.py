@@ -33,6 +33,8 @@ def faults(source: str) -> Iterator[tuple[int, str]]:
                 yield node.lineno, f"{name} gives up after 5 s, where it is told no timeout"
             elif last in WAITS and name not in OWN and node.args and 1 < (_number(node.args[0]) or 0) < MINUTE:
                 yield node.lineno, f"{name} waits {ast.unparse(node.args[0])} s"
+            elif last == "create_connection" and len(node.args) > 1 and 1 < (_number(node.args[1]) or 0) < MINUTE:
+                yield node.lineno, f"{name} gives up after {ast.unparse(node.args[1])} s"
         elif isinstance(node, ast.Assert):
             for part in ast.walk(node.test):
                 if isinstance(part, ast.Compare) and isinstance(part.ops[-1], ast.Lt | ast.LtE) and _elapsed(part):
@@ -73,6 +75,7 @@ def test_no_test_is_impatient(path: Path) -> None:
         "httpx.post(url, timeout=30)",
         "process.wait(20)",
         "thread.join(10)",
+        "socket.create_connection(place, 30)",
         "end = time.monotonic() + 5",
         "assert time.monotonic() - began < 2",
     ],

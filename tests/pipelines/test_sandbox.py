@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
@@ -44,6 +45,12 @@ def sandbox():
 def server_of(box: Sandbox) -> psutil.Process:
     """The process that forks the decoders."""
     return psutil.Process(box.pid)
+
+
+def only_fork(box: Sandbox) -> psutil.Process:
+    """The one decoder that is left, once those of clips that are done have ended."""
+    assert wait_for(lambda: len(server_of(box).children()) == 1)
+    return server_of(box).children()[0]
 
 
 def wait_for(condition) -> bool:
@@ -190,7 +197,7 @@ def test_decoders_are_bounded_and_have_nothing_of_the_services(make_clip, monkey
         stream = box.frames(path, box.probe(path))
         next(stream)
         server = server_of(box)
-        (child,) = server.children()
+        child = only_fork(box)
         status = dict(line.split(":\t", 1) for line in Path(f"/proc/{child.pid}/status").read_text().splitlines())
         assert (status["Seccomp"].strip(), status["NoNewPrivs"].strip()) == ("2", "1")
         for what, most in ((psutil.RLIMIT_CPU, 7), (psutil.RLIMIT_FSIZE, 0), (psutil.RLIMIT_NOFILE, 8)):
@@ -227,21 +234,22 @@ def test_a_decoder_that_dies_is_a_clip_that_cannot_be_decoded(sandbox, make_clip
     assert wait_for(lambda: not server.children())
 
 
-def test_a_decoder_that_hangs_is_ended(make_clip):
+@pytest.mark.parametrize("late", [False, True])
+def test_a_decoder_that_hangs_is_ended(make_clip, monkeypatch, late):
+    """By its patience, or by the deadline where that comes first."""
     path = make_clip("a.mp4", count=60)
-    for settings, deadline, error in (({"decode_patience": 1.0}, PATIENCE, Undecodable), ({}, 3, DeadlineExceeded)):
-        box = Sandbox(PipelineSettings(**settings))
-        info = box.probe(path)
-        box.start()
-        stream = box.frames(path, info, time.monotonic() + deadline)
-        next(stream)
-        server = server_of(box)
-        (child,) = server.children()
-        child.suspend()
-        with pytest.raises(error):
-            list(stream)
-        assert wait_for(lambda child=child: not child.is_running())
-        box.close()
+    box = Sandbox(PipelineSettings(decode_patience=PATIENCE if late else 1.0))
+    info = box.probe(path)
+    stream = box.frames(path, info, time.monotonic() + 10 * PATIENCE)
+    next(stream)
+    child = only_fork(box)
+    child.suspend()
+    if late:  # as if all that time had passed
+        monkeypatch.setattr(sandbox_server, "_left", lambda deadline: deadline - time.monotonic() - 10 * PATIENCE)
+    with pytest.raises(DeadlineExceeded if late else Undecodable):
+        list(stream)
+    assert wait_for(lambda: not child.is_running())
+    box.close()
 
 
 def test_the_next_clip_starts_what_was_killed(make_clip):
@@ -295,6 +303,24 @@ def test_a_process_that_is_stuck_is_replaced(make_clip, monkeypatch):
     monkeypatch.setattr(sandbox_server.Server, "close", _once_patient(sandbox_server.Server.close, monkeypatch))
     assert box.probe(path, time.monotonic() + PATIENCE) == info
     assert server_of(box) != stuck and not stuck.is_running()
+    box.close()
+
+
+def test_a_process_that_is_stuck_is_replaced_though_no_deadline_is_as_long_as_its_patience(make_clip, monkeypatch):
+    """As by default: a request has less time left than a process that stands still is given."""
+    path, box = make_clip("a.mp4", count=3), Sandbox()
+    info = box.probe(path)
+    stuck = server_of(box)
+    stuck.suspend()
+    monkeypatch.setattr(sandbox_server, "STUCK_SECONDS", 2.0)
+    monkeypatch.setattr(sandbox_server.Server, "close", _once_patient(sandbox_server.Server.close, monkeypatch))
+    tries, end = 0, time.monotonic() + PATIENCE
+    while server_of(box) == stuck and time.monotonic() < end:
+        with suppress(DeadlineExceeded):
+            box.probe(path, time.monotonic() + 0.3)
+        tries += 1
+    assert tries > 1 and not stuck.is_running()
+    assert box.probe(path, time.monotonic() + PATIENCE) == info
     box.close()
 
 

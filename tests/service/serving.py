@@ -38,7 +38,7 @@ def running(settings: Settings, store: Path) -> Iterator[Service]:
     thread = threading.Thread(target=server.run, kwargs={"sockets": [door]})
     thread.start()
     try:
-        with Client(url_of(door), timeout=120) as client:
+        with Client(url_of(door), timeout=300) as client:
             client.health()
             yield Service(url_of(door), store, client)
     finally:

@@ -10,6 +10,7 @@ import unicodedata
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
 import pytest
@@ -179,8 +180,9 @@ def test_what_the_end_of_the_service_cut_short_is_done_again(state: State) -> No
     assert once(Replays(state, 60)) == (200, REPLY)
 
 
-def test_replies_are_kept_for_a_set_time(state: State) -> None:
-    replays, done = Replays(state, 0.2), []
+def test_replies_are_kept_for_a_set_time(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
+    replays, done, now = Replays(state, 60), [], [time.time()]
+    monkeypatch.setattr("service.replay.time", SimpleNamespace(time=lambda: now[0]))
 
     def work() -> tuple[int, EnrollReply]:
         done.append(1)
@@ -188,7 +190,8 @@ def test_replies_are_kept_for_a_set_time(state: State) -> None:
 
     for _ in range(2):
         once(replays, work=work)
-    time.sleep(0.3)
+    assert len(done) == 1
+    now[0] += 61
     once(replays, work=work)
     assert len(done) == 2
 
