@@ -34,11 +34,11 @@ class Step:
     Attributes:
         module: in this package.
         args: of a full run.
-        quick: of a quick run; None where it cannot be quick and is left out then.
+        quick: of a quick run; None if it cannot be quick and is left out then.
         section: the JSON that it writes, without its suffix; that of the module's name where empty.
-        data: True where it needs the real clips.
-        gpu: True where it needs a GPU.
-        ray: True where it needs Ray.
+        data: True if it needs the real clips.
+        gpu: True if it needs a GPU.
+        ray: True if it needs Ray.
         minutes: after which it is ended.
     """
 
@@ -90,7 +90,7 @@ def run(step: Step, quick: bool) -> str | None:
 
 
 def why_not(step: Step, quick: bool) -> str | None:
-    """Why a bench cannot be run here; None where it can."""
+    """Why a bench cannot be run here; None if it can."""
     if quick and step.quick is None:
         return "not in a quick run"
     if find_spec(f"bench.{step.module}") is None:

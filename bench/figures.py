@@ -19,9 +19,9 @@ class Figure:
         value: in ``unit``.
         unit: "s", "ms", "MB", "×", "/s" or what else it is.
         better: which way.
-        relative: True where it was measured against a baseline in the same run, so that it can be compared between
+        relative: True if it was measured against a baseline in the same run, so that it can be compared between
             machines.
-        bar: that it should keep to; None where there is none.
+        bar: that it should keep to; None if there is none.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Figure:
 
     @property
     def held(self) -> bool | None:
-        """Whether it keeps to its bar; None where there is none."""
+        """Whether it keeps to its bar; None if there is none."""
         if self.bar is None:
             return None
         return self.value <= self.bar if self.better == "lower" else self.value >= self.bar
@@ -220,8 +220,8 @@ class Change:
         figure: as it is now.
         old: its value then.
         worse: by how much it got worse, 0.1 for a tenth; negative where it got better.
-        counts: False where the two machines differ and it cannot be compared between machines.
-        regressed: True where it counts and got worse by more than was tolerated, or no longer keeps to a bar that it
+        counts: False if the two machines differ and it cannot be compared between machines.
+        regressed: True if it counts and got worse by more than was tolerated, or no longer keeps to a bar that it
             kept to.
     """
 

@@ -37,7 +37,7 @@ Track = Callable[[Tensor], object]
 
 
 def tracker() -> Track | None:
-    """Tracks one person by its boxes, frame after frame, as the service does; None where the package is not there."""
+    """Tracks one person by its boxes, frame after frame, as the service does; None if the package is not there."""
     try:
         import supervision  # noqa: F401
 

@@ -134,7 +134,7 @@ PLOTS: dict[str, Callable[[Section, Axes], None]] = {
 
 
 def svg(name: str, found: Section) -> str | None:
-    """A section's plot as an SVG document; None where it has none."""
+    """A section's plot as an SVG document; None if it has none."""
     if name not in PLOTS:
         return None
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": name, "font.size": 9, "axes.grid": True}):

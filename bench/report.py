@@ -37,7 +37,7 @@ def machine() -> dict[str, Any]:
 
 
 def _version(name: str) -> str | None:
-    """Of an installed package; None where it is not."""
+    """Of an installed package; None if it is not."""
     try:
         return version(name)
     except PackageNotFoundError:
@@ -45,7 +45,7 @@ def _version(name: str) -> str | None:
 
 
 def _commit() -> str | None:
-    """Of the sources, with a plus where they were changed since; None where git does not know them, or is not here."""
+    """Of the sources, with a plus where they were changed since; None if git does not know them, or is not here."""
     command = ["git", "describe", "--always", "--dirty=+", "--exclude=*"]
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()

@@ -78,7 +78,7 @@ async def offer(client: httpx.AsyncClient, clip: bytes, rate: float, requests: i
 
 
 def knee_of(rates: Sequence[dict[str, Any]], alone_s: float) -> float | None:
-    """The highest offered rate up to which all hold; None where not even the lowest does."""
+    """The highest offered rate up to which all hold; None if not even the lowest does."""
     held = None
     for row in sorted(rates, key=lambda row: row["offered_per_s"]):
         late = row["p95_s"] is None or row["p95_s"] > KNEE * alone_s

@@ -34,7 +34,7 @@ class Batch:
         tensors: in the network's call order, float32 (N, T, ...).
         subjects: int64 (N,), places in the data set's sorted people.
         views: int64 (N,), places in its sorted views.
-        lengths: int64 (N,), the true frames of each; None where all T are true.
+        lengths: int64 (N,), the true frames of each; None if all T are true.
     """
 
     tensors: tuple[Tensor, ...]

@@ -170,7 +170,7 @@ class LossTable(Table):
 
     @property
     def needs_logits(self) -> bool:
-        """True where the network must have a classifier."""
+        """True if the network must have a classifier."""
         return self.kind in ("arcface", "cross_entropy")
 
 

@@ -46,7 +46,7 @@ class TrainingResult:
     Attributes:
         weights: file that ``models.load`` reads.
         step: steps that were made, those before a resume included.
-        loss: of the last step; None where there was none left to make.
+        loss: of the last step; None if there was none left to make.
         seconds: that this run took.
     """
 

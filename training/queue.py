@@ -38,7 +38,7 @@ class Standing:
         step: steps that are made and would not be lost; of a running one those that it has told of.
         steps: of the whole training.
         loss: the last one in the log; None before there is any.
-        seconds_left: at the speed of the last lines of the log; None where it is not known, 0 where it is done.
+        seconds_left: at the speed of the last lines of the log; None if it is not known, 0 where it is done.
         problem: the sentence of the error; "" where there was none.
     """
 

@@ -28,8 +28,8 @@ class Outcome:
     Attributes:
         video: its path below the folder of videos, with forward slashes.
         size, modified: bytes, and time of the last change in nanoseconds: a changed video is processed again.
-        sequence: path of the file that was written, below the folder of sequences; None where the video was dropped.
-        reason: code of the error that dropped it, "multiple_people" where several walk; None where it was not.
+        sequence: path of the file that was written, below the folder of sequences; None if the video was dropped.
+        reason: code of the error that dropped it, "multiple_people" where several walk; None if it was not.
         detail: the same in a sentence.
         frames: usable frames of the sequence.
         skipped: frames of the walker left out, by reason.
@@ -181,7 +181,7 @@ def _process(path: Path, name: str, stat: os.stat_result, out: Path, pipeline: P
 
 
 def _holds(outcome: Outcome, stat: os.stat_result, out: Path) -> bool:
-    """True where the video is the one it was and its sequence is still there."""
+    """True if the video is the one it was and its sequence is still there."""
     same = (outcome.size, outcome.modified) == (stat.st_size, stat.st_mtime_ns)
     return same and (outcome.sequence is None or (out / outcome.sequence).is_file())
 

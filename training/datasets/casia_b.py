@@ -61,7 +61,7 @@ def normalised(frames: list[Array]) -> tuple[Array, Array]:
 
 
 def decode_grey(data: bytes) -> Array | None:
-    """A picture as uint8 (h, w), or None where it cannot be decoded."""
+    """A picture as uint8 (h, w), or None if it cannot be decoded."""
     picture: Any = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE) if data else None
     return None if picture is None else np.asarray(picture, np.uint8)
 

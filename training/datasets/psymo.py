@@ -64,7 +64,7 @@ def read(root: Path, *, cut_off: bool = False, heatmaps: bool = False) -> Datase
 
 
 def is_cut_off(mask: Array) -> bool:
-    """True where the person in a crop, uint8 (S, S), ends at its edge in a long straight line.
+    """True if the person in a crop, uint8 (S, S), ends at its edge in a long straight line.
 
     Crops are scaled so that the person fills the height: feet and the top of the head touch the edge at a few pixels,
     a body that the camera's picture cuts touches it along much of its width.

@@ -80,7 +80,7 @@ def passes(path: Path) -> list[list[_Frame]]:
 
 
 def _person(picture: Array) -> tuple[Array, int] | None:
-    """The person's mask, cropped, and its left edge; None where there is no person, or the side edge cuts one."""
+    """The person's mask, cropped, and its left edge; None if there is no person, or the side edge cuts one."""
     mask = (picture > 127).astype(np.uint8)
     count, labels, stats, _ = cv2.connectedComponentsWithStats(mask)
     pieces = [i for i in range(1, count) if stats[i, cv2.CC_STAT_AREA] >= SPECK]

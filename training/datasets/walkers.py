@@ -32,7 +32,7 @@ class Walk:
         joints: float32 (T, 17, 3), COCO-17 x, y in pixels and score in [0, 1].
         boxes: float32 (T, 4), x1 y1 x2 y2 in pixels.
         frame: int (T,), the frames' numbers at 30 Hz.
-        outfit: which of the person's outfits is worn; None where the pack does not say.
+        outfit: which of the person's outfits is worn; None if the pack does not say.
         build: float32 (D,), how the person is built: people of like build lie near one another; None likewise.
     """
 

@@ -36,8 +36,8 @@ def rank_probes(distances: Array, mates: Array, allowed: Array | None = None) ->
 
     Args:
         distances: (N, M).
-        mates: bool (N, M), True where the template is of the probe's own person.
-        allowed: bool (N, M), False where the two must not be compared; None compares all.
+        mates: bool (N, M), True if the template is of the probe's own person.
+        allowed: bool (N, M), False if the two must not be compared; None compares all.
     """
     count = distances.shape[1]
     if allowed is not None:

@@ -26,7 +26,7 @@ REPLICATES = 200
 def verify(
     distances: Array, probes: Array, templates: Array, allowed: Array, settings: EvaluationSettings
 ) -> Verification | None:
-    """One-to-one figures of all allowed pairs; None where there is no genuine or no impostor pair.
+    """One-to-one figures of all allowed pairs; None if there is no genuine or no impostor pair.
 
     The figures are of all of them; their intervals are of at most ``DRAWN_PAIRS`` impostor pairs, drawn at random.
     Drawn people count in a pair as often as both were drawn; in a genuine pair, as often as the one was.
@@ -83,7 +83,7 @@ def open_set(
     settings: EvaluationSettings,
     strangers: Collection[str] = (),
 ) -> OpenSet | None:
-    """FNIR at each FPIR; None where there are too few people to have a gallery and strangers.
+    """FNIR at each FPIR; None if there are too few people to have a gallery and strangers.
 
     Distance to a subject is the smallest over its allowed templates. With ``strangers`` everybody else is enrolled
     (or ``gallery_size`` of them, drawn); else the enrolled are drawn among all, and the others are the strangers.

@@ -42,11 +42,11 @@ class Protocol:
     note: str = field(default="")
 
     def is_probe(self, row: str, sample: Sample) -> bool:
-        """True where the walk is a probe of that row."""
+        """True if the walk is a probe of that row."""
         return _matches(sample.recording, self.probes[row])
 
     def is_gallery(self, row: str, sample: Sample) -> bool:
-        """True where the walk is in the gallery that the row's probes are searched in."""
+        """True if the walk is in the gallery that the row's probes are searched in."""
         patterns = self.gallery[row] if isinstance(self.gallery, Mapping) else self.gallery
         return _matches(sample.recording, patterns)
 

@@ -47,7 +47,7 @@ class Verification:
         eer: equal error rate.
         fnmr: at each false match rate, "0.01" and "0.001".
         genuine, impostor: number of pairs.
-        resolved: by rate, False where fewer than one impostor pair would have to match: the figure is then at a false
+        resolved: by rate, False if fewer than one impostor pair would have to match: the figure is then at a false
             match rate of 0.
         det: points of the trade-off, (fmr, fnmr), thinned for plots.
     """
@@ -69,7 +69,7 @@ class OpenSet:
             own person is not the nearest, or is beyond the threshold.
         gallery_subjects, gallery_templates: enrolled people, and templates a probe was searched in, means over draws.
         mated_probes, stranger_probes: their numbers, means over draws.
-        resolved: by rate, False where the strangers are too few to tell it.
+        resolved: by rate, False if the strangers are too few to tell it.
         draws: how often the enrolled people were drawn.
     """
 

@@ -32,7 +32,7 @@ class Outline:
         offset: float32 (B, N, 3), metres forward, left, up.
         radii: float32 (B, N, 3), half axes in the same order.
         pieces: int64 (P, 3), nodes of each piece; one may stand several times.
-        worn: bool (B, P), False where the body lacks the piece.
+        worn: bool (B, P), False if the body lacks the piece.
     """
 
     weights: Tensor

@@ -199,7 +199,7 @@ def _light(towards: Tensor, normals: Tensor, open_: Tensor) -> Tensor:
 
 
 def _box(screen: Tensor, camera: Camera, margin: int = 3) -> tuple[int, int, int, int] | None:
-    """Left, top, right, bottom in whole pixels of a box that holds the points within the picture; None where none."""
+    """Left, top, right, bottom in whole pixels of a box that holds the points within the picture; None if none."""
     low, high = screen[..., :2].amin((0, 1)), screen[..., :2].amax((0, 1))
     left, top = max(int(low[0]) - margin, 0), max(int(low[1]) - margin, 0)
     right, bottom = min(int(high[0]) + margin, camera.width), min(int(high[1]) + margin, camera.height)
@@ -207,7 +207,7 @@ def _box(screen: Tensor, camera: Camera, margin: int = 3) -> tuple[int, int, int
 
 
 def _shadow(scene: Scene, vertices: Tensor) -> _Shadow | None:
-    """The shadow of posed vertices (T, V, 3), projected along the light; None where none is in the picture."""
+    """The shadow of posed vertices (T, V, 3), projected along the light; None if none is in the picture."""
     towards = scene.light().to(vertices.device)
     flat = vertices - vertices[..., 2:] / towards[2] * towards
     screen = scene.camera.project(flat)

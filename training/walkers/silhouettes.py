@@ -41,7 +41,7 @@ class Seen:
         silhouettes: uint8 (B, T, 64, 64), 0 or 255, normalised as :func:`pipelines.silhouette.silhouette` does.
         joints: float32 (B, T, 17, 3), COCO-17 x, y in pixels of a clip of size ``PICTURE``, and score in [0, 1].
         boxes: float32 (B, T, 4), x1 y1 x2 y2 in those pixels, not beyond the picture.
-        whole: bool (B, T), False where the picture's edge cuts the person.
+        whole: bool (B, T), False if the picture's edge cuts the person.
     """
 
     silhouettes: Tensor
