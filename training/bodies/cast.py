@@ -130,7 +130,7 @@ def _laboratory_takes(who: Someone, rng: np.random.Generator, size: Size) -> Ite
 
 
 def _open_takes(who: Someone, rng: np.random.Generator, size: Size) -> Iterator[Take]:
-    """Four takes to enrol each person except strangers; probes in all conditions and views, twice as many of strangers."""
+    """Four takes to enrol each person except strangers; probes in all conditions and views, twice as many strangers."""
     half = (len(who.actor.walks) + 1) // 2
     stranger = who.actor.name.startswith("stranger-")
     if not stranger:

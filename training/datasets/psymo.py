@@ -134,7 +134,7 @@ def _walk(frames: Files, skeleton: Callable[[], bytes] | None, keep_cut_off: boo
 
 
 def _people(data: bytes, *, boxed: bool) -> dict[int, tuple[Array, Array]]:
-    """AlphaPose's JSON to COCO-17 joints (17, 3) and optional box (4,) by frame number; the most confident of several."""
+    """AlphaPose's JSON to COCO-17 joints (17, 3) and optional box (4,) by frame number; of the most confident."""
     best: dict[int, tuple[float, Array, Array]] = {}
     try:
         for entry in json.loads(data):

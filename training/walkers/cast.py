@@ -18,7 +18,7 @@ from training.walkers.person import another_walk, draw_person
 
 @dataclass(frozen=True, eq=False)
 class Actor:
-    """A person of whom walks can be drawn.
+    """A person, with a source of walks.
 
     Attributes:
         name: the subject.

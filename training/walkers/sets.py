@@ -117,7 +117,7 @@ def calibration_takes(kinect: Path, seed: int, size: Size) -> Iterator[Take]:
 
 
 def _enrolled_and_seen(actors: list[Actor], model: GaitModel, seed: int) -> Iterator[Take]:
-    """Four takes to enrol each person except strangers; probes in all conditions and views, twice as many of strangers."""
+    """Four takes to enrol each person except strangers; probes in all conditions and views, twice as many strangers."""
     for actor in actors:
         rng = np.random.default_rng([seed, 3, *actor.name.encode()])
         stranger = actor.name.startswith("stranger-")
