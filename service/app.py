@@ -72,6 +72,7 @@ def create_app(settings: Settings | None = None, engine: Engine | None = None) -
                 keep=settings.keep_jobs,
                 retry_after=settings.retry_after,
                 on_end=webhooks.ended,
+                on_problem=app.state.metrics.problem,
             )
             expiry = asyncio.create_task(purging(opened))
             try:

@@ -1,7 +1,7 @@
 """Clips that are worked on after their request was answered.
 
-A table says what is to be done and what came of it; huey hands the work to a thread. What was waiting or running when
-the service ended is handed out again when it starts, and given up where it ends the service a second time.
+A table says what is to be done and what came of it, and one thread does it, the oldest job first. What was waiting or
+running when the service ended is done when it starts again, and given up where it ends the service a second time.
 """
 
 from __future__ import annotations
@@ -19,11 +19,6 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import IO, Any
-
-from huey import SqliteHuey
-from huey.consumer import Consumer
-from huey.registry import Message
-from huey.serializer import Serializer
 
 from gallery.audit import acting
 from gallery.errors import NotFound
@@ -44,36 +39,24 @@ log = logging.getLogger("gaitkeeper")
 
 LIVE = ("queued", "running")
 RUNS = 2
+PAUSE = 5.0
+"""Seconds after which the table is looked at again even where no job was announced, as after an error."""
 LISTENERS = 16
 """Of one job at a time; each is a socket that somebody holds open."""
-
-
-class Json(Serializer):  # type: ignore[misc]
-    """Messages as JSON: the library's pickles would run what somebody had written into the file."""
-
-    def _serialize(self, data: Any) -> bytes:
-        return json.dumps(data).encode()
-
-    def _deserialize(self, data: bytes) -> Message:
-        return Message(*json.loads(data))
-
-
-class _Worker(Consumer):  # type: ignore[misc]
-    def _set_signal_handlers(self) -> None:
-        """Signals are the server's."""
 
 
 class Jobs:
     """The jobs of one service; safe under threads.
 
     Args:
-        state: where the table lies; beside it a folder of clips and the queue's file.
+        state: where the table lies; beside it a folder of clips.
         work: does a job.
         there: whether a subject of a collection is there still.
         bound: jobs that may wait.
         keep: seconds to keep what came of a job.
         retry_after: seconds that a caller is asked to wait where too many do.
         on_end: told of a job once it has ended.
+        on_problem: told the code of the problem that a job ended in.
     """
 
     def __init__(
@@ -86,29 +69,29 @@ class Jobs:
         keep: float,
         retry_after: int,
         on_end: Callable[[JobState], None] = lambda _: None,
+        on_problem: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._state, self._work, self._there, self._keys = state, work, there, Keys(state)
-        self._bound, self._keep, self._retry_after, self._on_end = bound, keep, retry_after, on_end
+        self._bound, self._keep, self._retry_after = bound, keep, retry_after
+        self._on_end, self._on_problem = on_end, on_problem
         self._folder = state.path.with_suffix(".clips")
         self._folder.mkdir(mode=0o700, exist_ok=True)
         self._lock = threading.Lock()
         self._progress: dict[str, float] = {}
         self._cancelled: set[str] = set()
+        self._arriving: set[str] = set()
         self._listeners: dict[str, set[Callable[[], None]]] = {}
         self._stopping = False
-        queue = state.path.with_suffix(".queue.db")
-        os.close(os.open(queue, os.O_RDWR | os.O_CREAT, 0o600))
-        self._huey = SqliteHuey(filename=str(queue), results=False, serializer=Json(), strict_fifo=True)
-        self._run = self._huey.task(name="run")(self._do)
+        self._wake = threading.Event()
         self._recover()
-        self._worker = _Worker(self._huey, workers=1, periodic=False, max_delay=0.2, check_worker_health=False)
+        self._worker = threading.Thread(target=self._serve, name="jobs", daemon=True)
         self._worker.start()
 
     def close(self) -> None:
         """End the work; what is running is done again at the next start."""
         self._stopping = True
-        self._worker.stop(graceful=True)
-        self._huey.storage.close()
+        self._wake.set()
+        self._worker.join()
 
     def submit(self, kind: str, clip: IO[bytes], fields: dict[str, Any], collection: str) -> JobReply:
         """Take on a job; durable on return.
@@ -125,6 +108,7 @@ class Jobs:
             )
         job, now = uuid.uuid4().hex, time.time()
         clip.seek(0)
+        self._arriving.add(job)
         try:
             with os.fdopen(os.open(self._clip(job), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
                 shutil.copyfileobj(clip, file)
@@ -138,7 +122,9 @@ class Jobs:
         except BaseException:  # as where the disk is full: what is no job keeps no clip
             self._clip(job).unlink(missing_ok=True)
             raise
-        self._run(job)
+        finally:
+            self._arriving.discard(job)
+        self._wake.set()
         return self.show(job)
 
     def waiting(self) -> int:
@@ -232,41 +218,70 @@ class Jobs:
                 self._on_end(self._stands(ended))
         return self.show(job)
 
-    def _do(self, job: str) -> None:
-        with self._state.transaction() as db:
-            taken = db.execute(
-                "UPDATE jobs SET state = 'running', runs = runs + 1 WHERE id = ? AND state = 'queued' RETURNING *",
-                (job,),
-            ).fetchone()
-        self._changed(job)
-        if taken is not None:
-            subjects: list[str] = []
+    def _serve(self) -> None:
+        """Do what waits, the oldest job first, until the service ends."""
+        while not self._stopping:
             try:
-                with acting(self._keys.actor_of(taken["owner"]) or NOBODY):
-                    status, reply = self._work(
-                        taken["kind"],
-                        self._clip(job),
-                        json.loads(taken["fields"]),
-                        lambda _, share: self._tell(job, share),
-                    )
-                subjects = sorted(set(named(reply)))
-                self._end(job, "done", status, reply.model_dump_json(), subjects)
-            except JobCancelled:
-                if self._stopping and job not in self._cancelled:
-                    with self._state.transaction() as db:  # an orderly end is no run that failed
-                        db.execute("UPDATE jobs SET state = 'queued', runs = runs - 1 WHERE id = ?", (job,))
-                    return
-                self._end(job, "cancelled", None, None, [])
-            except Exception as error:
-                if not isinstance(error, GaitkeeperError):
-                    log.exception("job %s", job)
-                    error = GaitkeeperError("An error that nobody foresaw.")
-                document, subjects = body(error), accused(error)
-                self._end(job, "failed", document["status"], json.dumps(document), subjects)
-            if not still_there(partial(self._there, taken["collection"]), subjects):
-                with self._state.transaction() as db:
-                    db.execute("DELETE FROM jobs WHERE id = ?", (job,))
-                self._changed(job)
+                self._tidy()
+                taken = self._take()
+                if taken is not None:
+                    self._do(taken)
+                    continue
+            except Exception:  # as where the disk is full: the table keeps what was not written, and it is tried again
+                log.exception("jobs")
+                self._wake.wait(PAUSE)
+            self._wake.wait(PAUSE)
+            self._wake.clear()
+
+    def _tidy(self) -> None:
+        """Drop the clips of jobs that are no longer waiting, as those of erased subjects, and tell who follows them."""
+        clips = list(self._folder.iterdir())
+        arriving = set(self._arriving)  # before the table is read: what is in neither has gone
+        live = {row["id"] for row in self._state.rows("SELECT id FROM jobs WHERE state IN ('queued', 'running')")}
+        for clip in clips:
+            if clip.stem not in live | arriving:
+                clip.unlink(missing_ok=True)
+                self._cancelled.discard(clip.stem)
+                self._changed(clip.stem)
+
+    def _take(self) -> sqlite3.Row | None:
+        with self._state.transaction() as db:
+            taken: sqlite3.Row | None = db.execute(
+                "UPDATE jobs SET state = 'running', runs = runs + 1 WHERE id = "
+                "(SELECT id FROM jobs WHERE state = 'queued' ORDER BY created, id LIMIT 1) RETURNING *"
+            ).fetchone()
+        return taken
+
+    def _do(self, taken: sqlite3.Row) -> None:
+        job, subjects = taken["id"], list[str]()
+        self._changed(job)
+        try:
+            with acting(self._keys.actor_of(taken["owner"]) or NOBODY):
+                status, reply = self._work(
+                    taken["kind"],
+                    self._clip(job),
+                    json.loads(taken["fields"]),
+                    lambda _, share: self._tell(job, share),
+                )
+            subjects = sorted(set(named(reply)))
+            self._end(job, "done", status, reply.model_dump_json(), subjects)
+        except JobCancelled:
+            if self._stopping and job not in self._cancelled:
+                with self._state.transaction() as db:  # an orderly end is no run that failed
+                    db.execute("UPDATE jobs SET state = 'queued', runs = runs - 1 WHERE id = ?", (job,))
+                return
+            self._end(job, "cancelled", None, None, [])
+        except Exception as error:
+            if not isinstance(error, GaitkeeperError):
+                log.exception("job %s", job)
+                error = GaitkeeperError("An error that nobody foresaw.")
+            document, subjects = body(error), accused(error)
+            self._on_problem(document["code"])
+            self._end(job, "failed", document["status"], json.dumps(document), subjects)
+        if not still_there(partial(self._there, taken["collection"]), subjects):
+            with self._state.transaction() as db:
+                db.execute("DELETE FROM jobs WHERE id = ?", (job,))
+            self._changed(job)
         self._clip(job).unlink(missing_ok=True)
 
     def _tell(self, job: str, share: float) -> None:
@@ -289,21 +304,19 @@ class Jobs:
             self._on_end(self._stands(ended))
 
     def _recover(self) -> None:
-        """Hand out again what was not ended; drop the clips of what is not there."""
-        self._huey.flush()
+        """Let what was not ended wait again."""
         with self._state.transaction() as db:
             db.execute("UPDATE jobs SET state = 'queued' WHERE state = 'running' AND runs < ?", (RUNS,))
             lost = body(GaitkeeperError("The service ended twice while it was working on this."))
-            db.execute(
+            given_up = db.execute(
                 "UPDATE jobs SET state = 'failed', status = ?, body = ?, ended = ? WHERE state = 'running'",
                 (lost["status"], json.dumps(lost).encode(), time.time()),
-            )
-        waiting = [row["id"] for row in self._state.rows("SELECT id FROM jobs WHERE state = 'queued' ORDER BY created")]
-        for clip in self._folder.iterdir():
-            if clip.stem not in waiting:
-                clip.unlink()
-        for job in waiting:
-            self._run(job)
+            ).rowcount
+        for _ in range(given_up):
+            self._on_problem(lost["code"])
+        for end in ("", "-shm", "-wal"):  # versions before 0.2 had a queue in a file of its own
+            self._state.path.with_suffix(f".queue.db{end}").unlink(missing_ok=True)
+        self._tidy()
 
     def _expire(self) -> None:
         with self._state.transaction() as db:

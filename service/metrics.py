@@ -36,7 +36,9 @@ class Metrics:
             buckets=SECONDS,
             registry=own,
         )
-        self._refused = Counter("gaitkeeper_problems", "Problem documents sent.", ("code",), registry=own)
+        self._refused = Counter(
+            "gaitkeeper_problems", "Problem documents sent, and problems that jobs ended in.", ("code",), registry=own
+        )
         self._stages = Histogram(
             "gaitkeeper_stage_seconds", "Seconds per stage of a clip.", ("stage",), buckets=SECONDS, registry=own
         )

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from pipelines.perception.base import heatmap_box
+from pipelines.perception.heatmaps import draw_heatmaps
 from pipelines.perception.network import Network
 from pipelines.perception.sampling import sample
 from pipelines.perception.yolo import GREY, unit_of
@@ -18,7 +19,6 @@ from pipelines.sequence import HEATMAP
 Array = npt.NDArray[Any]
 
 JOINTS, ROWS, COLUMNS = HEATMAP
-SPREAD = 2.0
 
 
 class Pose(Protocol):
@@ -76,8 +76,8 @@ class HeatmapPose:
 
 
 class YoloPose:
-    """A YOLO pose network on one person's crop. It gives only joints; heatmaps are drawn as in training, as a Gaussian
-    around each joint with the joint's score as its height."""
+    """A YOLO pose network on one person's crop. It gives joints alone; their heatmaps are drawn as training draws
+    them."""
 
     def __init__(self, network: Network) -> None:
         self._network = network
@@ -89,8 +89,8 @@ class YoloPose:
         if not len(which):
             return np.zeros((0, JOINTS, 3), np.float32), np.zeros((0, *HEATMAP), np.uint8)
         corners = torch.from_numpy(np.stack([heatmap_box(box) for box in boxes])).to(frames.device)
-        first, height = corners[:, :2], corners[:, 3] - corners[:, 1]
-        # As high as the heatmaps' box and as wide as the network needs, around the same centre.
+        height = corners[:, 3] - corners[:, 1]
+        # As high as the heatmaps' box and as wide as the network asks for, about the same centre.
         step = height / self._side[0]
         centre = (corners[:, :2] + corners[:, 2:]) / 2
         corner = centre - step[:, None] * torch.tensor([self._side[1], self._side[0]], device=frames.device) / 2
@@ -103,8 +103,8 @@ class YoloPose:
         best = (answer[:, 4] * _likeness(answer[:, :4] * unit.repeat(2)[:, None], known)).argmax(1)
         people = answer[torch.arange(len(answer), device=frames.device), 5:, best].reshape(-1, JOINTS, 3)
         joints = torch.cat([corner[:, None] + people[..., :2] * unit * pair[:, None], people[..., 2:].clamp(0, 1)], -1)
-        cells = (joints[..., :2] - first[:, None]) * (ROWS / height)[:, None, None]
-        return joints.cpu().numpy(), _drawn(cells, joints[..., 2]).cpu().numpy()
+        maps = draw_heatmaps(joints, torch.from_numpy(boxes).to(joints))
+        return joints.cpu().numpy(), maps.cpu().numpy()
 
 
 def peaks(maps: Tensor) -> tuple[Tensor, Tensor]:
@@ -136,11 +136,3 @@ def _likeness(boxes: Tensor, known: Tensor) -> Tensor:
     one_low, one_high = known[:, :2, None], known[:, 2:, None]
     shared = (torch.minimum(high, one_high) - torch.maximum(low, one_low)).clamp_min(0).prod(1)
     return shared / ((high - low).prod(1) + (one_high - one_low).prod(1) - shared).clamp_min(1e-6)
-
-
-def _drawn(cells: Tensor, scores: Tensor) -> Tensor:
-    """Heatmaps uint8 (N, J, 64, 48) of joints at x, y (N, J, 2) in cells, counted from the edge."""
-    x = torch.arange(COLUMNS, device=cells.device) + 0.5 - cells[..., :1]
-    y = torch.arange(ROWS, device=cells.device) + 0.5 - cells[..., 1:]
-    bell = torch.exp(-(x[..., None, :] ** 2 + y[..., :, None] ** 2) / (2 * SPREAD**2))
-    return (255 * bell * scores[..., None, None]).round().to(torch.uint8)

@@ -29,6 +29,8 @@ NOWHERE = np.zeros((0, 2))
 # A box that ends this near to the picture's edge, as a share of the picture, counts as touching it: boxes are this
 # exact.
 EDGE = 0.004
+VERSION = 2
+"""Of what this backend makes of its networks' answers; 1 drew other heatmaps from joints than training does."""
 
 
 class TopDown:
@@ -51,7 +53,7 @@ class TopDown:
         self._yolo, self._pose = Yolo(detector), pose_of(pose)
         self._landmarker = None if self._yolo.segments else Landmarker(weights.locate("blazepose-landmark"))
         ids = "+".join(_identity(file, network) for file, network in zip(files, (detector, pose), strict=True))
-        self.name = f"yolo/1@{ids}" + ("+blazepose-full" if self._landmarker else "")
+        self.name = f"yolo/{VERSION}@{ids}" + ("+blazepose-full" if self._landmarker else "")
 
     def watch(self, *, live: bool = False) -> Watcher:
         """This object itself: the result for a frame does not depend on earlier frames."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import traceback
 
+from rich.box import HEAVY_HEAD
 from rich.table import Table
 from rich.text import Text
 
@@ -37,7 +38,9 @@ def report(error: Exception) -> int:
 
 
 def _tracks(error: GaitkeeperError) -> Table:
-    table = Table("track", "seconds", "frames", "box (x1 y1 x2 y2)")
+    from service.commands.tables import folding
+
+    table = folding("track", "seconds", "frames", "box (x1 y1 x2 y2)", box=HEAVY_HEAD)
     for choice in error.extra["tracks"]:
         span = f"{choice['start']:.1f} – {choice['end']:.1f}"
         box = " ".join(f"{value:.0f}" for value in choice["box"])

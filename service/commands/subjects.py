@@ -51,7 +51,7 @@ def show(
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show one person's templates."""
+    """Show one person: what is known of them, and their templates."""
     with progress("reading the gallery"), recogniser(server, store, key) as worker:
         reply = worker.subject(subject, collection=collection)
     if as_json:
@@ -59,6 +59,7 @@ def show(
         return
     from service.commands import tables
 
+    OUT.print(tables.subjects([reply.subject]))
     OUT.print(tables.templates(reply.templates))
     for outlier in reply.outliers:
         OUT.print(tables.outlier(outlier), soft_wrap=True)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from rich.box import SIMPLE_HEAD
+from rich.box import SIMPLE_HEAD, Box
 from rich.console import Console, Group
 from rich.markup import escape
 from rich.table import Column, Table
@@ -45,6 +46,12 @@ def plain(text: str) -> str:
     return escape(text)
 
 
+def folding(*columns: str | Column, box: Box | None = SIMPLE_HEAD, show_header: bool = True) -> Table:
+    """A table whose cells are folded where the terminal is too narrow, so that no figure is cut."""
+    given = (one if isinstance(one, Column) else Column(one) for one in columns)
+    return Table(*(replace(one, overflow="fold") for one in given), box=box, show_header=show_header)
+
+
 def people(found: Iterable[Identification]) -> Group:
     """A table per walker: who it may be, nearest first."""
     return Group(*(person(walker) for walker in found))
@@ -59,7 +66,7 @@ def person(found: Identification, truth: str | None = None) -> Group:
     """
     verdict = f"[{COLOURS[found.verdict]}]{found.verdict}[/]" + (f" ({found.reason})" if found.reason else "")
     title = f"track {found.track}: {found.start:.1f} to {found.end:.1f} s, {found.quality.frames} frames: {verdict}"
-    table = Table("rank", "subject", "distance", "confidence", box=SIMPLE_HEAD)
+    table = folding("rank", "subject", "distance", "confidence")
     for candidate in found.candidates:
         confidence = "–" if candidate.confidence is None else f"{candidate.confidence:.2f}"
         name = plain(candidate.subject) + (" [green]✓[/]" if candidate.subject == truth else "")
@@ -77,7 +84,7 @@ def explanation(found: Explanation) -> Group:
         if known
         else "part by part, as distances: too few people are known to say what is near"
     )
-    table = Table("subject", _order(found.parts), box=SIMPLE_HEAD)
+    table = folding("subject", _order(found.parts))
     for candidate in found.candidates:
         shares = candidate.impostor_shares
         farthest = max(candidate.distances) or 1.0
@@ -109,7 +116,7 @@ def _mark(height: float, share: float | None) -> str:
 
 def audit(entries: Iterable[AuditEntry]) -> Table:
     """What was done to a collection, oldest first; subjects by the beginning of their digest."""
-    table = Table("time", "who", "what", "subject", Column("templates", justify="right"), box=SIMPLE_HEAD)
+    table = folding("time", "who", "what", "subject", Column("templates", justify="right"))
     for entry in entries:
         when = entry.at.astimezone(UTC).isoformat(" ", "seconds")
         table.add_row(when, plain(entry.actor), entry.action, (entry.subject or "")[:12], str(entry.templates))
@@ -135,7 +142,7 @@ def outlier(found: Outlier) -> str:
 
 def cameras(views: Sequence[ViewStatistics]) -> Table:
     """What is known of cameras."""
-    table = Table("camera", "heading", Column("walks", justify="right"), box=SIMPLE_HEAD)
+    table = folding("camera", "heading", Column("walks", justify="right"))
     for view in views:
         table.add_row(view.camera, view.heading, str(view.walks))
     return table
@@ -143,7 +150,7 @@ def cameras(views: Sequence[ViewStatistics]) -> Table:
 
 def collections(listed: Iterable[Collection]) -> Table:
     """The collections."""
-    table = Table("collection", "subjects", "templates", "fingerprint", "other fingerprint", box=SIMPLE_HEAD)
+    table = folding("collection", "subjects", "templates", "fingerprint", "other fingerprint")
     for item in listed:
         other = "" if item.shadow is None else f"{item.shadow.fingerprint} ({item.shadow.missing} missing)"
         table.add_row(item.name, str(item.subjects), str(item.templates), str(item.fingerprint or "–"), other)
@@ -162,7 +169,7 @@ def notes(console: Console, fingerprint: Fingerprint, trained: bool, skipped: Se
 
 def walkers(seen: Iterable[TrackChoice]) -> Table:
     """Everybody who walks in a clip."""
-    table = Table(
+    table = folding(
         "track",
         "seconds",
         "frames",
@@ -171,7 +178,6 @@ def walkers(seen: Iterable[TrackChoice]) -> Table:
         "gait cycles",
         "joint score",
         "mask stability",
-        box=SIMPLE_HEAD,
     )
     for walker in seen:
         quality = walker.quality
@@ -205,16 +211,27 @@ def skipped_ones(console: Console, skipped: Iterable[Skipped]) -> None:
 
 
 def subjects(listed: Iterable[Subject]) -> Table:
-    """The enrolled people."""
-    table = Table("subject", "templates", "enrolled", box=SIMPLE_HEAD)
-    for subject in listed:
-        table.add_row(plain(subject.id), str(subject.templates), f"{subject.created:%Y-%m-%d %H:%M} UTC")
+    """The enrolled people; columns for what is known of any of them."""
+    people = list(listed)
+    columns: dict[str, Callable[[Subject], str]] = {
+        "subject": lambda one: one.id,
+        "name": lambda one: one.display_name or "",
+        "templates": lambda one: str(one.templates),
+        "enrolled": lambda one: f"{one.created:%Y-%m-%d %H:%M} UTC",
+        "metadata": lambda one: ", ".join(f"{key}={value}" for key, value in one.metadata.items()),
+        "legal basis": lambda one: one.legal_basis or "",
+    }
+    always = ("subject", "templates", "enrolled")
+    shown = {name: told for name, told in columns.items() if name in always or any(map(told, people))}
+    table = folding(*shown)
+    for subject in people:
+        table.add_row(*(plain(told(subject)) for told in shown.values()))
     return table
 
 
 def strangers(groups: Iterable[StrangerGroup]) -> Table:
     """Groups of those whom nobody knew."""
-    table = Table("group", "walks", "first seen", "last seen", "spread", box=SIMPLE_HEAD)
+    table = folding("group", "walks", "first seen", "last seen", "spread")
     for group in groups:
         first, last = (moment.astimezone(UTC) for moment in (group.first_seen, group.last_seen))
         table.add_row(
@@ -229,7 +246,7 @@ def strangers(groups: Iterable[StrangerGroup]) -> Table:
 
 def templates(listed: Iterable[Template]) -> Table:
     """One person's templates."""
-    table = Table("template", "enrolled", "clip", "track", "seconds", "frames", box=SIMPLE_HEAD)
+    table = folding("template", "enrolled", "clip", "track", "seconds", "frames")
     for item in listed:
         table.add_row(
             item.id[:8],
@@ -244,7 +261,7 @@ def templates(listed: Iterable[Template]) -> Table:
 
 def weights(entries: Iterable[Entry], states: Mapping[str, str]) -> Table:
     """The weights that are known."""
-    table = Table("name", "kind", "state", "licence", "about", box=SIMPLE_HEAD)
+    table = folding("name", "kind", "state", "licence", "about")
     for entry in entries:
         colour = "green" if states[entry.name] == "present" else "yellow"
         table.add_row(entry.name, entry.kind, f"[{colour}]{states[entry.name]}[/]", entry.licence, entry.about)
@@ -253,7 +270,7 @@ def weights(entries: Iterable[Entry], states: Mapping[str, str]) -> Table:
 
 def keys(listed: Iterable[Key]) -> Table:
     """The API keys."""
-    table = Table("id", "name", "scopes", "collections", "made", "", box=SIMPLE_HEAD)
+    table = folding("id", "name", "scopes", "collections", "made", "")
     for key in listed:
         made = datetime.fromtimestamp(key.created, UTC)
         where = ", ".join(key.collections) if key.collections else "every"
@@ -270,7 +287,7 @@ def keys(listed: Iterable[Key]) -> Table:
 
 def checks(made: Iterable[Check]) -> Table:
     """What the doctor found."""
-    table = Table("", "check", Column("finding", overflow="fold"), show_header=False, box=None)
+    table = folding("", "check", "finding", show_header=False, box=None)
     for check in made:
         table.add_row("[green]ok[/]" if check.ok else "[red]wrong[/]", check.name, plain(check.finding))
     return table

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
+from rich.console import Console, ConsoleDimensions
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 if TYPE_CHECKING:
@@ -18,8 +19,21 @@ if TYPE_CHECKING:
     from service.client import Client
     from service.engine import Engine
 
-OUT = Console()
-ERR = Console(stderr=True)
+PIPE_WIDTH = 10_000
+
+
+class _Console(Console):
+    """As wide as the terminal; in a pipe or a file, as wide as what is printed."""
+
+    @property
+    def size(self) -> ConsoleDimensions:
+        own = super().size
+        narrow = self.is_terminal or "COLUMNS" in os.environ
+        return own if narrow else ConsoleDimensions(PIPE_WIDTH, own.height)
+
+
+OUT = _Console()
+ERR = _Console(stderr=True)
 
 
 def _file(path: Path) -> Path:

@@ -40,7 +40,7 @@ def test_the_one_walker_is_found_whole(seen):
     assert seen.skipped == []
     assert len(seq) >= 55 and seq.quality.gait_cycles >= 1.4
     assert seq.quality.mean_joint_score > 0.75 and seq.quality.mask_stability > 0.9
-    assert seq.perception.startswith("yolo/1@") and seq.perception.endswith("+blazepose-full")
+    assert seq.perception.startswith("yolo/2@") and seq.perception.endswith("+blazepose-full")
     assert (seq.silhouettes.reshape(len(seq), -1).max(1) == 255).all()
     assert (seq.heatmaps.reshape(len(seq), 17, -1).max(2).mean(1) > 150).all()
 

@@ -153,3 +153,24 @@ def test_serve_answers_and_stops_when_told(clip: Clips, tmp_path: Path) -> None:
             process.wait(120)
         finally:
             process.kill()
+
+
+@pytest.mark.parametrize("columns", ["40", None])
+def test_no_table_cuts_what_it_shows(
+    gaitkeeper: Run, clip: Clips, monkeypatch: pytest.MonkeyPatch, columns: str | None
+) -> None:
+    named = f"ann-{'x' * 60}"
+    gaitkeeper("enroll", clip("ann-1"), "--subject", named)
+    gaitkeeper("subjects", "update", named, "--name", "Ann Example", "--meta", "team=red", "--legal-basis", "consent")
+    if columns is None:
+        monkeypatch.delenv("COLUMNS")  # and the output is no terminal
+    else:
+        monkeypatch.setenv("COLUMNS", columns)
+    listed, shown = gaitkeeper("subjects", "list"), gaitkeeper("subjects", "show", named)
+    found = gaitkeeper("identify", clip("ann-2"))
+    for outcome in (listed, shown, found):
+        assert outcome.code == 0 and "…" not in outcome.out
+        assert "x" * 60 in re.sub(r"[^x]", "", outcome.out)
+    if columns is None:
+        words = (named, "Ann Example", "team=red", "consent")
+        assert any(all(word in line for word in words) for line in listed.out.splitlines())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import sqlite3
 import threading
 import time
 import unicodedata
@@ -94,11 +95,13 @@ def test_what_goes_wrong_is_told_as_the_request_would_have_been(open_jobs: Open,
     def work(*_: Any) -> Any:
         raise errors.pop(0)
 
-    jobs = open_jobs(work)
+    counted: list[str] = []
+    jobs = open_jobs(work, on_problem=counted.append)
     for status, code in ((422, "no_person"), (500, "internal")):
         failed = ended(jobs, submit(jobs))
         assert (failed.state, failed.status, failed.result) == ("failed", status, None)
         assert failed.problem is not None and failed.problem["code"] == code and "secret" not in str(failed.problem)
+    assert counted == ["no_person", "internal"]
     assert left(state) == []
 
 
@@ -162,8 +165,10 @@ def test_a_job_that_ends_the_service_twice_is_given_up(open_jobs: Open, state: S
         db.execute("INSERT INTO jobs VALUES ('j', '', 'enroll', 'default', '{}', 'running', 2, NULL, NULL, 1, NULL)")
     (state.path.with_suffix(".clips")).mkdir()
     (state.path.with_suffix(".clips") / "j.clip").write_bytes(b"clip")
-    jobs = open_jobs(lambda *_: pytest.fail("run a third time"))
+    counted: list[str] = []
+    jobs = open_jobs(lambda *_: pytest.fail("run a third time"), on_problem=counted.append)
     assert (jobs.show("j").state, jobs.show("j").status) == ("failed", 500)
+    assert counted == ["internal"]
     assert left(state) == []
 
 
@@ -267,6 +272,18 @@ def later(service: Service, path: str, clip: Path, key: str | None = None, **hea
     fields = {"subject": "ann"} if path == "/enroll" else {}
     with clip.open("rb") as file:
         return httpx.post(service.url + path, data=fields, files={"clip": file}, headers=headers, timeout=60)
+
+
+def test_a_failed_job_counts_among_the_problems(start: Start, tmp_path: Path) -> None:
+    service = start()
+    (tmp_path / "no.mp4").write_bytes(b"no clip")
+    job = JobReply.model_validate(later(service, "/enroll", tmp_path / "no.mp4").json())
+    end = time.monotonic() + 60
+    while (job := service.client.job(job.id)).ended is None and time.monotonic() < end:
+        time.sleep(0.1)
+    assert job.problem is not None and job.problem["code"] == "unsupported_media"
+    figures = httpx.get(f"{service.url}/metrics", timeout=60).text
+    assert 'gaitkeeper_problems_total{code="unsupported_media"} 1.0' in figures
 
 
 def test_over_rest_a_clip_is_enrolled_later(start: Start, clip: Clips) -> None:
@@ -394,3 +411,20 @@ def test_whoever_leaves_a_socket_leaves_nothing_behind(start: Start, clip: Clips
         with connect(service.url.replace("http", "ws", 1) + place + "/events") as socket:
             assert json.loads(socket.recv())["event"] == "job"
     assert service.client.health().status == "ok"
+
+
+def test_a_file_of_jobs_that_fails_for_a_moment_ends_no_work(
+    open_jobs: Open, state: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.jobs.PAUSE", 0.05)
+    real, failures = State.transaction, [sqlite3.OperationalError("disk I/O error")]
+
+    def failing(self: State) -> Any:
+        if threading.current_thread().name == "jobs" and failures:
+            raise failures.pop()
+        return real(self)
+
+    monkeypatch.setattr(State, "transaction", failing)
+    jobs = open_jobs(lambda *_: (201, REPLY))
+    assert ended(jobs, submit(jobs)).state == "done"
+    assert not failures

@@ -200,7 +200,7 @@ def silhouettes64(frames: Array) -> Array:
 
 
 def heatmaps_of(joints: Array, boxes: Array) -> Array:
-    """Heatmaps drawn around joints, as in :func:`training.walkers.sight.heatmaps`.
+    """Heatmaps drawn about joints, see :func:`pipelines.perception.heatmaps.draw_heatmaps`.
 
     Args:
         joints: float32 (T, 17, 3), x, y in pixels and score.
@@ -211,6 +211,6 @@ def heatmaps_of(joints: Array, boxes: Array) -> Array:
     """
     import torch
 
-    from training.walkers.sight import heatmaps
+    from pipelines.perception.heatmaps import draw_heatmaps
 
-    return np.asarray(heatmaps(torch.from_numpy(joints)[None], torch.from_numpy(boxes)[None])[0])
+    return np.asarray(draw_heatmaps(torch.from_numpy(joints), torch.from_numpy(boxes)))

@@ -20,10 +20,6 @@ from torch.nn import functional as F
 
 WOBBLE = 0.16
 """Standard deviation of an outline's error in pixels of a silhouette."""
-BLOB = 1.66
-"""Standard deviation of a joint's blob in pixels of a 64 x 48 heatmap."""
-PEAK, PEAK_SPREAD = 0.78, 0.14
-"""Mean and standard deviation of the blob's height."""
 
 _FALL = 0.42  # decrease of the softened coverage per pixel across an outline
 _MIRROR = [0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15]
@@ -77,26 +73,6 @@ def perceive(joints: Tensor, far: Tensor, noise: np.random.Generator) -> Tensor:
     size = error.square().sum(-1).sqrt() / (across**2 + along**2).sqrt()
     mood = 0.85 * _drift(joints, likeness, source) - 0.9 * (size - 0.9)
     return torch.cat((seen, torch.sigmoid(middle + hidden * sides + spread * mood)[..., None]), -1)
-
-
-def heatmaps(joints: Tensor, boxes: Tensor) -> Tensor:
-    """Joint probabilities uint8 (B, T, 17, 64, 48) like those of the pipeline: a round blob on every joint.
-
-    Args:
-        joints: float32 (B, T, 17, 3), x, y in pixels and score.
-        boxes: float32 (B, T, 4), grown to the upright 3:4 box of :func:`pipelines.perception.base.heatmap_box`.
-    """
-    x1, y1, x2, y2 = boxes[..., None, :].unbind(-1)
-    height = 1.25 * torch.maximum(y2 - y1, (x2 - x1) * 4 / 3)
-    step = height / 64
-    x = (joints[..., 0] - (x1 + x2) / 2 + height * 3 / 8) / step - 0.5
-    y = (joints[..., 1] - (y1 + y2) / 2 + height / 2) / step - 0.5
-    columns, rows = (torch.arange(n, device=x.device, dtype=x.dtype) for n in (48, 64))
-    across = torch.exp(-((columns - x[..., None]) ** 2) / (2 * BLOB**2))
-    down = torch.exp(-((rows - y[..., None]) ** 2) / (2 * BLOB**2))
-    # Higher scores give higher blobs; scores near 1 differ little, and so do their blobs.
-    peak = (PEAK + PEAK_SPREAD * (2 * joints[..., 2:] - 1.85)).clamp(0.05, 1)
-    return (255 * peak[..., None] * down[..., :, None] * across[..., None, :]).round().to(torch.uint8)
 
 
 def _drift(like: Tensor, likeness: Tensor, source: torch.Generator) -> Tensor:
