@@ -76,8 +76,7 @@ class HeatmapPose:
 
 
 class YoloPose:
-    """A YOLO pose network on one person's crop. It gives joints alone; their heatmaps are drawn as training draws
-    them."""
+    """A YOLO pose network on one person's crop. It gives only joints; heatmaps are drawn as in training."""
 
     def __init__(self, network: Network) -> None:
         self._network = network
@@ -90,7 +89,7 @@ class YoloPose:
             return np.zeros((0, JOINTS, 3), np.float32), np.zeros((0, *HEATMAP), np.uint8)
         corners = torch.from_numpy(np.stack([heatmap_box(box) for box in boxes])).to(frames.device)
         height = corners[:, 3] - corners[:, 1]
-        # As high as the heatmaps' box and as wide as the network asks for, about the same centre.
+        # As high as the heatmaps' box and as wide as the network needs, around the same centre.
         step = height / self._side[0]
         centre = (corners[:, :2] + corners[:, 2:]) / 2
         corner = centre - step[:, None] * torch.tensor([self._side[1], self._side[0]], device=frames.device) / 2

@@ -200,7 +200,7 @@ def silhouettes64(frames: Array) -> Array:
 
 
 def heatmaps_of(joints: Array, boxes: Array) -> Array:
-    """Heatmaps drawn about joints, see :func:`pipelines.perception.heatmaps.draw_heatmaps`.
+    """Heatmaps drawn around joints, see :func:`pipelines.perception.heatmaps.draw_heatmaps`.
 
     Args:
         joints: float32 (T, 17, 3), x, y in pixels and score.
