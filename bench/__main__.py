@@ -1,9 +1,9 @@
-"""Measure everything, and write one JSON and one page: ``python -m bench``, or ``make bench``.
+"""Run all benches, and write one JSON file and one page: ``python -m bench``, or ``make bench``.
 
-Runs each bench as a program of its own, gathers what they wrote into ``bench/results/bench.json`` and draws
-``bench/results/bench.html``. What cannot be measured here (no GPU, no real clips) is said on the page. ``--compare``
-holds the figures against an older ``bench.json``; the exit code is 1 where one got worse by more than ``--tolerance``,
-or where a bench failed.
+Runs each bench as a program of its own, gathers their results in ``bench/results/bench.json`` and draws
+``bench/results/bench.html``. The page says what could not be measured here (no GPU, no real clips). ``--compare``
+compares the figures with an older ``bench.json``; the exit code is 1 if a figure got worse by more than
+``--tolerance``, or if a bench failed.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ from bench.report import RESULTS, data_folder, machine
 
 @dataclass(frozen=True)
 class Step:
-    """One program.
+    """One bench program.
 
     Attributes:
-        module: in this package.
-        args: of a full run.
-        quick: of a quick run; None where it cannot be quick and is left out then.
-        section: the JSON that it writes, without its suffix; that of the module's name where empty.
-        data: True where it needs the real clips.
-        gpu: True where it needs a GPU.
-        ray: True where it needs Ray.
-        minutes: after which it is ended.
+        module: module in this package.
+        args: arguments of a full run.
+        quick: arguments of a quick run; None leaves the bench out of quick runs.
+        section: name of its JSON file without suffix; empty for the module's name.
+        data: True if it needs the real clips.
+        gpu: True if it needs a GPU.
+        ray: True if it needs Ray.
+        minutes: time limit.
     """
 
     module: str
@@ -53,7 +53,7 @@ class Step:
 
     @property
     def name(self) -> str:
-        """The JSON that it writes."""
+        """The name of its JSON file."""
         return self.section or self.module
 
 
@@ -78,7 +78,7 @@ LONG = (
 
 
 def run(step: Step, quick: bool) -> str | None:
-    """Run one bench; a sentence where it failed or left a bar unkept, else None."""
+    """Run one bench; returns a sentence if it failed or missed a limit, else None."""
     args = step.quick if quick and step.quick is not None else step.args
     command = [sys.executable, "-m", f"bench.{step.module}", *args]
     print(f"\n== {step.name}", flush=True)
@@ -90,7 +90,7 @@ def run(step: Step, quick: bool) -> str | None:
 
 
 def why_not(step: Step, quick: bool) -> str | None:
-    """Why a bench cannot be run here; None where it can."""
+    """Why a bench cannot be run here; None if it can."""
     if quick and step.quick is None:
         return "not in a quick run"
     if find_spec(f"bench.{step.module}") is None:
@@ -111,13 +111,13 @@ def why_not(step: Step, quick: bool) -> str | None:
 
 
 def gather(ran: Iterable[str], failed: dict[str, str], *, quick: bool, tolerance: float) -> dict[str, Any]:
-    """The report of whatever lies in :data:`bench.report.RESULTS`.
+    """The report of all results in :data:`bench.report.RESULTS`.
 
     Args:
-        ran: sections that were measured just now.
-        failed: what went wrong, by section.
-        quick: whether it was a quick run.
-        tolerance: of the comparison, if any.
+        ran: sections measured in this run.
+        failed: errors by section.
+        quick: True for a quick run.
+        tolerance: tolerance of the comparison, if any.
     """
     files = [path for path in sorted(RESULTS.glob("*.json")) if path.stem != "bench"]
     sections = {path.stem: json.loads(path.read_text()) for path in files}
@@ -147,7 +147,7 @@ def show(changes: list[Change], gone: list[str]) -> None:
 
 
 def main() -> None:
-    """Measure, gather, compare, write; see the module."""
+    """Measure, gather, compare and write; see the module."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="a few minutes, to see that everything works")
     parser.add_argument("--long", action="store_true", help="also what takes hours: soak, load, growth of search")
@@ -155,7 +155,7 @@ def main() -> None:
     parser.add_argument("--compare", type=Path, metavar="OLD.json", help="an older bench.json")
     parser.add_argument("--tolerance", type=float, default=0.1, help="share by which a figure may be worse")
     args = parser.parse_args()
-    # Read before anything is written: it may be the report that is about to be replaced.
+    # Read it first: it may be the report that is about to be replaced.
     old = json.loads(args.compare.read_text()) if args.compare else None
     steps = [*STEPS, *(LONG if args.long else ())]
     if args.only is not None:

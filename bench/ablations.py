@@ -1,18 +1,18 @@
-"""Ablations on data at hand, several seeds each: ``python -m bench.ablations``.
+"""Ablations with several seeds each: ``python -m bench.ablations``.
 
-Four studies, of which ``--study`` chooses:
+There are four studies; ``--study`` chooses:
 
 * ``jointsgait``: the losses and the scales of JointsGait on Kinect Gait Biometry, in metres, as
-  ``gaitkeeper cross-validate`` runs it; the seed is also the fold. A quarter of the paper's channels, and less of steps
-  and frames than the shipped configuration, the same for all rows.
-* ``gaitpart``: GaitPart's temporal pooling and focal convolutions on rendered walkers: 175 people train, the 50 of
-  Walkers-B, whom it has never seen, are identified across views from four sides. A quarter of the paper's channels.
-* ``transfer``: what of the rendered training set real people profit from: a small GaitBase, a fifteenth of the shipped
-  one's steps, tested on the five people of PsyMo.
+  ``gaitkeeper cross-validate`` runs it; the seed is also the fold. All rows have a quarter of the paper's channels,
+  and fewer steps and frames than the shipped configuration.
+* ``gaitpart``: GaitPart's temporal pooling and focal convolutions on rendered walkers: 175 people train, the 50 unseen
+  people of Walkers-B are identified across views from four sides. A quarter of the paper's channels.
+* ``transfer``: which parts of the rendered training set help on real people: a small GaitBase with a fifteenth of the
+  shipped one's steps, tested on the five people of PsyMo.
 * ``folds``: all ten folds of the shipped JointsGait, in metres and scaled to the torso.
 
-A row and seed leave one JSON in ``bench/results/ablations``, and what is there is not run again; a training that was
-stopped goes on from its last checkpoint. ``--table`` prints what is there and runs nothing.
+Each row and seed writes one JSON file to ``bench/results/ablations`` and is not run again if the file exists. An
+interrupted training resumes from its last checkpoint. ``--table`` only prints existing results.
 """
 
 from __future__ import annotations
@@ -34,20 +34,20 @@ from training.loop import train
 
 
 def result_path(study: str, row: str, seed: int) -> Path:
-    """Where a row and seed leave their figures."""
+    """Path of the figures of a row and seed."""
     return RESULTS / "ablations" / f"{study}-{slug(row)}-{seed}.json"
 
 
 def slug(row: str) -> str:
-    """A row's name as part of a file's."""
+    """A row's name as part of a file name."""
     return "-".join("".join(c if c.isalnum() else " " for c in row).split()).lower()
 
 
 def run(name: str, study: Study, row: str, seed: int) -> None:
-    """Train, test and write one row and seed, unless that was done with these very settings.
+    """Train, test and write one row and seed, unless it was done with the same settings.
 
     Raises:
-        SystemExit: it was done with others.
+        SystemExit: it was done with other settings.
     """
     path, config = result_path(name, row, seed), study.configuration(row, seed)
     told = config.model_dump(mode="json", exclude={"run": True, "data": {"root"}})
@@ -69,7 +69,7 @@ def run(name: str, study: Study, row: str, seed: int) -> None:
 
 
 def table(name: str, study: Study) -> Table:
-    """What is there: the mean over the seeds, and the seeds one by one."""
+    """Existing results: the mean over the seeds, and the single seeds."""
     rows = {row: results(name, study, row) for row in study.all_rows}
     figures = [figure for figure in next((f[0] for f in rows.values() if f), {}) if figure != "probes"]
     out = Table("row", "seeds", *(f"{figure}, %" for figure in figures), "the paper's", title=f"{name}: mean (seeds)")
@@ -86,12 +86,12 @@ def results(name: str, study: Study, row: str) -> list[dict[str, float]]:
 
 
 def shares(values: Sequence[float]) -> str:
-    """Mean and single values, per cent."""
+    """Mean and single values in percent."""
     return f"{100 * mean(values):.1f} ({' '.join(f'{100 * value:.1f}' for value in values)})"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run what is missing, print the tables."""
+    """Run the missing rows and seeds, print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     names = ("jointsgait", "gaitpart", "transfer", "folds")
     parser.add_argument("--study", action="append", choices=names, help="all by default")
@@ -103,7 +103,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     known = studies()
     for name in args.study or names:
         study = known[name]
-        # Seed by seed, so that whenever it is stopped the rows can be compared.
+        # Seed by seed, so that the rows can be compared whenever the run is stopped.
         for seed in [] if args.table else args.seed or study.seeds:
             for row in (row for row in study.all_rows if not args.row or row in args.row):
                 run(name, study, row, seed)

@@ -1,8 +1,8 @@
 """Time from the start of the process to the first answers: ``python -m bench.cold_start``.
 
-A service is started as a user would start it, again and again, with an empty gallery: seconds from the start of the
-process to the open door, to ``/readyz``, and to the first identified clip. The plain baseline, in turns with it: a
-process that imports torch and nothing else.
+A service is started repeatedly, as a user would start it, with an empty gallery. Measured are the seconds from the
+start of the process to the open port, to ``/readyz``, and to the first identified clip. The baseline, in turns with it,
+is a process that only imports torch.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def importing() -> float:
 
 
 def measure(runs: int, uncounted: int = 1) -> dict[str, Any]:
-    """Medians over ``runs`` starts, after those that are not counted."""
+    """Medians over ``runs`` starts, after uncounted warm-up starts."""
     starts, imports = [], []
     with tempfile.TemporaryDirectory() as name:
         clip = short_walk(Path(name) / "walk.mp4").read_bytes()

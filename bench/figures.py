@@ -1,4 +1,4 @@
-"""What the page and the comparison take out of each bench's JSON, and how two runs are compared."""
+"""Extract the figures of each bench's JSON for the page, and compare two runs."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ class Figure:
     """One measured number.
 
     Attributes:
-        name: of its own in a report, ``section/what``, the section being the JSON's name.
-        label: for people.
-        value: in ``unit``.
-        unit: "s", "ms", "MB", "×", "/s" or what else it is.
-        better: which way.
-        relative: True where it was measured against a baseline in the same run, so that it can be compared between
+        name: unique name in a report, ``section/what``; the section is the name of the JSON file.
+        label: text for the page.
+        value: value in ``unit``.
+        unit: "s", "ms", "MB", "×", "/s" and others.
+        better: direction of improvement.
+        relative: True if it was measured against a baseline in the same run, so that it can be compared between
             machines.
-        bar: that it should keep to; None where there is none.
+        bar: limit that it should keep, or None.
     """
 
     name: str
@@ -34,19 +34,19 @@ class Figure:
 
     @property
     def section(self) -> str:
-        """The name of the JSON that it is from."""
+        """The name of its JSON file."""
         return self.name.partition("/")[0]
 
     @property
     def held(self) -> bool | None:
-        """Whether it keeps to its bar; None where there is none."""
+        """True if it keeps its limit; None without a limit."""
         if self.bar is None:
             return None
         return self.value <= self.bar if self.better == "lower" else self.value >= self.bar
 
 
 def lower(name: str, label: str, value: float, unit: str, bar: float | None = None, relative: bool = False) -> Figure:
-    """A figure of which less is better."""
+    """A figure for which less is better."""
     return Figure(name, label, float(value), unit, "lower", relative, bar)
 
 
@@ -56,7 +56,7 @@ def ratio(name: str, label: str, value: float, better: Literal["lower", "higher"
 
 
 def networks(found: Section) -> Iterator[Figure]:
-    """Milliseconds in the default precision, and times faster than the plain networks."""
+    """Milliseconds in the default precision, and the speed-up over the plain networks."""
     mode = found["default_precision"]
     for row in found["inference"]:
         what, key = f"{row['network']}, batch of {row['batch']}", f"networks/{row['network']}/{row['batch']}"
@@ -81,7 +81,7 @@ def pipeline(found: Section) -> Iterator[Figure]:
 
 
 def search(found: Section) -> Iterator[Figure]:
-    """Against reading the embeddings once, and against faiss."""
+    """Search time relative to reading the embeddings once, and to faiss."""
     bars, size = found["targets"], f"{found['templates']:,} templates"
     ratios: tuple[tuple[str, str, Literal["lower", "higher"]], ...] = (
         ("single_over_floor", "one probe over reading the embeddings once", "lower"),
@@ -95,7 +95,7 @@ def search(found: Section) -> Iterator[Figure]:
 
 
 def service(found: Section) -> Iterator[Figure]:
-    """Latency alone, and how much it takes."""
+    """Latency of a lone request, and the maximum load."""
     yield lower("service/alone", "one request at a time", 1e3 * found["alone_s"], "ms")
     yield ratio("service/alone_over_plain", "the same over no service at all", found["alone_over_plain"], "lower")
     yield Figure("service/most", "most answered in a second", found["most_per_s"], "/s", "higher")
@@ -106,7 +106,7 @@ def service(found: Section) -> Iterator[Figure]:
 
 
 def hosts(found: Section) -> Iterator[Figure]:
-    """Clips through Ray Serve, beside one process without it, and what a clip and a walk cost."""
+    """Clips per second through Ray Serve and in one process without it, and the cost of a clip and a walk."""
     rates, unit = found["clips_per_second"], found["units"]
     for number in (1, 2):
         name = f"replicas_{number}"
@@ -122,13 +122,13 @@ def hosts(found: Section) -> Iterator[Figure]:
 
 
 def memory(found: Section) -> Iterator[Figure]:
-    """At rest and at its peak."""
+    """Memory at rest and at its peak."""
     yield lower("memory/ready", "the service when ready", found["ready_mb"], "MB")
     yield lower("memory/peak", "at the peak, a minute of 1080p", found["peak_mb"], "MB", found["target_mb"])
 
 
 def cold_start(found: Section) -> Iterator[Figure]:
-    """From the start of the process."""
+    """Times from the start of the process."""
     yield lower("cold_start/ready", "until /readyz says yes", found["ready_s"], "s")
     yield lower("cold_start/first", "until a clip is answered", found["first_answer_s"], "s")
     over = found["ready_over_import_torch"]
@@ -136,7 +136,7 @@ def cold_start(found: Section) -> Iterator[Figure]:
 
 
 def gpu(found: Section) -> Iterator[Figure]:
-    """What is claimed for a GPU, and each stage over its floor; nothing where it only ran small."""
+    """GPU figures, and each stage relative to its lower bound; empty after a run with ``--small``."""
     if not found["measured"]:
         return
     for name, one in found["claims"].items():
@@ -209,7 +209,7 @@ TAKE: dict[str, Callable[[Section], Iterator[Figure]]] = {
     "migration-redis": migration,
     "quartet": quartet,
 }
-"""By the name of the JSON. What is not here is shown as it is and not compared."""
+"""Extractors by name of the JSON file. Other results are shown but not compared."""
 
 
 @dataclass(frozen=True)
@@ -217,12 +217,12 @@ class Change:
     """A figure in two runs.
 
     Attributes:
-        figure: as it is now.
-        old: its value then.
-        worse: by how much it got worse, 0.1 for a tenth; negative where it got better.
-        counts: False where the two machines differ and it cannot be compared between machines.
-        regressed: True where it counts and got worse by more than was tolerated, or no longer keeps to a bar that it
-            kept to.
+        figure: the new figure.
+        old: the old value.
+        worse: relative change for the worse, 0.1 for a tenth; negative if it got better.
+        counts: False if the machines differ and the figure cannot be compared between machines.
+        regressed: True if it counts and got worse by more than the tolerance, or no longer keeps a limit that it
+            kept before.
     """
 
     figure: Figure
@@ -233,19 +233,19 @@ class Change:
 
 
 def figures_of(sections: Mapping[str, Section]) -> list[Figure]:
-    """Every figure that is compared, in the order of :data:`TAKE`."""
+    """All compared figures, in the order of :data:`TAKE`."""
     return [figure for name, take in TAKE.items() if name in sections for figure in take(sections[name])]
 
 
 def compare(old: Section, new: Section, tolerance: float) -> tuple[list[Change], list[str]]:
-    """What changed between two reports.
+    """Compare two reports.
 
     Args:
-        old, new: what ``python -m bench`` writes.
-        tolerance: share by which a figure may be worse.
+        old, new: reports of ``python -m bench``.
+        tolerance: share by which a figure may get worse.
 
     Returns:
-        A change for each figure that both have, and the names of those that only the old one has.
+        A change for each figure that both reports have, and the names of figures that only the old one has.
     """
     before = {one["name"]: Figure(**one) for one in old["figures"]}
     changes = []
@@ -266,5 +266,5 @@ def _same_machine(old: Section, new: Section, section: str) -> bool:
 
 
 def as_json(figures: list[Figure]) -> list[dict[str, Any]]:
-    """For the report."""
+    """The changes as JSON for the report."""
     return [asdict(figure) for figure in figures]

@@ -1,14 +1,14 @@
-"""Frames and sequences a second on one GPU, each stage beside its floor: ``python -m bench.gpu``.
+"""Frames and sequences per second on one GPU, each stage beside its lower bound: ``python -m bench.gpu``.
 
-Decoded 1080p frames lie in pinned memory, one person in each. A frame is copied to the device, seen by the detector
-(boxes and a mask), tracked, cropped, seen by the pose network (heatmaps), and each clip of 300 frames is embedded and
-searched for. Detector and pose networks are of the true architectures with random weights (``bench.gpu_nets``). A floor
-is what the stage's arithmetic takes at the rate of a large matrix product in the same precision, or its bytes at the
-rate of a large copy, both measured in the same run.
+Decoded 1080p frames lie in pinned memory, with one person in each. Each frame is copied to the device, processed by the
+detector (boxes and a mask), tracked, cropped, and processed by the pose network (heatmaps). Each clip of 300 frames is
+then embedded and searched for. Detector and pose networks have the real architectures with random weights
+(``bench.gpu_nets``). The lower bound (floor) of a stage is the time of its arithmetic at the rate of a large matrix
+product in the same precision, or of its bytes at the rate of a large copy, both measured in the same run.
 
-Where there is no GPU nothing is claimed: ``--small`` then runs the same code on small networks and pictures, which says
-only that it runs. Beside torch and this repository it needs numpy, rich, httpx and safetensors; where the tracker's
-package is not installed, tracking is left out, and said to be. Decoding (NVDEC) and onnxruntime-gpu are not part of it.
+Without a GPU, ``--small`` runs the same code on small networks and pictures, which only shows that it runs. Besides
+torch and this repository it needs numpy, rich, httpx and safetensors. If the tracker's package is not installed,
+tracking is left out, and the output says so. Decoding (NVDEC) and onnxruntime-gpu are not part of it.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ MODES: tuple[tuple[str, Precision, bool], ...] = (
 
 
 def rates(device: torch.device, dtype: torch.dtype, small: bool) -> dict[str, float]:
-    """Operations a second of a matrix product, and bytes a second of copies on the device and from pinned memory."""
+    """Operations per second of a matrix product; bytes per second of copies on the device and from pinned memory."""
     n, size = (256, 2**22) if small else (8192, 2**31)
     a, b = (torch.randn(n, n, device=device, dtype=dtype) for _ in range(2))
     source, target = (torch.zeros(size, dtype=torch.uint8, device=device) for _ in range(2))
@@ -55,14 +55,14 @@ def rates(device: torch.device, dtype: torch.dtype, small: bool) -> dict[str, fl
 
 
 def flops_of(net: nn.Module, *tensors: Tensor) -> float:
-    """Operations of one forward pass, two to a multiplication with its addition."""
+    """Operations of one forward pass; a multiply-add counts as two."""
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
         net(*tensors)
     return float(counter.get_total_flops())
 
 
 def stages(chain: Chain, host: Tensor, rate: dict[str, float], laps: int) -> list[dict[str, Any]]:
-    """Milliseconds a frame of each stage alone, and of its floor."""
+    """Milliseconds per frame of each stage alone, and its lower bound."""
     device, batch = chain.device, len(chain.pictures)
     full, small = chain.shrink()
     boxes, scores, coefficients, prototypes = chain.detect(small)
@@ -106,7 +106,7 @@ def stages(chain: Chain, host: Tensor, rate: dict[str, float], laps: int) -> lis
 
 
 def gait(name: str, batch: int, frames: int, device: torch.device, laps: int, compiles: bool) -> list[dict[str, Any]]:
-    """Sequences a second of a gait network by mode, and how far distances between walkers are from float32's."""
+    """Sequences per second of a gait network by mode, and the deviation of distances from float32."""
     net = models.build(name, seed=0).eval().to(device)
     walkers = moving(batch, frames, name == "gaitheat", device)
     x = inputs_of(walkers, net.inputs[0])
@@ -135,7 +135,7 @@ def gait(name: str, batch: int, frames: int, device: torch.device, laps: int, co
 
 
 def moving(batch: int, frames: int, heatmaps: bool, device: torch.device) -> Tensor:
-    """Walkers of proportions of their own: silhouettes uint8 (N, T, 64, 64), or heatmaps uint8 (N, T, 17, 64, 48)."""
+    """Walkers with individual proportions: silhouettes uint8 (N, T, 64, 64), or heatmaps uint8 (N, T, 17, 64, 48)."""
     generator = torch.Generator().manual_seed(0)
     phase, wide, rate = torch.rand(3, batch, 1, 1, 1, generator=generator)
     swing = torch.sin(6.3 * phase + (0.15 + 0.1 * rate) * torch.arange(frames)[:, None, None])
@@ -151,7 +151,7 @@ def moving(batch: int, frames: int, heatmaps: bool, device: torch.device) -> Ten
 
 
 def searches(count: int, device: torch.device, laps: int) -> tuple[PartwiseIndex, dict[str, Any]]:
-    """A gallery of so many templates on the device, and what a search of it takes beside reading its codes once."""
+    """A gallery of that many templates on the device, and the time of a search relative to reading its codes once."""
     index, dims = PartwiseIndex(16, 128, device), 128
     for start in range(0, count, 10_000):
         some = torch.randn(min(10_000, count - start), 16, dims, generator=torch.Generator().manual_seed(start))
@@ -194,7 +194,7 @@ def show(figures: dict[str, Any]) -> None:
 
 
 def claims(figures: dict[str, Any]) -> dict[str, Any]:
-    """Each target with what was measured, by the fastest mode whose distances stay within 1 % of float32's."""
+    """Each target with its measurement, for the fastest mode whose distances stay within 1 % of float32."""
     measured = figures["measured"]
     fastest = max(run["frames_per_s"] for run in figures["sustained"].values())
     out = {"frames": {"target": TARGETS["frames"], "measured": fastest if measured else NOT_MEASURED}}
@@ -252,7 +252,7 @@ def main() -> None:
         for name, make in poses.items():
             detector, pose = fold(Yolo11Seg("n" if small else args.detector)), fold(make())
             for net in (detector, pose):
-                net.to(device, dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in its stubs
+                net.to(device, dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
             chains = [Chain(detector, pose, batch, size, inner) for _ in range(2)]
             figures["stages"][name] = stages(chains[0], sources[0], rate, laps)
             length = 0.5 if small else args.seconds

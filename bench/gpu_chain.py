@@ -1,8 +1,8 @@
 """The chain that the GPU bench times: decoded frames on the device to boxes, silhouettes and heatmaps.
 
-No step of it is on the CPU. The networks' weights are random, so what they find means nothing: everything is computed
-as for real ones, the choice among overlapping boxes too, and then the person is taken to be where a box walks through
-the picture, one a frame.
+No step runs on the CPU. The networks' weights are random, so their detections mean nothing. Everything is computed as
+for real weights, including non-maximum suppression; the position of the person is then replaced by a box that moves
+through the picture.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class Chain:
-    """Frames of one size, a batch at a time, in buffers that stay where they are, as a CUDA graph wants it.
+    """Processes frames of one size, a batch at a time, in fixed buffers, as a CUDA graph requires.
 
     Args:
-        detector, pose: in eval mode, on the device, in the precision to run in.
-        batch: frames.
+        detector, pose: networks in eval mode, on the device, in the precision to run in.
+        batch: number of frames.
         size: height and width of a frame.
-        inner: height and width that the detector takes, multiples of 32.
+        inner: height and width of the detector's input, multiples of 32.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class Chain:
         )
 
     def __call__(self) -> tuple[Tensor, ...]:
-        """Boxes and scores that were found, silhouettes, heatmaps and joints of the batch in :attr:`pictures`."""
+        """Detected boxes and scores, silhouettes, heatmaps and joints of the batch in :attr:`pictures`."""
         full, small = self.shrink()
         boxes, scores, coefficients, prototypes = self.detect(small)
         found, best, which = choose(boxes, scores[..., 0])
@@ -63,7 +63,7 @@ class Chain:
         )
 
     def detect(self, small: Tensor) -> tuple[Tensor, ...]:
-        """The detector alone."""
+        """Run only the detector."""
         found: tuple[Tensor, ...] = self.detector(small)
         return found
 
@@ -98,7 +98,7 @@ class Chain:
 
 
 def walk(count: int, size: tuple[int, int]) -> Tensor:
-    """Boxes (count, 4) of somebody a third of the picture high who crosses it."""
+    """Boxes (count, 4) of a person a third of the picture high who crosses it."""
     height, width = size
     x = torch.linspace(0.2 * width, 0.8 * width, count)
     h = torch.full_like(x, height / 3)
@@ -106,10 +106,10 @@ def walk(count: int, size: tuple[int, int]) -> Tensor:
 
 
 def choose(boxes: Tensor, scores: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Non-maximum suppression without a step on the CPU: the best box (B, 4), its score and its index, (B,) each.
+    """Non-maximum suppression without a CPU step: the best box (B, 4), its score and its index, (B,) each.
 
-    Of the best candidates, one is out if a better one that is in covers it; this settles from the best downwards, in a
-    fixed number of rounds, which is exact for chains of overlaps up to that length.
+    A candidate is removed if a better remaining one covers it. This converges from the best downwards in a fixed
+    number of rounds, which is exact for chains of overlaps up to that length.
     """
     best, index = scores.topk(min(CANDIDATES, scores.shape[1]), dim=1)
     some = boxes.gather(1, index[..., None].expand(-1, -1, 4)).float()
@@ -138,7 +138,7 @@ def joints_of(maps: Tensor) -> Tensor:
 
 
 def graphed(task: Callable[[], Any], device: torch.device) -> Callable[[], Any]:
-    """On a GPU, the task's kernels as one CUDA graph, which launches in microseconds; elsewhere the task."""
+    """On a GPU, the task's kernels as one CUDA graph, which launches in microseconds; elsewhere the task itself."""
     if device.type != "cuda":
         return task
     side = torch.cuda.Stream()
@@ -159,7 +159,7 @@ def graphed(task: Callable[[], Any], device: torch.device) -> Callable[[], Any]:
 
 
 def seconds(task: Callable[[], Any], laps: int, device: torch.device) -> float:
-    """Median seconds of a task after a warm-up, by the device's own events on a GPU."""
+    """Median seconds of a task after a warm-up; on a GPU measured with CUDA events."""
     for _ in range(3 if device.type == "cuda" else 1):
         task()
     if device.type != "cuda":

@@ -1,8 +1,8 @@
-"""Detector and pose networks as the GPU bench runs them: the published layer plans in plain torch, random weights.
+"""Detector and pose networks for the GPU bench: the published architectures in plain torch, with random weights.
 
 YOLO11-seg after Ultralytics' ``yolo11-seg.yaml``, HRNet-W32 after Sun et al., CVPR 2019, and ViTPose-B with the simple
-decoder after Xu et al., NeurIPS 2022, both as mmpose configures them for 256 × 192 crops. Nothing of theirs is
-imported, so that the bench runs where torch alone is. The tests hold their parameters against the published numbers.
+decoder after Xu et al., NeurIPS 2022, both as mmpose configures them for 256 × 192 crops. Their packages are
+not imported, so that the bench only needs torch. The tests compare the numbers of parameters with the published ones.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 def conv(
     c1: int, c2: int, kernel: int = 1, stride: int = 1, groups: int = 1, act: nn.Module | None = None
 ) -> nn.Module:
-    """A convolution without bias, its batch norm, and an activation where one is given."""
+    """A convolution without bias, its batch norm, and an activation if given."""
     layers = [nn.Conv2d(c1, c2, kernel, stride, kernel // 2, groups=groups, bias=False), nn.BatchNorm2d(c2)]
     return nn.Sequential(*layers, *([act] if act else []))
 
 
 def fold(net: nn.Module) -> nn.Module:
-    """The same network in eval mode with its batch norms inside its convolutions."""
+    """The same network in eval mode with batch norms folded into convolutions."""
     net.eval()
     for module in list(net.modules()):
         if isinstance(module, nn.Sequential):
@@ -39,7 +39,7 @@ def silu(c1: int, c2: int, kernel: int = 1, stride: int = 1, groups: int = 1) ->
 
 
 class Bottleneck(nn.Module):
-    """Two 3 × 3 convolutions and a way round them."""
+    """Two 3 × 3 convolutions with a skip connection."""
 
     def __init__(self, c: int, hidden: int) -> None:
         super().__init__()
@@ -65,7 +65,7 @@ class C3k(nn.Module):
 
 
 class C3k2(nn.Module):
-    """Split, blocks in a row, all of their outputs joined."""
+    """Split, then consecutive blocks; all outputs are concatenated."""
 
     def __init__(self, c1: int, c2: int, count: int, deep: bool, share: float = 0.5) -> None:
         super().__init__()
@@ -82,7 +82,7 @@ class C3k2(nn.Module):
 
 
 class SPPF(nn.Module):
-    """Pools of growing reach, joined."""
+    """Pools of growing size, concatenated."""
 
     def __init__(self, c: int) -> None:
         super().__init__()
@@ -97,7 +97,7 @@ class SPPF(nn.Module):
 
 
 class Attention(nn.Module):
-    """Self-attention over positions, with keys half as wide as values, and what it is given about where it is."""
+    """Self-attention over positions, with keys half as wide as values, and a positional encoding."""
 
     def __init__(self, c: int) -> None:
         super().__init__()
@@ -116,7 +116,7 @@ class Attention(nn.Module):
 
 
 class C2PSA(nn.Module):
-    """Half of the channels pass through attention and a feed-forward pair, ``count`` times."""
+    """Half of the channels pass through attention and a feed-forward block, ``count`` times."""
 
     def __init__(self, c: int, count: int) -> None:
         super().__init__()
@@ -143,7 +143,7 @@ class Yolo11Seg(nn.Module):
 
     Args:
         scale: "n", "s" or "m".
-        classes: that it tells apart.
+        classes: number of classes.
     """
 
     def __init__(self, scale: str = "m", classes: int = 80) -> None:
@@ -218,7 +218,7 @@ def _boxes(x: Tensor, stride: float) -> Tensor:
 
 
 class Residual(nn.Module):
-    """He et al.'s block: of two 3 × 3 convolutions, or, where ``wide``, a bottleneck with four times the channels."""
+    """The block of He et al.: two 3 × 3 convolutions, or with ``wide`` a bottleneck with four times the channels."""
 
     def __init__(self, c1: int, c2: int, wide: bool = False) -> None:
         super().__init__()
@@ -234,7 +234,7 @@ class Residual(nn.Module):
 
 
 class Exchange(nn.Module):
-    """A module of HRNet: four blocks a branch, then each branch gets the sum of all; at the end, the first alone."""
+    """A module of HRNet: four blocks per branch, then each branch gets the sum of all; the last has one output."""
 
     def __init__(self, widths: list[int], outputs: int) -> None:
         super().__init__()
@@ -294,7 +294,7 @@ class HRNet(nn.Module):
 
 
 class ViTBlock(nn.Module):
-    """Attention and a feed-forward pair, normed before each."""
+    """Attention and a feed-forward block, with a norm before each."""
 
     def __init__(self, c: int, heads: int) -> None:
         super().__init__()
@@ -315,7 +315,7 @@ class ViTPose(nn.Module):
     """Crops (B, 3, 256, 192) -> heatmaps (B, 17, 64, 48).
 
     Args:
-        width, layers, heads: of the transformer; 768, 12 and 12 in ViTPose-B.
+        width, layers, heads: sizes of the transformer; 768, 12 and 12 in ViTPose-B.
     """
 
     def __init__(self, width: int = 768, layers: int = 12, heads: int = 12) -> None:

@@ -1,4 +1,4 @@
-"""The chain run for a while without a stop: frames in pinned memory in, answers of searches out."""
+"""Run the chain continuously: from frames in pinned memory to search results."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from bench.gpu_chain import Chain, graphed
 from models import GaitNetwork
 from models.inference import Precision, embed
 
-# Only search and tracking are needed of these packages, whose own imports may be missing on a bare machine.
+# Only search and tracking are needed from these packages; their other imports may be missing on a bare machine.
 for _name in ("gallery", "pipelines"):
     if _name not in sys.modules and (_spec := importlib.util.find_spec(_name)) and _spec.submodule_search_locations:
         _package = types.ModuleType(_name)
@@ -37,7 +37,7 @@ Track = Callable[[Tensor], object]
 
 
 def tracker() -> Track | None:
-    """Tracks one person by its boxes, frame after frame, as the service does; None where the package is not there."""
+    """A function that tracks one person by boxes, as the service does; None if the package is not installed."""
     try:
         import supervision  # noqa: F401
 
@@ -45,7 +45,7 @@ def tracker() -> Track | None:
     except ImportError:
         return None
     frames = count()
-    # The score is a sure person's: those of random weights mean nothing.
+    # A fixed high score: the scores of random weights mean nothing.
     return lambda box: tracked.update([SimpleNamespace(box=box.numpy(), score=0.9)], next(frames) / 30)  # type: ignore[list-item]
 
 
@@ -57,7 +57,7 @@ def inputs_of(walkers: Tensor, kind: str) -> Tensor:
 
 
 class _Slots:
-    """Two batches in turn: one is copied to the device while the other is worked on."""
+    """Double buffering: one batch is copied to the device while the other is processed."""
 
     def __init__(self, chains: list[Chain], sources: list[Tensor]) -> None:
         self._chains, self._sources = chains, sources
@@ -67,7 +67,7 @@ class _Slots:
         self._copied, self._done = ([torch.cuda.Event() if self._gpu else None for _ in chains] for _ in range(2))
 
     def send(self, i: int) -> None:
-        """Start copying batch ``i``, once what its place holds was worked on."""
+        """Start copying batch ``i``, once the previous batch in its buffer was processed."""
         slot = i % 2
         stream: AbstractContextManager[Any] = torch.cuda.stream(self._upload) if self._gpu else nullcontext()
         with stream:
@@ -78,12 +78,12 @@ class _Slots:
                 copied.record(self._upload)
 
     def work(self, i: int) -> tuple[Tensor, Tensor, Tensor, Any]:
-        """Start on batch ``i``: boxes on their way to the host, silhouettes, heatmaps, and the event of their end."""
+        """Start processing batch ``i``: boxes (being copied to the host), silhouettes, heatmaps, end event."""
         slot = i % 2
         if copied := self._copied[slot]:
             torch.cuda.current_stream().wait_event(copied)
         found, best, silhouettes, maps, joints = self._runs[slot]()
-        silhouettes, maps = silhouettes.clone(), maps.clone()  # the next batch but one overwrites them
+        silhouettes, maps = silhouettes.clone(), maps.clone()  # the batch after the next overwrites them
         boxes = self._chains[slot].people.to("cpu", non_blocking=True)
         for other in (found, best, joints):
             other.to("cpu", non_blocking=True)
@@ -95,17 +95,17 @@ class _Slots:
 def sustained(
     chains: list[Chain], sources: list[Tensor], network: GaitNetwork, index: PartwiseIndex, length: float, frames: int
 ) -> dict[str, Any]:
-    """Frames a second over ``length`` seconds at least, from pinned memory to the answer of each clip's search.
+    """Frames per second over at least ``length`` seconds, from pinned memory to the search result of each clip.
 
-    While the device works on one batch the next is copied to it, and the boxes of the one before are tracked here.
+    While the device processes one batch, the next is copied to it, and the boxes of the previous one are tracked here.
 
     Args:
-        chains: two, alike.
-        sources: batches in pinned memory, taken in turn.
-        network: reads silhouettes.
-        index: a gallery of its embeddings' shape.
+        chains: two equal chains.
+        sources: batches in pinned memory, used in turn.
+        network: a network that reads silhouettes.
+        index: a gallery with embeddings of its shape.
         length: seconds.
-        frames: of a clip.
+        frames: frames per clip.
     """
     precision: Precision = "fp16" if chains[0].device.type == "cuda" else "fp32"
     slots, batch = _Slots(chains, sources), len(sources[0])
@@ -144,7 +144,7 @@ def sustained(
 
 
 def _follow(track: Track | None, boxes: Tensor, done: Any, spent: dict[str, float]) -> None:
-    """Track a batch whose boxes have come."""
+    """Track a batch whose boxes have arrived."""
     if done is not None:
         done.synchronize()
     start = time.perf_counter()

@@ -1,8 +1,8 @@
-"""Clips a second through Ray Serve, with one replica of perception and with two: ``python -m bench.hosts``.
+"""Clips per second through Ray Serve, with one replica of perception and with two: ``python -m bench.hosts``.
 
-A cluster of this machine alone; beside it the same clips in one process without Ray, by one thread and by two, so that
-what Ray costs and what a second replica gains can be told apart from what the processor has to give. Units of work for
-docs/scale.md come with it: processor seconds, which others on the machine change little, and bytes.
+The cluster is this machine alone. The same clips are also processed in one process without Ray, by one thread and by
+two, to separate the cost of Ray and the gain of a second replica from the limits of the processor. The bench also
+measures the units of docs/scale.md: processor seconds, which other load on the machine changes little, and bytes.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ SIZE, SECONDS = (640, 480), 3.0
 
 
 def through(look: Callable[[bytes], ClipResult], clip: bytes, count: int, callers: int) -> float:
-    """Clips a second, from the first one sent to the last one answered."""
+    """Clips per second, from the first request to the last answer."""
     started = time.perf_counter()
     with ThreadPoolExecutor(callers) as pool:
         list(pool.map(look, [clip] * count))
@@ -42,15 +42,15 @@ def through(look: Callable[[bytes], ClipResult], clip: bytes, count: int, caller
 
 
 def processor_seconds() -> float:
-    """Of this process and its ended children."""
+    """Processor seconds of this process and its ended children."""
     return sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
 
 
 def units(clip: bytes) -> dict[str, float]:
-    """What one clip and one walk cost, in this process alone."""
+    """The cost of one clip and of one walk, in this process."""
     with_decoder = Pipeline()
     with_decoder.process(clip)
-    with_decoder.close()  # so that the decoder's time counts from here on
+    with_decoder.close()  # so that the decoder's time is counted from here on
     before = processor_seconds()
     result = with_decoder.process(clip)
     with_decoder.close()
@@ -72,7 +72,7 @@ def units(clip: bytes) -> dict[str, float]:
 
 
 def served(clip: bytes, count: int, replicas: Sequence[int]) -> dict[str, float]:
-    """Clips a second by the number of replicas, on a cluster of this machine alone."""
+    """Clips per second by number of replicas, on a cluster of this machine alone."""
     prepare(LOCAL)
     found = {}
     with joined(LOCAL, load_settings()):
@@ -89,7 +89,7 @@ def served(clip: bytes, count: int, replicas: Sequence[int]) -> dict[str, float]
                 )(Perception)
                 handle = serve.run(app.bind(scale.batch, scale.wait), name=f"bench{number}", route_prefix=None)
                 pipeline = RemotePipeline(load_settings().pipeline, handle)
-                through(pipeline.process, clip, 2 * number, 2 * number)  # models are loaded
+                through(pipeline.process, clip, 2 * number, 2 * number)  # loads the models
                 found[f"replicas_{number}"] = through(pipeline.process, clip, count, 4)
                 serve.delete(f"bench{number}")
         finally:

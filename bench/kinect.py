@@ -1,13 +1,13 @@
-"""The Kinect tables, ours beside the JointsGait paper's: ``python -m bench.kinect``.
+"""The Kinect tables, beside those of the JointsGait paper: ``python -m bench.kinect``.
 
 Folds are over walks, ``StratifiedKFold(10, shuffle=True, random_state=0)`` by person: the nine other folds are the
-gallery, each probe walk is ranked against everybody by its nearest walk. The second table has people whom nothing was
-fitted to: every walk of the test half of ``partitions/kinect_70.toml`` against all others of that half. A
-nearest neighbour by bone lengths is in both.
+gallery, and each probe walk is ranked against all people by its nearest walk. The second table is on unseen people:
+every walk of the test half of ``partitions/kinect_70.toml`` against all others of that half. Both tables contain a
+nearest neighbour by bone lengths.
 
 JointsGait's rows come from ``gaitkeeper cross-validate training/configs/jointsgait-kinect.toml --json > folds.json``,
-given as ``--folds NAME=folds.json``, and from a network trained on the train half (``gaitkeeper train ... --set
-data.partition=kinect_70``, without folds), given as ``--weights NAME=net.safetensors``; ``--scaled`` says that those
+passed as ``--folds NAME=folds.json``, and from a network trained on the train half (``gaitkeeper train ... --set
+data.partition=kinect_70``, without folds), passed as ``--weights NAME=net.safetensors``. ``--scaled`` says that these
 networks read scale-normalised joints.
 """
 
@@ -42,7 +42,7 @@ PAPER = {
     "Liu et al.": 97.4,
     "JointsGait (16 joints, x and y)": 97.8,
 }
-"""Table 2 of the JointsGait paper, per cent."""
+"""Table 2 of the JointsGait paper, in percent."""
 
 
 def fold_accuracies(embedded: Embedded, walks: Dataset) -> list[float]:
@@ -57,7 +57,7 @@ def fold_accuracies(embedded: Embedded, walks: Dataset) -> list[float]:
 
 
 def named(text: str) -> tuple[str, Path]:
-    """``NAME=FILE`` of the command line."""
+    """Parse ``NAME=FILE`` of the command line."""
     name, equals, path = text.partition("=")
     if not equals:
         raise argparse.ArgumentTypeError(f"NAME=FILE expected, got {text!r}")
@@ -65,7 +65,7 @@ def named(text: str) -> tuple[str, Path]:
 
 
 def disjoint(embedded: Embedded) -> Evaluation:
-    """Every walk against all others of people nothing was fitted to."""
+    """Rank-1 of every walk against all others, on unseen people."""
     return evaluate_embedded(embedded, find_protocol("leave_one_out"), EvaluationSettings(), dataset="kinect")
 
 
@@ -105,7 +105,7 @@ def main() -> None:
 
 
 def folds_table(by_fold: dict[str, list[float]], walks: Dataset) -> Table:
-    """The paper's rows, then ours with the spread of the folds."""
+    """The paper's rows, then ours with the range of the folds."""
     title = f"Kinect, {len(walks.subjects)} people, {len(walks)} walks: rank-1, folds over walks"
     table = Table("method", "%", "folds", "worst – best fold", title=title)
     for name, value in PAPER.items():
@@ -118,7 +118,7 @@ def folds_table(by_fold: dict[str, list[float]], walks: Dataset) -> Table:
 
 
 def unseen_table(unseen: dict[str, Any], test: Dataset) -> Table:
-    """Ours on people whom nothing was fitted to."""
+    """Our rows on unseen people."""
     title = f"Kinect, {len(test.subjects)} other people, {len(test)} walks: each against all others"
     table = Table("method", "rank-1 %", "95 % interval over people", "mAP %", title=title)
     for name, found in unseen.items():

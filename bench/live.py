@@ -1,9 +1,9 @@
 """A live stream at real time: ``python -m bench.live``.
 
-A service of its own, in a process of its own, gets ``hall-a`` frame by frame at the times at which it was filmed, as
-JPEG and as H.264 without B-frames, coded beforehand. Measured by the caller: seconds from sending a frame to its boxes;
-from the walker's appearing to the first box and to the first verdict that is not ``inconclusive``; and the share of
-frames dropped, by the service or for want of a credit. The gallery holds the four walkers of ``quartet-gallery``.
+A service in its own process gets ``hall-a`` frame by frame at the times at which it was filmed, as JPEG and as H.264
+without B-frames, encoded beforehand. The caller measures the seconds from sending a frame to its boxes, from the
+walker's appearance to the first box and to the first verdict that is not ``inconclusive``, and the share of frames
+dropped by the service or for lack of a credit. The gallery holds the four walkers of ``quartet-gallery``.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ from service.live.events import Dropped, Tracks, VerdictEvent
 
 CLIP, STRANGERS = "hall-a", "quartet-gallery"
 APPEARS = 0.44
-"""Seconds of the first frame in which the walker's face and arm are in the picture."""
+"""Time of the first frame that shows the walker's face and arm, in seconds."""
 BARS = {"first_box_s": 0.5, "first_verdict_s": 3.0}
 
 Frames = list[tuple[float, bytes]]
 
 
 def coded(clip: Path, codec: Codec) -> Frames:
-    """Seconds and message of every frame."""
+    """Time in seconds and message of every frame."""
     with av.open(str(clip)) as container:
         pictures = [(float(frame.time), frame.to_ndarray(format="rgb24")) for frame in container.decode(video=0)]
     if codec == "jpeg":
@@ -64,13 +64,13 @@ def coded(clip: Path, codec: Codec) -> Frames:
 
 @contextmanager
 def service(store: str) -> Iterator[str]:
-    """The address of a service that is ready."""
+    """Start a service, and give its address once it is ready."""
     command = [sys.executable, "-m", "service.cli", "serve", "--port", "0", "--store", store]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ, "NO_COLOR": "1"}) as process:
         assert process.stderr is not None
         try:
             url = next(line.split()[2] for line in process.stderr if line.startswith("gaitkeeper on "))
-            threading.Thread(target=process.stderr.read, daemon=True).start()  # its log
+            threading.Thread(target=process.stderr.read, daemon=True).start()  # drain its log
             yield url
         finally:
             process.terminate()
@@ -81,7 +81,7 @@ def run(client: Client, frames: Frames, codec: Codec) -> dict[str, Any]:
     sent: dict[int, float] = {}
     begun, withheld = [0.0], []
     with client.stream() as live:
-        # Its first picture goes ahead, so that the models are loaded when the clock starts.
+        # Send the first picture in advance, so that the models are loaded when the clock starts.
         live.send(frames[0][1], seq=0, t=0.0, codec=codec, wait=60)
         for event in live.events(60):
             if isinstance(event, Tracks):
@@ -92,7 +92,7 @@ def run(client: Client, frames: Frames, codec: Codec) -> dict[str, Any]:
             for seq, (t, data) in enumerate(frames[1:], 1):
                 time.sleep(max(0.0, begun[0] + t - time.monotonic()))
                 sent[seq] = time.monotonic()
-                # Later frames of H.264 need every one before them.
+                # Later H.264 frames need all earlier ones.
                 if not live.send(data, seq=seq, t=t, codec=codec, wait=0.0 if codec == "jpeg" else None):
                     withheld.append(seq)
             live.finish()
@@ -122,7 +122,7 @@ def run(client: Client, frames: Frames, codec: Codec) -> dict[str, Any]:
 
 
 def measure(folder: Path, codecs: list[Codec], runs: int) -> list[dict[str, Any]]:
-    """Figures of every run, after one that is not counted."""
+    """Figures of every run, after an uncounted warm-up run."""
     videos = data_folder() / "videos"
     store = f"sqlite:///{folder / 'gallery.db'}"
     pipeline = Pipeline()

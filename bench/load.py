@@ -1,14 +1,14 @@
 """Many, large and slow uploads at once: ``python -m bench.load``.
 
-Bounds, each with the exit code 1 where it is broken:
+Checks the following bounds; the exit code is 1 if one is broken:
 
-- 64 clips of 100 MB at the same time: the service grows by at most ``CROWD_MB``. An upload holds up to 1 MB in memory
-  until it goes to a nameless file, and what the sockets hold, and at most ``uploads`` of them come in at once; the rest
+- 64 clips of 100 MB at the same time: the service grows by at most ``CROWD_MB``. An upload needs up to 1 MB of
+  memory, until it goes to a nameless file, plus socket buffers, and at most ``uploads`` are received at once; the rest
   is the decoding of one clip. Every answer is 2xx or 4xx of the clip, 429, or 503 with ``Retry-After``.
-- one body of 2 GB, of declared and of undeclared length: 413, the first before a byte of it is read, the second within
-  one chunk of the limit, and within ``SLACK_MB`` as the caller counts what it has handed to its own kernel; growth at
-  most ``LARGE_MB``.
-- slow clients, more than there are places, that send a byte a second: others are answered meanwhile.
+- one body of 2 GB, with and without a declared length: 413; with a length before a byte of it is read, without one
+  within one chunk of the limit (within ``SLACK_MB`` as counted by the caller, which includes its kernel's buffers). The
+  service grows by at most ``LARGE_MB``.
+- slow clients, more than there are places, that send a byte a second: other clients are answered meanwhile.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ KNOWN = frozenset({200, 415, 422, 429, 503})
 
 
 def crowd(service: Served, clip: Path, clients: int) -> dict[str, Any]:
-    """Send one clip many times at once, and see the memory."""
+    """Send one clip many times at once, and measure the memory."""
     before, peak = service.own_rss(), Peak(service)
     peak.start()
 
@@ -47,7 +47,7 @@ def crowd(service: Served, clip: Path, clients: int) -> dict[str, Any]:
         with clip.open("rb") as file, httpx.Client(base_url=service.url, timeout=600) as client:
             try:
                 reply = client.post("/identify", files={"clip": ("walk.mp4", file)})
-            except httpx.TransportError:  # refused while it was still being sent
+            except httpx.TransportError:  # refused during the upload
                 return 0, True
             return reply.status_code, reply.status_code != 503 or "retry-after" in reply.headers
 
@@ -69,7 +69,7 @@ def crowd(service: Served, clip: Path, clients: int) -> dict[str, Any]:
 
 
 def large(service: Served, size: int, limit: int) -> dict[str, Any]:
-    """Send one body that is much too large, its length told and not told."""
+    """Send one body that is much too large, with and without a declared length."""
     before, peak = service.own_rss(), Peak(service)
     peak.start()
     told = _pour(service, size, declared=True)
@@ -89,7 +89,7 @@ def large(service: Served, size: int, limit: int) -> dict[str, Any]:
 
 
 def _pour(service: Served, size: int, *, declared: bool) -> dict[str, int]:
-    """Status of the answer, and how many bytes of the body were handed over until it came."""
+    """Status of the answer, and the number of bytes sent before it."""
     form = b'--x\r\nContent-Disposition: form-data; name="clip"; filename="a"\r\n\r\n'
     length = b"Content-Length: %d" % size if declared else b"Transfer-Encoding: chunked"
     with _connected(service) as connection:
@@ -126,7 +126,7 @@ def _blocks(form: bytes, size: int) -> Iterator[bytes]:
 
 
 def slow(service: Served, clip: Path, clients: int, asked: int) -> dict[str, Any]:
-    """Hold connections with bodies that hardly come, and ask for clips beside them."""
+    """Hold connections with very slow bodies, and send clips at the same time."""
     stop = threading.Event()
     head = (
         b"POST /identify HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: multipart/form-data; boundary=x\r\n"
@@ -178,15 +178,15 @@ def measure(
     asked: int = 5,
     uploads: int = 32,
 ) -> dict[str, Any]:
-    """All three, against one service whose limits are the defaults but for the size of a body.
+    """Run all three checks against one service with default limits, except for the size of a body.
 
     Args:
-        folder: for clips and gallery.
-        clients: at once; three times as many slow ones.
-        clip_bytes: of each clip.
-        large_bytes: of the body that is too large, at least twice the limit.
-        asked: clips that are asked for beside the slow clients.
-        uploads: places for bodies that are coming in.
+        folder: folder for clips and gallery.
+        clients: simultaneous clients; there are three times as many slow ones.
+        clip_bytes: size of each clip.
+        large_bytes: size of the body that is too large, at least twice the limit.
+        asked: number of clips that are sent beside the slow clients.
+        uploads: places for bodies that are being received.
     """
     limit = min(LIMIT, large_bytes // 2)
     walk = short_walk(folder / "walk.mp4")
@@ -195,7 +195,7 @@ def measure(
             data = {"subject": "ann"}
             httpx.post(f"{service.url}/enroll", data=data, files={"clip": file}, timeout=300).raise_for_status()
         warm = padded(walk, folder / "warm.mp4", 2 * 10**6)
-        crowd(service, warm, 4)  # what is loaded at the first clips is no growth
+        crowd(service, warm, 4)  # memory loaded at the first clips does not count as growth
         found = {
             "crowd": crowd(service, padded(walk, folder / "large.mp4", clip_bytes), clients),
             "large": large(service, large_bytes, limit),
@@ -205,7 +205,7 @@ def measure(
 
 
 def main() -> None:
-    """Measure, print, write ``bench/results/load.json``; exit code 1 where a bound is broken."""
+    """Measure, print, write ``bench/results/load.json``; exit code 1 if a bound is broken."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clients", type=int, default=64)
     parser.add_argument("--clip-mb", type=int, default=100)

@@ -25,7 +25,7 @@ PORT = 8765
 
 
 def pss(process: psutil.Process) -> float:
-    """Summed PSS in MB of a process and all below it."""
+    """Summed PSS in MB of a process and its descendants."""
     total = 0
     for one in [process, *process.children(recursive=True)]:
         try:
@@ -36,7 +36,7 @@ def pss(process: psutil.Process) -> float:
 
 
 class Sampler(threading.Thread):
-    """Watches the memory of a process until told to stop."""
+    """Samples the memory of a process until stopped."""
 
     def __init__(self, pid: int) -> None:
         super().__init__(daemon=True)
@@ -49,7 +49,7 @@ class Sampler(threading.Thread):
 
 
 def wait_ready(client: httpx.Client, seconds: float = 60) -> None:
-    """Until ``/readyz`` says yes.
+    """Wait until ``/readyz`` succeeds.
 
     Raises:
         SystemExit: it did not within ``seconds``.
@@ -66,7 +66,7 @@ def wait_ready(client: httpx.Client, seconds: float = 60) -> None:
 
 
 def measure(clip: Path, folder: Path) -> dict[str, Any]:
-    """Serve, enrol, identify the clip; the memory at rest and at its peak."""
+    """Serve, enrol and identify the clip; returns the memory at rest and at its peak."""
     command = [sys.executable, "-m", "service.cli", "serve", "--port", str(PORT), "--store", f"sqlite:///{folder}/g.db"]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:

@@ -1,8 +1,8 @@
 """Moving 10,000 templates to another network and back under a stream of searches: ``python -m bench.migration``.
 
-Every answer given meanwhile must be wholly the one network's or wholly the other's, and none an error. The other
-network is a small seeded GaitSet: what is measured is the move, not the network. In an SQLite file, or in the store
-that ``--store`` names, in a collection of its own that is removed afterwards.
+Every answer during the move must come entirely from one network or entirely from the other, without errors. The other
+network is a small seeded GaitSet, because the move and not the network is measured. The bench uses an SQLite file, or a
+collection of its own in the store that ``--store`` names; the collection is removed afterwards.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ from service import canary
 
 PERCEPTION = "blazepose-full/1"
 COLLECTION = "bench-migration"
-WALKS = 200  # different ones; each is enrolled many times
+WALKS = 200  # different walks; each is enrolled many times
 
 
 def walk(seed: int) -> GaitSequence:
-    """An ellipse of 16 frames with a pattern of holes of its own."""
+    """16 frames of an ellipse with an individual pattern of holes."""
     still = canary.sequence(PERCEPTION, 16).without_heatmaps()
     holes = np.random.default_rng(seed).random((16, 64, 64)) < 0.2
     return replace(still, silhouettes=np.where(holes, np.uint8(0), still.silhouettes))
 
 
 def fill(store: Store, templates: int) -> None:
-    """Enrol the walks, embedded by the gait energy image, over and over."""
+    """Enrol the walks repeatedly, embedded by the gait energy image."""
     network = models.load("gei")
     walks = [walk(i) for i in range(WALKS)]
     embeddings, files = embed(walks, network).numpy(), [seq.to_bytes() for seq in walks]
@@ -53,7 +53,7 @@ def fill(store: Store, templates: int) -> None:
 
 
 class Searches(threading.Thread):
-    """Identifies the same walkers without a pause, and keeps what comes."""
+    """Identifies the same walkers without a pause, and keeps the answers."""
 
     def __init__(self, gallery: Gallery, probes: list[GaitSequence]) -> None:
         super().__init__(daemon=True)
@@ -63,7 +63,7 @@ class Searches(threading.Thread):
         self.errors: list[str] = []
 
     def run(self) -> None:
-        """Until told to stop."""
+        """Run until stopped."""
         while not self.stop.is_set():
             for i, probe in enumerate(self.probes):
                 began = time.perf_counter()
@@ -75,13 +75,13 @@ class Searches(threading.Thread):
 
 
 def seen(gallery: Gallery, i: int, probe: GaitSequence) -> tuple[int, str, tuple[float, ...]]:
-    """An answer, as far as the network decides it."""
+    """The part of an answer that depends on the network."""
     answer = gallery.identify(probe)
     return i, str(answer.fingerprint), tuple(candidate.distance for candidate in answer.candidates)
 
 
 def measure(url: str, weights: Path, templates: int) -> dict[str, Any]:
-    """Fill, move, move back; seconds of each, and what the searches met."""
+    """Fill, move and move back; returns the seconds of each, and the results of the searches."""
     models.save(models.build("gaitset", seed=3, embed_dim=16, channels=(8, 8, 16)), weights)
     store = open_store(url)
     if any(found.name == COLLECTION for found in store.collections()):

@@ -1,11 +1,11 @@
-"""Speed of the networks against the same ones written the obvious way: ``python -m bench.networks``.
+"""Speed of the networks against straightforward implementations: ``python -m bench.networks``.
 
-The plain networks are those of ``bench.plain``, eager, float32; ours are the product's, with the same weights, imported
-as a published checkpoint is. T = 30 frames, 2 threads, batches of 1 and 8, float32 and bfloat16. Every lap runs all the
-variants one after the other, in turns, and only times of one lap are compared: a figure is the median of the laps'
-ratios, which a machine that others use hardly moves. ``--quick`` takes fewer laps, batches of 1 only, and a smaller
-training step. ``--cpu-time`` counts the processor's time of one thread, for a machine on which threads wait for others.
-``--compile`` adds ours by ``torch.compile``, float32; it needs a C++ compiler, and minutes.
+The plain networks are those of ``bench.plain``, eager, float32. Ours are those of ``models``, with the same weights,
+imported like a published checkpoint. T = 30 frames, 2 threads, batches of 1 and 8, float32 and bfloat16. Every lap runs
+all variants one after the other in rotating order, and only times of the same lap are compared: a figure is the median
+of the ratios of the laps, which other load on the machine hardly changes. ``--quick`` takes fewer laps, batches of 1
+only, and a smaller training step. ``--cpu-time`` counts the processor time of one thread, for shared machines.
+``--compile`` adds ours with ``torch.compile``, float32; it needs a C++ compiler, and takes minutes.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ THREADS, FRAMES = 2, 30
 NETWORKS = ("gaitset", "gaitpart", "gaitgl", "gaitbase")
 PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "bf16")
 Clock = Callable[[], float]
-TARGET = 3.0  # times faster in the default mode
+TARGET = 3.0  # required speed-up in the default mode
 TRAINING_TARGET = 2.0
 PUBLIC_MS = {
     "gaitset": {1: 63, 8: 530},
@@ -46,11 +46,11 @@ PUBLIC_MS = {
     "gaitgl": {1: 200, 8: 890},
     "gaitbase": {1: 260, 8: 3000},
 }
-"""Milliseconds of public implementations, by batch, on a quiet machine of this kind."""
+"""Milliseconds of public implementations, by batch size, on a quiet machine of this kind."""
 
 
 def walkers(n: int, frames: int, seed: int = 0) -> Tensor:
-    """Silhouettes (N, T, 1, 64, 44), 0 or 1: a head, a trunk and two legs that swing, of proportions of their own."""
+    """Silhouettes (N, T, 1, 64, 44), 0 or 1: a head, a trunk and two swinging legs, with individual proportions."""
     generator = torch.Generator().manual_seed(seed)
     width, stride, phase, rate = torch.rand(4, n, 1, 1, 1, generator=generator)
     y, x = torch.arange(64.0)[:, None], torch.arange(44.0) - 21.5
@@ -80,7 +80,7 @@ def without_gradients(net: nn.Module, x: Tensor) -> Tensor:
 def race(
     variants: Mapping[str, Callable[[], object]], laps: int, clock: Clock = time.perf_counter
 ) -> dict[str, list[float]]:
-    """Seconds of each variant in each lap, after a warm-up; the order turns by one from lap to lap."""
+    """Seconds of each variant in each lap, after a warm-up; the order rotates by one from lap to lap."""
     names = list(variants)
     seconds: dict[str, list[float]] = {name: [] for name in names}
     for lap in range(-1, laps):
@@ -106,7 +106,7 @@ def relative_error(found: Tensor, exact: Tensor) -> float:
 def inference(
     name: str, folder: Path, batches: Sequence[int], laps: int, clock: Clock, compiles: bool = False
 ) -> list[dict[str, Any]]:
-    """Figures of one network, a row a batch size."""
+    """Figures of one network, a row per batch size."""
     theirs, ours = same_network(name, folder)
     rows = []
     for batch in batches:
@@ -172,7 +172,7 @@ def training_step(people: int, takes: int, folder: Path, laps: int, clock: Clock
 
 
 def gstsn_over_gaitset(batches: Sequence[int], laps: int, clock: Clock) -> list[dict[str, Any]]:
-    """GSTSN's time as a share of GaitSet's, both ours, in the default precision."""
+    """GSTSN's time as a share of GaitSet's, both of ``models``, in the default precision."""
     nets = {name: models.build(name, seed=0) for name in ("gstsn", "gaitset")}
     rows = []
     for batch in batches:
@@ -183,7 +183,7 @@ def gstsn_over_gaitset(batches: Sequence[int], laps: int, clock: Clock) -> list[
 
 
 def distance_errors(people: int) -> dict[str, float]:
-    """How far half precision moves a distance between two walkers under the shipped GaitPart: the largest share."""
+    """The largest relative change of a distance between two walkers in half precision, with the shipped GaitPart."""
     net, x = models.load("gaitpart"), walkers(people, FRAMES)
     embeddings = {precision: embed(net, (x,), precision=precision) for precision in PRECISIONS}
     exact, *halves = (part_distances(e, e) for e in embeddings.values())

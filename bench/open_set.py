@@ -1,10 +1,10 @@
-"""How often a drawn stranger gets a name: ``python -m bench.open_set WALKERS_XL``.
+"""How often a rendered stranger is named: ``python -m bench.open_set WALKERS_XL``.
 
 Galleries of 3, 25, 250 and all people are drawn from the enrolled people of Walkers-XL, four templates each, and up to
-1,000 stranger probes are searched in each draw. Printed are the false-positive identification rate at the thresholds
-that ship, in units of the collection and of a camera that has seen ten passers-by, the false-negative identification
-rate there, and the latter at thresholds that these strangers themselves set, also of plain distances, with those of
-the gait energy image. Intervals are of 1,000 bootstrap draws of blocks of searches.
+1,000 stranger probes are searched in each draw. The bench prints the false-positive and the false-negative
+identification rate at the shipped thresholds, in units of the collection and of a camera with ten passers-by. It also
+prints the false-negative rate at thresholds fitted on these strangers, also for plain distances, and for the gait
+energy image. Intervals are from 1,000 bootstrap draws of blocks of searches.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ BLOCK = 100
 
 
 def embedded_of(network: models.GaitNetwork, walks: Dataset, keep: Path | None) -> Tensor:
-    """Embeddings (N, P, C) of all walks; kept in a file, or taken from it."""
+    """Embeddings (N, P, C) of all walks; cached in a file."""
     if keep is not None and keep.exists():
         return cast(Tensor, torch.load(keep, weights_only=True))
     with Progress() as progress:
@@ -55,10 +55,10 @@ def rates(
     """Rates over galleries of that many people.
 
     Args:
-        strangers, mated: walks that are searched.
-        people: in a gallery.
-        calibration: whose thresholds to take; None for the strangers' own.
-        basis: what distances are told in: "plain", or units of the "collection" or the "camera".
+        strangers, mated: probe walks of strangers and of enrolled people.
+        people: number of people in a gallery.
+        calibration: calibration with the thresholds; None fits thresholds on these strangers.
+        basis: unit of distances: "plain", or units of the "collection" or the "camera".
     """
     rng = np.random.default_rng(people)
     count = int(strangers.owners.max()) + 1

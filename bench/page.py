@@ -1,4 +1,4 @@
-"""The report as one page that needs nothing else."""
+"""The report as one self-contained page."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ TITLES = {
     "load": "Uploads",
     "soak": "Soak",
 }
-"""What the page shows, in this order, whether it was measured or not; then whatever else was."""
+"""Sections of the page, in this order, measured or not; other results follow."""
 MOST_ROWS = 60
 BUSY = 0.5
-"""Load by core, before a bench began, above which the page says that others used the machine."""
+"""Load per core before a bench, above which the page says that the machine was shared."""
 
 
 def leaves(found: object, name: str = "") -> Iterator[tuple[str, str]]:
-    """Every number in it by its path, for what the page knows nothing else about."""
+    """All numbers in a result by path, for results without a figure definition."""
     if isinstance(found, Mapping):
         for key, value in found.items():
             yield from leaves(value, f"{name} {key}".strip())
@@ -49,7 +49,7 @@ def leaves(found: object, name: str = "") -> Iterator[tuple[str, str]]:
 
 
 def remarks(found: Mapping[str, Any], report: Mapping[str, Any], *, early: bool) -> Iterator[str]:
-    """What to know of a bench's figures before they are believed."""
+    """Remarks on the conditions of a bench."""
     machine = found["machine"]
     if early:
         yield f"measured by an earlier run{', ' + found['when'] if 'when' in found else ''}"
@@ -62,9 +62,9 @@ def remarks(found: Mapping[str, Any], report: Mapping[str, Any], *, early: bool)
 
 
 def section(name: str, report: Mapping[str, Any]) -> dict[str, Any]:
-    """What the page shows of one bench."""
+    """The page's section for one bench."""
     found = report["sections"].get(name)
-    # A bench that only showed that it runs says so.
+    # Say so if a bench only showed that it runs.
     measured = found is not None and found.get("measured", True)
     about = {"name": name, "title": TITLES.get(name, name), "measured": measured}
     about["failed"] = report["failed"].get(name)
@@ -85,9 +85,9 @@ def render(report: Mapping[str, Any], changes: Sequence[Change] = (), gone: Sequ
     """The page.
 
     Args:
-        report: what ``python -m bench`` writes.
-        changes, gone: against an older report, if any; the figures that it alone has.
-        than: which older report that was.
+        report: report of ``python -m bench``.
+        changes, gone: comparison with an older report, if any, and the figures that only the older one has.
+        than: name of the older report.
     """
     folder = jinja2.FileSystemLoader(Path(__file__).parent)
     environment = jinja2.Environment(loader=folder, autoescape=True, undefined=jinja2.StrictUndefined)

@@ -1,7 +1,7 @@
-"""How the person model errs, on pictures whose truth is known: ``python -m bench.perception_noise``.
+"""Errors of the perception on pictures with known truth: ``python -m bench.perception_noise``.
 
 Rendered walkers, seen from all sides, go through the pipeline's own perception. Its masks, joints, scores and heatmaps
-are held against the truth. ``training/walkers/sight.py`` makes the same mistakes; its constants are what this prints.
+are compared with the truth. ``training/walkers/sight.py`` simulates these errors with the constants printed here.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ MIRROR = np.array([0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15])
 
 @dataclass(frozen=True, eq=False)
 class Pair:
-    """One frame: what was seen and what is true."""
+    """One frame: perception and truth."""
 
     walk: int
     azimuth: int
@@ -43,7 +43,7 @@ class Pair:
 
 
 def watched(people: int, seconds: float, seed: int) -> Iterator[Pair]:
-    """Frames in which the walker was found, walk by walk."""
+    """Frames in which the walker was detected, by walk."""
     perception = build_perception(PipelineSettings())
     for number in range(people * len(AZIMUTHS)):
         azimuth = AZIMUTHS[number % len(AZIMUTHS)]
@@ -56,7 +56,7 @@ def watched(people: int, seconds: float, seed: int) -> Iterator[Pair]:
 
 
 def mask_errors(pair: Pair) -> dict[str, float] | None:
-    """Overlap of the masks, and where the seen outline lies off the true one, in pixels of 64 to the height."""
+    """Overlap of the masks, and distances of the detected outline from the true one, in pixels at a height of 64."""
     height, width = pair.truth.mask.shape
     x1, y1, x2, _ = pair.person.window
     pixel = (x2 - x1) / pair.person.mask.shape[1]
@@ -84,7 +84,7 @@ def mask_errors(pair: Pair) -> dict[str, float] | None:
 
 
 def joint_errors(pairs: list[Pair]) -> tuple[Array, Array, Array]:
-    """Errors (T, 17, 2) in torso lengths once swaps are undone, which joints swapped (T, 17), scores (T, 17)."""
+    """Errors (T, 17, 2) in torso lengths after undoing swaps, swapped joints (T, 17), scores (T, 17)."""
     true = np.stack([pair.truth.joints for pair in pairs])
     seen = np.stack([pair.person.joints for pair in pairs])
     torso = np.linalg.norm(true[:, 5:7].mean(1) - true[:, 11:13].mean(1), axis=-1)[:, None, None]
@@ -97,7 +97,7 @@ def joint_errors(pairs: list[Pair]) -> tuple[Array, Array, Array]:
 
 
 def blob(pair: Pair) -> list[tuple[float, float, float]]:
-    """Peak, standard deviation in heatmap pixels, and offset from the joint of every heatmap that has a clear peak."""
+    """Peak, standard deviation in heatmap pixels, and offset from the joint, for every heatmap with a clear peak."""
     left, top, _, bottom = heatmap_box(pair.person.box)
     step = (bottom - top) / 64
     found = []
@@ -105,7 +105,7 @@ def blob(pair: Pair) -> list[tuple[float, float, float]]:
         if heat.max() < 0.15:
             continue
         row, column = np.unravel_index(heat.argmax(), heat.shape)
-        # The half-width of a bell tells its deviation: the area above half the peak is 2π ln2 σ².
+        # The area of a Gaussian above half its peak is 2π ln2 σ².
         area = (heat[max(row - 8, 0) : row + 9, max(column - 8, 0) : column + 9] > heat.max() / 2).sum()
         off = np.hypot((x - left) / step - 0.5 - column, (y - top) / step - 0.5 - row)
         found.append((float(heat.max()), float(np.sqrt(area / (2 * np.pi * np.log(2)))), float(off)))
@@ -131,7 +131,7 @@ def report(pairs: list[Pair]) -> dict[str, Any]:
             "swapped": round(float(swapped[:, j].mean()), 4),
             "score": [round(float(scores[:, j].mean()), 3), round(float(scores[:, j].std()), 3)],
         }
-    # From the sides, one arm and one leg are the nearer: left about 90 degrees, right about 270.
+    # From the sides, one arm and one leg are nearer: left at about 90 degrees, right at about 270.
     near, far = [], []
     for i, pair in enumerate(pairs):
         if pair.azimuth % 180:
@@ -160,13 +160,13 @@ def report(pairs: list[Pair]) -> dict[str, Any]:
 
 
 def _spell(swapped: Array, same_walk: Array) -> float:
-    """Mean number of frames that a swap lasts."""
+    """Mean duration of a swap in frames."""
     begins = swapped[1:] & (~swapped[:-1] | ~same_walk)
     return round(float(swapped.sum() / max(1, begins.sum() + swapped[0])), 2)
 
 
 def main() -> None:
-    """Print the figures as JSON, and write them where asked."""
+    """Print the figures as JSON, and write them to a file if asked."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--people", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=1.5)

@@ -1,6 +1,6 @@
-"""Time from file to gait sequences against a clip's duration, stage by stage: ``python -m bench.pipeline``.
+"""Time from file to gait sequences relative to the clip's duration, by stage: ``python -m bench.pipeline``.
 
-Takes clips as arguments, by default two real ones. Decoding alone is timed in the same run, as the plain baseline.
+Takes clips as arguments, by default two real ones. The baseline is decoding alone, timed in the same run.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from bench.report import data_folder, write
 from pipelines import Pipeline
 from pipelines.decode import frames, probe
 
-# The most that a clip may take, in its own durations, on two cores.
+# Maximum time for a clip, as a multiple of its duration, on two cores.
 TARGETS = {"hall-a": 1.0, "quartet-gallery": 3.0}
 
 

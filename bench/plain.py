@@ -1,8 +1,8 @@
-"""The four networks written the obvious way, their parameters named as in OpenGait's published checkpoints.
+"""Straightforward implementations of four networks, with the parameter names of OpenGait's published checkpoints.
 
-Written from the papers and the toolkit's key names: frames folded into the batch, loops over strips and parts, memory
-laid out as torch does by default. The tests hold imported checkpoints against them, the bench the speed of the
-project's networks. One batch of sequences of equal length, (N, T, 1, 64, 44) -> (N, P, C).
+Written from the papers and the toolkit's key names: frames folded into the batch, loops over strips and parts, torch's
+default memory layout. The tests compare imported checkpoints with them, and the bench compares the speed of the
+project's networks with theirs. One batch of sequences of equal length, (N, T, 1, 64, 44) -> (N, P, C).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Conv(nn.Module):
 
 
 class Frames(nn.Module):
-    """Runs a network of pictures over (N, T, C, H, W)."""
+    """Runs an image network over (N, T, C, H, W)."""
 
     def __init__(self, forward_block: nn.Module) -> None:
         super().__init__()
@@ -277,7 +277,7 @@ MAKE = {
 
 
 def make(variant: str, seed: int = 0) -> nn.Module:
-    """A network in eval mode with He-drawn convolutions, and running statistics as training would leave them."""
+    """A network in eval mode with He-initialised convolutions, and running statistics like those after training."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         net = MAKE[variant]()

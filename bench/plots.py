@@ -42,7 +42,7 @@ def pipeline(found: Section, axes: Axes) -> None:
 
 
 def search(found: Section, axes: Axes) -> None:
-    """One probe and a batch beside what they are held against."""
+    """One probe and a batch, beside their baselines."""
     shown = {
         "reading all once": "read_embeddings",
         "faiss flat L2, one probe": "faiss",
@@ -64,7 +64,7 @@ def growth(found: Section, axes: Axes) -> None:
 
 
 def service(found: Section, axes: Axes) -> None:
-    """Latency percentiles by offered load, the knee, and the share that got no answer."""
+    """Latency percentiles by offered load, the knee, and the share of unanswered requests."""
     rows = sorted(found["rates"], key=lambda row: row["offered_per_s"])
     rates = [row["offered_per_s"] for row in rows]
     for name in ("p50", "p95", "p99"):
@@ -87,7 +87,7 @@ def service(found: Section, axes: Axes) -> None:
 
 
 def memory(found: Section, axes: Axes) -> None:
-    """At rest and at the peak, and the bar."""
+    """Memory at rest and at the peak, and the limit."""
     axes.barh(["ready", "peak"], [found["ready_mb"], found["peak_mb"]])
     axes.axvline(found["target_mb"], color="black", linestyle="--", label="bar")
     axes.set(xlabel="MB")
@@ -96,7 +96,7 @@ def memory(found: Section, axes: Axes) -> None:
 
 
 def cold_start(found: Section, axes: Axes) -> None:
-    """From the start of the process to each."""
+    """Seconds from the start of the process to each event."""
     shown = {
         "importing torch": "import_torch_s",
         "door open": "listening_s",
@@ -109,7 +109,7 @@ def cold_start(found: Section, axes: Axes) -> None:
 
 
 def gpu(found: Section, axes: Axes) -> None:
-    """Milliseconds a frame of each stage, beside its floor."""
+    """Milliseconds per frame of each stage, beside its lower bound."""
     for i, (pose, rows) in enumerate(found["stages"].items()):
         at = np.arange(len(rows)) + (i - 0.5) * 0.4
         axes.barh(at, [row["ms_per_frame"] for row in rows], 0.36, label=f"with {pose}")
@@ -130,11 +130,11 @@ PLOTS: dict[str, Callable[[Section, Axes], None]] = {
     "cold_start": cold_start,
     "gpu": gpu,
 }
-"""By the name of the JSON."""
+"""Plots by name of the JSON file."""
 
 
 def svg(name: str, found: Section) -> str | None:
-    """A section's plot as an SVG document; None where it has none."""
+    """A section's plot as an SVG document; None if it has none."""
     if name not in PLOTS:
         return None
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": name, "font.size": 9, "axes.grid": True}):

@@ -1,6 +1,6 @@
 """Four real people, enrolled from the front and identified from behind: ``python -m bench.quartet [NETWORK]``.
 
-Who is who is known by where they walk: in both clips they keep their order from left to right.
+The people are known by their positions: in both clips they walk in the same order from left to right.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ NAMES = ("navy", "grey", "white", "yellow")
 
 
 def left_to_right(seqs: list[GaitSequence]) -> dict[str, GaitSequence]:
-    """The four by name.
+    """The four people by name.
 
     Raises:
-        SystemExit: not four were found.
+        SystemExit: the clip does not give four sequences.
     """
     if len(seqs) != len(NAMES):
         raise SystemExit(f"{len(NAMES)} walkers expected, {len(seqs)} found.")

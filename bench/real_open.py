@@ -1,4 +1,4 @@
-"""Open set of real people: some are enrolled, the others are strangers; how often is either given a name?"""
+"""Open-set test on real people: some are enrolled, the others are strangers; counts how often each is named."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ REPLICATES = 1000
 
 @dataclass(frozen=True, eq=False)
 class Searched:
-    """Probes in drawn galleries, n in all.
+    """Results of n probes in drawn galleries.
 
     Attributes:
-        people: number of the person who walks, (n,).
-        mated, right: whether that person is enrolled, and nearest, bool (n,).
-        named: whether the nearest is a match, bool (n,).
-        shares: distance in units, over the threshold of that size, (n,); nan where the prior decides.
-        confidences: in [0, 1], (n,).
+        people: index of the walking person, (n,).
+        mated, right: True if that person is enrolled, and is the nearest, bool (n,).
+        named: True if the nearest is a match, bool (n,).
+        shares: distance in units divided by the threshold for that size, (n,); nan where the prior decides.
+        confidences: confidence in [0, 1], (n,).
     """
 
     people: Array = field(repr=False)
@@ -47,22 +47,22 @@ def search(
     passers: int = 0,
     seed: int = 0,
 ) -> Searched:
-    """Draw people to be enrolled, search every probe, and decide as the service does.
+    """Draw people to enrol, search every probe, and decide as the service does.
 
     Args:
-        setting: whose walks.
-        calibration: that ships with the network.
-        rate: false-positive identification rate asked for.
-        draws: of galleries.
+        setting: the walks.
+        calibration: calibration that ships with the network.
+        rate: requested false-positive identification rate.
+        draws: number of galleries.
         enrolled: people in a gallery; None enrols half of them.
-        passers: walks of the same setting that the camera has seen, drawn for each probe; the walker's own may be
-            among them, and those of the enrolled.
-        seed: of the draws.
+        passers: number of passers-by of the camera, drawn for each probe from walks of the same setting; they may
+            include walks of the probe's person and of enrolled people.
+        seed: seed of the draws.
     """
     rng = np.random.default_rng(seed)
     walks = setting.walks
     names, person = np.unique(walks.subjects, return_inverse=True)
-    # Rows stand for embeddings, whose distances are known already.
+    # Row numbers replace embeddings, because the distances are already known.
     row = torch.arange(len(person), dtype=torch.float64)[:, None, None]
     known = torch.from_numpy(walks.distances)
     columns: list[tuple[Array, ...]] = []
@@ -112,7 +112,7 @@ def _decided(
 
 
 def rates(found: Searched, seed: int = 0) -> dict[str, Any]:
-    """Percent of strangers who are named, and of the enrolled who are named rightly and wrongly; 95 % intervals.
+    """Percent of strangers named, and of enrolled people named correctly and wrongly; 95 % intervals.
 
     Intervals are of 1,000 bootstrap draws of people, each with all their probes.
     """
@@ -134,7 +134,7 @@ def rates(found: Searched, seed: int = 0) -> dict[str, Any]:
 
 
 def strictness_of(found: list[Searched], rate: float) -> float:
-    """The factor of the thresholds in units at which these strangers, settings weighing alike, pass at the rate."""
+    """The factor for thresholds in units at which these strangers pass at the rate; settings have equal weight."""
     strangers = [one.shares[~one.mated & np.isfinite(one.shares)] for one in found]
     strangers = [shares for shares in strangers if len(shares)]
     if not strangers:
@@ -145,7 +145,7 @@ def strictness_of(found: list[Searched], rate: float) -> float:
 
 
 def reliability(found: list[Searched], bins: int = 5) -> list[dict[str, float]]:
-    """Mean confidence against how often the nearest subject is right, strangers and enrolled weighing alike."""
+    """Mean confidence, and how often the nearest subject is right; strangers and enrolled people have equal weight."""
     confidence = np.concatenate([one.confidences for one in found])
     right = np.concatenate([one.right & one.mated for one in found]).astype(float)
     mated = np.concatenate([one.mated for one in found])

@@ -1,9 +1,9 @@
-"""The yardstick: what real people say of the networks: ``python -m bench.real_people [NETWORK ...]``.
+"""Test the networks on real people: ``python -m bench.real_people [NETWORK ...]``.
 
-KTH's twelve people (clips, through the pipeline), TUM's seventeen and PsyMo's five. First who is nearest: rank-1 by
-condition, direction and view, plain and with the camera taken off. Then the open set: half of the people are enrolled,
-100 times, and every walk is searched: how many strangers are given a name at the thresholds that ship, and how many of
-the enrolled rightly and wrongly. Networks, fusions and thresholds are chosen by these people; others are kept aside.
+Uses KTH's twelve people (clips, through the pipeline), TUM's seventeen and PsyMo's five. First rank-1 by condition,
+direction and view, plain and camera-centred. Then the open set: half of the people are enrolled, 100 times, and every
+walk is searched. This counts how many strangers are named at the shipped thresholds, and how many enrolled people are
+named correctly and wrongly. Networks, fusions and thresholds are chosen on these people; others are kept for tests.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def ranks(found: dict[str, Walks]) -> dict[str, float]:
 
 
 def opened(found: dict[str, Walks], calibration: Calibration, draws: int) -> dict[str, Any]:
-    """The open set at the shipped thresholds: by setting and pooled, in small galleries, and beside passers-by."""
+    """The open set at the shipped thresholds: by setting and pooled, in small galleries, and with passers-by."""
     places = list(settings(found))
     out: dict[str, Any] = {"halves": {}, "sizes": {}, "passers": {}}
     for rate in RATES:
@@ -76,7 +76,7 @@ def opened(found: dict[str, Walks], calibration: Calibration, draws: int) -> dic
 
 
 def pooled(found: list[Searched]) -> dict[str, Any]:
-    """The mean over settings, which weigh alike; intervals are of the settings by themselves."""
+    """The mean over settings, with equal weight; intervals are those of the single settings."""
     each = [rates(one) for one in found]
     return {name: [float(np.mean([one[name][0] for one in each]))] for name in ("named", "right", "wrong")}
 
@@ -110,12 +110,12 @@ def show(console: Console, rows: list[dict[str, Any]]) -> None:
 
 
 def interval(values: list[float]) -> str:
-    """A figure, and its interval where there is one."""
+    """A figure, with its interval if it has one."""
     return f"{values[0]:.1f}" + (f" ({values[1]:.1f}-{values[2]:.1f})" if len(values) == 3 else "")
 
 
 def networks(named: list[str]) -> list[models.GaitNetwork]:
-    """Those named, or GEI, an untrained GaitBase, and all that ship."""
+    """The named networks, or GEI, an untrained GaitBase, and all shipped networks."""
     shipped = sorted(entry.name for entry in manifest().values() if entry.kind == "network")
     found = []
     for name in named or ["gei", UNTRAINED, *shipped]:

@@ -27,7 +27,7 @@ class Walks:
 
     Attributes:
         embeddings: float32 (N, P, C).
-        subjects, conditions, takes, views: their names, (N,).
+        subjects, conditions, takes, views: names, (N,).
         distances: float32 (N, N).
     """
 
@@ -41,12 +41,12 @@ class Walks:
 
 @dataclass(frozen=True, eq=False)
 class Setting:
-    """Who is enrolled by which walks, and which walks are searched.
+    """An open-set setting: which walks are enrolled, and which are probes.
 
     Attributes:
-        name: as the tables give it.
-        walks: of one data set.
-        parts: galleries and the probes that are searched in each, as rows of the walks; the views of one camera.
+        name: name in the tables.
+        walks: walks of one data set.
+        parts: galleries, and the probes that are searched in each, as rows of the walks; the views of one camera.
     """
 
     name: str
@@ -55,7 +55,7 @@ class Setting:
 
 
 def data_sets(folder: Path, *, heatmaps: bool) -> dict[str, Dataset]:
-    """KTH's and PsyMo's walks, and TUM's, which are silhouettes alone."""
+    """The walks of KTH and PsyMo, and of TUM, which has only silhouettes."""
     psymo = next((folder / "psymo").glob("*.tar.xz"))
     return {
         "kth": open_dataset("kth", folder / "kth"),
@@ -65,7 +65,7 @@ def data_sets(folder: Path, *, heatmaps: bool) -> dict[str, Dataset]:
 
 
 def embedded(net: GaitNetwork, sets: dict[str, Dataset], keep: Path | None) -> dict[str, Walks]:
-    """Embeddings of the data sets that have what the network reads; kept in a folder where one is given."""
+    """Embeddings of the data sets that have the network's inputs; cached in a folder if one is given."""
     found = {}
     for name, dataset in sets.items():
         if name == "tum" and set(net.inputs) != {"silhouettes"}:
@@ -106,15 +106,15 @@ def settings(found: dict[str, Walks]) -> Iterator[Setting]:
 
 
 def rank_1(walks: Walks, gallery: Array, probes: Array, same: bool | None = None) -> float:
-    """Share of probes (rows) whose nearest gallery walk is of the same person, in percent.
+    """Percentage of probes (rows) whose nearest gallery walk is of the same person.
 
     Args:
-        walks: of a data set.
+        walks: walks of a data set.
         gallery, probes: rows, or masks.
-        same: whether probe and gallery walk must be of the same view, of another one, or either.
+        same: True if probe and gallery walk must have the same view, False for different views, None for both.
 
     Returns:
-        nan where no probe has a gallery walk of that kind.
+        nan if no probe has such a gallery walk.
     """
     gallery, probes = (np.flatnonzero(x) if x.dtype == bool else x for x in (gallery, probes))
     hits = []
@@ -131,10 +131,10 @@ def rank_1(walks: Walks, gallery: Array, probes: Array, same: bool | None = None
 
 
 def centred(walks: Walks, gallery: Array, probes: Array) -> Walks:
-    """Walks less what their view does to all people; a probe's view is told from other people, the gallery's from all.
+    """Walks without the mean of their view; for a probe it is the mean of other people, for the gallery of all.
 
     Args:
-        walks: of a data set.
+        walks: walks of a data set.
         gallery, probes: masks (N,).
     """
     own = walks.embeddings.clone()

@@ -1,7 +1,7 @@
-"""How real rendered silhouettes look to a network: ``python -m bench.realism --real FORMAT:PATH --made PACK ...``.
+"""Can a network tell rendered from real silhouettes? ``python -m bench.realism --real FORMAT:PATH --made PACK ...``.
 
-A classifier learns to tell frames of real people from rendered ones and is asked about other people; at 50 % it
-cannot tell. Real people are evaluated here and nothing else: no weight that ships comes of it.
+A classifier learns to tell frames of real people from rendered ones, and is tested on other people; 50 % is chance.
+Real people serve only for this evaluation: no shipped weights are trained here.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from training.datasets import Dataset, open_dataset
 Array = npt.NDArray[Any]
 FOLDS = 3
 PER_PERSON = 240
-"""Frames of a person, at most."""
+"""Maximum number of frames per person."""
 _STEPS, _BATCH = 500, 64
 
 
@@ -45,12 +45,12 @@ def frames_of(walks: Dataset, people: int, rng: np.random.Generator) -> dict[str
 
 
 def told_apart(real: list[dict[str, Array]], made: dict[str, Array], seed: int = 0) -> list[float]:
-    """Balanced accuracy in percent on unseen people, one figure a fold.
+    """Balanced accuracy in percent on unseen people, one figure per fold.
 
     Args:
-        real: of each data set the frames by person; data sets count alike.
-        made: of rendered people.
-        seed: of the network and its batches.
+        real: frames by person for each data set; data sets have equal weight.
+        made: frames of rendered people.
+        seed: seed of the network and its batches.
     """
     found = []
     for fold in range(FOLDS):
@@ -66,7 +66,7 @@ def told_apart(real: list[dict[str, Array]], made: dict[str, Array], seed: int =
 
 
 def _split(people: dict[str, Array], fold: int) -> tuple[Array, Array]:
-    """Frames of those to learn from and of those to ask about."""
+    """Frames of the training people and of the test people."""
     names = sorted(people)
     asked = names[fold::FOLDS]
     return tuple(np.concatenate([people[n] for n in names if (n in asked) == test]) for test in (False, True))  # type: ignore[return-value]

@@ -1,4 +1,4 @@
-"""What every bench shares: the machine's description, and one JSON per bench."""
+"""Shared by all benches: the description of the machine, and one JSON file per bench."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from typing import Any
 
 RESULTS = Path("bench/results")
 FLAGS = ("avx2", "fma", "f16c", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_int8", "amx_bf16")
-"""What a processor may be able to do that these programs make use of, as Linux names it."""
+"""Processor features that these programs use, by their Linux names."""
 
 
 def machine() -> dict[str, Any]:
-    """Processor, cores, memory and versions; a figure means little without them."""
+    """Processor, cores, memory and versions; figures depend on them."""
     about: dict[str, str] = {}
     for line in Path("/proc/cpuinfo").read_text().splitlines():
         name, _, value = line.partition(":")
@@ -37,7 +37,7 @@ def machine() -> dict[str, Any]:
 
 
 def _version(name: str) -> str | None:
-    """Of an installed package; None where it is not."""
+    """The version of a package; None if it is not installed."""
     try:
         return version(name)
     except PackageNotFoundError:
@@ -45,7 +45,7 @@ def _version(name: str) -> str | None:
 
 
 def _commit() -> str | None:
-    """Of the sources, with a plus where they were changed since; None where git does not know them, or is not here."""
+    """The commit of the sources, with a plus if they were changed since; None without git."""
     command = ["git", "describe", "--always", "--dirty=+", "--exclude=*"]
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
@@ -54,7 +54,7 @@ def _commit() -> str | None:
 
 
 def write(name: str, figures: dict[str, Any]) -> Path:
-    """Write ``bench/results/NAME.json`` and say where."""
+    """Write ``bench/results/NAME.json`` and print its path."""
     RESULTS.mkdir(parents=True, exist_ok=True)
     path, when = RESULTS / f"{name}.json", datetime.now(UTC).isoformat(timespec="seconds")
     path.write_text(json.dumps({"bench": name, "when": when, "machine": machine(), **figures}, indent=2) + "\n")
@@ -66,7 +66,7 @@ def data_folder() -> Path:
     """The folder of real clips (``GAITKEEPER_TEST_DATA``, default ``../shared/data``).
 
     Raises:
-        SystemExit: it is not there.
+        SystemExit: the folder does not exist.
     """
     folder = Path(os.environ.get("GAITKEEPER_TEST_DATA", "../shared/data"))
     if not folder.is_dir():

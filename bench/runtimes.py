@@ -1,11 +1,12 @@
-"""Other ways to run the networks on a CPU, beside the product's: ``python -m bench.runtimes``.
+"""Other CPU runtimes for the networks, beside the default one: ``python -m bench.runtimes``.
 
-Each against the plain network of ``bench.plain`` in the same laps, as :mod:`bench.networks` measures:
+Each is compared with the plain network of ``bench.plain`` in the same laps, as in :mod:`bench.networks`:
 
 * ``compiled``: ``torch.compile`` with frozen weights; needs a C++ compiler, and minutes at the first call.
 * ``onnxruntime``: the exported ONNX file on onnxruntime's CPU provider.
-* ``int8``: the same file with convolutions in eight bits, a scale a channel of weights and a tensor of features that
-  other walkers were seen to fill.
+* ``int8``: the same file with convolutions in eight bits, with a scale per channel of weights, and a scale per tensor
+of
+  features, calibrated on other walkers.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ from bench.report import write
 from models.export import export_onnx
 from models.inference import embed
 
-SEEN = 4  # walkers that the scales of features are taken from
+SEEN = 4  # walkers for the scales of features
 
 
 class Walkers(CalibrationDataReader):  # type: ignore[misc]
@@ -50,13 +51,13 @@ class Walkers(CalibrationDataReader):  # type: ignore[misc]
         self.left: Iterator[Tensor] = iter(walkers(SEEN, FRAMES, seed=1).split(1))
 
     def get_next(self) -> dict[str, Any] | None:
-        """The next one, as an ONNX caller gives it."""
+        """The next one, as ONNX inputs."""
         x = next(self.left, None)
         return None if x is None else feed(x)
 
 
 def feed(x: Tensor) -> dict[str, Any]:
-    """Silhouettes of equal lengths as an exported network takes them."""
+    """Silhouettes of equal lengths as inputs of an exported network."""
     return {"silhouettes": x.numpy(), "lengths": torch.full((len(x),), x.shape[1]).numpy()}
 
 
@@ -88,7 +89,7 @@ def eight_bits(exact: Path) -> Path:
 def measure(
     name: str, ways: list[str], folder: Path, threads: int, batches: list[int], laps: int
 ) -> list[dict[str, Any]]:
-    """Figures of one network, a row a batch size."""
+    """Figures of one network, a row per batch size."""
     theirs, ours = same_network(name, folder)
     run: dict[str, Callable[[Tensor], Tensor]] = {
         "plain": partial(without_gradients, theirs),

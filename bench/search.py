@@ -1,9 +1,9 @@
 """Exact search measured against reading memory and against faiss: ``python -m bench.search``.
 
-Embeddings are independent normal numbers, one template a subject: all distances are then nearly alike, which is the
-hardest case for bounds that rule templates out. Laps of everything that is compared are interleaved and the median of
-each is taken, so that a ratio holds even where other programs come and go; ``--cpu-time`` counts the seconds of the
-processor on one thread instead, for a machine that others use all the time.
+Embeddings are independent normal numbers, one template per subject: all distances are then similar, which is the
+hardest case for bounds that rule templates out. The laps of compared tasks are interleaved and the median of each is
+taken, so that ratios are stable even if other programs run for a while. ``--cpu-time`` counts processor seconds on one
+thread instead, for shared machines.
 
 ``--growth`` measures 1 k to 1 M templates in float16 instead (about 13 GB of memory for the last, half of that with
 ``--dims 128``) and plots them.
@@ -37,7 +37,7 @@ def embeddings(count: int, seed: int, dims: int = DIMS) -> Tensor:
 
 
 def grow(index: PartwiseIndex, size: int) -> None:
-    """Add templates, one a subject, until there are so many."""
+    """Add templates, one per subject, up to that number."""
     while len(index) < size:
         start = len(index)
         some = embeddings(min(10_000, size - start), start + 1, index.shape[1])
@@ -48,7 +48,7 @@ def grow(index: PartwiseIndex, size: int) -> None:
 def laps(
     tasks: dict[str, Callable[[], object]], count: int, clock: Callable[[], float] = time.perf_counter
 ) -> dict[str, float]:
-    """Median seconds of each task over interleaved laps, after one that is not counted."""
+    """Median seconds of each task over interleaved laps, after an uncounted warm-up."""
     taken: dict[str, list[float]] = {name: [] for name in tasks}
     for lap in range(count + 1):
         for name, task in tasks.items():
@@ -60,8 +60,8 @@ def laps(
 
 
 def floor(index: PartwiseIndex) -> dict[str, Callable[[], object]]:
-    """What reads once all the embeddings as they are stored, and all their codes."""
-    # Summed as float32, whatever they are: nothing that torch does with memory is faster.
+    """A task that reads all stored embeddings and their codes once."""
+    # Summed as float32, whatever the type: this is torch's fastest way to read memory.
     stored = [block.values.view(-1).view(torch.float32) for block in index._blocks]
     codes = [block.codes.codes.view(-1).view(torch.float32) for block in index._blocks]
     return {
@@ -71,9 +71,9 @@ def floor(index: PartwiseIndex) -> dict[str, Callable[[], object]]:
 
 
 def batch_floor(index: PartwiseIndex, probes: Tensor) -> dict[str, Callable[[], object]]:
-    """What no batch can do without: every product of codes, and a square root of each; both in the pieces of a search.
+    """The minimum work of a batch: every product of codes, and a square root of each, in the blocks of a search.
 
-    Not measured is what lies between them: the products made distances, and the distances added.
+    The steps between them are not measured: turning products into distances, and adding these.
     """
     multiply, wanted = _exact_products("cpu"), Codes.empty(len(probes), PARTS, DIMS, probes.device)
     wanted.write(slice(None), probes)
@@ -97,7 +97,7 @@ def batch_floor(index: PartwiseIndex, probes: Tensor) -> dict[str, Callable[[], 
 
 
 def compare(templates: int, count: int, clock: Callable[[], float]) -> dict[str, Any]:
-    """Single and batched search of float32 templates beside the floor and faiss's flat L2 index."""
+    """Single and batched search of float32 templates beside the lower bound and faiss's flat L2 index."""
     import faiss
 
     index = PartwiseIndex(PARTS, DIMS)
@@ -131,7 +131,7 @@ def compare(templates: int, count: int, clock: Callable[[], float]) -> dict[str,
 
 
 def growth(sizes: list[int], dims: int, count: int, clock: Callable[[], float]) -> Iterator[dict[str, float]]:
-    """Seconds of one probe and of a batch at each size, in float16, one index growing all the way."""
+    """Seconds of one probe and of a batch at each size, in float16, with one growing index."""
     index = PartwiseIndex(PARTS, dims, precision="float16")
     probes = embeddings(BATCH, 0, dims)
     for size in sizes:
@@ -145,7 +145,7 @@ def growth(sizes: list[int], dims: int, count: int, clock: Callable[[], float]) 
 
 
 def plot(table: list[dict[str, float]], dims: int, unit: str, path: Path) -> None:
-    """Draw what :func:`growth` measured."""
+    """Plot the results of :func:`growth`."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -190,7 +190,7 @@ def main() -> None:
         for row in growth(sizes, args.dims, args.laps, clock):
             table.append(row)
             print("  ".join(f"{key} {value:.4g}" for key, value in row.items()), flush=True)
-            plot(table, args.dims, unit, args.plot)  # each time: the last sizes take long
+            plot(table, args.dims, unit, args.plot)  # after every size, because the last ones take long
         write("search-growth", {"threads": args.threads, "parts": PARTS, "dims": args.dims, "growth": table})
         return
     figures = compare(args.templates, args.laps, clock)

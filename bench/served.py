@@ -1,4 +1,4 @@
-"""The service as a user would start it, for measurements: a process of its own on a free port, an empty gallery."""
+"""Start the service as a user would, for measurements: its own process on a free port, with an empty gallery."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ READY = re.compile(r"gaitkeeper on (http://\S+)")
 
 @dataclass(frozen=True)
 class Served:
-    """A service that runs.
+    """A running service.
 
     Attributes:
         url: its address.
-        process: its main process; what decodes clips is below it.
+        process: its main process, the parent of decoder processes.
     """
 
     url: str
     process: psutil.Process
 
     def rss(self) -> float:
-        """Memory of the process and all below it, in MB, shared pages counted in each."""
+        """Memory of the process and its descendants in MB, with shared pages counted in each."""
         total = 0
         for one in [self.process, *self.process.children(recursive=True)]:
             try:
@@ -49,7 +49,7 @@ class Served:
 
 @contextmanager
 def served(folder: Path, **settings: object) -> Iterator[Served]:
-    """A service with a gallery in ``folder``; settings by their names.
+    """Run a service with a gallery in ``folder``; settings by name.
 
     Raises:
         SystemExit: it did not start.
@@ -62,7 +62,7 @@ def served(folder: Path, **settings: object) -> Iterator[Served]:
         found = next((match for line in server.stderr if (match := READY.search(line))), None)
         if found is None:
             raise SystemExit("The service did not start.")
-        # Somebody must read what it logs, or it would wait for that.
+        # Drain its log, or the service would block.
         threading.Thread(target=server.stderr.read, daemon=True).start()
         yield Served(found[1], psutil.Process(server.pid))
     finally:
@@ -71,10 +71,10 @@ def served(folder: Path, **settings: object) -> Iterator[Served]:
 
 
 class Peak(threading.Thread):
-    """Watches the main process's memory until told to stop.
+    """Samples the main process's memory until stopped.
 
     Attributes:
-        mb: the most that was seen, in MB.
+        mb: the peak in MB.
     """
 
     def __init__(self, service: Served) -> None:
@@ -87,7 +87,7 @@ class Peak(threading.Thread):
             self.mb = max(self.mb, self._service.own_rss())
 
     def stop(self) -> float:
-        """The most that was seen, in MB."""
+        """The peak in MB."""
         self._ended.set()
         self.join()
         return self.mb
@@ -100,7 +100,7 @@ def short_walk(path: Path, seconds: float = 0.8, size: tuple[int, int] = (320, 2
 
 
 def padded(clip: Path, path: Path, size: int) -> Path:
-    """Write a clip that is ``size`` bytes long and as quickly looked at as the one that it is made of."""
+    """Write a clip of ``size`` bytes that is processed as fast as its source, which is padded."""
     data = clip.read_bytes()
     free = size - len(data)
     with path.open("wb") as file:

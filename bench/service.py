@@ -1,13 +1,13 @@
 """Latency of the service against offered load: ``python -m bench.service``.
 
-An open loop: requests leave at times drawn beforehand (exponential gaps, seeded), whether or not earlier ones are
-answered, and a latency counts from the time at which its request was to leave, so that waiting is not left out. Every
-rate is bounded in requests and seconds. The service is a process of its own on loopback with its default settings; the
+An open loop: requests leave at times drawn in advance (exponential gaps, seeded), whether or not earlier ones were
+answered. A latency counts from the time at which its request was due, so it includes waiting. Every rate is limited in
+requests and seconds. The service is a process of its own on loopback with its default settings; the
 clip is a short rendered walk, the gallery holds one person.
 
-The plain baseline, in the same run: requests one after the other, and the same clip by pipeline and gallery in this
-process, without a service. The knee is the highest offered rate, with all lower ones, that answers 99 % of its requests
-and 95 % of them within ``KNEE`` lone latencies.
+The baselines, in the same run: requests one after the other, and the same clip with pipeline and gallery in this
+process, without a service. The knee is the highest offered rate that, together with all lower rates, answers 99 % of
+its requests, and 95 % of them within ``KNEE`` times the latency of a lone request.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from gallery import Gallery
 from pipelines import Pipeline
 
 SHARES = (0.2, 0.4, 0.6, 0.8, 1.0, 1.2, 1.6)
-"""Offered rates, as shares of what the service does one after the other."""
+"""Offered rates, as multiples of the rate of sequential requests."""
 REQUESTS, SECONDS = 60, 60.0
 KNEE = 3.0
 ANSWERED = 0.99
@@ -41,14 +41,14 @@ ALONE = 10
 
 
 def departures(rate: float, requests: int, seconds: float, seed: int = 0) -> list[float]:
-    """Seconds at which requests leave: as many as come first of ``requests`` and ``seconds``, one at least."""
+    """Times in seconds at which requests leave, limited by ``requests`` and ``seconds``, at least one."""
     gaps = np.random.default_rng(seed).exponential(1 / rate, requests)
     times = np.cumsum(gaps) - gaps[0]
     return [float(t) for t in times if t < seconds]
 
 
 async def offer(client: httpx.AsyncClient, clip: bytes, rate: float, requests: int, seconds: float) -> dict[str, Any]:
-    """Offer one rate; figures of what came of it."""
+    """Offer one rate; returns its figures."""
     leave = departures(rate, requests, seconds)
     latencies, statuses = [], Counter[str]()
     began = time.perf_counter()
@@ -78,7 +78,7 @@ async def offer(client: httpx.AsyncClient, clip: bytes, rate: float, requests: i
 
 
 def knee_of(rates: Sequence[dict[str, Any]], alone_s: float) -> float | None:
-    """The highest offered rate up to which all hold; None where not even the lowest does."""
+    """The highest rate up to which all rates meet the criteria; None if the lowest does not."""
     held = None
     for row in sorted(rates, key=lambda row: row["offered_per_s"]):
         late = row["p95_s"] is None or row["p95_s"] > KNEE * alone_s
@@ -89,7 +89,7 @@ def knee_of(rates: Sequence[dict[str, Any]], alone_s: float) -> float | None:
 
 
 def in_process(clip: Path, folder: Path, times: int) -> float:
-    """Median seconds of the same clip by pipeline and gallery alone, after one that is not counted."""
+    """Median seconds of the same clip with pipeline and gallery alone, after an uncounted warm-up."""
     pipeline, taken = Pipeline(), []
     with Gallery.open(f"sqlite:///{folder}/plain.db") as gallery:
         gallery.enroll("ann", pipeline.sequences(clip)[0])
@@ -105,7 +105,7 @@ def in_process(clip: Path, folder: Path, times: int) -> float:
 async def offer_all(
     service: Served, clip: bytes, shares: Sequence[float], requests: int, seconds: float, alone: int
 ) -> dict[str, Any]:
-    """One after the other first, then every rate."""
+    """First sequential requests, then every rate."""
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=20)
     async with httpx.AsyncClient(base_url=service.url, timeout=300, limits=limits) as client:
         (await client.post("/enroll", data={"subject": "ann"}, files={"clip": clip})).raise_for_status()
@@ -130,12 +130,12 @@ def measure(
     """Figures of a service with these settings.
 
     Args:
-        folder: for the clip and the galleries.
-        shares: offered rates, as shares of one request after the other.
-        requests: at most, at each rate.
-        seconds: in which they leave, at each rate.
-        alone: requests one after the other, to begin with.
-        settings: of the service, by their names.
+        folder: folder for the clip and the galleries.
+        shares: offered rates, as multiples of the rate of sequential requests.
+        requests: maximum number of requests at each rate.
+        seconds: duration of each rate.
+        alone: number of sequential requests at the start.
+        settings: settings of the service, by name.
     """
     walk = short_walk(folder / "walk.mp4")
     plain_s = in_process(walk, folder, alone)

@@ -1,7 +1,7 @@
 """Does the service's memory grow? A thousand short identifications, one after the other: ``python -m bench.soak``.
 
-The slope of the main process's memory is fitted by least squares after the first fifth, by when every cache is filled.
-It ends early where its time is up, and says how far it came.
+The slope of the main process's memory is fitted by least squares after the first fifth, when all caches are filled.
+The bench stops at its time limit, and reports how many identifications it made.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ from bench.served import served, short_walk
 COUNT = 1000
 SECONDS = 3600.0
 MOST_KB = 10.0
-"""Growth of memory for one identification that passes for none."""
+"""Tolerated growth of memory per identification."""
 
 
 def measure(folder: Path, count: int = COUNT, seconds: float = SECONDS, **settings: object) -> dict[str, Any]:
     """Identify a short clip again and again.
 
     Args:
-        folder: for the clip and the gallery.
-        count: identifications, at least 20.
-        seconds: after which to stop, whatever the count.
-        settings: of the service.
+        folder: folder for the clip and the gallery.
+        count: number of identifications, at least 20.
+        seconds: time limit.
+        settings: settings of the service.
 
     Returns:
-        Figures: memory in MB, the slope in kB for one identification, and how many there were.
+        Figures: memory in MB, slope in kB per identification, and the number of identifications.
 
     Raises:
-        SystemExit: an answer was not 200, or there were too few to tell.
+        SystemExit: an answer was not 200, or there were too few answers.
     """
     clip = short_walk(folder / "walk.mp4").read_bytes()
     memory: list[float] = []
@@ -70,7 +70,7 @@ def measure(folder: Path, count: int = COUNT, seconds: float = SECONDS, **settin
 
 
 def main() -> None:
-    """Measure, print, write ``bench/results/soak.json``; exit code 1 where memory grows."""
+    """Measure, print, write ``bench/results/soak.json``; exit code 1 if memory grows."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=COUNT)
     parser.add_argument("--seconds", type=float, default=SECONDS)

@@ -1,11 +1,11 @@
-"""Real people in a gallery, and out of it: ``python -m bench.strangers WALKERS_B [--psymo ARCHIVE]``.
+"""Real people as enrolled people and as strangers: ``python -m bench.strangers WALKERS_B [--psymo ARCHIVE]``.
 
-Four real people are enrolled from the front beside 50 rendered ones. Seen from behind they should be a match; each of
-them with their own templates erased, and three people of other clips, should not. Real clips serve for choosing here,
-they prove nothing: there are seven of them.
+Four real people are enrolled from the front beside 50 rendered ones. Seen from behind they should match. Each of them
+after erasing their own templates, and three people of other clips, should not match. These seven people are also used
+to choose networks and thresholds, so the result proves nothing.
 
-With PsyMo's, its people are enrolled by their normal walks beside four walks of each rendered person, and every other
-walk of theirs is searched there, and again without the templates of who walks.
+With ``--psymo``, PsyMo's people are enrolled with their normal walks beside four walks of each rendered person. All
+their other walks are searched, and again without the templates of the walking person.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ OTHERS = {"hall-a": ("A",), "road-bc": ("B", "C")}
 def rendered_people(
     network: GaitNetwork, pack: Path, like: GaitSequence, takes: int = 1
 ) -> list[tuple[str, GaitSequence]]:
-    """The first normal walks of every test person, from ahead, as if the pipeline's own perception had seen them."""
+    """The first normal walks of every test person, from ahead, like output of the pipeline's own perception."""
     walks = load_partition("kinect_75_15_50").of(walks_for([network], pack), "test")
     recordings = [f"nm-{take:02d}" for take in range(1, takes + 1)]
     chosen = walks.where(lambda sample: sample.recording in recordings and sample.view == "000")
@@ -44,14 +44,14 @@ def rendered_people(
 
 def _seen(network: GaitNetwork, sample: Sample, like: GaitSequence) -> GaitSequence:
     seq = sample.load().sequence(network.inputs)
-    # Data sets keep no masks to tell their stability by.
+    # Data sets have no masks from which to measure the stability.
     return replace(seq, perception=like.perception, quality=replace(like.quality, frames=len(seq)))
 
 
 def of_psymo(
     network: GaitNetwork, archive: Path, pack: Path, like: GaitSequence, calibrations: Mapping[Fingerprint, Calibration]
 ) -> dict[str, Any]:
-    """How often PsyMo's people are named: enrolled, and while their own templates are not there."""
+    """How often PsyMo's people are named: while enrolled, and without their own templates."""
     walks = open_dataset("psymo", archive)
     people = sorted({sample.subject for sample in walks})
     enrolled, probes = (

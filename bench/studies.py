@@ -1,4 +1,4 @@
-"""What ``bench.ablations`` runs: trainings that differ in one thing, on data at hand, and how each is tested."""
+"""The studies of ``bench.ablations``: trainings that differ in one thing, and their tests."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ QUICK = EvaluationSettings(replicates=0, pairwise=False)
 
 @dataclass(frozen=True)
 class Pack:
-    """A set to be rendered; see :func:`training.walkers.pack.render_set`."""
+    """A rendered set; see :func:`training.walkers.pack.render_set`."""
 
     name: str
     size: Size
@@ -38,7 +38,7 @@ class Pack:
     mistakes: bool = True
 
     def render(self, path: Path) -> None:
-        """Render it where it is not there yet."""
+        """Render it if it does not exist yet."""
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             part = path.with_suffix(".part")
@@ -62,7 +62,7 @@ def average_shape() -> Shape:
 
 
 def average_body(take: Take) -> Take:
-    """The same walk by somebody as tall, of average flesh."""
+    """The same walk by a person of the same height and average build."""
     return replace(take, shape=replace(average_shape(), stature=take.shape.stature))
 
 
@@ -73,22 +73,22 @@ PACKS = {
     "train-no-mistakes": Pack("train", TRAIN, mistakes=False),
     "walkers-b": Pack("walkers-b", Size(people=0, takes=0, frames=30), ("000", "054", "090", "144")),
 }
-"""By file name."""
+"""Rendered sets by file name."""
 
 
 @dataclass(frozen=True)
 class Study:
-    """Rows that differ in one thing.
+    """A study: rows that differ in one thing.
 
     Attributes:
-        config: in ``training/configs``.
-        common: changes to it that all rows share, as ``gaitkeeper train --set`` takes them.
-        rows: further changes, by name; the first row is what the others are compared with.
-        seeds: that are run where none are chosen.
-        test: figures of a network, by name, each in [0, 1] but for counts.
-        paper: rank-1 of the paper's rows on the paper's data, per cent, where it has them.
+        config: file in ``training/configs``.
+        common: changes that all rows share, in the form of ``gaitkeeper train --set``.
+        rows: further changes, by name; the other rows are compared with the first.
+        seeds: default seeds.
+        test: function that returns figures of a network, by name, each in [0, 1] except counts.
+        paper: rank-1 of the paper's rows on the paper's data in percent, if known.
         packs: rendered sets that it reads, keys of ``PACKS``.
-        untrained: networks that are tested as they are, by name.
+        untrained: networks that are tested without training, by name.
     """
 
     config: str
@@ -106,7 +106,7 @@ class Study:
         return (*self.rows, *self.untrained)
 
     def configuration(self, row: str, seed: int) -> TrainingConfig:
-        """What a row and seed are trained with."""
+        """The training configuration of a row and seed."""
         changes = [*self.common, *self.rows.get(row, ()), f"seed={seed}", "run.threads=1", "run.checkpoint_every=25"]
         config = load_config(CONFIGS / self.config, changes)
         if config.data.folds is None:
@@ -121,13 +121,13 @@ def fold_figures(net: GaitNetwork, config: TrainingConfig) -> dict[str, float]:
 
 
 def walkers_figures(net: GaitNetwork, config: TrainingConfig) -> dict[str, float]:
-    """Rank-1 across views of people never seen, by condition."""
+    """Rank-1 across views of unseen people, by condition."""
     found = evaluate(net, open_dataset("walkers", RUNS / "walkers-b.npz"), find_protocol("casia_b"), QUICK)
     return {name: row.groups["across"].identification.metrics["rank_1"].value for name, row in found.rows.items()}
 
 
 def psymo_figures(net: GaitNetwork, config: TrainingConfig) -> dict[str, float]:
-    """Rank-1 of five real people within and across views, and across views with the cameras' means taken off."""
+    """Rank-1 of five real people within and across views, and across views with the cameras' means subtracted."""
     walks = open_dataset("psymo", data_folder() / "psymo" / "psymo-ids-0-4.tar.xz")
     figures = {}
     for suffix, groups, centring in (("", ("same", "across"), False), (", centred", ("across",), True)):
@@ -140,7 +140,7 @@ def psymo_figures(net: GaitNetwork, config: TrainingConfig) -> dict[str, float]:
 
 
 def transfer_figures(net: GaitNetwork, config: TrainingConfig) -> dict[str, float]:
-    """Rank-1 of the five real people, and across views of rendered ones with measured motion, who are more."""
+    """Rank-1 of the five real people, and across views of the larger set of rendered people with measured motion."""
     rendered = {f"rendered {name}": value for name, value in walkers_figures(net, config).items()}
     return psymo_figures(net, config) | rendered
 
@@ -151,7 +151,7 @@ def untrained(config: TrainingConfig) -> GaitNetwork:
 
 
 def studies() -> dict[str, Study]:
-    """By name; the order of rows and studies is that of running."""
+    """Studies by name, in the order in which they and their rows run."""
     kinect = f"data.root={data_folder() / 'kinect-gait'}"
     train = f"data.root={RUNS / 'train.npz'}"
     return {

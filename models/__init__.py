@@ -41,13 +41,13 @@ NETWORKS: dict[str, type[GaitNetwork]] = {
 
 
 def build(name: str, *, seed: int | None = None, **config: Any) -> GaitNetwork:
-    """A new network in training mode; no data set, no GPU and no file is needed.
+    """A new network in training mode. Needs no data set, no GPU and no file.
 
     Args:
         name: key of ``NETWORKS``.
-        seed: of the initial weights; None draws them from torch's global generator. With a seed that generator is
-            left as it was.
-        config: fields of the network's ``Config``; the paper's values where not given.
+        seed: of the initial weights; None draws them from torch's global generator. A seed leaves that generator
+            unchanged.
+        config: fields of the network's ``Config``; the default of each is the paper's value.
 
     Raises:
         UnknownNetwork: there is no network of that name.
@@ -69,13 +69,13 @@ def load(source: str | Path) -> GaitNetwork:
 
     Args:
         source: key of ``NETWORKS``, name of a network's entry in ``weights/manifest.toml``, or path of a
-            ``.safetensors`` file. A network for which no weights are listed under its own name has random ones of
-            seed 0 and says so: its ``weights_id`` is "untrained-seed0".
+            ``.safetensors`` file. A network without weights in the manifest gets random ones of seed 0; its
+            ``weights_id`` is then "untrained-seed0".
 
     Raises:
         UnknownNetwork: neither a known name nor a ``.safetensors`` path.
         WeightsMissing: the weights are not on this machine.
-        WeightsCorrupt: the file is no weights file, or its names or shapes are not the network's.
+        WeightsCorrupt: the file is not a weights file, or its names or shapes are not those of the network.
     """
     name = str(source)
     if name.endswith(".safetensors"):
@@ -94,7 +94,7 @@ def _load_file(path: Path) -> GaitNetwork:
     if found.network not in NETWORKS:
         raise WeightsCorrupt(f"{path} holds weights of {found.network!r}, a network that is not known here.")
     try:
-        # Without memory first: a config may ask for a network far larger than the file.
+        # Shapes are checked without memory first: a config may ask for a network far larger than the file.
         wanted = implied_shapes(NETWORKS[found.network], found.config, most=len(found.tensors))
         for name in sorted(wanted.keys() | found.tensors.keys()):
             have = tuple(found.tensors[name].shape) if name in found.tensors else "missing"

@@ -1,4 +1,4 @@
-"""What every gait network is: one module from tensors to (parts × dims) embeddings."""
+"""The base class of the gait networks: a module from input tensors to (parts × dims) embeddings."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from models.layers import PartLinear
 
 @dataclass(frozen=True)
 class TrainingOutputs:
-    """What the losses need.
+    """Outputs of a network that the losses need.
 
     Attributes:
         embeddings: by branch, (N, P, C) each; the branch used at test time is called ``"main"``.
@@ -25,7 +25,7 @@ class TrainingOutputs:
 
 
 FRAME_SHAPES = {"silhouettes": (1, 64, 44), "joints": (17, 3), "heatmaps": (17, 64, 48)}
-"""Shape of one frame of each input, unless a network says otherwise."""
+"""Shape of one frame of each input, unless a network overrides it."""
 
 
 class GaitNetwork(nn.Module):
@@ -34,15 +34,15 @@ class GaitNetwork(nn.Module):
     A network is built without data set and without GPU. ``forward`` takes the tensors named by ``inputs``, in that
     order, frames on axis 1, padded to the longest: silhouettes (N, T, 1, 64, 44) in [0, 1], joints (N, T, 17, 3)
     centred on the mid-hip and divided by the median neck-to-hip length, score kept, heatmaps (N, T, 17, 64, 48) in
-    [0, 1]; and ``lengths`` (N,) int64, the true number of frames of each, at least 1, or None where all are equal.
-    What lies in the padding never changes an embedding.
+    [0, 1]; and ``lengths`` (N,) int64, the true number of frames of each, at least 1, or None if all are equal.
+    The contents of the padding never change an embedding.
 
     Attributes:
         name: key in the registry.
-        inputs: out of "silhouettes", "joints", "heatmaps", in call order.
-        weights_id: identity of the weights in the fingerprint: "none" for a network without any, "untrained-seed0"
-            for seeded ones, else the first 16 hex digits of the file's sha256.
-        unit_length: True where every part of an embedding is L2-normalised.
+        inputs: names out of "silhouettes", "joints" and "heatmaps", in call order.
+        weights_id: identity of the weights in the fingerprint: "none" for a network without weights, "untrained-seed0"
+            for random weights of a seed, else the first 16 hex digits of the file's sha256.
+        unit_length: True if every part of an embedding is L2-normalised.
         out_shape: (P, C) of an embedding.
         config: what the network was built with, a ``Config``.
 
@@ -65,20 +65,20 @@ class GaitNetwork(nn.Module):
 
     @property
     def frame_shapes(self) -> tuple[tuple[int, ...], ...]:
-        """Shape of one frame of each input, in call order: what follows (N, T, ...)."""
+        """Shape of one frame of each input, in call order: the dimensions after (N, T)."""
         return tuple(FRAME_SHAPES[name] for name in self.inputs)
 
     @property
     def strips(self) -> tuple[tuple[float, float] | None, ...]:
-        """For each part the strip of the picture that it looks at, top and bottom as shares of the picture's height.
+        """For each part, top and bottom of its strip of the picture, as shares of the picture's height.
 
-        None for a part that is no strip. Convolutions see a little beyond the edges.
+        None for a part that is not a strip. Convolutions see a little beyond the edges.
         """
         return (None,) * self.out_shape[0]
 
     @property
     def trained(self) -> bool:
-        """False where the weights are random numbers, so that a reply can say so."""
+        """False if the weights are random numbers."""
         return not self.weights_id.startswith("untrained")
 
     def forward(self, *tensors: Tensor, lengths: Tensor | None = None) -> Tensor:
@@ -86,31 +86,31 @@ class GaitNetwork(nn.Module):
         raise NotImplementedError
 
     def condense(self, *tensors: Tensor, lengths: Tensor | None = None) -> Tensor | None:
-        """What is left of the frames for a network that begins by pooling them, which it takes in their place.
+        """The pooled pictures that a template network takes in place of frames; None if the network needs frames.
 
-        Such a network has one input. Training makes it as soon as frames are drawn, and moves and erases the few
-        pictures that are left; None where the network needs its frames, as most do.
+        A template network has one input and begins by pooling its frames. Training pools them as soon as they are
+        drawn, and augments (moves, erases) the few pooled pictures instead of all frames.
         """
         return None
 
     def training_outputs(self, *tensors: Tensor, lengths: Tensor | None = None) -> TrainingOutputs:
-        """What the losses need: the main branch's embeddings, and its logits where there is a ``classifier``."""
+        """Outputs for the losses: embeddings of the main branch, and its logits if there is a ``classifier``."""
         main = self(*tensors, lengths=lengths)
         classifier = getattr(self, "classifier", None)
         return TrainingOutputs({"main": main}, {"main": classifier(main)} if classifier is not None else None)
 
     def without_classifier(self) -> tuple[Any, dict[str, Tensor]]:
-        """Config and state dict of the network without what training adds: it knows the people of the training set."""
+        """Config and state dict without the classifier, which only knows the people of the training set."""
         config = self.config
         if getattr(config, "num_classes", None) is not None:
             config = replace(config, num_classes=None)
         return config, {name: t for name, t in self.state_dict().items() if not name.startswith("classifier.")}
 
     def turned(self, turns: Tensor) -> dict[str, Tensor] | None:
-        """State dict, less the classifier, of the network whose embeddings are this one's times a matrix for each part.
+        """State dict, without the classifier, of this network with each part's embedding multiplied by a matrix.
 
-        Here for networks that end in :class:`models.layers.PartLinear`, one or several whose parts stand one after the
-        other, and whose width is their config's ``embed_dim``; None of others.
+        This works for networks that end in one or more :class:`models.layers.PartLinear`, with concatenated parts of
+        width ``embed_dim`` of the config; the result is None for other networks.
 
         Args:
             turns: float64 (P, C, dims).

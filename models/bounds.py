@@ -1,4 +1,4 @@
-"""What a config asks for, found out before any memory is allocated: a weights file may come from anywhere."""
+"""Check the size of a configured network before allocating memory: a weights file may be hostile."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch.nn.modules.module import register_module_parameter_registration_hook
 from models.base import GaitNetwork
 
 LARGEST = 2**20
-"""Above every count in a config: channels, layers, frames, people of a training set."""
+"""Upper limit of every count in a config: channels, layers, frames, people of a training set."""
 
 
 def implied_shapes(network: type[GaitNetwork], config: dict[str, Any], most: int) -> dict[str, tuple[int, ...]]:
@@ -23,10 +23,10 @@ def implied_shapes(network: type[GaitNetwork], config: dict[str, Any], most: int
     Args:
         network: its class.
         config: fields of its ``Config``.
-        most: parameters (tensors, not numbers) after which the building stops.
+        most: limit on the number of parameters (tensors, not numbers).
 
     Raises:
-        TypeError, ValueError, RuntimeError: there is no network of that config, or it is larger than that.
+        TypeError, ValueError, RuntimeError: the config is invalid, or the network exceeds the limit.
     """
     _check_counts(config)
     with torch.device("meta"), _at_most(most):
@@ -44,12 +44,12 @@ def _check_counts(value: Any) -> None:
 
 @contextmanager
 def _at_most(parameters: int) -> Iterator[None]:
-    """Raise ValueError where this thread registers more parameters than that."""
+    """Raise ValueError if this thread registers more parameters than ``most``."""
     thread, count = threading.get_ident(), 0
 
     def register(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
         nonlocal count
-        if parameter is None or threading.get_ident() != thread:  # the hook is every thread's
+        if parameter is None or threading.get_ident() != thread:  # the hook runs in every thread
             return
         count += 1
         if count > parameters:

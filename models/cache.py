@@ -1,4 +1,4 @@
-"""Where pulled and exported weights lie, and the digests that were recorded of those that nobody publishes one of."""
+"""The cache folder of pulled and exported weights, and digests recorded there for files without a published one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 def cache_folder() -> Path:
     """``GAITKEEPER_CACHE``, else ``$XDG_CACHE_HOME/gaitkeeper``, else ``~/.cache/gaitkeeper``, else, for a user without
-    a home, ``/var/cache/gaitkeeper``. It need not be there."""
+    a home, ``/var/cache/gaitkeeper``. The folder need not exist."""
     if folder := os.environ.get("GAITKEEPER_CACHE"):
         return Path(folder)
     if folder := os.environ.get("XDG_CACHE_HOME"):
@@ -28,26 +28,26 @@ def digest_of(path: Path) -> str:
 
 
 def lock_file(path: Path) -> Path:
-    """Where the digest of a file in the cache is recorded, in the form of ``sha256sum``."""
+    """Path of the file that records the digest of a cached file, in the form of ``sha256sum``."""
     return path.with_name(f"{path.name}.sha256")
 
 
 def recorded(path: Path) -> str | None:
-    """The digest that was recorded of a file; None where none was."""
+    """The recorded digest of a file, or None if there is no record."""
     try:
         return lock_file(path).read_text().split()[0]
-    except (OSError, IndexError):  # a folder that may not be looked into is as good as none
+    except (OSError, IndexError):  # a folder without read permission counts as empty
         return None
 
 
 def record(path: Path, digest: str) -> str:
-    """Record a file's digest, unless one is recorded already; the one that counts from now on."""
+    """Record a file's digest unless one exists, and return the recorded one."""
     lock = lock_file(path)
     lock.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile("w", dir=lock.parent, prefix=".lock-") as fresh:
         fresh.write(f"{digest}  {path.name}\n")
         fresh.flush()
-        # Of two that record at the same time, the first counts for both.
+        # If two processes record at the same time, the first record counts for both.
         try:
             os.link(fresh.name, lock)
         except FileExistsError:

@@ -1,4 +1,4 @@
-"""Weights files: safetensors whose header says which network they belong to and how it is built.
+"""Weights files: safetensors whose header names the network and its config.
 
 The header's metadata holds ``network`` (a registry name), ``config`` (the network's config as JSON) and ``format``.
 """
@@ -24,7 +24,7 @@ FORMAT = "gaitkeeper-weights/1"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a weights file holds.
+    """The contents of a weights file.
 
     Attributes:
         network: registry name.
@@ -51,7 +51,7 @@ def write(path: str | Path, network: str, config: Any, tensors: dict[str, Tensor
 
 
 def read(path: str | Path) -> Checkpoint:
-    """Read a weights file. The bytes that are hashed are the bytes that are parsed.
+    """Read a weights file. The digest is computed from the same bytes that are parsed.
 
     Raises:
         WeightsMissing: there is no such file.
@@ -73,5 +73,5 @@ def read(path: str | Path) -> Checkpoint:
 
 
 def tuples(value: Any) -> Any:
-    """A value of a config as a network takes it: JSON and TOML have lists only, a config holds tuples."""
+    """Convert the lists of a JSON or TOML value to the tuples that a config holds."""
     return tuple(tuples(v) for v in value) if isinstance(value, list) else value

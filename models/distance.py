@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 PROBES = 256
-# Bytes of one block of the other side in float64: what a core's cache holds, or enough to fill a GPU.
+# Bytes of one block of ``b`` in float64: as many as a core's cache holds, or enough to fill a GPU.
 BLOCK = {"cpu": 1 << 21, "cuda": 1 << 28}
 
 
@@ -18,16 +18,16 @@ def part_distances(a: Tensor, b: Tensor) -> Tensor:
     """Distances between every embedding of ``a`` and every one of ``b``, float32 (N, M), at least 0.
 
     Squared distances are ‖a‖² + ‖b‖² − 2a·b by matrix products in float64. In float32 that sum cancels for near
-    duplicates: at norms around 30 a distance of 0.01 would be lost altogether. In float64 what is lost is about 1e-7
-    of the norm, less than float32 embeddings hold. Work goes block by block, so that besides the answer no more than
-    a few hundred rows are held.
+    duplicates: at norms around 30 a distance of 0.01 would be lost. In float64 the error is about 1e-7 of the norm,
+    which is below the precision of float32 embeddings. Blocks keep the memory, besides the result, to a few hundred
+    rows.
 
     Args:
         a: (N, P, C), any floating-point type.
         b: (M, P, C), on the device of ``a``.
 
     Raises:
-        ValueError: not two sets of embeddings of equal parts and dims.
+        ValueError: the parts or dims of ``a`` and ``b`` differ, or one is not (N, P, C).
     """
     if a.dim() != 3 or b.dim() != 3 or a.shape[1:] != b.shape[1:]:
         raise ValueError(f"(N, P, C) and (M, P, C) expected, got {tuple(a.shape)} and {tuple(b.shape)}")

@@ -6,13 +6,13 @@ from typing import Any, ClassVar
 
 
 class GaitkeeperError(Exception):
-    """An error with a stable ``code`` and a sentence that helps.
+    """Base of all errors: a stable ``code`` and a sentence for the user.
 
     ``service/problems.py`` maps each code to an HTTP status; the command line prints the sentence.
 
     Attributes:
         code: stable, snake_case, unique to the class.
-        detail: one sentence for the person who called.
+        detail: one sentence for the caller.
         extra: further fields for the reply, JSON-serialisable.
     """
 
@@ -25,7 +25,7 @@ class GaitkeeperError(Exception):
 
 
 class UnknownNetwork(GaitkeeperError):
-    """A network was asked for by a name that is in no registry."""
+    """No network has the requested name."""
 
     code = "unknown_network"
 
@@ -37,13 +37,13 @@ class WeightsMissing(GaitkeeperError):
 
 
 class LicenceNotAccepted(GaitkeeperError):
-    """Weights, or a package, are under a licence that must be accepted first, and nobody has."""
+    """Weights, or a package, are under a licence that was not accepted yet."""
 
     code = "licence_not_accepted"
 
 
 class BadCheckpoint(GaitkeeperError):
-    """A checkpoint that someone published is not there, or cannot be imported."""
+    """A published checkpoint does not exist, or cannot be imported."""
 
     code = "bad_checkpoint"
 
@@ -55,12 +55,12 @@ class ExportUnavailable(GaitkeeperError):
 
 
 class ExportDiffers(GaitkeeperError):
-    """An exported network does not answer as the one that it was made of."""
+    """The outputs of an exported network differ from those of its source."""
 
     code = "export_differs"
 
 
 class WeightsCorrupt(GaitkeeperError):
-    """A weights file is there but is not what the manifest says (digest, format, names or shapes)."""
+    """A weights file exists but does not match the manifest (digest, format, names or shapes)."""
 
     code = "weights_corrupt"

@@ -22,7 +22,7 @@ OPSET = 20
 
 
 class _Positional(nn.Module):
-    """The network with lengths as its last positional argument: an ONNX graph has no keywords."""
+    """The network with lengths as its last positional argument, because an ONNX graph has no keywords."""
 
     def __init__(self, network: GaitNetwork) -> None:
         super().__init__()
@@ -36,7 +36,7 @@ class _Positional(nn.Module):
 def export_onnx(network: GaitNetwork, path: str | Path) -> None:
     """Write an ONNX file that takes any number of sequences of any lengths.
 
-    Its inputs are the network's, by name, and ``lengths`` (N,) int64, which an ONNX caller always gives; its output is
+    Its inputs are the network's, by name, and ``lengths`` (N,) int64, which is required; its output is
     ``embeddings`` (N, P, C), float32. The file's metadata hold ``network``, ``config`` and ``weights_id``.
 
     Args:
@@ -48,17 +48,17 @@ def export_onnx(network: GaitNetwork, path: str | Path) -> None:
     """
     try:
         import onnx
-        import onnxscript  # noqa: F401  # torch's exporter is written in it
+        import onnxscript  # noqa: F401  # torch's exporter needs it
     except ImportError as error:
         needed = "pip install 'gaitkeeper-id[export]'"
         raise ExportUnavailable(f"Writing ONNX files needs onnx and onnxscript ({error}): {needed}.") from error
 
     training = network.training
     network.eval()
-    # So many frames that strides in time leave more than one, which torch.export would take for fixed.
+    # Enough frames that temporal strides leave more than one: torch.export would treat one as fixed.
     tensors = tuple(torch.rand(2, 40, *shape) for shape in network.frame_shapes)
-    # DYNAMIC leaves bounds to torch.export, which takes no size that may become 1 (GaitGL makes one frame of three);
-    # the ONNX graph does not mind.
+    # DYNAMIC leaves the bounds to torch.export, which rejects sizes that may become 1 (GaitGL makes one frame of
+    # three); the ONNX graph accepts them.
     sizes = (tuple({0: Dim.DYNAMIC, 1: Dim.DYNAMIC} for _ in tensors), {0: Dim.DYNAMIC})
     names = (tuple({0: "sequences", 1: "frames"} for _ in tensors), {0: "sequences"})
     try:
@@ -68,7 +68,7 @@ def export_onnx(network: GaitNetwork, path: str | Path) -> None:
                 _Positional(network).eval(),
                 (tensors, torch.tensor([40, 25])),
                 dynamic_shapes=sizes,
-                # Layouts in memory, which ONNX does not have, would otherwise forbid some sizes.
+                # Memory layouts, which ONNX does not have, would otherwise rule out some sizes.
                 prefer_deferred_runtime_asserts_over_guards=True,
             )
             program = torch.onnx.export(

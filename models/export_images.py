@@ -1,4 +1,4 @@
-"""Networks that look at images, as ONNX files for any number of them, held against PyTorch before they are used."""
+"""Export image networks as ONNX files with a free batch size, and compare them with PyTorch."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def export_images(network: nn.Module, path: Path, side: tuple[int, int], about: 
         about: metadata of the file.
 
     Returns:
-        The largest difference between the file's answers by onnxruntime and the network's, over images of noise.
+        The largest difference between the outputs of onnxruntime and of the network, over noise images.
 
     Raises:
-        ExportDiffers: it is larger than 1e-5.
+        ExportDiffers: the difference is larger than 1e-5.
         ExportUnavailable: onnx is not installed.
     """
     try:
@@ -42,7 +42,7 @@ def export_images(network: nn.Module, path: Path, side: tuple[int, int], about: 
     noise = [torch.rand(n, 3, *side, generator=generator) * 255 for n in BATCHES]
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of torch's own code
-        # Traced, which networks without branches allow: torch.export had not done HRNet-W32 after ten minutes.
+        # Tracing works for networks without branches; torch.export had not finished HRNet-W32 after ten minutes.
         torch.onnx.export(
             network,
             (noise[-1],),

@@ -1,8 +1,8 @@
 """Score-level fusion: several networks as one, whose distance is the weighted sum of theirs.
 
 The sum rule of Kittler et al., "On Combining Classifiers", IEEE PAMI 20, 1998. A part-wise distance is a mean over
-parts, so a weighted sum of such means is again one: the members' parts stand one after the other, each scaled by its
-member's factor, narrower ones filled up with zeros. Search, thresholds and all else need not know. No network of a
+parts, so a weighted sum of such means is also one: the members' parts are concatenated, each scaled by its member's
+factor, and narrower parts are padded with zeros. Search and thresholds need no special case. This is not a network of a
 paper; ``training.fuse`` measures the factors.
 """
 
@@ -22,12 +22,12 @@ Options = tuple[tuple[str, Any], ...]
 
 @dataclass(frozen=True)
 class FusionConfig:
-    """Defaults: a network of silhouettes and one of joints, as their papers have them.
+    """Defaults: a network for silhouettes and one for joints, with the values of their papers.
 
     Attributes:
         members: registry names of networks, which may read different inputs.
         options: of each member, its ``Config``'s fields as pairs of name and value; empty for the defaults of all.
-        factors: of each member's parts; empty for 1. See :func:`factors_of`.
+        factors: of each member's parts; empty means 1. See :func:`factors_of`.
     """
 
     members: tuple[str, ...] = ("gaitpart", "jointsgait")
@@ -36,15 +36,15 @@ class FusionConfig:
 
 
 class Fusion(GaitNetwork):
-    """What its members read, of silhouettes, joints and heatmaps in this order -> embeddings (N, ΣP, max C) of all."""
+    """Silhouettes, joints and heatmaps, as the members need, in this order -> embeddings (N, ΣP, max C)."""
 
     name: ClassVar[str] = "fusion"
-    inputs: ClassVar[tuple[str, ...]] = ("silhouettes", "joints")  # of the defaults; each fusion has its own
+    inputs: ClassVar[tuple[str, ...]] = ("silhouettes", "joints")  # of the default members; each instance has its own
     Config: ClassVar[type[FusionConfig]] = FusionConfig
     config: FusionConfig
 
     def __init__(self, config: FusionConfig | None = None) -> None:
-        from models import NETWORKS  # which has this class in it
+        from models import NETWORKS  # imported here: it contains this class
 
         super().__init__(config or FusionConfig())
         c = self.config

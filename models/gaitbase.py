@@ -1,7 +1,7 @@
 """GaitBase: a plain residual network that holds up outdoors.
 
 Fan et al., "OpenGait: Revisiting Gait Recognition Toward Better Practicality", CVPR 2023, section 4 and table 5. The
-embedding is what comes before the BNNeck, as published checkpoints are used; the BNNeck belongs to the classifier.
+embedding is the output before the BNNeck, as with published checkpoints; the BNNeck belongs to the classifier.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class GaitBaseConfig:
     Attributes:
         channels: of the four stages.
         strides: of the four stages.
-        stem_stride: of the first convolution; 2, not the paper's, makes a small network of a quarter of the work.
+        stem_stride: of the first convolution; 2 (not in the paper) makes a small network with a quarter of the work.
         parts: P, horizontal strips.
         embed_dim: C.
         num_classes: people in training; None leaves the classifier out.

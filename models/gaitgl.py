@@ -1,8 +1,8 @@
 """GaitGL: global and local 3D convolutions.
 
 Lin et al., "Gait Recognition via Effective Global-Local Feature Representation and Local Temporal Aggregation", ICCV
-2021. The embedding is what the batch norm after the fully connected layers gives, as published checkpoints are used.
-The temporal aggregation needs three frames: a sequence of one is seen three times over, one of two twice over.
+2021. The embedding is the output of the batch norm after the fully connected layers, as with published checkpoints.
+The temporal aggregation needs three frames: a sequence of one frame is repeated three times, one of two frames twice.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class GaitGLConfig:
 
 
 def gaitgl_oumvlp(**config: Any) -> GaitGL:
-    """Two convolutions where there is one, wider at the end, two strips: for OU-MVLP and GREW, as published code."""
+    """For OU-MVLP and GREW, as in published code: two convolutions instead of one, wider at the end, two strips."""
     return GaitGL(GaitGLConfig(**{"channels": (32, 64, 128, 256), "depth": 2, "strips": 2, **config}))
 
 
@@ -95,7 +95,7 @@ class GaitGL(GaitNetwork):
         """Embeddings (N, P, C), float32."""
         (silhouettes,) = tensors
         if lengths is not None and not (torch.is_grad_enabled() or torch.compiler.is_exporting()):
-            # One by one no padding is computed.
+            # One sequence at a time avoids computing the padding.
             return torch.cat([self(x[None, :end]) for x, end in zip(silhouettes, lengths.tolist(), strict=True)])
         silhouettes, lengths = at_least_three(silhouettes, lengths)
         x = silhouettes.transpose(1, 2)  # (N, C, T, H, W)
@@ -114,7 +114,7 @@ class GaitGL(GaitNetwork):
 
 
 def at_least_three(x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
-    """(N, T, ...) with sequences of one frame three times over, of two frames twice over, the others as they are."""
+    """(N, T, ...) with sequences of one frame repeated three times, of two frames twice, others unchanged."""
     if lengths is None:
         repeats = {1: 3, 2: 2}.get(x.shape[1], 1)
         return x.repeat(1, repeats, 1, 1, 1), None

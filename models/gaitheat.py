@@ -5,14 +5,14 @@ spine; their maximum over all joints (global) and over each of K groups of joint
 network, and a third branch fuses what the stages give. Before the network, the paper crops the box grown by 1.25 with
 its aspect kept and leaves out frames of a mean joint score below 0.4. Where the paper is silent:
 
-- The groups are in a supplement that is not at hand. K = 2, as in the public code: head, trunk and arms; legs. For
+- The groups are in a supplement that was not available. K = 2, as in the public code: head, trunk and arms; legs. For
   K = 5 each arm and each leg goes alone, with K = 1 the local branch sees what the global one does.
 - COCO has neither neck nor hip: they are the middles of the shoulders and of the hips. The neck is put at (24, 16) of
   48 × 64, as in the public code. The lean θ is counted from the upright, so that the arctangent of eq. 1 is
   atan2(neck_x − hip_x, hip_y − neck_y). Equations 2 to 4, a turn about the middle of the spine and then a shift, come
-  to one step: what is at neck + R(θ)·(q − (24, 16)) goes to q. What comes from outside the picture is zero.
-- Frames lean on their own: θ is of one frame, and a frame that leans by γ or less is left as it is. A spine of which
-  some joint peaks below 0.1 is not trusted. The public code skips alignment at random in test, too; here it does not.
+  to one step: what is at neck + R(θ)·(q − (24, 16)) goes to q. Values from outside the picture are zero.
+- Each frame has its own lean θ, and a frame that leans by γ or less is left unchanged. A spine with a joint whose peak
+  is below 0.1 is not used. The public code skips alignment at random in test, too; here it does not.
 - Global and local pictures go through the shared network as one batch, so its batch norms see them together. The first
   stage's fusion is the maximum alone (eq. 8 has nothing before it), so the fusion branch has blocks for stages 2 to 4.
 - From the public code: 16 strips, and a test embedding that is the fusion branch's BNNeck output with every part
@@ -63,10 +63,10 @@ class GaitHeatConfig:
     Attributes:
         channels: of the four stages.
         strides: of the four stages.
-        stem_stride: of the first convolution; 2, not the paper's, makes a small network of a quarter of the work.
+        stem_stride: of the first convolution; 2 (not in the paper) makes a small network with a quarter of the work.
         groups: K, one of ``GROUPS``.
         gamma: lean in degrees above which a frame is aligned; None leaves the alignment out.
-        align_chance: in training, of a frame that leans less to be aligned all the same.
+        align_chance: in training, the probability of aligning a frame that leans less.
         min_peak: of the shoulders and hips, below which a frame is never aligned.
         parts: P, horizontal strips.
         embed_dim: C.
@@ -91,12 +91,12 @@ def gaitheat_ccpg(**config: Any) -> GaitHeat:
 
 
 def gaitheat_s(**config: Any) -> GaitHeat:
-    """Half as wide throughout, a quarter of the weights and of the work; not of the paper."""
+    """Half as wide, with a quarter of the weights and of the work; not in the paper."""
     return GaitHeat(GaitHeatConfig(**{"channels": (32, 64, 128, 256), "embed_dim": 128, **config}))
 
 
 class Head(nn.Module):
-    """Horizontal pyramid mapping and the norm of a BNNeck, one a branch."""
+    """Horizontal pyramid mapping and BNNeck norm of one branch."""
 
     def __init__(self, parts: int, channels: int, embed_dim: int) -> None:
         super().__init__()
@@ -159,9 +159,9 @@ class GaitHeat(GaitNetwork):
         return TrainingOutputs(embeddings, {branch: self.classifier[branch](x) for branch, (_, x) in features.items()})
 
     def turned(self, turns: Tensor) -> dict[str, Tensor] | None:
-        """As of the base, of square matrices; the norm of the fusion's head is folded into its layer.
+        """As in the base class, for square matrices; the norm of the fusion's head is folded into its layer.
 
-        Embeddings are normalised after the matrix, too. The other branches, which serve training alone, stay.
+        Embeddings are normalised after the matrix, too. The other branches, used only in training, are unchanged.
         """
         if turns.shape[1:] != (self.config.embed_dim,) * 2:
             return None
@@ -203,7 +203,7 @@ class GaitHeat(GaitNetwork):
         if self.training:
             chosen = chosen | (torch.rand_like(lean) < self.config.align_chance)
         chosen = chosen & (seen >= self.config.min_peak)
-        if self.training:  # few frames lean: only those are turned; an exported network has no such choice
+        if self.training:  # few frames lean: only those are turned; an exported network turns all
             aligned = frames.clone()
             aligned[chosen] = upright(frames[chosen], neck[chosen], lean[chosen])
             return aligned
@@ -215,7 +215,7 @@ def spine(frames: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
     Returns:
         The neck (B, 2), x and y in pixels; the lean (B,) in radians, 0 upright and positive to the right; and the
-        lowest peak (B,) of the four joints that both come from.
+        lowest peak (B,) of the four joints used.
     """
     peaks, index = frames[:, list(SPINE)].flatten(2).max(dim=2)
     width = frames.shape[3]
@@ -226,7 +226,7 @@ def spine(frames: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def upright(frames: Tensor, neck: Tensor, lean: Tensor) -> Tensor:
-    """Turn heatmaps (B, V, H, W) back by ``lean`` (B,) and put ``neck`` (B, 2) at ``NECK_AT``, bilinearly."""
+    """Turn heatmaps (B, V, H, W) back by ``lean`` (B,) and move ``neck`` (B, 2) to ``NECK_AT``, bilinearly."""
     height, width = frames.shape[2:]
     rows, columns = (torch.arange(side, device=frames.device) for side in (height, width))
     y, x = torch.meshgrid(rows, columns, indexing="ij")

@@ -7,7 +7,7 @@ Fan et al., "GaitPart: Temporal Part-based Model for Gait Recognition", CVPR 202
 - OU-MVLP: section 4.1 gives p as "1, 1, 3, 3". Three strips do not divide 16 rows; they are read as halvings, 8 strips.
   The block added for OU-MVLP is not followed by a pooling, as the last block of table 1 is not.
 - The paper trains with the triplet loss alone, for 120 thousand steps. ``num_classes`` adds a BNNeck like GaitBase's,
-  whose cross-entropy keeps short trainings from collapsing; it is no part of the embedding.
+  whose cross-entropy keeps short trainings from collapsing; it is not part of the embedding.
 - MTB2 convolves with kernels 3 and 3, MTB1 with 3 and 1 (table 2); the average pools count their padding.
 """
 
@@ -44,7 +44,7 @@ class GaitPartConfig:
 
     Attributes:
         channels: of each block of two focal convolutions; the first blocks end in a max pool.
-        stem_stride: of the very first convolution; 2 makes a small network of a quarter of the work, not the paper's.
+        stem_stride: of the first convolution; 2 (not in the paper) makes a small network with a quarter of the work.
         pools: how many blocks end in a max pool; with a stem stride of 2, one keeps 16 rows.
         strips: p of each block's focal convolutions; must divide the block's rows (64, 32, 16, 16).
         parts: P, horizontal strips with a micro-motion capture module each.
@@ -83,12 +83,12 @@ class MicroMotion(nn.Module):
         self.conv2 = nn.Conv1d(narrow, wide, window - 2, padding=(window - 3) // 2, groups=parts, bias=False)
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Re-weighted templates, (N, P·C, T) -> (N, P·C, T); what lies in the padding is not zero."""
-        # Beyond its end a sequence meets what a lone one would: zeros, and for the max nothing at all.
+        """Re-weighted templates, (N, P·C, T) -> (N, P·C, T); values in the padding are not zero."""
+        # Beyond its end a sequence sees what it would see alone: zeros, and nothing for the max.
         zeros = _fill(x, lengths, 0.0)
         hidden = _fill(F.leaky_relu(self.conv1(zeros), LEAK), lengths, 0.0)
         reach, lowest = self.window // 2, torch.finfo(x.dtype).min
-        # In two dimensions, for torch does not export the pool of one.
+        # In two dimensions, because torch cannot export the one-dimensional pool.
         highest = F.max_pool2d(_fill(x, lengths, lowest)[:, :, None], (1, self.window), 1, (0, reach))[:, :, 0]
         template = F.avg_pool1d(zeros, self.window, 1, reach) + highest
         gate: Tensor = torch.sigmoid(self.conv2(hidden))

@@ -1,7 +1,7 @@
 """GaitSet: gait as a set of silhouettes.
 
-Chao et al., "GaitSet: Regarding Gait as a Set for Cross-View Gait Recognition", AAAI 2019. Frames are seen one by one
-and pooled by their maximum, so their order does not matter. Where the paper is silent:
+Chao et al., "GaitSet: Regarding Gait as a Set for Cross-View Gait Recognition", AAAI 2019. Frames are processed one by
+one and pooled by their maximum, so their order does not matter. Where the paper is silent:
 
 - Set pooling is the maximum over frames, the plainest of section 3.2's and the one that published code uses.
 - The parts come in the order of published checkpoints: 16, 8, 4, 2, 1 strips of the frames' features, then the same of
@@ -34,7 +34,7 @@ class GaitSetConfig:
 
     Attributes:
         channels: of the three blocks.
-        stem_stride: of the very first convolution; 2, not the paper's, makes a small network of a quarter of the work,
+        stem_stride: of the first convolution; 2 (not in the paper) makes a small network with a quarter of the work,
             whose last maps have 8 rows.
         bins: horizontal strips of each scale of the pyramid.
         embed_dim: C.

@@ -1,4 +1,4 @@
-"""GaitTAKE: global and local 3D convolutions, attention over time, and the keypoints beside them.
+"""GaitTAKE: global and local 3D convolutions, attention over time, and keypoints.
 
 Hsu et al., "GaitTAKE: Gait Recognition by Temporal Attention and Keypoint-guided Embedding", ICIP 2022. Global-local
 convolutions as in GaitGL, without its temporal aggregation; attention weighs the frames of each clip, the clips are
@@ -7,18 +7,18 @@ averaged; the keypoints have an attention of their own. Where the paper is silen
 - Widths are GaitGL's: a first convolution to 32, GLConvs to 64, 128 and 128 (OU-MVLP, two to 64, two to 128, one to
   256), a 1×2×2 max pool after the GLConvs to 64, 8 strips, leaky ReLU 0.01, no bias; C = 128.
 - Clips have L = 15 frames, about one step at 25 to 30 Hz. S = ⌊T / L⌋ (section 3.1) would drop the rest of a sequence
-  and leave nothing of one shorter than L. Here the rest is a clip of its own, with a softmax over the frames it has,
-  and counts in the average by its share of the frames, so that every frame counts and none by being last.
+  and leave nothing of one shorter than L. Here the rest is a clip of its own, with a softmax over its frames, and is
+  weighted by its share of the frames, so that all frames have equal weight.
 - The two convolutions of the attention (eq. 8) run along the clip with kernels of 3 and zero padding, to a quarter of
   the channels and then to one score a frame; the clip is zeros beyond the end of the sequence. They see the mean over
   the picture of each channel: flattened, as eq. 5 has it, a frame has 180 000 values. The weights are the same for all
   rows and channels, as 1 × L says.
-- Flattening before the generalised mean, as written, leaves it nothing to average. Each row of the picture (GLConvB
-  stacks 32 on 32, so P = 64) is averaged over its width, exponent 6.5 at the start and learnt, as in GaitGL. The
-  weighted keypoints (51 values, x, y and score of each joint; they may be negative, so no generalised mean) join every
-  row's features, and each row has a fully connected layer of its own: these are the "C" layers of section 3.3.
+- Flattening before the generalised mean, as the paper writes, would leave nothing to average. Each row of the picture
+  (GLConvB stacks 32 on 32, so P = 64) is averaged over its width, exponent 6.5 at the start and learnt, as in GaitGL.
+  The weighted keypoints (51 values, x, y and score of each joint; they may be negative, so no generalised mean) join
+  every row's features, and each row has a fully connected layer of its own: these are the "C" layers of section 3.3.
 - The paper trains with the triplet loss alone. ``num_classes`` adds a BNNeck like GaitBase's, whose cross-entropy keeps
-  short trainings from collapsing; it is no part of the embedding.
+  short trainings from collapsing; it is not part of the embedding.
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ class GaitTAKEConfig:
 
     Attributes:
         stem: channels of the first convolution.
-        stem_stride: of it in the picture, not in time; 2, not the paper's, makes a small network of a quarter of the
-            work, with 32 parts for 64.
+        stem_stride: of the first convolution, in space and not in time; 2 (not in the paper) makes a small network
+            with a quarter of the work and 32 parts instead of 64.
         channels: of the n global-local convolutions; the last one stacks (GLConvB), the others add (GLConvA).
         pool_after: how many of them come before the pooling.
         strips: m, of the local convolutions.
@@ -145,7 +145,7 @@ class GaitTAKE(GaitNetwork):
         """Embeddings (N, P, C), float32."""
         silhouettes, joints = tensors
         if not (torch.is_grad_enabled() or torch.compiler.is_exporting()) and len(silhouettes) > 1:
-            # One by one no padding is computed, and the feature maps are small enough for the processor's cache.
+            # One sequence at a time avoids computing the padding, and its feature maps fit into the processor's cache.
             ends = [silhouettes.shape[1]] * len(silhouettes) if lengths is None else lengths.tolist()
             pairs = zip(silhouettes, joints, ends, strict=True)
             return torch.cat([self(s[None, :end], j[None, :end]) for s, j, end in pairs])

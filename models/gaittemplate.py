@@ -1,10 +1,10 @@
 """A template network: a walk as one picture of three channels, then a small residual network.
 
 After GEINet, Shiraga et al., "GEINet: View-Invariant Gait Recognition Using a Convolutional Neural Network", ICB 2016,
-which reads the gait energy image. Beside the mean over the frames this network reads how far pixels spread and the
-middle between their extremes, and it ends in GaitBase's head of horizontal parts instead of one fully connected layer.
-A walk costs one picture, however many frames it has. The three channels can be made before the network is called,
-see :meth:`GaitTemplate.condense`.
+which reads the gait energy image. Besides the mean over the frames, this network reads the spread of each pixel and
+the middle between its extremes. It ends in GaitBase's head of horizontal parts instead of one fully connected layer.
+A walk costs as much as one picture, however many frames it has. The three channels can be computed before the network
+is called, see :meth:`GaitTemplate.condense`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ CHANNELS = 3
 
 @dataclass(frozen=True)
 class GaitTemplateConfig:
-    """Defaults: what a core of a CPU learns in an hour.
+    """Defaults: a network that one CPU core trains in an hour.
 
     Attributes:
         channels: of the stem, a 5×5 convolution of stride 2, and of the four residual blocks after it.
@@ -73,7 +73,7 @@ class GaitTemplate(GaitNetwork):
         return strips_of([self.config.parts])
 
     def condense(self, *tensors: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """What the network reads of a walk, (N, T, 1, 64, 44) -> (N, 1, 3, 64, 44): see the base."""
+        """The pooled picture of a walk, (N, T, 1, 64, 44) -> (N, 1, 3, 64, 44): see the base class."""
         (silhouettes,) = tensors
         return templates_of(silhouettes.float(), lengths)
 

@@ -1,7 +1,7 @@
 """Gait energy image: the mean silhouette.
 
 Han and Bhanu, "Individual Recognition Using Gait Energy Image", IEEE TPAMI 28(2), 2006, eq. 1. It has no weights, so
-it can be used before any network has been trained. The paper goes on to learn a PCA and MDA of the images; that needs
+it can be used before any network has been trained. The paper also learns a PCA and MDA of the images; that needs
 training data and is left out.
 """
 
@@ -18,7 +18,7 @@ from models.layers import strips_of, temporal_mean
 
 @dataclass(frozen=True)
 class GEIConfig:
-    """Nothing to choose."""
+    """No options."""
 
 
 class GEI(GaitNetwork):

@@ -1,19 +1,19 @@
-"""GSTSN: GaitSet, and an LSTM along the sequence.
+"""GSTSN: GaitSet with an LSTM along the sequence.
 
 "GaitSet-based Temporal-Spatial Network" for gait recognition. GaitSet's frame features go three ways: the set's
 maximum, the multilayer global pipeline, and a sequence branch: image dimensionality reduction (IDR), a two-layer LSTM,
 pooling. Each is mapped by horizontal pyramid mapping with 4 scales (section III.D): 3 × (8 + 4 + 2 + 1) parts of 256.
 Where the paper is silent or ambiguous:
 
-- IDR is O(c, h, w) = squeeze(S(χ)) with S one of max, min and median (eq. 2). Taken over the whole set, as its letters
-  say, no time is left for the LSTM, which is fed frame by frame (eq. 4). Here S is the statistic of three neighbouring
+- IDR is O(c, h, w) = squeeze(S(χ)) with S one of max, min and median (eq. 2). Over the whole set, as written, no
+  time would be left for the LSTM, which reads frame by frame (eq. 4). Here S is the statistic of three neighbouring
   frames, the frame itself, the one before and the one after (at the ends of the sequence the frame itself again), so
   that the sequence keeps its frames: a filter that, as a median, drops what a single bad mask adds.
 - The strips of each frame are pooled before the LSTM, which is shared by the strips; its output is pooled by the
   maximum over time, as sets are, and then mapped. The paper's g = H(L(R(χ))) (eq. 1) has the whole mapping H after the
   LSTM L; an LSTM of whole feature maps would have 128·16·11 inputs.
 - The LSTM runs forward in time, with 256 hidden units.
-- ``num_classes`` adds a BNNeck like GaitBase's, whose cross-entropy keeps short trainings from collapsing; it is no
+- ``num_classes`` adds a BNNeck like GaitBase's, whose cross-entropy keeps short trainings from collapsing; it is not
   part of the embedding.
 """
 
@@ -36,7 +36,7 @@ class GSTSNConfig:
 
     Attributes:
         channels: of GaitSet's three blocks.
-        stem_stride: of GaitSet's first convolution; 2 makes a small network, which is not the paper's.
+        stem_stride: of GaitSet's first convolution; 2 (not in the paper) makes a small network.
         bins: horizontal strips of each scale of the pyramid.
         statistic: S, over three neighbouring frames; the median is the paper's best.
         hidden: units of each layer of the LSTM.
@@ -101,11 +101,11 @@ class GSTSN(GaitNetwork):
 
 
 class LSTM(nn.LSTM):
-    """torch's LSTM, batch first, its outputs alone: (B, T, C) -> (B, T, hidden).
+    """torch's LSTM, batch first, without its states: (B, T, C) -> (B, T, hidden).
 
-    Exported it is ONNX's own operator: torch.export would unroll it over the frames and so fix their number.
-    Its forget gates start open, with a bias of 1 (Gers et al. 2000): else the states stay so small that the sequence's
-    parts hardly count in a distance beside the set's.
+    It is exported as ONNX's own operator: torch.export would unroll it over the frames and so fix their number.
+    The forget gates start open, with a bias of 1 (Gers et al. 2000). Otherwise the states stay so small that the
+    parts of the sequence hardly count in a distance compared with those of the set.
     """
 
     def reset_parameters(self) -> None:

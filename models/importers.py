@@ -1,8 +1,8 @@
-"""Checkpoints that others published, as weights files of this project.
+"""Convert published checkpoints to weights files of this project.
 
-A checkpoint is read by ``torch.load(weights_only=True)`` and by nothing else: a pickle that wants more than tensors is
-refused. Widths are read from the tensors. What is in no tensor is taken from the public configurations: the strips of
-focal and local convolutions, strides, and the order of the pyramid's bins.
+A checkpoint is read with ``torch.load(weights_only=True)`` only: a pickle with more than tensors is refused. Widths are
+read from the tensors. Values that no tensor shows are taken from the public configurations: the strips of focal and
+local convolutions, strides, and the order of the pyramid's bins.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ CASIA_STRIPS, OUMVLP_STRIPS = (1, 4, 8), (1, 1, 8, 8)
 
 @dataclass(frozen=True)
 class Imported:
-    """What became of a checkpoint.
+    """The result of an import.
 
     Attributes:
         network: registry name.
@@ -68,7 +68,7 @@ def import_checkpoint(network: str, format: str, in_path: str | Path, out_path: 
     entries = _Entries({name: t for name, t in state.items() if not name.startswith(classifier)}, Path(in_path))
     try:
         config, tensors = convert(entries)
-        # Without memory first: a tensor may ask for a network far larger than the file.
+        # Shapes are checked without memory first: a tensor may ask for a network far larger than the file.
         wanted = implied_shapes(models.NETWORKS[network], config, most=len(tensors))
     except (IndexError, RuntimeError, TypeError, ValueError, ZeroDivisionError) as error:
         raise BadCheckpoint(f"{in_path} has tensors of shapes that {network} cannot have: {error}") from error
@@ -91,14 +91,15 @@ def _shapes(state: State) -> dict[str, tuple[int, ...]]:
 
 
 def unpickled(path: Path, allowed: Sequence[Any] = ()) -> Any:
-    """What a checkpoint holds, on the CPU.
+    """Load a checkpoint on the CPU.
 
     Args:
         path: of the pickle.
-        allowed: what may be in it beside tensors, numbers and text, as ``torch.serialization.safe_globals`` takes it.
+        allowed: types that it may hold besides tensors, numbers and text, as ``torch.serialization.safe_globals`` takes
+            it.
 
     Raises:
-        BadCheckpoint: there is none, or it holds more than that.
+        BadCheckpoint: the file does not exist, or holds other types.
     """
     try:
         with torch.serialization.safe_globals(list(allowed)):
@@ -108,7 +109,7 @@ def unpickled(path: Path, allowed: Sequence[Any] = ()) -> Any:
     except pickle.UnpicklingError as error:
         reason = str(error).split("\n")[0]
         raise BadCheckpoint(f"{path} holds more than tensors, so it is not opened: {reason}") from error
-    except Exception as error:  # torch names no type for a broken file: KeyError, RuntimeError, EOFError and others
+    except Exception as error:  # torch documents no type for a broken file: KeyError, RuntimeError, EOFError and others
         raise BadCheckpoint(f"{path} is not a readable checkpoint: {error!r}.") from error
 
 
@@ -131,7 +132,7 @@ class _Entries:
 
 
 def _read(path: Path) -> tuple[State, list[str]]:
-    """The state dict of a checkpoint, and the names of the other things in it."""
+    """The state dict of a checkpoint, and the names of its other entries."""
     content = unpickled(path)
     dropped: list[str] = []
     if isinstance(content, Mapping) and isinstance(content.get("model"), Mapping):
@@ -143,7 +144,7 @@ def _read(path: Path) -> tuple[State, list[str]]:
     for name, tensor in content.items():
         if not isinstance(name, str) or not isinstance(tensor, Tensor):
             raise BadCheckpoint(f"{path}: the entry {name!r} is no tensor.")
-        # A tensor may claim more numbers than the file holds, by strides of 0.
+        # With strides of 0 a tensor may claim more numbers than the file holds.
         if tensor.is_sparse or tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
             raise BadCheckpoint(f"{path}: the tensor {name!r} claims more numbers than the file holds.")
         if not tensor.isfinite().all():
@@ -232,4 +233,4 @@ FORMATS: dict[str, dict[str, tuple[Converter, tuple[str, ...]]]] = {
         "gaitbase": (_gaitbase, ("BNNecks.",)),
     }
 }
-"""By format and network: what converts, and how the names of the classifier's entries begin."""
+"""By format and network: the converter, and the prefix of the classifier's entries."""

@@ -1,4 +1,4 @@
-"""One forward pass at inference, in the fastest precision that agrees with float32."""
+"""A forward pass at inference, in the fastest precision that agrees with float32."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HALVES = {"fp16": torch.float16, "bf16": torch.bfloat16}
 def embed(
     net: GaitNetwork, tensors: Sequence[Tensor], lengths: Tensor | None = None, precision: Precision = "auto"
 ) -> Tensor:
-    """Embeddings (N, P, C), float32, without gradients; the network is in eval mode meanwhile.
+    """Embeddings (N, P, C), float32, without gradients, in eval mode; the mode is restored.
 
     "bf16" multiplies in bfloat16 and sums in float32: with matrix units for it (GPUs, processors with AMX) it takes
     half the time or less, and embeddings e stay within 1 % of float32, ‖e − e₃₂‖ ≤ 0.01 · ‖e₃₂‖ over all parts, within
@@ -26,8 +26,8 @@ def embed(
     Args:
         net: on the device of ``tensors``.
         tensors: in the order of ``net.inputs``; shapes and ranges as :class:`models.base.GaitNetwork` says.
-        lengths: (N,) int64, or None where all are equal.
-        precision: "auto" is "bf16" where the device has matrix units for it, else "fp32".
+        lengths: (N,) int64, or None if all are equal.
+        precision: "auto" is "bf16" if the device has matrix units for it, else "fp32".
     """
     device = tensors[0].device
     if precision == "auto":
@@ -43,7 +43,7 @@ def embed(
 
 
 def bf16_in_hardware(device: torch.device) -> bool:
-    """True where bfloat16 is faster than float32: AVX-512's own instructions for it, without AMX, are slower here."""
+    """True if bfloat16 is faster than float32. With AVX-512's instructions for it but without AMX, it is slower."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return device.type == "cpu" and bool(torch.cpu._is_amx_tile_supported())

@@ -9,18 +9,18 @@ paper follows. Where the paper is silent or contradicts itself:
 - ST-GCN's temporal kernel of 9, residuals, strides of 2 at the layers that widen, and batch norm of the input are
   taken over. Λ normalises each subset with the degrees of its rows and its columns: see ``Skeleton.adjacency``.
 - Pooling F * k with a kernel of J_g × T (eq. 4): a convolution that wide and full would have 106 M weights, so each
-  channel has a kernel of its own and none mixes channels (the separate fully connected layers do). Kernels start as
-  the mean. There are two readings of T. "free" weights the joints and takes the mean over the true frames: it takes
-  any length, and hardly minds at which phase of the step a sequence starts. "window" weights joints and frames: T is
-  120 frames, 30 steps of the strided features, so sequences are cut into half-overlapping windows of 120 frames, the
-  last one flush with the end, whose embeddings are averaged; shorter sequences are looped. "free" is the default: a
-  frame's number in a window says nothing about the phase of the gait, so that weights over time have nothing to learn
-  but the mean.
+  channel has a kernel of its own (the separate fully connected layers mix channels). Kernels start as the mean. There
+  are two readings of T. "free" weights the joints and takes the mean over the true frames: it takes any length, and
+  hardly depends on the phase of the step at which a sequence starts. "window" weights joints and frames: T is 120
+  frames, 30 steps of the strided features, so sequences are cut into half-overlapping windows of 120 frames, the last
+  one flush with the end, whose embeddings are averaged; shorter sequences are looped. "free" is the default: a frame's
+  number in a window says nothing about the phase of the gait, so that weights over time have nothing to learn but the
+  mean.
 - The neck is the middle of the shoulders, with the mean of their scores. x, y and the score enter; with the Kinect,
   x and y only, of 16 of its 20 joints, all but hands and feet.
-- The classifier of ArcFace: one a part, of cosines; the loss adds the margin and the scale. A batch norm comes before
-  it (BNNeck), as ArcFace's own networks end in one: the mean of ReLU features points the same way for everybody, and
-  angles about the origin would hardly tell people apart. The triplet loss and the test take what comes before it.
+- ArcFace's classifier: cosines, one per part; the loss adds the margin and the scale. A batch norm comes before
+  it (BNNeck), as ArcFace's own networks end in one: the mean of ReLU features points the same way for all people,
+  and angles about the origin would hardly tell people apart. The triplet loss and the test take what comes before it.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class JointsGaitConfig:
         alpha: keeps empty rows of the adjacency from dividing by zero (section 3.1.3).
         pooling: how a group's features become one: see the module's text.
         window: frames of a "window".
-        dropout: after each temporal convolution; ST-GCN has 0.5, the paper names none.
+        dropout: after each temporal convolution; 0.5 in ST-GCN, not given in the paper.
         embed_dim: C.
         num_classes: people in training, for ArcFace; None leaves the classifier out.
     """
@@ -156,7 +156,7 @@ def strided(lengths: Tensor | None, stride: int) -> Tensor | None:
 class JointPyramid(nn.Module):
     """Joints relationship pyramid pooling (section 3.2, eq. 4): (N, T, V, C) -> (N, P, C).
 
-    ``weight`` is (M, C), or (frames, M, C) where the frames are weighted, too; M counts the joints of all groups.
+    ``weight`` is (M, C), or (frames, M, C) if the frames are weighted, too; M counts the joints of all groups.
     """
 
     joints: Tensor
@@ -242,15 +242,15 @@ class JointsGait(GaitNetwork):
 def cut_windows(x: Tensor, lengths: Tensor | None, window: int) -> tuple[Tensor, Tensor]:
     """Half-overlapping windows of the true frames: (N, T, ...) -> (N, K, window, ...) and shares (N, K).
 
-    A sequence that is no longer than the window gives one, looped. A longer one gives windows at every half window,
-    the last flush with its end. K is the longest sequence's number; a share is 1 / the number of the sequence's own
-    windows, and 0 for what is beyond them.
+    A sequence not longer than the window gives one looped window. A longer one gives a window at every half window,
+    the last one flush with its end. K is the largest number of windows; a share is 1 / the number of windows of the
+    sequence, and 0 for windows beyond them.
     """
     frames, half = x.shape[1], window // 2
     longest: int = torch.sym_max(frames, window)  # type: ignore[no-untyped-call]  # max, for a graph of any T
     count = (longest - window + half - 1) // half + 1
     if torch.compiler.is_exporting():
-        count += 1  # a window of no share: torch.export would take a count of 1 for a constant
+        count += 1  # one window with a share of 0: torch.export would treat a count of 1 as a constant
     if lengths is None:
         lengths = torch.full((x.shape[0],), frames, device=x.device)
     spare = (lengths - window).clamp(min=0)[:, None]  # (N, 1)

@@ -1,11 +1,11 @@
-"""What several gait networks share: time with padding, horizontal strips, per-part layers, initialisation.
+"""Building blocks of the gait networks: pooling over padded time, horizontal strips, per-part layers, initialisation.
 
 Shapes: N sequences, T frames, P parts, C channels, H × W pictures. ``lengths`` (N,) int64 counts the true frames of
-each sequence, or is None where all T are true. Frames beyond a sequence's length are padding: whatever lies there,
-NaN included, never reaches an output.
+each sequence, or is None if all T are true. Frames beyond a sequence's length are padding: their contents, even NaN,
+never reach an output.
 
 Convolutions run with channels last in memory, which is two to three times faster on CPUs and lets strips be folded
-into the batch without a copy; networks ask for it by :func:`channels_last`.
+into the batch without a copy; networks request it with :func:`channels_last`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 LEAK = 0.01
-EPS = 1e-6  # least value under a generalised mean, which is of positive numbers
+EPS = 1e-6  # least value in a generalised mean, which is defined for positive numbers
 CHUNK = 32  # frames a CNN sees at a time at inference: their feature maps stay in the processor's cache
 WIDE = 512  # on a GPU: enough to fill it
 
@@ -44,7 +44,7 @@ def fill_padding(x: Tensor, lengths: Tensor | None, value: float) -> Tensor:
 
 
 def clear_padding(x: Tensor, lengths: Tensor | None) -> Tensor:
-    """Zeros in the padding of (N, C, T, ...): what a convolution along T meets beyond the end of a lone sequence."""
+    """(N, C, T, ...) with zeros in the padding, as a convolution along T sees beyond the end of a lone sequence."""
     return fill_padding(x.transpose(1, 2), lengths, 0.0).transpose(1, 2)
 
 
@@ -64,8 +64,8 @@ def temporal_mean(x: Tensor, lengths: Tensor | None = None) -> Tensor:
 def templates_of(x: Tensor, lengths: Tensor | None = None) -> Tensor:
     """A walk as one picture of three channels: (N, T, 1, H, W) -> (N, 1, 3, H, W).
 
-    Over the true frames: the mean, twice the standard deviation (of the frames as they are, so 0 of a single one), and
-    the middle between the extremes. All three are in [0, 1] where the frames are.
+    Over the true frames: the mean, twice the population standard deviation (0 for a single frame), and the middle
+    between the extremes. All three are in [0, 1] if the frames are.
     """
     mean = temporal_mean(x, lengths)
     spread = temporal_mean((x - mean[:, None]).square(), lengths).sqrt()
@@ -78,16 +78,17 @@ def framewise(
 ) -> Tensor:
     """Apply ``cnn`` to each true frame: (N, T, ...) -> (N, T, ...), zeros in the padding.
 
-    Padding is not computed at all, so batch norms never see it. Without gradients the frames pass in chunks, so that
-    the memory of a long sequence is that of its outputs. ``apart`` says that no frame's result hangs on another's, as
-    it does by a batch norm in training: then they pass in chunks with gradients, too, a sixth faster on CPUs.
+    Padding is not computed, so batch norms never see it. Without gradients the frames are processed in chunks, so that
+    a long sequence needs memory only for its outputs. ``apart`` says that the result of a frame does not depend on
+    other frames, as it does with a batch norm in training: then chunks are used with gradients, too, which is a sixth
+    faster on CPUs.
     """
     if lengths is None or torch.compiler.is_exporting():
-        # An exported graph computes the padding, too: its number of frames must not depend on the values of lengths.
+        # An exported graph computes the padding, too, because its number of frames must not depend on the lengths.
         out = _chunked(cnn, x.flatten(0, 1), apart)
         return fill_padding(out.view(*x.shape[:2], *out.shape[1:]), lengths, 0.0)
     mask = frame_mask(lengths, x.shape[1])
-    # Channels go last and back, because indexing would otherwise undo their layout in memory.
+    # Move channels last and back, because indexing would otherwise undo their memory layout.
     out = _chunked(cnn, x.movedim(2, -1)[mask].movedim(-1, 1), apart).movedim(1, -1)
     padded = out.new_zeros(*x.shape[:2], *out.shape[1:])
     padded[mask] = out
@@ -102,10 +103,10 @@ def set_pool(cnn: Callable[[Tensor], Tensor], x: Tensor, lengths: Tensor | None 
 def set_pools(
     stages: Sequence[Callable[[Tensor], Tensor]], x: Tensor, lengths: Tensor | None = None, *, apart: bool = False
 ) -> list[Tensor]:
-    """Maximum over the true frames of what each stage gives, (N, T, ...) -> (N, ...) each.
+    """Maximum over the true frames of each stage's output, (N, T, ...) -> (N, ...) each.
 
-    A stage takes what the one before gave. Without gradients no more than a chunk of features is ever held, however
-    long the sequences are. ``apart`` is that of :func:`framewise`.
+    Each stage takes the output of the one before. Without gradients at most one chunk of features is held in memory,
+    however long the sequences are. See :func:`framewise` for ``apart``.
     """
     if torch.is_grad_enabled() or torch.compiler.is_exporting():
         pools = []
@@ -121,7 +122,7 @@ def set_pools(
 
 
 def _set_pools_of_many(stages: Sequence[Callable[[Tensor], Tensor]], x: Tensor, lengths: Tensor | None) -> list[Tensor]:
-    """As many whole sequences at a time as a chunk holds: a call for each would keep a GPU waiting."""
+    """Process as many whole sequences at a time as fit a chunk: one call per sequence would keep a GPU waiting."""
     some = max(1, chunk_on(x.device) // x.shape[1])
     parts = []
     for start in range(0, len(x), some):
@@ -159,9 +160,9 @@ def _chunked(cnn: Callable[[Tensor], Tensor], frames: Tensor, apart: bool) -> Te
 
 
 def generalised_mean(x: Tensor, exponent: Tensor, dim: int) -> Tensor:
-    """(mean of x^p)^(1/p) over one dimension, which goes, of values clamped to at least 1e-6; float32.
+    """Generalised mean (mean of x^p)^(1/p) over one dimension, which is removed; float32.
 
-    It is the mean where p is 1, and nears the maximum as p grows.
+    Values are clamped to at least 1e-6. It is the mean for p = 1, and approaches the maximum as p grows.
 
     Args:
         x: any shape and precision.
@@ -170,7 +171,7 @@ def generalised_mean(x: Tensor, exponent: Tensor, dim: int) -> Tensor:
     """
     with torch.autocast(x.device.type, enabled=False):  # powers of 6.5 overflow or vanish in half precision
         x = x.float().clamp(min=EPS)
-        # Relative to the maximum no power overflows, and none vanishes where all values are small.
+        # Powers relative to the maximum neither overflow nor vanish when all values are small.
         peak = x.amax(dim=dim, keepdim=True)
         mean: Tensor = (x / peak).pow(exponent).mean(dim=dim).pow(1 / exponent)
         return mean * peak.squeeze(dim)
@@ -196,7 +197,7 @@ def horizontal_pool(x: Tensor, bins: Sequence[int]) -> Tensor:
     """Mean + max of each horizontal strip: (B, C, H, W) -> (B, sum(bins), C).
 
     The strips of the first entry of ``bins`` come first, top to bottom. Horizontal pyramid mapping of GaitSet
-    (section 3.4) and horizontal pooling of GaitPart (eq. 2) are this with several entries and with one.
+    (section 3.4) and horizontal pooling of GaitPart (eq. 2) are special cases, with several entries and with one.
     """
     b, c, h, w = x.shape
     rows = x.movedim(1, -1)  # channels last, side by side in memory: six times faster than over strips of a channel
@@ -210,10 +211,10 @@ def strips_of(bins: Sequence[int]) -> tuple[tuple[float, float], ...]:
 
 
 class FocalBlock(nn.Module):
-    """Two focal convolutions, no bias: (B, C_in, H, W) -> (B, C_out, H, W), halved by a max pool where ``pool``.
+    """Two focal convolutions, no bias: (B, C_in, H, W) -> (B, C_out, H, W), halved by a max pool if ``pool``.
 
     GaitPart, section 3.2: the strips of a focal convolution share its weights, and each has zero padding of its own.
-    One strip makes it the plain block of GaitSet.
+    With one strip it is the plain block of GaitSet.
     """
 
     def __init__(
@@ -238,12 +239,12 @@ class FocalBlock(nn.Module):
         x = self.conv2(x)
         if not self.pool:
             return unfold_strips(F.leaky_relu(x, LEAK, inplace=True), self.strips)
-        # The leaky ReLU rises, so pooling first gives the same at a quarter of the work.
+        # The leaky ReLU is monotonic, so pooling first gives the same result for a quarter of the work.
         return F.leaky_relu(F.max_pool2d(unfold_strips(x, self.strips), 2), LEAK, inplace=True)
 
 
 def conv3d(conv: nn.Conv3d, x: Tensor) -> Tensor:
-    """``conv(x)``, by oneDNN wherever it can: PyTorch unfolds a lone small clip instead, which is five times slower."""
+    """``conv(x)`` with oneDNN if possible: PyTorch unfolds a lone small clip instead, which is five times slower."""
     direct = x.device.type == "cpu" and x.dtype == torch.float32
     direct = direct and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
     if not direct or torch.is_autocast_enabled("cpu") or torch.is_grad_enabled() or torch.compiler.is_exporting():
@@ -256,7 +257,7 @@ class GlobalLocalConv(nn.Module):
     """A 3×3×3 convolution of the whole picture, and one shared by its strips, each with zero padding of its own.
 
     GaitGL, section 3.3: ``stack`` puts the two results on top of each other (GLConvB), else they are added (GLConvA).
-    What lies in the padding of time must be zeros, see :func:`clear_padding`.
+    The padding in time must be zeros, see :func:`clear_padding`.
     """
 
     def __init__(self, in_channels: int, out_channels: int, strips: int, *, stack: bool = False) -> None:
@@ -267,8 +268,8 @@ class GlobalLocalConv(nn.Module):
         self.stack = stack
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C_in, T, H, W) -> (N, C_out, T, H, W), or 2H high where stacked."""
-        # Strips go side by side into the batch, so that one convolution sees them all.
+        """(N, C_in, T, H, W) -> (N, C_out, T, H, W), or 2H high if stacked."""
+        # Strips are stacked in the batch, so that one convolution processes all of them.
         strips = torch.cat(torch.chunk(x, self.strips, dim=3))
         local = conv3d(self.local, strips)
         local = torch.cat(local.view(self.strips, -1, *local.shape[1:]).unbind(), dim=3)
@@ -278,9 +279,9 @@ class GlobalLocalConv(nn.Module):
 
 
 class PartLinear(nn.Module):
-    """A fully connected layer of its own for each part, no bias: (N, P, C_in) -> (N, P, C_out).
+    """A separate fully connected layer for each part, no bias: (N, P, C_in) -> (N, P, C_out).
 
-    ``weight`` is (P, C_in, C_out), drawn with variance 1 / C_in: its outputs go to a metric loss, not to a ReLU.
+    ``weight`` is (P, C_in, C_out), drawn with variance 1 / C_in: its outputs go to a metric loss, not a ReLU.
     """
 
     def __init__(self, parts: int, in_channels: int, out_channels: int) -> None:
@@ -293,9 +294,9 @@ class PartLinear(nn.Module):
 
 
 class CosineClassifier(nn.Module):
-    """One classifier a part, without bias, of L2-normalised embeddings and weights: (N, P, C) -> (N, P, classes).
+    """A classifier for each part, without bias, on L2-normalised embeddings and weights: (N, P, C) -> (N, P, classes).
 
-    Its logits are cosines, in [-1, 1]; a loss puts margin and scale to them.
+    Its logits are cosines in [-1, 1]; the loss adds margin and scale.
     """
 
     def __init__(self, parts: int, channels: int, classes: int) -> None:
@@ -326,23 +327,23 @@ class BNNeck(nn.Module):
 
 
 def channels_last(module: nn.Module) -> None:
-    """Lay the weights of 2D and 3D convolutions out channels last; what they compute follows them."""
+    """Store the weights of 2D and 3D convolutions channels last; their outputs then have the same layout."""
     for layer in module.modules():
         if isinstance(layer, (nn.Conv2d, nn.Conv3d)):
             weight = layer.weight.data.movedim(1, -1).contiguous().movedim(-1, 1)
             if weight.shape[1] == 1 and weight.dim() == 4:
-                # Of one channel any stride is right, and torch takes it for channels first unless the stride is 1; the
-                # convolution would then be six times slower, and what follows it would have to turn its output over.
-                # Not in three dimensions: oneDNN 3.12 then reads past a kernel on one frame in bfloat16.
+                # With one channel any stride is valid, and torch assumes channels first unless the stride is 1. The
+                # convolution would then be six times slower, and the next layer would have to change the layout.
+                # Not in three dimensions: there oneDNN 3.12 reads past a kernel on one frame in bfloat16.
                 weight = weight.as_strided(weight.shape, (weight.stride(0), 1, *weight.stride()[2:]))
             layer.weight.data = weight
 
 
 def he_init(module: nn.Module) -> None:
-    """Draw every convolution of ``module`` as He et al. 2015 do for leaky ReLUs; biases are zero.
+    """Initialise every convolution of ``module`` as in He et al. 2015 for leaky ReLUs; biases are zero.
 
-    With torch's own default the features of these norm-free stacks shrink from layer to layer, and the triplet loss
-    collapses to its margin before it learns anything.
+    With torch's default initialisation, the features of these norm-free stacks shrink from layer to layer, and the
+    triplet loss collapses to its margin before the network learns anything.
     """
     for layer in module.modules():
         if isinstance(layer, (nn.Conv1d, nn.Conv2d, nn.Conv3d)):

@@ -1,4 +1,4 @@
-"""Licences that ask something of whoever runs the service, and whether they were accepted."""
+"""Licences that bind the operator of the service, and whether they were accepted."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FILE = "accepted-licences"
 
 
 def accepted(licence: str) -> bool:
-    """Whether a licence, an SPDX identifier, asks for nothing, or was accepted by the environment or by a yes."""
+    """True if a licence (SPDX identifier) is permissive, or was accepted by environment variable or by a yes."""
     named = os.environ.get(VARIABLE, "").replace(",", " ").split()
     if licence in FREE or licence in named:
         return True
@@ -30,14 +30,14 @@ def accept(licence: str) -> None:
 
 
 def require(licence: str, what: str) -> None:
-    """Pass where a licence was accepted.
+    """Raise unless a licence was accepted.
 
     Args:
         licence: SPDX identifier.
-        what: is under it, for the sentence.
+        what: name of the licensed item, for the message.
 
     Raises:
-        LicenceNotAccepted: it was not.
+        LicenceNotAccepted: the licence was not accepted.
     """
     if not accepted(licence):
         raise LicenceNotAccepted(

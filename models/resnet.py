@@ -1,4 +1,4 @@
-"""The residual network of GaitBase and GaitHeat, made for silhouettes: no stem pooling, four stages of one block."""
+"""The residual network of GaitBase and GaitHeat: no pooling in the stem, four stages of one block."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class BasicBlock(nn.Module):
 
 
 class ResNet9(nn.Module):
-    """A 3×3 convolution, then one basic block a stage: (B, C_in, H, W) -> (B, channels[-1], H/4, W/4).
+    """A 3×3 convolution, then one basic block per stage: (B, C_in, H, W) -> (B, channels[-1], H/4, W/4).
 
     Fan et al., "OpenGait: Revisiting Gait Recognition Toward Better Practicality", CVPR 2023, table 5.
     """

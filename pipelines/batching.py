@@ -1,7 +1,7 @@
-"""Calls of several threads answered together: what a network takes for eight sequences is not eight times that of one.
+"""Micro-batching of calls from several threads: one batch of eight sequences is faster than eight calls.
 
-Nobody waits for a thread: the first caller of a batch runs it for all who joined. While one batch is at work the next
-one fills, so that under load batches grow by themselves, and a lone call is not kept waiting unless it is asked to.
+There is no worker thread: the first caller of a batch runs it for all callers that joined. While one batch runs, the
+next one fills, so batches grow under load. A lone call does not wait unless ``wait`` is set.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ R = TypeVar("R")
 
 
 class _Call(Generic[T, R]):
-    """What one caller wants, and what came of it."""
+    """The items of one caller, and their results."""
 
     def __init__(self, items: list[T]) -> None:
         self.items = items
@@ -34,7 +34,7 @@ class _Call(Generic[T, R]):
 
 
 class _Batch(Generic[T, R]):
-    """Calls that are answered together."""
+    """Calls that are processed together."""
 
     def __init__(self) -> None:
         self.calls: list[_Call[T, R]] = []
@@ -47,14 +47,14 @@ class MicroBatcher(Generic[T, R]):
     """Runs work on the items of several callers at once; safe under threads.
 
     A batch starts when it has ``most`` items or its first call has waited for ``wait`` seconds, whichever is first, and
-    no other batch is at work. The items of one call are never parted. Where the work raises, each call of the batch is
-    done again alone, so that a caller meets the errors of its own items and of no other's.
+    no other batch is running. The items of one call stay together. If the work raises, each call of the batch is
+    repeated alone, so that a caller gets only the errors of its own items.
 
     Args:
-        work: gives one result for each of some items, in their order; called by one thread at a time.
-        most: items of a batch; a call of more is a batch of its own.
+        work: returns one result per item, in order; called by one thread at a time.
+        most: maximum number of items in a batch; a larger call is a batch of its own.
         wait: seconds.
-        stage: told how much waits, and when it is at work.
+        stage: records how many items wait, and when the work runs.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class MicroBatcher(Generic[T, R]):
         self._open: _Batch[T, R] | None = None
 
     def __call__(self, items: Sequence[T]) -> list[R]:
-        """The results of some items, in their order; raises what the work does."""
+        """The results of the items, in order; raises the errors of the work."""
         if not items:
             return []
         call: _Call[T, R] = _Call(list(items))
@@ -78,7 +78,7 @@ class MicroBatcher(Generic[T, R]):
             self._lead(batch)
         else:
             batch.done.wait()
-        if call.results is None and call.error is None:  # whoever led the batch was torn away from it
+        if call.results is None and call.error is None:  # the leader of the batch was interrupted
             with self._running:
                 self._answer([call])
         if call.error is not None:
@@ -87,7 +87,7 @@ class MicroBatcher(Generic[T, R]):
         return call.results
 
     def _joined(self, call: _Call[T, R]) -> tuple[_Batch[T, R], bool]:
-        """The batch that the call is in, and whether it is the first there."""
+        """The batch that the call joined, and whether the call is its first."""
         with self._lock:
             batch = self._open
             if batch is not None and batch.size + len(call.items) > self._most:
@@ -105,7 +105,7 @@ class MicroBatcher(Generic[T, R]):
             return batch, leads
 
     def _lead(self, batch: _Batch[T, R]) -> None:
-        """Run the batch, once it is full or has waited, for all who are in it by then."""
+        """Run the batch for all calls in it, once it is full or has waited."""
         try:
             batch.full.wait(self._wait)
             with self._running:
@@ -138,10 +138,10 @@ class MicroBatcher(Generic[T, R]):
 
 
 class SharedEmbedding:
-    """Embeds as :func:`pipelines.embed.embed` does, the sequences of several callers together; safe under threads.
+    """Batches the calls of several threads to :func:`pipelines.embed.embed`; thread-safe.
 
-    Sequences meet in a batch if their network is the same, by weights and device, though each collection may hold a
-    copy of its own. An embedding is that of a lone call but for rounding, 1e-5.
+    Sequences share a batch if their networks have the same weights and device, even if each collection holds its own
+    copy of the network. Embeddings equal those of a lone call up to rounding, 1e-5.
 
     Args:
         most, wait: as of :class:`MicroBatcher`, in sequences and seconds.
@@ -172,7 +172,7 @@ class SharedEmbedding:
 
 
 def _identity(net: GaitNetwork) -> Hashable:
-    """Equal for networks that give equal embeddings on the same device."""
-    if net.weights_id == "untrained":  # random numbers of its own
+    """A key that is equal for networks with equal embeddings on the same device."""
+    if net.weights_id == "untrained":  # random weights without a seed
         return id(net)
     return net.name, net.weights_id, net.config, device_of(net)

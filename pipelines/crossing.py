@@ -1,4 +1,7 @@
-"""Who is who after two people crossed: a tracker goes by place, and can swap two where one hid the other."""
+"""Correct swapped tracklets after two people crossed.
+
+A tracker relies on position and can swap two people when one hides the other.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +38,7 @@ class _Meeting:
 
 
 class Crossings:
-    """Notes the meetings of one clip, and sets right the tracklets that were swapped in them."""
+    """Records the meetings in one clip, and corrects tracklets that were swapped in them."""
 
     def __init__(self) -> None:
         self._open: dict[tuple[int, int], _Meeting] = {}
@@ -47,7 +50,7 @@ class Crossings:
         """Take one frame: a meeting lasts from the first touch until both are seen apart again.
 
         Returns:
-            The tracklets that meet one who is out of sight for the moment, so that their masks may hold both.
+            The tracklets that meet a person who is hidden at the moment, so that their masks may contain both.
         """
         seen = {n: person.box for n, person in zip(numbers, people, strict=True) if n is not None}
         self._last_seen.update(dict.fromkeys(seen, time))
@@ -68,7 +71,7 @@ class Crossings:
             for n, other in (pair, pair[::-1])
             if n in seen
             and other not in seen
-            # A few frames of somebody may have been this very person, seen twice.
+            # A few frames of another tracklet may show this same person, detected twice.
             and self._times_seen[other] >= WITNESSES
             and time - self._last_seen[other] <= OUT_OF_SIGHT
         }
@@ -78,18 +81,18 @@ class Crossings:
         return {number for pair in self._open for number in pair}
 
     def ended(self) -> list[tuple[tuple[int, int], float, float]]:
-        """Pairs, starts and ends of the meetings that have ended since this was last asked; they are not resolved."""
+        """Pairs, starts and ends of the meetings that have ended since the last call; they are not resolved."""
         closed, self._closed = self._closed, []
         return [(meeting.pair, meeting.start, meeting.end) for meeting in closed]
 
     def forget(self, number: int) -> None:
-        """Drop what is known of a tracklet that will not be seen again."""
+        """Drop the data of a tracklet that has ended."""
         self._last_seen.pop(number, None)
         self._times_seen.pop(number, None)
         self._open = {pair: meeting for pair, meeting in self._open.items() if number not in pair}
 
     def resolve(self, tracklets: Mapping[int, Tracklet]) -> int:
-        """Give back to each what was swapped; the number of meetings set right."""
+        """Undo swaps; returns the number of corrected meetings."""
         swapped = 0
         for meeting in sorted(self._closed, key=lambda m: m.end):
             a, b = (tracklets[number] for number in meeting.pair)
@@ -105,7 +108,7 @@ def _touch(a: Array, b: Array) -> bool:
 
 
 def _were_swapped(a: Tracklet, b: Tracklet, meeting: _Meeting) -> bool:
-    """Whether clothes, and less so motion, say that each went on as the other."""
+    """True if clothes, and with less weight motion, say that the two tracklets were swapped."""
     before = [[s for s in t.sightings if s.time < meeting.start][-WITNESSES:] for t in (a, b)]
     after = [[s for s in t.sightings if s.time >= meeting.end][:WITNESSES] for t in (a, b)]
     if min(len(part) for part in (*before, *after)) < FEWEST:
@@ -115,7 +118,7 @@ def _were_swapped(a: Tracklet, b: Tracklet, meeting: _Meeting) -> bool:
 
 
 def _strangeness(before: list[Sighting], after: list[Sighting]) -> float:
-    """How unlike one person the two groups of sightings are."""
+    """How much the two groups of sightings differ from those of one person."""
     worn = [np.mean([s.appearance for s in part], axis=0) for part in (before, after)]
     first, last = before[0], before[-1]
     speed = (_place(last) - _place(first)) / max(last.time - first.time, 1e-3)

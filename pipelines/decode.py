@@ -1,7 +1,7 @@
-"""Clips become frames: PyAV, streamed, upright, with square pixels, times from the stream's own repaired timestamps.
+"""Decode clips to frames with PyAV: streamed, upright, square pixels, with the stream's repaired timestamps.
 
-Only the containers and codecs named in :mod:`pipelines.streams` are opened, told apart by content and never by name, so
-that a playlist or a text file called ``.mp4`` is refused before any demuxer sees it.
+Only the containers and codecs named in :mod:`pipelines.streams` are opened. They are recognised by content and never
+by name, so a playlist or a text file called ``.mp4`` is refused before a demuxer reads it.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ DAMAGED_SHARE = 0.1
 
 @dataclass(frozen=True)
 class ClipInfo:
-    """What a clip is, measured from its packets.
+    """Properties of a clip, measured from its packets.
 
     Attributes:
         width, height: of the upright picture with square pixels, in pixels.
         rate: median frame rate of the stream in hertz; 0 for a single frame.
-        frames: frames that are shown, which those before the start of an edit list are not.
+        frames: frames that are shown; those before the start of an edit list are not.
         duration: seconds from the first of them to the end of the last.
         codec: name of the video codec.
         container: "mp4", "matroska" or "avi".
-        stream: index in the container of the video stream that is looked at.
-        repaired: frames whose time had to be mended, by kind; see :data:`pipelines.timing.REPAIRS`.
+        stream: index of the used video stream in the container.
+        repaired: frames whose time was repaired, by kind; see :data:`pipelines.timing.REPAIRS`.
     """
 
     width: int
@@ -67,8 +67,8 @@ class Frame:
         image: uint8 (H, W, 3), RGB.
         time: seconds since the stream's first shown frame.
         index: number of the frame in the stream, from 0.
-        segment: number of the recording that it belongs to, from 0: one more where others were joined on, so that
-            nobody can be followed from the frame before.
+        segment: number of the recording that it belongs to, from 0. It increases where recordings were joined; tracks
+            cannot continue there.
     """
 
     image: npt.NDArray[np.uint8]
@@ -79,13 +79,13 @@ class Frame:
 
 @dataclass(frozen=True, eq=False)
 class Packet:
-    """What a decoder takes at a time.
+    """One packet for a decoder.
 
     Attributes:
         data: of one picture or two fields; H.264 and HEVC in Annex B, their headers with them.
         time: of its picture, in seconds since the first that is shown.
         segment: of its picture, as of :class:`Frame`.
-        shown: False where its picture is for the decoder alone.
+        shown: False if its picture is for the decoder alone.
     """
 
     data: bytes
@@ -96,11 +96,11 @@ class Packet:
 
 @dataclass(frozen=True)
 class Layout:
-    """How what a decoder elsewhere makes of a clip's packets is to be shown.
+    """How to show the pictures that an external decoder makes of a clip's packets.
 
     Attributes:
-        pixels: their form, as in "yuv420p".
-        turn: that makes pictures upright.
+        pixels: pixel format, such as "yuv420p".
+        turn: rotation that makes pictures upright.
         width, height: of pictures with square pixels, before they are turned.
         in_order: as of :class:`pipelines.timing.Timeline`.
     """
@@ -113,9 +113,9 @@ class Layout:
 
 
 class Decoder(Protocol):
-    """What the pipeline reads clips by: :class:`InProcess`, or a :class:`pipelines.sandbox.Sandbox`.
+    """Interface of clip decoders: :class:`InProcess`, or a :class:`pipelines.sandbox.Sandbox`.
 
-    Its methods give up at ``deadline``, an instant of ``time.monotonic``, where the decoder can.
+    Methods give up at ``deadline``, an instant of ``time.monotonic``, if the decoder supports it.
     """
 
     def probe(self, source: Source, deadline: float | None = None) -> ClipInfo:
@@ -125,14 +125,14 @@ class Decoder(Protocol):
         """As :func:`frames`."""
 
     def pictures(self, codec: Codec, max_pixels: int, max_bytes: int) -> Pictures:
-        """A decoder of a live stream's pictures, of so many pixels, in messages of so many bytes."""
+        """A decoder for a live stream, with limits on the pixels of a picture and the bytes of a message."""
 
     def close(self) -> None:
-        """Let go of what was started."""
+        """Release resources."""
 
 
 class InProcess:
-    """Decodes right here, for clips that are trusted; whoever takes the frames keeps the deadline."""
+    """Decodes in this process, for trusted clips; the caller enforces the deadline."""
 
     def __init__(self, settings: PipelineSettings) -> None:
         self.settings = settings
@@ -150,14 +150,14 @@ class InProcess:
         return PictureDecoder(codec, max_pixels)
 
     def close(self) -> None:
-        """Nothing was started."""
+        """Does nothing."""
 
 
 def probe(source: Source, settings: PipelineSettings | None = None) -> ClipInfo:
     """Measure a clip from its packets and one decoded frame.
 
     Raises:
-        EmptyUpload, UnsupportedMedia, NoVideo, Undecodable: as their names say; a clip cut short is undecodable.
+        EmptyUpload, UnsupportedMedia, NoVideo, Undecodable: see their docstrings; a truncated clip is undecodable.
         TooLarge: beyond the settings' pixels, frames or seconds.
     """
     limits = settings or PipelineSettings()
@@ -168,7 +168,7 @@ def probe(source: Source, settings: PipelineSettings | None = None) -> ClipInfo:
             raise TooLarge(f"The clip lasts {times.duration:.0f} s, {limits.max_seconds:.0f} s are allowed.")
         try:
             layout, kind = _layout(source, survey, limits)
-        except Undecodable as error:  # another stream may be good
+        except Undecodable as error:  # another stream may be decodable
             fault = fault or error
             continue
         width, height = (layout.height, layout.width) if layout.turn.swap else (layout.width, layout.height)
@@ -180,10 +180,10 @@ def probe(source: Source, settings: PipelineSettings | None = None) -> ClipInfo:
 
 
 def _layout(source: Source, survey: Survey, limits: PipelineSettings) -> tuple[Layout, str]:
-    """How a stream's first picture is to be shown, and the kind of its container.
+    """The layout of a stream's first picture, and the kind of its container.
 
     Raises:
-        TooLarge: it has too many pixels, as it is or once they are square.
+        TooLarge: it has too many pixels, before or after they are made square.
         Undecodable: there is no picture.
     """
     with opened(source) as (container, kind):
@@ -191,7 +191,7 @@ def _layout(source: Source, survey: Survey, limits: PipelineSettings) -> tuple[L
         _require_pixels(stream.width, stream.height, limits)
         for picture in _pictures(container, stream):
             layout = _layout_of(picture, stream, survey.times)
-            _require_pixels(layout.width, layout.height, limits)  # they need not be what the header says
+            _require_pixels(layout.width, layout.height, limits)  # they may differ from the header
             return layout, kind
     raise Undecodable("Not one picture of the clip could be decoded.")
 
@@ -207,9 +207,9 @@ def _layout_of(picture: Any, stream: Any, times: Timeline) -> Layout:
 
 
 def _pictures(container: Any, stream: Any, shown: Shown | None = None, times: Timeline | None = None) -> Iterator[Any]:
-    """What is decoded of a stream, each with the number of its packet for a time stamp.
+    """Decoded pictures of a stream; the time stamp of each is the number of its packet.
 
-    Damaged packets are passed over. Raises Undecodable where there are many.
+    Damaged packets are skipped. Raises Undecodable if there are many.
     """
     stream.thread_type = "AUTO"
     context = stream.codec_context
@@ -231,7 +231,7 @@ def _pictures(container: Any, stream: Any, shown: Shown | None = None, times: Ti
         yield from pictures
     try:
         yield from context.decode(None)
-    except av.error.FFmpegError:  # what was kept back is damaged
+    except av.error.FFmpegError:  # the buffered pictures are damaged
         return
 
 
@@ -253,7 +253,7 @@ def _decoded(source: Source, survey: Survey) -> Generator[Frame, None, None]:
 
 
 class Clock:
-    """Makes frames of decoded pictures, in the order in which they are shown."""
+    """Makes frames from decoded pictures, in display order."""
 
     def __init__(self) -> None:
         self._latest: deque[npt.NDArray[np.int16]] = deque(maxlen=4)
@@ -266,18 +266,18 @@ class Clock:
 
         Args:
             image: upright, uint8 (H, W, 3).
-            time, part: seconds and segment, of the timeline.
+            time, part: seconds and segment in the timeline.
         """
         if self._index == 0:
             self._start, self._part = time, part
         time -= self._start
-        if self._index and time <= self._time:  # decoders may show in another order than stamps say
+        if self._index and time <= self._time:  # decoders may output in another order than that of the time stamps
             time = self._time + self._step / 100
         elif self._index:
             self._step = min(time - self._time, 1.0)
         small = thumb(image)
         if part != self._part and not goes_on(self._latest, small):
-            self._segment += 1  # else only the clock was set, and the walker walks on
+            self._segment += 1  # else only the clock was set, and the scene continues
         self._part, self._time = part, time
         self._latest.append(small)
         self._index += 1
@@ -285,15 +285,15 @@ class Clock:
 
 
 def layout(source: Source, info: ClipInfo, settings: PipelineSettings) -> Layout:
-    """How pictures are shown that a decoder elsewhere makes of :func:`packets`. Raises as :func:`frames`."""
+    """The layout of pictures that an external decoder makes of :func:`packets`. Raises as :func:`frames`."""
     return _layout(source, _surveyed(source, info), settings)[0]
 
 
 def packets(source: Source, info: ClipInfo) -> Generator[Packet, None, None]:
-    """The packets of an H.264 or HEVC clip in the order of decoding, for a decoder elsewhere.
+    """The packets of an H.264 or HEVC clip in decoding order, for an external decoder.
 
     Raises:
-        Undecodable: the container breaks off, or a packet cannot be put into Annex B.
+        Undecodable: the container is truncated, or a packet cannot be converted to Annex B.
     """
     times = _surveyed(source, info).times
     with opened(source) as (container, _):
@@ -315,25 +315,25 @@ def _surveyed(source: Source, info: ClipInfo) -> Survey:
 
 
 def frames(source: Source, info: ClipInfo | None = None) -> Generator[Frame, None, None]:
-    """The clip's frames at the rate the gait is looked at, one at a time.
+    """The clip's frames at the rate used for gait, one at a time.
 
     Sources above 36 Hz are thinned to 30 Hz by nearest time stamp; each kept frame keeps its own time.
 
     Args:
         source: path, bytes or seekable binary file.
-        info: what :func:`probe` said; probed where absent.
+        info: result of :func:`probe`; probed if None.
     """
     info = info or probe(source)
     return at_gait_rate(_decoded(source, _surveyed(source, info)), info)
 
 
 def at_gait_rate(stream: Generator[Frame, None, None], info: ClipInfo) -> Generator[Frame, None, None]:
-    """The frames as :func:`frames` gives them, of all frames of the stream."""
+    """Thin all frames of the stream as :func:`frames` does."""
     return _thinned(stream) if info.rate > RESAMPLE_ABOVE else stream
 
 
 def _thinned(stream: Iterator[Frame]) -> Generator[Frame, None, None]:
-    """Keep a frame where it is the nearest one to some tick of a 30 Hz clock."""
+    """Keep the frames that are nearest to a tick of a 30 Hz clock."""
     before = None
     current = next(stream, None)
     while current is not None:

@@ -8,7 +8,7 @@ from pipelines.errors import DeviceUnavailable
 
 
 def require_device(name: str) -> torch.device:
-    """The device of that name, which is there.
+    """The device with that name, after checking that it exists.
 
     Args:
         name: "cpu" or "cuda".

@@ -13,7 +13,7 @@ from models.inference import embed as forward
 from pipelines.sequence import GaitSequence
 from pipelines.tensors import at_rate, device_of, prepare
 
-# What the processor's cache holds the features of, or enough to fill a GPU.
+# Frames whose features fit into the processor's cache, or enough frames to fill a GPU.
 BATCH_FRAMES = {"cpu": 256, "cuda": 2048}
 
 
@@ -22,14 +22,14 @@ def embed(
 ) -> Tensor:
     """Embeddings of sequences of any lengths, each the same as if it were embedded alone.
 
-    Sequences of like lengths share a batch, so that little padding is computed; memory follows the longer of
-    ``batch_frames`` and the longest sequence. The network runs in eval mode and is left in the mode it was in.
+    Sequences of similar length share a batch, to compute little padding; memory grows with the larger of
+    ``batch_frames`` and the longest sequence. The network runs in eval mode; its mode is restored.
 
     Args:
         seqs: N sequences of at least one frame each.
         net: the network, on the device it is to run on.
-        batch_frames: most frames in one batch, padding included; a longer sequence is a batch of its own. None is what
-            suits the device.
+        batch_frames: maximum frames in one batch, including padding; a longer sequence is a batch of its own. None
+            chooses by device.
         precision: as of :func:`models.inference.embed`.
 
     Returns:
@@ -48,7 +48,7 @@ def embed(
 
 
 def _batches(lengths: list[int], budget: int) -> Iterator[list[int]]:
-    """Indices by rising length; a batch's size times its longest stays within the budget."""
+    """Indices by increasing length; the size of a batch times its longest sequence stays within the budget."""
     batch: list[int] = []
     for i in sorted(range(len(lengths)), key=lengths.__getitem__):
         if batch and (len(batch) + 1) * lengths[i] > budget:

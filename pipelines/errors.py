@@ -1,4 +1,4 @@
-"""What can be wrong with a clip or a gait sequence. Each has a code that the service and the command line show."""
+"""Errors of clips and gait sequences. Each has a code that the service and the command line show."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from models.errors import GaitkeeperError
 
 
 class ClipError(GaitkeeperError):
-    """The clip that was given cannot be used; the sender can mend it."""
+    """The clip cannot be used; the sender can fix this."""
 
     code = "bad_clip"
 
@@ -20,7 +20,7 @@ class EmptyUpload(ClipError):
 
 
 class UnsupportedMedia(ClipError):
-    """Not a container or codec that is decoded here."""
+    """A container or codec that is not supported."""
 
     code = "unsupported_media"
 
@@ -38,37 +38,37 @@ class NoVideo(ClipError):
 
 
 class TooShort(ClipError):
-    """People were seen, but none for long enough to tell a gait."""
+    """People were seen, but no one long enough to recognise a gait."""
 
     code = "too_short"
 
 
 class NoPerson(ClipError):
-    """Nobody was found walking in the clip."""
+    """The clip shows no walking person."""
 
     code = "no_person"
 
 
 class MultiplePeople(ClipError):
-    """More than one walker where one was needed and none was chosen."""
+    """The clip has several walkers, one is needed, and no choice was made."""
 
     code = "multiple_people"
 
 
 class CutOff(ClipError):
-    """The walker is cut off by the picture's edge all the way."""
+    """The picture's edge cuts the walker in all frames."""
 
     code = "cut_off"
 
 
 class NotUpright(ClipError):
-    """The clip's people do not stand on their feet: the camera hung otherwise."""
+    """The clip's people are not upright: the camera was rotated."""
 
     code = "not_upright"
 
     @classmethod
     def turned(cls, turn: int | None, upright: float | None = None) -> Self:
-        """By how many degrees clockwise to turn the clip, where that is known; the share of frames that are upright."""
+        """Degrees clockwise by which to turn the clip, if known; the share of frames that are upright."""
         advice = "turn the camera or the clip" if turn is None else f"send the clip with rotate={turn}"
         return cls(
             f"The clip's people do not stand upright in the picture: {advice}, so that heads are up and feet down.",
@@ -78,7 +78,7 @@ class NotUpright(ClipError):
 
 
 class TrackNotFound(ClipError):
-    """A track was chosen that the clip does not have."""
+    """The chosen track is not in the clip."""
 
     code = "track_not_found"
 
@@ -90,25 +90,25 @@ class TooLarge(ClipError):
 
 
 class DeadlineExceeded(GaitkeeperError):
-    """The work was not done in the time that a request may take."""
+    """The work was not finished before the deadline of the request."""
 
     code = "deadline"
 
 
 class SandboxUnavailable(GaitkeeperError):
-    """Clips cannot be decoded in a locked-up process here, and the settings ask for that."""
+    """Clips cannot be decoded in a sandboxed process here, and the settings require that."""
 
     code = "sandbox_unavailable"
 
 
 class NvdecUnavailable(GaitkeeperError):
-    """Clips are to be decoded by a GPU's decoder that is not there, or that cannot be used here."""
+    """The settings require a GPU decoder that does not exist or cannot be used here."""
 
     code = "nvdec_unavailable"
 
 
 class DeviceUnavailable(GaitkeeperError):
-    """Networks are to run on a device that is not there, or that a library here cannot use."""
+    """The requested device does not exist, or a library cannot use it."""
 
     code = "device_unavailable"
 

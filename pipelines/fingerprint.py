@@ -1,4 +1,4 @@
-"""What two embeddings must share to be comparable: network, weights, preprocessing and perception."""
+"""Fingerprints: embeddings are comparable only if network, weights, preprocessing and perception are equal."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _FIELD = re.compile(r"[A-Za-z0-9._/+@-]{1,100}")
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """Where an embedding comes from. Embeddings of two different fingerprints are never compared.
+    """The origin of an embedding. Embeddings of two different fingerprints are never compared.
 
-    Device, precision and runtime are left out: results there agree to a stated tolerance. ``str`` gives the stable
-    form ``gei:none:1:blazepose-full/1`` that stores and replies carry; :meth:`parse` reads it back.
+    Device, precision and runtime are left out, because their results agree within a stated tolerance. ``str`` gives the
+    stable form ``gei:none:1:blazepose-full/1`` that stores and replies contain; :meth:`parse` reads it back.
 
     Attributes:
         network: key of ``models.NETWORKS``.
@@ -41,10 +41,10 @@ class Fingerprint:
 
     @classmethod
     def parse(cls, text: str) -> Fingerprint:
-        """Read what ``str`` gave.
+        """Parse the form that ``str`` gives.
 
         Raises:
-            ValueError: not such a string.
+            ValueError: not a fingerprint.
         """
         parts = text.split(":")
         if len(parts) != 4:
@@ -53,14 +53,15 @@ class Fingerprint:
 
     @property
     def trained(self) -> bool:
-        """False where the network's weights are random numbers."""
+        """False if the network's weights are random numbers."""
         return not self.weights.startswith("untrained")
 
 
 def fingerprint_of(net: GaitNetwork, perception: str) -> Fingerprint:
     """The fingerprint of embeddings that ``net`` makes of sequences seen by ``perception``.
 
-    Random weights without a seed to name them are named by their digest, so that two such networks never pass for one.
+    Random weights without a seed are identified by their digest, so that two such networks never have equal
+    fingerprints.
     """
     weights = net.weights_id
     if weights == "untrained":

@@ -1,4 +1,4 @@
-"""Which way a walker goes in the picture, told from the boxes alone."""
+"""The direction in which a walker moves in the picture, from the boxes alone."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from pipelines.sequence import GaitSequence
 MIN_FRAMES = 5
 _SIDEWAYS = 0.3  # heights a second across the picture; people walk about 0.75
 _ACROSS = 0.7
-_DEPTH = 0.1  # growth a second for each height a second across, below which a walk is across whatever its speed
-_STILL = 0.02  # growth a second of somebody who walks where they are
+_DEPTH = 0.1  # growth per second for each height per second across; below it, a walk counts as sideways at any speed
+_STILL = 0.02  # growth per second of a person who walks in place
 
 
 class Heading(StrEnum):
-    """A walker's way, in the eyes of the camera; left and right are the picture's."""
+    """A walking direction as seen by the camera; left and right are those of the picture."""
 
     TOWARDS = "towards"
     TOWARDS_LEFT = "towards_left"
@@ -31,11 +31,11 @@ class Heading(StrEnum):
 
 
 def heading_of(seq: GaitSequence) -> Heading | None:
-    """The heading of a walker; None of one who is seen in fewer than five frames.
+    """The heading of a walker; None for fewer than five frames.
 
     Speed across the picture in body heights a second, and the rate at which the walker grows, are the slopes of
     straight lines through the boxes' centres and the logarithms of their heights. Walking across, people make about
-    0.75 heights a second; growth depends on their distance as well, so it tells the sign of depth and little more.
+    0.75 heights a second; growth depends on their distance as well, so only its sign is reliable.
     """
     if len(seq) < MIN_FRAMES:
         return None
@@ -54,7 +54,7 @@ def heading_of(seq: GaitSequence) -> Heading | None:
 
 
 def _slope(times: npt.NDArray[np.float64], values: npt.NDArray[np.float64]) -> float:
-    """Of the least-squares line, per second."""
+    """Slope of the least-squares line, per second."""
     off = times - times.mean()
     spread = float(off @ off)
     return float(off @ values) / spread if spread > 0 else 0.0

@@ -1,4 +1,4 @@
-"""Pictures of what the pipeline saw, one per tracklet, for a person to look at."""
+"""Debug pictures of what the pipeline saw, one per tracklet."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def write_pictures(result: ClipResult, out: Path) -> list[Path]:
     """Write ``track-N.png`` for every sequence: silhouette strip, skeleton strip, box trail.
 
     Args:
-        result: of :meth:`pipelines.Pipeline.process`.
-        out: folder, made where it is missing.
+        result: result of :meth:`pipelines.Pipeline.process`.
+        out: folder, created if missing.
 
     Returns:
         The files written, in the order of the sequences.

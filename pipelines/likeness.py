@@ -1,7 +1,7 @@
-"""Whether what is followed is still the same person: by clothes, and by how the outline goes on.
+"""Detect that a track continues on another person, from clothes and from the continuity of the outline.
 
-A tracker goes by place, so a cut to another person at the same place is one track to it. Clips and live pictures ask
-the same questions here.
+A tracker relies on position, so a cut to another person at the same place is one track to it. Clips and live streams
+both use this module.
 """
 
 from __future__ import annotations
@@ -20,24 +20,25 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[Any]
 
-# Sightings that are compared with those before them.
+# Number of sightings that are compared with those before them.
 WITNESSES = 6
-# How unlike they may be. Of 140 passes of 12 people one goes beyond JUMP, whose coat opens, and none beyond OTHER.
+# Largest allowed difference. Of 140 passes of 12 people, one (a coat opens) exceeds JUMP, and no pass exceeds OTHER.
 JUMP, OTHER = 0.22, 0.3
-# Less will do where the outline does not go on: then it shares less with the one before than is usual in the walk.
+# A smaller difference is enough if the outline is discontinuous: it overlaps the previous one less than usual in the
+# walk.
 UNLIKE, BROKEN = 0.14, 0.8
-# Only neighbours go on from one another: of the usual time between two.
+# Only neighbouring frames are compared: limit as a multiple of the usual time between two.
 NEIGHBOURS = 1.5
 
 
 @dataclass(frozen=True)
 class Change:
-    """A moment at which somebody's likeness changes.
+    """A moment at which a person's appearance changes.
 
     Attributes:
         time: seconds, of the first sighting after it.
-        unlike: how unlike those before and after are, in [0, 1].
-        other: True where this must be another person; else it may be the same one, otherwise seen.
+        unlike: difference between the sightings before and after, in [0, 1].
+        other: True if this must be another person; otherwise it may be the same person, seen differently.
     """
 
     time: float
@@ -46,14 +47,14 @@ class Change:
 
 
 def worn(sightings: Sequence[Sighting]) -> Array | None:
-    """What is worn, on average; None where there are too few to tell."""
+    """Mean appearance; None if there are too few sightings."""
     if len(sightings) < WITNESSES:
         return None
     return np.asarray(np.mean([s.appearance for s in sightings], axis=0))
 
 
 def change(sightings: Sequence[Sighting]) -> Change | None:
-    """The greatest change of likeness among usable sightings of one tracklet, in time order; None without any."""
+    """The largest change of appearance in the usable sightings of a tracklet, in time order; None if there is none."""
     if len(sightings) < 2 * WITNESSES:
         return None
     looks = np.array([s.appearance for s in sightings])

@@ -1,8 +1,8 @@
-"""Frames in one by one, people and their latest gait out: the pipeline for pictures that have no end.
+"""The pipeline for live streams: takes frames one by one, returns people and their latest gait.
 
-Every person has a sliding window of gait. It begins anew, and whoever named the person by it has to take that back,
-when the person may have become another: what is worn changes at a jump, or two have met and what they wear does not say
-that each went on as the same.
+Every person has a sliding window of gait. The window restarts, and a name given to the person must be withdrawn, when
+the track may have moved to another person: the clothes change abruptly, or two people have met and their clothes do
+not show that each track continues on the same person.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ RATE = 30.0
 GONE = 1.0
 STEP = 0.1
 SLACK = 0.05
-# By how much somebody met must be less like the person, in clothes, than the person was before.
+# Margin by which the clothes of the person met must differ more than the person's own clothes before.
 APART = 0.1
 
 
@@ -42,7 +42,7 @@ class Seen:
         box: float32 (4,); x1, y1, x2, y2 in pixels.
         score: confidence that this is a person, in [0, 1].
         gait: seconds of gait in the person's window.
-        usable: False where the frame says nothing about the gait.
+        usable: False if the frame cannot be used for the gait.
     """
 
     track: int
@@ -54,16 +54,16 @@ class Seen:
 
 @dataclass(frozen=True, eq=False)
 class Due:
-    """A window that is to be judged.
+    """A window that is due for a verdict.
 
     Attributes:
         track: number of the track.
-        window: number of the track's window; one more each time that it began anew.
+        window: number of the track's window; increases each time that it restarts.
         time: seconds, of the last frame in it.
         gait: seconds of gait in it.
-        enough: True where that is enough to tell somebody by.
-        final: True where nothing more will come of the track.
-        fresh: False where it was judged within half a window, as may be at the end of a track.
+        enough: True if that is enough to identify a person.
+        final: True if the track has ended.
+        fresh: False if it was judged less than half a window ago, as can happen at the end of a track.
     """
 
     track: int
@@ -76,17 +76,17 @@ class Due:
     _tracklet: Tracklet = field(repr=False)
 
     def sequence(self, perception: str) -> GaitSequence:
-        """The window's gait sequence; made when asked for, which another thread may do."""
+        """The window's gait sequence; built on first use, also from another thread."""
         return self._tracklet.sequence(perception)
 
 
 @dataclass(frozen=True, eq=False)
 class Sight:
-    """What came of a frame.
+    """The result of a frame.
 
     Attributes:
-        people: everyone in it.
-        anew: tracks whose window began anew.
+        people: all people in it.
+        anew: tracks whose window restarted.
         ended: tracks that have ended.
         due: windows to be judged.
     """
@@ -106,16 +106,16 @@ class _Track:
     last: float = 0.0
     gait: float = 0.0
     alone: list[Sighting] = field(default_factory=list)
-    """Usable ones with nobody near, whose clothes might be taken for the person's."""
+    """Usable sightings without another person near, whose clothes could be mistaken for the person's."""
     met: list[tuple[float, Array | None, Array | None]] = field(default_factory=list)
-    """Ends of meetings, with what the person and the other wore before, to be looked into."""
+    """Ends of meetings to check, with the clothes of both people before."""
 
 
 class LiveWatch:
-    """One stream; for one thread.
+    """One stream; not thread-safe.
 
     Args:
-        perception: what sees people.
+        perception: the perception backend.
         settings: lengths of the window.
     """
 
@@ -133,8 +133,8 @@ class LiveWatch:
         """Take a frame.
 
         Args:
-            image: RGB uint8 (H, W, 3); another size than before is another scene, and all tracks end.
-            time: seconds; where they are before those of the last frame, as where a clock was set, all tracks end, too.
+            image: RGB uint8 (H, W, 3); a new size means another scene, and all tracks end.
+            time: seconds; if it is before the last frame, as after a clock was set, all tracks end, too.
         """
         ended: list[Due] = []
         if image.shape != self._shape or not 0 <= time - self._time <= GONE:
@@ -166,7 +166,7 @@ class LiveWatch:
         return Sight(seen, anew, [due.track for due in ended], [*ended, *self._due(time)])
 
     def end(self) -> list[Due]:
-        """End every track; their last windows."""
+        """End every track; returns their last windows."""
         return [self._ended(number) for number in list(self._tracks)]
 
     def _begin(self) -> None:
@@ -216,7 +216,7 @@ class LiveWatch:
                 second.met.append((end, wore[1], wore[0]))
 
     def _is_another(self, track: _Track) -> bool:
-        """Whether the track may have become another person's; its window has then begun anew."""
+        """True if the track may have moved to another person; its window has then restarted."""
         for meeting in list(track.met):
             end, own, others = meeting
             now = worn([s for s in track.alone if s.time >= end])
@@ -245,6 +245,6 @@ class LiveWatch:
 
 
 def _seconds(sightings: Iterable[Sighting]) -> float:
-    """Seconds of gait: those between usable frames that are near each other."""
+    """Seconds of gait: the time between usable frames that are near each other."""
     times = np.array([s.time for s in sightings if s.view is not None])
     return float(np.minimum(np.diff(times), STEP).sum()) if len(times) else 0.0

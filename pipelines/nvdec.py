@@ -1,10 +1,9 @@
 """Decoding on the GPU's own decoder (NVDEC), the service's side.
 
-Containers are hostile input, and are opened in the sandbox alone. What it takes out of them, packet by packet and each
-checked for its place, size and time, goes to a worker: a process of its own, because CUDA cannot be had behind the
-sandbox's filter, and because what goes wrong in a driver ends a process. What comes back from there is checked as what
-comes from the sandbox. So only libraries that take packets can be used; torchcodec, which opens containers itself, is
-none of them.
+Containers are hostile input, and are opened only in the sandbox. The sandbox passes on packets, whose place, size and
+time are checked, and a worker process decodes them. The worker is a process of its own, because CUDA does not work
+behind the sandbox's filter, and because a fault in a driver ends the process. Its results are checked like those of
+the sandbox. Only libraries that take packets can be used; torchcodec opens containers itself, so it cannot.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ OF_CUDA = ("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "NVIDIA_DRIVER_CAPA
 
 
 class NvDecoder:
-    """Decodes H.264 and HEVC of eight bits on the GPU, and whatever else in the sandbox; safe under threads.
+    """Decodes H.264 and HEVC of eight bits on the GPU, and other codecs in the sandbox; thread-safe.
 
     Args:
         settings: the limits.
@@ -64,14 +63,14 @@ class NvDecoder:
         return self._sandbox.probe(source, deadline)
 
     def pictures(self, codec: Codec, max_pixels: int, max_bytes: int) -> Pictures:
-        """As :meth:`pipelines.sandbox.Sandbox.pictures`: live pictures come one by one, where a GPU gains nothing."""
+        """As :meth:`pipelines.sandbox.Sandbox.pictures`: live pictures arrive one by one, so a GPU gains nothing."""
         return self._sandbox.pictures(codec, max_pixels, max_bytes)
 
     def frames(self, source: Source, info: ClipInfo, deadline: float | None = None) -> Generator[Frame, None, None]:
         """As :func:`pipelines.decode.frames`.
 
         Raises:
-            NvdecUnavailable: the worker does not come up.
+            NvdecUnavailable: the worker does not start.
             SandboxUnavailable, ClipError, DeadlineExceeded: as of the sandbox.
         """
         if info.codec in CODECS:
@@ -112,7 +111,7 @@ class NvDecoder:
             if count == 0:
                 raise Undecodable("Not one picture of the clip could be decoded.")
         except BaseException:
-            worker.close()  # which may be in the middle of something
+            worker.close()  # it may still be working
             raise
         finally:
             taken.close()
@@ -121,16 +120,17 @@ class NvDecoder:
 
 
 class Worker:
-    """One process that decodes on the GPU, a clip at a time; for one thread at a time.
+    """One process that decodes on the GPU, one clip and one thread at a time.
 
-    It is kept for the next clip, since to start CUDA takes longer than to decode a clip; one that broke is not.
+    The process is reused for the next clip, because starting CUDA takes longer than decoding a clip. A failed process
+    is not reused.
 
     Args:
         deadline: instant of ``time.monotonic`` at which to give up waiting for it.
 
     Raises:
-        NvdecUnavailable: it does not come up, as where there is no driver.
-        DeadlineExceeded: it was not ready by then.
+        NvdecUnavailable: it does not start, for example without a driver.
+        DeadlineExceeded: it was not ready before the deadline.
     """
 
     def __init__(self, deadline: float | None = None) -> None:
@@ -165,8 +165,8 @@ class Worker:
             patience: seconds to wait for one answer.
 
         Raises:
-            Undecodable: they cannot be decoded, or what comes back cannot be true.
-            DeadlineExceeded: it took until the deadline.
+            Undecodable: they cannot be decoded, or the results are inconsistent.
+            DeadlineExceeded: the deadline passed.
         """
         size = max_pixels * 3
         descriptor = sealed(2 * size)
@@ -180,7 +180,7 @@ class Worker:
                 yield from self._answers(shared, b"", number, max_pixels, deadline, patience)
             except TimeoutError as error:
                 raise Undecodable(f"The GPU took more than {patience:g} s over one picture.") from error
-            except (OSError, ValueError) as error:  # it died, or what it says cannot be true
+            except (OSError, ValueError) as error:  # it died, or its answer is invalid
                 raise _broken() from error
 
     def close(self) -> None:
@@ -214,7 +214,7 @@ class Worker:
 
 
 def _noted(taken: Generator[Packet, None, None], sent: list[Packet], shown: Shown) -> Generator[Packet, None, None]:
-    """The packets, what there is to know of each noted; by then their data is gone."""
+    """Pass on the packets and record their properties, because their data is freed later."""
     for packet in taken:
         if packet.shown:
             shown.sent(len(sent))
@@ -223,7 +223,7 @@ def _noted(taken: Generator[Packet, None, None], sent: list[Packet], shown: Show
 
 
 def _laid_out(image: npt.NDArray[np.uint8], layout: Layout) -> npt.NDArray[np.uint8]:
-    """A picture as the clip's are shown: square pixels, upright."""
+    """The picture with square pixels, upright."""
     if image.shape[:2] != (layout.height, layout.width):
         image = np.asarray(cv2.resize(image, (layout.width, layout.height), interpolation=cv2.INTER_LINEAR), np.uint8)
     return layout.turn(image)

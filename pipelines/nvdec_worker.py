@@ -1,6 +1,6 @@
 """The GPU decoder's own process, started by :mod:`pipelines.nvdec`: ``python -m pipelines.nvdec_worker FD``.
 
-It never sees a container: jobs are packets in Annex B, one at a time, by shared memory.
+It never reads a container: jobs are packets in Annex B, one at a time, in shared memory.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from pipelines.sandbox_worker import answered
 
 
 class NvPictures:
-    """Pictures of one clip, decoded by PyNvVideoCodec into NV12 in the host's memory, in the order of showing.
+    """Pictures of one clip, decoded by PyNvVideoCodec to NV12 in host memory, in display order.
 
     Args:
         nvc: the package.
@@ -40,13 +40,13 @@ class NvPictures:
         self._decoder = nvc.CreateDecoder(gpuid=0, codec=kinds[codec], usedevicememory=False)
 
     def decode(self, data: bytes, number: int) -> list[Picture]:
-        """What a packet shows; empty data is the end of the clip, for what is left."""
+        """The pictures of a packet; empty data marks the end of the clip and returns the rest."""
         packet = self._nvc.PacketData()
         held = np.frombuffer(data, np.uint8)
         packet.bsl, packet.bsl_data, packet.pts = len(data), held.ctypes.data if len(data) else 0, number
         try:
             return [self._picture(frame) for frame in self._decoder.Decode(packet)]
-        except RuntimeError as error:  # of the package, whose own errors are some
+        except RuntimeError as error:  # includes the package's own errors
             raise Undecodable("The clip's pictures cannot be decoded: the file is damaged.") from error
 
     def _picture(self, frame: Any) -> Picture:
@@ -78,7 +78,7 @@ def main() -> None:
             os.close(descriptors[0])
             decoder = NvPictures(PyNvVideoCodec, about["codec"], about["max_pixels"])
             size = 1
-            while size:  # the last request of a clip has none
+            while size:  # the last request of a clip is empty
                 if not (request := end.recv(MESSAGE)):
                     return
                 size, number = REQUEST.unpack(request)

@@ -21,15 +21,15 @@ LIBAV: dict[str, str] = {"jpeg": "mjpeg", "h264": "h264"}
 START_OF_SCAN, END_OF_IMAGE = b"\xff\xda", b"\xff\xd9"
 EXIF, EXIF_WITHIN = b"Exif\0\0", 1 << 16
 HEADROOM = 4
-"""Times the allowed pixels up to which a picture is decoded to say how large it is; beyond, it is merely damaged."""
+"""Multiple of the allowed pixels up to which a picture is decoded to report its size; beyond, it counts as damaged."""
 
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """One decoded picture, upright and with square pixels where its stream says how.
+    """One decoded picture, upright and with square pixels if its stream says how.
 
     Attributes:
-        number: of the message that it came in.
+        number: number of its message.
         image: RGB uint8 (H, W, 3).
     """
 
@@ -42,26 +42,26 @@ class Pictures(Protocol):
 
     @property
     def broken(self) -> bool:
-        """Whether nothing can be decoded for this stream any more."""
+        """True if this stream cannot be decoded any further."""
 
     def decode(self, data: bytes, number: int) -> list[Picture]:
-        """What a message shows: one picture, none yet, or those of earlier messages.
+        """The pictures of a message: one, none yet, or those of earlier messages.
 
         Args:
-            data: a JPEG file or an access unit; empty at the end of the stream, for what is left.
+            data: a JPEG file or an access unit; empty at the end of the stream, to get the rest.
             number: of the message.
 
         Raises:
-            Undecodable: it is damaged, or refers to what never came. Another message may be good.
+            Undecodable: it is damaged, or refers to a missing picture. Later messages may be decodable.
             TooLarge: it has too many pixels.
         """
 
     def close(self) -> None:
-        """Let go of what was started."""
+        """Release resources."""
 
 
 class PictureDecoder:
-    """Decodes right here; for what is hostile see :meth:`pipelines.sandbox.Sandbox.pictures`.
+    """Decodes in this process; for hostile input use :meth:`pipelines.sandbox.Sandbox.pictures`.
 
     Args:
         codec: of the messages.
@@ -73,12 +73,12 @@ class PictureDecoder:
     def __init__(self, codec: Codec, max_pixels: int) -> None:
         self._max_pixels = max_pixels
         self._context: Any = av.CodecContext.create(LIBAV[codec], "r")
-        self._context.thread_count = 1  # threads that each take a frame would keep pictures back
+        self._context.thread_count = 1  # one thread per frame would delay pictures
         self._codec = codec
         self._converter = VideoReformatter()
         self._turn = Turn.of(None)
         self._exif = False
-        # Of a JPEG that ends too early the library would make up the rest. H.264 goes on from pictures that were lost.
+        # The library would invent the rest of a truncated JPEG. H.264 continues after lost pictures.
         strict = {"err_detect": "explode"} if codec == "jpeg" else {}
         self._context.options = {"max_pixels": str(HEADROOM * max_pixels), **strict}
 
@@ -101,7 +101,7 @@ class PictureDecoder:
         return [self._picture(frame, number) for frame in frames]
 
     def close(self) -> None:
-        """Nothing was started."""
+        """Does nothing."""
 
     def _may_turn(self, frame: Any) -> bool:
         return self._exif if self._codec == "jpeg" else bool(frame.key_frame)
@@ -114,10 +114,10 @@ class PictureDecoder:
         width, height = squared(frame.width, frame.height, self._context.sample_aspect_ratio)
         if width * height > self._max_pixels:
             raise TooLarge(f"The picture has {width} × {height} pixels, {self._max_pixels} are allowed.")
-        # A frame that converts itself keeps threads of its own for that; one converter does for all.
+        # A frame that converts itself keeps threads of its own for that; share one converter.
         plain = self._converter.reformat(frame, width=width, height=height, format="rgb24")
-        # A frame whose side data was asked for refers to itself, and its pixels stay for a while: only those are asked
-        # that can begin to lie otherwise.
+        # Reading side data makes a frame refer to itself, which keeps its pixels in memory: read it only for frames at
+        # which the orientation can change.
         if self._may_turn(frame):
             self._turn = Turn.of(matrix_of(frame))
         image = self._turn(np.asarray(plain.to_ndarray(), np.uint8))

@@ -1,4 +1,4 @@
-"""The whole way from a clip to gait sequences."""
+"""The pipeline from a clip to gait sequences."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class SkippedTracklet:
     Attributes:
         track: number of the tracklet in its clip.
         reason: "cut_off", "too_short", "overlap", "poor_mask", "low_score" or "standing".
-        frames: frames in which the person was seen.
+        frames: frames that show the person.
         usable: frames that could have been used.
         start, end: seconds of the first and the last sighting.
     """
@@ -57,12 +57,12 @@ class SkippedTracklet:
 
 @dataclass(frozen=True, eq=False)
 class ClipResult:
-    """What became of a clip.
+    """The result of a clip.
 
     Attributes:
         clip: the clip's size, rate and length.
         sequences: one per walker, in order of appearance.
-        skipped: people followed without result, and why.
+        skipped: people who were followed without a sequence, and why.
         timings: seconds per stage: "decode", "perception", "tracking", "sequences", and "total" by the clock. Decoding
             and perception run beside the other stages, so the stages may add up to more than the total.
         thumbnails: JPEG per track number.
@@ -78,9 +78,9 @@ class ClipResult:
 
 
 class Pipeline:
-    """Clip in, gait sequences out.
+    """Extracts gait sequences from clips.
 
-    Models are loaded at the first clip and shared by all; clips may be processed from several threads at once.
+    Models are loaded at the first clip and shared; several threads may process clips at once.
 
     Example:
         >>> seqs = Pipeline().sequences("walk.mp4")  # doctest: +SKIP
@@ -95,10 +95,10 @@ class Pipeline:
 
     @property
     def perception(self) -> Perception:
-        """The perception backend, loaded when first asked for.
+        """The perception backend, loaded on first use.
 
         Raises:
-            WeightsMissing, WeightsCorrupt: its weights are not there or not right.
+            WeightsMissing, WeightsCorrupt: its weights are missing or wrong.
         """
         with self._lock:
             if self._perception is None:
@@ -106,7 +106,7 @@ class Pipeline:
             return self._perception
 
     def tried(self, picture: Array) -> str:
-        """Look at an RGB uint8 (H, W, 3) picture as at a clip's, to see that it can be done; the backend's name.
+        """Process an RGB uint8 (H, W, 3) picture like a clip's, as a check; returns the backend's name.
 
         Raises:
             WeightsMissing, WeightsCorrupt: as :attr:`perception`.
@@ -115,14 +115,14 @@ class Pipeline:
         return self.perception.name
 
     def sequences(self, source: Source) -> list[GaitSequence]:
-        """The gait sequences of everyone walking in a clip, at least one.
+        """The gait sequences of all walkers in a clip, at least one.
 
         Args:
             source: path, bytes or seekable binary file.
 
         Raises:
-            NoPerson, CutOff, TooShort: nobody gave a usable sequence.
-            NotUpright: so it is, and the clip's people are upright once it is turned.
+            NoPerson, CutOff, TooShort: no person gave a usable sequence.
+            NotUpright: no person gave one, and turning the clip would make its people upright.
             ClipError: the clip itself cannot be used; see :mod:`pipelines.errors`.
         """
         return self.process(source).sequences
@@ -134,17 +134,17 @@ class Pipeline:
         deadline: float | None = None,
         rotate: int = 0,
     ) -> ClipResult:
-        """As :meth:`sequences`, with all that was learnt on the way.
+        """As :meth:`sequences`, with skipped people, timings and thumbnails.
 
         Args:
             source: path, bytes or seekable binary file.
-            on_progress: told the share done, in [0, 1], now and then; what it raises ends the work.
+            on_progress: called from time to time with the finished share, in [0, 1]; an exception ends the work.
             deadline: instant of ``time.monotonic`` at which to give up.
-            rotate: degrees, 0, 90, 180 or 270, to turn the pictures clockwise, after what the clip itself says.
+            rotate: degrees, 0, 90, 180 or 270, to turn the pictures clockwise, after the clip's own rotation.
 
         Raises:
-            DeadlineExceeded: the work was not done by then.
-            SandboxUnavailable: clips cannot be decoded as the settings ask for.
+            DeadlineExceeded: the work was not finished by then.
+            SandboxUnavailable: clips cannot be decoded as the settings require.
         """
         started = time.perf_counter()
         tell = on_progress or (lambda _: None)
@@ -193,7 +193,7 @@ class Pipeline:
             with self.stages["perception"].working(spent):
                 turn = turn_of(samples, self.perception)
             if turn is not None:
-                turn = (rotate + turn) % 360  # samples are of pictures that were turned already
+                turn = (rotate + turn) % 360  # the samples were already turned by ``rotate``
             if not sequences:
                 raise _why_nobody(skipped) if turn is None else NotUpright.turned(turn)
             sequences = [replace(seq, quality=replace(seq.quality, turn=turn)) for seq in sequences]
@@ -212,9 +212,9 @@ class Pipeline:
     def _perceived(
         self, source: Source, info: ClipInfo, deadline: float | None, spent: dict[str, float], rotate: int
     ) -> Generator[list[tuple[Frame, list[Person]]], None, None]:
-        """Each frame with everyone in it, as many frames at a time as the backend likes to look at together.
+        """Each frame with its people, in batches of the size that the backend prefers.
 
-        Decoding and perception have a thread each, and run ahead of whoever reads.
+        Decoding and perception have a thread each, and run ahead of the reader.
         """
         batch, stages = self.perception.batch, self.stages
         frames = all_turned(self.decoder.frames(source, info, deadline), rotate)
@@ -224,11 +224,11 @@ class Pipeline:
         return ahead(people, max(1, READ_AHEAD // batch), stages["tracking"])
 
     def close(self) -> None:
-        """End the decoder's process, if there is one; the next clip starts another."""
+        """Stop the decoder's process, if any; the next clip starts another."""
         self.decoder.close()
 
     def _numbered(self, tracklets: list[Tracklet]) -> list[Tracklet]:
-        """Those that count, numbered from 1: a few frames beside others are the picture's edge or a mistake."""
+        """Tracklets numbered from 1, without very short ones: these are false detections or people at the edge."""
         counting = [t for t in tracklets if t.seen >= min(NOISE, self.settings.min_frames)] or tracklets
         for number, tracklet in enumerate(counting, start=1):
             tracklet.number = number
@@ -247,7 +247,7 @@ class Pipeline:
 
     def _why_not(self, sequence: GaitSequence, tracklet: Tracklet) -> str | None:
         if len(sequence) < self.settings.min_frames:
-            # Frames were thrown away: the commonest reason explains it, if they would have been enough.
+            # If the dropped frames would have been enough, report their most frequent reason.
             if tracklet.seen >= self.settings.min_frames and sequence.quality.skipped:
                 return max(sequence.quality.skipped.items(), key=lambda item: item[1])[0]
             return "too_short"
@@ -255,7 +255,7 @@ class Pipeline:
 
 
 def _decoder(settings: PipelineSettings) -> Decoder:
-    """What the settings ask for. Raises NvdecUnavailable."""
+    """The decoder that the settings name. Raises NvdecUnavailable."""
     if settings.nvdec:
         from pipelines.nvdec import NvDecoder
 
@@ -264,7 +264,7 @@ def _decoder(settings: PipelineSettings) -> Decoder:
 
 
 def _why_nobody(skipped: list[SkippedTracklet]) -> Exception:
-    """The error for a clip without one sequence: that of the person seen longest."""
+    """The error for a clip without a sequence: that of the person who was seen longest."""
     if not skipped:
         return NoPerson("Nobody was found in the clip. A walker should be seen whole, and at least 70 pixels tall.")
     longest = max(skipped, key=lambda s: s.frames)
@@ -288,7 +288,7 @@ def _why_nobody(skipped: list[SkippedTracklet]) -> Exception:
 def _seen(
     stream: Generator[Frame, None, None], watcher: Watcher, batch: int, stage: Stage, spent: dict[str, float]
 ) -> Generator[list[tuple[Frame, list[Person]]], None, None]:
-    """As many frames as the backend likes at a time, each with everyone in it."""
+    """Frames with their people, in batches of the size that the backend prefers."""
     with closing(stream):
         while frames := list(islice(stream, batch)):
             with stage.working(spent):

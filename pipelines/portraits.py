@@ -1,4 +1,4 @@
-"""Pictures of a person to choose the best from, few enough for a person who is followed for hours."""
+"""Collects portraits of a person, and keeps their number small even if the person is followed for hours."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ class _Portrait:
 
 
 class Portraits:
-    """The best picture of each stretch of a tracklet; a stretch grows as the tracklet does."""
+    """Keeps the best picture of each section of a tracklet; sections grow with the tracklet."""
 
     def __init__(self) -> None:
         self._kept: list[_Portrait] = []
         self._block, self._count = BLOCK, 0
 
     def take(self, image: Array, person: Person, time: float) -> None:
-        """Keep a person's picture, of an RGB uint8 (H, W, 3) frame, if it is the first of its stretch or better."""
+        """Keep a person's picture, of an RGB uint8 (H, W, 3) frame, if it is the first or the best of its section."""
         x1, y1, x2, y2 = (int(edge) for edge in person.box)
         worth = person.score * (y2 - y1)
         first = self._count % self._block == 0
         self._count += 1
-        # Clearly better or not at all: a picture is copied rarely.
+        # Replace only by a clearly better picture, so that pictures are copied rarely.
         if not first and self._kept and worth <= 1.1 * self._kept[-1].worth:
             return
         grow = (y2 - y1) // 10
@@ -56,14 +56,14 @@ class Portraits:
             self._block *= 2
 
     def parted(self, time: float) -> tuple[Portraits, Portraits]:
-        """Those before a moment, and those from it on."""
+        """The portraits before a moment, and those from it on."""
         before, after = Portraits(), Portraits()
         before._kept = [p for p in self._kept if p.time < time]
         after._kept = [p for p in self._kept if p.time >= time]
         return before, after
 
     def jpeg(self, instead: Array | None) -> bytes:
-        """The best as JPEG, or ``instead``, a grey uint8 (H, W) picture, where there is none; empty without either."""
+        """The best as JPEG, or ``instead``, a grey uint8 (H, W) picture, if there is none; empty without either."""
         best = max(self._kept, key=lambda p: p.worth, default=None)
         picture = instead if best is None else cv2.cvtColor(best.picture, cv2.COLOR_RGB2BGR)
         if picture is None:

@@ -1,4 +1,4 @@
-"""Whether people stand on their feet in the picture, and which turn of it would have them do so."""
+"""Check that people are upright in the picture, and find the rotation that would make them so."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Samples:
         self._every, self._count = 1, 0
 
     def take(self, image: Array, time: float) -> None:
-        """Look at the next RGB uint8 (H, W, 3) frame, at ``time`` seconds; it is copied if it is kept."""
+        """Take the next RGB uint8 (H, W, 3) frame, at ``time`` seconds; it is copied if it is kept."""
         if self._count % self._every == 0:
             self.pictures.append((time, _small(image)))
             if len(self.pictures) == 2 * SAMPLES:
@@ -55,10 +55,10 @@ def turn_of(samples: Samples, perception: Perception) -> int | None:
 
     Args:
         samples: of the clip.
-        perception: what looks at the pictures, turned each way.
+        perception: backend that processes the pictures in each rotation.
 
     Returns:
-        None where they are upright as often as they would be in any turn, or where nobody is seen.
+        None if no rotation makes more people upright, or if no person is found.
     """
     pictures = samples.pictures[:: max(1, len(samples.pictures) // SAMPLES)]
     counts = {turn: _upright(pictures, turn, perception) for turn in (0, *TURNS)}
@@ -67,7 +67,7 @@ def turn_of(samples: Samples, perception: Perception) -> int | None:
 
 
 def _upright(pictures: Sequence[tuple[float, Array]], turn: int, perception: Perception) -> int:
-    """Pictures in which somebody is seen upright once they are turned."""
+    """Number of pictures with an upright person after a rotation."""
     watcher = perception.watch()
     count = 0
     for time, picture in pictures:

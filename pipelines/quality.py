@@ -1,4 +1,4 @@
-"""How far a gait sequence can be trusted: rate, mask stability, gait cycles."""
+"""Quality measures of a gait sequence: frame rate, mask stability, gait cycles."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def mask_stability(areas: Array) -> float:
 
 
 def gait_cycles(joints: Array, silhouettes: Array, heights: Array, timestamps: Array) -> float:
-    """Estimated number of gait cycles, two steps each; 0 for somebody who stands.
+    """Estimated number of gait cycles, two steps each; 0 for a person who stands.
 
     The vectors between the two ankles and between the two knees swing at the stride frequency whatever the view
     (sideways for a camera at the side, up and down for one in front). The width of the silhouette's legs swings at
-    twice that, and does so even where the person is small and the pose network takes one leg for the other. The
-    stride frequency is where both together have the largest share of their power. Somebody walks whose swing is large
-    enough and, in one of the two, periodic.
+    twice that, even if the person is small and the pose network confuses the legs. The stride frequency is the one at
+    which both together have the largest share of their power. A person walks if the swing is large enough and, in one
+    of the two signals, periodic.
 
     Args:
         joints: float32 (T, 17, 3), COCO-17 in pixels.
@@ -63,7 +63,7 @@ def gait_cycles(joints: Array, silhouettes: Array, heights: Array, timestamps: A
     swing = sum((power(signal) for signal in (*ankles.T, *knees.T)), np.zeros(nfft // 2 + 1))
     spread = power((silhouettes[:, LEGS] > 0).any(1).sum(1) / silhouettes.shape[2])
     frequencies = np.fft.rfftfreq(nfft, 1 / GRID)
-    swing[frequencies < 0.2], spread[frequencies < 0.4] = 0, 0  # walking nearer or away, not stepping
+    swing[frequencies < 0.2], spread[frequencies < 0.4] = 0, 0  # approaching or receding, not stepping
     swings, spreads = swing.sum() + 1e-12, spread.sum() + 1e-12
 
     share = np.interp(STRIDES, frequencies, swing / swings) + np.interp(2 * STRIDES, frequencies, spread / spreads)

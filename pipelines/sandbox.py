@@ -1,8 +1,8 @@
-"""Decoding in a process of its own, locked up before it sees the clip; the parent's side.
+"""Decoding in a sandboxed process, which is confined before it reads the clip; the parent's side.
 
-Same functions and errors as :mod:`pipelines.decode`. What comes back is checked as if an intruder had sent it: JSON and
-fixed-size messages, never pickles, and pictures by shared memory that can neither shrink nor grow. A decoder that
-crashes, breaks a bound or takes too long is a clip that cannot be decoded, and the next clip gets another one.
+Same functions and errors as :mod:`pipelines.decode`. Answers are checked as if an attacker had sent them: JSON and
+fixed-size messages, never pickles, and pictures in shared memory that can neither shrink nor grow. If a decoder
+crashes, exceeds a limit or takes too long, its clip is undecodable, and the next clip gets a new decoder.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ log = logging.getLogger("gaitkeeper")
 
 IN_MEMORY = 4 * 2**20
 TRIES = 3
-"""Processes that may break, one after the other, before a clip is refused."""
+"""Number of processes in a row that may fail before a clip is refused."""
 
 REFUSALS: dict[str, type[errors.ClipError]] = {
     kind.code: kind
@@ -52,7 +52,7 @@ REFUSALS: dict[str, type[errors.ClipError]] = {
 
 
 class Sandbox:
-    """Decodes clips under a seccomp filter and limits of the system; safe under threads.
+    """Decodes clips under a seccomp filter and resource limits; thread-safe.
 
     The process is started with the first clip, or by :meth:`start`, and ends with this object or the program.
 
@@ -67,19 +67,19 @@ class Sandbox:
 
     @property
     def pid(self) -> int | None:
-        """Of the process, while there is one."""
+        """Process id, while there is a process."""
         server = self._server
         return server.pid if server else None
 
     def start(self, deadline: float | None = None) -> None:
-        """Have the process ready.
+        """Start the process and wait until it is ready.
 
         Args:
             deadline: instant of ``time.monotonic`` at which to give up.
 
         Raises:
-            SandboxUnavailable: this platform has no seccomp, or the process does not come up.
-            DeadlineExceeded: it was not ready by then.
+            SandboxUnavailable: this platform has no seccomp, or the process does not start.
+            DeadlineExceeded: it was not ready before the deadline.
         """
         self._asked(lambda server: server.greet(deadline), deadline)
 
@@ -97,7 +97,7 @@ class Sandbox:
 
         Raises:
             SandboxUnavailable: as :meth:`start`.
-            DeadlineExceeded: it took until the deadline.
+            DeadlineExceeded: the deadline passed.
             EmptyUpload, UnsupportedMedia, NoVideo, Undecodable, TooLarge: as :mod:`pipelines.decode` raises them.
         """
         with self._decoder(source, {}, deadline=deadline) as channel:
@@ -125,7 +125,7 @@ class Sandbox:
                 if number >= self.settings.max_frames:
                     raise TooLarge(f"The clip has more than {self.settings.max_frames} frames.")
                 index, last, part = number, moment, segment
-                # A copy: what is looked at here cannot change any more over there.
+                # A copy, which the other process cannot change any more.
                 image = np.frombuffer(pictures, np.uint8, size, slot * size).copy()
                 with suppress(BrokenPipeError):
                     channel.send(bytes([slot]))
@@ -136,9 +136,9 @@ class Sandbox:
     def packets(
         self, source: Source, info: ClipInfo, deadline: float | None = None
     ) -> Generator[Packet | Layout, None, None]:
-        """What :func:`pipelines.decode.layout` says, then each of :func:`pipelines.decode.packets`; raises as these.
+        """The result of :func:`pipelines.decode.layout`, then of :func:`pipelines.decode.packets`; raises as these.
 
-        No packet is larger than its picture would be, and there are no more than frames are allowed.
+        The size of each packet is limited to that of its picture, and their number to the limit of frames.
         """
         size = info.width * info.height * 3
         memory = sealed(SLOTS * size)
@@ -168,7 +168,7 @@ class Sandbox:
                 raise _gave_up()
 
     def pictures(self, codec: Codec, max_pixels: int, max_bytes: int) -> SandboxedPictures:
-        """A locked-up decoder of a live stream's pictures, for one thread; the process starts with the first.
+        """A sandboxed decoder for a live stream, for one thread; the process starts with the first picture.
 
         Args:
             codec: of the messages.
@@ -196,7 +196,7 @@ class Sandbox:
     def _decoder(
         self, source: Source, job: dict[str, Any], *memory: int, deadline: float | None = None
     ) -> Iterator[Channel]:
-        """A locked-up decoder of one clip; gone when the block ends."""
+        """A sandboxed decoder of one clip, for the duration of the block."""
         with ExitStack() as stack:
             clip = _readable(source)
             stack.callback(os.close, clip)
@@ -204,7 +204,7 @@ class Sandbox:
 
     @contextmanager
     def forked(self, job: dict[str, Any], descriptors: list[int], deadline: float | None = None) -> Iterator[Channel]:
-        """The way to a locked-up process that does a job with some descriptors; it is gone when the block ends.
+        """A connection to a sandboxed process that does a job with some descriptors, for the duration of the block.
 
         Raises:
             SandboxUnavailable, DeadlineExceeded: as :meth:`start`.
@@ -225,7 +225,7 @@ class Sandbox:
         return server, pid
 
     def _asked(self, ask: Callable[[Server], T], deadline: float | None) -> T:
-        """What the process answers; one that was killed, as where memory ran out, or that is stuck is replaced."""
+        """The answer of the process; a process that was killed (out of memory, for example) or hangs is replaced."""
         if not self._lock.acquire(timeout=-1 if deadline is None else max(0.0, deadline - time.monotonic())):
             raise DeadlineExceeded("The clip could not be processed in the time that a request may take.")
         try:
@@ -258,11 +258,11 @@ class Sandbox:
 
 @dataclass(frozen=True)
 class Channel:
-    """The way to one locked-up process.
+    """The connection to one sandboxed process.
 
     Attributes:
-        socket: to it.
-        pid: its number.
+        socket: socket to the process.
+        pid: process id.
     """
 
     socket: socket.socket
@@ -273,19 +273,19 @@ class Channel:
         self.socket.send(data)
 
     def receive(self, patience: float, deadline: float | None = None) -> bytes:
-        """The next message, empty where it ended; see :func:`pipelines.sandbox_server.received`."""
+        """The next message, empty if the process ended; see :func:`pipelines.sandbox_server.received`."""
         return received(self.socket, self.pid, patience, deadline)
 
 
 def _readable(source: Source) -> int:
-    """A descriptor of the clip that reads only, at its start, with a place of its own."""
+    """A read-only descriptor of the clip, at its start, with a file offset of its own."""
     if isinstance(source, (str, Path)):
         return os.open(source, os.O_RDONLY | os.O_CLOEXEC)
     if isinstance(source, bytes):
         return _filled(source)
     size = source.seek(0, os.SEEK_END)
     source.seek(0)
-    if size > IN_MEMORY:  # asking a small upload for its descriptor would write it to disk
+    if size > IN_MEMORY:  # requesting the descriptor of a small upload would write it to disk
         with suppress(OSError):
             return os.open(f"/proc/self/fd/{source.fileno()}", os.O_RDONLY | os.O_CLOEXEC)
     return _filled(source)
@@ -305,7 +305,7 @@ def _filled(source: bytes | IO[bytes]) -> int:
 
 
 def sealed(size: int) -> int:
-    """Shared memory of that many bytes; were it cut short, whoever reads it would die."""
+    """Shared memory of that many bytes, sealed: truncating it would crash its readers."""
     memory = os.memfd_create("pictures", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     os.ftruncate(memory, size)
     fcntl.fcntl(memory, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
@@ -313,7 +313,7 @@ def sealed(size: int) -> int:
 
 
 def _json(data: bytes) -> dict[str, Any]:
-    """A message that is no picture; a refusal is raised."""
+    """Parse a message that is not a picture; raises if it is an error."""
     try:
         message = json.loads(data)
     except ValueError as error:
@@ -330,7 +330,7 @@ def _json(data: bytes) -> dict[str, Any]:
 
 
 def _checked(info: ClipInfo, limits: PipelineSettings) -> ClipInfo:
-    """The clip's measures, or ValueError where they cannot be true."""
+    """The clip's properties. Raises ValueError if they are invalid."""
     numbers = (info.width, info.height, info.frames)
     sound = (
         all(isinstance(number, int) and number > 0 for number in numbers)
@@ -350,7 +350,7 @@ def _checked(info: ClipInfo, limits: PipelineSettings) -> ClipInfo:
 
 
 def _sound_layout(said: dict[str, Any], info: ClipInfo) -> Layout:
-    """How the clip's pictures are shown, or ValueError, KeyError or TypeError where that cannot be true."""
+    """The layout of the clip's pictures. Raises ValueError, KeyError or TypeError if it is invalid."""
     found = Layout(**{**said, "turn": Turn(**said["turn"])})
     flags = (found.turn.swap, found.turn.mirror, found.turn.tumble, found.in_order)
     size = (info.height, info.width) if found.turn.swap else (info.width, info.height)

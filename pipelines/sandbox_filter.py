@@ -1,7 +1,7 @@
-"""What a decoding process gives up before it sees a clip: new sockets, programs, files, privileges, and boundless use.
+"""Confine a decoding process before it reads a clip: no new sockets, programs, files or privileges; limited use.
 
 The filter is classic BPF for seccomp, see seccomp(2), handed to prctl(2): it needs no privileges and works in
-containers. Some calls are allowed; those that only an intruder would make end the process; the rest fail with EPERM.
+containers. Some calls are allowed; calls that only an attacker would make end the process; the rest fail with EPERM.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import signal
 import struct
 import sys
 
-# Name: number on x86-64, number on aarch64 (None where the call does not exist), from the kernel's tables.
+# Name: number on x86-64, number on aarch64 (None if the call does not exist), from the kernel's tables.
 ALLOWED: dict[str, tuple[int, int | None]] = {
     "read": (0, 63), "readv": (19, 65), "pread64": (17, 67), "lseek": (8, 62), "fstat": (5, 80), "close": (3, 57),
     "sendto": (44, 206), "recvfrom": (45, 207), "sendmsg": (46, 211), "recvmsg": (47, 212),
@@ -33,7 +33,7 @@ FATAL: dict[str, tuple[int, int | None]] = {
     "socket": (41, 198), "socketpair": (53, 199), "connect": (42, 203), "bind": (49, 200), "listen": (50, 201),
     "accept": (43, 202), "accept4": (288, 242),
 }  # fmt: skip
-MAPPING = ((9, 222), (10, 226))  # mmap and mprotect: allowed where nothing becomes executable
+MAPPING = ((9, 222), (10, 226))  # mmap and mprotect: allowed if nothing becomes executable
 CLONE, CLONE3 = (56, 220), 435
 
 ARCHITECTURES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}  # column of the tables, AUDIT_ARCH
@@ -54,7 +54,7 @@ class _Program(ctypes.Structure):
 
 
 def supported() -> str | None:
-    """None where the filter works on this kind of machine, otherwise the reason why not."""
+    """None if the filter works on this kind of machine, otherwise the reason why not."""
     if sys.platform != "linux":
         return f"seccomp is a part of Linux, and this is {sys.platform}"
     if platform.machine() not in ARCHITECTURES:
@@ -80,8 +80,8 @@ def program(machine: str) -> bytes:
     for numbers in MAPPING:
         steps += [(EQUAL, 0, 4, numbers[column]), (LOAD, 0, 0, ARGUMENTS + 2 * 8)]
         steps += [(ANY_BIT, 0, 1, PROT_EXEC), (RETURN, 0, 0, refused), (RETURN, 0, 0, ALLOW)]
-    # Decoders may start threads and nothing else. The arguments of clone3 lie behind a pointer that a filter cannot
-    # follow: told that it does not exist, the C library falls back on clone.
+    # Decoders may only start threads. The arguments of clone3 lie behind a pointer that a filter cannot follow: the
+    # filter answers that clone3 does not exist, and the C library falls back on clone.
     steps += [(EQUAL, 0, 4, CLONE[column]), (LOAD, 0, 0, ARGUMENTS)]
     steps += [(ANY_BIT, 1, 0, CLONE_THREAD), (RETURN, 0, 0, KILL), (RETURN, 0, 0, ALLOW)]
     steps += [(EQUAL, 0, 1, CLONE3), (RETURN, 0, 0, ERRNO | errno.ENOSYS), (RETURN, 0, 0, refused)]
@@ -89,12 +89,12 @@ def program(machine: str) -> bytes:
 
 
 def die_with_parent() -> None:
-    """End this process when its parent does. Of use to children of a single-threaded parent only, see prctl(2)."""
+    """End this process when its parent ends. Only works for children of a single-threaded parent, see prctl(2)."""
     _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def limit(memory: int, cpu: float) -> None:
-    """Bound this process for good: no file grows, eight more descriptors at most, no core dump.
+    """Limit this process permanently: files cannot grow, at most eight more descriptors, no core dump.
 
     Args:
         memory: bytes of address space, all of it.
@@ -114,10 +114,10 @@ def limit(memory: int, cpu: float) -> None:
 
 
 def lock() -> None:
-    """Give up privileges and install the filter, for this single-threaded process and for good.
+    """Drop privileges and install the filter, permanently, in this single-threaded process.
 
     Raises:
-        OSError: the kernel does not take it.
+        OSError: the kernel does not accept the filter.
     """
     code = program(platform.machine())
     _prctl(PR_SET_DUMPABLE, 0)

@@ -1,4 +1,4 @@
-"""The parent's side of a locked-up decoder of single pictures, as those of a live stream."""
+"""The parent's side of a sandboxed decoder of single pictures, for live streams."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ if TYPE_CHECKING:
     from pipelines.sandbox import Channel, Sandbox
 
 PATIENCE = 5.0
-"""Seconds that a decoder may stand still, or compute, over one message."""
+"""Maximum seconds that a decoder may be idle, or compute, for one message."""
 DEATHS = 3
 MOST = 32
-"""Pictures that one message may bring; a coder of H.264 keeps back 16 at most."""
+"""Maximum number of pictures per message; an H.264 encoder delays at most 16."""
 
 
 class SandboxedPictures:
     """As :class:`pipelines.pictures.PictureDecoder`, in a process of its own; for one thread.
 
-    Message and picture lie in shared memory, one at a time. A decoder that dies is replaced, a few times.
+    Message and picture lie in shared memory, one at a time. A crashed decoder is replaced, a few times.
 
     Args:
-        sandbox: whose processes decode.
+        sandbox: starts the decoding processes.
         codec: of the messages.
         max_pixels: of a picture.
         max_bytes: of a message.
@@ -49,7 +49,7 @@ class SandboxedPictures:
         """As :meth:`pipelines.pictures.Pictures.decode`.
 
         Raises:
-            SandboxUnavailable: no process can be had.
+            SandboxUnavailable: no process could be started.
         """
         if len(data) > self._max_bytes:
             raise TooLarge(f"The picture's message has {len(data)} bytes, {self._max_bytes} are allowed.")
@@ -57,14 +57,14 @@ class SandboxedPictures:
             raise Undecodable("The stream broke its decoder again and again.")
         try:
             return self._decoded(data, number)
-        except (OSError, ValueError) as error:  # it died, it is stuck, or what it says cannot be true
+        except (OSError, ValueError) as error:  # it died, it hangs, or its answer is invalid
             self._deaths += 1
             self.close()
             raise Undecodable("The picture broke its decoder, or took more than a decoder may take.") from error
 
     @property
     def broken(self) -> bool:
-        """Whether no decoder will be had for this stream any more."""
+        """True if no further decoder will be started for this stream."""
         return self._deaths >= DEATHS
 
     def close(self) -> None:
@@ -85,7 +85,7 @@ class SandboxedPictures:
             size = width * height * 3
             if not 0 < size <= 3 * self._max_pixels or len(pictures) > min(number, MOST):
                 raise ValueError("a picture that cannot be")
-            # A copy: what is looked at here cannot change any more over there.
+            # A copy, which the other process cannot change any more.
             image = np.frombuffer(shared, np.uint8, size, self._max_bytes).reshape(height, width, 3).copy()
             pictures.append(Picture(of, image))
             channel.send(b"+")

@@ -1,7 +1,7 @@
-"""The processes that decode: how they are started, waited for, asked for forks, and replaced where they are gone.
+"""Decoder processes: start them, wait for them, request forks, and replace those that ended.
 
-A slow machine is no fault of a clip's: what is waited for is waited for until the request's own deadline, as long as it
-is alive.
+A slow machine is not the clip's fault: this module waits until the deadline of the request, as long as the process is
+alive.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class Server:
-    """One process of :mod:`pipelines.sandbox_worker`, which may still be starting; one thread at a time asks it."""
+    """One process of :mod:`pipelines.sandbox_worker`, which may still be starting; for one thread at a time."""
 
     def __init__(self) -> None:
         self._control, process = start_decoder(
@@ -47,12 +47,12 @@ class Server:
         self._end = weakref.finalize(self, _ended, self._control, process)
 
     def greet(self, deadline: float | None) -> None:
-        """Wait until it is ready; where it is not by the deadline, it goes on getting ready for the next clip.
+        """Wait until the process is ready. After the deadline, it continues to start, for the next clip.
 
         Raises:
-            DeadlineExceeded: it was not.
-            SandboxUnavailable: it says that it cannot lock itself up here.
-            OSError, ValueError: it is gone, stuck or talks nonsense, and is to be replaced.
+            DeadlineExceeded: it was not ready.
+            SandboxUnavailable: it reports that it cannot confine itself here.
+            OSError, ValueError: it ended, hangs or sends invalid data, and must be replaced.
         """
         if not self._greeted:
             if fault := self._said(deadline).get("fault"):
@@ -60,13 +60,13 @@ class Server:
             self._greeted = True
 
     def fork(self, job: dict[str, Any], descriptors: list[int], deadline: float | None) -> int:
-        """The number of a process that does a job, 0 or less where the system refuses one; raises as :meth:`greet`."""
+        """The id of a process that does a job, 0 or less if the system refuses one; raises as :meth:`greet`."""
         self.greet(deadline)
         self._asked += 1
         message = json.dumps({**job, "number": self._asked}).encode()
         self._patiently(lambda: socket.send_fds(self._control, [message], descriptors), deadline)
         while (said := self._said(deadline)).get("number") != self._asked:
-            self.kill(int(said.get("pid", 0)))  # of a clip whose deadline came before its decoder
+            self.kill(int(said.get("pid", 0)))  # belongs to a clip whose deadline has passed
         return int(said.get("pid", 0))
 
     def kill(self, pid: int) -> None:
@@ -98,12 +98,12 @@ class Server:
 def start_decoder(
     module: str, passed_on: Iterable[str] = PASSED_ON, **environment: str
 ) -> tuple[socket.socket, subprocess.Popen[bytes]]:
-    """Start a process that decodes, and the socket that it is spoken to by.
+    """Start a decoder process, with a socket to it.
 
     Args:
-        module: that it runs; the number of its end of the socket is its only argument.
-        passed_on: names of what it gets of this process's environment: no secret in there is its business.
-        environment: what it gets besides.
+        module: module to run; its only argument is the descriptor of its end of the socket.
+        passed_on: names of the environment variables that it inherits; the rest may contain secrets.
+        environment: further environment variables.
     """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     path = os.pathsep.join(str(Path(entry).resolve()) for entry in sys.path)
@@ -115,7 +115,7 @@ def start_decoder(
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             env={"PYTHONPATH": path, **environment, **passed},
-            start_new_session=True,  # Ctrl-C is for the service, which ends its decoders itself
+            start_new_session=True,  # Ctrl-C reaches only the service, which ends its decoders itself
         )
     return ours, process
 
@@ -161,24 +161,24 @@ class Watch:
 
 
 def received(channel: socket.socket, pid: int, patience: float, deadline: float | None) -> bytes:
-    """The next message of a process that decodes, however long a busy machine takes.
+    """The next message of a decoder process, even on a busy machine.
 
     Args:
-        channel: to it.
-        pid: its number.
-        patience: seconds that it may stand still, or compute, over one message. Waiting for a processor or a disk that
-            others use is neither.
+        channel: socket to the process.
+        pid: process id.
+        patience: seconds that it may be idle, or compute, for one message. Waiting for a processor or a disk that
+            other processes use does not count.
         deadline: instant of ``time.monotonic`` at which to give up.
 
     Raises:
-        DeadlineExceeded: the deadline came first.
+        DeadlineExceeded: the deadline passed first.
         TimeoutError: it hangs.
     """
     return Watch(pid, patience).over(channel, lambda: channel.recv(MESSAGE), deadline)
 
 
 def _work(pid: int) -> tuple[float, bool]:
-    """Seconds of processor time that a process has taken, and whether it wants more, or waits for a disk."""
+    """Seconds of processor time that a process has used, and whether it is runnable or waits for a disk."""
     used, waits = 0, False
     with suppress(OSError):  # it, or a thread, may just have ended
         for task in Path(f"/proc/{pid}/task").iterdir():

@@ -1,14 +1,14 @@
-"""What the two ends of the sandbox agree on."""
+"""Message formats shared by both ends of the sandbox."""
 
 from __future__ import annotations
 
 import struct
 
 SLOTS = 4
-"""Pictures that the shared memory holds."""
+"""Number of pictures in the shared memory."""
 
 MESSAGE = 65536
-"""Bytes of the longest message."""
+"""Size of the longest message, in bytes."""
 
 PICTURE = struct.Struct("<BQdI")
 """Slot, index, time and segment of a picture that lies in the shared memory. Every other message is a JSON object."""
@@ -20,4 +20,4 @@ REQUEST = struct.Struct("<Iq")
 """Size and number of a live message that lies in the shared memory; size 0 is the stream's end."""
 
 SHAPE = struct.Struct("<IIq")
-"""Width, height and number of a live picture that lies in the shared memory, behind the message."""
+"""Width, height and number of a live picture that lies in the shared memory, after the message."""

@@ -1,8 +1,8 @@
 """The decoder's own process, started by :mod:`pipelines.sandbox`: ``python -m pipelines.sandbox_worker FD``.
 
-It has libav loaded and waits on a socket for jobs. For each it forks: the fork gives up everything but the clip, one
-socket and the shared pictures, decodes, and ends with the clip. So a clip costs a fork instead of a start, and what
-one clip did to its decoder never meets another.
+It has libav loaded and waits on a socket for jobs. It forks for each job: the fork drops everything except the clip,
+one socket and the shared pictures, decodes, and ends with the clip. So a clip costs a fork instead of a process start,
+and a clip that compromises its decoder cannot affect another clip.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from typing import Any
 
 import av
 
-# Of `models` only the error tree is needed, and torch, which the package imports, would cost a second and 200 MB.
+# Only the error tree of `models` is needed; the package's import of torch would cost a second and 200 MB.
 if (_spec := importlib.util.find_spec("models")) and _spec.submodule_search_locations:
     _package = types.ModuleType("models")
     _package.__path__ = list(_spec.submodule_search_locations)
@@ -46,7 +46,7 @@ def main() -> None:
     """Fork for every job until the other end is closed; then end with all forks."""
     control = socket.socket(fileno=int(sys.argv[1]))
     _rehearse()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the service, which closes the socket
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is handled by the service, which closes the socket
     live: set[int] = set()
 
     def reap(*_: Any) -> None:
@@ -57,7 +57,7 @@ def main() -> None:
     signal.signal(signal.SIGCHLD, reap)
     start = _address_space()
     control.send(json.dumps({"fault": _fault()}).encode())
-    # A signal that comes between two lines and before the wait is handled only after it: so none is long.
+    # A signal that arrives just before a wait is handled only after it, so no wait is long.
     control.settimeout(REAP_SECONDS)
     while True:
         try:
@@ -71,7 +71,7 @@ def main() -> None:
             if message["kill"] in live:
                 os.kill(message["kill"], signal.SIGKILL)
             continue
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})  # none is reaped before it is noted
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})  # a child must be recorded before it is reaped
         try:
             pid = os.fork()
         except OSError:
@@ -89,7 +89,7 @@ def main() -> None:
 
 
 def _rehearse() -> None:
-    """Decode a tiny clip: libraries import parts of themselves at first use, and a locked-up process opens no file."""
+    """Decode a tiny clip: libraries load parts on first use, and a confined process cannot open files."""
     for name in ("av.audio.codeccontext", "av.subtitles.codeccontext"):
         importlib.import_module(name)
     clip = io.BytesIO()
@@ -109,12 +109,12 @@ def _rehearse() -> None:
     PictureDecoder("jpeg", 64 * 64).decode(bytes(jpeg), 0)
     with contextlib.suppress(ClipError):
         PictureDecoder("h264", 64 * 64).decode(b"\0\0\0\1", 0)
-    gc.collect()  # a fork that freed a decoder of this process would wait for threads that it does not have
+    gc.collect()  # a fork that freed a decoder of this process would wait for threads that do not exist in it
     gc.freeze()
 
 
 def _fault() -> str | None:
-    """Why no fork could lock itself up; tried in one."""
+    """The reason why a fork cannot confine itself, found by trying in one; None if it can."""
     reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -137,7 +137,7 @@ def _job(message: dict[str, Any], descriptors: list[int], start: int) -> int:
         _let_go(descriptors)
         settings = PipelineSettings(**message["settings"])
         end = socket.socket(fileno=channel)
-        pictures = mmap.mmap(memory[0], 0) if memory else None  # which keeps a descriptor of its own
+        pictures = mmap.mmap(memory[0], 0) if memory else None  # mmap keeps a descriptor of its own
         for descriptor in memory:
             os.close(descriptor)
         with os.fdopen(clip, "rb") as file:
@@ -156,9 +156,9 @@ def _job(message: dict[str, Any], descriptors: list[int], start: int) -> int:
                     end.send(b"{}")
             except ClipError as error:
                 end.send(json.dumps({"code": error.code, "detail": error.detail[:500]}).encode())
-            except Exception as error:  # whatever else a clip makes a decoder do
+            except Exception as error:  # hostile clips can cause any error
                 end.send(json.dumps({"code": "undecodable", "fault": type(error).__name__}).encode())
-            while end.recv(SLOTS):  # to leave with something unread would take the last message with it
+            while end.recv(SLOTS):  # exiting with unread data would discard the last message
                 pass
     except BaseException:
         return 1
@@ -187,7 +187,7 @@ def _live_job(message: dict[str, Any], descriptors: list[int], start: int) -> in
 def answered(
     end: socket.socket, shared: mmap.mmap, decoder: Any, offset: int, size: int, number: int
 ) -> dict[str, Any]:
-    """Hand over the pictures of one message, one by one; what there is to say at the end of it."""
+    """Send the pictures of one message, one by one; returns the final status."""
     try:
         for picture in decoder.decode(shared[:size], number):
             height, width, _ = picture.image.shape
@@ -196,13 +196,13 @@ def answered(
             end.recv(1)
     except ClipError as error:
         return {"code": error.code, "detail": error.detail[:500]}
-    except Exception as error:  # whatever else a message makes a decoder do
+    except Exception as error:  # hostile messages can cause any error
         return {"code": "undecodable", "detail": f"The picture cannot be decoded ({type(error).__name__})."}
     return {}
 
 
 def _let_go(descriptors: list[int]) -> None:
-    """End with the parent, and keep nothing of its but some descriptors."""
+    """End with the parent, and keep only some of its descriptors."""
     sandbox_filter.die_with_parent()
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
     for number in (signal.SIGCHLD, signal.SIGINT):
@@ -211,7 +211,7 @@ def _let_go(descriptors: list[int]) -> None:
 
 
 def _send_pictures(end: socket.socket, pictures: mmap.mmap, stream: Iterator[Any]) -> None:
-    """Write each picture where there is room, and say so; the other end answers with the slots that it has read."""
+    """Write each picture to a free slot and announce it; the other end answers with the slots that it has read."""
     slots = _Slots(end, len(pictures) // SLOTS)
     for frame in stream:
         if (slot := slots.free()) is None:
@@ -221,7 +221,7 @@ def _send_pictures(end: socket.socket, pictures: mmap.mmap, stream: Iterator[Any
 
 
 def _send_packets(end: socket.socket, memory: mmap.mmap, stream: Iterator[Packet]) -> None:
-    """As :func:`_send_pictures`, of what is not decoded here. Raises Undecodable where a packet finds no room."""
+    """As :func:`_send_pictures`, for packets of another decoder. Raises Undecodable if one does not fit."""
     slots = _Slots(end, len(memory) // SLOTS)
     for packet in stream:
         if len(packet.data) > slots.size:
@@ -233,7 +233,7 @@ def _send_packets(end: socket.socket, memory: mmap.mmap, stream: Iterator[Packet
 
 
 class _Slots:
-    """Places of the shared memory that are free to write to."""
+    """The free slots of the shared memory."""
 
     def __init__(self, end: socket.socket, size: int) -> None:
         self.size = size
@@ -241,14 +241,14 @@ class _Slots:
         self._free = list(range(SLOTS))
 
     def free(self) -> int | None:
-        """One of them; None where the other end is gone."""
+        """A free slot; None if the other end has closed."""
         if not self._free:
             self._free.extend(self._end.recv(SLOTS))
         return self._free.pop() if self._free else None
 
 
 def _keep_only(descriptors: list[int]) -> None:
-    """Close all else; standard input and outputs lead nowhere."""
+    """Close all other descriptors; standard input and outputs go to /dev/null."""
     nowhere = os.open(os.devnull, os.O_RDWR)
     for standard in (0, 1, 2):
         os.dup2(nowhere, standard)
@@ -260,7 +260,7 @@ def _keep_only(descriptors: list[int]) -> None:
 
 
 def _address_space() -> int:
-    """Bytes of address space that this process has now."""
+    """Current address space of this process in bytes."""
     with open("/proc/self/statm") as file:  # noqa: PTH123
         return int(file.read().split()[0]) * mmap.PAGESIZE
 

@@ -25,7 +25,7 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class Quality:
-    """How far a sequence can be trusted.
+    """Quality of a sequence.
 
     Attributes:
         frames: usable frames, those in the sequence.
@@ -36,12 +36,12 @@ class Quality:
         cut_off_share: share of the tracklet's frames that the picture's edge cuts, in [0, 1].
         gait_cycles: estimated number of gait cycles (two steps each), at least 0.
         rate_hz: median frame rate of the sequence, in hertz.
-        low_rate: True where the rate is below 20 Hz, too low to tell a gait without a network made for it.
-        missed: frames of the clip within the tracklet in which the person was not seen.
+        low_rate: True if the rate is below 20 Hz, too low for networks that were not trained for it.
+        missed: frames of the clip within the tracklet that do not show the person.
         upright: share of the frames whose head is over the hips and these over the ankles, in [0, 1].
         turn: degrees clockwise, 90, 180 or 270, by which the clip must be turned for its people to be upright; None
-            where they are, or where it is not known.
-        likeness_changed: True where the person's look changes so much that it may be two people's sequence.
+            if they are, or if it is not known.
+        likeness_changed: True if the appearance changes so much that the sequence may show two people.
     """
 
     frames: int
@@ -58,7 +58,7 @@ class Quality:
     likeness_changed: bool = False
 
 
-# A file names these where they are not as they mostly are: most files stay as they were before there were such fields.
+# A file contains these fields only if they differ from the default, so most files equal those of earlier versions.
 _RARE = {f.name: f.default for f in fields(Quality) if f.name in ("upright", "turn", "likeness_changed")}
 
 
@@ -71,12 +71,12 @@ class GaitSequence:
             mask fills the height.
         joints: float32 (T, 17, 3); COCO-17 x, y in pixels of the clip, and score in [0, 1].
         heatmaps: uint8 (T, 17, 64, 48), round(255·p) of the joint probabilities in the upright 3:4 box around the
-            person grown by 1.25; None where they were not kept.
+            person grown by 1.25; None if they were not kept.
         timestamps: float64 (T,); seconds since the clip's first video frame, strictly rising.
         boxes: float32 (T, 4); x1, y1, x2, y2 in pixels of the clip, rotation metadata applied.
-        quality: how far the sequence can be trusted.
+        quality: quality of the sequence.
         track: number of the tracklet in its clip, from 1, in order of appearance.
-        perception: the backend that saw it, with its version, e.g. ``blazepose-full/1``; part of the fingerprint.
+        perception: the perception backend with its version, e.g. ``blazepose-full/1``; part of the fingerprint.
         frame_size: (width, height) of the clip in pixels.
     """
 
@@ -115,11 +115,11 @@ class GaitSequence:
         return float(self.timestamps[-1] - self.timestamps[0]) if len(self) else 0.0
 
     def without_heatmaps(self) -> GaitSequence:
-        """The same sequence, its heatmaps left behind."""
+        """The same sequence without its heatmaps."""
         return replace(self, heatmaps=None)
 
     def equals(self, other: GaitSequence) -> bool:
-        """True where every array and every field is the same."""
+        """True if every array and every field is the same."""
         for f in fields(self):
             a, b = getattr(self, f.name), getattr(other, f.name)
             same = np.array_equal(a, b) if isinstance(a, np.ndarray) or isinstance(b, np.ndarray) else a == b
@@ -128,7 +128,7 @@ class GaitSequence:
         return True
 
     def save(self, target: str | Path | IO[bytes]) -> None:
-        """Write one compact file: a zip of zstd members, silhouettes one bit a pixel, heatmaps apart."""
+        """Write one compact file: a zip of zstd members, silhouettes with one bit per pixel, heatmaps apart."""
         header = {
             "format": FORMAT,
             "frames": len(self),
@@ -148,7 +148,7 @@ class GaitSequence:
             members["heatmaps"] = self.heatmaps.tobytes()
         compressor = zstandard.ZstdCompressor(level=10)
         with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
-            # A fixed date makes equal sequences equal bytes.
+            # With a fixed date, equal sequences give equal bytes.
             archive.writestr(zipfile.ZipInfo("header.json"), json.dumps(header, sort_keys=True))
             for name, data in members.items():
                 archive.writestr(zipfile.ZipInfo(f"{name}.zst"), compressor.compress(data))
@@ -161,10 +161,10 @@ class GaitSequence:
 
     @classmethod
     def load(cls, source: str | Path | IO[bytes] | bytes, *, heatmaps: bool = True) -> GaitSequence:
-        """Read what :meth:`save` wrote; ``heatmaps=False`` leaves them out.
+        """Read a file of :meth:`save`; ``heatmaps=False`` leaves them out.
 
         Raises:
-            BadSequence: not such a file, a newer format, or damaged.
+            BadSequence: not a sequence file, a newer format, or damaged.
         """
         try:
             with zipfile.ZipFile(io.BytesIO(source) if isinstance(source, bytes) else source) as archive:
@@ -192,7 +192,7 @@ class GaitSequence:
 
 
 def _planes(array: Array) -> bytes:
-    """Bytes of equal significance side by side, which zstd packs about twice as well as floats in a row."""
+    """Group bytes of equal significance, which zstd compresses about twice as well as consecutive floats."""
     return array.reshape(-1, 1).view(np.uint8).T.tobytes()
 
 
@@ -202,7 +202,7 @@ def _from_planes(data: bytes, dtype: type[np.generic]) -> Array:
 
 
 def _member(archive: zipfile.ZipFile, name: str, size: int) -> bytes:
-    """One member, which must unpack to exactly ``size`` bytes: a lying header never allocates more."""
+    """Unpack one member to exactly ``size`` bytes: a false header cannot allocate more."""
     with archive.open(f"{name}.zst") as member, zstandard.ZstdDecompressor().stream_reader(member) as reader:
         data = reader.read(size + 1)
     if len(data) != size:

@@ -1,4 +1,4 @@
-"""What can be set about the way from a clip to gait sequences."""
+"""Settings of the pipeline."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class PipelineSettings(BaseModel):
     @field_validator("perception")
     @classmethod
     def _known(cls, name: str) -> str:
-        from pipelines.perception import BACKENDS  # which reads these settings
+        from pipelines.perception import BACKENDS  # imported here, because it reads these settings
 
         if name not in BACKENDS:
             raise ValueError(f"there is no perception backend {name!r}; known are {', '.join(sorted(BACKENDS))}")

@@ -1,4 +1,4 @@
-"""Masks become person-centred silhouettes."""
+"""Convert masks to person-centred silhouettes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def silhouette(mask: Array) -> Array | None:
         mask: float32 (h, w), probability of the person in square pixels.
 
     Returns:
-        uint8 (64, 64), 0 or 255; None where the mask is empty.
+        uint8 (64, 64), 0 or 255; None if the mask is empty.
     """
     solid = mask > 0.5
     rows = np.flatnonzero(solid.any(1))
@@ -29,7 +29,7 @@ def silhouette(mask: Array) -> Array | None:
         return None
     person = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     width = max(1, round(person.shape[1] * SIDE / person.shape[0]))
-    # Probabilities are scaled and then cut, which keeps thin limbs that scaling a cut mask would break.
+    # Scale the probabilities before the threshold: scaling a binary mask would break thin limbs.
     way = cv2.INTER_AREA if person.shape[0] > SIDE else cv2.INTER_LINEAR
     scaled = cv2.resize(person, (width, SIDE), interpolation=way) > 0.5
     mass = scaled.sum(0)
@@ -44,5 +44,5 @@ def silhouette(mask: Array) -> Array | None:
 
 
 def mask_area(mask: Array, pixel: float) -> float:
-    """Area of the mask in squared pixels of the clip, ``pixel`` being the side of a mask pixel in those."""
+    """Area of the mask in square pixels of the clip; ``pixel`` is the side of a mask pixel in clip pixels."""
     return float((mask > 0.5).sum()) * pixel * pixel

@@ -1,4 +1,4 @@
-"""Stages of the work side by side: a thread each, bounded queues between them, and how busy each stage is."""
+"""Pipeline stages that run in parallel: one thread each, bounded queues between them, and measured occupancy."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ SAMPLE_EVERY = 1.0
 
 
 class Stage:
-    """How busy one stage is, and how much waits for it, over all clips; safe under threads.
+    """Occupancy and queue length of one stage, over all clips; thread-safe.
 
     Args:
-        name: of the stage.
-        clock: seconds that never run back.
+        name: name of the stage.
+        clock: monotonic clock in seconds.
     """
 
     def __init__(self, name: str, clock: Callable[[], float] = time.monotonic) -> None:
@@ -38,7 +38,7 @@ class Stage:
 
     @contextmanager
     def working(self, spent: dict[str, float] | None = None) -> Iterator[None]:
-        """The block is the stage's work; its seconds are also added to ``spent`` under the stage's name."""
+        """Count the block as the stage's work; its seconds are also added to ``spent`` under the stage's name."""
         began = time.perf_counter()
         self._change(+1)
         try:
@@ -49,7 +49,7 @@ class Stage:
                 spent[self.name] += time.perf_counter() - began
 
     def queued(self, items: int) -> None:
-        """So many more items wait for the stage, or, where negative, fewer."""
+        """Add to the number of items that wait for the stage; negative values subtract."""
         with self._lock:
             self._waiting += items
 
@@ -60,14 +60,14 @@ class Stage:
 
     @property
     def busy_seconds(self) -> float:
-        """Seconds in which the stage was at work, for one clip or for several at a time."""
+        """Seconds in which the stage was working, on one or more clips."""
         with self._lock:
             self._settle()
             return self._busy
 
     @property
     def occupancy(self) -> float:
-        """Share of the last 30 s, or of the time since the start, in which the stage was at work: 0 to 1."""
+        """Share of the last 30 s, or of the time since the start, in which the stage was working: 0 to 1."""
         with self._lock:
             now = self._settle()
             times, totals = zip(*self._samples, strict=True)
@@ -81,7 +81,7 @@ class Stage:
             self._at_work += by
 
     def _settle(self) -> float:
-        """Book what was done until now, which is returned."""
+        """Record the work until now, and return the current time."""
         now = self._clock()
         if now - self._samples[-1][0] >= SAMPLE_EVERY and self._samples[-1][0] < self._since:
             self._samples.append((self._since, self._busy))
@@ -94,7 +94,7 @@ class Stage:
 
 
 def metered(stream: Generator[T, None, None], stage: Stage, spent: dict[str, float]) -> Generator[T, None, None]:
-    """The stream, making each item being the stage's work."""
+    """The stream; the time to produce each item counts as the stage's work."""
     with closing(stream):
         while True:
             with stage.working(spent):
@@ -105,15 +105,15 @@ def metered(stream: Generator[T, None, None], stage: Stage, spent: dict[str, flo
 
 
 def ahead(stream: Generator[T, None, None], size: int, stage: Stage) -> Generator[T, None, None]:
-    """The stream, made in a thread of its own, up to ``size`` items before they are asked for.
+    """Produce the stream in a thread of its own, up to ``size`` items ahead of the reader.
 
-    Errors come out where they would have. However the block that reads it ends, the thread ends, and then the stream
-    is closed; where an error may leave the block, close this, or the thread stays until the error is forgotten.
+    Errors are raised where the reader would have met them. When the reading block ends, the thread ends, and the stream
+    is closed. If an error may leave the block, close this generator, or the thread lives until the error is freed.
 
     Args:
-        stream: of items that are not None.
-        size: most items that wait.
-        stage: for which they wait.
+        stream: items, which must not be None.
+        size: maximum number of waiting items.
+        stage: the stage that they wait for.
     """
     ready: queue.Queue[T | BaseException | None] = queue.Queue(size)
     stop = threading.Event()
@@ -135,7 +135,7 @@ def ahead(stream: Generator[T, None, None], size: int, stage: Stage) -> Generato
                 item = next(stream, None)
                 if not put(item) or item is None:
                     return
-        except BaseException as error:  # handed over to the consumer, who raises it
+        except BaseException as error:  # passed to the consumer, which raises it
             put(error)
 
     worker = threading.Thread(target=make, name=f"before {stage.name}", daemon=True)

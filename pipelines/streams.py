@@ -1,4 +1,4 @@
-"""What is in a container: which stream is looked at, and when each of its pictures is shown."""
+"""Survey a container: choose the video stream, and find when each picture is shown."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ from pipelines.whole import ends_early
 CODECS = frozenset({"h264", "hevc", "vp8", "vp9", "av1", "mpeg4", "mjpeg"})
 CONTAINERS = frozenset({"mp4", "matroska", "avi"})
 STREAMS = 16
-"""Video streams that are looked into."""
+"""Maximum number of video streams that are examined."""
 STILL_RATE = 1.0
-"""Pictures a second up to which a stream is a row of stills."""
+"""Pictures per second up to which a stream counts as a series of stills."""
 LOOK = 100
-"""Pictures that are decoded to see whether their order is another than that of their packets."""
+"""Number of pictures that are decoded to check whether their order differs from that of their packets."""
 
 Source = str | Path | bytes | IO[bytes]
 
 
 @dataclass(frozen=True, eq=False)
 class Survey:
-    """What the packets of one stream say.
+    """Properties of one stream, from its packets.
 
     Attributes:
-        index: of the stream in its container.
-        codec: its name.
-        default: True where the container names it for showing.
-        times: when its pictures are shown.
+        index: index of the stream in its container.
+        codec: name of the codec.
+        default: True if the container marks it as the default.
+        times: display times of its pictures.
     """
 
     index: int
@@ -48,12 +48,12 @@ class Survey:
 
     @property
     def moves(self) -> bool:
-        """False for stills, as of a cover."""
+        """False for stills, such as cover art."""
         return self.times.frames > 1 and self.times.frames > STILL_RATE * self.times.duration
 
 
 def sniff(head: bytes) -> str:
-    """Name the demuxer by a clip's first bytes.
+    """Choose the demuxer from a clip's first bytes.
 
     Raises:
         EmptyUpload: no bytes.
@@ -72,11 +72,11 @@ def sniff(head: bytes) -> str:
 
 @contextmanager
 def opened(source: Source, *, whole: bool = False) -> Iterator[tuple[Any, str]]:
-    """The av container and its kind; a stream is read from its start, and left open.
+    """The av container and its kind; a file object is read from its start, and stays open.
 
     Args:
         source: path, bytes or seekable binary file.
-        whole: whether the file must not end early.
+        whole: True if a truncated file must be refused.
 
     Raises:
         EmptyUpload, UnsupportedMedia: as :func:`sniff`.
@@ -106,7 +106,7 @@ def readable(container: Any) -> list[Any]:
 
     Raises:
         NoVideo: there is no video.
-        UnsupportedMedia: there is, but in no codec that is decoded here.
+        UnsupportedMedia: there is video, but not in a supported codec.
     """
     videos = [s for s in container.streams.video if Disposition.attached_pic not in s.disposition][:STREAMS]
     known = [s for s in videos if s.codec_context is not None and s.codec_context.name in CODECS]
@@ -119,17 +119,17 @@ def readable(container: Any) -> list[Any]:
 
 
 def surveys(source: Source, limits: PipelineSettings | None = None, only: int | None = None) -> list[Survey]:
-    """Read all packets of a clip's video streams; the streams best to look at come first.
+    """Read all packets of a clip's video streams; the best stream comes first.
 
-    That is the one that the container names, if it moves, else the longest that moves.
+    That is the default stream if it moves, else the longest one that moves.
 
     Args:
         source: path, bytes or seekable binary file.
-        limits: on frames; and the file must be whole. None of a clip that was looked at before.
-        only: index of the stream to survey; all where it is None.
+        limits: limit on frames; the file must then be complete. None for a clip that was checked before.
+        only: index of the stream to survey; None for all.
 
     Raises:
-        EmptyUpload, UnsupportedMedia, NoVideo, Undecodable: as their names say.
+        EmptyUpload, UnsupportedMedia, NoVideo, Undecodable: see their docstrings.
         TooLarge: a stream has more frames than are allowed.
     """
     with opened(source, whole=limits is not None) as (container, _):
@@ -160,16 +160,16 @@ def surveys(source: Source, limits: PipelineSettings | None = None, only: int | 
 
 
 def stamp_of(packet: Any) -> Stamp:
-    """When a packet's picture is shown; hidden ones are for the decoder alone."""
+    """Display time of a packet's picture; hidden pictures are only for the decoder."""
     base = packet.time_base
     times = [None if ticks is None else float(ticks * base) for ticks in (packet.pts, packet.dts)]
     return Stamp(times[0], times[1], packet.is_discard or _unseen(packet))
 
 
 def numbered(container: Any, stream: Any) -> Iterator[tuple[int, Any]]:
-    """A stream's packets with their number for a time stamp, by which pictures tell what they came of.
+    """A stream's packets, with their number as time stamp, so that pictures can be matched to packets.
 
-    Chunks without data, as recorders write for a frame that they dropped, are left out: to a decoder they are the end.
+    Chunks without data, which recorders write for dropped frames, are left out: a decoder would take them for the end.
     """
     number = 0
     for packet in container.demux(stream):
@@ -180,13 +180,13 @@ def numbered(container: Any, stream: Any) -> Iterator[tuple[int, Any]]:
 
 
 def _unseen(packet: Any) -> bool:
-    """Whether a packet of VP8 holds a picture that is only referred to."""
+    """True if a VP8 packet holds a picture that is only a reference."""
     stream = packet.stream
     return stream.codec_context.name == "vp8" and not memoryview(packet)[0] & 0x10
 
 
 def _settled(source: Source, survey: Survey) -> Survey:
-    """The survey of a stream whose stamps rise, after a look at whether its pictures come in another order."""
+    """The survey of a stream with rising time stamps, after checking whether its pictures come in another order."""
     with opened(source) as (container, _):
         stream = container.streams[survey.index]
         last = -1

@@ -15,10 +15,10 @@ from pipelines.errors import HeatmapsMissing, TooShort
 from pipelines.sequence import Array, GaitSequence
 
 PREPROCESSING = "1"
-"""Version of what this file does to a sequence; part of the fingerprint, so raise it with every change of values."""
+"""Version of this preprocessing; part of the fingerprint, so increase it with every change of values."""
 
 RATE = 30.0
-"""Hertz at which networks learnt."""
+"""Frame rate of the training data, in hertz."""
 
 CUT = slice(10, 54)
 """The 44 middle columns of a silhouette: the field's networks take 64×44, ten columns cut from each side."""
@@ -32,16 +32,16 @@ def prepare(seqs: Sequence[GaitSequence], net: GaitNetwork) -> tuple[tuple[Tenso
 
     Args:
         seqs: N sequences of at least one frame each; T below is the longest.
-        net: its ``inputs`` say what is made.
+        net: the network; its ``inputs`` name the tensors.
 
     Returns:
         tensors: float32, frames after a sequence's end are zeros. ``silhouettes`` (N, T, 1, 64, 44) in [0, 1];
             ``joints`` (N, T, 17, 3), x and y centred on the mid-hip and divided by the sequence's median neck-to-hip
             length, score in [0, 1]; ``heatmaps`` (N, T, 17, 64, 48) in [0, 1].
-        lengths: int64 (N,), or None where all sequences are of one length.
+        lengths: int64 (N,), or None if all sequences have the same length.
 
     Raises:
-        ValueError: no sequence at all.
+        ValueError: ``seqs`` is empty.
         TooShort: a sequence has no frame.
         HeatmapsMissing: the network reads heatmaps and a sequence has none.
     """
@@ -60,10 +60,9 @@ def prepare(seqs: Sequence[GaitSequence], net: GaitNetwork) -> tuple[tuple[Tenso
 
 
 def at_rate(seq: GaitSequence) -> GaitSequence:
-    """A sequence of a low rate brought to 30 Hz, of the nearest frame in time at each tick; any other as it is.
+    """Resample a sequence of a low rate to 30 Hz, with the nearest frame in time at each tick; others are unchanged.
 
-    Networks that read time learnt steps at 30 Hz. Where the walker was not seen for more than two frames nothing is
-    made up.
+    Networks that read time were trained on steps at 30 Hz. Gaps of more than two frames are not filled.
     """
     if not seq.quality.low_rate or len(seq) < 2:
         return seq
@@ -85,7 +84,7 @@ def at_rate(seq: GaitSequence) -> GaitSequence:
 
 
 def device_of(net: GaitNetwork) -> torch.device:
-    """Where the network's numbers lie; the CPU for a network without any."""
+    """The device of the network's parameters; the CPU for a network without parameters."""
     tensor = next(chain(net.parameters(), net.buffers()), None)
     return torch.device("cpu") if tensor is None else tensor.device
 
@@ -93,14 +92,14 @@ def device_of(net: GaitNetwork) -> torch.device:
 def normalise_joints(joints: Array) -> Array:
     """Joints as networks read them.
 
-    The unit is the median, over the frames that show both shoulders and both hips (all frames where none does), of
+    The unit is the median, over the frames that show both shoulders and both hips (all frames if no frame does), of
     the distance from the middle of the shoulders to the middle of the hips; at least one pixel.
 
     Args:
         joints: float32 (T, 17, 3), COCO-17 x, y in pixels and score; T at least 1.
 
     Returns:
-        float32 (T, 17, 3); x and y from the mid-hip in units of the neck-to-hip length, score as it was.
+        float32 (T, 17, 3); x and y from the mid-hip in units of the neck-to-hip length, score unchanged.
     """
     xy = joints[..., :2]
     neck = xy[:, SHOULDERS].mean(axis=1)

@@ -1,7 +1,7 @@
-"""Time stamps of a stream, repaired: where they run back, jump, come in bursts, or are in the order of decoding.
+"""Repair time stamps of a stream that run back, jump, come in bursts, or are in decoding order.
 
-Stamps are those of recorders, which may be wrong; pictures are what was filmed. So no picture is dropped for its stamp,
-and what was changed is counted by kind (:data:`REPAIRS`).
+Time stamps come from recorders and may be wrong, while pictures show what was filmed. So no picture is dropped because
+of its stamp, and changes are counted by kind (:data:`REPAIRS`).
 """
 
 from __future__ import annotations
@@ -28,28 +28,28 @@ REPAIRS = {
 
 STEP = 1 / 25
 BACK = 1.0
-"""Seconds by which stamps may run back in the order of decoding, where B-frames reorder them."""
+"""Seconds by which stamps may run back in decoding order, because of B-frames."""
 JUMP, JUMP_STEPS = 60.0, 20
 PAUSE = 3.0
 TINY, TINY_SHARE = 0.008, 0.35
-"""Steps within a burst are at most so long: in seconds, and in steps of the stream."""
+"""Maximum step within a burst: in seconds, and in steps of the stream."""
 BURSTS = 0.3
-"""Share of steps that are tiny where frames come in bursts."""
+"""Minimum share of tiny steps in a stream with bursts."""
 REORDERED = 16
-"""Pictures that a coder keeps back at most."""
+"""Maximum number of pictures that an encoder delays."""
 THUMB = 64
 STILL, MOVED = 0.05, 1.5
-"""Grey levels, and times the change between pictures before, by which a next one may differ on average."""
+"""Mean difference allowed between one picture and the next: in grey levels, and as a multiple of earlier changes."""
 
 
 @dataclass(frozen=True)
 class Stamp:
-    """Of one packet, in the order of decoding.
+    """Time stamps of one packet, in decoding order.
 
     Attributes:
-        presented: seconds at which its picture is to be shown; None where the container does not say.
-        decoded: seconds at which it is to be decoded; None where it does not say.
-        hidden: True where its picture is never shown, as before the start of an edit list.
+        presented: display time in seconds; None if the container does not say.
+        decoded: decoding time in seconds; None if the container does not say.
+        hidden: True if its picture is never shown, as before the start of an edit list.
     """
 
     presented: float | None
@@ -58,7 +58,7 @@ class Stamp:
 
     @property
     def best(self) -> float | None:
-        """The one that tells more."""
+        """The presentation time if there is one, else the decoding time."""
         return self.decoded if self.presented is None else self.presented
 
 
@@ -67,10 +67,10 @@ class Timeline:
     """The repaired times of a stream.
 
     Attributes:
-        times: seconds from the first shown picture, one a packet, in the order of decoding; NaN where it is hidden.
-        segments: number of the recording that each belongs to, from 0; one more after each jump.
-        in_order: True where stamps rise in the order of decoding, so that they do not tell the order of showing.
-        frames: pictures shown.
+        times: seconds from the first shown picture, one per packet, in decoding order; NaN where it is hidden.
+        segments: number of the recording that each belongs to, from 0; increases after each jump.
+        in_order: True if stamps rise in decoding order, so that they do not give the display order.
+        frames: number of shown pictures.
         step: median seconds between two of them; 0 for a single one.
         duration: seconds from the first to the end of the last.
         repaired: pictures concerned, by kind; see :data:`REPAIRS`.
@@ -89,9 +89,9 @@ def timeline(stamps: Sequence[Stamp], declared: float | None = None, reorders: b
     """Repair the stamps of a stream.
 
     Args:
-        stamps: of all packets, in the order of decoding.
-        declared: seconds between two pictures, as the container says; None where it does not.
-        reorders: whether pictures are shown in another order than they are decoded in.
+        stamps: time stamps of all packets, in decoding order.
+        declared: seconds between two pictures according to the container; None if it does not say.
+        reorders: True if pictures are shown in another order than they are decoded.
     """
     shown = [number for number, stamp in enumerate(stamps) if not stamp.hidden]
     repaired: dict[str, int] = {}
@@ -116,9 +116,9 @@ def timeline(stamps: Sequence[Stamp], declared: float | None = None, reorders: b
 
 @dataclass
 class Shown:
-    """Tells which packet's time each decoded picture has.
+    """Assigns the time of a packet to each decoded picture.
 
-    Where stamps are in the order of decoding, the next picture has the earliest that is left.
+    If stamps are in decoding order, the next picture gets the earliest remaining time.
 
     Args:
         in_order: as of :class:`Timeline`.
@@ -128,12 +128,12 @@ class Shown:
     _left: list[int] = field(default_factory=list)
 
     def sent(self, number: int) -> None:
-        """A packet whose picture is to be shown goes to the decoder."""
+        """Record that a packet with a shown picture goes to the decoder."""
         if self.in_order:
             heapq.heappush(self._left, number)
 
     def lost(self, number: int) -> None:
-        """Nothing will come of a packet."""
+        """Record that a packet will give no picture."""
         if number in self._left:
             self._left.remove(number)
             heapq.heapify(self._left)
@@ -147,17 +147,17 @@ class Shown:
 
 
 def thumb(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.int16]:
-    """Every so many pixels of a picture, uint8 (H, W, 3), for :func:`goes_on`; one colour of them."""
+    """A small thumbnail (one channel) of a picture, uint8 (H, W, 3), for :func:`goes_on`."""
     every = max(1, min(image.shape[:2]) // THUMB)
     return image[::every, ::every, 1].astype(np.int16)
 
 
 def goes_on(before: Sequence[npt.NDArray[np.int16]], after: npt.NDArray[np.int16]) -> bool:
-    """Whether a picture follows on others as one moment on the next, whatever a clock says.
+    """True if a picture continues the earlier ones without a cut, independent of time stamps.
 
     Args:
-        before: the latest pictures, as :func:`thumb` gives them, in order; at least three tell.
-        after: the next.
+        before: the latest pictures as thumbnails of :func:`thumb`, in order; at least three are needed.
+        after: thumbnail of the next picture.
     """
     if len(before) < 3:
         return False
@@ -167,7 +167,7 @@ def goes_on(before: Sequence[npt.NDArray[np.int16]], after: npt.NDArray[np.int16
 
 
 def _filled(best: Iterable[float | None], step: float, repaired: dict[str, int]) -> list[float]:
-    """Stamps, those that are missing one step after the one before."""
+    """Stamps, with missing ones set to one step after the previous one."""
     filled: list[float] = []
     missing = 0
     for stamp in best:
@@ -179,7 +179,7 @@ def _filled(best: Iterable[float | None], step: float, repaired: dict[str, int])
 
 
 def _groups(raw: Sequence[float], decoded: Sequence[float | None]) -> list[list[int]]:
-    """Places of stamps, parted where time ran back by more than B-frames explain."""
+    """Indices of stamps, split where time ran back by more than B-frames explain."""
     groups: list[list[int]] = []
     top, clock = -math.inf, -math.inf
     for place, (stamp, dts) in enumerate(zip(raw, decoded, strict=True)):
@@ -202,7 +202,7 @@ def _sums(groups: Sequence[Sequence[int]]) -> Iterable[range]:
 def _laid(
     stamps: Sequence[float], starts: set[int], usual: float, repaired: dict[str, int]
 ) -> tuple[list[float], list[int]]:
-    """Stamps in the order of showing, laid one after the other without jumps, and the segment of each."""
+    """Stamps in display order, without jumps, and the segment of each."""
     steps = [b - a for a, b in itertools.pairwise(stamps) if 0 < b - a <= PAUSE]
     step = float(np.mean(steps)) if steps else usual
     jump = max(JUMP, JUMP_STEPS * step, JUMP_STEPS * usual)
@@ -221,7 +221,7 @@ def _laid(
 
 
 def _spread(laid: list[float], parts: list[int], declared: float | None, repaired: dict[str, int]) -> None:
-    """Space frames evenly that were stamped many at once, each burst in the time since the one before."""
+    """Space the frames of each burst evenly over the time since the previous burst."""
     steps = np.diff(laid)
     near = steps[steps <= PAUSE]
     if not len(near) or (mean := float(near.mean())) <= 0:
@@ -229,7 +229,7 @@ def _spread(laid: list[float], parts: list[int], declared: float | None, repaire
     tiny = (steps < min(TINY, TINY_SHARE * mean)) & (np.diff(parts) == 0)
     quick = steps[tiny]
     if declared and len(quick) and np.median(quick) > declared / 2:
-        tiny = steps <= 0  # the stream is as quick as it says
+        tiny = steps <= 0  # the stream really is this fast
     edges = [0, *(np.flatnonzero(~tiny) + 1).tolist(), len(laid)]
     runs = [(a, b) for a, b in itertools.pairwise(edges) if b - a > 1]
     usual = declared if declared and mean / 1.5 < declared < mean * 1.5 else mean
@@ -237,7 +237,7 @@ def _spread(laid: list[float], parts: list[int], declared: float | None, repaire
     bursts = tiny.mean() > BURSTS and np.mean(made_up or [False]) > 0.5
     for (a, b), good in zip(runs, made_up, strict=True):
         if not (bursts and good) and laid[b - 1] > laid[a]:
-            continue  # frames that are merely near each other
+            continue  # these frames are just close together
         count = b - a
         step = min(usual, (laid[b - 1] - laid[a - 1]) / count) if a and parts[a] == parts[a - 1] else usual
         if a and parts[a] != parts[a - 1]:
@@ -250,14 +250,14 @@ def _spread(laid: list[float], parts: list[int], declared: float | None, repaire
 
 
 def _gap(laid: list[float], a: int, b: int) -> float:
-    """Seconds without a frame before frames ``a`` to ``b``; of the first frames, after them."""
+    """Seconds without a frame before frames ``a`` to ``b``; for the first frames, after them."""
     if a > 0:
         return laid[a] - laid[a - 1]
     return laid[b] - laid[b - 1] if b < len(laid) else 0.0
 
 
 def _rising(laid: list[float], repaired: dict[str, int]) -> None:
-    """Have each time later than the one before."""
+    """Make each time later than the one before."""
     for place in range(1, len(laid)):
         if laid[place] <= laid[place - 1]:
             laid[place] = math.nextafter(laid[place - 1], math.inf) + 1e-4

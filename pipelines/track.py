@@ -1,7 +1,7 @@
-"""Detections become tracklets: OC-SORT (Cao et al., CVPR 2023), from the ``trackers`` library.
+"""Link detections to tracklets with OC-SORT (Cao et al., CVPR 2023), from the ``trackers`` library.
 
-Of the same family as ByteTrack, it also weighs the direction that each person walks in, so that two who cross keep
-their numbers; ByteTrack swapped them whenever one hid the other.
+OC-SORT is similar to ByteTrack, but also weighs the direction in which each person walks, so that two people who cross
+keep their numbers. ByteTrack swapped them whenever one hid the other.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ LOST_AFTER = 1.0
 
 
 class Tracker:
-    """Gives every person of a frame the number of the tracklet it belongs to.
+    """Assigns a tracklet number to each person in a frame.
 
     Args:
         rate: frame rate of the clip in hertz.
@@ -30,7 +30,7 @@ class Tracker:
         self.begin()
 
     def begin(self) -> None:
-        """Follow nobody on from the frames before, whose numbers are not given again."""
+        """End all tracks; their numbers are not used again."""
         from trackers import OCSORTTracker
 
         self._given = self._most + 1
@@ -43,7 +43,7 @@ class Tracker:
         )
 
     def update(self, people: Sequence[Person], time: float) -> list[int | None]:
-        """The tracklet number of each person, None where none was given, in the people's order."""
+        """The tracklet number of each person, in the people's order; None for a person without one."""
         import supervision as sv
 
         detections = sv.Detections(

@@ -1,4 +1,4 @@
-"""A tracklet gathers one person's frames and becomes a gait sequence."""
+"""Tracklets collect one person's frames and make a gait sequence of them."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ class Sighting:
     """The person in one frame.
 
     Attributes:
-        index: number of the frame among those looked at.
+        index: number of the frame among the processed ones.
         time: seconds.
         box: float32 (4,).
-        appearance: of :func:`pipelines.appearance.appearance`.
-        reason: why the frame is of no use, or None.
-        view: what a usable frame shows.
+        appearance: result of :func:`pipelines.appearance.appearance`.
+        reason: why the frame is not usable, or None.
+        view: contents of a usable frame.
     """
 
     index: int
@@ -51,7 +51,7 @@ class Sighting:
 
 @dataclass(frozen=True, eq=False)
 class _View:
-    """A usable frame's content; the heatmaps packed, for they are large and nearly empty."""
+    """Contents of a usable frame; heatmaps are compressed, because they are large and nearly empty."""
 
     silhouette: Array
     joints: Array
@@ -64,7 +64,7 @@ class Tracklet:
 
     Args:
         number: the tracklet's number in its clip, from 1.
-        limit: most frames kept.
+        limit: maximum number of kept frames.
     """
 
     def __init__(self, number: int, limit: int) -> None:
@@ -78,7 +78,7 @@ class Tracklet:
 
     @property
     def seen(self) -> int:
-        """Frames in which the person was seen."""
+        """Number of frames that show the person."""
         return len(self.sightings)
 
     @property
@@ -89,15 +89,15 @@ class Tracklet:
     def add(
         self, image: Array, person: Person, others: list[Person], index: int, time: float, *, crowded: bool = False
     ) -> None:
-        """Take one frame, or note why not.
+        """Add one frame, or record why it is not usable.
 
         Args:
             image: the frame, RGB uint8 (H, W, 3).
             person: the tracklet's person in it.
-            others: everyone seen in it.
-            index: number of the frame among those looked at.
+            others: all people in the frame.
+            index: number of the frame among the processed ones.
             time: seconds.
-            crowded: True where somebody out of sight may be in the person's mask.
+            crowded: True if the mask may include a hidden person.
         """
         self.frame_size = (image.shape[1], image.shape[0])
         self._portraits.take(image, person, time)
@@ -127,7 +127,7 @@ class Tracklet:
         self._usable = sum(s.view is not None for s in self.sightings)
 
     def parts(self) -> list[Tracklet]:
-        """The tracklet, divided wherever another person must have come into its place; in time order."""
+        """The tracklet, split where another person must have taken its place; in time order."""
         found = change(self._usable_ones())
         if found is None or not found.other:
             return [self]
@@ -141,14 +141,14 @@ class Tracklet:
         return [s for s in self.sightings if s.view is not None]
 
     def copy(self) -> Tracklet:
-        """What was gathered until now; what is added to one of them is not in the other."""
+        """A copy of the tracklet; later additions to one do not change the other."""
         twin = Tracklet(self.number, self._limit)
         twin.sightings, twin.frame_size = list(self.sightings), self.frame_size
         twin._usable, twin._portraits = self._usable, self._portraits.parted(np.inf)[0]
         return twin
 
     def sequence(self, perception: str) -> GaitSequence:
-        """The gait sequence of the usable frames; it may have none."""
+        """The gait sequence of the usable frames; it may be empty."""
         skipped = Counter(sighting.reason for sighting in self.sightings if sighting.reason)
         usable = [(sighting, sighting.view) for sighting in self.sightings if sighting.view]
         kept = _steady(usable)
@@ -189,13 +189,13 @@ class Tracklet:
         )
 
     def thumbnail(self) -> bytes:
-        """JPEG of the person in the best frame, or of an outline where no picture was kept; empty without either."""
+        """JPEG of the person in the best frame, or of an outline if no picture was kept; empty without either."""
         shapes = [s.view.silhouette for s in self.sightings if s.view is not None]
         return self._portraits.jpeg(shapes[len(shapes) // 2] if shapes else None)
 
 
 def _steady(usable: list[tuple[Sighting, _View]]) -> list[tuple[Sighting, _View]]:
-    """Without frames whose mask is far from the usual size: half a person, or two in one."""
+    """Drop frames whose mask differs much from the usual size: half a person, or two people."""
     if len(usable) < 5:
         return usable
     usual = float(np.median([view.area for _, view in usable]))
@@ -204,7 +204,7 @@ def _steady(usable: list[tuple[Sighting, _View]]) -> list[tuple[Sighting, _View]
 
 
 def _unusable(person: Person, others: list[Person], size: tuple[int, int]) -> str | None:
-    """Why a frame says nothing about the gait, or None."""
+    """Why a frame is not usable for gait, or None."""
     x1, y1, x2, y2 = person.box
     edge = 0.5
     if x1 <= edge or y1 <= edge or x2 >= size[0] - edge or y2 >= size[1] - edge:
@@ -219,13 +219,13 @@ def _unusable(person: Person, others: list[Person], size: tuple[int, int]) -> st
 
 
 def _covers(other: Person, person: Person) -> bool:
-    """True where a nearer person (feet lower in the picture) stands before much of this one's box."""
+    """True if a nearer person (feet lower in the picture) covers much of this person's box."""
     if other is person or other.box[3] < person.box[3]:
         return False
     return bool(shared_area(other.box, person.box) > OVERLAP * (person.box[2:] - person.box[:2]).prod())
 
 
 def _feet_are_missing(person: Person) -> bool:
-    """True where both ankles lie well below the mask."""
+    """True if both ankles lie well below the mask."""
     height = person.box[3] - person.box[1]
     return bool(person.joints[15:17, 1].min() > person.box[3] + 0.05 * height)

@@ -1,4 +1,4 @@
-"""Pictures as they are meant to be looked at: flipped and turned by their display matrix, their pixels made square."""
+"""Make pictures upright: apply the display matrix, and make pixels square."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ Image = npt.NDArray[np.uint8]
 Rotation = Literal[0, 90, 180, 270]
 
 ROTATIONS = (0, 90, 180, 270)
-"""Degrees by which pictures can be turned, clockwise."""
+"""Rotations that can be applied, in degrees clockwise."""
 WIDEST = 4
-"""Times that a pixel may be as wide as high, or as high as wide; beyond, what the stream says is no shape of pixels."""
+"""Maximum pixel aspect ratio, either way; a more extreme value in the stream is ignored as invalid."""
 
 
 def number_of(value: object) -> object:
-    """What a form or an address says, as a number where it is one."""
+    """Convert a form or query value to a number if it is one."""
     return int(value) if isinstance(value, str) and value.isascii() and value.isdigit() else value
 
 
 @dataclass(frozen=True)
 class Turn:
-    """One of the eight ways to lay down a picture: its rows and columns swapped, then flipped.
+    """One of the eight orientations of a picture: rows and columns swapped, then flipped.
 
     Attributes:
         swap: columns become rows.
@@ -44,7 +44,7 @@ class Turn:
 
     @classmethod
     def of(cls, matrix: bytes | None) -> Turn:
-        """The way that comes nearest to a display matrix.
+        """The orientation nearest to a display matrix.
 
         Args:
             matrix: 36 bytes, nine int32 in native order, as libav gives them; None for none.
@@ -57,24 +57,24 @@ class Turn:
         return cls(True, c < 0, b < 0)
 
     def __call__(self, image: Image) -> Image:
-        """The picture, uint8 (H, W, 3), laid down; its memory in one piece."""
+        """The picture, uint8 (H, W, 3), in this orientation; contiguous in memory."""
         if self.swap:
             image = image.transpose(1, 0, 2)
         return np.ascontiguousarray(image[:: -1 if self.tumble else 1, :: -1 if self.mirror else 1])
 
 
 def matrix_of(picture: Any) -> bytes | None:
-    """The display matrix of a decoded picture; None where it has none."""
+    """The display matrix of a decoded picture; None if it has none."""
     found = picture.side_data.get(Type.DISPLAYMATRIX)
     return None if found is None else bytes(found)
 
 
 def squared(width: int, height: int, aspect: Fraction | None) -> tuple[int, int]:
-    """Width and height of a picture once its pixels are square: the smaller grows, so that nothing is lost.
+    """Width and height of a picture with square pixels: the smaller one grows, so that nothing is lost.
 
     Args:
         width, height: in pixels.
-        aspect: width of a pixel by its height; None where the stream does not say.
+        aspect: width of a pixel by its height; None if the stream does not say.
     """
     if not aspect or not Fraction(1, WIDEST) <= aspect <= WIDEST:
         return width, height
@@ -84,17 +84,17 @@ def squared(width: int, height: int, aspect: Fraction | None) -> tuple[int, int]
 
 
 def turned_info(info: ClipInfo, rotate: int) -> ClipInfo:
-    """A clip's measures once its pictures are turned by ``rotate`` degrees."""
+    """A clip's properties after turning its pictures by ``rotate`` degrees."""
     return replace(info, width=info.height, height=info.width) if rotate in (90, 270) else info
 
 
 def turned(image: Image, rotate: int) -> Image:
-    """A picture turned clockwise by ``rotate`` degrees, one of :data:`ROTATIONS`; its memory in one piece."""
+    """A picture turned clockwise by ``rotate`` degrees, one of :data:`ROTATIONS`; contiguous in memory."""
     return np.ascontiguousarray(np.rot90(image, -(rotate // 90) % 4)) if rotate else image
 
 
 def all_turned(stream: Generator[Frame, None, None], rotate: int) -> Generator[Frame, None, None]:
-    """Frames turned clockwise by ``rotate`` degrees, one of :data:`ROTATIONS`; with them ends the stream."""
+    """Frames turned clockwise by ``rotate`` degrees, one of :data:`ROTATIONS`; closing this closes the stream."""
     try:
         for frame in stream:
             yield replace(frame, image=turned(frame.image, rotate))

@@ -1,6 +1,6 @@
-"""Whether a file ends too early, told by the sizes that its outermost parts say they have.
+"""Detect truncated files from the sizes of their outermost parts.
 
-Counts of frames in headers do not tell: an edit list hides frames, and recorders count wrong.
+Frame counts in headers are not reliable: an edit list hides frames, and recorders count wrong.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from typing import IO
 BOXES = frozenset({b"ftyp", b"moov", b"mdat", b"moof", b"free", b"skip", b"wide", b"sidx", b"mfra", b"styp", b"uuid"})
 EBML, SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
 MOST = 1_000_000
-"""Parts that are looked at."""
+"""Maximum number of parts that are examined."""
 SLACK = 8
-"""Bytes by which a RIFF may be too long: recorders count its head."""
+"""Bytes by which a RIFF may be too long: some recorders include its header."""
 
 
 def ends_early(file: IO[bytes], kind: str) -> bool:
-    """Whether the last part of a file is said to be longer than the file is.
+    """True if the declared length of the last part exceeds the file.
 
     Args:
-        file: that can seek; left at its start.
+        file: a seekable file; left at its start.
         kind: "mp4", "matroska" or "avi".
     """
     size = file.seek(0, os.SEEK_END)
@@ -40,7 +40,7 @@ def ends_early(file: IO[bytes], kind: str) -> bool:
 
 
 def _box(head: bytes, place: int, size: int) -> int | None:
-    """End of a box of mp4 or mov; None where the rest is none, or is the rest whatever its size."""
+    """End of a box of mp4 or mov; None if there is no further box, or if the box extends to the end of the file."""
     length, name = int.from_bytes(head[:4]), head[4:8]
     if name not in BOXES or length == 0:
         return None
@@ -50,7 +50,7 @@ def _box(head: bytes, place: int, size: int) -> int | None:
 
 
 def _chunk(head: bytes, place: int, size: int) -> int | None:
-    """End of a RIFF; recorders that were cut off, or write on, leave a size of zero or of all ones."""
+    """End of a RIFF; recorders that were interrupted, or still write, leave a size of zero or all ones."""
     length = int.from_bytes(head[4:8], "little")
     if head[:4] != b"RIFF" or length in (0, 0xFFFFFFFF):
         return None
@@ -61,7 +61,7 @@ def _chunk(head: bytes, place: int, size: int) -> int | None:
 
 
 def _element(head: bytes, place: int, size: int) -> int | None:
-    """End of an outermost element of Matroska; None where its size is not known, or it is none."""
+    """End of an outermost element of Matroska; None if its size is not known, or it is not an element."""
     if head[:4] not in (EBML, SEGMENT) or len(head) < 5 or not head[4]:
         return None
     width = 9 - head[4].bit_length()

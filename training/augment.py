@@ -1,8 +1,8 @@
 """Augmentations of a batch: flip, warps, erasing, occlusion, wider or narrower masks, frame drop, joint noise.
 
-They take a batch's inputs by name, as the networks read them: silhouettes (N, T, 1, 64, 44) and heatmaps
-(N, T, 17, 64, 48) in [0, 1], joints (N, T, V, 2 or 3). A sequence is changed alike in all its frames and inputs: what
-moves the picture moves the joints. Every random number comes from the generator, so the same seed gives the same batch.
+They take the inputs of a batch by name, as the networks read them: silhouettes (N, T, 1, 64, 44) and heatmaps
+(N, T, 17, 64, 48) in [0, 1], joints (N, T, V, 2 or 3). All frames and inputs of a sequence are changed in the same
+way: joints move with the picture. All random numbers come from the generator, so the same seed gives the same batch.
 """
 
 from __future__ import annotations
@@ -18,26 +18,26 @@ from models.skeletons import COCO_NECK, KINECT_16
 from training.config import AugmentTable
 
 HALF_BODY = 2.0
-"""Half a picture's height in the unit of the joints, the torso's length (of which a body has about four)."""
+"""Half of the picture's height in torso lengths, the unit of the joints (a body is about four torso lengths high)."""
 
 OF_OUTLINES = ("fatten", "thin")
-"""Fields of the augmentations that silhouettes of any number type may undergo; bytes do so in a quarter of the time."""
+"""Fields of the augmentations that work on silhouettes of any number type; bytes take a quarter of the time."""
 OF_FRAMES = ("occlude", "post_width", "mask_noise", "noise_pixels", "frame_drop", "drop_share")
-"""Fields of the others that look at single frames."""
+"""Fields of the other augmentations that need single frames."""
 OF_PICTURES = (
     *("flip", "rotate", "degrees", "perspective", "distortion", "stretch", "shear", "shift"),
     *("erase", "erase_area"),
 )
-"""Fields of those that do one thing to all frames of a sequence, and so to what pooling leaves of them."""
+"""Fields of the augmentations that treat all frames of a sequence alike, so that they also work on pooled pictures."""
 
 
 def augment(inputs: dict[str, Tensor], table: AugmentTable, generator: torch.Generator) -> dict[str, Tensor]:
     """Apply the augmentations of ``table`` to a batch: fatten or thin, flip, warp, erase, occlude, noise, drop.
 
     Args:
-        inputs: by name, of the shapes above; not changed.
-        table: of the configuration.
-        generator: on the CPU.
+        inputs: tensors by name, of the shapes above; not changed.
+        table: table of the configuration.
+        generator: random generator on the CPU.
 
     Returns:
         New tensors, of the same names and shapes.
@@ -72,7 +72,7 @@ def augment(inputs: dict[str, Tensor], table: AugmentTable, generator: torch.Gen
 
 
 def mirror_order(joints: Sequence[str]) -> list[int]:
-    """For each joint the index of its mirror image: left and right change places."""
+    """For each joint the index of its mirror image: left and right are exchanged."""
     swapped = [name.replace("left", "?").replace("right", "left").replace("?", "right") for name in joints]
     return [list(joints).index(name) for name in swapped]
 
@@ -91,10 +91,10 @@ def mirror(name: str, x: Tensor) -> Tensor:
 
 
 def homographies(n: int, table: AugmentTable, generator: torch.Generator) -> Tensor:
-    """A stretch, a rotation and a perspective for each sequence, (N, 3, 3), identities where nothing is drawn.
+    """A stretch, a rotation and a perspective for each sequence, (N, 3, 3), identity for sequences that are not chosen.
 
-    They map points (x, y, 1), y down, from the middle of the picture and in halves of its height, from where they are
-    taken to where they go.
+    They map points (x, y, 1), y down, from the middle of the picture and in halves of its height, from source to
+    target.
     """
     angle = math.radians(table.degrees) * (2 * torch.rand(n, generator=generator) - 1)
     angle = torch.where(_chosen(n, table.rotate, generator), angle, 0.0)
@@ -115,7 +115,7 @@ def homographies(n: int, table: AugmentTable, generator: torch.Generator) -> Ten
 
 
 def _from_corners(source: Tensor, target: Tensor) -> Tensor:
-    """The homographies (N, 3, 3) that carry four points (N, 4, 2) to four others."""
+    """The homographies (N, 3, 3) that map four points (N, 4, 2) to four others."""
     x, y = source.unbind(dim=2)
     u, v = target.unbind(dim=2)
     one, zero = torch.ones_like(x), torch.zeros_like(x)
@@ -126,7 +126,7 @@ def _from_corners(source: Tensor, target: Tensor) -> Tensor:
 
 
 def warp(x: Tensor, warps: Tensor) -> Tensor:
-    """Pictures (N, T, C, H, W) moved by homographies (N, 3, 3), bilinearly; zeros come in from outside."""
+    """Pictures (N, T, C, H, W) warped by homographies (N, 3, 3), bilinearly, with zeros outside."""
     n, t, c, h, w = x.shape
     aspect = w / h
     ys = (torch.arange(h) + 0.5) * 2 / h - 1
@@ -138,7 +138,7 @@ def warp(x: Tensor, warps: Tensor) -> Tensor:
 
 
 def _warp_joints(x: Tensor, warps: Tensor) -> Tensor:
-    """Joints (N, T, V, D) moved likewise, about the mid-hip; the score stays."""
+    """Joints (N, T, V, D) warped in the same way, about the mid-hip; the score is unchanged."""
     points = F.pad(x[..., :2] / HALF_BODY, (0, 1), value=1.0).flatten(1, 2) @ warps.transpose(1, 2)
     moved = (points[..., :2] / points[..., 2:] * HALF_BODY).view(*x.shape[:3], 2)
     return torch.cat([moved, x[..., 2:]], dim=3)
@@ -164,15 +164,15 @@ def erase(x: Tensor, chosen: Tensor, area: tuple[float, float], generator: torch
 
 
 def pass_behind(x: Tensor, chosen: Tensor, width: tuple[float, float], generator: torch.Generator) -> Tensor:
-    """Let the people of the chosen sequences of (N, T, C, H, W) walk behind a post, from one side to the other.
+    """Occlude the people of the chosen sequences of (N, T, C, H, W) by a post that they pass.
 
-    A picture follows its person, so in it the post goes across: at even speed, its way beginning and ending anywhere
-    outside, so that it may be on it at the first frame or have left at the last.
+    A picture follows its person, so the post moves across it, at constant speed. It starts and ends anywhere outside,
+    so that it may already be visible in the first frame or have left before the last.
     """
     n, frames, _, h, w = x.shape
     share, begin, length, way = torch.rand(4, n, generator=generator)
     half = h * (width[0] + (width[1] - width[0]) * share) / 2
-    # In picture widths: from up to one before the left edge, over two to four, seen from either end.
+    # In picture widths: start up to one before the left edge, move over two to four, in either direction.
     position = w * (-begin[:, None] + (2 + 2 * length[:, None]) * torch.linspace(0, 1, frames))
     middle = torch.where((way < 0.5)[:, None], position, w - position)
     hit = ((torch.arange(w) + 0.5 - middle[..., None]).abs() < half[:, None, None]) & chosen[:, None, None]
@@ -180,9 +180,9 @@ def pass_behind(x: Tensor, chosen: Tensor, width: tuple[float, float], generator
 
 
 def widened(x: Tensor, fatter: Tensor, thinner: Tensor) -> Tensor:
-    """Silhouettes (N, T, 1, H, W) whose outline lies one pixel further out, or in, where (N,) chooses them.
+    """Silhouettes (N, T, 1, H, W) with the outline moved one pixel outwards or inwards, for the chosen (N,).
 
-    Segmentation networks differ in that, and so do fabrics and light, but hardly within one walk.
+    Segmentation networks, fabrics and light differ in this way, but hardly within one walk.
     """
     out = x.clone() if fatter.any() or thinner.any() else x
     for chosen, extreme in ((fatter, torch.maximum), (thinner, torch.minimum)):
@@ -192,21 +192,21 @@ def widened(x: Tensor, fatter: Tensor, thinner: Tensor) -> Tensor:
 
 
 def _of_neighbours(x: Tensor, extreme: Callable[[Tensor, Tensor], Tensor], dim: int) -> Tensor:
-    """The extreme of each value and its two neighbours along a dimension; by row and column four times max_pool2d's."""
+    """The extreme of each value and its two neighbours along a dimension; four times as fast as max_pool2d."""
     size = x.shape[dim] - 1
-    pairs = extreme(x.narrow(dim, 0, size), x.narrow(dim, 1, size))  # of each place and the next
+    pairs = extreme(x.narrow(dim, 0, size), x.narrow(dim, 1, size))  # of each value and the next
     inner = extreme(pairs.narrow(dim, 0, size - 1), pairs.narrow(dim, 1, size - 1))
     return torch.cat([pairs.narrow(dim, 0, 1), inner, pairs.narrow(dim, size - 1, 1)], dim=dim)
 
 
 def edge_noise(x: Tensor, chosen: Tensor, share: float, generator: torch.Generator) -> Tensor:
-    """Turn over a share of the pixels beside the outline, frame by frame: what an uncertain segmentation does.
+    """Flip a share of the pixels at the outline in each frame, like an uncertain segmentation.
 
     Args:
         x: silhouettes (N, T, 1, H, W) in [0, 1].
-        chosen: sequences, bool (N,).
-        share: of the pixels that have both person and background within one pixel.
-        generator: of the random numbers.
+        chosen: chosen sequences, bool (N,).
+        share: share of the pixels with both person and background within one pixel.
+        generator: random generator.
     """
     some = x[chosen]
     flat = some.flatten(0, 1)
@@ -218,14 +218,14 @@ def edge_noise(x: Tensor, chosen: Tensor, share: float, generator: torch.Generat
 
 
 def shift_joints(x: Tensor, size: float, times: int, generator: torch.Generator) -> Tensor:
-    """Joints (N, T, V, D) with normal shifts of x and y: new ones in each frame, or with ``times`` 1 one for all."""
+    """Joints (N, T, V, D) with normal noise on x and y: new in each frame, or with ``times`` 1 constant."""
     n, _, joints = x.shape[:3]
     shift = size * torch.randn(n, times, joints, 2, generator=generator)
     return torch.cat([x[..., :2] + shift, x[..., 2:]], dim=3)
 
 
 def kept_frames(n: int, frames: int, chosen: Tensor, share: float, generator: torch.Generator) -> Tensor:
-    """Indices (N, T) of frames in which each dropped one is replaced by the last one before it that is kept."""
+    """Frame indices (N, T) in which each dropped frame is replaced by the last kept frame before it."""
     dropped = (torch.rand(n, frames, generator=generator) < share) & chosen[:, None]
     dropped[:, 0] = False
     return torch.where(dropped, 0, torch.arange(frames)).cummax(dim=1).values

@@ -1,4 +1,4 @@
-"""From walks to batches of tensors: read, prepared as the network takes them, cut, augmented."""
+"""From walks to batches of tensors: read, prepare for the network, cut, augment."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ class Batch:
 
     Attributes:
         tensors: in the network's call order, float32 (N, T, ...).
-        subjects: int64 (N,), places in the data set's sorted people.
-        views: int64 (N,), places in its sorted views.
-        lengths: int64 (N,), the true frames of each; None where all T are true.
+        subjects: int64 (N,), indices into the data set's sorted people.
+        views: int64 (N,), indices into its sorted views.
+        lengths: int64 (N,), the true frames of each; None if all T are true.
     """
 
     tensors: tuple[Tensor, ...]
@@ -43,16 +43,16 @@ class Batch:
     lengths: Tensor | None = None
 
     def map(self, change: Callable[[Tensor], Tensor]) -> Batch:
-        """The same batch with each of its tensors changed: moved to a device, or cut."""
+        """The batch with a function applied to each tensor, for example to move it to a device."""
         lengths = None if self.lengths is None else change(self.lengths)
         return Batch(tuple(change(x) for x in self.tensors), change(self.subjects), change(self.views), lengths)
 
 
 def training_walks(config: TrainingConfig) -> Dataset:
-    """The walks that a configuration trains on: of a partition's part, or all folds but one, or all.
+    """The walks that a configuration trains on: a part of a partition, all folds but one, or all.
 
     Raises:
-        BadDataset: they cannot be found (see :func:`training.datasets.open_dataset`).
+        BadDataset: the walks cannot be found (see :func:`training.datasets.open_dataset`).
         BadTrainingConfig: there is no such fold.
     """
     table = config.data
@@ -69,8 +69,8 @@ def arrays(inputs: Inputs, net: GaitNetwork, *, scaled: bool = False, min_score:
     """One walk as ``net`` reads it, frame by frame.
 
     Args:
-        inputs: of a sample.
-        net: its ``inputs`` and skeleton say what is made.
+        inputs: inputs of a sample.
+        net: the network; its ``inputs`` and skeleton determine the result.
         scaled: Kinect joints in units of the torso instead of metres.
         min_score: frames whose mean joint score (of heatmaps: mean peak) is lower are left out.
 
@@ -79,7 +79,7 @@ def arrays(inputs: Inputs, net: GaitNetwork, *, scaled: bool = False, min_score:
         or (T, 16, 2) of the Kinect.
 
     Raises:
-        InputMissing: the walk has not what the network reads.
+        InputMissing: the walk lacks an input of the network.
     """
     skeleton = getattr(net.config, "skeleton", "coco")
     missing = sorted(set(net.inputs) - inputs.present)
@@ -103,16 +103,16 @@ def arrays(inputs: Inputs, net: GaitNetwork, *, scaled: bool = False, min_score:
 
 
 class Batches(TorchDataset[Batch]):
-    """The batch of every step, by its number; any process gives the same.
+    """The batches of a training by step number; every process gives the same batch for a step.
 
     Args:
-        config: of the training.
-        walks: what is trained on.
-        net: what the tensors are made for; only its ``inputs`` and config are read.
-        rank, ranks: of how many processes this is which; each has the takes of its own share of the people.
+        config: configuration of the training.
+        walks: training data.
+        net: the network; only its ``inputs`` and config are read.
+        rank, ranks: index and number of processes; each process has the takes of its own share of the people.
 
     Raises:
-        BadTrainingConfig: the people of a batch cannot be drawn or shared out.
+        BadTrainingConfig: the people of a batch cannot be drawn, or divided among the processes.
     """
 
     def __init__(
@@ -163,8 +163,8 @@ class Batches(TorchDataset[Batch]):
         return tuple(inputs[name] for name in self.net.inputs), None if equal else lengths
 
     def _condensed(self, cuts: list[dict[str, Array]], generator: torch.Generator) -> Made | None:
-        """For a network that pools frames first: what is left of each cut, moved and erased after that, which for a
-        mean is the same and costs a picture a walk in place of one a frame. None for other networks.
+        """For a network that pools frames first: the pooled picture of each cut, augmented after pooling. For a mean
+        the result is the same, and costs one picture per walk instead of one per frame. None for other networks.
         """
         table = self.config.augment
         on_outlines, on_frames = table.only(*OF_OUTLINES), table.only(*OF_FRAMES)
@@ -188,7 +188,7 @@ class Batches(TorchDataset[Batch]):
         return {name: at_positions(frames, positions) for name, frames in walk.items()}
 
     def _long_enough(self, index: int) -> tuple[int, dict[str, Array]]:
-        """The walk, or where it is too short the person's next one that is not."""
+        """The walk, or if it is too short the person's next walk that is long enough."""
         own = self.sampler.walks[self.walks[index].subject]
         at = own.index(index)
         for other in own[at:] + own[:at]:
@@ -220,5 +220,5 @@ def _stacked(cuts: Sequence[Array]) -> Tensor:
 
 
 def _float(tensor: Tensor) -> Tensor:
-    """Numbers as float32; pictures from 0..255 to 0..1."""
+    """Convert to float32; pictures from 0..255 to 0..1."""
     return tensor.float().div_(255) if tensor.dtype == torch.uint8 else tensor.float()

@@ -1,12 +1,12 @@
-"""Thresholds and confidence of a network, fitted on people that it never saw: ``gaitkeeper calibrate``.
+"""Fit thresholds and confidence of a network on people not seen in training: ``gaitkeeper calibrate``.
 
-All people of the part "known" are enrolled with their "enrol" takes, galleries of a stated number of people are drawn
-from them, and strangers are searched in each. Distances are told in units, as the service tells them
+All people of the part "known" are enrolled with their "enrol" takes, galleries of a given number of people are drawn
+from them, and strangers are searched in each. Distances are measured in units, as in the service
 (:mod:`gallery.units`): once from the gallery alone, once from passers-by of the probe's view. The threshold for a
 false-positive identification rate is that share's quantile of the strangers' nearest distances. The prior, for plain
-distances, is fitted to a tenth of the rate: what plain distances mean differs from scene to scene. Confidence is an
-isotonic regression of "the nearest subject is the right one" on its distance, over mated and stranger probes weighing
-alike.
+distances, is fitted to a tenth of the rate, because plain distances differ from scene to scene. Confidence is an
+isotonic regression of "the nearest subject is the right one" on its distance, over mated and stranger probes with
+equal weight.
 """
 
 from __future__ import annotations
@@ -42,31 +42,31 @@ from training.evaluation.embedding import embed_dataset
 Array = npt.NDArray[Any]
 
 SIZES = (1, 2, 3, 5, 10, 25, 100, 250)
-"""Subjects of the galleries that are drawn."""
+"""Numbers of subjects of the drawn galleries."""
 RATES = (0.01, 0.001)
 DRAWS = 40
 STRICTER = 10
-"""Times as strict as asked for is the prior."""
+"""Factor by which the prior is stricter than the requested rate."""
 PASSERS = 10
 PROBES = 1000
-"""Probes that are searched in each drawn gallery, at most."""
+"""Maximum number of probes searched in each drawn gallery."""
 CONFIDENCE_SIZE = 25
 POINTS = 32
-BLOCK = 10_000  # pairs whose embeddings are held at once
+BLOCK = 10_000  # pairs whose embeddings are held in memory at once
 PAIRS = 200_000
-"""Of strangers and enrolled takes, drawn to measure how far apart their parts are."""
+"""Pairs of strangers and enrolled takes, drawn to measure distances of their parts."""
 
 
 @dataclass(frozen=True, eq=False)
 class ProbeDistances:
-    """Distances of probes to enrolled takes, of these among themselves, and of probes to passers-by of their view.
+    """Distances of probes to enrolled takes, among enrolled takes, and of probes to passers-by of their view.
 
     Attributes:
-        to_takes: float32 (n, m).
+        to_takes: probes to takes, float32 (n, m).
         people: person of each probe (n,), -1 for strangers.
         owners: person of each take (m,).
-        among: float32 (m, m).
-        passing: median distance of each probe to ``PASSERS`` strangers of its view, (n,); nan where there are fewer.
+        among: takes to takes, float32 (m, m).
+        passing: median distance of each probe to ``PASSERS`` strangers of its view, (n,); nan if there are fewer.
     """
 
     to_takes: Array = field(repr=False)
@@ -78,12 +78,12 @@ class ProbeDistances:
 
 @dataclass(frozen=True, eq=False)
 class Searched:
-    """What searching some probes in one drawn gallery gave, each (n,).
+    """Results of searching n probes in one drawn gallery, each (n,).
 
     Attributes:
-        distance: to the nearest subject, plain.
-        right: whether it is the probe's own.
-        collection, camera: units; nan where there is none.
+        distance: plain distance to the nearest subject.
+        right: True if that is the probe's own subject.
+        collection, camera: units; nan without one.
         claimed: plain distance to one other subject each, drawn at random, with ``claimed_collection`` and
             ``claimed_camera`` its units.
     """
@@ -111,15 +111,15 @@ def calibrate(
     """Fit a calibration.
 
     Args:
-        net: in the weights that it will be used with.
+        net: the network, with the weights that it will be used with.
         walks: takes named "enrolN" and "probeN"; people named "stranger-*" are never enrolled.
-        perception: the backend whose fingerprint it is for.
-        sizes: subjects in a gallery, rising; those that the walks cannot fill are left out.
+        perception: backend of the fingerprint.
+        sizes: numbers of subjects in a gallery, rising; sizes that the walks cannot fill are left out.
         rates: false-positive identification rates, and false match rates; ``RATES`` by default.
-        seed: of the draws of galleries.
-        strictness: what distances in units, as fitted on these walks, are multiplied by, in (0, 1]. Below 1 where real
-            strangers were seen to come nearer than rendered ones; ``python -m bench.real_people`` tells.
-        on_progress: told the number of walks embedded.
+        seed: seed of the draws of galleries.
+        strictness: factor of the thresholds in units that are fitted on these walks, in (0, 1]. Below 1 if real
+            strangers come nearer than rendered ones; ``python -m bench.real_people`` measures it.
+        on_progress: called with the number of embedded walks.
 
     Raises:
         BadDataset: too few people are enrolled, or fewer stranger probes than the lowest rate needs.
@@ -151,7 +151,7 @@ def calibrate_embedded(
     seed: int = 0,
     strictness: float = 1.0,
 ) -> Calibration:
-    """As :func:`calibrate`, of embeddings (N, P, C) with the names (N,) of their walks."""
+    """As :func:`calibrate`, from embeddings (N, P, C) with the names (N,) of their walks."""
     rng = np.random.default_rng(seed)
     enrolled = np.flatnonzero(np.char.startswith(takes, "enrol"))
     unknown = np.char.startswith(subjects, "stranger-")
@@ -198,7 +198,7 @@ def probe_distances(
     sides: Sequence[Array],
     rng: np.random.Generator,
 ) -> list[ProbeDistances]:
-    """Distances of several sets of probes, by index, to all enrolled takes; the rest as :func:`calibrate_embedded`."""
+    """Distances of several sets of probes, by index, to all enrolled takes; see :func:`calibrate_embedded`."""
     enrolled = np.flatnonzero(np.char.startswith(takes, "enrol"))
     unknown = np.char.startswith(subjects, "stranger-")
     strangers = np.flatnonzero(np.char.startswith(takes, "probe") & unknown)
@@ -224,7 +224,7 @@ def _in_units(
     middle: int,
     strictness: float,
 ) -> InUnits:
-    """Thresholds, confidence and verification of distances in units of a basis, "collection" or "camera"."""
+    """Thresholds, confidence and verification for distances in units of a basis, "collection" or "camera"."""
     near, claimed = {}, []
     for size in sizes:
         stranger = found[size][0]
@@ -249,7 +249,7 @@ def _share(distance: Array, unit: Array) -> Array:
 
 
 def _thresholds(near: dict[int, Array], rates: Sequence[float], fitted: Sequence[float]) -> tuple[FpirThresholds, ...]:
-    """For each rate the table of thresholds by size, fitted to the rate beside it."""
+    """For each rate the table of thresholds by size, fitted to the corresponding second rate."""
     return tuple(
         FpirThresholds(
             fpir=rate,
@@ -283,7 +283,7 @@ def search_gallery(walks: ProbeDistances, draw: Array, rng: np.random.Generator)
     of_takes = _by_subject(walks.among[np.ix_(rows, rows)], owners, len(draw))[:, cohort]
     first = owners[nearest]
     collection, camera = _units(means, of_takes[nearest], cohort, first, walks.passing[some])
-    # One other subject claims to be each probe's: its own nearest take counts.
+    # Each probe also claims to be one other subject; the nearest take of that subject counts.
     claims = (first + rng.integers(1, max(len(draw), 2), len(some))) % len(draw) if len(draw) > 1 else first
     claims = np.where(claims == mates[some], (claims + 1) % len(draw), claims)
     own = np.where(owners[None] == claims[:, None], apart, np.inf)
@@ -304,12 +304,12 @@ def search_gallery(walks: ProbeDistances, draw: Array, rng: np.random.Generator)
 def _units(
     of_probes: Array, of_templates: Array, cohort: Array, subjects: Array, passing: Array
 ) -> tuple[Array, Array]:
-    """Units of a collection and of a camera, as :func:`gallery.units.units_of`, (n,) each; nan where there is none.
+    """Units of a collection and of a camera, as :func:`gallery.units.units_of`, (n,) each; nan without one.
 
     Args:
         of_probes, of_templates: mean distances to the subjects of the cohort, (n, S).
-        cohort: which subjects these are, (S,).
-        subjects: whose template each probe is compared with, (n,).
+        cohort: the subjects of the cohort, (S,).
+        subjects: subject of the template that each probe is compared with, (n,).
         passing: distances to passers-by, (n,).
     """
     other = cohort[None] != subjects[:, None]
@@ -332,7 +332,7 @@ def _joined(found: Sequence[Searched]) -> Searched:
 
 
 def _sectors(views: Array) -> Array:
-    """Which eighth of the circle each azimuth lies in, (N,); -1 for all where views are no azimuths."""
+    """The eighth of the circle of each azimuth, (N,); -1 for all if views are not azimuths."""
     try:
         return np.asarray(((views.astype(float) + 22.5) % 360 // 45).astype(int))
     except ValueError:
@@ -342,7 +342,7 @@ def _sectors(views: Array) -> Array:
 def _passing(
     embeddings: Tensor, subjects: Array, sectors: Array, probes: Array, strangers: Array, rng: np.random.Generator
 ) -> Array:
-    """Median distance of each probe to strangers of its view, other people than itself."""
+    """Median distance of each probe to strangers of its view, without itself."""
     out = np.full(len(probes), np.nan)
     for sector in np.unique(sectors[sectors >= 0]):
         there = strangers[sectors[strangers] == sector]
@@ -355,7 +355,7 @@ def _passing(
 
 
 def _parts(strangers: Tensor, enrolled: Tensor, rng: np.random.Generator) -> PartQuantiles:
-    """How far apart strangers and enrolled people are, part by part, (n, P, C) and (m, P, C)."""
+    """Distances between strangers and enrolled people, by part, from (n, P, C) and (m, P, C)."""
     all_pairs = len(strangers) * len(enrolled)
     drawn = rng.choice(all_pairs, min(PAIRS, all_pairs), replace=False)
     apart = [
@@ -373,7 +373,7 @@ def quantile(values: Array, rate: float) -> float:
 
 
 def _confidence(*sides: tuple[Array, Array]) -> ConfidenceMap:
-    """From distances (n,) and whether the nearest is right (n,), of strangers and of mated probes, who weigh alike."""
+    """Fit confidence to distances (n,) and correctness (n,) of strangers and mated probes, with equal weight."""
     x = np.concatenate([distance for distance, _ in sides])
     y = np.concatenate([right.astype(np.float64) for _, right in sides])
     w = np.concatenate([np.full(len(distance), 1 / max(len(distance), 1)) for distance, _ in sides])

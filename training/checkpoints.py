@@ -1,4 +1,4 @@
-"""A training's folder: checkpoints that are there whole or not at all, and the configuration that they belong to."""
+"""The folder of a training: its atomically written checkpoints and its configuration."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def newest_checkpoint(run: Path) -> Path | None:
 
 
 def newest_step(run: Path) -> int:
-    """Steps of the newest checkpoint, 0 where there is none."""
+    """Steps of the newest checkpoint, 0 without one."""
     newest = newest_checkpoint(run)
     return 0 if newest is None else int(newest.name.removeprefix("step-"))
 
@@ -33,7 +33,7 @@ def newest_step(run: Path) -> int:
 def save_checkpoint(
     fabric: Fabric, run: Path, step: int, net: GaitNetwork, module: nn.Module, optimiser: Optimizer, *, keep: int
 ) -> None:
-    """Write ``step-N/`` with the weights and what a resume needs; a checkpoint is there whole or not at all."""
+    """Write ``step-N/`` atomically, with the weights and the state for a resume."""
     partial = run / f"partial-{step:08d}"
     fabric.save(partial / STATE, {"module": module, "optimiser": optimiser, "step": step})
     if fabric.is_global_zero:
@@ -45,12 +45,12 @@ def save_checkpoint(
 
 
 def open_run(run: Path, config: TrainingConfig, *, fresh: bool) -> None:
-    """Make the folder, or see that what is in it was trained with the same configuration, but for how it runs.
+    """Create the folder, or check that its configuration is the same, except for the ``run`` table.
 
-    The steps may have become more: the schedule of the rate is then drawn out over all of them, from here on.
+    The number of steps may have increased: the learning-rate schedule then covers all of them, from here on.
 
     Raises:
-        BadTrainingConfig: it was not; ``fresh`` deletes it instead.
+        BadTrainingConfig: the configuration differs; ``fresh`` deletes the folder instead.
     """
     if fresh and run.exists():
         shutil.rmtree(run)
@@ -59,7 +59,7 @@ def open_run(run: Path, config: TrainingConfig, *, fresh: bool) -> None:
         shutil.rmtree(left)
     mine = config.model_dump(mode="json", exclude={"run"})
     if newest_checkpoint(run) is not None:
-        # An option that came into being since then had its default.
+        # An option added since then had its default.
         try:
             then = TrainingConfig.model_validate_json((run / CONFIG).read_text(encoding="utf-8"))
         except (OSError, ValidationError) as error:

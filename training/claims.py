@@ -1,4 +1,4 @@
-"""Who trains in a folder: a lock that the system drops when its process ends, however it ends."""
+"""A lock on the folder of a training, which the system releases when the process ends, even if it is killed."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from pathlib import Path
 
 from training.errors import TrainingRunning
 
-TRIES, PAUSE = 10, 0.1  # :func:`is_held` takes the lock, too, for an instant
+TRIES, PAUSE = 10, 0.1  # :func:`is_held` also takes the lock, for an instant
 
 
 @contextmanager
 def claim(run: Path) -> Iterator[None]:
-    """Hold a run's folder against every other process, and every other claim of this one.
+    """Lock a run's folder against other processes, and other claims of this process.
 
     Raises:
-        TrainingRunning: it is held.
+        TrainingRunning: the folder is locked.
     """
     path = _lock_file(run)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -35,7 +35,7 @@ def claim(run: Path) -> Iterator[None]:
 
 
 def is_held(run: Path) -> bool:
-    """True while a process trains in the folder."""
+    """True while a process holds the lock of the folder."""
     try:
         with _lock_file(run).open() as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -35,10 +35,10 @@ def train(
     status: Annotated[bool, typer.Option("--status", help="Say where each training stands, and train none.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Train a network, or go on where it was stopped, also for more steps than were planned then.
+    """Train a network, or resume a training, also with more steps than before.
 
-    The weights file that is left is one that --network takes. A queue is worked off in its order: what is done or
-    in other hands is passed over, what fails gives way to the next.
+    The resulting weights file works with --network. Several configurations are a queue: finished trainings and those
+    of other processes are skipped, and a failed one does not stop the next.
     """
     from training import queue
     from training.config import load_config
@@ -70,7 +70,7 @@ def train(
 
 
 def _tell(standings: list[Standing], as_json: bool) -> None:
-    """A line a training; exit code 2 where one has failed."""
+    """Print a line per training; exit code 2 if one has failed."""
     if as_json:
         typer.echo(json.dumps([{**asdict(each), "run": str(each.run)} for each in standings]))
     for each in [] if as_json else standings:
@@ -89,7 +89,7 @@ def cross_validate(
     out: Annotated[Path | None, typer.Option(help="Folder of the runs; runs/NAME by default, after the file.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Train on all folds of walks but one and identify that one's walks among the others, fold by fold."""
+    """Train on all folds of walks but one, and identify the walks of that fold among the others, fold by fold."""
     from training.config import load_config
     from training.crossval import cross_validate as run_folds
 
@@ -116,7 +116,7 @@ def refit(
     ridge: Annotated[float, typer.Option(min=0, max=0.99, help="Share of an isotropic covariance.")] = 0.1,
     seed: Annotated[int, typer.Option(min=0, help="Of the draw of walks.")] = 0,
 ) -> None:
-    """Fit a network's last layer in closed form, so that distances count what tells people apart; stored in fp16."""
+    """Fit a network's last layer in closed form, so that distances weigh what separates people; stored in fp16."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
     import models
@@ -146,7 +146,7 @@ def fuse(
     count: Annotated[int, typer.Option(min=2, help="How many walks, drawn at random.")] = 1000,
     seed: Annotated[int, typer.Option(min=0, help="Of the draws.")] = 0,
 ) -> None:
-    """Make one network of several, whose distance is the weighted sum of theirs; stored in fp16."""
+    """Combine networks into one, whose distance is the weighted sum of their distances; stored in fp16."""
     import models
     from training.datasets import walks_for
     from training.errors import BadTrainingConfig

@@ -33,7 +33,7 @@ def build(
     retry: Annotated[bool, typer.Option(help="Try videos again that gave nothing before.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
-    """Make gait sequences of a folder of videos. Stopped half-way, the same command goes on where it was."""
+    """Make gait sequences of a folder of videos. An interrupted run resumes with the same command."""
     from training.datasets.build import build_dataset
     from training.datasets.build_report import summary
 
@@ -78,7 +78,7 @@ def evaluate(
     plots: Annotated[Path | None, typer.Option(help="Folder for DET, CMC and view pictures.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
 ) -> None:
-    """Measure how well networks tell the people of a data set apart, by one of the field's protocols."""
+    """Measure how well networks identify the people of a data set, with a standard protocol."""
     if len(weights) < 2:
         raise typer.BadParameter("name at least one network and the data set, as in: evaluate gaitset data/CASIA-B")
     from training.evaluation.command import run
@@ -138,7 +138,7 @@ def calibrate(
         float, typer.Option(help="Share of the thresholds that real people allow; see `python -m bench.real_people`.")
     ] = 1.0,
 ) -> None:
-    """Fit a network's thresholds and confidence on people that it never saw."""
+    """Fit a network's thresholds and confidence on people not seen in training."""
     from gallery.calibration import load_calibrations
     from models import load
     from pipelines.perception.watcher import BlazePose
@@ -169,6 +169,6 @@ def calibrate(
 
 
 def _tables(found: Calibration) -> dict[str, tuple[FpirThresholds, ...]]:
-    """Thresholds by what they rest on; those of units by number of subjects, the prior's by number of templates."""
+    """Thresholds by basis; those in units by number of subjects, those of the prior by number of templates."""
     in_units = {"collection": found.collection, "camera": found.camera}
     return {"prior": found.thresholds} | {name: one.thresholds for name, one in in_units.items() if one is not None}

@@ -1,4 +1,4 @@
-"""What a training is told: one TOML file a network and data set, read into these types."""
+"""The configuration of a training: one TOML file per network and data set, read into these types."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ Spread = Annotated[float, Field(ge=0, le=0.3)]
 
 
 class Table(BaseModel):
-    """A table of the file; a key that it does not know is an error."""
+    """A table of the file; unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class NetworkTable(Table):
-    """Which network, and fields of its ``Config``; ``num_classes`` is filled in where a loss reads logits.
+    """The network, and fields of its ``Config``; ``num_classes`` is set automatically if a loss reads logits.
 
-    ``weights`` is a weights file of the same network to start from, in place of seeded ones; its people are forgotten.
+    ``weights`` is a weights file of the same network to start from, instead of seeded weights. It has no classifier.
     """
 
     name: str
@@ -33,16 +33,16 @@ class NetworkTable(Table):
 
 
 class DataTable(Table):
-    """Which walks are trained on.
+    """The training data.
 
     Attributes:
         format: key of ``training.datasets.READERS``.
         root: the data set's folder or file.
-        partition: name or ``.toml`` path of a division by people, and ``part`` of it; None takes everybody.
-        folds, fold: of a cross-validation over walks instead; the others train. See :mod:`training.folds`.
+        partition: name or ``.toml`` path of a division by people, and ``part`` of it; None takes all people.
+        folds, fold: number of folds of a cross-validation over walks, and the held-out fold. See :mod:`training.folds`.
         scaled: Kinect joints in units of the torso instead of metres.
         min_score: frames of a lower mean joint score, or heatmap peak, are left out.
-        cache: keep what was read in memory.
+        cache: keep read samples in memory.
     """
 
     format: str
@@ -63,15 +63,16 @@ class BatchTable(Table):
         people: P, over all devices.
         takes: K.
         by_view: spread each person's takes over views that the batch's people share.
-        alike: chance that the people of a batch are of like build, where the data set tells builds: hard to tell apart.
-        one_outfit: chance that a person's takes in a batch are all in one outfit; 0 takes any.
+        alike: probability that the people of a batch have similar builds, if the data set has builds; these are hard
+            to distinguish.
+        one_outfit: probability that a person's takes in a batch are all in one outfit; 0 takes any.
         frames: T.
-        window: frames of the stretch that an ordered take is cut from, at least ``frames``: (30, 40) in GaitPart.
-        segments: an ordered take is made of so many stretches, one from each equal share of the walk, each of
-            ``frames / segments`` frames out of ``window / segments``; 1 is the papers' way.
+        window: frames of the section that an ordered take is cut from, at least ``frames``: (30, 40) in GaitPart.
+        segments: number of sections of an ordered take, one from each equal share of the walk, each of
+            ``frames / segments`` frames out of ``window / segments``; 1 in the papers.
         ordered: False draws frames from anywhere in the walk, as a set.
-        shortest: a take is a stretch of the walk as it is, of a length drawn evenly from this to the whole walk or
-            ``frames``, in place of ``window``; takes of one batch then differ in length.
+        shortest: a take is an unchanged section of the walk, with a length drawn evenly from this to the whole walk or
+            ``frames``, instead of ``window``; takes of one batch then differ in length.
         min_frames: shorter walks are dropped.
         rate_jitter: largest relative change of the walking speed.
     """
@@ -104,22 +105,23 @@ class BatchTable(Table):
 
 
 class AugmentTable(Table):
-    """Chances and sizes of the augmentations; none by default. See :mod:`training.augment`.
+    """Probabilities and sizes of the augmentations; all off by default. See :mod:`training.augment`.
 
     Attributes:
-        flip, rotate, perspective, erase, occlude, mask_noise, frame_drop: chance of each for a sequence.
+        flip, rotate, perspective, erase, occlude, mask_noise, frame_drop: probability of each per sequence.
         degrees: largest rotation.
-        distortion: how far perspective moves a corner, as a share of the picture.
+        distortion: largest shift of a corner by perspective, as a share of the picture.
         stretch: standard deviations of the relative change of width and height.
-        shear: of the sideways shift of a point by its height.
-        shift: of the shift to the side and down, in halves of the picture's height.
-        fatten, thin: chance that a silhouette's outline lies one pixel further out, or in, all through the sequence.
-        erase_area: least and largest erased share of the picture.
-        post_width: narrowest and widest post that ``occlude`` lets a person walk behind, as a share of the height.
-        noise_pixels: share of the pixels on the silhouette's edge that ``mask_noise`` turns over.
-        drop_share: share of the frames that ``frame_drop`` takes away.
-        joint_noise: standard deviation of a new shift of every joint in every frame, in the units of the joints.
-        joint_bias: of a shift that stays through the sequence, as one pose network's idea of a joint is another's not.
+        shear: standard deviation of the sideways shift of a point by its height.
+        shift: standard deviation of the shift to the side and down, in halves of the picture's height.
+        fatten, thin: probability that the outline moves one pixel outwards, or inwards, in the whole sequence.
+        erase_area: smallest and largest erased share of the picture.
+        post_width: narrowest and widest post of ``occlude``, as a share of the height.
+        noise_pixels: share of the pixels on the silhouette's edge that ``mask_noise`` flips.
+        drop_share: share of the frames that ``frame_drop`` removes.
+        joint_noise: standard deviation of the noise of every joint in every frame, in the units of the joints.
+        joint_bias: standard deviation of a shift that is constant in a sequence, because pose networks place joints
+            differently.
     """
 
     flip: Probability = 0.0
@@ -150,15 +152,15 @@ class AugmentTable(Table):
         return self
 
     def only(self, *fields: str) -> AugmentTable:
-        """The same table with all other augmentations left out."""
+        """The same table without all other augmentations."""
         return AugmentTable(**{name: getattr(self, name) for name in fields})
 
 
 class LossTable(Table):
-    """One term of the loss, for each of ``branches`` (all where None), times ``weight``.
+    """One term of the loss, for each of ``branches`` (None for all), times ``weight``.
 
-    ``margin``, ``scale`` and ``smoothing`` are those of the functions in :mod:`training.losses`; a margin of None is
-    the function's own.
+    ``margin``, ``scale`` and ``smoothing`` are arguments of the functions in :mod:`training.losses`; a margin of None
+    is the function's default.
     """
 
     kind: Literal["batch_all", "batch_hard", "weighted", "arcface", "cross_entropy"]
@@ -170,7 +172,7 @@ class LossTable(Table):
 
     @property
     def needs_logits(self) -> bool:
-        """True where the network must have a classifier."""
+        """True if the network must have a classifier."""
         return self.kind in ("arcface", "cross_entropy")
 
 
@@ -180,9 +182,9 @@ class OptimiserTable(Table):
     Attributes:
         kind: Adam, AdamW (decoupled decay), or SGD with ``momentum``.
         rate: learning rate.
-        weight_decay: of matrices and kernels; vectors and scalars (norms, biases, GeM's power) have none.
+        weight_decay: for matrices and kernels; not for vectors and scalars (norms, biases, GeM's power).
         schedule: "constant", "steps" (times ``gamma`` at each of ``milestones``), "cosine", to zero at the end, or
-            "one_cycle": ``warmup`` steps up from a 25th of the rate and down to next to nothing, along cosines, while
+            "one_cycle": ``warmup`` steps up from a 25th of the rate, then down to almost zero, along cosines, while
             the momentum of Adam goes from 0.95 to 0.85 and back.
         warmup: steps of a linear rise from zero.
         clip_norm: largest gradient norm, None for no limit.
@@ -200,16 +202,16 @@ class OptimiserTable(Table):
 
 
 class RunTable(Table):
-    """How it runs; nothing here changes what is learnt, but for precision and rounding.
+    """How the training runs; these options change the result only by precision and rounding.
 
     Attributes:
-        device: "auto" takes the GPU where there is one.
-        precision: "auto" is "bf16" where the device has matrix units for it, else "fp32".
-        accumulate: a step's batch is cut into so many forward passes of whole people; losses see each apart.
-        threads: of the CPU; None leaves torch's choice.
-        workers: processes that load data; 0 loads in the training's own.
+        device: "auto" takes the GPU if there is one.
+        precision: "auto" is "bf16" if the device has matrix units for it, else "fp32".
+        accumulate: number of forward passes of whole people per batch; losses see each pass separately.
+        threads: CPU threads; None leaves torch's choice.
+        workers: processes that load data; 0 loads in the training process.
         log_every, checkpoint_every: steps.
-        keep: checkpoints that are kept, the newest ones.
+        keep: number of newest checkpoints to keep.
     """
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -243,15 +245,15 @@ class TrainingConfig(Table):
 
 
 def load_config(path: str | Path, changes: Iterable[str] = ()) -> TrainingConfig:
-    """Read a configuration, with some of its values changed.
+    """Read a configuration and apply changes.
 
     Args:
         path: a TOML file.
-        changes: ``key=value`` with a dotted key (``losses.0.weight=0.5``) and a TOML value; a value that is no TOML is
-            taken as a string (``data.root=/data/casia-b``), and no value at all takes the key away (``data.folds=``).
+        changes: ``key=value`` with a dotted key (``losses.0.weight=0.5``) and a TOML value; a value that is not TOML
+            is a string (``data.root=/data/casia-b``), and an empty value removes the key (``data.folds=``).
 
     Raises:
-        BadTrainingConfig: not readable, or a key or value that is not allowed.
+        BadTrainingConfig: the file is not readable, or a key or value is not allowed.
     """
     try:
         content = tomllib.loads(Path(path).read_text(encoding="utf-8"))

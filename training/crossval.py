@@ -1,4 +1,4 @@
-"""Cross-validation: the other folds train the network and are the gallery, each probe walk is named by the nearest."""
+"""Cross-validation: the other folds are the training set and the gallery; the nearest walk names each probe."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from training.loop import train
 
 @dataclass(frozen=True)
 class FoldResult:
-    """Identification of one fold's walks among those of all others.
+    """Identification of one fold's walks among those of all other folds.
 
     Attributes:
-        fold: its number.
-        probes: walks of the fold.
-        gallery: walks of the others, of everybody.
-        hits: probes whose nearest gallery walk, by the part-wise distance, is the same person's.
-        equal_error_rate: one to one, over all pairs of a probe and a gallery walk: it tells networks apart that rank-1
-            does not.
+        fold: number of the fold.
+        probes: number of walks of the fold.
+        gallery: number of walks of the other folds, of all people.
+        hits: probes whose nearest gallery walk, by the part-wise distance, is of the same person.
+        equal_error_rate: one to one, over all pairs of a probe and a gallery walk; it separates networks with equal
+            rank-1.
     """
 
     fold: int
@@ -49,7 +49,7 @@ def cross_validate(config: TrainingConfig, runs: Path, folds: Sequence[int] | No
     """Train and test fold after fold, each in ``runs/fold-K``; a fold that was trained before is only tested.
 
     Raises:
-        BadTrainingConfig: the configuration names no number of folds.
+        BadTrainingConfig: the configuration does not set the number of folds.
     """
     count = config.data.folds
     if count is None:

@@ -1,4 +1,4 @@
-"""What can be wrong with a training. Each error has a code, as everywhere."""
+"""Errors of training. Each has a code."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class BadTrainingConfig(GaitkeeperError):
 
 
 class TrainingDiverged(GaitkeeperError):
-    """A loss or a gradient is not a finite number any more; the sentence says which, when and at what learning rate."""
+    """A loss or a gradient is not a finite number any more; the message says which, when and at what learning rate."""
 
     code = "training_diverged"
 

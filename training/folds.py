@@ -1,4 +1,4 @@
-"""Cross-validation over walks: every person is known, each walk is a probe once."""
+"""Cross-validation over walks: all people are known, and each walk is a probe once."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from training.errors import BadTrainingConfig
 
 
 def stratified_folds(walks: Dataset, folds: int, seed: int = 0) -> list[tuple[Array, Array]]:
-    """Indices of the training and the probe walks of each fold, people spread as evenly as they can be.
+    """Indices of the training and the probe walks of each fold, with people spread as evenly as possible.
 
     This is scikit-learn's ``StratifiedKFold(folds, shuffle=True, random_state=seed)`` by person. It refuses data in
-    which nobody has as many walks as there are folds, as the Kinect data set's four to six walks a person are for ten
-    folds; a stand-in with enough walks lets it through. Its name sorts last, so the folds of all others are those that
-    they would be without it.
+    which every person has fewer walks than there are folds, such as the Kinect data set with four to six walks a person
+    and ten folds. A stand-in class with enough walks avoids that. Its name sorts last, so it does not change the folds
+    of the real people.
 
     Raises:
         BadTrainingConfig: there are fewer walks than folds.

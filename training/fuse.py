@@ -1,4 +1,4 @@
-"""Two networks or more made one, whose distance is the weighted sum of theirs: ``gaitkeeper fuse``."""
+"""Combine networks into one, whose distance is the weighted sum of their distances: ``gaitkeeper fuse``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from training.errors import BadTrainingConfig
 from training.evaluation.embedding import Embedded, embed_dataset
 
 PAIRS = 200_000
-"""Of different people's walks, drawn to measure how far apart strangers are."""
+"""Number of pairs of different people's walks, drawn to measure their distances."""
 
 
 def fuse(
@@ -28,15 +28,15 @@ def fuse(
 ) -> GaitNetwork:
     """One network whose distance is Σ share · distance / scale.
 
-    A member's scale is the median distance of two people's walks, so that the shares mean the same whatever the
-    members' units are, and the fused distance of two people is about 1.
+    A member's scale is the median distance between walks of two people, so that the shares do not depend on the
+    members' units, and the fused distance of two people is about 1.
 
     Args:
-        nets: none of them a fusion.
-        shares: of each; only their ratios count.
-        walks: of people that nothing is tested on.
-        seed: of the draw of pairs.
-        on_progress: told the number of walks embedded, network after network.
+        nets: the members, which must not be fusions.
+        shares: share of each member; only their ratios count.
+        walks: walks of people that are not used for tests.
+        seed: seed of the draw of pairs.
+        on_progress: called with the number of embedded walks, network after network.
 
     Raises:
         BadTrainingConfig: the networks or shares cannot be fused.

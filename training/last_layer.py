@@ -1,10 +1,11 @@
-"""The last layer in closed form: linear discriminant analysis of every part, folded into its weights.
+"""Fit the last layer in closed form: linear discriminant analysis of every part, folded into the weights.
 
-A network that is trained for an hour has not yet learnt which directions of its embedding are the person's and which
-are the view's or the coat's. Over many walks of many people that is a generalised eigenvalue problem for each part
-(Fisher, Annals of Eugenics 7, 1936; Rao 1948): embeddings are whitened by the covariance within people, all views and
-clothes together, and turned into the directions in which people differ, each weighted by the share of it that is
-between people, as in probabilistic LDA (Ioffe, ECCV 2006). Since the layer before is linear, the product is again one.
+A network that was trained for an hour has not yet learnt which directions of its embedding depend on the person and
+which on the view or the coat. Over many walks of many people this is a generalised eigenvalue problem for each part
+(Fisher, Annals of Eugenics 7, 1936; Rao 1948). Embeddings are whitened by the covariance within people, over all views
+and clothes, and rotated into the directions in which people differ. Each direction is weighted by the share of its
+variance between people, as in probabilistic LDA (Ioffe, ECCV 2006). The last layer is linear, so the product is a
+linear layer, too.
 """
 
 from __future__ import annotations
@@ -34,18 +35,18 @@ def refit(
     ridge: float = 0.1,
     on_progress: Callable[[int], None] | None = None,
 ) -> GaitNetwork:
-    """The same network with another last layer.
+    """The same network with a new last layer.
 
     Args:
-        net: one that can be :meth:`~models.base.GaitNetwork.turned`.
-        walks: of training people, each seen in several views and clothes.
-        dims: C of the new embeddings; at most the old C, and fewer than there are people. GaitHeat's stays.
+        net: a network that supports :meth:`~models.base.GaitNetwork.turned`.
+        walks: walks of training people, each in several views and clothes.
+        dims: C of the new embeddings; at most the old C, and fewer than there are people. GaitHeat's C stays.
         ridge: share of an isotropic covariance that is mixed into the one within people, in [0, 1).
-        on_progress: told the number of walks embedded.
+        on_progress: called with the number of embedded walks.
 
     Raises:
-        BadTrainingConfig: the network does not end so, or the walks are too few.
-        BadDataset, InputMissing: they cannot be read.
+        BadTrainingConfig: the network does not support it, or there are too few walks.
+        BadDataset, InputMissing: the walks cannot be read.
     """
     parts, width = net.out_shape
     if net.turned(torch.zeros(parts, width, dims, dtype=torch.float64)) is None:
@@ -73,9 +74,9 @@ def discriminants(x: Array, who: npt.NDArray[np.intp], dims: int, ridge: float) 
 
     Args:
         x: (N, C).
-        who: (N,) people, 0 to their number.
+        who: (N,) indices of people.
         dims: at most C.
-        ridge: as of :func:`refit`.
+        ridge: as in :func:`refit`.
     """
     counts = np.bincount(who)
     means = np.stack([np.bincount(who, column) / counts for column in x.T], 1)
@@ -93,7 +94,7 @@ def discriminants(x: Array, who: npt.NDArray[np.intp], dims: int, ridge: float) 
 
 
 def _check(net: GaitNetwork, out: GaitNetwork, walks: Dataset, turns: Tensor) -> None:
-    """What comes after the layer, if anything does, must not change what the product means."""
+    """Check that nothing after the layer changes the effect of the product."""
     one = Dataset(walks.name, walks.samples[:1])
     before, after = (embed_dataset(each, one).embeddings for each in (net, out))
     expected = torch.bmm(before.transpose(0, 1), turns).transpose(0, 1)

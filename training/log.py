@@ -1,4 +1,4 @@
-"""What a training writes down while it runs."""
+"""Logs of a training."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 
 class Log:
-    """TensorBoard events, and the same numbers a line at a time in ``log.jsonl``; nowhere for all processes but one."""
+    """Writes TensorBoard events, and the same numbers line by line to ``log.jsonl``; only the first process writes."""
 
     def __init__(self, run: Path | None, first: int) -> None:
         self.off = run is None
@@ -26,7 +26,7 @@ class Log:
             self.lines.close()
 
     def write(self, step: int, values: dict[str, float]) -> None:
-        """Numbers after so many steps."""
+        """Log numbers after a step."""
         if self.off:
             return
         for name, value in values.items():

@@ -1,11 +1,11 @@
-"""The training loop, whole: one process or many, from the first step or from a checkpoint.
+"""The complete training loop: one process or many, from the first step or from a checkpoint.
 
-Everything that is drawn at random in a step (its walks, their frames, augmentations, dropout) is a function of the
-seed, the step and the process, so a checkpoint is the weights, the optimiser and the number of the step; a training
-that was killed goes on from its last checkpoint with, on a CPU, the very bits that it would have had.
+All random choices of a step (walks, frames, augmentations, dropout) are functions of the seed, the step and the
+process. So a checkpoint consists of the weights, the optimiser state and the step number. A training that was killed
+resumes from its last checkpoint; on a CPU the result is identical bit for bit.
 
-Several processes: ``torchrun --nproc-per-node 8 -m service.cli train CONFIG``. A batch's people are shared out, and the
-embeddings gathered, so that the losses see the whole batch as one process would.
+Several processes: ``torchrun --nproc-per-node 8 -m service.cli train CONFIG``. The people of a batch are divided among
+the processes, and the embeddings are gathered, so that the losses see the whole batch as in one process.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ from training.optimise import make_optimiser, set_step
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """Where a training ended.
+    """The result of a training.
 
     Attributes:
-        weights: file that ``models.load`` reads.
-        step: steps that were made, those before a resume included.
-        loss: of the last step; None where there was none left to make.
-        seconds: that this run took.
+        weights: file for ``models.load``.
+        step: number of steps, including those before a resume.
+        loss: loss of the last step; None if no step was left.
+        seconds: duration of this run.
     """
 
     weights: Path
@@ -57,7 +57,7 @@ class TrainingResult:
 
 
 class Trainable(nn.Module):
-    """The network, its training outputs as two plain dicts, which wrappers for many processes can pass through."""
+    """Wraps a network: its training outputs become two plain dicts, which distributed wrappers can pass through."""
 
     def __init__(self, net: GaitNetwork) -> None:
         super().__init__()
@@ -72,18 +72,18 @@ class Trainable(nn.Module):
 def train(
     config: TrainingConfig, run: Path, *, fresh: bool = False, on_step: Callable[[int], None] | None = None
 ) -> TrainingResult:
-    """Train, or go on where the last checkpoint in ``run`` left off.
+    """Train, or resume from the last checkpoint in ``run``.
 
     Args:
-        config: what and how.
-        run: folder for checkpoints, TensorBoard events and ``log.jsonl``; made if it is not there.
-        fresh: throw away what is in ``run`` instead of going on with it.
-        on_step: called with the number of steps made, after each.
+        config: the configuration.
+        run: folder for checkpoints, TensorBoard events and ``log.jsonl``; created if missing.
+        fresh: delete the contents of ``run`` instead of resuming.
+        on_step: called with the number of finished steps, after each.
 
     Raises:
         BadTrainingConfig: the configuration does not fit the network, the data, the machine, or the checkpoints.
         BadDataset: the walks cannot be read.
-        TrainingDiverged: a loss or a gradient became infinite or no number.
+        TrainingDiverged: a loss or a gradient became infinite or NaN.
         TrainingRunning: another process trains in ``run``.
     """
     first_process = int(os.environ.get("RANK", 0)) == 0
@@ -158,7 +158,7 @@ def make_fabric(config: TrainingConfig) -> Fabric:
     """Device, precision, and the processes that ``torchrun`` started, one device each.
 
     Raises:
-        BadTrainingConfig: a GPU is asked for and there is none.
+        BadTrainingConfig: a GPU is required and there is none.
     """
     cuda = torch.cuda.is_available()
     if config.run.device == "cuda" and not cuda:
@@ -181,10 +181,10 @@ def make_fabric(config: TrainingConfig) -> Fabric:
 
 
 def make_network(config: TrainingConfig, people: int) -> GaitNetwork:
-    """The configuration's network with seeded weights, and a classifier of so many people where a loss needs one.
+    """The configuration's network with seeded weights, and a classifier for that many people if a loss needs one.
 
     Raises:
-        UnknownNetwork: there is none of that name.
+        UnknownNetwork: no network has that name.
         BadTrainingConfig: its ``Config`` has no such options, or it has nothing to train.
     """
     options = {name: tuples(value) for name, value in config.network.options.items()}
@@ -200,11 +200,11 @@ def make_network(config: TrainingConfig, people: int) -> GaitNetwork:
 
 
 def start_from(path: Path, net: GaitNetwork) -> None:
-    """Give a network the weights of a file; a classifier, which files leave out, keeps its own.
+    """Load the weights of a file into a network; its classifier is unchanged, because files do not contain one.
 
     Raises:
-        WeightsMissing, WeightsCorrupt: there is no such file, or it cannot be read.
-        BadTrainingConfig: it is of another network, or of one of other sizes.
+        WeightsMissing, WeightsCorrupt: the file does not exist, or cannot be read.
+        BadTrainingConfig: the file belongs to another network or to other sizes.
     """
     before = models.load(path)
     _, mine = net.without_classifier()
@@ -215,13 +215,13 @@ def start_from(path: Path, net: GaitNetwork) -> None:
 
 
 def _progress(*, disable: bool) -> Progress:
-    """On stderr: stdout is for the answer."""
+    """Log to stderr; stdout is for results."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     return Progress(*columns, console=Console(stderr=True), disable=disable)
 
 
 def _parts(batch: Batch, passes: int) -> Iterable[Batch]:
-    """The batch cut into so many of whole people."""
+    """Split the batch into that many parts with whole people."""
     size = len(batch.subjects) // passes
     for start in range(0, len(batch.subjects), size):
         cut = slice(start, start + size)
@@ -232,8 +232,8 @@ Gathered = tuple[dict[str, Tensor], dict[str, Tensor], Tensor, Tensor]
 
 
 def _gather(fabric: Fabric, embeddings: dict[str, Tensor], logits: dict[str, Tensor], batch: Batch) -> Gathered:
-    """What the objective reads, of all processes. Each has the gradients of its own part, the sum of which is that of
-    the loss; DDP takes the mean, so the loss that goes backward is multiplied by their number.
+    """Gather the inputs of the objective from all processes. Each process has the gradients of its own part, and their
+    sum is the gradient of the loss. DDP takes the mean, so the loss is multiplied by the number of processes.
     """
     if fabric.world_size == 1:
         return embeddings, logits, batch.subjects, batch.views

@@ -1,9 +1,9 @@
 """Losses of part-wise embeddings, all parts at once.
 
 Embeddings are (N, P, C), logits (N, P, classes), ``subjects`` (N,) int64. The distance of two sequences in a part is
-Euclidean; each part has triplets of its own, as separate heads have (GaitSet section 3.5, GaitPart section 3.4).
-pytorch-metric-learning has the same losses for one vector a sequence, and its ArcFace owns the classifier, which here
-belongs to the network; the tests hold these losses against it, a part at a time.
+Euclidean; each part has triplets of its own, like separate heads (GaitSet section 3.5, GaitPart section 3.4).
+pytorch-metric-learning has the same losses for one vector per sequence, and its ArcFace contains the classifier, which
+belongs to the network here; the tests compare these losses with it, part by part.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from torch import Tensor
 def pairwise_distances(embeddings: Tensor) -> Tensor:
     """Euclidean distances within each part, (N, P, C) -> (P, N, N).
 
-    They are computed from differences, not from inner products, so that equal embeddings are at exactly 0; there
-    the gradient is 0, too.
+    They are computed from differences, not from inner products, so that equal embeddings have distance 0 exactly, with
+    gradient 0.
     """
     parts = embeddings.transpose(0, 1).contiguous()
     return torch.cdist(parts, parts, compute_mode="donot_use_mm_for_euclid_dist")
@@ -48,8 +48,8 @@ def batch_hard_triplet(
     """Batch-hard triplet loss: each anchor's farthest positive and nearest negative, mean over anchors and parts.
 
     JointsGait, section 3.3, eq. 6: positives are the same person in another view, negatives other people in the same
-    view. An anchor whose batch has none of these falls back to any other sequence of the person, or to any of the other
-    people; without ``views`` all do. Anchors that have no positive or no negative at all are left out.
+    view. An anchor without such a sequence in the batch uses any other sequence of the person, or any of other people;
+    without ``views`` all anchors do. Anchors without any positive or negative are left out.
 
     Args:
         embeddings: (N, P, C).
@@ -95,7 +95,7 @@ def arcface(cosines: Tensor, subjects: Tensor, margin: float = 0.35, scale: floa
         cosines: (N, P, classes), in [−1, 1].
         subjects: (N,), below classes.
         margin: in radians.
-        scale: of the logits.
+        scale: factor of the logits.
     """
     true = subjects[:, None, None].expand(-1, cosines.shape[1], 1)
     cosine = cosines.gather(2, true)
@@ -123,7 +123,7 @@ def _self(subjects: Tensor) -> Tensor:
 
 
 def _prefer(strict: Tensor, loose: Tensor) -> Tensor:
-    """The strict mask's rows where they have anything, else the loose one's."""
+    """Rows of the strict mask if they are not empty, else of the loose one."""
     return torch.where(strict.any(dim=1, keepdim=True), strict, loose)
 
 

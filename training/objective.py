@@ -1,4 +1,4 @@
-"""The loss of a training: the terms of its configuration, summed over the network's branches."""
+"""The loss of a training: the terms of the configuration, summed over the network's branches."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Objective:
     def __call__(
         self, embeddings: dict[str, Tensor], logits: dict[str, Tensor], subjects: Tensor, views: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """The loss, and its terms unweighted by ``branch/kind``.
+        """The loss, and its unweighted terms by ``branch/kind``.
 
         Args:
             embeddings: by branch, (N, P, C).

@@ -12,7 +12,7 @@ from training.config import OptimiserTable
 
 
 def make_optimiser(module: nn.Module, table: OptimiserTable) -> Optimizer:
-    """Over all parameters, those with one dimension or none (norms, biases, scalars) without weight decay."""
+    """An optimiser for all parameters, without weight decay for norms, biases and scalars."""
     parameters = [p for p in module.parameters() if p.requires_grad]
     groups = [
         {"params": [p for p in parameters if p.dim() > 1], "weight_decay": table.weight_decay},
@@ -24,7 +24,7 @@ def make_optimiser(module: nn.Module, table: OptimiserTable) -> Optimizer:
 
 
 def learning_rate(step: int, table: OptimiserTable, steps: int) -> float:
-    """Of a step, 0 to ``steps`` − 1: a function of the step alone, so a resumed training needs no scheduler's state."""
+    """The learning rate of a step, 0 to ``steps`` − 1: a function of the step, so a resume needs no scheduler state."""
     if table.schedule == "one_cycle":
         return table.rate * _cycle(step, table, steps, (1 / 25, 1.0, 1 / 250_000))
     if step < table.warmup:
@@ -38,7 +38,7 @@ def learning_rate(step: int, table: OptimiserTable, steps: int) -> float:
 
 
 def set_step(optimiser: Optimizer, step: int, table: OptimiserTable, steps: int) -> float:
-    """Give the optimiser the learning rate, and where it goes in a cycle the momentum, of a step; returns the rate."""
+    """Set the optimiser's learning rate, and in a cycle its momentum, for a step; returns the rate."""
     rate = learning_rate(step, table, steps)
     for group in optimiser.param_groups:
         group["lr"] = rate
@@ -48,7 +48,7 @@ def set_step(optimiser: Optimizer, step: int, table: OptimiserTable, steps: int)
 
 
 def _cycle(step: int, table: OptimiserTable, steps: int, values: tuple[float, float, float]) -> float:
-    """Along half a cosine from the first value to the second in the warm-up, then on to the third at the last step.
+    """Half a cosine from the first value to the second in the warm-up, then from the second to the third.
 
     Smith and Topin, "Super-Convergence", 2019, with the cosines of later practice.
     """

@@ -1,7 +1,8 @@
-"""Several trainings, one after the other or a few at a time, each gone on with where it was stopped.
+"""A queue of trainings, one after the other or a few at a time; interrupted trainings resume.
 
-What there is to do lies in configuration files, how far it is in the folders of the runs. So any number of processes
-may work on one queue, at once or later: a lock that the system drops with its process says who trains what.
+The queue consists of configuration files, and its progress is in the folders of the runs. Any number of processes can
+work on one queue, at once or later: each training is locked by its process, and the system releases the lock when the
+process ends.
 """
 
 from __future__ import annotations
@@ -24,22 +25,22 @@ from training.errors import BadTrainingConfig, TrainingRunning
 
 FAILED = "failed.json"
 RECENT = 20
-"""Lines of a log that the speed is taken from."""
+"""Number of log lines from which the speed is computed."""
 
 
 @dataclass(frozen=True)
 class Standing:
-    """Where a training stands.
+    """The status of a training.
 
     Attributes:
-        name: of the configuration file, without ``.toml``.
+        name: name of the configuration file, without ``.toml``.
         run: folder of the run.
-        state: "running" where a process holds it; "failed" where the last one that did met an error.
-        step: steps that are made and would not be lost; of a running one those that it has told of.
-        steps: of the whole training.
-        loss: the last one in the log; None before there is any.
-        seconds_left: at the speed of the last lines of the log; None where it is not known, 0 where it is done.
-        problem: the sentence of the error; "" where there was none.
+        state: "running" if a process holds it; "failed" if its last process met an error.
+        step: saved steps; for a running training the logged steps.
+        steps: steps of the whole training.
+        loss: last loss in the log; None before the first.
+        seconds_left: at the speed of the last lines of the log; None if it is not known, 0 if it is finished.
+        problem: the error message; "" without an error.
     """
 
     name: str
@@ -53,10 +54,10 @@ class Standing:
 
 
 def configurations(paths: Iterable[Path]) -> list[Path]:
-    """The files themselves and every ``.toml`` file right in the folders, in that order and by name; each once.
+    """The given files and the ``.toml`` files directly in the given folders, in that order and by name; each once.
 
     Raises:
-        BadTrainingConfig: two of them have the same name, and so would have the same run.
+        BadTrainingConfig: two of them have the same name, and would share a run.
     """
     found = [file for path in paths for file in (sorted(path.glob("*.toml")) if path.is_dir() else [path])]
     files = list(dict.fromkeys(file.resolve() for file in found))
@@ -67,15 +68,15 @@ def configurations(paths: Iterable[Path]) -> list[Path]:
 
 
 def work_off(paths: Sequence[Path], runs: Path, changes: Sequence[str] = ()) -> None:
-    """Train everything that is not done and that no other process trains, in the order of :func:`configurations`.
+    """Run all trainings that are neither finished nor locked by others, in the order of :func:`configurations`.
 
-    A training that fails keeps its error in its folder and gives way to the next; the next call tries it again.
-    Folders are looked through anew after each training, so files may join the queue while it is worked off.
+    A failed training writes its error to its folder, and the queue continues; the next call tries it again. Folders
+    are read again after each training, so files can be added while the queue runs.
 
     Args:
         paths: configuration files, and folders of them.
-        runs: folder of the runs; each is called after its file.
-        changes: as :func:`training.config.load_config` takes them, for all.
+        runs: folder of the runs; each is named after its file.
+        changes: changes for all configurations, as in :func:`training.config.load_config`.
 
     Raises:
         BadTrainingConfig: two configurations have the same name.
@@ -98,7 +99,7 @@ def work_off(paths: Sequence[Path], runs: Path, changes: Sequence[str] = ()) -> 
 
 
 def work_off_in(processes: int, arguments: Sequence[str]) -> None:
-    """So many processes of ``gaitkeeper train ARGUMENTS``, a core each; they end with this one, but for kill -9."""
+    """Start processes of ``gaitkeeper train ARGUMENTS``, a core each; they end with this one, except after kill -9."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "service.cli", "train", *arguments]
     workers = [
@@ -121,12 +122,12 @@ def work_off_in(processes: int, arguments: Sequence[str]) -> None:
 
 
 def standings(paths: Sequence[Path], runs: Path, changes: Sequence[str] = ()) -> list[Standing]:
-    """Where each training of a queue stands; arguments and errors as of :func:`work_off`."""
+    """The status of each training of a queue; arguments and errors as in :func:`work_off`."""
     return [standing(path, runs / path.stem, changes) for path in configurations(paths)]
 
 
 def standing(path: Path, run: Path, changes: Sequence[str] = ()) -> Standing:
-    """Where the training of one configuration stands in its folder; one that cannot be read has failed."""
+    """The status of one configuration in its folder; an unreadable configuration counts as failed."""
     try:
         steps, problem = load_config(path, changes).steps, ""
     except BadTrainingConfig as error:
@@ -158,7 +159,7 @@ def _log(run: Path) -> list[dict[str, float]]:
         text = (run / "log.jsonl").read_text(encoding="utf-8")
     except OSError:
         return []
-    # A process that was killed may have left half a line, which the next one writes on.
+    # A killed process may have left half a line, to which the next one appends.
     lines = []
     for line in text.splitlines()[-2 * RECENT :]:
         try:

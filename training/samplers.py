@@ -1,8 +1,7 @@
-"""Which walks make a batch, and which of their frames.
+"""Choose the walks of a batch, and their frames.
 
-Every choice is a function of the seed and the step (and the place in the batch), so that a training which is resumed
-at a step, or runs on another number of processes, goes on with the very batches it would have had: there is no state
-to save.
+Every choice is a function of the seed and the step (and the place in the batch). So a training that is resumed, or runs
+on another number of processes, gets the same batches, and there is no state to save.
 """
 
 from __future__ import annotations
@@ -24,18 +23,18 @@ class PKSampler:
         subjects: the person of each walk.
         views: the view of each walk.
         people: P, drawn without replacement in every batch.
-        takes: K, without replacement where the person has so many walks, else each once before any comes again.
+        takes: K, without replacement if the person has enough walks, else each once before any is repeated.
         seed: the same seed gives the same batches.
-        by_view: draw an order of the views for each batch, and let each person's takes go round those of them that the
-            person has, one walk a view at a time: most anchors then have the same person in another view, and others
-            in their own view, which is what JointsGait's triplets are made of (section 3.3).
-        outfits: the outfit of each walk, for ``one_outfit``: the chance that a person's takes are all in the outfit of
-            a walk of theirs, drawn at random.
-        builds: numbers of each walk's body, (walks, B), for ``alike``: the chance that a batch is one person and P − 1
-            out of the 3·P who are nearest in build, each number counted in standard deviations.
+        by_view: draw an order of the views for each batch, and take each person's walks in turn from the views of this
+            order that the person has. Most anchors then have the same person in another view, and other people in their
+            own view, as JointsGait's triplets need (section 3.3).
+        outfits: the outfit of each walk, for ``one_outfit``: the probability that a person's takes all have the outfit
+            of one of their walks, drawn at random.
+        builds: numbers of each walk's body, (walks, B), for ``alike``: the probability that a batch is one person and
+            P − 1 of the 3·P people nearest in build, with each number in standard deviations.
 
     Raises:
-        BadTrainingConfig: there are fewer people than P, or nothing to go by for ``alike``.
+        BadTrainingConfig: there are fewer people than P, or no builds for ``alike``.
     """
 
     def __init__(
@@ -91,7 +90,7 @@ class PKSampler:
     def _takes(self, walks: list[int], order: list[str], rng: np.random.Generator) -> list[int]:
         shuffled = [walks[i] for i in rng.permutation(len(walks))]
         if order:
-            turns: dict[str, int] = {}  # how many walks of a view came before this one
+            turns: dict[str, int] = {}  # number of earlier walks of a view
 
             def turn(walk: int) -> tuple[int, int]:
                 view = self.views[walk]
@@ -106,23 +105,23 @@ class PKSampler:
 
 
 def frame_positions(length: int, table: BatchTable, rng: np.random.Generator) -> Array:
-    """Which frames of a walk enter a batch.
+    """The frames of a walk that enter a batch.
 
-    Ordered, as in GaitPart (section 3.4): a stretch of ``table.window`` frames is cut at random, and ``table.frames``
-    of it are kept in their order. With rate jitter the stretch is that many frames long times a factor around 1, so
-    positions fall between frames. A walk shorter than the stretch gives a shorter one; a walk shorter than
-    ``table.frames`` is looped. With several segments this is done in each of so many equal shares of the walk, at one
-    speed. With ``table.shortest`` the walk is cut only: a stretch as it is, of any length from that to
-    ``table.frames``. Unordered, as in GaitSet: frames from anywhere, each once where there are enough.
+    Ordered, as in GaitPart (section 3.4): a section of ``table.window`` frames is cut at random, and ``table.frames``
+    of it are kept in order. With rate jitter the length of the section is multiplied by a factor around 1, so positions
+    fall between frames. A walk shorter than the section gives a shorter one; a walk shorter than ``table.frames`` is
+    looped. With several segments this is done in each of that many equal shares of the walk, at one speed. With
+    ``table.shortest`` the walk is only cut: an unchanged section of any length from that to ``table.frames``.
+    Unordered, as in GaitSet: frames from anywhere, each once if there are enough.
 
     Args:
-        length: frames of the walk, at least 1.
-        table: of the configuration.
-        rng: what the choice is drawn from.
+        length: number of frames of the walk, at least 1.
+        table: table of the configuration.
+        rng: random generator.
 
     Returns:
-        float64 (frames,), or fewer with ``table.shortest``, from 0 to at most length − 1; whole numbers where the walk
-        is cut only, looped or a set.
+        float64 (frames,), or fewer with ``table.shortest``, from 0 to at most length − 1; integers if the walk is
+        only cut, looped or a set.
     """
     if table.shortest is not None:
         most = min(length, table.frames)

@@ -1,4 +1,4 @@
-"""Perception backends, by name: what sees the people in a frame."""
+"""Perception backends by name: they detect people, masks, joints and heatmaps in frames."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["BACKENDS", "Perception", "Person", "Watcher", "build_perception"]
 
 
 def _blazepose(settings: PipelineSettings) -> Perception:
-    from pipelines.perception.watcher import BlazePose  # imports OpenCV and LiteRT, which need a moment
+    from pipelines.perception.watcher import BlazePose  # importing OpenCV and LiteRT takes a moment
 
     return BlazePose(settings)
 
@@ -29,7 +29,8 @@ def build_perception(settings: PipelineSettings) -> Perception:
     """The backend that the settings name.
 
     Raises:
-        WeightsMissing, WeightsCorrupt, LicenceNotAccepted: its weights are not there, not right, or may not be used.
-        DeviceUnavailable: what it is to run on is not there.
+        WeightsMissing, WeightsCorrupt, LicenceNotAccepted: its weights are missing, wrong, or under a licence that was
+            not accepted.
+        DeviceUnavailable: its device does not exist.
     """
     return BACKENDS[settings.perception](settings)

@@ -1,4 +1,4 @@
-"""What a perception backend is: something that sees the people in each frame."""
+"""The protocol of perception backends, which detect the people in each frame."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ class Person:
 
 
 class Watcher(Protocol):
-    """Sees one clip's frames in order; keeps what it needs between them."""
+    """Processes the frames of one clip in order, and keeps state between them."""
 
     def see(self, image: Array, time: float) -> list[Person]:
-        """Everyone in an RGB uint8 (H, W, 3) frame at ``time`` seconds, each person once."""
+        """All people in an RGB uint8 (H, W, 3) frame at ``time`` seconds, each person once."""
         ...
 
     def see_all(self, images: Sequence[Array], times: Sequence[float]) -> list[list[Person]]:
-        """As :meth:`see` of each frame in turn; a backend that can looks at all of them together."""
+        """Like :meth:`see` for each frame; some backends process all of them together."""
         ...
 
 
@@ -55,19 +55,19 @@ class Perception(Protocol):
 
     @property
     def batch(self) -> int:
-        """Frames of one clip that are best looked at together; 1 where each hangs on the one before."""
+        """Best number of frames of one clip to process together; 1 if each depends on the one before."""
         ...
 
     def watch(self, *, live: bool = False) -> Watcher:
-        """A fresh watcher for one clip, or for live pictures, none of which may wait for a long search."""
+        """A new watcher for one clip, or for a live stream, whose frames must not wait for a long search."""
         ...
 
 
 def heatmap_box(box: Array) -> Array:
     """The upright 3:4 box around a person's box, grown by 1.25: float32 (4,), x1, y1, x2, y2.
 
-    The pretreatment of top-down pose networks (GaitHeat, section 3.1): the box is widened or heightened to 3:4 about
-    its centre, then grown.
+    This is the preprocessing of top-down pose networks (GaitHeat, section 3.1): the box is extended to 3:4 around its
+    centre, then grown.
     """
     x1, y1, x2, y2 = box
     height = 1.25 * max(y2 - y1, (x2 - x1) * 4 / 3)

@@ -32,12 +32,12 @@ ROI_GROWTH = 1.25
 
 # Of the 33 BlazePose landmarks, the 17 of COCO: nose, eyes, ears, shoulders, elbows, wrists, hips, knees, ankles.
 COCO = np.array([0, 2, 5, 7, 8, 11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28])
-# Two more points steer the next crop: the middle of the hips, and a point on the circle around the body.
+# Two more points give the next crop: the middle of the hips, and a point on the circle around the body.
 CENTRE, RIM = 33, 34
 
 
-# An interpreter ends its threads when it is collected, and a forked process has none of them: there it would crash, so
-# whatever a process was forked with is held there for good.
+# An interpreter ends its threads when it is collected. A forked process does not have these threads and would crash, so
+# interpreters that existed before a fork are never freed in the child.
 _interpreters: weakref.WeakSet[Any] = weakref.WeakSet()
 _held: list[Any] = []
 if hasattr(os, "register_at_fork"):
@@ -46,7 +46,7 @@ if hasattr(os, "register_at_fork"):
 
 @dataclass(frozen=True)
 class Region:
-    """A square of the picture that should hold one person: centre and side in pixels of the clip."""
+    """A square of the picture that should contain one person: centre and side in pixels of the clip."""
 
     x: float
     y: float
@@ -64,7 +64,7 @@ class Model:
 
     Args:
         path: of the model.
-        threads: that share the work of a call; what comes out does not depend on them.
+        threads: number of threads per call; the result does not depend on it.
     """
 
     def __init__(self, path: Path, threads: int = 1) -> None:
@@ -87,7 +87,7 @@ class Model:
 
 
 class Detector:
-    """Finds the prominent, fairly large people of one square tile."""
+    """Detects the prominent, fairly large people in one square tile."""
 
     def __init__(self, path: Path) -> None:
         self._model = Model(path)
@@ -105,7 +105,7 @@ class Detector:
         for i in np.argsort(-scores):
             if scores[i] < MIN_DETECTION:
                 break
-            # 12 numbers an anchor: box, then four points; the first two are the hips' middle and the body's rim.
+            # 12 numbers per anchor: box, then four points; the first two are the middle of the hips and the body's rim.
             points = out[(len(self._anchors), 12)][i, 4:8].reshape(2, 2) / DETECTOR_SIDE + self._anchors[i]
             (hx, hy), (rx, ry) = points * side + (x, y)
             radius = float(np.hypot(rx - hx, ry - hy))
@@ -116,12 +116,12 @@ class Detector:
 
 @dataclass(frozen=True, eq=False)
 class Look:
-    """What the landmark model saw in a region.
+    """The result of the landmark model for a region.
 
     Attributes:
         presence: probability that a person is there, in [0, 1].
-        person: the person, or None where no mask came.
-        next_region: where the person's own landmarks say that the next crop should be.
+        person: the person, or None if there is no mask.
+        next_region: the next crop according to the person's landmarks.
     """
 
     presence: float
@@ -130,13 +130,13 @@ class Look:
 
 
 class Landmarker:
-    """Sees one person in a square region, by so many threads."""
+    """Finds mask, joints and heatmaps of one person in a square region, with several threads."""
 
     def __init__(self, path: Path, threads: int = 1) -> None:
         self._model = Model(path, threads)
 
     def __call__(self, image: Array, region: Region) -> Look:
-        """Look at a region of an RGB uint8 picture."""
+        """Process a region of an RGB uint8 picture."""
         scale = CROP_SIDE / region.side
         x1, y1, _, _ = region.window
         crop = _crop(image, region)

@@ -1,7 +1,7 @@
-"""Joint heatmaps drawn from joints: where a pose network gives joints only, and where joints were rendered or recorded.
+"""Draw heatmaps from joints, for pose networks that give only joints, and for rendered or recorded joints.
 
-Networks of heatmaps are trained on these and meet BlazePose's own, so blobs are as wide and as high as BlazePose's were
-over 1,008 frames of rendered people (``python -m bench.perception_noise``).
+Networks that read heatmaps are trained on these and used with BlazePose's. So blobs are as wide and as high as those of
+BlazePose over 1,008 frames of rendered people (``python -m bench.perception_noise``).
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ PEAK, PEAK_SPREAD = 0.78, 0.14
 
 
 def draw_heatmaps(joints: Tensor, boxes: Tensor) -> Tensor:
-    """Joint probabilities as the pipeline gives them: a round blob on every joint.
+    """Joint probabilities like those of the pipeline: a round blob on every joint.
 
     Args:
         joints: float32 (..., 17, 3), x, y in pixels and score in [0, 1].
-        boxes: float32 (..., 4), the people's; a heatmap covers :func:`pipelines.perception.base.heatmap_box` of one.
+        boxes: float32 (..., 4), boxes of the people; a heatmap covers their
+            :func:`pipelines.perception.base.heatmap_box`.
 
     Returns:
         uint8 (..., 17, 64, 48), round(255·p).
@@ -35,6 +36,6 @@ def draw_heatmaps(joints: Tensor, boxes: Tensor) -> Tensor:
     rows, columns = (torch.arange(n, device=x.device, dtype=x.dtype) for n in HEATMAP[1:])
     across = torch.exp(-((columns - x[..., None]) ** 2) / (2 * BLOB**2))
     down = torch.exp(-((rows - y[..., None]) ** 2) / (2 * BLOB**2))
-    # The surer the joint, the higher the blob; scores near 1 differ by little, so their blobs do too.
+    # Higher scores give higher blobs; scores near 1 differ little, and so do their blobs.
     peak = (PEAK + PEAK_SPREAD * (2 * joints[..., 2:] - 1.85)).clamp(0.05, 1)
     return (255 * peak[..., None] * down[..., :, None] * across[..., None, :]).round().to(torch.uint8)

@@ -1,4 +1,4 @@
-"""What a person's mask says of where the person is."""
+"""Position and confidence of a person, from the mask."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Window = tuple[float, float, float, float]
 
 
 def main_part(mask: Array, points: Array) -> Array:
-    """The mask's connected part that holds most joints; a neighbour's arm in the picture is not the person's.
+    """The connected part of the mask with the most joints, without parts of other people.
 
     Args:
         mask: float32 (h, w).
@@ -30,7 +30,7 @@ def main_part(mask: Array, points: Array) -> Array:
 
 
 def mask_box(mask: Array, window: Window, size: tuple[int, int]) -> Array | None:
-    """The mask's box float32 (4,) in pixels of the clip, within the picture; None where there is hardly a mask.
+    """The mask's box float32 (4,) in pixels of the clip, within the picture; None if the mask is nearly empty.
 
     Args:
         mask: float32 (h, w) over the window.
@@ -51,7 +51,6 @@ def mask_box(mask: Array, window: Window, size: tuple[int, int]) -> Array | None
 def certainty(mask: Array, peaks: float) -> float:
     """Confidence in [0, 1] that a mask shows a person.
 
-    How sure the mask is of itself inside, and how high the peaks of the joints' heatmaps stand on average: walls fail
-    on both.
+    It combines the mean probability inside the mask and the mean peak of the joints' heatmaps: walls score low on both.
     """
     return float(mask[mask > 0.25].mean()) * min(1.0, peaks / 0.6)

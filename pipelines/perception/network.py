@@ -28,12 +28,12 @@ SAFE_SINCE = "8.4.190"
 
 
 class Network(Protocol):
-    """A network of one image input; safe under threads.
+    """A network with one image input; thread-safe.
 
     Attributes:
-        about: what its file says of it, as text by name.
-        side: rows and columns that images must have; None where multiples of 32 do.
-        device: where images are taken and answers given.
+        about: metadata of its file, by name.
+        side: required rows and columns of images; None if any multiples of 32 are accepted.
+        device: device of inputs and outputs.
     """
 
     about: Mapping[str, str]
@@ -41,7 +41,7 @@ class Network(Protocol):
     device: torch.device
 
     def __call__(self, images: Tensor) -> list[Tensor]:
-        """Answers (N, …) to float32 images (N, 3, rows, columns)."""
+        """Outputs (N, …) for float32 images (N, 3, rows, columns)."""
         ...
 
 
@@ -49,7 +49,7 @@ def open_network(path: Path, settings: PipelineSettings) -> Network:
     """The network of a file, on the device of the settings.
 
     Raises:
-        DeviceUnavailable: the device, or what the network needs to run there, is not there.
+        DeviceUnavailable: the device, or a library that the network needs there, is missing.
         LicenceNotAccepted: the file, or the package that reads it, is under the AGPL.
         WeightsCorrupt: the file cannot be read.
     """
@@ -60,7 +60,7 @@ def open_network(path: Path, settings: PipelineSettings) -> Network:
 
 
 class _Onnx:
-    """An ONNX file whose input and answers stay on the device."""
+    """An ONNX file whose inputs and outputs stay on the device."""
 
     def __init__(self, path: Path, device: torch.device, settings: PipelineSettings) -> None:
         import onnxruntime
@@ -77,9 +77,9 @@ class _Onnx:
             raise DeviceUnavailable(_no_provider(missing[0]))
         try:
             self._session = onnxruntime.InferenceSession(path, options, providers=wanted)
-        except Exception as error:  # onnxruntime names no type for a broken file
+        except Exception as error:  # onnxruntime documents no type for a broken file
             raise WeightsCorrupt(f"{path} is no network that onnxruntime reads: {error}") from error
-        # A provider whose libraries are not there is left out with a line in a log.
+        # onnxruntime skips a provider with missing libraries and only logs it.
         if wanted[0][0] not in self._session.get_providers():
             raise DeviceUnavailable(_no_provider(wanted[0][0]))
         self._session.disable_fallback()
@@ -96,7 +96,7 @@ class _Onnx:
     def __call__(self, images: Tensor) -> list[Tensor]:
         if self._batch is None:
             return self._run(images)
-        # A file exported for so many images takes exactly that many.
+        # A file exported with a fixed batch size takes exactly that many images.
         parts = []
         for part in torch.split(images, self._batch):
             padded = torch.cat([part, part.new_zeros(self._batch - len(part), *part.shape[1:])])
@@ -119,7 +119,7 @@ class _Onnx:
 
 
 def _providers(device: torch.device, tensorrt: bool) -> list[tuple[str, dict[str, Any]]]:
-    """Of onnxruntime, the first that takes a part of the network runs it."""
+    """Providers for onnxruntime; the first one that supports a part of the network runs it."""
     if device.type == "cpu":
         return [("CPUExecutionProvider", {})]
     cuda: list[tuple[str, dict[str, Any]]] = [
@@ -141,18 +141,18 @@ def _no_provider(name: str) -> str:
 
 
 class _Checkpoint:
-    """A checkpoint of Ultralytics: a pickle, of which nothing is opened but tensors and known layers."""
+    """A checkpoint of Ultralytics: a pickle, from which only tensors and known layers are loaded."""
 
     def __init__(self, path: Path, device: torch.device) -> None:
         self.side: tuple[int, int] | None = None
         self.device = device
         model = _unpickled(path).float().eval()
         head = model.model[-1]
-        # As an exported network answers: boxes and masks alone, without what training needs.
+        # Outputs like those of an exported network: boxes and masks, without training outputs.
         head.export = True
         model.fuse(verbose=False)
         self._model = model.to(device)
-        self._lock = threading.Lock()  # the head keeps the grid of the shape that it saw last
+        self._lock = threading.Lock()  # the head caches the grid of the last shape
         self.about: Mapping[str, str] = {
             "task": "segment" if type(head).__name__.startswith("Segment") else "detect",
             "names": repr(dict(model.names)),
@@ -168,8 +168,8 @@ class _Checkpoint:
 def _unpickled(path: Path) -> Any:
     """The model in a checkpoint of Ultralytics.
 
-    Its package restores known classes alone, by ``torch.load(weights_only=True)``, where it is told to. It is also told
-    not to look for the network, nor to install packages.
+    The package is configured to restore only known classes, with ``torch.load(weights_only=True)``, and neither to
+    access the internet nor to install packages.
     """
     licences.require(AGPL, f"the package {ULTRALYTICS}, which reads {path.name},")
     quiet = {"YOLO_OFFLINE": "true", "YOLO_AUTOINSTALL": "false", "YOLO_VERBOSE": "false"}

@@ -1,4 +1,4 @@
-"""Top-down pose networks: a crop about each person in, heatmaps and joints out."""
+"""Top-down pose networks: from a crop of each person to heatmaps and joints."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ JOINTS, ROWS, COLUMNS = HEATMAP
 
 
 class Pose(Protocol):
-    """Sees the joints of people whose boxes are known."""
+    """Protocol: estimates the joints of people with known boxes."""
 
     def __call__(self, frames: Tensor, which: Array, boxes: Array) -> tuple[Array, Array]:
         """Joints and heatmaps of people.
@@ -40,14 +40,14 @@ class Pose(Protocol):
 
 
 def pose_of(network: Network) -> Pose:
-    """What reads a pose network's answers: heatmaps, or the joints that a YOLO network gives."""
+    """The reader for a pose network's outputs: heatmaps, or the joints of a YOLO network."""
     return YoloPose(network) if network.about.get("task") == "pose" else HeatmapPose(network)
 
 
 class HeatmapPose:
-    """HRNet, ViTPose and their like, as `gaitkeeper weights export-pose` writes them.
+    """HRNet, ViTPose and similar networks, as written by `gaitkeeper weights export-pose`.
 
-    The file says by ``codec`` how a heatmap lies in the crop: "msra", whose crop's first pixel is the box's corner and
+    The file's ``codec`` says how a heatmap lies in the crop: "msra", whose crop's first pixel is the box's corner and
     whose heatmap is a quarter of it, or "udp", where first and last pixels of both are the box's corners (Huang et al.,
     "The Devil is in the Details", CVPR 2020). Images are RGB in [0, 255]; the network scales them itself.
     """
@@ -55,7 +55,7 @@ class HeatmapPose:
     def __init__(self, network: Network) -> None:
         self._network = network
         self._side = network.side or (256, 192)
-        # How many steps from pixel to pixel span the box.
+        # Number of pixel steps across the box.
         less = int(network.about.get("codec") == "udp")
         self._steps = torch.tensor([self._side[1] - less, self._side[0] - less], dtype=torch.float32)
         self._cells = torch.tensor([COLUMNS - less, ROWS - less], dtype=torch.float32)
@@ -76,8 +76,7 @@ class HeatmapPose:
 
 
 class YoloPose:
-    """A YOLO pose network on one person's crop. It gives joints alone; their heatmaps are drawn as training draws
-    them."""
+    """A YOLO pose network on one person's crop. It gives only joints; heatmaps are drawn as in training."""
 
     def __init__(self, network: Network) -> None:
         self._network = network
@@ -90,7 +89,7 @@ class YoloPose:
             return np.zeros((0, JOINTS, 3), np.float32), np.zeros((0, *HEATMAP), np.uint8)
         corners = torch.from_numpy(np.stack([heatmap_box(box) for box in boxes])).to(frames.device)
         height = corners[:, 3] - corners[:, 1]
-        # As high as the heatmaps' box and as wide as the network asks for, about the same centre.
+        # As high as the heatmaps' box and as wide as the network needs, around the same centre.
         step = height / self._side[0]
         centre = (corners[:, :2] + corners[:, 2:]) / 2
         corner = centre - step[:, None] * torch.tensor([self._side[1], self._side[0]], device=frames.device) / 2
@@ -111,7 +110,7 @@ def peaks(maps: Tensor) -> tuple[Tensor, Tensor]:
     """Where heatmaps (N, J, rows, columns) are highest: x, y (N, J, 2) in cells, and the height (N, J).
 
     Between cells, the top of the parabola through the logarithms of the highest cell and its neighbours: exact for a
-    bell (Zhang et al., "Distribution-aware coordinate representation", CVPR 2020).
+    Gaussian (Zhang et al., "Distribution-aware coordinate representation", CVPR 2020).
     """
     rows, columns = maps.shape[-2:]
     scores, at = maps.flatten(2).max(-1)

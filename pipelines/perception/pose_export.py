@@ -1,4 +1,4 @@
-"""Pose networks of mmpose as ONNX files. Only this needs mmpose; the service reads what it writes."""
+"""Export mmpose networks as ONNX files. Only this module needs mmpose; the service reads the exported files."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ CODECS = {"MSRAHeatmap": "msra", "UDPHeatmap": "udp"}
 
 @dataclass(frozen=True)
 class ExportedPose:
-    """What became of a checkpoint.
+    """The result of an export.
 
     Attributes:
         config: file of the configuration.
         codec: "msra" or "udp"; see :class:`pipelines.perception.pose.HeatmapPose`.
         parameters: of the network.
-        checkpoint_sha256: what the fingerprint tells the network by.
-        difference: the largest between the file's answers and PyTorch's.
+        checkpoint_sha256: identifies the network in the fingerprint.
+        difference: largest difference between the outputs of the file and of PyTorch.
     """
 
     config: str
@@ -65,22 +65,22 @@ def export_pose(config: str, checkpoint: Path, path: Path) -> ExportedPose:
     """Write a pose network of mmpose as an ONNX file for any number of crops.
 
     Args:
-        config: of mmpose: a file, or the path of one that mmpose ships. It is Python, and is run.
+        config: an mmpose configuration: a file, or the path of one that mmpose ships. It is Python and is executed.
         checkpoint: of the network, opened by ``torch.load(weights_only=True)``.
         path: of the file to write.
 
     Raises:
-        ExportUnavailable: mmpose, or what writes ONNX files, is not installed.
-        BadCheckpoint: the configuration or checkpoint is not there, is not of a COCO heatmap network of 256 × 192, or
+        ExportUnavailable: mmpose, or a package that writes ONNX files, is not installed.
+        BadCheckpoint: the configuration or checkpoint is missing, is not of a COCO heatmap network of 256 × 192, or
             holds more than tensors and numbers.
-        ExportDiffers: the file's answers are not the network's.
+        ExportDiffers: the outputs of the file differ from those of the network.
     """
     build = _mmpose()
     state = _state(checkpoint)
     file, found = _config(config)
     if tuple(found.codec.get("heatmap_size", ())) != HEATMAP[:0:-1] or found.codec["type"] not in CODECS:
         raise BadCheckpoint(f"{file} is of no network that gives heatmaps of 64 × 48.")
-    found.model.backbone.init_cfg = None  # which would fetch other weights
+    found.model.backbone.init_cfg = None  # it would fetch other weights
     scale = found.model.data_preprocessor
     network = build(found.model)
     try:
@@ -99,14 +99,14 @@ def export_pose(config: str, checkpoint: Path, path: Path) -> ExportedPose:
 
 
 def _mmpose() -> Any:
-    """What builds a network of a configuration."""
+    """The function that builds a network from a configuration."""
     try:
         importlib.import_module("mmcv")
         try:
             importlib.import_module("mmcv.ops")
         except ImportError:
-            # mmcv-lite has no compiled operations; mmpose and mmdet name them when they are imported, and the networks
-            # that are exported here have none.
+            # mmcv-lite has no compiled operations. mmpose and mmdet import them, but the exported networks do not use
+            # them.
             sys.modules["mmcv.ops"] = _Absent("mmcv.ops")
         registry = importlib.import_module("mmpose.utils")
         builder = importlib.import_module("mmpose.models")
@@ -119,7 +119,7 @@ def _mmpose() -> Any:
 
 
 class _Absent(types.ModuleType):
-    """Whatever is asked for is there, and good for nothing."""
+    """A stub module with every attribute."""
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -128,7 +128,7 @@ class _Absent(types.ModuleType):
 
 
 def _config(name: str) -> tuple[str, Any]:
-    """A configuration's file, and what it says."""
+    """The path and the contents of a configuration."""
     shipped = Path(importlib.import_module("mmpose").__file__ or "").parent / ".mim" / "configs" / name
     file = next((path for path in (Path(name), shipped) if path.is_file()), None)
     if file is None:
@@ -146,18 +146,18 @@ def _state(path: Path) -> Mapping[str, Tensor]:
     """The state dict of a checkpoint.
 
     Raises:
-        BadCheckpoint: there is none, or it holds more than tensors, numbers and text.
+        BadCheckpoint: the file is missing, or holds more than tensors, numbers and text.
     """
     content = unpickled(path, _numbers())
     state = content.get("state_dict", content) if isinstance(content, Mapping) else None
     if not state or not all(isinstance(value, Tensor) for value in state.values()):
         raise BadCheckpoint(f"{path} holds no state dict.")
-    # Statistics of training, and the means and deviations that the export takes from the configuration.
+    # Training statistics, and means and deviations, which the export takes from the configuration.
     return {name: value for name, value in state.items() if not name.startswith("data_preprocessor.")}
 
 
 def _numbers() -> list[Any]:
-    """Arrays of numbers, of which mmpose keeps a few beside the tensors, under their names of numpy 1 and 2."""
+    """Types of number arrays, which mmpose stores beside the tensors, under their names in numpy 1 and 2."""
     rebuild = np._core.multiarray._reconstruct  # type: ignore[attr-defined]
     kinds = [type(np.dtype(kind)) for kind in (np.float32, np.float64, np.int64, np.int32, np.uint8)]
     return [(rebuild, "numpy.core.multiarray._reconstruct"), rebuild, np.ndarray, np.dtype, *kinds]

@@ -1,4 +1,4 @@
-"""Upright windows of frames as images for networks, many at once, on the device that the frames lie on."""
+"""Crop upright windows of frames as network inputs, many at once, on the frames' device."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ def sample(frames: Tensor, which: Tensor, first: Tensor, step: Tensor, size: tup
 
     Args:
         frames: uint8 (B, H, W, 3), RGB.
-        which: int64 (N,); the frame that each window lies in.
-        first: float32 (N, 2); x, y of the sample at row 0, column 0, in pixels of the frame whose centres are whole.
+        which: int64 (N,); the frame of each window.
+        first: float32 (N, 2); x, y of the sample at row 0, column 0, in pixels of the frame with integer centres.
         step: float32 (N, 2); from one column and from one row to the next.
         size: rows and columns of the result.
-        fill: what lies beyond the frame.
+        fill: value outside the frame.
 
     Returns:
         float32 (N, 3, rows, columns) in [0, 255].
@@ -37,7 +37,7 @@ def sample(frames: Tensor, which: Tensor, first: Tensor, step: Tensor, size: tup
 
 
 def _axis(first: Tensor, step: Tensor, count: int, length: int) -> tuple[list[Tensor], Tensor, list[Tensor]]:
-    """Of samples (N, count) along one axis: the two pixels about each, the share of the second, and which exist."""
+    """For samples (N, count) along one axis: the two neighbouring pixels, the weight of the second, and which exist."""
     at = first[:, None] + step[:, None] * torch.arange(count, device=first.device, dtype=torch.float32)
     low = at.floor()
     part = at - low

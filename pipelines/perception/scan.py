@@ -1,4 +1,4 @@
-"""Where to look for people next: tiles of the picture, those that moved or were not looked at for longest first."""
+"""Choose where to detect people next: tiles with motion, or those not examined for longest."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ SMALL_SIDE = 320
 SMALLEST_TILE = 200
 CHANGE = 18
 CAMERA_MOVES = 0.25
-# Calls before a tile is looked at again: reflections and trees move all the time.
+# Calls before a tile is examined again: reflections and trees move all the time.
 REST_MOTION, REST_TURN = 3, 5
 
 
 class Scan:
     """The tile schedule of one clip.
 
-    A static camera shows people by their motion: only tiles with motion that no known person explains are looked at.
-    Under a moving camera everything moves, so tiles are taken in turn. The first call returns every tile, or, where no
-    picture may wait for that, the first calls do so between them.
+    With a static camera, only tiles with motion that no known person explains are examined. With a moving camera
+    everything moves, so tiles are taken in turn. The first call returns every tile. If no frame may wait for that, the
+    first calls return all tiles together.
 
     Args:
-        budget: most tiles per call after the first.
-        spread: True where the budget holds for the first call too.
+        budget: maximum tiles per call after the first.
+        spread: True if the budget also holds for the first call.
     """
 
     def __init__(self, budget: int = 12, *, spread: bool = False) -> None:
@@ -53,7 +53,7 @@ class Scan:
         self._calls += 1
         if not self._tiles:
             self._tiles = tiles(image.shape[1], image.shape[0])
-            # Spread over the calls to come, so that no single frame has to wait for many tiles.
+            # Spread over the next calls, so that no single frame has to wait for many tiles.
             self._looked = self._calls - np.arange(len(self._tiles)) % REST_TURN
             self._before = self._small(image)
             self._unseen = list(range(len(self._tiles)))
@@ -75,7 +75,7 @@ class Scan:
         return self._topped_up(order.tolist()) if self._spread else [self._tiles[i] for i in order], boxes
 
     def _topped_up(self, order: list[int]) -> list[Tile]:
-        """With tiles that no call has had yet, up to the budget: who stands still from the start shows no motion."""
+        """Add tiles not returned yet, up to the budget: a person who stands still from the start shows no motion."""
         self._unseen = [i for i in self._unseen if i not in order]
         room = max(self._budget - len(order), 0)
         order, self._unseen = order + self._unseen[:room], self._unseen[room:]
@@ -105,7 +105,7 @@ class Scan:
         return self._longest_unlooked(np.flatnonzero(enough), REST_MOTION)
 
     def _longest_unlooked(self, candidates: Array, rest: int) -> Array:
-        """Those not looked at for ``rest`` calls, longest unlooked first, at most the budget."""
+        """Tiles not examined for ``rest`` calls, the longest first, at most the budget."""
         ready = candidates[self._calls - self._looked[candidates] >= rest]
         order = np.argsort(self._looked[ready], kind="stable")
         return np.asarray(ready[order][: self._budget])
@@ -114,7 +114,7 @@ class Scan:
 def tiles(width: int, height: int) -> list[Tile]:
     """Half-overlapping square tiles, from the picture's short side down by halves to about 200 pixels.
 
-    The detector finds people of at least 0.4 of a tile's side, so halving leaves no size out.
+    The detector finds people of at least 0.4 of a tile's side, so halving covers every size.
     """
     side, out = min(width, height), []
     while True:

@@ -1,4 +1,4 @@
-"""The perception of a GPU host: YOLO finds and outlines people in a batch of frames, a pose network sees joints."""
+"""The perception backend for GPU hosts: YOLO finds and segments people in batches, a pose network finds joints."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ Array = npt.NDArray[Any]
 
 MASK = (256, 192)
 NOWHERE = np.zeros((0, 2))
-# A box that ends so near the picture's edge, in shares of the picture, is taken to end there: boxes are that exact.
+# A box that ends this near to the picture's edge, as a share of the picture, counts as touching it: boxes are this
+# exact.
 EDGE = 0.004
 VERSION = 2
 """Of what this backend makes of its networks' answers; 1 drew other heatmaps from joints than training does."""
@@ -35,12 +36,13 @@ VERSION = 2
 class TopDown:
     """YOLO and a pose network; loaded once, and shared by all clips.
 
-    Its name tells the two files by their digests, so that embeddings of other networks' people are never compared with
-    those of these. A YOLO network that only detects has masks by BlazePose's landmark network, which the name says too.
+    Its name contains the digests of both files, so that embeddings made with other networks are never compared. If the
+    YOLO network only detects, BlazePose's landmark network makes the masks, and the name says so.
 
     Raises:
-        WeightsMissing, WeightsCorrupt, LicenceNotAccepted: a network is not here, or may not be used.
-        DeviceUnavailable: the device is not there, or what runs networks on it.
+        WeightsMissing, WeightsCorrupt, LicenceNotAccepted: a network is missing, wrong, or under a licence that was not
+            accepted.
+        DeviceUnavailable: the device, or the runtime for it, is missing.
     """
 
     def __init__(self, settings: PipelineSettings) -> None:
@@ -54,15 +56,15 @@ class TopDown:
         self.name = f"yolo/{VERSION}@{ids}" + ("+blazepose-full" if self._landmarker else "")
 
     def watch(self, *, live: bool = False) -> Watcher:
-        """Itself: what is seen in a frame does not hang on those before it."""
+        """This object itself: the result for a frame does not depend on earlier frames."""
         return self
 
     def see(self, image: Array, time: float) -> list[Person]:
-        """Everyone in the frame, each once."""
+        """All people in the frame, each once."""
         return self.see_all([image], [time])[0]
 
     def see_all(self, images: Sequence[Array], times: Sequence[float]) -> list[list[Person]]:
-        """Everyone in each of some frames of one size."""
+        """All people in each of several frames of one size."""
         frames = self._uploaded(images)
         found = self._yolo(frames)
         size = images[0].shape[:2]
@@ -86,7 +88,7 @@ class TopDown:
         return frames.pin_memory().to(self._device, non_blocking=True) if self._device.type == "cuda" else frames
 
     def _outlined(self, images: Sequence[Array], found: Found) -> list[tuple[Array | None, Window]]:
-        """The mask of each person and the window that it covers; None where nothing is seen."""
+        """The mask of each person and the window that it covers; None if there is no person."""
         if self._landmarker is None:
             windows = np.array([heatmap_box(box) for box in found.boxes], np.float32).reshape(-1, 4)
             drawn = masks(found, windows, MASK)
@@ -100,10 +102,11 @@ class TopDown:
 
 
 def weights_file(name: str) -> Path:
-    """The file of a setting: a path that ends in .onnx or .pt, an entry of the manifest, or what was exported of it.
+    """The file of a setting: a path that ends in .onnx or .pt, an entry of the manifest, or its export.
 
     Raises:
-        WeightsMissing, WeightsCorrupt, LicenceNotAccepted: it is not there, not right, or may not be used.
+        WeightsMissing, WeightsCorrupt, LicenceNotAccepted: it is missing, wrong, or under a licence that was not
+            accepted.
     """
     if name.endswith((".onnx", ".pt")):
         path = Path(name).expanduser()
@@ -116,8 +119,8 @@ def weights_file(name: str) -> Path:
 
 
 def _identity(file: Path, network: Network) -> str:
-    """The first digits of the digest of the weights: of the checkpoint that a file says it was exported from, else its
-    own. Two exports of one checkpoint need not be the same bytes."""
+    """The first digits of the digest of the checkpoint that a file was exported from, or else of the file itself. Two
+    exports of one checkpoint may differ in bytes."""
     return (network.about.get("checkpoint_sha256") or digest_of(file))[:12]
 
 
@@ -127,7 +130,7 @@ def _window(edges: Array) -> Window:
 
 
 def _to_the_edge(box: Array, size: tuple[int, int]) -> Array:
-    """A box that nearly reaches the picture's edge, reaching it: what is cut off has to be known as such."""
+    """Extend a box that nearly touches the picture's edge to the edge, so that cut-off people are recognised."""
     height, width = size
     limits = np.array([width, height, width, height], np.float32)
     near = EDGE * max(size)

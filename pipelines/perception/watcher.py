@@ -1,4 +1,4 @@
-"""The embedded perception: BlazePose watching one clip, each person's crop carried by the person's own landmarks."""
+"""The default perception backend: BlazePose follows each person, with the next crop from the person's own landmarks."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ from pipelines.settings import PipelineSettings
 
 Array = npt.NDArray[Any]
 
-# A person is followed on weaker evidence than it takes to find one; somebody cut off at the knees shows about 0.4.
+# Following a person needs a lower score than finding one; a person cut off at the knees scores about 0.4.
 FOUND, FOLLOWED = 0.3, 0.15
 MIN_SCORE = 0.55
 MIN_INSIDE = 0.7
 SAME_PERSON = 0.45
 KEEP_LOOKING = 0.6
 FORGIVE = 0.6
-# Live: tiles of one search, seconds between two while nobody is followed, and while somebody is, who comes first then,
-# and people looked for in one.
+# Live: tiles per search, seconds between searches while no person is followed and while one is (who has priority
+# then), and candidates examined per search.
 LIVE_TILES, LIVE_EVERY, LIVE_RARELY, LIVE_TRIES = 2, 0.1, 0.3, 2
 SEARCH_NICENESS = 5
 
 
 class BlazePose:
-    """The embedded backend; its models are loaded once and shared by all clips."""
+    """The default backend; its models are loaded once and shared by all clips."""
 
     name = "blazepose-full/1"
-    batch = 1  # where to look depends on what the frame before showed
+    batch = 1  # each frame depends on the one before
 
     def __init__(self, settings: PipelineSettings) -> None:
         self.settings = settings
@@ -49,19 +49,19 @@ class BlazePose:
         self._looks, self._counting = 0, threading.Lock()
         self.pool = ThreadPoolExecutor(settings.threads, thread_name_prefix="blazepose")
         self._quick_pool = ThreadPoolExecutor(1, thread_name_prefix="blazepose-quick")
-        # Live pictures do not wait in line behind a search, which takes what time is left.
+        # Live frames do not queue behind a search, which runs in the remaining time.
         self.searches = ThreadPoolExecutor(1, thread_name_prefix="blazepose-search", initializer=_stand_back)
         self._warming, self._is_warm = threading.Lock(), False
 
     def watch(self, *, live: bool = False) -> Watcher:
-        """A fresh watcher for one clip, or for live pictures."""
+        """A new watcher for one clip, or for a live stream."""
         if not live:
             return BlazePoseWatcher(self)
         self._warm()
         return LiveBlazePoseWatcher(self)
 
     def look(self, image: Array, regions: Sequence[Region]) -> list[Look]:
-        """What is seen in each region: side by side, or, of one while nothing else is looked at, by all threads."""
+        """The result for each region: regions run in parallel, or a single region uses all threads."""
         with self._counting:
             quick = self._looks == 0 and len(regions) == 1
             self._looks += 1
@@ -73,14 +73,14 @@ class BlazePose:
                 self._looks -= 1
 
     def _warm(self) -> None:
-        """Have every thread load its models, which takes longer than a live picture may wait."""
+        """Make every thread load its models in advance, which takes longer than a live frame may wait."""
         if self._is_warm:
             return
         blank = np.zeros((256, 256, 3), np.uint8)
         together = threading.Barrier(self.settings.threads)
 
         def look() -> None:
-            together.wait()  # or one thread would take the work of several
+            together.wait()  # otherwise one thread would do the work of several
             self.landmarker(blank, Region(128, 128, 256))
 
         def search() -> None:
@@ -101,7 +101,7 @@ class BlazePose:
 
 @dataclass
 class _Followed:
-    """A person being followed: where to look next, and when the person was last seen."""
+    """A followed person: the next region, and when the person was last seen."""
 
     region: Region
     seen: float
@@ -109,13 +109,13 @@ class _Followed:
     person: Person | None = None
 
     def expected(self, time: float) -> Region:
-        """The region moved on at the speed of the last sightings."""
+        """The region, extrapolated at the speed of the last sightings."""
         ahead = time - self.seen
         return replace(self.region, x=self.region.x + self.speed[0] * ahead, y=self.region.y + self.speed[1] * ahead)
 
 
 class BlazePoseWatcher:
-    """Carries the regions of the people it follows, and searches for new ones every ``detect_every`` seconds."""
+    """Updates the regions of followed people, and searches for new people every ``detect_every`` seconds."""
 
     def __init__(self, backend: BlazePose) -> None:
         self._backend = backend
@@ -125,7 +125,7 @@ class BlazePoseWatcher:
         self._next_search = -np.inf
 
     def see(self, image: Array, time: float) -> list[Person]:
-        """Everyone in the frame, each once."""
+        """All people in the frame, each once."""
         looks = self._backend.look(image, [one.expected(time) for one in self._followed])
         self._take(looks, time)
         self._followed = [one for one in self._followed if time - one.seen <= KEEP_LOOKING]
@@ -135,15 +135,15 @@ class BlazePoseWatcher:
         return [one.person for one in self._followed if one.person is not None]
 
     def see_all(self, images: Sequence[Array], times: Sequence[float]) -> list[list[Person]]:
-        """Everyone in each of some frames, one frame after the other."""
+        """All people in each of several frames, one frame after the other."""
         return [self.see(image, time) for image, time in zip(images, times, strict=True)]
 
     def _take(self, looks: list[Look], time: float) -> None:
-        """Move on with those who were seen.
+        """Update the tracks with the new sightings.
 
-        Of two regions that show one person, the person is the one's that was seen last, and of two seen last, the
-        one's that is where it was expected. The other saw nobody and goes on as it was going, which is where a person
-        hidden by another comes out again.
+        If two regions show one person, the sighting goes to the track that was seen last, and of two seen last, to the
+        one nearer to its expected place. The other track saw no one and is extrapolated, which is where a person hidden
+        by another reappears.
         """
         pairs = sorted(
             zip(self._followed, looks, strict=True), key=lambda pair: (-pair[0].seen, _surprise(pair[0], pair[1], time))
@@ -166,11 +166,11 @@ class BlazePoseWatcher:
         for region in _distinct(_proposed([hit for hits in found for hit in hits], moved), known_regions):
             person = self._confirm(image, region, time)
             if person is None:
-                # A tree or a poster will be proposed again and again; it is not looked at each time.
+                # A tree or a poster is proposed again and again; it is not examined each time.
                 self._nobody.append((region, time))
 
     def _confirm(self, image: Array, region: Region, time: float) -> Person | None:
-        """Follow whoever is in the region, unless nobody is or the person is followed already."""
+        """Follow the person in the region, unless it is empty or the person is already followed."""
         # The first look refines the region; what it shows is judged at the second.
         [first] = self._backend.look(image, [region])
         if first.person is None:
@@ -183,8 +183,8 @@ class BlazePoseWatcher:
 
 
 class LiveBlazePoseWatcher(BlazePoseWatcher):
-    """As its base, with no picture kept waiting: a search takes few tiles, and is made in a thread of its own beside
-    the pictures that follow; whom it finds is followed from the first of these that finds it done."""
+    """A watcher that never delays a frame: a search covers few tiles and runs in a thread of its own beside the next
+    frames. People that it finds are followed from the first frame after the search has finished."""
 
     def __init__(self, backend: BlazePose) -> None:
         super().__init__(backend)
@@ -193,7 +193,7 @@ class LiveBlazePoseWatcher(BlazePoseWatcher):
         self._began = 0.0
 
     def see(self, image: Array, time: float) -> list[Person]:
-        """Everyone in the frame, each once."""
+        """All people in the frame, each once."""
         if self._running is not None and self._running.done():
             found, nobody = self._running.result()
             self._running = None
@@ -220,7 +220,7 @@ class LiveBlazePoseWatcher(BlazePoseWatcher):
     def _hunt(
         self, image: Array, chosen: list[Tile], moved: Array, known: list[Region], tries: int
     ) -> tuple[list[Look], list[Region]]:
-        """Looks that show somebody, and regions that show nobody."""
+        """Results with a person, and regions without one."""
         hits = [hit for tile in chosen for hit in self._backend.detector(image, tile)]
         found, nobody = [], []
         for region in _distinct(_proposed(hits, moved), known)[:tries]:
@@ -236,25 +236,25 @@ class LiveBlazePoseWatcher(BlazePoseWatcher):
 
 
 def _proposed(hits: list[tuple[float, Region]], moved: Array) -> list[Region]:
-    """Where somebody may be: what the detector found, best first, then what moved."""
+    """Candidate regions: detections, best first, then motion."""
     boxes = [Region((x1 + x2) / 2, (y1 + y2) / 2, ROI_GROWTH * (y2 - y1)) for x1, y1, x2, y2 in moved.tolist()]
     return [region for _, region in sorted(hits, key=lambda hit: -hit[0])] + boxes
 
 
 def _stand_back() -> None:
-    """Lower the priority of this thread, where the system has that per thread."""
+    """Lower the priority of this thread, if the system supports it."""
     if sys.platform == "linux":
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), SEARCH_NICENESS)
 
 
 def _surprise(one: _Followed, look: Look, time: float) -> float:
-    """How far from the expected place, in regions, the person was seen."""
+    """Distance of the sighting from the expected place, in region sizes."""
     expected = one.expected(time)
     return float(np.hypot(look.next_region.x - expected.x, look.next_region.y - expected.y)) / expected.side
 
 
 def _believable(look: Look, presence: float) -> bool:
-    """The presence flag does not reject walls, so mask and joints are asked too."""
+    """The presence flag does not reject walls, so mask and joints are checked too."""
     person = look.person
     if person is None or look.presence < presence or person.score < MIN_SCORE:
         return False
@@ -269,7 +269,7 @@ def _believable(look: Look, presence: float) -> bool:
 
 
 def _advance(one: _Followed, region: Region, time: float) -> None:
-    """Take the new region; its side and the speed are smoothed, for landmarks jitter."""
+    """Take the new region; its side and the speed are smoothed because landmarks jitter."""
     ahead = max(time - one.seen, 1e-3)
     fresh = (region.x - one.region.x) / ahead, (region.y - one.region.y) / ahead
     one.speed = 0.6 * one.speed[0] + 0.4 * fresh[0], 0.6 * one.speed[1] + 0.4 * fresh[1]

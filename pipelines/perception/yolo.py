@@ -1,7 +1,7 @@
-"""YOLO networks that find people: letterboxed frames in; boxes, and masks where the network segments, out.
+"""YOLO person detectors: from letterboxed frames to boxes, and to masks if the network segments.
 
-The network's own answer is read here, so that a batch takes one copy from the device and masks are made only of whom is
-kept, at the size that silhouettes need.
+This module decodes the network's raw outputs, so that a batch needs one copy from the device, and masks are computed
+only for the people that are kept, at the size that silhouettes need.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ GREY = 114
 
 @dataclass(frozen=True)
 class Letterbox:
-    """How frames lie in the network's images: u = x · scale + offset, along x and y.
+    """Mapping from frames to the network's images: u = x · scale + offset, along x and y.
 
     Attributes:
         size: rows and columns of the images.
@@ -44,7 +44,7 @@ class Letterbox:
 
     @classmethod
     def of(cls, height: int, width: int, side: tuple[int, int] | None) -> Letterbox:
-        """Frames centred in images of ``side``, or where that is open in the smallest of whole strides."""
+        """Frames centred in images of ``side``, or if that is None in the smallest images of whole strides."""
         rows, columns = side or (SIDE, SIDE)
         ratio = min(rows / height, columns / width)
         inner = round(height * ratio), round(width * ratio)
@@ -68,7 +68,7 @@ class Letterbox:
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """The people of some frames, those of a frame from the surest on.
+    """The people of several frames; those of each frame by falling score.
 
     Attributes:
         which: int64 (N,); the frame of each.
@@ -85,11 +85,11 @@ class Found:
 
 
 class Yolo:
-    """A YOLO network, by what its file says of it.
+    """A YOLO network, described by its file's metadata.
 
     Args:
-        network: that detects or segments, of the layout that Ultralytics exports: boxes and scores per anchor, or
-            the final ones where it is end-to-end, and prototypes of masks where it segments.
+        network: a detection or segmentation network in the layout of Ultralytics exports: boxes and scores per anchor,
+            or final ones if it is end-to-end, and prototypes of masks if it segments.
     """
 
     def __init__(self, network: Network) -> None:
@@ -101,7 +101,7 @@ class Yolo:
         self.segments = network.about.get("task") == "segment"
 
     def __call__(self, frames: Tensor) -> Found:
-        """Everyone in frames uint8 (B, H, W, 3) on the network's device."""
+        """All people in frames uint8 (B, H, W, 3) on the network's device."""
         height, width = frames.shape[1:3]
         letterbox = Letterbox.of(height, width, self._network.side)
         answer, *more = self._network(letterbox.images(frames))
@@ -142,10 +142,10 @@ class Yolo:
 
 
 def unit_of(network: Network) -> tuple[float, float]:
-    """What a YOLO network's x and y are counted in, in pixels of its images.
+    """The unit of a YOLO network's x and y, in pixels of its images.
 
-    Exports for small devices count in images, and no field of the file says so; but on a picture of nothing, too, the
-    places of the anchors are spread over the whole of it.
+    Exports for small devices use shares of the image, and no field of the file says so. But even for an empty picture,
+    the anchors are spread over the whole image, which shows the unit.
     """
     rows, columns = network.side or (SIDE, SIDE)
     answer = network(torch.full((1, 3, rows, columns), GREY / 255, device=network.device))[0]
@@ -157,7 +157,7 @@ def masks(found: Found, windows: Array, size: tuple[int, int]) -> Array:
     """The mask of each person over a window: float32 (N, rows, columns), probabilities, 0 outside of the person's box.
 
     Args:
-        found: by a network that segments.
+        found: people found by a segmentation network.
         windows: float32 (N, 4); x1, y1, x2, y2 in pixels of the frames.
         size: rows and columns.
     """
@@ -171,7 +171,7 @@ def masks(found: Found, windows: Array, size: tuple[int, int]) -> Array:
     corners = torch.from_numpy(np.asarray(windows, np.float32)).to(device)
     boxes = torch.from_numpy(found.boxes).to(device)
     x, y = (_ticks(corners[:, axis], corners[:, axis + 2], count) for axis, count in ((0, size[1]), (1, size[0])))
-    # Of the whole image, from -1 at its first edge to 1 at its last.
+    # Coordinates in the whole image, from -1 at its first edge to 1 at its last.
     box = found._letterbox
     u = 2 * (x * box.scale[0] + box.offset[0]) / box.size[1] - 1
     v = 2 * (y * box.scale[1] + box.offset[1]) / box.size[0] - 1
@@ -184,13 +184,13 @@ def masks(found: Found, windows: Array, size: tuple[int, int]) -> Array:
 
 
 def _ticks(low: Tensor, high: Tensor, count: int) -> Tensor:
-    """The middles (N, count) of as many equal parts."""
+    """The centres (N, count) of that many equal parts."""
     parts = (torch.arange(count, device=low.device) + 0.5) / count
     return low[:, None] + (high - low)[:, None] * parts
 
 
 def _apart(candidates: Array) -> list[int]:
-    """Rows of boxes and scores (K, 5) that are sure enough and show somebody else than a surer one does."""
+    """Rows of boxes and scores (K, 5) above the threshold, after non-maximum suppression."""
     corners = candidates[:, :4]
     boxes = np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], axis=1)
     kept = cv2.dnn.NMSBoxes(boxes.tolist(), candidates[:, 4].tolist(), CONFIDENCE, SAME_PERSON)

@@ -1,4 +1,4 @@
-"""Real bodies that walk: Anny's parametric people in MakeHuman's clothes, moved by the project's motion.
+"""Real bodies: Anny's parametric people in MakeHuman's clothes, moved by the project's motion model.
 
-Only training needs this package, and its extra ``bodies``; the service never loads it.
+Only training uses this package and its extra ``bodies``; the service never loads it.
 """

@@ -1,4 +1,4 @@
-"""Where MakeHuman's clothes are: a folder that is given, or the cache, which the manifest says how to fill."""
+"""Find and fetch MakeHuman's clothes: in a given folder, or in the cache, which is filled according to a manifest."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from training.bodies.errors import BadAsset
 
 MANIFEST = Path(__file__).with_name("assets.toml")
 VARIABLE = "GAITKEEPER_ASSETS"
-"""Environment variable that names the folder, where no option does."""
+"""Environment variable that names the folder if no option does."""
 _LARGEST = 8 << 20
 
 
 @lru_cache(maxsize=1)
 def manifest() -> dict[str, Any]:
-    """The manifest: ``source``, ``licence``, and of every file its sha256."""
+    """The manifest: ``source``, ``licence``, and the sha256 of every file."""
     return tomllib.loads(MANIFEST.read_text())
 
 
 def garment_path(name: str, folder: Path | None = None) -> Path:
-    """The `.mhclo` file of a garment, the files that belong to it beside it.
+    """The `.mhclo` file of a garment; its other files lie beside it.
 
     Args:
         name: "shoes01", "long01" ...
-        folder: that holds `clothes/NAME/` and `hair/NAME/`, at any depth up to `makehuman/base`; None is what
-            ``GAITKEEPER_ASSETS`` names, or the cache.
+        folder: folder with `clothes/NAME/` and `hair/NAME/`, at any depth up to `makehuman/base`; None means the
+            folder named by ``GAITKEEPER_ASSETS``, or the cache.
 
     Raises:
-        BadAsset: it is not there, or its bytes are not the manifest's.
+        BadAsset: the garment is missing, or a file does not match the manifest.
     """
     entries = [path for path in manifest()["files"] if f"/{name}/" in path]
     if not entries:
@@ -45,10 +45,10 @@ def garment_path(name: str, folder: Path | None = None) -> Path:
 
 
 def fetch_all() -> list[Path]:
-    """Every file of the manifest in the cache, fetched where it is not there yet.
+    """Fetch the files of the manifest that are not in the cache yet, and verify all.
 
     Raises:
-        BadAsset: one cannot be had, or is not what the manifest says.
+        BadAsset: a file cannot be fetched, or does not match the manifest.
     """
     return [_checked(_fetched(path), path) for path in manifest()["files"]]
 

@@ -1,4 +1,4 @@
-"""Bags put on bodies, with the straps they hang by."""
+"""Bags and their straps on bodies."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ Array = npt.NDArray[Any]
 Strap = Callable[[Body, Callable[[Array], Array], float], list[Mesh]]
 
 _BOX = 4.0
-_STRAP = 0.012  # metres that a strap stands off the clothes
+_STRAP = 0.012  # distance of a strap from the clothes in metres
 
 
 def carry(model: BodyModel, body: Body, what: Carried, at: Measures, ease: float, strap: Strap) -> list[Mesh]:
     """The meshes of a bag.
 
     Args:
-        model, body: who carries it.
-        what: is carried.
+        model, body: the carrier.
+        what: the carried item.
         at: measures of the body.
-        ease: of the clothes below it, metres.
-        strap: makes a band of the vertices that are in it.
+        ease: ease of the clothes below it, in metres.
+        strap: makes a band from the chosen vertices.
     """
     half, letter = np.array(what.size), "L" if what.side > 0 else "R"
     if what.kind == "backpack":
@@ -43,7 +43,7 @@ def carry(model: BodyModel, body: Body, what: Carried, at: Measures, ease: float
     if what.kind == "shoulder bag":
         away = what.side * (at.side + ease + 0.9 * half[1])
         middle = np.array([-0.02, away, at.hip - what.low])
-        # The strap goes round in a plane along the way, from the bag to the other shoulder.
+        # The strap lies in a plane along the walking direction, from the bag to the other shoulder.
         shoulder = np.array([-what.side * 0.6 * at.shoulder, at.neck])
         line = shoulder - np.array([away, at.hip])
         across = np.array([-line[1], line[0]]) / np.linalg.norm(line)
@@ -54,7 +54,7 @@ def carry(model: BodyModel, body: Body, what: Carried, at: Measures, ease: float
         return [blob(middle, half, model.bones.index("root"), _BOX), *strap(body, on, ease + _STRAP)]
     hand = body.heads[model.bones.index(f"finger3-1.{letter}")]
     wrist = model.bones.index(f"wrist.{letter}")
-    # Arms are held out at rest and hang when they walk: what hangs from a hand goes on along the arm.
+    # Arms are held out at rest and hang in walking: an item in a hand continues along the arm.
     elbow = body.heads[model.bones.index(f"lowerarm01.{letter}")]
     along = (hand - elbow) / np.linalg.norm(hand - elbow)
     if what.kind == "hand bag":
@@ -67,7 +67,7 @@ def carry(model: BodyModel, body: Body, what: Carried, at: Measures, ease: float
 
 
 def _hung(box: Mesh, middle: Array, along: Array) -> Mesh:
-    """A box turned so that its height lies along a direction, and put at a point."""
+    """A box at a point, turned so that its height lies along a direction."""
     down = -along
     ahead = np.array([1.0, 0.0, 0.0]) - down * down[0]
     ahead /= np.linalg.norm(ahead)

@@ -1,4 +1,4 @@
-"""Who walks in a set of real bodies: the gait of measured or drawn people, on bodies and in clothes of their own."""
+"""People and takes of a set of real bodies: measured or drawn gaits, with individual bodies and clothes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Someone:
         actor: the gait.
         physique, body: the build.
         hair: a head of hair, or None.
-        outfits: everyday ones; outer wear of the set may come on top.
+        outfits: everyday outfits; outer wear of the set may be added.
     """
 
     actor: Actor
@@ -53,14 +53,14 @@ class Someone:
 
 @dataclass(frozen=True, eq=False)
 class Take:
-    """One walk to be rendered.
+    """One walk to render.
 
     Attributes:
         condition, take, view: its name in the set.
-        cycle: the walk.
-        phase: where in the cycle it begins, in [0, 1).
-        outfit: its number, from ``OUTFITS`` on what is worn in this take alone.
-        worn, carried: what is seen of it.
+        cycle: the gait cycle.
+        phase: start within the cycle, in [0, 1).
+        outfit: number of the outfit; from ``OUTFITS`` on, an outfit of this take alone.
+        worn, carried: the visible clothes and items.
         camera: one view.
     """
 
@@ -77,14 +77,14 @@ class Take:
 
 @dataclass(frozen=True)
 class Size:
-    """How large a set is.
+    """Size of a set.
 
     Attributes:
-        people: measured and drawn ones together in training and calibration; drawn ones of Bodies-XL.
-        takes: of each in training.
-        frames: of each take.
-        rate: frames a second: 30, or a whole part of it.
-        outfit_share: the share of a person's training takes in which the usual outfit is worn.
+        people: measured and drawn people together in training and calibration; drawn people of Bodies-XL.
+        takes: takes per person in training.
+        frames: frames per take.
+        rate: frames per second: 30, or 30 divided by an integer.
+        outfit_share: share of a person's training takes in the usual outfit.
     """
 
     people: int
@@ -99,7 +99,7 @@ Takes = Callable[[Someone, np.random.Generator, Size], Iterator[Take]]
 
 @dataclass(frozen=True)
 class SetOf:
-    """A set: who walks in it, their takes, and the seed and size that it is published with."""
+    """A set: its people, their takes, and its published seed and size."""
 
     actors: Callable[[Path, int, Size], list[Actor]]
     takes: Takes
@@ -130,7 +130,7 @@ def _laboratory_takes(who: Someone, rng: np.random.Generator, size: Size) -> Ite
 
 
 def _open_takes(who: Someone, rng: np.random.Generator, size: Size) -> Iterator[Take]:
-    """Four takes to enrol everybody but strangers; probes in all conditions from anywhere, two of strangers for one."""
+    """Four takes to enrol each person except strangers; probes in all conditions and views, twice as many strangers."""
     half = (len(who.actor.walks) + 1) // 2
     stranger = who.actor.name.startswith("stranger-")
     if not stranger:
@@ -144,7 +144,7 @@ def _open_takes(who: Someone, rng: np.random.Generator, size: Size) -> Iterator[
 
 
 def _dressed(who: Someone, rng: np.random.Generator, condition: str, number: int, azimuth: float, share: slice) -> Take:
-    """The usual outfit, with a bag ("bg"), or something else with a jacket or coat over it ("cl")."""
+    """The usual outfit, with a bag ("bg"), or another outfit with a jacket or coat ("cl")."""
     other = draw_outfit(who.physique.female, rng, outer=True) if condition == "cl" else None
     carried = draw_carried(rng) if condition == "bg" else None
     outfit = OUTFITS + number if other is not None else 0
@@ -206,4 +206,4 @@ SETS: dict[str, SetOf] = {
     "bodies-b": SetOf(_test_actors, _laboratory_takes, 30_003, Size(0, frames=60)),
     "bodies-xl": SetOf(_many_actors, _open_takes, 30_004, Size(2000)),
 }
-"""By name; bodies-b and bodies-xl are benchmarks, and their seeds and sizes part of them."""
+"""Sets by name; bodies-b and bodies-xl are benchmarks, so their seeds and sizes are fixed."""

@@ -1,4 +1,4 @@
-"""``gaitkeeper walkers bodies`` and ``gaitkeeper walkers clothes``: sets of real bodies, and what they wear."""
+"""``gaitkeeper walkers bodies`` and ``gaitkeeper walkers clothes``: sets of real bodies and their clothes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def bodies(
     ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Other than the set's own.")] = None,
 ) -> None:
-    """Render a set of real bodies for training or evaluation; goes on where it was stopped; prints the sha256."""
+    """Render a set of real bodies for training or evaluation; resumes where it was stopped; prints the sha256."""
     from dataclasses import replace
 
     import torch

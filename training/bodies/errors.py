@@ -1,4 +1,4 @@
-"""What can be missing before real bodies can be rendered. Each error has a code, as everywhere."""
+"""Errors of rendering real bodies. Each has a code."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ class BodiesMissing(GaitkeeperError):
 
 
 def need_packages() -> None:
-    """Say so early if the extra is not installed.
+    """Raise early if the extra is not installed.
 
     Raises:
-        BodiesMissing: it is not.
+        BodiesMissing: the extra is not installed.
     """
     if any(find_spec(name) is None for name in ("anny", "numba")):
         raise BodiesMissing
 
 
 class BadAsset(GaitkeeperError):
-    """A garment is not where it was said to be, cannot be fetched, or is not what the manifest says."""
+    """A garment is missing, cannot be fetched, or does not match the manifest."""
 
     code = "bad_asset"

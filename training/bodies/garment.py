@@ -1,4 +1,4 @@
-"""Clothes of MakeHuman: `.mhclo` files, which tie every vertex of a garment to three of the base mesh."""
+"""MakeHuman's clothes: `.mhclo` files, which bind every vertex of a garment to three vertices of the base mesh."""
 
 from __future__ import annotations
 
@@ -20,17 +20,18 @@ _DECIMETRES = 10.0
 
 @dataclass(frozen=True, eq=False)
 class Garment:
-    """A garment that fits every body, thinned.
+    """A simplified garment that fits every body.
 
     Attributes:
-        name: of its folder.
-        anchors: int (V, 3) vertices of the base mesh.
-        shares: float32 (V, 3), what each counts.
-        offsets: float32 (V, 3), from there, in decimetres of the base mesh (x left, y up, z ahead) at scale 1.
-        scales: by axis two vertices of the base mesh and their distance at scale 1.
+        name: name of its folder.
+        anchors: int (V, 3), vertices of the base mesh.
+        shares: float32 (V, 3), weight of each anchor.
+        offsets: float32 (V, 3), offset from the anchors, in decimetres of the base mesh (x left, y up, z ahead) at
+            scale 1.
+        scales: for each axis two vertices of the base mesh and their distance at scale 1.
         bones, weights: (V, 4).
         triangles: int32 (F, 3).
-        hidden: bool (V of the base mesh,), the skin that lies below it.
+        hidden: bool (V of the base mesh,), the skin below the garment.
     """
 
     name: str
@@ -44,7 +45,7 @@ class Garment:
     hidden: Array
 
     def on(self, body: Body) -> Array:
-        """Its vertices (V, 3) on a body, float32, metres."""
+        """Vertices (V, 3) of the garment on a body, float32, metres."""
         return _bound(body, self.anchors, self.shares, self.offsets, self.scales)
 
 
@@ -52,12 +53,12 @@ def read_garment(path: Path, model: BodyModel, cell: float) -> Garment:
     """The garment of an `.mhclo` file and the `.obj` beside it.
 
     Args:
-        path: of the `.mhclo` file.
-        model: whose bones carry it.
-        cell: metres, to which it is thinned.
+        path: path of the `.mhclo` file.
+        model: model with the bones.
+        cell: cell size of the simplification in metres.
 
     Raises:
-        BadAsset: they are not there, or not of the format.
+        BadAsset: a file is missing, or has another format.
     """
     try:
         rows, scales, mesh, below = _parse(path)
@@ -82,7 +83,7 @@ def _bound(
     body: Body, anchors: Array, shares: Array, offsets: Array, scales: dict[int, tuple[int, int, float]]
 ) -> Array:
     points = body.points
-    # The file's axes are x left, y up, z ahead; ours x ahead, y left, z up.
+    # The file's axes are x left, y up, z ahead; ours are x ahead, y left, z up.
     ours = {0: 1, 1: 2, 2: 0}
     out = np.einsum("vk,vkc->vc", shares, points[anchors])
     for axis, column in ours.items():
@@ -125,7 +126,7 @@ def _parse(path: Path) -> tuple[list[list[float]], dict[int, tuple[int, int, flo
 
 
 def _ranges(words: list[str]) -> list[int]:
-    """``1 - 3 7`` as 1, 2, 3, 7."""
+    """Parse ``1 - 3 7`` to 1, 2, 3, 7."""
     found: list[int] = []
     for i, word in enumerate(words):
         if word != "-" and (i == 0 or words[i - 1] != "-"):

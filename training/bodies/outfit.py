@@ -1,4 +1,4 @@
-"""What people wear and carry, drawn at random: everyday outfits, half of them with a jacket or a coat."""
+"""Random outfits and carried items: everyday outfits, half of them with a jacket or a coat."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HATS = ("fedora01",)
 
 @dataclass(frozen=True)
 class Outer:
-    """A jacket or coat; lengths in metres, of hems as shares of the leg: 0 at the hip joints, 1 at the ankles."""
+    """A jacket or coat; lengths in metres, hem positions as shares of the leg: 0 at the hip joints, 1 at the ankles."""
 
     ease: float
     sleeve: float
@@ -31,22 +31,22 @@ class Outer:
 
 @dataclass(frozen=True)
 class Outfit:
-    """One outfit; eases in metres off the body.
+    """One outfit; eases are distances from the body in metres.
 
     Attributes:
-        seed: of its folds.
-        suit: a garment of whole clothes, or None for shirt and trousers out of the helper layer.
-        loose: how far the suit is let out.
+        seed: seed of its folds.
+        suit: a garment that replaces shirt and trousers, or None for both from the helper layer.
+        loose: ease of the suit.
         top, sleeve: ease of the shirt on trunk and arms.
-        sleeve_end: how far down the arm it reaches, 1 at the wrist.
+        sleeve_end: end of the sleeve along the arm, 1 at the wrist.
         legs, cuffs: ease of trousers at the hip and at the ankle.
-        leg_end: where they end, 1 at the ankle.
-        skirt: length as a share of the leg, 0 for none; worn over trousers or tights.
+        leg_end: end of the trousers, 1 at the ankle.
+        skirt: length as a share of the leg, 0 without one; worn over trousers or tights.
         skirt_flare: ease at its hem.
         outer: jacket or coat, or None.
         shoes: a garment.
-        hat: a garment, "cap" or "hood" out of the helper layer of the hair, or None.
-        scarf: thickness about the neck, 0 for none.
+        hat: a garment, "cap" or "hood" from the helper layer of the hair, or None.
+        scarf: thickness around the neck, 0 without one.
     """
 
     seed: int
@@ -68,13 +68,13 @@ class Outfit:
 
 @dataclass(frozen=True)
 class Carried:
-    """A bag or an umbrella; half sizes in metres: depth, width, height, of the bag as it is carried.
+    """A bag or an umbrella; half sizes in metres: depth, width, height, in the carried position.
 
     Attributes:
         kind: "backpack", "shoulder bag", "hand bag", "trolley" or "umbrella".
         side: 1 left, -1 right.
-        size: half of length along the way, breadth and height.
-        low: metres that it hangs below where it usually does.
+        size: half of the length in walking direction, the width and the height.
+        low: metres below the usual position.
     """
 
     kind: str
@@ -93,7 +93,7 @@ def draw_hair(female: bool, rng: np.random.Generator) -> str | None:
 
 
 def draw_outfit(female: bool, rng: np.random.Generator, *, outer: bool | None = None) -> Outfit:
-    """An outfit for a woman or a man; ``outer`` says whether a jacket or coat belongs to it, None lets chance say."""
+    """An outfit for a woman or a man; ``outer`` adds a jacket or coat, or leaves it out; None draws at random."""
     usual, other = (WOMENS, MENS) if female else (MENS, WOMENS)
     suit = None
     if rng.random() < 0.55:
@@ -137,7 +137,7 @@ def _draw_outer(rng: np.random.Generator) -> Outer:
 
 
 def draw_carried(rng: np.random.Generator) -> Carried:
-    """Something to carry."""
+    """A random item to carry."""
     kind = str(rng.choice(("backpack", "shoulder bag", "hand bag", "trolley"), p=(0.42, 0.3, 0.23, 0.05)))
     ranges = {
         "backpack": ((0.06, 0.12), (0.12, 0.17), (0.17, 0.26)),

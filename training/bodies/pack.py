@@ -1,4 +1,4 @@
-"""A set of real bodies on its way into a pack: people in parts, so that what was stopped goes on where it was."""
+"""Render a set of real bodies to a pack, a few people at a time, so that an interrupted run can resume."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from training.walkers.person import Person
 from training.walkers.silhouettes import Seen
 
 PART = 10
-"""People of a part."""
+"""Number of people in a part."""
 
 
 def render_set(
@@ -40,22 +40,22 @@ def render_set(
     mistakes: bool = True,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> str:
-    """Render a set into a pack; parts lie in the folder ``OUT.parts`` until all are there.
+    """Render a set to a pack; parts lie in the folder ``OUT.parts`` until the pack is complete.
 
     Args:
         name: key of ``cast.SETS``.
         kinect: folder or file of the Kinect Gait Biometry data set.
-        out: the pack.
+        out: path of the pack.
         assets: folder of the clothes; see :func:`training.bodies.assets.garment_path`.
-        size, seed: other than the set's own.
-        mistakes: False shows the truth, not what perception makes of it.
-        on_progress: told how many people are done, and of how many.
+        size, seed: replace those of the set.
+        mistakes: False renders without errors of perception.
+        on_progress: called with the number of finished people and of all people.
 
     Returns:
-        Hexadecimal sha256 of what is in the pack: a function of set, size, seed and the processor's arithmetic.
+        Hexadecimal sha256 of the pack's contents: a function of set, size, seed and the processor's arithmetic.
 
     Raises:
-        BadDataset: the Kinect walks are not there, or the parts are of another set, size or seed.
+        BadDataset: the Kinect walks are missing, or existing parts are of another set, size or seed.
         BodiesMissing: the body model is not installed.
         BadAsset: clothes are missing.
     """
@@ -99,7 +99,7 @@ def walks_of(
     *,
     mistakes: bool = True,
 ) -> Iterator[packs.Walk]:
-    """What the pipeline would see of each take, where it would see enough of it."""
+    """Render the takes; takes with too few visible frames are left out."""
     vector = who.physique.vector()
     step = max(1, round(NOMINAL_RATE / size.rate))
     for take in takes:
@@ -125,7 +125,7 @@ def see(
     step: int = 1,
     noise: np.random.Generator | None = None,
 ) -> Seen:
-    """One take, every ``step``-th frame of 30 a second; with mistakes where there is a source of noise."""
+    """One take, every ``step``-th frame of 30 a second; with errors if ``noise`` is given."""
     times = torch.arange(frames, dtype=torch.float64) * step / NOMINAL_RATE
     joints = walk_cycle(take.cycle, times, Way(phase=take.phase)).numpy()
     rest = rest_joints(replace(Person(), build=take.cycle.build)).numpy()

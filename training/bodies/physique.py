@@ -1,8 +1,8 @@
-"""How people are built: phenotypes and local changes drawn so that stature and weight spread as those of people do.
+"""Draw builds: phenotypes and local changes with the distribution of real statures and weights.
 
-Statures are the gait's own, so that body and motion are one person's; men and women are told from them by chance. The
-body-mass index is log-normal about the medians of ANSUR II (Gordon et al. 2014, NATICK/TR-15/007), a little wider and
-lighter, since the public is not the army. Ages are 18 to 75 years.
+The stature is that of the gait, so that body and motion belong to one person; the sex is drawn given the stature. The
+body-mass index is log-normal around the medians of ANSUR II (Gordon et al. 2014, NATICK/TR-15/007), a little wider and
+lighter, because ANSUR II measured soldiers. Ages are 18 to 75 years.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ _CHANGED = (
     *("lowerlegs-height", "hand-scale"),
 )
 _LEFT_OUT = ("head-age", "trans-out", "head-angle")
-_WEIGHTS = (0.0, 0.5, 1.0, 1.6)  # between which a body's volume is nearly linear; above 1 the model is stretched
+_WEIGHTS = (0.0, 0.5, 1.0, 1.6)  # between these, a body's volume is nearly linear; above 1 the model is extrapolated
 _HEIGHTS = (0.0, 1.0)
 _SPREAD = 0.3
-"""Standard deviation of a local change, of which 1 is the most that the model has."""
+"""Standard deviation of a local change; the model's maximum is 1."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,12 +38,12 @@ class Physique:
     """A person's build.
 
     Attributes:
-        female: whether women's clothes and hair are drawn.
-        years: of age.
+        female: True to draw women's clothes and hair.
+        years: age.
         stature: metres.
-        bmi: kilograms a square metre.
-        phenotypes: of the model, each in [0, 1].
-        changes: local ones, each in [-1, 1].
+        bmi: kilograms per square metre.
+        phenotypes: phenotypes of the model, each in [0, 1].
+        changes: local changes, each in [-1, 1].
     """
 
     female: bool
@@ -54,7 +54,7 @@ class Physique:
     changes: dict[str, float]
 
     def vector(self) -> Array:
-        """float32 (D,) about 0 and of deviation about 1, so that people of like build lie near one another."""
+        """float32 (D,) with mean about 0 and deviation about 1; people of similar build lie near one another."""
         p = self.phenotypes
         main = [(self.stature - 1.70) / 0.09, math.log(self.bmi / 24.6) / 0.16, 1.0 if self.female else -1.0]
         rest = [4 * (p[name] - 0.5) for name in ("muscle", "proportions")]
@@ -62,7 +62,7 @@ class Physique:
 
 
 def draw_physique(model: BodyModel, stature: float, rng: np.random.Generator) -> tuple[Physique, Body]:
-    """Somebody of a stature in metres, and their body, which has it as nearly as the model can."""
+    """Draw a person of a stature in metres, with a body that matches it as closely as the model allows."""
     men, women = (math.exp(-(((stature - mean) / sd) ** 2) / 2) / sd for mean, sd in _STATURE.values())
     female = bool(rng.random() < women / (men + women))
     sex = "women" if female else "men"
@@ -80,12 +80,12 @@ def draw_physique(model: BodyModel, stature: float, rng: np.random.Generator) ->
         **dict(zip(("african", "asian", "caucasian"), (float(share) for share in origin), strict=True)),
     }
     changes = _changes(model, female, rng)
-    # Between a few corners the model is linear in weight and height: the body of any of both is between those.
+    # The model is linear in weight and height between a few corners: interpolate between these.
     corners = {"weight": [w for w in _WEIGHTS for _ in _HEIGHTS], "height": list(_HEIGHTS) * len(_WEIGHTS)}
     grid = np.stack([b.points for b in model.bodies({**phenotypes, **corners}, changes)])
     grid = grid.reshape(len(_WEIGHTS), len(_HEIGHTS), *grid.shape[1:])
     height = 0.5
-    for _ in range(2):  # weight and height move one another a little
+    for _ in range(2):  # weight and height affect each other a little
         columns = grid[:, 0] + np.float32(height) * (grid[:, 1] - grid[:, 0])
         indices = np.maximum.accumulate([mass(model, points) / stature**2 for points in columns])
         weight = float(np.interp(bmi, indices, _WEIGHTS))

@@ -1,4 +1,4 @@
-"""How the project's motion turns the bones of a real body."""
+"""Pose the bones of a real body with the project's motion."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from training.walkers.skeleton import BONE, INDEX, bone_frames
 
 Array = npt.NDArray[Any]
 
-_NECK_FOLLOWS = 0.5  # how much of the drawn direction of the neck a body takes; the rest is its chest's own
+_NECK_FOLLOWS = 0.5  # weight of the motion's neck direction; the rest follows the body's chest
 _LIMBS = (
     ("upper_arm", "chest", "upperarm01", "lowerarm01", "shoulder", "elbow"),
     ("forearm", "upper_arm", "lowerarm01", "wrist", "elbow", "wrist"),
@@ -28,7 +28,7 @@ _TRUNK |= {"spine02": "chest", "spine03": "upper", "spine04": "lower"}
 
 
 def part_of(bone: str) -> str:
-    """Which part of the project's skeleton a bone goes with: "chest", "left_thigh", "right_toes" ...
+    """The part of the project's skeleton that a bone follows: "chest", "left_thigh", "right_toes" ...
 
     "lower" and "upper" are between pelvis and chest.
     """
@@ -40,18 +40,18 @@ def part_of(bone: str) -> str:
 
 
 def pose(model: BodyModel, body: Body, joints: Array, rest: Array) -> tuple[Array, Array]:
-    """Every bone's turn and shift in T frames; the root bone stays where the body has it.
+    """Turn and shift of every bone in T frames; the root bone keeps its position in the body.
 
-    Limbs are turned with the least twist, as :func:`training.walkers.skeleton.bone_frames` turns them.
+    Limbs are turned with the least twist, as in :func:`training.walkers.skeleton.bone_frames`.
 
     Args:
-        model: whose bones.
-        body: whose limbs.
-        joints: (T, J, 3) metres, as of ``skeleton.JOINTS``.
-        rest: (J, 3), the skeleton that they move, at rest.
+        model: model with the bones.
+        body: body with the limbs.
+        joints: (T, J, 3) metres, J as in ``skeleton.JOINTS``.
+        rest: (J, 3), the same skeleton at rest.
 
     Returns:
-        float32 turns (T, B, 3, 3) and shifts (T, B, 3): bone b carries p to ``turn @ p + shift``.
+        float32 turns (T, B, 3, 3) and shifts (T, B, 3): bone b moves p to ``turn @ p + shift``.
     """
     found, _ = bone_frames(torch.from_numpy(joints).double(), torch.from_numpy(rest).double())
     frames = found.numpy()
@@ -93,7 +93,7 @@ def _unit(vectors: Array) -> Array:
 
 
 def _least_turn(still: Array, posed: Array) -> Array:
-    """The smallest rotations (T, 3, 3) that bring directions (T, 3) into others (Rodrigues)."""
+    """The smallest rotations (T, 3, 3) that turn directions (T, 3) into others (Rodrigues)."""
     a, b = _unit(still), _unit(posed)
     v, c = np.cross(a, b), (a * b).sum(-1)[..., None, None]
     skew = np.zeros((*v.shape[:-1], 3, 3))

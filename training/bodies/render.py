@@ -24,11 +24,11 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True, eq=False)
 class Dressed:
-    """A body in clothes: what is posed, filled, and its COCO joints.
+    """A body in clothes, with its COCO joints.
 
     Attributes:
-        body: without clothes.
-        mesh: with them.
+        body: body without clothes.
+        mesh: mesh with clothes.
         moments, shares: see :meth:`BodyModel.coco`.
     """
 
@@ -52,16 +52,16 @@ def render(
     noise: np.random.Generator | None = None,
     mistakes: Mistakes | None = None,
 ) -> Seen:
-    """See one walk of one body.
+    """Render one walk of one body.
 
     Args:
-        model: of the body.
-        dressed: who walks.
+        model: model of the body.
+        dressed: the walker.
         joints: float (T, J, 3) metres, z up, along +x; J as in ``skeleton.JOINTS``.
         rest: float (J, 3), the same skeleton at rest.
         views: one camera.
-        noise: where the mistakes of a person model come from; None sees the truth, scores all 1.
-        mistakes: what is wrong with the masks of this walk beyond a rough outline; needs ``noise``.
+        noise: random generator for the errors of a person model; None gives the truth, with all scores 1.
+        mistakes: larger mask errors of this walk; needs ``noise``.
 
     Returns:
         A batch of one walk.
@@ -70,7 +70,7 @@ def render(
     position, axes = look(placed, views)
     at = placed[0].numpy().astype(np.float64)
     turns, shifts = pose(model, dressed.body, at, np.asarray(rest, np.float64))
-    # The hips of the body go where the pelvis of the motion is over ground.
+    # Move the hips of the body to the ground position of the motion's pelvis.
     hips = turns[:, 0] @ _middle(model, dressed.body).astype(np.float32) + shifts[:, 0]
     root = (at[:, INDEX["pelvis"], :2] - hips[:, :2]).astype(np.float32)
     frames, mesh = len(at), dressed.mesh

@@ -1,4 +1,4 @@
-"""Measures of a body that clothes go by, and rounded boxes and tubes that bones carry."""
+"""Body measures for clothes, and rounded boxes and tubes attached to bones."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True, eq=False)
 class Measures:
-    """Where things are on a body at rest, in metres.
+    """Positions and sizes on a body at rest, in metres.
 
     Attributes:
         hip, ankle, neck: heights.
-        shoulder, wrist: how far out, of the left arm.
-        nape, throat: points (3,) behind and in the neck.
-        neck_radius: half of its breadth.
-        back: how far back the trunk reaches at shoulder blades (negative).
+        shoulder, wrist: sideways positions of the left arm.
+        nape, throat: points (3,) behind and in front of the neck's middle.
+        neck_radius: half of the neck's width.
+        back: backward extent of the trunk at the shoulder blades (negative).
         side: half breadth at the hips.
     """
 
@@ -40,7 +40,7 @@ class Measures:
 
     @classmethod
     def of(cls, model: BodyModel, body: Body) -> Measures:
-        """Those of a body."""
+        """Measure a body."""
         head = {name: body.heads[model.bones.index(name)] for name in _BONES}
         skin = body.points[:SKIN]
         throat = head["neck01"] + 0.35 * (head["head"] - head["neck01"])
@@ -61,15 +61,15 @@ class Measures:
         )
 
     def down_leg(self, points: Array) -> Array:
-        """How far down the leg: 0 at the hip joints, 1 at the ankles, negative above."""
+        """Position along the leg: 0 at the hip joints, 1 at the ankles, negative above."""
         return np.asarray((self.hip - points[:, 2]) / (self.hip - self.ankle))
 
     def down_arm(self, points: Array) -> Array:
-        """How far down the arm, held out: 0 at the shoulder, 1 at the wrist."""
+        """Position along the outstretched arm: 0 at the shoulder, 1 at the wrist."""
         return np.asarray((np.abs(points[:, 1]) - self.shoulder) / (self.wrist - self.shoulder))
 
     def below_neck(self, points: Array) -> Array:
-        """1 from the chest down, falling to 0.25 at the neck: cloth lies on shoulders."""
+        """1 from the chest down, falling to 0.25 at the neck, because cloth rests on the shoulders."""
         return np.clip((self.neck + 0.03 - points[:, 2]) / 0.14, 0.25, 1.0)
 
 
@@ -77,7 +77,7 @@ _BONES = ("upperleg01.L", "foot.L", "neck01", "head", "upperarm01.L", "wrist.L",
 
 
 def rigid(points: Array, triangles: Array, bone: int) -> Mesh:
-    """A mesh that one bone carries."""
+    """A mesh attached to one bone."""
     bones = np.zeros((len(points), INFLUENCES), np.int32)
     weights = np.zeros((len(points), INFLUENCES), np.float32)
     bones[:, 0], weights[:, 0] = bone, 1.0
@@ -89,8 +89,8 @@ def blob(centre: Array, half: Array, bone: int, power: float = 2.5) -> Mesh:
 
     Args:
         centre, half: (3,), metres.
-        bone: that carries it.
-        power: of its roundness.
+        bone: bone that moves it.
+        power: exponent of the superellipsoid.
     """
     rows, columns = 10, 16
     a, b = np.meshgrid(np.linspace(0, np.pi, rows), np.linspace(0, 2 * np.pi, columns, endpoint=False), indexing="ij")
@@ -103,7 +103,7 @@ def blob(centre: Array, half: Array, bone: int, power: float = 2.5) -> Mesh:
 
 
 def tube(start: Array, end: Array, radius: float, bone: int) -> Mesh:
-    """A rod from one point (3,) to another, of a radius in metres."""
+    """A rod between two points (3,), with a radius in metres."""
     along = (end - start) / np.linalg.norm(end - start)
     across = np.cross(along, [1.0, 0.0, 0.0] if abs(along[0]) < 0.9 else [0.0, 1.0, 0.0])
     across /= np.linalg.norm(across)
@@ -113,7 +113,7 @@ def tube(start: Array, end: Array, radius: float, bone: int) -> Mesh:
 
 
 def _grid(rows: int, columns: int) -> Array:
-    """Triangles of a tube of rows by columns, closed around."""
+    """Triangles of a closed tube of rows by columns."""
     i, j = np.meshgrid(np.arange(rows - 1), np.arange(columns), indexing="ij")
     a, b = i * columns + j, i * columns + (j + 1) % columns
     c, d = a + columns, b + columns

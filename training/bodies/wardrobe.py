@@ -1,4 +1,4 @@
-"""Outfits put on bodies: helper layers let out into shirts, trousers and coats, garments bound to them."""
+"""Dress bodies: helper layers become shirts, trousers and coats, and garments are bound to the body."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from training.bodies.solids import Measures, blob
 Array = npt.NDArray[Any]
 
 CELL = 0.014
-"""Metres: vertices of one cell of this size are one. A silhouette's pixel is 27 mm on a person."""
+"""Cell size of the mesh simplification in metres. A pixel of a silhouette is 27 mm on a person."""
 _LEGS = ("thigh", "shank", "foot", "toes")
 _ARMS = ("upper_arm", "forearm", "hand")
 _PARTING = 0.06
@@ -32,12 +32,12 @@ class Wardrobe:
     """Clothes for every body of a model.
 
     Args:
-        model: the body's.
-        assets: folder of MakeHuman's clothes; None takes those of the cache.
-        cell: metres to which meshes are thinned.
+        model: the body model.
+        assets: folder of MakeHuman's clothes; None uses the cache.
+        cell: cell size of the mesh simplification in metres.
 
     Raises:
-        BadAsset: when a garment is asked for that is not there.
+        BadAsset: a requested garment does not exist.
     """
 
     def __init__(self, model: BodyModel, assets: Path | None = None, cell: float = CELL) -> None:
@@ -56,7 +56,7 @@ class Wardrobe:
         self._trunk_and_limbs = bare < 0.05
 
     def garment(self, name: str) -> Garment:
-        """A garment by its name, read once."""
+        """A garment by name, cached."""
         if name not in self._garments:
             self._garments[name] = read_garment(garment_path(name, self.assets), self.model, self.cell)
         return self._garments[name]
@@ -92,7 +92,7 @@ class Wardrobe:
         return Mesh(worn.on(body), worn.bones, worn.weights, worn.triangles)
 
     def _skin(self, body: Body, suit: str | None) -> Mesh:
-        """What is not below a suit or, without one, below the layer of tights."""
+        """Skin that is not covered by a suit or, without one, by the layer of tights."""
         if suit not in self._skins:
             kept, triangles = thin(self.model.mean.points, self.model.outside, self.cell)
             hidden = self._trunk_and_limbs if suit is None else self.garment(suit).hidden
@@ -104,13 +104,13 @@ class Wardrobe:
         return Mesh(body.points[kept], bones[kept], weights[kept], triangles, len(triangles))
 
     def _layer(self, body: Body, name: str, wanted: Array, ease: Array) -> list[Mesh]:
-        """A helper layer let out along its normals.
+        """A helper layer moved outwards along its normals.
 
         Args:
-            body: whose.
+            body: the body.
             name: "tights", "skirt" or "hair".
-            wanted: bool (K,) of the layer's vertices: triangles that touch one of them are kept.
-            ease: (K,) metres.
+            wanted: bool (K,) over the layer's vertices: triangles that touch one of them are kept.
+            ease: (K,) distance in metres.
         """
         kept, triangles = self._layers[name]
         cut = triangles[wanted[triangles].any(1)]
@@ -147,7 +147,7 @@ class Wardrobe:
         kept = self._layers["tights"][0]
         points, arm = body.points[kept], self._arm[kept] > 0.5
         ease = np.where(arm, outer.sleeve, outer.ease * at.below_neck(points)) * (1 + 0.25 * fold(points))
-        # The tights part into legs a little below the hips: from there a skirt is the coat.
+        # The tights divide into legs a little below the hips: from there a skirt forms the coat.
         pieces = self._layer(body, "tights", arm | (at.down_leg(points) < min(outer.hem, _PARTING)), ease)
         if outer.hem > _PARTING:
             pieces += self._skirt(body, outer.hem, outer.ease - 0.008, outer.flare, at, fold)
@@ -174,7 +174,7 @@ class Wardrobe:
         return pieces
 
     def _strap(self, body: Body, across: Callable[[Array], Array], ease: float) -> list[Mesh]:
-        """A band of the trunk's surface, let out beyond the clothes."""
+        """A band of the trunk's surface, outside the clothes."""
         kept = self._layers["tights"][0]
         trunk = (self._arm[kept] < 0.5) & (self._leg[kept] < 0.5)
         return self._layer(body, "tights", across(body.points[kept]) & trunk, np.full(len(kept), ease))

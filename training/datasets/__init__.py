@@ -36,7 +36,7 @@ READERS: dict[str, Callable[[Path], Dataset]] = {
     "walkers_heatmaps": partial(walkers.read, heatmaps=True),
     **{f"{name}_pickled": partial(pickled.read, layout=layout) for name, layout in pickled.LAYOUTS.items()},
 }
-"""Readers by format: gait sequence files, data sets as published, and as academic toolkits preprocess them."""
+"""Readers by format: gait sequence files, data sets as published, and as preprocessed by academic toolkits."""
 
 
 def open_dataset(format: str, root: str | Path) -> Dataset:
@@ -44,11 +44,11 @@ def open_dataset(format: str, root: str | Path) -> Dataset:
 
     Args:
         format: key of ``READERS``.
-        root: folder, or file for the data sets that are one.
+        root: folder, or file for data sets in one file.
 
     Raises:
         UnknownFormat: there is no such format.
-        BadDataset: ``root`` is not there, or not in that format's layout.
+        BadDataset: ``root`` does not exist, or does not have that format's layout.
     """
     if format not in READERS:
         raise UnknownFormat(f"There is no data set format {format!r}; known are {', '.join(sorted(READERS))}.")
@@ -59,7 +59,7 @@ def open_dataset(format: str, root: str | Path) -> Dataset:
 
 
 def walks_for(networks: Iterable[GaitNetwork], pack: str | Path) -> Dataset:
-    """Rendered walks with what the networks read; heatmaps take time, and are made where one of them reads heatmaps.
+    """Rendered walks with the networks' inputs; heatmaps take time, and are made only if a network reads them.
 
     Raises:
         BadDataset: as :func:`open_dataset`.

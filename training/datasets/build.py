@@ -1,4 +1,4 @@
-"""From a folder of videos to a folder of gait sequences, by the project's own pipeline; stopped and resumed at will."""
+"""Build a folder of gait sequences from a folder of videos, with the project's own pipeline; can be resumed."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ JOURNAL = "journal.jsonl"
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one video.
+    """The result of one video.
 
     Attributes:
         video: its path below the folder of videos, with forward slashes.
         size, modified: bytes, and time of the last change in nanoseconds: a changed video is processed again.
-        sequence: path of the file that was written, below the folder of sequences; None where the video was dropped.
-        reason: code of the error that dropped it, "multiple_people" where several walk; None where it was not.
-        detail: the same in a sentence.
+        sequence: path of the written file, below the folder of sequences; None if the video was dropped.
+        reason: code of the error for a dropped video, "multiple_people" for several walkers; else None.
+        detail: the reason as a sentence.
         frames: usable frames of the sequence.
         skipped: frames of the walker left out, by reason.
-        others: people in the video who did not become a sequence, by reason.
+        others: number of people without a sequence, by reason.
     """
 
     video: str
@@ -49,12 +49,12 @@ class Outcome:
 
 @dataclass(frozen=True)
 class BuildReport:
-    """What became of all videos, in order of their names.
+    """The results of all videos, in order of their names.
 
     Attributes:
-        perception: the backend that saw them, with its version.
-        outcomes: one a video.
-        processed: how many were processed in this run; the others had been before.
+        perception: the perception backend, with its version.
+        outcomes: one per video.
+        processed: number of videos processed in this run; the others were processed before.
     """
 
     perception: str
@@ -68,14 +68,14 @@ class BuildReport:
 
     @property
     def frames_skipped(self) -> dict[str, int]:
-        """Number of frames left out of the sequences that were written, by reason."""
+        """Number of frames left out of the written sequences, by reason."""
         total: Counter[str] = Counter()
         for outcome in self.outcomes:
             total.update(outcome.skipped)
         return dict(sorted(total.items()))
 
     def as_json(self) -> dict[str, Any]:
-        """As it is written to ``report.json``."""
+        """The contents of ``report.json``."""
         return {
             "perception": self.perception,
             "videos": len(self.outcomes),
@@ -97,21 +97,21 @@ def build_dataset(
 ) -> BuildReport:
     """Write ``out/subject/condition-take/view.gait`` for every ``videos/subject/condition-take/view.mp4``.
 
-    A video must show one walker: where several walk, nobody says who is the subject, and it is dropped. A sequence is
-    written whole or not at all, and a line of ``out/journal.jsonl`` says what became of each video, so that a run that
-    was killed goes on with the first video that is not in it. ``out/report.json`` is written at the end.
+    A video must show one walker: with several walkers the subject is unclear, and the video is dropped. Sequences are
+    written atomically, and ``out/journal.jsonl`` has a line with the result of each video, so that an interrupted run
+    resumes with the first video that is not in it. ``out/report.json`` is written at the end.
 
     Args:
-        videos: folder; other files in it are left alone.
-        out: folder, made if it is not there.
-        pipeline: with its settings; the default one where None.
+        videos: folder; other files in it are ignored.
+        out: folder, created if missing.
+        pipeline: the pipeline; None for the default one.
         heatmaps: keep joint heatmaps.
-        retry: process videos again that were dropped before.
-        on_progress: told the videos done, all videos, and the name of the next.
+        retry: process dropped videos again.
+        on_progress: called with the number of finished videos, of all videos, and the name of the next.
 
     Raises:
-        BadDataset: there are no such videos, two would write one file, or ``out`` was begun with another pipeline.
-        GaitkeeperError: the pipeline itself cannot run (weights are missing); a bad video is no such error.
+        BadDataset: there are no such videos, two would write the same file, or ``out`` is from another pipeline.
+        GaitkeeperError: the pipeline itself cannot run (weights are missing); a bad video does not raise.
     """
     paths = sorted(p for p in videos.glob("*/*/*") if p.suffix.lower() in VIDEOS and p.is_file())
     if not paths:
@@ -181,13 +181,13 @@ def _process(path: Path, name: str, stat: os.stat_result, out: Path, pipeline: P
 
 
 def _holds(outcome: Outcome, stat: os.stat_result, out: Path) -> bool:
-    """True where the video is the one it was and its sequence is still there."""
+    """True if the video is unchanged and its sequence still exists."""
     same = (outcome.size, outcome.modified) == (stat.st_size, stat.st_mtime_ns)
     return same and (outcome.sequence is None or (out / outcome.sequence).is_file())
 
 
 def _read_journal(path: Path, made_by: dict[str, Any]) -> dict[str, Outcome]:
-    """What earlier runs did, by video; the last line may be cut short by a kill and is then forgotten."""
+    """Results of earlier runs, by video; an incomplete last line after a kill is ignored."""
     if not path.is_file() or not path.stat().st_size:
         return {}
     text = path.read_text(encoding="utf-8")
@@ -215,7 +215,7 @@ def _append(lines: Any, content: dict[str, Any]) -> None:
 
 
 def _write(path: Path, data: bytes) -> None:
-    """The file, whole or not at all, whenever the process is killed."""
+    """Write the file atomically, even if the process is killed."""
     beside = path.with_name(f".{path.name}.part")
     with beside.open("wb") as file:
         file.write(data)

@@ -9,7 +9,7 @@ from training.datasets.build import REPORT, BuildReport
 
 
 def summary(report: BuildReport) -> RenderableType:
-    """What was written, what was dropped and why."""
+    """Print what was written, what was dropped and why."""
     written = [outcome for outcome in report.outcomes if outcome.sequence is not None]
     frames = sum(outcome.frames for outcome in written)
     lines = (

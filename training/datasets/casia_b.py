@@ -25,8 +25,8 @@ RATE = 25.0
 def read(root: Path) -> Dataset:
     """The walks of a folder ``subject/condition-take/view`` of PNG silhouettes, in any picture size.
 
-    Frames are normalised by the project's own :func:`pipelines.silhouette.silhouette`; empty ones are left out, as
-    are a few that the cut of the background made a speck (below 1/1000 of the picture).
+    Frames are normalised by :func:`pipelines.silhouette.silhouette`. Empty frames are left out, and a few in which
+    background subtraction left only a speck (below 1/1000 of the picture).
 
     Raises:
         BadDataset: there is no such folder.
@@ -42,7 +42,7 @@ def read(root: Path) -> Dataset:
 
 
 def normalised(frames: list[Array]) -> tuple[Array, Array]:
-    """Masks to silhouettes, and which of the frames gave one.
+    """Convert masks to silhouettes, and say which frames gave one.
 
     Args:
         frames: uint8 (h, w) each, 0..255, person bright.
@@ -61,7 +61,7 @@ def normalised(frames: list[Array]) -> tuple[Array, Array]:
 
 
 def decode_grey(data: bytes) -> Array | None:
-    """A picture as uint8 (h, w), or None where it cannot be decoded."""
+    """A picture as uint8 (h, w), or None if it cannot be decoded."""
     picture: Any = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE) if data else None
     return None if picture is None else np.asarray(picture, np.uint8)
 

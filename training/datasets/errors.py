@@ -1,4 +1,4 @@
-"""What can be wrong with a data set on disk. Each error has a code, as everywhere."""
+"""Errors of data sets. Each has a code."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from models.errors import GaitkeeperError
 
 
 class BadDataset(GaitkeeperError):
-    """A data set is not where it was said to be, or not in the layout of its reader."""
+    """A data set does not exist at the given path, or does not have the layout of its reader."""
 
     code = "bad_dataset"
 
@@ -18,7 +18,7 @@ class UnsafePickle(BadDataset):
 
 
 class UnknownFormat(BadDataset):
-    """A data set format, partition or protocol was asked for by a name that is in no registry."""
+    """No data set format, partition or protocol has the requested name."""
 
     code = "unknown_format"
 
@@ -30,6 +30,6 @@ class InputMissing(BadDataset):
 
 
 class BadEvaluation(BadDataset):
-    """An evaluation was asked for that cannot be run here."""
+    """The requested evaluation cannot be run here."""
 
     code = "bad_evaluation"

@@ -16,14 +16,14 @@ from training.datasets.sample import NOMINAL_RATE, Array, Dataset, Inputs, Sampl
 
 JOINTS = 20
 UNIT = np.float32(1 / 4000)
-"""Metres of a step of the packed form's integers, a quarter of a millimetre."""
+"""Resolution of the packed integers in metres, a quarter of a millimetre."""
 SHOULDER_CENTRE, HIP_CENTRE = 1, 11
 
 
 def read(root: Path) -> Dataset:
     """The walks of ``walks.npz``, or of a folder ``Person001/1.txt`` as published.
 
-    A sample's ``take`` is the number of the walk; there are no conditions and no views. The inputs are joints alone,
+    A sample's ``take`` is the number of the walk; there are no conditions and no views. The only input is joints,
     float32 (T, 20, 3) in metres, 30 Hz.
 
     Raises:
@@ -43,12 +43,12 @@ def read(root: Path) -> Dataset:
 
 
 def xy16(joints: Array, *, scaled: bool) -> Array:
-    """What JointsGait reads of a walk: x and y of 16 joints from the hip centre, y up.
+    """JointsGait's input for a walk: x and y of 16 joints from the hip centre, y up.
 
     Args:
         joints: float32 (T, 20, 3), metres.
-        scaled: divide by the walk's median shoulder-centre-to-hip-centre distance, measured in x and y, so that body
-            size is not given away; else metres.
+        scaled: divide by the walk's median shoulder-centre-to-hip-centre distance, measured in x and y, which
+            removes body size; else metres.
 
     Returns:
         float32 (T, 16, 2), the joints of ``models.skeletons.KINECT_16``.
@@ -71,7 +71,7 @@ def _packed(path: Path, key: str) -> Inputs:
 
 
 def _text(path: Path) -> Inputs:
-    """Lines ``Joint;x;y;z`` in metres, 20 a frame in a fixed order; a frame cut short at the end is left out."""
+    """Lines ``Joint;x;y;z`` in metres, 20 a frame in a fixed order; an incomplete last frame is left out."""
     try:
         rows = [line.split(";") for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
         whole = len(rows) - len(rows) % JOINTS

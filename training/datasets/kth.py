@@ -1,4 +1,4 @@
-"""KTH walking: clips of one person each who passes the camera four times, seen by the project's own pipeline.
+"""KTH walking: clips of one person each who passes the camera four times, processed by the project's own pipeline.
 
 Schüldt, Laptev and Caputo, "Recognizing Human Actions: A Local SVM Approach", ICPR 2004: 25 people, 160 × 120 at 25 Hz,
 outdoors (d1), outdoors with a change of scale (d2), in other clothes (d3), and indoors (d4). Evaluation only.
@@ -17,18 +17,18 @@ from training.datasets.seen import SeenClips, inputs_of
 
 _NAME = re.compile(r"person(\d+)_walking_(d\d)_uncomp\.avi")
 MIN_FRAMES = 15
-"""Passes of fewer frames get no verdict from the service either."""
+"""Minimum frames of a pass; the service gives no verdict for fewer either."""
 
 
 def read(root: Path, clips: SeenClips | None = None) -> Dataset:
     """The passes in the clips of a folder, ``person01_walking_d1_uncomp.avi``.
 
     A sample's ``condition`` is the setting ("d1" to "d4"), ``take`` the number of the pass in its clip from 1, and
-    ``view`` the walker's heading in the picture ("left", "right"). Clips that were not looked at before are looked at
-    now, about six seconds of a core each; see :class:`training.datasets.seen.SeenClips`.
+    ``view`` the walker's heading in the picture ("left", "right"). Clips that are not cached are processed now,
+    about six seconds of a core each; see :class:`training.datasets.seen.SeenClips`.
 
     Raises:
-        BadDataset: there are no such clips, or no walker in any.
+        BadDataset: there are no such clips, or they show no walker.
     """
     clips = clips or SeenClips()
     named = [(match, path) for path in sorted(root.glob("*.avi")) if (match := _NAME.fullmatch(path.name))]

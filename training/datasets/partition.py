@@ -1,4 +1,4 @@
-"""Who trains and who is tested: the published divisions of the data sets, as small data files beside this one."""
+"""Partitions into training and test people: the published divisions of the data sets, as files beside this one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ REST = "rest"
 
 @dataclass(frozen=True)
 class People:
-    """Some people: by name, and by pattern (``*train``)."""
+    """A selection of people, by name and by pattern (``*train``)."""
 
     names: frozenset[str]
     patterns: tuple[str, ...] = ()
@@ -30,13 +30,13 @@ class People:
 
 @dataclass(frozen=True)
 class Partition:
-    """A division of people by the name of its part: "train", "test", and whatever else the file has.
+    """A division of people into named parts: "train", "test", and others.
 
     Attributes:
-        name: of the file.
-        source: where the division is published.
-        parts: the people of each part; None for "rest", everybody whom no other part has.
-        probes: keys of the samples that are probes (``Sample.key``), where the partition lists them one by one.
+        name: name of the file.
+        source: publication of the division.
+        parts: the people of each part; None for "rest", all people who are in no other part.
+        probes: keys of the probe samples (``Sample.key``), if the partition lists them one by one.
     """
 
     name: str
@@ -49,7 +49,7 @@ class Partition:
 
         Raises:
             UnknownFormat: the partition has no such part.
-            BadDataset: none of the part's people is in the data set.
+            BadDataset: the data set has no one of the part's people.
         """
         if part not in self.parts:
             raise UnknownFormat(f"The partition {self.name!r} has {', '.join(self.parts)}, not {part!r}.")
@@ -64,15 +64,16 @@ class Partition:
 
 
 def load_partition(name: str | Path) -> Partition:
-    """A partition that ships, by name, or one of the user's own, a ``.toml`` or ``.json`` path.
+    """Load a shipped partition by name, or one of your own from a ``.toml`` or ``.json`` path.
 
     A TOML file has ``source`` and a table ``[parts]`` of lists of people: a name, a range ``"001-074"`` (both ends
-    included, zeros kept), ``"00001-10305:2"`` for every second one, or a pattern with ``*``; ``"rest"`` alone is
-    everybody else. A JSON file is as academic toolkits have it: ``TRAIN_SET``, ``TEST_SET``, perhaps ``PROBE_SET``.
+    included, zeros kept), ``"00001-10305:2"`` for every second one, or a pattern with ``*``; ``"rest"`` alone means
+    all other people. A JSON file has the form of academic toolkits: ``TRAIN_SET``, ``TEST_SET``, optional
+    ``PROBE_SET``.
 
     Raises:
         UnknownFormat: there is no partition of that name.
-        BadDataset: the file is none, or has one person in two parts.
+        BadDataset: the file is not a partition, or has one person in two parts.
     """
     path = Path(name)
     if path.suffix not in (".toml", ".json"):
@@ -91,7 +92,7 @@ def load_partition(name: str | Path) -> Partition:
 
 
 def partitions() -> list[str]:
-    """Names of the partitions that ship."""
+    """Names of the shipped partitions."""
     return sorted(path.stem for path in FOLDER.glob("*.toml"))
 
 

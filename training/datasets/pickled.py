@@ -1,4 +1,4 @@
-"""The pickled arrays that academic toolkits preprocess to, ``subject/type/view/*.pkl``, read without running them."""
+"""Read the pickled arrays of academic toolkits, ``subject/type/view/*.pkl``, without executing them."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from training.datasets.sample import Array, Dataset, Inputs, Sample, silhouettes
 from training.datasets.sequences import split_recording
 
 MAX_BYTES = 1 << 30
-"""Of one file; a walk of 64×64 silhouettes has about 0.1 % of that."""
+"""Maximum size of a file; a walk of 64×64 silhouettes has about 0.1 % of it."""
 
 DATA = re.compile(r"[<>|=]?(b1|[iu][1248]|f[248])")
-"""Names of numpy types that are numbers: never objects, records or text."""
+"""Allowed numpy types: numbers, but not objects, records or text."""
 
 
 class _Array:
-    """Stands for ``numpy.ndarray`` in a pickle, which names it and never needs to call it."""
+    """Stands for ``numpy.ndarray`` in a pickle, where it is named but not called."""
 
 
 def _reconstruct(*_: Any) -> Array:
-    """An empty array, whose ``__setstate__`` checks what the pickle then fills it with."""
+    """An empty array; its ``__setstate__`` checks the contents that the pickle sets."""
     return np.empty(0, np.int8)
 
 
 def _dtype(name: Any, *_: Any) -> np.dtype[Any]:
-    """A new type of numbers, never one of numpy's own: the pickle may set its byte order."""
+    """A new dtype object, never numpy's own, because the pickle may set its byte order."""
     if not (isinstance(name, str) and DATA.fullmatch(name)):
         raise UnsafePickle(f"The pickle holds an array of {name!r}; arrays of numbers are read and nothing else.")
     return np.dtype(name, False, True)
@@ -48,7 +48,7 @@ def _latin1(text: Any, encoding: Any) -> bytes:
 
 
 def _no_bytes() -> bytes:
-    """How those protocols write none at all."""
+    """How those protocols write empty bytes."""
     return b""
 
 
@@ -64,8 +64,8 @@ ALLOWED: dict[tuple[str, str], Any] = {
     ("_codecs", "encode"): _latin1,
     ("__builtin__", "bytes"): _no_bytes,
 }
-"""The few names that a pickled array is made of, under both homes that numpy's versions gave them, and what each
-becomes here: numpy's own are not called."""
+"""The few names in a pickled array, in the modules of old and new numpy versions, with the replacements used here;
+numpy's own functions are not called."""
 
 
 class _ArrayUnpickler(pickle.Unpickler):
@@ -81,8 +81,8 @@ class _ArrayUnpickler(pickle.Unpickler):
 def load_arrays(path: Path) -> Array | list[Array]:
     """The array, or the list or tuple of arrays, in a pickle.
 
-    No code of the pickle's choosing runs: the only callables it can reach are those that make numpy arrays, and what
-    comes out must be arrays of numbers.
+    The pickle cannot run code: it can only reach callables that make numpy arrays, and the result must be arrays of
+    numbers.
 
     Raises:
         UnsafePickle: it holds anything else.
@@ -94,7 +94,7 @@ def load_arrays(path: Path) -> Array | list[Array]:
         found = _ArrayUnpickler(io.BytesIO(path.read_bytes())).load()
     except BadDataset:
         raise
-    # A damaged pickle raises nearly anything, out of the very bytes that are not trusted.
+    # A damaged pickle can raise almost any error.
     except Exception as error:
         raise BadDataset(f"{path} cannot be read as pickled arrays: {type(error).__name__}: {error}.") from error
     items = list(found) if isinstance(found, (list, tuple)) else [found]
@@ -106,15 +106,15 @@ def load_arrays(path: Path) -> Array | list[Array]:
 
 @dataclass(frozen=True)
 class Layout:
-    """How one data set's preprocessed folder names things.
+    """Naming conventions in a data set's preprocessed folder.
 
     Attributes:
-        name: of the data set.
+        name: name of the data set.
         rate: frames per second, for the times of frames.
-        split: the folder "type" into condition and take.
-        view: the folder "view" into the view and what joins the take, or "".
+        split: splits the folder "type" into condition and take.
+        view: splits the folder "view" into the view and a suffix of the take, or "".
         file: pattern of the file with the silhouettes.
-        skip: names in place of a subject that are no labelled people.
+        skip: folder names at the subject level that are not labelled people.
     """
 
     name: str
@@ -156,14 +156,14 @@ LAYOUTS: dict[str, Layout] = {
         Layout("grew", rate=30, split=_take_only, skip=("probe",)),
     )
 }
-"""Naming differences between the data sets that academic toolkits preprocess to one layout."""
+"""Naming differences between data sets that academic toolkits preprocess to one layout."""
 
 
 def read(root: Path, layout: Layout) -> Dataset:
     """The walks of ``subject/type/view/*.pkl``, silhouettes of 64×64 or 64×44, one file a walk.
 
-    Where a walk's folder has no file of the layout's pattern, the first ``.pkl`` there is taken; where the folder has
-    several of the pattern, each is a walk (its name joins the take).
+    If a walk's folder has no file of the layout's pattern, the first ``.pkl`` is used. If it has several, each is a
+    walk (its name becomes part of the take).
 
     Raises:
         BadDataset: there is no such file.

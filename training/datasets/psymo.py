@@ -2,9 +2,9 @@
 
 Cosma and Radoi, "PsyMo: A Dataset for Estimating Self-Reported Psychological Traits from Gait", WACV 2024. Names are
 ``ID_VIEW_DIRECTION_RUN_VARIATION``. A walk's silhouettes and its joints have different numbers of frames, both numbered
-by file name and ``image_id``. Where there are fewer silhouettes the numbers are not always the same frames: most such
-walks have silhouettes numbered anew from the first one that was found, so that both end together instead. Which of the
-two holds shows in the legs: see :func:`shift`.
+by file name and ``image_id``. If there are fewer silhouettes, equal numbers do not always mean the same frame: most
+such walks number silhouettes from the first detected one, so that both end together instead. The legs show which of
+the two holds: see :func:`shift`.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from training.datasets.errors import BadDataset
 from training.datasets.sample import NOMINAL_RATE, Array, Dataset, Inputs, Sample, heatmaps_of
 
 CUT = 1 / 8
-"""Share of the picture's side along which a mask may touch the edge; feet on the ground touch less."""
+"""Maximum share of the picture's side along which a mask may touch the edge; feet on the ground touch less."""
 LEGS = slice(48, 64)
 MAX_MEMBER = 1 << 24
 NOWHERE = np.array([0, 0, 3, 4], np.float32)
-"""Box of whom nobody boxed."""
+"""Box of people without one."""
 
 Files = dict[str, Callable[[], bytes]]
 
@@ -39,9 +39,9 @@ def read(root: Path, *, cut_off: bool = False, heatmaps: bool = False) -> Datase
     the joints of the same frame, all zeros where it has none. Times count frames at a nominal 30 Hz.
 
     Args:
-        root: folder or archive. An archive can be read in order alone, so it is held in memory.
-        cut_off: keep frames in which the picture's edge cuts the person off.
-        heatmaps: draw heatmaps about the joints, in AlphaPose's boxes; empty where there are none.
+        root: folder or archive. An archive can only be read sequentially, so it is held in memory.
+        cut_off: keep frames in which the picture's edge cuts the person.
+        heatmaps: draw heatmaps around the joints, in AlphaPose's boxes; empty without joints.
 
     Raises:
         BadDataset: there are no such walks.
@@ -64,7 +64,7 @@ def read(root: Path, *, cut_off: bool = False, heatmaps: bool = False) -> Datase
 
 
 def is_cut_off(mask: Array) -> bool:
-    """True where the person in a crop, uint8 (S, S), ends at its edge in a long straight line.
+    """True if the person in a crop, uint8 (S, S), ends at its edge in a long straight line.
 
     Crops are scaled so that the person fills the height: feet and the top of the head touch the edge at a few pixels,
     a body that the camera's picture cuts touches it along much of its width.
@@ -77,8 +77,8 @@ def is_cut_off(mask: Array) -> bool:
 def shift(indices: Array, silhouettes: Array, joints: dict[int, Array], last: int) -> int:
     """What to add to a silhouette's number to get the number of its joints.
 
-    Either nothing, or as much as makes the last numbers of both equal: whichever makes the width of the silhouette's
-    legs and the distance of the ankles go together better, by their correlation.
+    Either 0, or the difference of the last numbers: whichever gives the higher correlation between the width of the
+    silhouette's legs and the distance of the ankles.
 
     Args:
         indices: (T,), numbers of the silhouettes.
@@ -134,7 +134,7 @@ def _walk(frames: Files, skeleton: Callable[[], bytes] | None, keep_cut_off: boo
 
 
 def _people(data: bytes, *, boxed: bool) -> dict[int, tuple[Array, Array]]:
-    """AlphaPose's JSON to COCO-17 joints (17, 3) and, if wanted, box (4,) by frame number; of several, the surest."""
+    """AlphaPose's JSON to COCO-17 joints (17, 3) and optional box (4,) by frame number; of the most confident."""
     best: dict[int, tuple[float, Array, Array]] = {}
     try:
         for entry in json.loads(data):

@@ -1,4 +1,4 @@
-"""The noun of training and evaluation: one recorded walk, and a data set as a list of them."""
+"""The data types of training and evaluation: a recorded walk, and a data set as a list of walks."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from training.datasets.errors import InputMissing
 Array = npt.NDArray[Any]
 
 NOMINAL_RATE = 30.0
-"""Hertz of data sets that keep frames without times."""
+"""Assumed frame rate of data sets without times, in hertz."""
 
 
 @dataclass(frozen=True, eq=False)
 class Inputs:
-    """The frames of one walk, T of them, in time order; None for what the data set does not have.
+    """The frames of one walk, T of them, in time order; inputs that the data set lacks are None.
 
     Attributes:
         silhouettes: uint8 (T, 64, 64), 0..255. Arrays of 44 columns are padded with ten empty ones on each side,
-            those which :func:`pipelines.tensors.prepare` cuts off again.
+            which :func:`pipelines.tensors.prepare` removes again.
         joints: float32 (T, V, D). With ``skeleton`` "coco", (T, 17, 3): x, y in pixels and score in [0, 1]; with
             "kinect", (T, 20, 3): x right, y up, z away from the sensor, in metres.
         heatmaps: uint8 (T, 17, 64, 48), round(255·p).
-        timestamps: float64 (T,), seconds, rising; a nominal rate where the data set keeps no times.
-        skeleton: what ``joints`` are.
-        perception: what saw the walk; part of an embedding's fingerprint.
+        timestamps: float64 (T,), seconds, rising; at a nominal rate if the data set has no times.
+        skeleton: skeleton of ``joints``.
+        perception: origin of the inputs; part of an embedding's fingerprint.
     """
 
     silhouettes: Array | None = None
@@ -52,7 +52,7 @@ class Inputs:
 
     @property
     def present(self) -> frozenset[str]:
-        """Names of what is there, out of "silhouettes", "joints", "heatmaps"."""
+        """Names of the available inputs, out of "silhouettes", "joints", "heatmaps"."""
         return frozenset(name for name in ("silhouettes", "joints", "heatmaps") if getattr(self, name) is not None)
 
     def take(self, frames: Array | slice) -> Inputs:
@@ -62,15 +62,15 @@ class Inputs:
         return replace(self, **cut)
 
     def sequence(self, needs: Collection[str]) -> GaitSequence:
-        """The walk as the pipeline's noun, for :func:`pipelines.tensors.prepare` and :func:`pipelines.embed.embed`.
+        """The walk as a gait sequence, for :func:`pipelines.tensors.prepare` and :func:`pipelines.embed.embed`.
 
-        What the walk lacks and nobody needs is zeros. ``quality`` knows the number of frames and their rate only.
+        Missing inputs that are not needed become zeros. ``quality`` has only the number of frames and their rate.
 
         Args:
             needs: the ``inputs`` of the network that will read it.
 
         Raises:
-            InputMissing: something that is needed is not there, or the joints are not COCO's.
+            InputMissing: a needed input is missing, or the joints are not COCO's.
         """
         missing = set(needs) - self.present
         if missing:
@@ -103,16 +103,16 @@ class Inputs:
 
 @dataclass(frozen=True)
 class Sample:
-    """One walk of one person, its frames read when asked for.
+    """One walk of one person; its frames are read on demand.
 
     Attributes:
         subject: the person.
-        condition: what they wear or carry, as the data set writes it ("nm", "bg", "cl"); "" where there is none.
-        view: the camera or direction, as the data set writes it ("090"); "" where there is none.
-        take: which recording of that condition, as the data set writes it ("01"); "" where there is none.
-        read: gives the frames.
-        outfit: which of the person's outfits, where the data set tells; else what they wear is all in ``condition``.
-        build: numbers of the person's body, where the data set tells them, as many for each of its walks.
+        condition: clothes or carried items, in the data set's notation ("nm", "bg", "cl"); "" without one.
+        view: camera or direction, in the data set's notation ("090"); "" without one.
+        take: recording of that condition, in the data set's notation ("01"); "" without one.
+        read: function that reads the frames.
+        outfit: number of the person's outfit, if the data set has it; else only ``condition`` describes the clothes.
+        build: numbers that describe the person's body, if the data set has them; the same count for all walks.
     """
 
     subject: str
@@ -125,7 +125,7 @@ class Sample:
 
     @property
     def recording(self) -> str:
-        """Condition and take in one word, ``nm-01``: how the protocols name them."""
+        """Condition and take in one word, ``nm-01``, as in the protocols."""
         return "-".join(part for part in (self.condition, self.take) if part)
 
     @property
@@ -137,14 +137,14 @@ class Sample:
         """Read the frames.
 
         Raises:
-            BadDataset: they cannot be read.
+            BadDataset: the frames cannot be read.
         """
         return self.read()
 
 
 @dataclass(frozen=True)
 class Dataset(Sequence[Sample]):
-    """Samples in a fixed order, under a name."""
+    """A named list of samples in a fixed order."""
 
     name: str
     samples: tuple[Sample, ...]
@@ -177,13 +177,13 @@ class Dataset(Sequence[Sample]):
         return Dataset(self.name, tuple(sample for sample in self.samples if keep(sample)))
 
     def drawn(self, count: int, seed: int) -> Dataset:
-        """So many samples drawn at random, all where there are no more, in their order."""
+        """That many random samples in order, or all if there are not more."""
         chosen = np.random.default_rng(seed).permutation(len(self))[:count]
         return Dataset(self.name, tuple(self.samples[i] for i in sorted(chosen)))
 
 
 def silhouettes64(frames: Array) -> Array:
-    """Silhouettes as uint8 (T, 64, 64), 0..255, from what toolkits store.
+    """Convert stored silhouettes of toolkits to uint8 (T, 64, 64), 0..255.
 
     Args:
         frames: (T, 64, 64) or (T, 64, 44); integers 0..255, or numbers 0..1 of a floating-point or boolean type.
@@ -200,11 +200,11 @@ def silhouettes64(frames: Array) -> Array:
 
 
 def heatmaps_of(joints: Array, boxes: Array) -> Array:
-    """Heatmaps drawn about joints, see :func:`pipelines.perception.heatmaps.draw_heatmaps`.
+    """Heatmaps drawn around joints, see :func:`pipelines.perception.heatmaps.draw_heatmaps`.
 
     Args:
         joints: float32 (T, 17, 3), x, y in pixels and score.
-        boxes: float32 (T, 4), the person's.
+        boxes: float32 (T, 4), boxes of the person.
 
     Returns:
         uint8 (T, 17, 64, 48).

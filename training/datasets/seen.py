@@ -1,4 +1,4 @@
-"""Gait sequences that the project's pipeline makes of a data set's clips, kept so that each is looked at once."""
+"""A cache of the gait sequences that the pipeline makes of a data set's clips, so that each clip is processed once."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class SeenClips:
     """Sequences by clip, in the cache folder under the digest of the clip and the version of the perception.
 
     Args:
-        pipeline: makes the pipeline when the first clip that is not kept needs it.
-        folder: where sequences are kept; ``sequences`` in the cache folder by default.
+        pipeline: creates the pipeline, called for the first clip that is not cached.
+        folder: folder of the sequences; ``sequences`` in the cache folder by default.
     """
 
     def __init__(self, pipeline: Callable[[], Pipeline] = Pipeline, folder: Path | None = None) -> None:
@@ -70,11 +70,11 @@ def _load(folder: Path) -> list[GaitSequence] | None:
         count = json.loads((folder / LISTING).read_text())["sequences"]
         return [GaitSequence.load(folder / f"{i}{SUFFIX}") for i in range(count)]
     except (OSError, ValueError, KeyError, BadSequence):
-        return None  # never made, or damaged: it is made anew
+        return None  # missing or damaged: make it again
 
 
 def _save(folder: Path, seqs: list[GaitSequence]) -> None:
-    """Write all of it beside its place first, so that what is there is always whole."""
+    """Write to a temporary file first, so that the final file is always complete."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     fresh = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".new-"))
     try:

@@ -14,9 +14,9 @@ SUFFIX = ".gait"
 
 
 def read(root: Path) -> Dataset:
-    """Every ``subject/condition-take/view.gait`` under ``root``; silhouettes, joints, and heatmaps where kept.
+    """Every ``subject/condition-take/view.gait`` under ``root``; silhouettes, joints, and heatmaps if kept.
 
-    The part before the last dash is the condition; a folder without a dash is a condition with no take.
+    The part before the last dash is the condition; a folder without a dash is a condition without a take.
 
     Raises:
         BadDataset: there is no such file.
@@ -31,7 +31,7 @@ def read(root: Path) -> Dataset:
 
 
 def split_recording(name: str) -> tuple[str, str]:
-    """``nm-01`` into condition and take; a name without a dash is all condition."""
+    """Split ``nm-01`` into condition and take; a name without a dash is the condition."""
     condition, dash, take = name.rpartition("-")
     return (condition, take) if dash else (name, "")
 

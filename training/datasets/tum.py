@@ -1,8 +1,8 @@
 """TUM-IITKGP: videos of silhouettes, one person each who passes four times, to the left and to the right in turn.
 
 Hofmann, Sural and Rigoll, "Gait Recognition in the Presence of Occlusion: A New Dataset and Baseline Algorithms",
-WSCG 2011: 35 people, 640 × 480 at 30 Hz, side view. Torsos have holes and heads come off, as background subtraction
-leaves them. Evaluation only.
+WSCG 2011: 35 people, 640 × 480 at 30 Hz, side view. Background subtraction left holes in torsos and
+separated heads. Evaluation only.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from training.datasets.sample import NOMINAL_RATE, Array, Dataset, Inputs, Sampl
 _NAME = re.compile(r"normal_id(\d+)_(\d+)\.avi")
 SPECK = 60  # pixels; smaller pieces are noise of the background
 GAP = 15  # frames without the person between two passes
-HEIGHT = 0.9  # of the pass's median height: a lower frame lacks the head or the feet
+HEIGHT = 0.9  # share of the pass's median height; lower frames lack the head or the feet
 MIN_FRAMES = 15
 
 
@@ -40,7 +40,7 @@ def read(root: Path) -> Dataset:
     """The passes in the videos of a folder, ``normal_id001_1.avi``.
 
     A sample's ``condition`` is "nm", ``take`` the number of the pass from 1, ``view`` the direction ("left",
-    "right"). Pieces of the person are joined and holes closed; frames that the picture's edge cuts, or that lack the
+    "right"). Pieces of the person are joined and holes closed. Frames that the picture's edge cuts, or that lack the
     head or the feet, are left out. Times count frames at 30 Hz.
 
     Raises:
@@ -58,7 +58,7 @@ def read(root: Path) -> Dataset:
 
 
 def passes(path: Path) -> list[list[_Frame]]:
-    """The frames of each pass through the picture, those left out that do not show the whole person.
+    """The frames of each pass through the picture, without frames that do not show the whole person.
 
     Raises:
         BadDataset: the video cannot be decoded.
@@ -80,7 +80,7 @@ def passes(path: Path) -> list[list[_Frame]]:
 
 
 def _person(picture: Array) -> tuple[Array, int] | None:
-    """The person's mask, cropped, and its left edge; None where there is no person, or the side edge cuts one."""
+    """The person's mask, cropped, and its left edge; None if there is no person, or the side edge cuts one."""
     mask = (picture > 127).astype(np.uint8)
     count, labels, stats, _ = cv2.connectedComponentsWithStats(mask)
     pieces = [i for i in range(1, count) if stats[i, cv2.CC_STAT_AREA] >= SPECK]
@@ -101,7 +101,7 @@ def _person(picture: Array) -> tuple[Array, int] | None:
 
 
 def _fill(mask: Array) -> None:
-    """Fill holes of up to 1/20 of the person; the gap between two legs is open below, or larger."""
+    """Fill holes of up to 1/20 of the person; a gap between the legs is open below, or larger."""
     most = int(mask.sum()) // 20
     count, labels, stats, _ = cv2.connectedComponentsWithStats(1 - mask, connectivity=4)
     for i in range(1, count):

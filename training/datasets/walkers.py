@@ -1,4 +1,4 @@
-"""Packs of rendered walkers: one ``.npz`` file a set, written by ``gaitkeeper walkers render``."""
+"""Packs of rendered walkers: one ``.npz`` file per set, written by ``gaitkeeper walkers render``."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from training.datasets.sample import NOMINAL_RATE, Array, Dataset, Inputs, Sampl
 
 VERSION = 1
 UNIT = 1 / 16
-"""Pixels of a step of the pack's integers."""
+"""Resolution of the pack's integers in pixels."""
 _NAMES = ("subject", "condition", "take", "view")
-_BODIES = ("outfit", "build")  # of each walk, in packs that tell them
+_BODIES = ("outfit", "build")  # per walk, in packs that have them
 _FRAMES = ("silhouettes", "joints", "scores", "boxes", "frame")
 
 
 @dataclass(frozen=True, eq=False)
 class Walk:
-    """One walk on its way into a pack.
+    """One walk to be written to a pack.
 
     Attributes:
         subject, condition, take, view: its names.
-        silhouettes: uint8 (T, 64, 8), eight pixels a byte: ``np.packbits`` along rows.
+        silhouettes: uint8 (T, 64, 8), eight pixels per byte: ``np.packbits`` along rows.
         joints: float32 (T, 17, 3), COCO-17 x, y in pixels and score in [0, 1].
         boxes: float32 (T, 4), x1 y1 x2 y2 in pixels.
         frame: int (T,), the frames' numbers at 30 Hz.
-        outfit: which of the person's outfits is worn; None where the pack does not say.
-        build: float32 (D,), how the person is built: people of like build lie near one another; None likewise.
+        outfit: number of the person's outfit; None if the pack does not have it.
+        build: float32 (D,), the person's build: people of similar build lie near one another; None as above.
     """
 
     subject: str
@@ -49,7 +49,7 @@ class Walk:
 
 
 def write(path: Path, walks: Sequence[Walk]) -> str:
-    """Write a pack; equal walks give equal bytes. Returns the sha256 of what is in it, in hexadecimal."""
+    """Write a pack; equal walks give equal bytes. Returns the hexadecimal sha256 of its contents."""
     arrays = {
         "version": np.array(VERSION),
         "length": np.array([len(walk.frame) for walk in walks], np.int64),
@@ -67,10 +67,10 @@ def write(path: Path, walks: Sequence[Walk]) -> str:
 
 
 def join(path: Path, parts: Sequence[Path]) -> str:
-    """One pack out of several, walk after walk. Returns the sha256 of what is in it, in hexadecimal.
+    """Join several packs. Returns the hexadecimal sha256 of the contents.
 
     Raises:
-        BadDataset: one of them is no pack, or they do not hold the same arrays.
+        BadDataset: one of them is not a pack, or they do not have the same arrays.
     """
     read = [_arrays(part) for part in parts]
     if not read or any(set(arrays) != set(read[0]) for arrays in read):
@@ -99,10 +99,10 @@ def read(root: Path, *, heatmaps: bool = False) -> Dataset:
 
     Args:
         root: the file.
-        heatmaps: make heatmaps of the joints as a walk is loaded, about 50 KB a frame.
+        heatmaps: make heatmaps of the joints when a walk is loaded, about 50 KB per frame.
 
     Raises:
-        BadDataset: it is no pack of this version.
+        BadDataset: the file is not a pack of this version.
     """
     arrays = _arrays(root)
     bodies = {name: arrays[name].tolist() for name in _BODIES if name in arrays}

@@ -1,4 +1,4 @@
-"""How well a network tells people apart, by the field's protocols: ``evaluate(net, dataset, protocol)``."""
+"""Evaluate how well a network identifies people, with standard protocols: ``evaluate(net, dataset, protocol)``."""
 
 from __future__ import annotations
 

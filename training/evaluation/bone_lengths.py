@@ -1,4 +1,4 @@
-"""The baseline of the Kinect data: people told apart by the lengths of their bones alone, without any training."""
+"""The baseline for the Kinect data: nearest neighbour by bone lengths, without training."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ BONES_20 = (*((KINECT_16_OF_20[a], KINECT_16_OF_20[b]) for a, b in BONES_16), *H
 
 @dataclass(frozen=True)
 class Reading:
-    """What of a walk the lengths are taken from.
+    """A way to read bone lengths from a walk.
 
     Attributes:
-        of: joints (T, 20, 3) to (T, V, D).
+        of: converts joints (T, 20, 3) to (T, V, D).
         bones: pairs of these V joints.
     """
 
@@ -42,11 +42,11 @@ READINGS: dict[str, Reading] = {
     "x, y scale-normalised": Reading(partial(xy16, scaled=True), BONES_16),
     "20 joints, x, y, z in metres": Reading(lambda joints: joints, BONES_20),
 }
-"""The first two read what JointsGait reads; the third, what the sensor gives. Metres give body size away."""
+"""The first two read JointsGait's inputs, the third the sensor's data. Metres reveal body size."""
 
 
 def bone_lengths(joints: Array, bones: tuple[tuple[int, int], ...]) -> Array:
-    """Mean length over the frames of each bone.
+    """Mean length of each bone over the frames.
 
     Args:
         joints: (T, V, D).
@@ -61,10 +61,10 @@ def bone_lengths(joints: Array, bones: tuple[tuple[int, int], ...]) -> Array:
 
 
 def embed_bone_lengths(walks: Dataset, reading: str) -> Embedded:
-    """Walks of the Kinect data as embeddings of one part, (N, 1, B), to be compared as any network's.
+    """Walks of the Kinect data as embeddings of one part, (N, 1, B), to compare like those of a network.
 
     Args:
-        walks: with joints of the Kinect.
+        walks: walks with Kinect joints.
         reading: key of ``READINGS``.
     """
     rows, chosen = [], READINGS[reading]

@@ -1,4 +1,4 @@
-"""Intervals by drawing people with replacement: walks of one person are not independent of each other."""
+"""Bootstrap intervals over people, because the walks of one person are not independent."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ INTERVAL = (2.5, 97.5)
 
 
 def people_weights(people: int, replicates: int, seed: int) -> Array:
-    """How often each person is drawn, int64 (replicates, people); every row adds up to ``people``."""
+    """Number of times that each person is drawn, int64 (replicates, people); every row sums to ``people``."""
     return np.random.default_rng(seed).multinomial(people, np.full(people, 1 / people), size=replicates)
 
 
@@ -24,9 +24,9 @@ def estimate(value: float, weights: Array, statistic: Callable[[Array], float]) 
     """A figure with its percentile interval.
 
     Args:
-        value: of the people as they are.
-        weights: (R, S), of :func:`people_weights`.
-        statistic: the figure for weights (S,), nan where they leave nothing to measure.
+        value: the figure for all people.
+        weights: (R, S), from :func:`people_weights`.
+        statistic: the figure for weights (S,), nan if they leave nothing to measure.
     """
     drawn = np.array([statistic(row) for row in weights], np.float64)
     drawn = drawn[np.isfinite(drawn)]

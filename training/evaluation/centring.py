@@ -1,7 +1,7 @@
-"""Camera centring: what a view does to everybody's embedding, told from other people, is taken off before distances.
+"""Camera centring: subtract the mean embedding of other people in the same view before computing distances.
 
-A camera sees unlabelled passers-by; the mean of their embeddings is the camera's, not anybody's. Nothing of a probe's
-own person goes into the mean that is taken off the probe.
+A camera sees unlabelled passers-by; the mean of their embeddings describes the camera, not a person. The mean that is
+subtracted from a probe contains no walk of the probe's own person.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ Array = npt.NDArray[Any]
 
 
 def centred_probes(embeddings: Tensor, subjects: Array, views: Array) -> Tensor:
-    """Each embedding less the mean of its view over everybody else: passers-by of the same camera.
+    """Each embedding minus the mean of its view over all other people: passers-by of the same camera.
 
-    People weigh alike, however many walks there are of each.
+    People have equal weight, independent of their number of walks.
 
     Args:
         embeddings: float32 (N, P, C).
         subjects, views: (N,).
 
     Raises:
-        BadDataset: a view has one person alone, so that nobody else tells what it does.
+        BadDataset: a view has only one person, so its mean over other people does not exist.
     """
     out = embeddings.clone()
     for view in np.unique(views):
@@ -43,7 +43,7 @@ def centred_probes(embeddings: Tensor, subjects: Array, views: Array) -> Tensor:
 
 
 def centred_gallery(embeddings: Tensor, subjects: Array, views: Array) -> Tensor:
-    """Each embedding less the mean of its view over the gallery, people weighing alike; shapes as above."""
+    """Each embedding minus the mean of its view over the gallery, with equal weight per person; shapes as above."""
     out = embeddings.clone()
     for view in np.unique(views):
         here = np.flatnonzero(views == view)

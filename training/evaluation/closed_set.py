@@ -1,4 +1,4 @@
-"""The cross-view table: sums by person, probe view and gallery view, from which every mean and interval follows."""
+"""The cross-view table: sums by person, probe view and gallery view, from which means and intervals are computed."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class CellTable:
         probe_views, gallery_views: names (V,), (W,).
 
     Attributes:
-        hits: float64 (S, V, W, 20), probes whose first mate is at rank k or better.
+        hits: float64 (S, V, W, 20), number of probes whose first mate is at rank k or better.
         precision, penalty: float64 (S, V, W), sums of average precision and of inverse negative penalty.
-        counts, mated: float64 (S, V, W), probes, and those with a mate in the cell's gallery.
+        counts, mated: float64 (S, V, W), number of probes, and of probes with a mate in the cell's gallery.
     """
 
     def __init__(self, people: Array, probe_views: Array, gallery_views: Array) -> None:
@@ -57,7 +57,7 @@ class CellTable:
         np.add.at(self.mated[cell], who, np.isfinite(ranked.rank).astype(float))
 
     def rank_1(self) -> Array:
-        """Rank-1 by cell (V, W), nan where it has no probe."""
+        """Rank-1 by cell (V, W), nan for cells without probes."""
         with np.errstate(invalid="ignore"):
             return np.asarray(self.hits[..., 0].sum(axis=0) / self.probes)
 
@@ -68,7 +68,7 @@ def identify(table: CellTable, cells: Array, weights: Array) -> Identification:
     Args:
         table: all cells.
         cells: bool (V, W), those of the group.
-        weights: (R, S), of :func:`training.evaluation.bootstrap.people_weights`.
+        weights: (R, S), from :func:`training.evaluation.bootstrap.people_weights`.
     """
     counts, mated = table.counts, table.mated
     sums = {
@@ -99,7 +99,7 @@ def identify(table: CellTable, cells: Array, weights: Array) -> Identification:
 
 
 def _mean_of_cells(sums: Array, counts: Array, cells: Array) -> float:
-    """Mean over the gallery views of each probe view, then over the probe views; cells without probes left out."""
+    """Mean over the gallery views of each probe view, then over the probe views, without cells without probes."""
     use = cells & (counts > 0)
     values = np.divide(sums, counts, out=np.zeros_like(sums, dtype=np.float64), where=use)
     by_view = use.sum(axis=1)

@@ -1,4 +1,4 @@
-"""What ``gaitkeeper evaluate`` does: networks by name, a data set and its protocol, one evaluation each."""
+"""The command ``gaitkeeper evaluate``: evaluate networks by name on a data set with its protocol."""
 
 from __future__ import annotations
 
@@ -36,20 +36,20 @@ def run(
     """Evaluate networks on one data set.
 
     Args:
-        weights: names or ``.safetensors`` paths, as :func:`models.load` takes them.
-        root: the data set.
+        weights: names or ``.safetensors`` paths, as in :func:`models.load`.
+        root: path of the data set.
         format: key of ``training.datasets.READERS``.
-        protocol: key of ``PROTOCOLS``; None takes the format's own, or ``leave_one_out`` where it has none.
-        partition: name or path; None takes the protocol's own; "none" tests everybody.
-        part: of the partition.
-        baselines: first GEI, and each network with random weights of seed 0.
+        protocol: key of ``PROTOCOLS``; None takes the format's own, or ``leave_one_out`` without one.
+        partition: name or path; None takes the protocol's own; "none" tests all people.
+        part: part of the partition.
+        baselines: also evaluate GEI, and each network with random weights of seed 0.
         scaled: networks of the Kinect's skeleton read joints in units of the torso, not metres.
-        device: "cpu" or "cuda"; a GPU that is not there is an error.
-        settings: of the figures.
-        on_progress: told a network's name, walks embedded, and walks in all parts of the data set.
+        device: "cpu" or "cuda"; a missing GPU is an error.
+        settings: settings of the figures.
+        on_progress: called with a network's name, the number of embedded walks, and of all walks of the data set.
 
     Raises:
-        GaitkeeperError: something named is not there or does not fit; see the functions this calls.
+        GaitkeeperError: something named does not exist or does not fit; see the called functions.
     """
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise BadEvaluation("A GPU was asked for and there is none here.")
@@ -83,7 +83,7 @@ def run(
 
 
 def own_protocol(format: str) -> str:
-    """Name of the protocol that a data set of a format is tested by unless another is asked for."""
+    """Name of the default protocol for a format."""
     name = format.removesuffix("_pickled").removesuffix("_heatmaps")
     return name if name in PROTOCOLS else DEFAULT
 

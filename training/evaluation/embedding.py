@@ -1,4 +1,4 @@
-"""A data set to embeddings, a few walks in memory at a time."""
+"""Embed a data set, with a few walks in memory at a time."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Embedded:
     Attributes:
         samples: N walks.
         embeddings: float32 (N, P, C), on the CPU.
-        skipped: walks that could not be embedded, by key, and why.
+        skipped: walks that could not be embedded, with the reason, by key.
     """
 
     samples: tuple[Sample, ...]
@@ -53,18 +53,18 @@ def embed_dataset(
     scaled: bool = False,
     on_progress: Callable[[int], None] | None = None,
 ) -> Embedded:
-    """Embeddings of whole walks, by :func:`pipelines.embed.embed`.
+    """Embeddings of whole walks, with :func:`pipelines.embed.embed`.
 
     Args:
-        net: on the device it is to run on.
-        dataset: its samples are read once, in order.
-        batch_frames: most frames in one batch.
+        net: the network, on the device to run on.
+        dataset: the data set; its samples are read once, in order.
+        batch_frames: maximum frames in one batch.
         scaled: a network of the Kinect's skeleton reads joints in units of the torso, not metres.
-        on_progress: told the number of walks done.
+        on_progress: called with the number of finished walks.
 
     Raises:
         InputMissing: the data set lacks an input of the network.
-        BadDataset: not one walk could be read.
+        BadDataset: no walk could be read.
     """
     kept: list[Sample] = []
     parts: list[Tensor] = []
@@ -95,7 +95,7 @@ def embed_dataset(
 
 
 def _embed_kinect(net: GaitNetwork, walk: Inputs, scaled: bool) -> Tensor:
-    """(1, P, C) of one walk, whose joints are no gait sequence's."""
+    """Embedding (1, P, C) of one walk with joints other than those of a gait sequence."""
     if walk.joints is None or walk.skeleton != "kinect":
         raise InputMissing("The network reads joints of the Kinect, which the data set does not have.")
     joints = torch.from_numpy(xy16(walk.joints, scaled=scaled))[None]

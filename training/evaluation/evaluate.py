@@ -1,4 +1,4 @@
-"""One protocol from embeddings to figures: the cross-view table, verification, open set, intervals over people."""
+"""Evaluate a protocol: cross-view table, verification, open set, and intervals over people."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class EvaluationSettings:
-    """What can be chosen about the figures.
+    """Settings of the figures.
 
     Attributes:
-        replicates: of the bootstrap.
-        seed: of the bootstrap, the draws and the sample of pairs.
+        replicates: replicates of the bootstrap.
+        seed: seed of the bootstrap, the draws and the sample of pairs.
         gallery_size: people enrolled in the open-set test; None enrols half of them.
-        draws: how often the enrolled are drawn.
-        max_pairs: verification and open set use as many probes, drawn at random, as keep probe-template pairs below.
+        draws: number of draws of the enrolled people.
+        max_pairs: limit on probe-template pairs; verification and open set draw as many probes as stay below it.
         rates: false match and false-positive identification rates.
-        pairwise: compute verification and open set at all.
-        centring: take off what a view does to everybody; see :mod:`training.evaluation.centring`.
+        pairwise: True to compute verification and open set.
+        centring: True to subtract the mean of each view; see :mod:`training.evaluation.centring`.
     """
 
     replicates: int = 1000
@@ -53,7 +53,7 @@ class EvaluationSettings:
 
 @dataclass(frozen=True, eq=False)
 class _Side:
-    """The probes or the gallery of a row, by index into the samples."""
+    """The probes or the gallery of a row, as indices into the samples."""
 
     index: Array
     subjects: Array = field(repr=False)
@@ -75,18 +75,18 @@ def evaluate(
     """Embed a data set and evaluate it.
 
     Args:
-        net: on the device it is to run on.
-        dataset: every walk of every part.
-        protocol: which walks meet.
-        settings: of the figures.
-        partition: who is tested; None tests everybody. People of its part "strangers", where it has one, are never
-            enrolled in the open-set test, and everybody else is.
-        part: of the partition; people of "strangers" are embedded as well.
+        net: the network, on the device to run on.
+        dataset: all walks of all parts.
+        protocol: defines which walks are compared.
+        settings: settings of the figures.
+        partition: selects the tested people; None tests all. If it has a part "strangers", its people are never
+            enrolled in the open-set test, and all others are.
+        part: part of the partition; people of "strangers" are embedded as well.
         scaled: a network of the Kinect's skeleton reads joints in units of the torso, not metres.
-        on_progress: told the number of walks embedded.
+        on_progress: called with the number of embedded walks.
 
     Raises:
-        BadDataset: nobody of the part is in the data set, a row has no probe and gallery, or nothing can be read.
+        BadDataset: the data set has no one of the part, a row has no probes or gallery, or nothing can be read.
         UnknownFormat: the partition has no such part.
         InputMissing: the data set lacks an input of the network.
     """
@@ -128,7 +128,7 @@ def evaluate_embedded(
     listed: Collection[str] | None = None,
     strangers: Collection[str] = (),
 ) -> Evaluation:
-    """As :func:`evaluate`, of embeddings that are there already; ``listed`` are the keys of a partition's probes.
+    """As :func:`evaluate`, from existing embeddings; ``listed`` are the keys of a partition's probes.
 
     Raises:
         BadDataset: no row of the protocol has both probes and a gallery.
@@ -249,7 +249,7 @@ def _pairs(
     settings: EvaluationSettings,
     allowed: Callable[[Array, Array], Array | None],
 ) -> tuple[Array, Array, Array]:
-    """Distances (n, M) of n of the probes, which they are, and which pairs may meet."""
+    """Distances (n, M) of n probes, the indices of these probes, and the allowed pairs."""
     most = max(1, settings.max_pairs // len(gallery.index))
     sample = np.arange(len(probes.index))
     if len(sample) > most:

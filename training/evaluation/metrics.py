@@ -1,7 +1,7 @@
-"""The figures of merit, each on plain arrays of distances. Nothing is rounded here.
+"""Metrics on plain arrays of distances, without rounding.
 
-Identification as in re-identification (Zheng et al., ICCV 2015; mINP: Ye et al., TPAMI 2021); verification and open-set
-rates as ISO/IEC 19795-1 names them.
+Identification follows re-identification (Zheng et al., ICCV 2015; mINP: Ye et al., TPAMI 2021); verification and
+open-set rates follow ISO/IEC 19795-1.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True, eq=False)
 class Ranked:
-    """What became of N probes against one gallery.
+    """Results of N probes against one gallery.
 
     Attributes:
-        rank: float64 (N,); place of the nearest template of the same person, from 1; inf where there is none.
+        rank: float64 (N,); rank of the nearest template of the same person, from 1; inf without such a template.
         average_precision: float64 (N,); mean of the precision at each template of the same person, in (0, 1]; nan
-            where there is none.
-        inverse_negative_penalty: float64 (N,); number of the person's templates / place of the last one; nan likewise.
+            without such a template.
+        inverse_negative_penalty: float64 (N,); number of the person's templates / rank of the last one; nan as above.
     """
 
     rank: Array
@@ -36,12 +36,12 @@ def rank_probes(distances: Array, mates: Array, allowed: Array | None = None) ->
 
     Args:
         distances: (N, M).
-        mates: bool (N, M), True where the template is of the probe's own person.
-        allowed: bool (N, M), False where the two must not be compared; None compares all.
+        mates: bool (N, M), True if the template is of the probe's own person.
+        allowed: bool (N, M), False for pairs that must not be compared; None compares all.
     """
     count = distances.shape[1]
     if allowed is not None:
-        # What is not allowed goes behind everything else, as a stranger.
+        # Pairs that are not allowed are ranked last, as strangers.
         distances, mates = np.where(allowed, distances, np.inf), mates & allowed
     order = np.lexsort((mates, distances), axis=-1)
     hits = np.take_along_axis(mates, order, axis=1)
@@ -85,7 +85,7 @@ class ErrorCurve:
 
 
 class MergedScores:
-    """Distances of genuine and impostor pairs, sorted once, so that curves of many weights are cheap.
+    """Distances of genuine and impostor pairs, sorted once, so that curves for many weights are cheap.
 
     Args:
         genuine: distances (G,) between walks of one person.
@@ -101,7 +101,7 @@ class MergedScores:
         self._sizes = len(genuine), len(impostor)
 
     def curve(self, genuine_weights: Array | None = None, impostor_weights: Array | None = None) -> ErrorCurve:
-        """The trade-off over every threshold that makes a difference; a pair counts once, or as often as its weight."""
+        """The trade-off over all distinct thresholds; a pair counts once, or with its weight."""
         g, i = self._sizes
         counts = np.zeros((2, g + i))
         counts[0, :g] = 1 if genuine_weights is None else genuine_weights
@@ -119,17 +119,17 @@ def error_curve(genuine: Array, impostor: Array) -> ErrorCurve:
 def miss_rate(
     right: Array, wrong: Array, rate: float, right_weights: Array | None = None, wrong_weights: Array | None = None
 ) -> float:
-    """Share of ``right`` that is missed where the share of ``wrong`` that passes is held at ``rate`` or below.
+    """Share of ``right`` that is missed at a threshold which at most a share ``rate`` of ``wrong`` passes.
 
-    FNIR at an FPIR where the two are mated probes' distances to the right person (inf where another was nearer) and
-    strangers' smallest distances; FNMR at an FMR where they are genuine and impostor distances. The threshold is
-    as generous as the rate allows: distances below the first of ``wrong`` that would exceed it pass.
+    This is FNIR at an FPIR if ``right`` are distances of mated probes to the right person (inf if another was nearer)
+    and ``wrong`` the smallest distances of strangers. It is FNMR at an FMR for genuine and impostor distances. The
+    threshold is the largest that the rate allows: distances below the first of ``wrong`` that would exceed it pass.
 
     Args:
         right: distances that should pass (R,).
         wrong: distances that should not (W,).
         rate: in [0, 1).
-        right_weights, wrong_weights: how often each counts; once where None.
+        right_weights, wrong_weights: weights; None for 1.
     """
     limit = threshold_at(wrong, rate, wrong_weights)
     weights = np.ones(len(right)) if right_weights is None else right_weights
@@ -137,10 +137,10 @@ def miss_rate(
 
 
 def threshold_at(wrong: Array, rate: float, weights: Array | None = None) -> float:
-    """The distance below which at most a share ``rate`` of ``wrong`` lies, as large as can be; inf where all may."""
+    """The largest distance below which at most a share ``rate`` of ``wrong`` lies; inf if all may pass."""
     order = np.argsort(wrong, kind="stable")
     weights = np.ones(len(wrong)) if weights is None else weights
     passed = np.cumsum(weights[order])
-    # Rounding of the product must not cost a whole probe: 0.01 · 300 is a little more or less than 3.
+    # Rounding of the product must not lose a probe: 0.01 · 300 may be slightly below 3.
     first = int(np.searchsorted(passed, rate * passed[-1] * (1 + 1e-12), side="right"))
     return float(wrong[order[first]]) if first < len(wrong) else np.inf

@@ -20,16 +20,16 @@ Array = npt.NDArray[Any]
 DET_POINTS = 400
 DRAWN_PAIRS = 200_000
 REPLICATES = 200
-"""Most replicates of a bootstrap over pairs, which goes through all of them each time."""
+"""Maximum number of replicates of a bootstrap over pairs, which is slow."""
 
 
 def verify(
     distances: Array, probes: Array, templates: Array, allowed: Array, settings: EvaluationSettings
 ) -> Verification | None:
-    """One-to-one figures of all allowed pairs; None where there is no genuine or no impostor pair.
+    """One-to-one figures of all allowed pairs; None without genuine or without impostor pairs.
 
-    The figures are of all of them; their intervals are of at most ``DRAWN_PAIRS`` impostor pairs, drawn at random.
-    Drawn people count in a pair as often as both were drawn; in a genuine pair, as often as the one was.
+    The figures use all pairs; the intervals use at most ``DRAWN_PAIRS`` random impostor pairs. In the bootstrap, a
+    pair's weight is the product of the counts of its two people; for a genuine pair, the count of the person.
 
     Args:
         distances: (N, M).
@@ -83,10 +83,10 @@ def open_set(
     settings: EvaluationSettings,
     strangers: Collection[str] = (),
 ) -> OpenSet | None:
-    """FNIR at each FPIR; None where there are too few people to have a gallery and strangers.
+    """FNIR at each FPIR; None if there are too few people to have a gallery and strangers.
 
-    Distance to a subject is the smallest over its allowed templates. With ``strangers`` everybody else is enrolled
-    (or ``gallery_size`` of them, drawn); else the enrolled are drawn among all, and the others are the strangers.
+    The distance to a subject is the smallest over its allowed templates. With ``strangers`` all other people are
+    enrolled (or a draw of ``gallery_size``); otherwise enrolled people are drawn, and the others are strangers.
 
     Args:
         distances: (N, M).

@@ -1,4 +1,4 @@
-"""Pictures of an evaluation: error trade-off, cumulative matches, rank-1 by view."""
+"""Plots of an evaluation: error trade-off, cumulative matches, rank-1 by view."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ DPI = 150
 
 
 def draw(evaluations: Sequence[Evaluation], folder: Path) -> list[Path]:
-    """Write ``det.png``, ``cmc.png`` and, of the first evaluation, ``views-ROW.png`` for every row with views.
+    """Write ``det.png``, ``cmc.png`` and, for the first evaluation, ``views-ROW.png`` for every row with views.
 
     Args:
-        evaluations: of one protocol, one network each; all share the first two pictures.
-        folder: made if it is not there.
+        evaluations: evaluations with one protocol, one per network; the first two plots show all.
+        folder: folder, created if missing.
 
     Returns:
-        the files that were written.
+        The written files.
     """
     folder.mkdir(parents=True, exist_ok=True)
     written = [cmc(evaluations, folder / "cmc.png")]
@@ -38,7 +38,7 @@ def draw(evaluations: Sequence[Evaluation], folder: Path) -> list[Path]:
 
 
 def det(evaluations: Sequence[Evaluation], path: Path) -> Path:
-    """False non-match against false match rate, both on the normal deviate scale (Martin et al., Eurospeech 1997)."""
+    """False non-match against false match rate, on normal deviate scales (Martin et al., Eurospeech 1997)."""
     figure = Figure((6, 6), layout="constrained")
     axes = figure.subplots()
     for label, group in _lines(evaluations):
@@ -82,7 +82,7 @@ def views(evaluation: Evaluation, name: str, path: Path) -> Path:
 
 
 def _lines(evaluations: Sequence[Evaluation]) -> Iterator[tuple[str, Group]]:
-    """A label and a group for each line of a picture."""
+    """A label and a group for each line of a plot."""
     for evaluation in evaluations:
         for name, row in evaluation.rows.items():
             for key, group in row.groups.items():

@@ -1,4 +1,4 @@
-"""The field's protocols: which walks are the gallery, which are the probes, and which views meet."""
+"""Standard protocols: gallery walks, probe walks, and compared views."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ class Protocol:
 
     Attributes:
         name: key in ``PROTOCOLS``.
-        source: where it is published.
+        source: publication.
         probes: patterns of the probes of each row of the table.
-        gallery: patterns of the gallery; or by row, where each has its own.
-        views: "each": one gallery a view, a table of probe view × gallery view, whose mean leaves identical views out;
-            "pooled": one gallery of all views.
-        partition: the division of people it is used with, key of ``training.datasets.partitions``; None for all people.
-        leave_one_out: every walk is a probe against all others but those of its own recording.
-        listed_probes: the partition file lists the probes one by one; all else is gallery.
+        gallery: patterns of the gallery; or by row, if they differ.
+        views: "each": one gallery per view, and a table of probe view × gallery view, whose mean excludes identical
+            views; "pooled": one gallery of all views.
+        partition: its usual division of people, key of ``training.datasets.partitions``; None for all people.
+        leave_one_out: every walk is a probe against all others except those of its own recording.
+        listed_probes: the partition file lists the probes one by one; all other walks are the gallery.
     """
 
     name: str
@@ -42,11 +42,11 @@ class Protocol:
     note: str = field(default="")
 
     def is_probe(self, row: str, sample: Sample) -> bool:
-        """True where the walk is a probe of that row."""
+        """True if the walk is a probe of that row."""
         return _matches(sample.recording, self.probes[row])
 
     def is_gallery(self, row: str, sample: Sample) -> bool:
-        """True where the walk is in the gallery that the row's probes are searched in."""
+        """True if the walk is in the gallery of the row."""
         patterns = self.gallery[row] if isinstance(self.gallery, Mapping) else self.gallery
         return _matches(sample.recording, patterns)
 
@@ -168,10 +168,10 @@ PROTOCOLS: dict[str, Protocol] = {
 
 
 def find_protocol(name: str) -> Protocol:
-    """The protocol of that name.
+    """The protocol with that name.
 
     Raises:
-        UnknownFormat: there is none.
+        UnknownFormat: there is no such protocol.
     """
     if name not in PROTOCOLS:
         raise UnknownFormat(f"There is no protocol {name!r}; known are {', '.join(sorted(PROTOCOLS))}.")

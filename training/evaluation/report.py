@@ -1,4 +1,4 @@
-"""An evaluation as tables in the terminal. Figures are rounded here, and only here."""
+"""Print an evaluation as tables. Figures are rounded only here."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ GROUPS = {"across": "across views", "same": "same view", "all": "all views"}
 
 
 def tables(evaluation: Evaluation, *, views: bool = True) -> RenderableType:
-    """Everything that was measured.
+    """Print all figures of an evaluation.
 
     Args:
-        evaluation: what was found.
-        views: with the table of probe view × gallery view of each row.
+        evaluation: the evaluation.
+        views: also print the table of probe view × gallery view of each row.
     """
     parts: list[RenderableType] = [identification([evaluation])]
     if any(group.verification for row in evaluation.rows.values() for group in row.groups.values()):
@@ -32,7 +32,7 @@ def tables(evaluation: Evaluation, *, views: bool = True) -> RenderableType:
 
 
 def identification(evaluations: Sequence[Evaluation]) -> Table:
-    """The identification figures of several networks on one protocol, one under the other, in per cent."""
+    """Print identification figures of several networks on one protocol, in percent."""
     first = evaluations[0]
     title = f"{first.dataset}, protocol {first.protocol}: {first.people} people, {first.walks} walks; % [95 % interval]"
     table = Table("network", "probes", "", "rank-1", "rank-5", "mAP", "mINP", "comparisons", title=title)

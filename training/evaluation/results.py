@@ -1,4 +1,4 @@
-"""What an evaluation found: plain records that serialise to JSON, nothing rounded."""
+"""Results of an evaluation: plain records that serialise to JSON, without rounding."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ class Identification:
 
     Attributes:
         metrics: "rank_1", "rank_5", "map", "minp", all in [0, 1]: mean over the gallery views of each probe view, then
-            over probe views. Every probe counts in rank-k, also one whose person is not in the gallery; "map" and
-            "minp" are over probes that have a mate. Rank-k counts templates, as the field does.
-        rank_1_mated: "rank_1" over probes that have a mate alone.
+            over probe views. Every probe counts in rank-k, even if its person is not in the gallery; "map" and
+            "minp" are over probes with a mate. Rank-k counts templates, as usual in the field.
+        rank_1_mated: "rank_1" only over probes with a mate.
         cmc: rank-1 to rank-20.
         comparisons: probes × galleries.
-        mated: of these, those with a mate.
-        people: of the probes.
+        mated: comparisons with a mate.
+        people: number of people of the probes.
     """
 
     metrics: dict[str, Estimate]
@@ -45,10 +45,10 @@ class Verification:
 
     Attributes:
         eer: equal error rate.
-        fnmr: at each false match rate, "0.01" and "0.001".
+        fnmr: false non-match rate at each false match rate, "0.01" and "0.001".
         genuine, impostor: number of pairs.
-        resolved: by rate, False where fewer than one impostor pair would have to match: the figure is then at a false
-            match rate of 0.
+        resolved: by rate, False if less than one impostor pair would match: the figure is then at a false match rate
+            of 0.
         det: points of the trade-off, (fmr, fnmr), thinned for plots.
     """
 
@@ -62,15 +62,15 @@ class Verification:
 
 @dataclass(frozen=True)
 class OpenSet:
-    """Identification in a gallery that not everyone is in; the mean over draws of who is enrolled.
+    """Identification in a gallery that does not contain all people; the mean over draws of the enrolled people.
 
     Attributes:
         fnir: at each false-positive identification rate, "0.01" and "0.001": share of enrolled people's probes whose
             own person is not the nearest, or is beyond the threshold.
-        gallery_subjects, gallery_templates: enrolled people, and templates a probe was searched in, means over draws.
-        mated_probes, stranger_probes: their numbers, means over draws.
-        resolved: by rate, False where the strangers are too few to tell it.
-        draws: how often the enrolled people were drawn.
+        gallery_subjects, gallery_templates: enrolled people, and searched templates per probe, means over draws.
+        mated_probes, stranger_probes: numbers of probes, means over draws.
+        resolved: by rate, False if there are too few strangers for it.
+        draws: number of draws of the enrolled people.
     """
 
     fnir: dict[str, Estimate]
@@ -97,9 +97,9 @@ class Row:
 
     Attributes:
         probe_views, gallery_views: names of the table's rows and columns.
-        rank_1: by probe view and gallery view, nan where nothing was compared.
-        probes: likewise, number of probes.
-        groups: "across" leaves identical views out, "same" is identical views alone; "all" where views are pooled.
+        rank_1: by probe view and gallery view, nan without comparisons.
+        probes: number of probes by probe view and gallery view.
+        groups: "across" excludes identical views, "same" has only identical views; "all" for pooled views.
     """
 
     probe_views: list[str]
@@ -111,15 +111,15 @@ class Row:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Everything one evaluation found.
+    """All results of one evaluation.
 
     Attributes:
-        network, weights: what was evaluated.
-        dataset, protocol, part: on what and how.
-        walks, people: embedded.
-        skipped: walks that could not be, by key, and why.
+        network, weights: the evaluated network.
+        dataset, protocol, part: data set, protocol, and part of the partition.
+        walks, people: numbers of embedded walks and of their people.
+        skipped: walks that could not be embedded, with the reason, by key.
         settings: seeds and numbers of draws.
-        rows: by the protocol's rows.
+        rows: results by row of the protocol.
     """
 
     network: str
@@ -134,7 +134,7 @@ class Evaluation:
     rows: dict[str, Row]
 
     def as_json(self) -> dict[str, Any]:
-        """Plain dicts and lists; what is not a number is None."""
+        """Convert to plain dicts and lists; NaN becomes None."""
         plain: dict[str, Any] = _finite(asdict(self))
         return plain
 

@@ -1,4 +1,4 @@
-"""Flesh and clothes on a skeleton: every part a solid of lofts and ellipsoids, sized by the person's build.
+"""The dressed body of a skeleton: every part is a solid of lofts and ellipsoids, sized by the person's build.
 
 Girths are those of an average adult of 1.74 m (half breadths and depths after ANSUR II, Gordon et al. 2014), scaled by
 stature and bulk; clothes lie on top with the outfit's ease.
@@ -27,13 +27,13 @@ def build(person: Person, detail: float = 1.0) -> Body:
 
 
 def solids(person: Person, detail: float = 1.0) -> list[Solid]:
-    """The parts that make up a dressed person at rest."""
+    """The parts of a dressed person at rest."""
     tailor = _Tailor(person, detail)
     return [*tailor.head(), *tailor.hands(), *tailor.top(), *tailor.legs(), *tailor.shoes(), *tailor.bag()]
 
 
 class _Tailor:
-    """Cuts the parts of one person."""
+    """Builds the parts of one person."""
 
     def __init__(self, person: Person, detail: float) -> None:
         self.person, self.outfit, self.detail = person, person.outfit, detail
@@ -71,7 +71,7 @@ class _Tailor:
         return Solid(name, tuple(primitives), cell / self.detail, melt, cuts, crumple)
 
     def head(self) -> list[Solid]:
-        """Head and neck, with hair or what is worn over it."""
+        """Head and neck, with hair or headwear."""
         neck = self.loft(
             self.at("neck", z=-0.03), self.at("head", x=-0.005, z=0.03),
             [(0.0, 0.072, 0.070, 0.0), (0.45, 0.060, 0.062, 0.0), (1.0, 0.056, 0.062, 0.0)],
@@ -194,7 +194,7 @@ class _Tailor:
             [(0, 0.128, 0.092, 0), (0.5, 0.160, 0.114, -0.010), (1, 0.140, 0.104, -0.012)], "pelvis",
             girth=self.pelvis, ease=over, cap=0.03,
         )  # fmt: skip
-        # Under a skirt or a long coat the legs begin above the knees: what is never seen cannot poke through.
+        # Under a skirt or a long coat the legs begin above the knees, so that hidden parts cannot poke through.
         hidden = bare or self.outfit.top == "coat"
         pieces: list[Primitive] = [] if hidden else [seat]
         thigh: list[Section] = [(0, 0.080, 0.088, -0.008), (0.3, 0.079, 0.087, 0.0), (0.7, 0.063, 0.068, 0.004)]
@@ -226,7 +226,7 @@ class _Tailor:
         self, top: Tensor, joint: Tensor, end: Tensor, upper: list[Section], lower: list[Section],
         bones: tuple[str, str], *, girth: tuple[float, float], ease: float, cap: float, ease_end: float | None = None,
     ) -> Loft:  # fmt: skip
-        """One loft for a limb that is straight at rest, bending where its two bones meet.
+        """A loft for a limb that is straight at rest and bends where its two bones meet.
 
         Sections are (position on the bone, half breadth, half depth, shift forward).
         """
@@ -241,7 +241,7 @@ class _Tailor:
     def hanging(
         self, top: float, hem: float, sections: list[tuple[float, float, float]], ease: float, ramp: tuple[float, float]
     ) -> Skirt:
-        """Cloth around both legs between two heights against the pelvis, pushed by the thighs."""
+        """Cloth around both legs between two heights relative to the pelvis, pushed by the thighs."""
         return Skirt(
             self.loft(
                 self.at("pelvis", -0.005, z=top), self.at("pelvis", -0.005, z=hem),

@@ -1,4 +1,4 @@
-"""A true perspective camera: where it stands, where it looks, and what it does to points and rays."""
+"""A perspective camera: position, direction, and the projection of points and rays."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ class Camera:
 
     Attributes:
         position: (x, y, z) in metres, z above the floor.
-        target: the point (x, y, z) in the middle of the picture.
+        target: the point (x, y, z) at the middle of the picture.
         focal: focal length in pixels.
         width, height: of the picture in pixels.
-        roll: turn about the line of sight in radians, clockwise positive as the picture shows it.
+        roll: rotation around the line of sight in radians, clockwise positive in the picture.
     """
 
     position: tuple[float, float, float]
@@ -42,13 +42,12 @@ class Camera:
         """A camera seen from the target at an azimuth in degrees.
 
         Args:
-            target: what it looks at.
-            azimuth: degrees; for someone who walks along +x, 0 looks into their face, 90 sees their left side,
-                180 their back.
-            distance: metres over ground from target to camera.
+            target: the point that it looks at.
+            azimuth: degrees; for a person who walks along +x, 0 sees the face, 90 the left side, 180 the back.
+            distance: horizontal distance from target to camera in metres.
             height: metres above the floor.
             size: (width, height) in pixels.
-            view: how many metres fit in the picture's height at the target.
+            view: metres that the picture's height covers at the target.
             roll: radians.
         """
         a = math.radians(azimuth)
@@ -67,19 +66,19 @@ class Camera:
         fill: float = 0.94,
         roll: float = 0.0,
     ) -> Camera:
-        """A camera that shows points (N, 3) as large as the picture holds them, their extent in its middle.
+        """A camera that shows points (N, 3) centred and as large as fits the picture.
 
         Args:
-            points: what must be in the picture.
-            azimuth, distance, height: where it stands, as of :meth:`around`, against the points' mean.
+            points: points that must be in the picture.
+            azimuth, distance, height: position, as in :meth:`around`, relative to the points' mean.
             size: (width, height) in pixels.
-            fill: the share of the picture's width or height, whichever is tighter, that they fill.
+            fill: share of the picture's width or height, whichever is tighter, that the points fill.
             roll: radians.
         """
         target = points.mean(0)
         around = cls.around((float(target[0]), float(target[1]), float(target[2])), azimuth, distance, height, size)
         camera = cls(around.position, around.target, 1.0, *size, roll)
-        for _ in range(6):  # turning the camera bends the extents a little: aim again
+        for _ in range(6):  # turning the camera changes the extents a little, so aim again
             seen = camera.project(points)
             low, high = seen[:, :2].amin(0), seen[:, :2].amax(0)
             off = (low + high) / 2 - torch.tensor(size) / 2
@@ -91,7 +90,7 @@ class Camera:
         return cls(camera.position, camera.target, focal, *size, roll)
 
     def axes(self) -> Tensor:
-        """Rows right, down and forward of the picture in the world, (3, 3) float32."""
+        """World directions of the picture's right, down and forward, as rows, (3, 3) float32."""
         forward = torch.tensor(self.target, dtype=torch.float64) - torch.tensor(self.position, dtype=torch.float64)
         forward = torch.nn.functional.normalize(forward, dim=0)
         right = torch.linalg.cross(forward, torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64))
@@ -103,7 +102,7 @@ class Camera:
     def project(self, points: Tensor) -> Tensor:
         """Pixels x, y and depth in metres (..., 3) of points (..., 3); a pixel's centre is at half-integers.
 
-        Points behind the camera keep a small positive depth, so that nothing divides by zero: clip before.
+        Points behind the camera keep a small positive depth, to avoid division by zero: clip before.
         """
         seen = (points - torch.tensor(self.position, device=points.device)) @ self.axes().to(points.device).T
         depth = seen[..., 2].clamp_min(0.05)
@@ -112,11 +111,11 @@ class Camera:
         return torch.stack((x, y, depth), -1)
 
     def rays(self, samples: int = 1, top: int = 0, bottom: int | None = None) -> Tensor:
-        """Where the pixels look: directions (rows · samples, W · samples, 3) in the world, 1 along the line of sight.
+        """Viewing directions of the pixels (rows · samples, W · samples, 3) in the world, 1 along the line of sight.
 
         Args:
-            samples: rays along either side of a pixel.
-            top, bottom: the rows wanted, all by default.
+            samples: rays along each side of a pixel.
+            top, bottom: range of rows, all by default.
         """
         rows = torch.arange(top * samples, (self.height if bottom is None else bottom) * samples)
         y = ((rows + 0.5) / samples - self.height / 2) / self.focal

@@ -1,4 +1,4 @@
-"""Who walks in a rendered set: measured people on their own motion and bones, people drawn from the gait model."""
+"""The people of a rendered set: measured people with their own motion and bones, and people of the gait model."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from training.walkers.person import another_walk, draw_person
 
 @dataclass(frozen=True, eq=False)
 class Actor:
-    """A person who can be asked for walks.
+    """A person, with a source of walks.
 
     Attributes:
         name: the subject.
-        shape: flesh, one row.
-        everyday: the outfits that they own, one row each.
-        walks: cycles of measured walks, in the order of the recording; empty for drawn people.
+        shape: body shape, one row.
+        everyday: everyday outfits, one row each.
+        walks: gait cycles of measured walks, in the order of recording; empty for drawn people.
         drawn: the model's person; None for measured people.
     """
 
@@ -35,7 +35,7 @@ class Actor:
     drawn: DrawnWalker | None = None
 
     def walk(self, model: GaitModel, rng: np.random.Generator, share: slice = slice(None)) -> GaitCycle:
-        """A walk: one of the measured ones of ``share``, at a pace a little different, or a new one of the model."""
+        """A walk: a measured one of ``share`` at a slightly different pace, or a new one of the model."""
         if self.drawn is not None:
             return model.draw_walk(self.drawn, rng)
         walks = self.walks[share]
@@ -51,9 +51,9 @@ def measured_actors(walks: Dataset, seed: int, *, outfits: int = 1, min_walks: i
     """One actor for every person with enough walks of clear gait.
 
     Args:
-        walks: of the format "kinect".
-        seed: of what the sensor does not tell: flesh, clothes, feet.
-        outfits: everyday outfits of each.
+        walks: walks of the format "kinect".
+        seed: seed of the parts that the sensor does not measure: body shape, clothes, feet.
+        outfits: number of everyday outfits per person.
         min_walks: people with fewer clear walks are left out.
     """
     found: dict[str, list[Measured]] = {}
@@ -77,7 +77,7 @@ def measured_actors(walks: Dataset, seed: int, *, outfits: int = 1, min_walks: i
 
 
 def drawn_actors(model: GaitModel, names: Iterable[str], seed: int, *, outfits: int = 1) -> list[Actor]:
-    """People of the model, each a function of the seed and the name alone."""
+    """People of the model; each depends only on the seed and the name."""
     actors = []
     for name in names:
         rng = _rng(seed, name)

@@ -1,4 +1,4 @@
-"""``gaitkeeper walkers``: clips of rendered walkers, and the model that they move by."""
+"""``gaitkeeper walkers``: clips of rendered walkers, and their gait model."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def fit_model(
     out: Annotated[Path, typer.Option(help="File to write, .npz.")] = Path("gait_model.npz"),
     partition: Annotated[str, typer.Option(help="Whose part 'train' to fit on.")] = "kinect_75_15_50",
 ) -> None:
-    """Fit the statistical gait model on the training people; without options, the model that ships comes out again."""
+    """Fit the statistical gait model on the training people; without options, reproduces the shipped model."""
     from training.datasets import open_dataset
     from training.datasets.partition import load_partition
     from training.walkers.gait_model import GaitModel
@@ -80,7 +80,7 @@ def render(
     seed: Annotated[int | None, typer.Option(min=0, help="Other than the set's own.")] = None,
     device: Annotated[str, typer.Option(help="Where torch renders: cpu or cuda.")] = "cpu",
 ) -> None:
-    """Render a set of silhouettes and joints for training or evaluation; prints the sha256 of what is in it."""
+    """Render a set of silhouettes and joints for training or evaluation; prints the sha256 of its contents."""
     from dataclasses import replace
 
     import torch

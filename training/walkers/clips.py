@@ -1,4 +1,4 @@
-"""Clips of rendered walkers: recipes for demo, tests and benches, and H.264 files made of them."""
+"""Clips of rendered walkers for demo, tests and benches, and their H.264 files."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Clip:
-    """What a clip shows and for how long.
+    """Contents and duration of a clip.
 
     Attributes:
         scene: camera, room and walkers.
-        seconds: duration of what is rendered.
-        fps: frames a second.
-        repeat: how often the rendered part is played.
+        seconds: duration of the rendered part.
+        fps: frames per second.
+        repeat: number of times that the rendered part is played.
     """
 
     scene: Scene
@@ -44,7 +44,7 @@ class Clip:
         return round(self.seconds * self.fps)
 
     def frames(self, *, device: str = "cpu") -> Iterator[Frame]:
-        """The rendered frames with their truth, once through."""
+        """The rendered frames with their truth, without repeats."""
         return render(self.scene, torch.arange(len(self)) / self.fps, device=device)
 
 
@@ -52,10 +52,10 @@ def write_clip(path: str | File, clip: Clip, *, device: str = "cpu", progress: P
     """Render a clip into an H.264 mp4 file; equal clips give equal bytes on one machine and library version.
 
     Args:
-        path: where to; the folder must exist.
-        clip: what to show.
-        device: where torch renders.
-        progress: called after every rendered frame with frames done and frames in all.
+        path: output file; its folder must exist.
+        clip: the clip.
+        device: device for rendering.
+        progress: called after every rendered frame with the number of finished frames and of all frames.
     """
     frames = _told(clip.frames(device=device), len(clip), progress)
     size = (clip.scene.camera.width, clip.scene.camera.height)
@@ -66,7 +66,7 @@ def write_clip(path: str | File, clip: Clip, *, device: str = "cpu", progress: P
 def encode(path: str | File, images: Iterable[np.ndarray], size: Size, fps: int, repeat: int = 1) -> None:
     """Encode RGB images uint8 (H, W, 3) of one size into an H.264 mp4 file.
 
-    A repeated clip is encoded once and its packets are written again: sixty seconds cost no more than the loop.
+    A repeated clip is encoded once and its packets are written again, so repeats cost almost nothing.
     """
     with av.open(str(path), "w", options={"movflags": "+faststart"}) as container:
         stream = container.add_stream("libx264", rate=fps, options={"crf": "20", "preset": "veryfast", "bf": "0"})
@@ -74,7 +74,7 @@ def encode(path: str | File, images: Iterable[np.ndarray], size: Size, fps: int,
         stream.width, stream.height = size
         stream.pix_fmt = "yuv420p"
         stream.time_base = Fraction(1, fps)
-        stream.codec_context.thread_count = 1  # one slice a frame, whatever the machine
+        stream.codec_context.thread_count = 1  # one slice per frame, on every machine
         loop: list[tuple[bytes, int, bool]] = []
         count = 0
         for image in images:
@@ -110,12 +110,12 @@ def crossing(
     """One person walks across, in full view from the first frame to the last.
 
     Args:
-        person: who, or a seed.
-        azimuth: degrees from which they are seen in the middle of their walk: 0 their face, 90 their left side.
-        seconds: how long.
+        person: the person, or a seed.
+        azimuth: viewing direction in degrees at the middle of the walk: 0 shows the face, 90 the left side.
+        seconds: duration.
         size: (width, height) in pixels.
-        seed: of the room and of small changes of the camera.
-        fps: frames a second.
+        seed: seed of the room and of small changes of the camera.
+        fps: frames per second.
     """
     person = draw_person(person) if isinstance(person, int) else person
     rng = np.random.default_rng([seed, 0xC11F])
@@ -154,9 +154,9 @@ def two_crossing(
 def cut_at_knees(
     person: Person | int = 0, *, seconds: float = 4.0, size: Size = SIZE, seed: int = 0, fps: int = 30
 ) -> Clip:
-    """One person comes towards the camera whose picture ends above their knees, in every frame.
+    """One person approaches the camera, whose picture ends above the knees in every frame.
 
-    The camera stands as high as the cut and its lower edge looks level, so that the cut is the same at any distance.
+    The camera is at the height of the cut and its lower edge is level, so that the cut is the same at any distance.
     """
     person = draw_person(person) if isinstance(person, int) else person
     height, nearest, azimuth = 0.35 * person.build.stature, 6.0, 10.0
@@ -171,7 +171,7 @@ def cut_at_knees(
 
 
 def empty(*, seconds: float = 3.0, size: Size = SIZE, seed: int = 0, fps: int = 30) -> Clip:
-    """The room, and nobody in it."""
+    """An empty room."""
     camera = Camera.around((0.0, 0.0, 0.9), 90.0, 5.0, 1.5, size, 2.6)
     return Clip(Scene(camera, [], Room.drawn(seed)), seconds, fps)
 
@@ -185,7 +185,7 @@ def pacing(
     seed: int = 0,
     fps: int = 30,
 ) -> Clip:
-    """One person goes to and fro across the picture, turning round outside it; a rendered loop, repeated.
+    """One person walks back and forth across the picture and turns outside it; a rendered loop, repeated.
 
     Raises:
         ValueError: the loop is too short for the person to leave the picture.
@@ -205,7 +205,7 @@ def pacing(
 def gallery(people: int = 6, *, seconds: float = 4.0, size: Size = SIZE, seed: int = 0) -> Iterator[tuple[str, Clip]]:
     """Names and clips of people, two each: ``NAME-gallery`` and ``NAME-probe``.
 
-    The probe is another walk of the same person: other phase, slightly other gait, camera a few degrees elsewhere.
+    The probe is another walk of the same person: another phase, a slightly different gait, a camera a few degrees away.
     """
     for number, person in enumerate(draw_people(people, seed)):
         rng = np.random.default_rng([seed, number, 0x6A11])
@@ -213,12 +213,12 @@ def gallery(people: int = 6, *, seconds: float = 4.0, size: Size = SIZE, seed: i
             azimuth = 90.0 + float(rng.uniform(-8, 8))
             who = another_walk(person, take)
             clip = crossing(who, azimuth=azimuth, seconds=seconds, size=size, seed=int(rng.integers(2**31)))
-            # One static camera films everybody: the room is the same.
+            # All people are filmed by one static camera, so the room is the same.
             yield f"person-{number + 1}-{name}", replace(clip, scene=replace(clip.scene, room=Room.drawn(seed)))
 
 
 def _surroundings(person: Person, *places: tuple[float, float]) -> torch.Tensor:
-    """Corners (N, 3) of the boxes that a walker fills at some places on the floor, whatever way they go."""
+    """Corners (N, 3) of the boxes that a walker fills at some places on the floor, in any walking direction."""
     tall, wide = 1.04 * person.build.stature, 0.34 * person.build.stature
     sides = [(x + dx, y + dy) for x, y in places for dx in (-wide, wide) for dy in (-wide, wide)]
     return torch.tensor([(x, y, z) for x, y in sides for z in (-0.03, tall)])

@@ -1,4 +1,4 @@
-"""What walkers wear and carry, drawn by condition: "nm" everyday clothes, "bg" the same with a bag, "cl" outer wear."""
+"""Random outfits by condition: "nm" everyday clothes, "bg" the same with a bag, "cl" outer wear."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ NONE, LEFT, RIGHT = 0.0, 1.0, -1.0
 
 @dataclass(eq=False)
 class Dress(Rows):
-    """B outfits; float32 (B,) each, metres unless said otherwise. Sides are 1 left, -1 right, 0 nothing.
+    """B outfits; float32 (B,) each, metres unless said otherwise. Sides are 1 left, -1 right, 0 neither.
 
     Attributes:
-        top_ease, sleeve_ease: how far the cloth lies off trunk and arms.
-        top_length: where the hem is: 0 at the hip joints, 1 at the knees, 2 at the ankles.
-        top_flare: how much wider than the hips the hem is.
-        leg_ease, cuff_ease: trousers about the thigh and about the ankle.
-        skirt_length, skirt_flare: as of the top; length 0 is none.
-        collar: radius of what stands about the neck beyond the neck's own.
+        top_ease, sleeve_ease: distance of the cloth from trunk and arms.
+        top_length: position of the hem: 0 at the hip joints, 1 at the knees, 2 at the ankles.
+        top_flare: extra width of the hem, relative to the hips.
+        leg_ease, cuff_ease: ease of trousers at the thigh and at the ankle.
+        skirt_length, skirt_flare: as for the top; length 0 without a skirt.
+        collar: radius of the collar beyond the neck.
         hair: thickness on the skull.
         long_hair: length down the back.
         bun: radius.
         cap: length of the peak.
-        hood: how far a worn hood stands off the head; 0 is none.
-        shoe: thickness of shoe around the foot.
-        backpack: depth; 0 is none.
+        hood: distance of a worn hood from the head; 0 without a hood.
+        shoe: thickness of the shoe around the foot.
+        backpack: depth; 0 without a backpack.
         backpack_width, backpack_height: half of each.
         shoulder_bag, hand_bag: the side.
         bag_length, bag_height, bag_width: half of each, of shoulder and hand bags.
-        phone: the side of the hand that holds one up.
+        phone: side of the hand that holds a phone.
     """
 
     top_ease: Tensor
@@ -73,10 +73,9 @@ def draw_dress(condition: Condition, n: int, rng: np.random.Generator, base: Dre
 
     Args:
         condition: "nm", "bg" or "cl".
-        n: how many.
-        rng: where chance comes from.
-        base: their everyday outfits (n rows): a bag is added to them, outer wear drawn over them, hair kept.
-            Drawn first where there is none.
+        n: number of outfits.
+        rng: random generator.
+        base: everyday outfits (n rows), to which a bag or outer wear is added; hair is kept. None draws them first.
     """
     dress = base if base is not None else _everyday(n, rng)
     if condition == "bg":
@@ -87,7 +86,7 @@ def draw_dress(condition: Condition, n: int, rng: np.random.Generator, base: Dre
 
 
 def hold_phone(joints: Tensor, dress: Dress) -> Tensor:
-    """Joints (B, T, J, 3) with the hand of those who hold a phone raised before the chest; lengths are kept."""
+    """Joints (B, T, J, 3) with the hand that holds a phone raised in front of the chest; bone lengths are kept."""
     out = joints.clone()
     left = joints[..., INDEX["left_shoulder"], :] - joints[..., INDEX["right_shoulder"], :]
     up = joints[..., INDEX["neck"], :] - joints[..., INDEX["spine"], :]
@@ -110,7 +109,7 @@ def hold_phone(joints: Tensor, dress: Dress) -> Tensor:
 
 
 def _everyday(n: int, rng: np.random.Generator) -> Dress:
-    """Shirt, jumper, jacket; trousers of all widths, now and then a knee-length skirt."""
+    """Shirt, jumper or jacket; trousers of all widths, sometimes a knee-length skirt."""
 
     def between(low: float, high: float) -> Tensor:
         return torch.tensor(rng.uniform(low, high, n), dtype=torch.float32)

@@ -1,9 +1,9 @@
-"""The flesh of a body: half breadths, depths and radii in metres, drawn from published anthropometry.
+"""Body shapes: half breadths, depths and radii in metres, drawn from published anthropometry.
 
 Means and standard deviations are rounded after ANSUR II (Gordon et al., 2012 Anthropometric Survey of U.S. Army
 Personnel, NATICK/TR-15/007, 2014), men and women, in millimetres; breadths and depths are halved, girths divided
-by 2π. The girths of arms, which ANSUR II takes flexed, are lessened; those of elbow and knee are our estimates.
-Soldiers are leaner than the public: the spread of what fat changes is widened by 0.35.
+by 2π. The girths of arms, which ANSUR II measures flexed, are reduced; those of elbow and knee are our
+estimates. Soldiers are leaner than the public, so the spread of measures that depend on fat is widened by 0.35.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from training.walkers.person import Build
 
 @dataclass(eq=False)
 class Rows:
-    """Tensors that share their first axis, one row a person."""
+    """Tensors with a common first axis, one row per person."""
 
     def __len__(self) -> int:
         return len(getattr(self, fields(self)[0].name))
 
     def __getitem__(self, rows: int | slice | list[int] | Tensor) -> Self:
-        """Some rows, still a batch: an int gives a batch of one."""
+        """Select rows; an int gives a batch of one."""
         chosen = slice(rows, rows + 1 or None) if isinstance(rows, int) else rows
         return self._each(lambda tensor: tensor[chosen])
 
@@ -38,7 +38,7 @@ class Rows:
 
     @classmethod
     def cat(cls, batches: Sequence[Self]) -> Self:
-        """Batches one after the other."""
+        """Concatenate batches."""
         return cls(**{f.name: torch.cat([getattr(b, f.name) for b in batches]) for f in fields(cls)})
 
     def _each(self, change: Any) -> Self:
@@ -50,12 +50,12 @@ class Shape(Rows):
     """B bodies without clothes; float32 (B,) each, metres, half breadth, half depth or radius.
 
     Attributes:
-        stature: the whole height.
+        stature: full height.
         head_width, head_depth: of the skull.
         neck: radius.
         deltoid: radius of flesh over the shoulder joint.
         chest_width, chest_depth, waist_width, waist_depth, hips_width, hips_depth: of the trunk.
-        belly: how far the waist's middle lies in front of the spine's line.
+        belly: distance of the waist's middle in front of the line of the spine.
         bust: extra depth in front of the chest.
         thigh, knee, calf, ankle, upper_arm, elbow, forearm, wrist, hand: radii.
         foot: half breadth.
@@ -87,7 +87,8 @@ class Shape(Rows):
 
 
 _ROUND = 1 / (2 * math.pi)
-# name: (divisor to a half breadth or radius, men mean, sd, women mean, sd, share of the spread that goes with fatness).
+# name: (divisor to a half breadth or radius, men mean, sd, women mean, sd, share of the spread that depends on
+# fatness).
 _ANSUR = {
     "head_width": (0.5, 154, 5.5, 147, 5.3, 0.2),
     "head_depth": (0.5, 199, 7.0, 190, 7.0, 0.1),
@@ -114,11 +115,11 @@ _WIDER = 1.35
 
 
 def draw_shapes(builds: Sequence[Build], rng: np.random.Generator) -> Shape:
-    """Flesh for skeletons: sex told from the stature by chance, fatness and each girth drawn about the build's own.
+    """Draw body shapes for skeletons: sex given the stature, fatness, and each girth around that of the build.
 
     Args:
         builds: B bodies; ``bulk``, ``belly``, ``chest`` and ``pelvis`` move the means.
-        rng: where chance comes from.
+        rng: random generator.
     """
     n = len(builds)
     own = {name: np.array([getattr(b, name) for b in builds], np.float64) for name in Build.__dataclass_fields__}

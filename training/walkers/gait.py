@@ -1,6 +1,6 @@
-"""A procedural 3D gait: from a person's parameters to joints in metres, feet planted and knees bending forward.
+"""A procedural 3D gait: from a person's parameters to joints in metres, with planted feet and knees that bend forward.
 
-The feet are laid out on the ground first, each stance rolling over heel, flat foot and ball (Perry's three rockers);
+The feet are placed on the ground first, each stance rolling over heel, flat foot and ball (Perry's three rockers);
 pelvis, trunk and arms follow periodic curves; the legs are then closed by two-bone inverse kinematics.
 """
 
@@ -18,9 +18,9 @@ from training.walkers.skeleton import JOINTS, rotation
 _TOE = 0.26  # share of the foot's length in front of the ball
 _TOE_BEND = 0.5  # radians that the toes bend up before they leave the floor
 _HEEL = 0.25  # share of it behind the ankle
-_ABDUCTION = {"leg": 0.14, "arm": 0.75}  # of the limbs at rest, so that they part when flesh is put on
+_ABDUCTION = {"leg": 0.14, "arm": 0.75}  # of the limbs at rest, so that body shapes do not merge
 UNDER = 0.38  # share of stance at which the ankle is under the pelvis
-REACH = 0.998  # longest a leg gets, as a share of its length: a fully stretched knee would snap
+REACH = 0.998  # maximum stretch of a leg as a share of its length: a fully stretched knee would jump
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def _joints(person: Person, cycles: Tensor) -> Tensor:
 
 
 def _plant(out: dict[str, Tensor], side: str, sign: float, offset: float, person: Person, cycles: Tensor) -> None:
-    """The foot's way: planted through stance, carried on a smooth arc from toe-off to the next strike."""
+    """The path of the foot: planted in stance, then on a smooth arc from toe-off to the next strike."""
     gait, h = person.gait, person.build.stature
     since = cycles - offset
     phase, count = since - since.floor(), since.floor()
@@ -137,7 +137,7 @@ def _plant(out: dict[str, Tensor], side: str, sign: float, offset: float, person
     arc = arc + lift[:, None] * vector(0.0, sign * gait.circumduction * h, gait.clearance * h)
     stance = phase < leave
     ankle = plant + torch.where(stance[:, None], rolled(phase), arc)
-    # In swing the toes pass a little over the floor, never through it.
+    # In swing the toes pass slightly above the floor.
     up, _, front, toe = foot_lengths(person)
     ball = ankle[:, 2] + front * torch.sin(pitch) - up * torch.cos(pitch)
     over = (0.01 * h * (s / 0.12)).clamp(max=0.01 * h)
@@ -203,7 +203,7 @@ def _pelvis(person: Person, cycles: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _pelvis_height(person: Person) -> Tensor:
-    """Mean height of the pelvis: the highest that leaves both feet within reach, less for bent knees."""
+    """Mean height of the pelvis: the highest with both feet within reach, reduced for bent knees."""
     build, h = person.build, person.build.stature
     cycles = torch.arange(128, dtype=torch.float64) / 128
     centre, turn = _pelvis(person, cycles)
@@ -223,7 +223,7 @@ def _legs(person: Person) -> tuple[tuple[str, float, float], tuple[str, float, f
 
 
 def bend_knee(out: dict[str, Tensor], side: str, person: Person, turn: Tensor) -> None:
-    """Place the knee between hip and ankle, in front of the line that joins them."""
+    """Place the knee between hip and ankle, in front of the line between them."""
     h = person.build.stature
     a, b = person.build.thigh * h, person.build.shank * h
     hip, ankle = out[f"{side}_hip"], out[f"{side}_ankle"]
@@ -241,7 +241,7 @@ def bend_knee(out: dict[str, Tensor], side: str, person: Person, turn: Tensor) -
 def place_trunk(out: dict[str, Tensor], person: Person, lower: Tensor, upper: Tensor, head: Tensor) -> None:
     """Spine, neck, shoulders and head above the pelvis; the rotations (T, 3, 3) are of loins, chest and head."""
     build, h = person.build, person.build.stature
-    # What the legs leave of the stature goes to trunk, neck and head in the shares of the average person.
+    # The stature without the legs is divided into trunk, neck and head as in the average person.
     scale = (1 - build.thigh - build.shank - build.foot_height) / 0.470 * h
     stoop = rotation(1, torch.tensor(build.stoop, dtype=torch.float64))
 
@@ -283,7 +283,7 @@ def periodic(knots: tuple[float, ...], values: tuple[float, ...], phase: Tensor)
 
     Args:
         knots: rising, the first at 0.
-        values: one to a knot.
+        values: one per knot.
         phase: any shape; only its fraction counts.
     """
     x = torch.tensor([*knots, 1.0], dtype=torch.float64)

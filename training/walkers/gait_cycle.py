@@ -1,10 +1,10 @@
-"""One gait cycle of one person: made of joint angles over phase, walked along a path.
+"""One gait cycle of one person: built from joint angles over phase, and walked along a path.
 
-The angles, measured or drawn, say how trunk, arms and legs move. The walker's skeleton is put on them with the feet of
-:mod:`training.walkers.gait`: planted through stance and rolling over heel, ball and toe, so that none slides or sinks;
-in swing the ankle goes where the angles lead it, bent smoothly to the two places where it stands; knees are closed by
-inverse kinematics and bend forward only. Stride length and the rise and fall of the pelvis follow from the legs' own
-angles in stance.
+The angles, measured or drawn, describe the motion of trunk, arms and legs. The feet move as in
+:mod:`training.walkers.gait`: planted through stance and rolling over heel, ball and toe, so that they do not slide or
+sink. In swing the ankle follows the angles, adjusted smoothly to the two footprints. Knees are placed by inverse
+kinematics and bend forward only. Stride length and the rise and fall of the pelvis follow from the angles of the legs
+in stance.
 """
 
 from __future__ import annotations
@@ -42,29 +42,29 @@ CURVES: dict[str, int] = {
     **{"left_out": 1, "right_out": 1, "left_forearm_out": 1, "right_forearm_out": 1},
     **{"lean": 2, "roll": 1, "turn": 1, "neck": 2},
 }
-"""Angles in radians over phase, and how many harmonics each has; see :class:`Motion`."""
+"""Angles in radians over phase, with their numbers of harmonics; see :class:`Motion`."""
 
-_STRETCHED = 0.06  # radians that a knee stays bent, at least
-_LET_GO = 0.35  # share of its speed against the angles' that a foot keeps as it leaves the floor
-_CLEARANCE = 0.012  # of the stature that a swinging foot stays over the floor
-_STANCE = (0.06, 0.54)  # phases between which the leg's angles tell the pelvis's way over the planted foot
-_STRIDES = (1.6, 2.15)  # strides to an ankle's travel against the hip: nine walks in ten are within
-_LONGEST = 0.92  # statures, of a stride
+_STRETCHED = 0.06  # least bend of a knee, radians
+_LET_GO = 0.35  # share of its speed relative to the angles that a foot keeps as it leaves the floor
+_CLEARANCE = 0.012  # height of a swinging foot over the floor, as a share of the stature
+_STANCE = (0.06, 0.54)  # phases in which the angles of the leg give the path of the pelvis over the planted foot
+_STRIDES = (1.6, 2.15)  # ratio of the stride to an ankle's travel relative to the hip: nine walks in ten are within
+_LONGEST = 0.92  # longest stride in statures
 _UNDER = (0.19, 0.28)  # phases between which the ankle of the standing leg passes under the pelvis
-_CROUCH = 0.012  # of the stature that bent knees lower the pelvis, at most
-_BOB = (0.004, 0.018)  # least and most of half the pelvis's rise, as shares of the stature
+_CROUCH = 0.012  # largest lowering of the pelvis by bent knees, as a share of the stature
+_BOB = (0.004, 0.018)  # range of half the pelvis's rise, as shares of the stature
 _ELBOW = 0.05  # least bend of an elbow, radians
 _APART = 0.06  # least abduction of an upper arm, radians
 
 
 @dataclass(frozen=True)
 class GaitCycle:
-    """A person's way of walking, as the joints of one cycle.
+    """A person's gait as the joints of one cycle.
 
     Attributes:
         joints: (K, J, 3) float32 in metres, K = 32 phases from a left heel strike, J as in ``skeleton.JOINTS``; +x
             ahead, +y left, z up, floor at z = 0, the pelvis over the origin on average over the cycle.
-        seconds: of one cycle.
+        seconds: duration of one cycle.
         stride: metres walked in one cycle.
         build: the proportions that fit these joints.
     """
@@ -77,10 +77,10 @@ class GaitCycle:
 
 @dataclass(frozen=True)
 class Motion:
-    """Joint angles of one cycle, without the body that they move.
+    """Joint angles of one cycle, independent of a body.
 
     Attributes:
-        curves: of every name of ``CURVES`` the Fourier coefficients (1 + 2 · harmonics,) in radians: mean, then cosine
+        curves: for every name in ``CURVES`` the Fourier coefficients (1 + 2 · harmonics,) in radians: mean, then cosine
             and sine of each harmonic. Phase 0 is a left strike; limbs count from their own side's strike. "thigh",
             "arm": forward from hanging down; "knee", "forearm": bend against the segment above; "out", "forearm_out":
             away from the middle; "lean", "roll", "turn": of the trunk forward, to the left, and of the shoulders to
@@ -104,12 +104,12 @@ _GRID = np.arange(PHASES) / PHASES
 
 
 def assemble(motion: Motion, person: Person) -> GaitCycle:
-    """The cycle of a motion on a body.
+    """The gait cycle of a motion on a body.
 
     Args:
         motion: the angles.
-        person: whose build it is, and whose gait where the angles are silent: pitch, width and timing of the feet;
-            sway, yaw and list of the pelvis.
+        person: gives the build, and the parts of the gait that the angles do not contain: pitch, width and timing of
+            the feet; sway, yaw and list of the pelvis.
     """
     wave = 2 * math.pi * torch.from_numpy(_GRID)
     out: dict[str, Tensor] = {}
@@ -128,14 +128,15 @@ def assemble(motion: Motion, person: Person) -> GaitCycle:
 
 
 def walk_cycle(cycle: GaitCycle, times: Tensor, path: Path | None = None) -> Tensor:
-    """Joints (T, J, 3) in metres, float32, of a cycle walked again and again at its own speed.
+    """Joints (T, J, 3) in metres, float32, of a cycle repeated at its own speed.
 
-    Between the phases of the cycle the joints move on Catmull-Rom curves, which keep a planted foot's steady way.
+    Between the phases of the cycle the joints move on Catmull-Rom curves, which preserve the constant speed of a
+    planted foot.
 
     Args:
-        cycle: what to walk.
+        cycle: the gait cycle.
         times: (T,) seconds.
-        path: where, along +x through the origin by default.
+        path: the path, along +x through the origin by default.
     """
     path = path or Path()
     cycles = times.to(cycle.joints.device, torch.float64) / cycle.seconds
@@ -160,7 +161,7 @@ def _legs(out: dict[str, Tensor], motion: Motion, person: Person) -> tuple[Tenso
     gait, build, h = person.gait, person.build, person.build.stature
     leave = gait.stance
     n = PHASES
-    # The grid, then both ends of stance, two phases each for the velocities there.
+    # The grid, then both ends of stance, with two phases each for the velocities.
     phase = torch.from_numpy(np.concatenate((_GRID, [leave - _EDGE, leave, 0.0, _EDGE])))
     on_grid = torch.arange(len(phase)) < n
     wave = 2 * math.pi * phase
@@ -169,10 +170,10 @@ def _legs(out: dict[str, Tensor], motion: Motion, person: Person) -> tuple[Tenso
     rolled = (heading @ rocker(person, pitch)[..., None])[..., 0]
     turn = rotation(2, -gait.yaw * torch.cos(wave)) @ rotation(0, gait.list_ * torch.sin(wave + 0.35))
     hip = turn @ vector(0.0, build.hips * h / 2)
-    led = hip + _swung(motion, build, phase.numpy())  # ankle from the pelvis as the angles have it
+    led = hip + _swung(motion, build, phase.numpy())  # ankle relative to the pelvis according to the angles
     sway = gait.sway * h * torch.sin(wave - 0.1)
 
-    over = rolled - led  # pelvis from the planted heel, were the angles followed to the letter
+    over = rolled - led  # pelvis relative to the planted heel if the angles were followed exactly
     stands = (phase > _STANCE[0]) & (phase < _STANCE[1]) & on_grid
     stride = _slope(phase[stands], over[stands, 0])
     excursion = float(led[:n, 0].max() - led[:n, 0].min())
@@ -185,7 +186,7 @@ def _legs(out: dict[str, Tensor], motion: Motion, person: Person) -> tuple[Tenso
     middle = stands & (phase > 0.1)
     bob, height = _bob(phase[middle], over[middle, 2], wave, h)
 
-    # On the ground: the foot against the pelvis as it passes over. The leg must reach it at every phase of stance.
+    # On the ground: the foot relative to the passing pelvis. The leg must reach it at every phase of stance.
     planted = rolled + vector(-start, gait.width / 2 * h)
     pelvis = torch.stack((stride * phase + surge, sway, bob), -1)
     reach = REACH * (build.thigh + build.shank) * h
@@ -193,7 +194,7 @@ def _legs(out: dict[str, Tensor], motion: Motion, person: Person) -> tuple[Tenso
     room = float((away[:, 2] + (reach**2 - away[:, 0] ** 2 - away[:, 1] ** 2).clamp_min(0).sqrt()).min())
     pelvis[:, 2] += max(min(height, room), room - _CROUCH * h)
 
-    # In swing: the way that the angles lead, plus a cubic that takes it from where the foot left to where it lands.
+    # In swing: the path of the angles, plus a cubic that joins the place where the foot left to where it lands.
     led = led + pelvis
     s = ((phase[:n] - leave) / (1 - leave)).clamp(0, 1)
     before, off, strike, after = (planted - led)[n:]
@@ -243,9 +244,9 @@ def _slope(x: Tensor, y: Tensor) -> float:
 
 
 def _bob(phase: Tensor, height: Tensor, wave: Tensor, h: float) -> tuple[Tensor, float]:
-    """Rise and fall of the pelvis twice a cycle, about 0, and its mean height; from the standing leg."""
+    """Rise and fall of the pelvis twice per cycle, around 0, and its mean height; from the standing leg."""
     twice = 4 * math.pi * phase
-    # In closed form: a linear algebra library's last bits depend on where in memory the numbers lie.
+    # In closed form, because the last bits of a linear algebra library depend on memory alignment.
     u, v, z = torch.cos(twice), torch.sin(twice), height - height.mean()
     du, dv = u - u.mean(), v - v.mean()
     uu, uv, vv, uz, vz = ((a * b).sum() for a, b in ((du, du), (du, dv), (dv, dv), (du, z), (dv, z)))
@@ -253,7 +254,7 @@ def _bob(phase: Tensor, height: Tensor, wave: Tensor, h: float) -> tuple[Tensor,
     s = float((vz * uu - uz * uv) / (uu * vv - uv * uv))
     mean = float(height.mean() - c * u.mean() - s * v.mean())
     size = math.hypot(c, s)
-    # Lowest a little after a strike (Winter 1991): measured angles may move that by no more than a sixteenth.
+    # Lowest slightly after a strike (Winter 1991): measured angles may move it by at most a sixteenth of a cycle.
     lag = min(max(math.atan2(-s, -c), -0.3), 1.1)
     return -min(max(size, _BOB[0] * h), _BOB[1] * h) * torch.cos(2 * wave - lag), mean
 

@@ -1,10 +1,10 @@
-"""A statistical model of how people walk: fitted on the training people of the Kinect data set, drawn from without end.
+"""A statistical model of how people walk, fitted on the training people of the Kinect data set.
 
-A walk is a vector: the Fourier coefficients of its angles (``gait_cycle.CURVES``), the logarithm of its seconds, and
-of its person's stature and bones. The principal components of the people's mean vectors, each coefficient in its
-own standard deviations, are the model; what walks of one person differ by is a covariance of its own in the same
-components, and its share in the spread of the means is taken off. Every person counts twice, as they are and as their
-mirror image, so that drawn people lean to neither side. Draws end at 2.5 standard deviations.
+A walk is a vector: the Fourier coefficients of its angles (``gait_cycle.CURVES``), the logarithm of its duration, and
+the logarithms of the person's stature and bones. The model consists of the principal components of the people's mean
+vectors, with each coefficient in its standard deviations. The differences between walks of one person have a covariance
+of their own in the same components, and its share in the spread of the means is subtracted. Every person counts twice,
+once mirrored, so that drawn people are not biased to one side. Draws are limited to 2.5 standard deviations.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Array = npt.NDArray[np.float64]
 SHIPPED = Path(__file__).with_name("gait_model.npz")
 COMPONENTS = 24
 LIMIT = 2.5
-"""Standard deviations at which draws end."""
+"""Limit of draws in standard deviations."""
 _BODY = ("stature", "thigh", "shank", "upper_arm", "forearm")
 _WIDTH = sum(1 + 2 * n for n in CURVES.values()) + 1 + len(_BODY) + 1
 _STOOPS = (-0.05, 0.40)
@@ -35,11 +35,11 @@ _STOOPS = (-0.05, 0.40)
 
 @dataclass(frozen=True)
 class DrawnWalker:
-    """A person out of the model.
+    """A person drawn from the model.
 
     Attributes:
-        scores: (C,), what is theirs in the model's components.
-        person: build, clothes, and the gait's finer points (feet, pelvis) that the model does not tell.
+        scores: (C,), scores in the model's components.
+        person: build, clothes, and details of the gait (feet, pelvis) that the model does not contain.
     """
 
     scores: Array
@@ -48,15 +48,15 @@ class DrawnWalker:
 
 @dataclass(frozen=True, eq=False)
 class GaitModel:
-    """Between people and between walks of one person, in the same C components of D coefficients.
+    """Variation between people and between walks of one person, in the same C components of D coefficients.
 
     Attributes:
-        mean: (D,) of the people.
-        scale: (D,) what the components are in units of.
+        mean: (D,), mean of the people.
+        scale: (D,), units of the coefficients.
         components: (C, D).
         between: (C,) standard deviations between people.
         within: (C, C) lower Cholesky factor of the covariance between walks of one person.
-        people: whose walks it was fitted on, sorted.
+        people: sorted names of the people whose walks it was fitted on.
     """
 
     mean: Array
@@ -71,11 +71,11 @@ class GaitModel:
         """The model of some people's walks; walks without clear gait are left out.
 
         Args:
-            walks: of the format "kinect".
-            components: how many, at most the people less one.
+            walks: walks of the format "kinect".
+            components: number of components, less than the number of people.
 
         Raises:
-            BadDataset: fewer than three people, or nobody has two walks with clear gait.
+            BadDataset: fewer than three people, or no person has two walks with clear gait.
         """
         people: dict[str, list[Measured]] = {}
         for sample in walks:
@@ -93,7 +93,7 @@ class GaitModel:
 
     @classmethod
     def _of(cls, vectors: dict[str, Array], components: int) -> GaitModel:
-        # Bad walks must not pull: no coefficient is farther than three robust deviations from the median.
+        # Limit outliers: coefficients are clipped at three robust deviations from the median.
         every = np.concatenate(list(vectors.values()))
         middle = np.median(every, 0)
         spread = np.maximum(1.4826 * np.median(np.abs(every - middle), 0), 1e-4)
@@ -118,28 +118,28 @@ class GaitModel:
         return cls(mean, scale, basis, between, within, tuple(sorted(vectors)))
 
     def draw_person(self, rng: np.random.Generator) -> DrawnWalker:
-        """Somebody new: scores, bones, clothes."""
+        """Draw a new person: scores, bones, clothes."""
         scores = self.between * _normal(rng, len(self.between))
         drawn = draw_person(int(rng.integers(2**31)))
         return DrawnWalker(scores, replace(drawn, build=self._build(scores, drawn.build)))
 
     def draw_walk(self, walker: DrawnWalker, rng: np.random.Generator) -> GaitCycle:
-        """One walk of a drawn person: the same bones, and a gait that differs as a person's walks do."""
+        """Draw a walk of a drawn person: the same bones, and a gait that varies like that of one person."""
         scores = walker.scores + self.within @ _normal(rng, len(self.within))
         today = another_walk(walker.person, int(rng.integers(2**31)))
         return assemble(self._motion(scores), today)
 
     def save(self, path: Path) -> None:
-        """Write the model into a small ``.npz`` file; equal models give equal bytes."""
+        """Write the model to a small ``.npz`` file; equal models give equal bytes."""
         arrays = {name: getattr(self, name).astype(np.float32) for name in _ARRAYS}
         np.savez_compressed(path, **arrays, people=np.array(self.people))
 
     @classmethod
     def load(cls, path: Path = SHIPPED) -> GaitModel:
-        """A model from a file, by default the one that ships.
+        """Load a model from a file, by default the shipped one.
 
         Raises:
-            BadDataset: the file is none.
+            BadDataset: the file is not a model.
         """
         try:
             with np.load(path, allow_pickle=False) as archive:
@@ -174,7 +174,7 @@ _ARRAYS = ("mean", "scale", "components", "between", "within")
 
 
 def _vectors(walks: Sequence[Measured]) -> list[Array]:
-    """Walks of one person as vectors (D,); the bones are the person's."""
+    """Walks of one person as vectors (D,), with the person's bones."""
     build = kinect_build(walks)
     body = np.array([*(np.log(getattr(build, name)) for name in _BODY), build.stoop])
     motions = [motion(walk) for walk in walks]
@@ -182,7 +182,7 @@ def _vectors(walks: Sequence[Measured]) -> list[Array]:
 
 
 def _mirror() -> tuple[npt.NDArray[np.intp], Array]:
-    """Which coefficient takes whose place, and with what sign, when left and right are exchanged."""
+    """Permutation and signs of the coefficients when left and right are exchanged."""
     starts = dict(zip(CURVES, np.cumsum([0, *(1 + 2 * n for n in CURVES.values())]).tolist(), strict=False))
     order, sign = np.arange(_WIDTH), np.ones(_WIDTH)
     for name, harmonics in CURVES.items():

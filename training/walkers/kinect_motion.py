@@ -1,25 +1,26 @@
 """From the noisy joints of a Kinect walk to clean joint angles over one gait cycle, and to the walker's bones.
 
-The people of the Kinect Gait Biometry data set walk along an arc around a sensor that turns with them, and back again,
-so that each side faces the sensor for about half of a walk. What is done, in this order:
+The people of the Kinect Gait Biometry data set walk along an arc around a sensor that turns with them, and back,
+so that each side faces the sensor for about half of a walk. The steps are:
 
-* heading: the direction of the horizontal ankle difference (angle doubled, since left and right foot lead in turn;
-  Hann window of 1.5 s), its sign from where feet and knees point (2 s). Positions and angles are taken in that frame;
-  the sensor's translation is never used;
-* half cycles from one extreme of the ankles' difference to the next; those count that are neither hasty nor
-  late, fall into no turn, and show the walker from the side;
-* angles of the segments in the sagittal plane, which is the sensor's picture plane and so its most exact one; frames in
+* heading: the direction of the horizontal ankle difference (angle doubled, because left and right foot lead in turn;
+  Hann window of 1.5 s), with the sign from the direction of feet and knees (2 s). Positions and angles are measured in
+  that frame; the sensor's translation is not used;
+* half cycles from one extreme of the ankles' difference to the next; half cycles that are too short or too long, in a
+  turn, or not seen from the side are dropped;
+* angles of the segments in the sagittal plane, which is the sensor's picture plane and so the most exact one; frames in
   which a segment is more than a quarter longer or shorter than its median are outliers;
 * every limb is fitted in the half cycles in which it faces the sensor: a Fourier series over phase by iteratively
-  reweighted least squares with Tukey's biweight, so that it is smooth and single bad frames do not count; frames whose
-  knee bends backwards do not either. The two legs share one curve, half a cycle apart; the arms keep their own, but
-  the worse of two that differ more than people's do, or that never faced the sensor, is the other's mirror image;
-* bones: medians over the near side's frames, left and right the mean, in ratio to the population's, times the
-  published anthropometry of :class:`training.walkers.person.Build`.
+  reweighted least squares with Tukey's biweight, so that it is smooth and single bad frames are ignored; frames with a
+  backward-bent knee are ignored, too. The two legs share one curve, half a cycle apart. The arms have separate curves;
+  if they differ more than is plausible, or one never faced the sensor, the worse one is replaced by the mirror image of
+  the other;
+* bones: medians over the near side's frames, mean of left and right, relative to the population, times the published
+  anthropometry of :class:`training.walkers.person.Build`.
 
-Then the swings of limbs, which averaging and the sensor lessen, are restored (thighs ×1.13, knees ×1.25, arms ×1.2; so
+Then the swings of limbs, which averaging and the sensor reduce, are restored (thighs ×1.13, knees ×1.25, arms ×1.2; so
 that median stride over cadence is the walk ratio of adults, 0.0065 m a step a minute; Sekiya and Nagasaki 1998), and
-mean angles that are off for everybody are set to published ones. Figures are in ``docs/walkers.md``.
+mean angles with a common bias are set to published values. Figures are in ``docs/walkers.md``.
 
 Feet, hips' and shoulders' widths and the legs' sideways position are not taken from the sensor: they come from
 :mod:`training.walkers.gait` and the build.
@@ -52,34 +53,34 @@ _AT = {name: i for i, name in enumerate(_NAMES)}
 BONES = ("thigh", "shank", "upper_arm", "forearm", "trunk", "neck")
 MIN_CYCLES = 3.0
 
-# What the sensor makes of people, medians over the 75 training people: their bones in metres, and the means of angles
-# that are off for everybody, with the means that published gait has in their place (Winter 1991).
+# Medians of the sensor's data over the 75 training people: bones in metres, and the means of angles with a common bias,
+# with the published means that replace them (Winter 1991).
 _SENSOR_BONES = np.array((0.482, 0.410, 0.286, 0.239, 0.542, 0.186))
 _STATURE = 1.72  # metres of a person with these bones: the mean of men and women in ANSUR II
-_STATURES = (1.45, 2.05)  # beyond, the sensor has lost the trunk
+_STATURES = (1.45, 2.05)  # outside this range, the sensor has lost the trunk
 _OFF = {"knee": 0.317, "lean": -0.010, "out": 0.319, "forearm_out": 0.090, "neck": 0.449}
 _ABOUT = {"knee": 0.36, "lean": 0.04, "out": 0.14, "forearm_out": 0.05}
-_MIDDLE = {"arm": -0.06, "forearm": 0.40}  # of the arms' angles that are not off
+_MIDDLE = {"arm": -0.06, "forearm": 0.40}  # of the arms' angles without a bias
 _TRUSTED = {"turn": 0.0, "roll": 0.5, "out": 0.6, "forearm_out": 0.6}
 _NECK = _OFF["neck"]
 _GAIN = {"thigh": 1.13, "knee": 1.25, "arm": 1.2, "forearm": 1.2}
 
 
 class NoClearGait(BadDataset):
-    """A walk has fewer clean gait cycles than a cycle can be told from."""
+    """A walk has too few clean gait cycles."""
 
     code = "no_clear_gait"
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What the sensor tells of one walk.
+    """Measurements of one walk.
 
     Attributes:
-        curves: Fourier coefficients in radians of every name of ``CURVES``, as of :class:`Motion`, uncorrected.
-        bones: metres, as the sensor has them, one for each of ``BONES``.
-        seconds: of one gait cycle.
-        cycles: how many clean ones there were.
+        curves: uncorrected Fourier coefficients in radians of every name in ``CURVES``, as in :class:`Motion`.
+        bones: metres as measured, one for each of ``BONES``.
+        seconds: duration of one gait cycle.
+        cycles: number of clean cycles.
     """
 
     curves: dict[str, Array]
@@ -105,11 +106,11 @@ def measure(joints: npt.NDArray[np.float32]) -> Measured:
     frames, phase = _phases(halves)
     body, near = body[frames], sideways[frames]
     left, right = np.clip(near, 0, 1) ** 2, np.clip(-near, 0, 1) ** 2
-    # A side that is hardly seen takes its arm from the other one.
+    # If a side is hardly seen, its arm is copied from the other side.
     shown = {"left": left.sum() > NOMINAL_RATE, "right": right.sum() > NOMINAL_RATE}
 
     def span(a: str, b: str) -> tuple[Array, Array]:
-        """Vector from a to b, and which frames have it at a likely length."""
+        """Vector from a to b, and the frames in which its length is plausible."""
         v = body[:, _AT[b]] - body[:, _AT[a]]
         length = np.linalg.norm(v, axis=-1)
         return v, np.abs(length / np.median(length) - 1) < 0.25
@@ -133,7 +134,7 @@ def measure(joints: npt.NDArray[np.float32]) -> Measured:
             seen = weight > 0.25
             lengths[name].append(float(np.median(np.linalg.norm(v[seen], axis=-1))))
         knee = _wrapped(parts["thigh"][0] - parts["shank"][0])
-        forwards = parts["thigh"][2] * parts["shank"][2] * (knee > -0.2)  # no knee bends backwards
+        forwards = parts["thigh"][2] * parts["shank"][2] * (knee > -0.2)  # knees do not bend backwards
         legs["thigh"].append((own, parts["thigh"][0], forwards))
         legs["knee"].append((own, knee, forwards))
         arm, fore = parts["upper_arm"], parts["forearm"]
@@ -153,11 +154,11 @@ def measure(joints: npt.NDArray[np.float32]) -> Measured:
     curves["roll"] = _fit(phase, np.arctan2(trunk[:, 1], trunk[:, 2]), likely.astype(float), CURVES["roll"])
     neck, likely = span("neck", "head")
     curves["neck"] = _fit(phase, np.arctan2(neck[:, 0], neck[:, 2]), likely.astype(float), CURVES["neck"])
-    # Turn of the shoulders from the near one alone: the left one goes back as they turn to the left.
+    # Turn of the shoulders from the near one alone: the left one moves back in a turn to the left.
     ahead = {s: body[:, _AT[f"{s}_shoulder"], 0] - body[:, _AT["neck"], 0] for s in ("left", "right")}
     turns = np.arctan2(np.where(near > 0, -ahead["left"], ahead["right"]), 0.17)
     curves["turn"] = _fit(phase, turns, np.abs(near), CURVES["turn"])
-    # The sensor pulls the shoulders down now and then, never up.
+    # The sensor sometimes places the shoulders too low, but never too high.
     lengths["trunk"].append(float(np.quantile(np.linalg.norm(trunk, axis=-1), 0.8)))
     lengths["neck"].append(float(np.median(np.linalg.norm(neck, axis=-1))))
     bones = np.array([np.mean(lengths[name]) for name in BONES])
@@ -166,10 +167,10 @@ def measure(joints: npt.NDArray[np.float32]) -> Measured:
 
 
 def motion(measured: Measured) -> Motion:
-    """The measured angles with what is known of the sensor put right.
+    """The measured angles, corrected for known errors of the sensor.
 
-    Swings of the limbs are lessened by averaging and by joints that the sensor draws towards the body's middle; mean
-    angles of trunk, neck and arms are off by about as much for everybody. See ``_GAIN``, ``_OFF`` and ``_ABOUT``.
+    Swings of the limbs are reduced by averaging, and because the sensor places joints too near to the body's middle.
+    Mean angles of trunk, neck and arms have about the same bias for all people. See ``_GAIN``, ``_OFF`` and ``_ABOUT``.
     """
     curves = {name: values.copy() for name, values in measured.curves.items()}
     for limb, most in (("arm", 0.35), ("forearm", 0.35), ("out", 0.2), ("forearm_out", 0.2)):
@@ -199,8 +200,8 @@ def kinect_cycles(walk: npt.NDArray[np.float32], person: Person | None = None) -
     """The gait cycle of one walk, on the bones of this walk.
 
     Args:
-        walk: joints (T, 20, 3) as of :func:`measure`.
-        person: gives what the sensor does not tell: widths, feet, how the pelvis turns; average by default.
+        walk: joints (T, 20, 3) as in :func:`measure`.
+        person: gives what the sensor does not measure: widths, feet, rotation of the pelvis; average by default.
 
     Raises:
         NoClearGait: fewer than three clean gait cycles.
@@ -216,9 +217,9 @@ def cycle_of(measured: Measured, person: Person | None = None, build: Build | No
 
 
 def _make_even(curves: dict[str, Array], limb: str, most: float) -> None:
-    """Of two arms that differ more than people's do, the one farther from the average is the other's mirror image."""
+    """If two arms differ too much, replace the one farther from the average by the other's mirror image."""
     left, right = curves[f"left_{limb}"], curves[f"right_{limb}"]
-    size = np.sqrt(np.r_[1.0, np.full(len(left) - 1, 0.5)])  # root mean square over phase, out of coefficients
+    size = np.sqrt(np.r_[1.0, np.full(len(left) - 1, 0.5)])  # root mean square over phase, from coefficients
     if np.linalg.norm(size * (left - right)) > most:
         usual = np.zeros_like(left)
         usual[0] = _OFF.get(limb, _MIDDLE.get(limb, 0.0))
@@ -231,8 +232,8 @@ def _make_even(curves: dict[str, Array], limb: str, most: float) -> None:
 
 
 def _body_frame(world: Array) -> tuple[Array, Array, Array]:
-    """Joints (T, 20, 3) from the pelvis with x ahead and y left; how far the left side faces the sensor, in [-1, 1];
-    and how sure the sign of the heading is, metres (T,)."""
+    """Joints (T, 20, 3) relative to the pelvis with x ahead and y left; the degree to which the left side faces the
+    sensor, in [-1, 1]; and the reliability of the heading's sign, in metres (T,)."""
     apart = world[:, _AT["left_ankle"], :2] - world[:, _AT["right_ankle"], :2]
     doubled = (apart[:, 0] + 1j * apart[:, 1]) ** 2
     angle = np.unwrap(np.angle(_smooth(doubled, 1.5))) / 2
@@ -248,7 +249,7 @@ def _body_frame(world: Array) -> tuple[Array, Array, Array]:
     leftwards = np.stack((-ahead[:, 1], ahead[:, 0]), -1)
     pelvis = world[:, _AT["pelvis"]]
     away = np.linalg.norm(pelvis[:, :2], axis=-1, keepdims=True)
-    to_sensor = -pelvis[:, :2] / np.maximum(away, 0.5)  # a body that the sensor has lost is at its origin
+    to_sensor = -pelvis[:, :2] / np.maximum(away, 0.5)  # a lost body lies at the sensor's origin
     centred = world - pelvis[:, None]
     x = np.einsum("tjc,tc->tj", centred[..., :2], ahead)
     y = np.einsum("tjc,tc->tj", centred[..., :2], leftwards)
@@ -256,13 +257,13 @@ def _body_frame(world: Array) -> tuple[Array, Array, Array]:
 
 
 def _half_cycles(body: Array, sideways: Array, evidence: Array) -> list[tuple[float, float, bool]]:
-    """Clean steps as (first, last, left leads at first), in frames with fractions, in order of time."""
+    """Clean steps as (first, last, left leads at first), in fractional frames, in order of time."""
     lead = _smooth(body[:, _AT["left_ankle"], 0] - body[:, _AT["right_ankle"], 0], 0.3).real
     inner = np.arange(1, len(lead) - 1)
     top = np.abs(lead)
     peaks = inner[(top[inner] >= top[inner - 1]) & (top[inner] > top[inner + 1]) & (top[inner] > 0.15)]
     kept: list[int] = []
-    for p in peaks:  # of two extremes on one side of zero the higher is the step
+    for p in peaks:  # of two extremes on one side of zero the larger is the step
         if kept and lead[kept[-1]] * lead[p] > 0 and p - kept[-1] < 0.8 * NOMINAL_RATE:
             if top[p] > top[kept[-1]]:
                 kept[-1] = int(p)
@@ -322,13 +323,13 @@ def _wrapped(angle: Array) -> Array:
 
 
 def _vertex(before: float, at: float, after: float) -> float:
-    """Where, in samples from the middle one, a parabola through three has its extreme."""
+    """Position of the extreme of a parabola through three samples, relative to the middle one."""
     bend = before - 2 * at + after
     return float(np.clip((before - after) / (2 * bend), -0.5, 0.5)) if bend else 0.0
 
 
 def _smooth(values: npt.NDArray[np.complexfloating] | Array, seconds: float) -> npt.NDArray[np.complex128]:
-    """Convolution with a Hann window, the ends held."""
+    """Convolution with a Hann window; the ends are extended."""
     count = 2 * round(seconds * NOMINAL_RATE / 2) + 1
     window = np.hanning(count + 2)[1:-1]
     padded = np.pad(values, count // 2, mode="edge")

@@ -1,4 +1,4 @@
-"""Meshes of solids: surface nets (Gibson 1998), and bodies whose vertices follow the bones."""
+"""Meshes of solids by surface nets (Gibson 1998), and skinned bodies."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ _EDGES = [(a, b) for a in range(8) for b in range(a + 1, 8) if (_CORNERS[a] != _
 
 @dataclass(frozen=True)
 class Body:
-    """A person's flesh and clothes at rest, ready to be posed.
+    """A person's dressed body at rest, ready to pose.
 
     Attributes:
         vertices, normals: (V, 3) at rest, metres.
         faces: (F, 3) int64, outward side counter-clockwise.
         materials: (V,) int64, index into ``names``.
         names: materials' names.
-        shade: (V,) in [0, 1], how open the surface is to the sky and room around it.
-        weights: (V, B), which bones move a vertex.
-        rest: (J, 3), the skeleton that the flesh was put on.
+        shade: (V,) in [0, 1], exposure of the surface to the surrounding room.
+        weights: (V, B), weights of the bones that move a vertex.
+        rest: (J, 3), the skeleton of the body at rest.
     """
 
     vertices: Tensor
@@ -57,7 +57,7 @@ class Body:
 
 
 def build_body(solids: Sequence[Solid], rest: Tensor, noise: Noise) -> Body:
-    """Mesh every solid and tie its vertices to the bones of the skeleton at rest (J, 3)."""
+    """Mesh every solid and bind its vertices to the bones of the skeleton at rest (J, 3)."""
     vertices, normals, faces, materials, shade, weights = [], [], [], [], [], []
     names = tuple(dict.fromkeys(solid.name for solid in solids))
     count = 0
@@ -78,7 +78,7 @@ def build_body(solids: Sequence[Solid], rest: Tensor, noise: Noise) -> Body:
 
 
 def surface_nets(solid: Solid, noise: Noise) -> tuple[Tensor, Tensor]:
-    """Vertices (V, 3) and triangles (F, 3) of a solid's surface, one vertex to every cell that it crosses."""
+    """Vertices (V, 3) and triangles (F, 3) of a solid's surface, one vertex for every cell that it crosses."""
     low, high = solid.bounds()
     size = tuple(int(n) for n in ((high - low) / solid.cell).ceil() + 1)
     axes = [low[i] + solid.cell * torch.arange(size[i]) for i in range(3)]
@@ -128,7 +128,7 @@ def _gradient(solid: Solid, points: Tensor, noise: Noise) -> Tensor:
 
 
 def _openness(solids: Sequence[Solid], points: Tensor, normals: Tensor) -> Tensor:
-    """Ambient occlusion (Quilez): how much nearer the flesh is, some way out, than it would be on a plain."""
+    """Ambient occlusion (Quilez): compares the distance to the body, some way outside, with that of a plane."""
     closed = torch.zeros(len(points))
     for out, share in ((0.025, 0.5), (0.07, 0.5)):
         probe = points + out * normals

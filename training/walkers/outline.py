@@ -1,8 +1,8 @@
-"""The dressed body as convex pieces: ellipsoids tied to joints, and which of them are stretched over together.
+"""The dressed body as convex pieces: hulls of ellipsoids that are attached to joints.
 
-A node is an ellipsoid. Its centre is a weighted sum of joints plus an offset in a bone's frame, so that knees bend
-what hangs between them; its axes follow that frame. A piece is the convex hull of up to three nodes as the camera
-sees them: a limb, a stretch of trunk, a skirt, a bag.
+A node is an ellipsoid. Its centre is a weighted sum of joints plus an offset in a bone's frame, so that cloth between
+two joints bends with them; its axes follow that frame. A piece is the convex hull of up to three nodes in the camera's
+view: a limb, a section of the trunk, a skirt, a bag.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ class Outline:
     """B dressed bodies as N nodes and P pieces.
 
     Attributes:
-        weights: float32 (B, N, J), of each joint in each node's centre.
+        weights: float32 (B, N, J), weight of each joint in each node's centre.
         frame: int64 (N,), index in ``FRAMES``.
         offset: float32 (B, N, 3), metres forward, left, up.
         radii: float32 (B, N, 3), half axes in the same order.
-        pieces: int64 (P, 3), nodes of each piece; one may stand several times.
-        worn: bool (B, P), False where the body lacks the piece.
+        pieces: int64 (P, 3), nodes of each piece; a node may be repeated.
+        worn: bool (B, P), False if the body lacks the piece.
     """
 
     weights: Tensor
@@ -70,7 +70,7 @@ def frames(joints: Tensor) -> Tensor:
 
 
 def outline(shape: Shape, dress: Dress) -> Outline:
-    """Cut the pieces of B dressed bodies."""
+    """Build the pieces of B dressed bodies."""
     cutter = _Cutter(shape, dress)
     cutter.head()
     cutter.trunk()
@@ -107,7 +107,7 @@ class _Cutter:
         frame: str = "world",
         move: tuple[Tensor | float, ...] = (0.0, 0.0, 0.0),
     ) -> None:
-        """An ellipsoid; one radius makes a ball."""
+        """An ellipsoid; a single radius makes a sphere."""
         weights = torch.zeros(len(self.size), len(JOINTS), device=self.size.device)
         for joint, weight in at.items():
             weights[:, INDEX[joint]] = weights[:, INDEX[joint]] + weight
@@ -119,13 +119,13 @@ class _Cutter:
         self._radii.append(torch.stack([v * self._one for v in three], -1).clamp_min(0.002))
 
     def piece(self, *names: str, worn: Tensor | None = None) -> None:
-        """The hull of one to three nodes, on those who wear it."""
+        """The hull of one to three nodes, for the bodies that wear it."""
         nodes = [self._index[name] for name in names]
         self._pieces.append((*nodes, *nodes[-1:] * (3 - len(nodes))))
         self._worn.append(self._one > 0 if worn is None else worn)
 
     def done(self) -> Outline:
-        """Everything collected."""
+        """All collected nodes and pieces."""
         device = self.size.device
         return Outline(
             torch.stack(self._weights, 1),
@@ -202,7 +202,7 @@ class _Cutter:
                 "chest",
                 (-0.006, 0, 0.010 + 0.4 * ease),
             )
-        # Cloth lies close before and behind and stands off at the sides.
+        # Cloth lies close in front and behind and stands off at the sides.
         aside = 1.6 * ease
         chest = (s.chest_depth + ease, s.chest_width + aside)
         self.node("chest", {"spine": 0.42, "neck": 0.58}, (*chest, 0.12 * k), "chest", (0.004, 0, 0))
@@ -220,7 +220,7 @@ class _Cutter:
             "chest",
             (-0.018, 0, 0),
         )
-        # A top hangs from chest and belly: loose cloth has no waist.
+        # A top hangs from chest and belly, so loose cloth has no waist.
         loose = (ease / 0.03).clamp(0, 1)
         waist = s.waist_width + loose * 0.35 * (s.chest_width - s.waist_width).clamp_min(0) + aside
         self.node(
@@ -306,11 +306,11 @@ class _Cutter:
         self.piece(ball, toe)
 
     def hanging(self, name: str, length: Tensor, flare: Tensor, ease: Tensor) -> None:
-        """Cloth that hangs from the hips about both legs and is stretched by them."""
+        """Cloth that hangs from the hips around both legs and is stretched by them."""
         s = self.shape
         above, below = length.clamp(0, 1), (length - 1).clamp(0, 1)
         for side, sign in (("left", 1.0), ("right", -1.0)):
-            # Cloth follows the shank by half: it hangs.
+            # Hanging cloth follows the shank only by half.
             at: Weights = {
                 f"{side}_hip": 1 - above,
                 f"{side}_knee": above - 0.55 * below,

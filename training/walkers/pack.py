@@ -1,4 +1,4 @@
-"""A rendered set on its way into a file: takes in batches, frames that are cut off left out."""
+"""Render a set to a file: takes in batches, without cut-off frames."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from training.walkers.views import Views
 
 BATCH = 48
 LEAST = 15
-"""Frames; takes with fewer in which the person is whole are left out."""
+"""Minimum number of frames with the whole person; takes with fewer are left out."""
 
 
 def render_set(
@@ -37,25 +37,25 @@ def render_set(
     mistakes: bool = True,
     on_progress: Callable[[int], None] | None = None,
 ) -> str:
-    """Render a set into a pack.
+    """Render a set to a pack.
 
     Args:
         name: key of ``SETS``.
         kinect: folder or file of the Kinect Gait Biometry data set.
-        out: the pack.
-        size, seed: other than the set's own.
-        device: where torch renders.
-        views: names of those that are rendered; None renders all.
-        change: made to every take, to see what comes of it.
-        mistakes: False shows the truth, not what perception makes of it.
-        on_progress: told the number of takes done.
+        out: path of the pack.
+        size, seed: replace those of the set.
+        device: device for rendering.
+        views: names of the views to render; None renders all.
+        change: function that changes every take, for experiments.
+        mistakes: False renders without errors of perception.
+        on_progress: called with the number of finished takes.
 
     Returns:
-        Hexadecimal sha256 of what is in the pack. It is a function of set, size, seed and the processor's arithmetic:
-        on another one a pixel in a million may fall on the other side of one half.
+        Hexadecimal sha256 of the pack's contents. It depends on set, size, seed and the processor's arithmetic:
+        on another processor a pixel in a million may differ.
 
     Raises:
-        BadDataset: the Kinect walks are not there.
+        BadDataset: the Kinect walks are missing.
     """
     chosen = SETS[name]
     size, seed = size or chosen.size, chosen.seed if seed is None else seed
@@ -64,7 +64,7 @@ def render_set(
     walks: list[packs.Walk] = []
     done = 0
     while batch := list(islice(takes, BATCH)):
-        # What perception gets wrong is a function of the batch's place.
+        # Errors of perception are a function of the batch's index.
         noise = np.random.default_rng([seed, 4, done]) if mistakes else None
         walks += render_takes(batch, size.frames, noise, device)
         done += len(batch)
@@ -76,7 +76,7 @@ def render_set(
 def render_takes(
     takes: list[Take], frames: int, noise: np.random.Generator | None = None, device: str = "cpu"
 ) -> Iterator[packs.Walk]:
-    """What the pipeline would see of each take in so many frames at 30 Hz, where it would see enough of it."""
+    """Render each take in that many frames at 30 Hz; takes with too few visible frames are left out."""
     times = torch.arange(frames, dtype=torch.float64) / NOMINAL_RATE
     joints = torch.stack([walk_cycle(take.cycle, times, Way(phase=take.phase)) for take in takes])
     seen = render(

@@ -1,4 +1,4 @@
-"""What colour a point of a dressed body is: cloth, skin, hair, and the features of a face."""
+"""Colours of points on a dressed body: cloth, skin, hair, and facial features."""
 
 from __future__ import annotations
 
@@ -54,11 +54,11 @@ class Paint:
         return colour
 
     def weave(self, points: Tensor) -> Tensor:
-        """How much lighter or darker than even the cloth is (N,) at points (N, 3) at rest."""
+        """Relative brightness (N,) of the cloth at points (N, 3) at rest."""
         return 0.05 * self._noise(points * 40.0) + 0.07 * self._noise(points * 11.0)
 
     def _top(self, colour: Tensor, points: Tensor, materials: Tensor) -> Tensor:
-        """Front fastening, pockets, and stripes where the outfit has them."""
+        """Front fastening, pockets, and stripes if the outfit has them."""
         top = materials == self._material["top"]
         pelvis, neck = self._rest[INDEX["pelvis"]], self._rest[INDEX["neck"]]
         trim = torch.tensor(self.person.outfit.trim_colour, device=points.device)

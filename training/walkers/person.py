@@ -1,4 +1,4 @@
-"""Who walks: build, gait and outfit of a person, drawn from a seed."""
+"""A person: build, gait and outfit, drawn from a seed."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ class Build:
         thigh, shank, foot_height, foot_length, upper_arm, forearm, hand: segment lengths.
         hips: distance between the hip joints.
         shoulders: distance between the shoulder joints.
-        bulk: girth of the whole body against the average, about 1.
-        belly: how far the belly stands out, in [0, 1].
-        pelvis: girth of hips and thighs against the average, about 1.
-        chest: girth of chest and upper arms against the average, about 1.
+        bulk: girth of the whole body relative to the average, about 1.
+        belly: size of the belly, in [0, 1].
+        pelvis: girth of hips and thighs relative to the average, about 1.
+        chest: girth of chest and upper arms relative to the average, about 1.
         stoop: forward bend of neck and upper back, radians.
     """
 
@@ -51,7 +51,7 @@ class Build:
 
 @dataclass(frozen=True)
 class Gait:
-    """How a person walks on the level; angles in radians, lengths as shares of the stature unless said otherwise.
+    """Gait parameters for level walking; angles in radians, lengths as shares of the stature unless said otherwise.
 
     The ranges follow the normative curves of Winter, The Biomechanics and Motor Control of Human Gait (1991), and
     Perry and Burnfield, Gait Analysis (2010).
@@ -61,24 +61,25 @@ class Gait:
         stride: length of two steps.
         stance: share of the cycle that a foot is on the ground.
         width: sideways distance between the ankles.
-        toe_out: turn of the foot outwards.
-        strike: how far the toes are up as the heel lands.
-        push_off: how far the heel is up as the toes leave.
+        toe_out: outward turn of the foot.
+        strike: pitch of the raised toes as the heel lands.
+        push_off: pitch of the raised heel as the toes leave.
         clearance: extra height of the swinging foot.
-        circumduction: how far the swinging foot swerves outwards.
-        knees: how much the knees stay bent; 0 stretches the longest reach of the cycle fully.
+        circumduction: outward swerve of the swinging foot.
+        knees: remaining bend of the knees; 0 stretches them fully at the longest reach of the cycle.
         bob, sway: half the rise and half the sideways travel of the pelvis.
         yaw, list_, tilt: turn of the pelvis with the step, its drop on the swinging side, its constant tilt forward.
         lean: forward lean of the trunk.
-        trunk_yaw, trunk_roll: turn of the shoulders against the pelvis, lean of the trunk over the standing leg.
+        trunk_yaw, trunk_roll: turn of the shoulders relative to the pelvis, lean of the trunk over the standing leg.
         arm_swing: half the arc of the upper arm.
-        arm_mean: its middle, forward positive.
+        arm_mean: middle of the arc, forward positive.
         arm_lag: delay of the arms behind the opposite leg, as a share of the cycle.
-        elbow, elbow_swing: mean bend of the elbow and how much more it bends in front.
-        carriage: how far the arms are held off the body.
-        forearm_in: turn of the forearms towards the middle.
+        elbow, elbow_swing: mean bend of the elbow, and additional bend in front.
+        carriage: abduction of the arms from the body.
+        forearm_in: inward turn of the forearms.
         head: nod of the head, forward positive.
-        uneven_time, uneven_step, uneven_arms: left against right in timing, step length and arm swing, about 0.
+        uneven_time, uneven_step, uneven_arms: asymmetry of left and right in timing, step length and arm swing, about
+            0.
     """
 
     cadence: float = 112.0
@@ -137,7 +138,7 @@ class Outfit:
 
 @dataclass(frozen=True)
 class Person:
-    """A walker: the same seed is the same person, in body, clothes and gait."""
+    """A walker: the same seed gives the same body, clothes and gait."""
 
     seed: int = 0
     build: Build = field(default_factory=Build)
@@ -145,7 +146,7 @@ class Person:
     outfit: Outfit = field(default_factory=Outfit)
 
 
-# Spread of the population: standard deviations of normal draws, cut at two of them. Stature and the lengths after the
+# Spread of the population: standard deviations of normal draws, truncated at two. Stature and the lengths after the
 # spread of ANSUR II (Gordon et al. 2014); gait after the between-person spread in Winter (1991), tables 3.1 to 3.4.
 _BUILD_SPREAD = {
     **{"stature": 0.09, "thigh": 0.007, "shank": 0.007, "foot_height": 0.002, "foot_length": 0.004},
@@ -159,13 +160,13 @@ _GAIT_SPREAD = {
     **{"arm_swing": 0.16, "arm_mean": 0.08, "arm_lag": 0.02, "elbow": 0.18, "elbow_swing": 0.12, "carriage": 0.05},
     **{"forearm_in": 0.15, "head": 0.07, "uneven_time": 0.006, "uneven_step": 0.007, "uneven_arms": 0.15},
 }
-# The same person on another walk: the share of the spread between people that is left between walks.
+# Spread between walks of one person, as a share of the spread between people.
 _WITHIN = 0.12
 _FLOORS = {"belly": 0.0, "knees": 0.1, "arm_swing": 0.08, "elbow": 0.08, "elbow_swing": 0.0, "carriage": 0.05}
 
 
 def draw_person(seed: int) -> Person:
-    """The person with this seed: a build, a gait and an outfit of their own."""
+    """The person with this seed: an individual build, gait and outfit."""
     rng = np.random.default_rng([seed, 0x6A17])
     build = _spread(Build(), _BUILD_SPREAD, rng)
     gait = _spread(Gait(), _GAIT_SPREAD, rng)
@@ -173,9 +174,9 @@ def draw_person(seed: int) -> Person:
 
 
 def draw_people(count: int, seed: int, candidates: int = 12) -> list[Person]:
-    """People who differ: each is the farthest of some candidates from those already there (Mitchell 1991).
+    """Draw people who differ: each is the candidate farthest from the people before (Mitchell 1991).
 
-    The first of a longer list are those of a shorter one.
+    A longer list starts with the people of a shorter one.
     """
     people: list[Person] = []
     for number in range(count):
@@ -187,14 +188,14 @@ def draw_people(count: int, seed: int, candidates: int = 12) -> list[Person]:
 
 
 def difference(a: Person, b: Person) -> float:
-    """How far two people are apart in build and gait, in root-mean-square standard deviations of the population."""
+    """Distance of two people in build and gait, in root-mean-square standard deviations of the population."""
     parts = [(getattr(a.build, k) - getattr(b.build, k)) / s for k, s in _BUILD_SPREAD.items()]
     parts += [(getattr(a.gait, k) - getattr(b.gait, k)) / s for k, s in _GAIT_SPREAD.items()]
     return float(np.sqrt(np.mean(np.square(parts))))
 
 
 def another_walk(person: Person, seed: int) -> Person:
-    """The same person on another day: body and clothes the same, the gait a little different."""
+    """The same person on another day: same body and clothes, slightly different gait."""
     rng = np.random.default_rng([person.seed, seed, 0x3A1C])
     return replace(person, gait=_spread(person.gait, {k: _WITHIN * s for k, s in _GAIT_SPREAD.items()}, rng))
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-_WINDOWS = (1, 2, 3, 4, 6, 8, 12, 16, 32, 64, 256)  # triangles are grouped by the window of pixels that holds them
-_CHUNK = 4_000_000  # pixels looked at in one go
+_WINDOWS = (1, 2, 3, 4, 6, 8, 12, 16, 32, 64, 256)  # triangles are grouped by the size of their pixel window
+_CHUNK = 4_000_000  # pixels processed at once
 
 
 @dataclass(frozen=True)
@@ -17,8 +17,8 @@ class Hits:
 
     Attributes:
         pixel: (P,) int64, index into the flattened (B, H, W) pictures, rising.
-        face: (P,) int64, the triangle seen there.
-        weights: (P, 3), how much each of its corners counts there, perspective-correct, summing to 1.
+        face: (P,) int64, the visible triangle.
+        weights: (P, 3), perspective-correct weights of its corners, summing to 1.
         depth: (P,) in metres.
     """
 
@@ -29,7 +29,7 @@ class Hits:
 
 
 def rasterise(screen: Tensor, faces: Tensor, height: int, width: int) -> Hits:
-    """What is seen of a closed mesh; triangles that show their back are left out.
+    """Rasterise a closed mesh; triangles that face away are left out.
 
     Args:
         screen: (B, V, 3), pixels x, y and depth in metres, pixel centres at half-integers.
@@ -65,7 +65,7 @@ def rasterise(screen: Tensor, faces: Tensor, height: int, width: int) -> Hits:
 
 
 def take(values: Tensor, index: Tensor) -> Tensor:
-    """``values[index]`` along the first axis, several times faster than indexing with a tensor on a CPU."""
+    """``values[index]`` along the first axis, several times faster on a CPU than indexing with a tensor."""
     return values.index_select(0, index.flatten()).reshape(*index.shape, *values.shape[1:])
 
 
@@ -80,9 +80,9 @@ def _slopes(corners: Tensor) -> Tensor:
 def _draw(
     nearest: Tensor, corners: Tensor, first: Tensor, last: Tensor, at: Tensor, face: Tensor, window: int, width: int
 ) -> None:
-    """Enter triangles (K, 3, 3) into the depth buffer: depth in the upper half of a key, the face in the lower.
+    """Draw triangles (K, 3, 3) into the depth buffer: depth in the upper half of a key, the face in the lower.
 
-    Each is tried on a square of pixels from ``first`` on, which is pixel number ``at``; none lies beyond ``last``.
+    Each is tested on a square of pixels that starts at ``first``, which has index ``at``, and ends at ``last``.
     """
     slopes = _slopes(corners[..., :2] - first[:, None] - 0.5)
     step = torch.arange(window, device=corners.device)

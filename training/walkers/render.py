@@ -1,4 +1,4 @@
-"""Frames of a scene, one after the other, with the truth about everyone in them. Nothing is ever held whole."""
+"""Render the frames of a scene one after the other, with the truth about all people in them; memory is bounded."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ Image = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
 
 _GAMMA = 1 / 2.2
-_SHADOW = 0.42  # how much of the floor's light the softened shadow takes
+_SHADOW = 0.42  # share of the floor's light that the softened shadow removes
 _SENSOR = 1.6  # standard deviation of the sensor's noise in grey levels
 
 
 @dataclass(frozen=True, eq=False)
 class Truth:
-    """What is known about one walker in one frame.
+    """The truth about one walker in one frame.
 
     Attributes:
-        mask: bool (H, W), the pixels where the walker is what is seen.
-        whole: bool (H, W), the pixels that the walker would cover were nobody in front.
-        joints: float32 (17, 2), COCO-17 x, y in pixels, also where hidden or outside the picture.
+        mask: bool (H, W), the pixels where the walker is visible.
+        whole: bool (H, W), the pixels that the walker would cover without occlusion.
+        joints: float32 (17, 2), COCO-17 x, y in pixels, also if hidden or outside the picture.
         depth: metres from the camera to the walker's pelvis, along the line of sight.
     """
 
@@ -58,7 +58,7 @@ class Frame:
 
 @dataclass(frozen=True)
 class _Layer:
-    """One walker over T frames in a box that holds them all: colour (T, h, w, 3), depth (T, h, w), inf: not there."""
+    """One walker over T frames in a box that holds them all: colour (T, h, w, 3), depth (T, h, w), inf where absent."""
 
     colour: Tensor
     depth: Tensor
@@ -78,7 +78,7 @@ class _Shadow:
 
 @dataclass(frozen=True)
 class _Dressed:
-    """A body with its paint, and what every vertex carries to the pixels: place at rest, openness, weave (V, 5)."""
+    """A body with its paint, and the vertex attributes (V, 5): position at rest, openness, weave."""
 
     body: Body
     paint: Paint
@@ -95,7 +95,7 @@ def _dressed(person: Person, detail: float, device: str) -> _Dressed:
 
 
 def _detail(scene: Scene, joints: Tensor) -> float:
-    """Fineness of the mesh that the picture can show: grid steps of about two and a half pixels, in few classes."""
+    """Mesh detail that the picture can show: grid steps of about two and a half pixels, in a few classes."""
     depth = float((joints - torch.tensor(scene.camera.position)).norm(dim=-1).min().clamp_min(0.5))
     wanted = scene.camera.focal / depth / 190
     return next((d for d in (0.6, 0.8, 1.0) if wanted <= d), 1.25)
@@ -107,10 +107,10 @@ def render(
     """Frames of the scene at times (T,) in seconds.
 
     Args:
-        scene: what is filmed.
+        scene: the scene.
         times: seconds.
-        device: where torch works; a device that is not there is an error.
-        batch: frames worked on together.
+        device: torch device; a missing device is an error.
+        batch: frames processed together.
         noise: standard deviation of the sensor's noise in grey levels; 0 for none.
     """
     frames = _frames(scene, times, device, batch, noise)
@@ -124,7 +124,7 @@ def render(
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Rendering is many small operations: more threads would wait for each other longer than they work."""
+    """Use few threads: rendering consists of many small operations, for which threads mostly wait for each other."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -156,10 +156,10 @@ def _frames(scene: Scene, times: Tensor, device: str, batch: int, noise: float) 
 
 
 def _figure(scene: Scene, index: int, times: Tensor, device: str) -> tuple[_Layer | None, _Shadow | None, Tensor]:
-    """One walker in a few frames: the layer seen, the shadow cast, and COCO joints (T, 17, 3) with depth."""
+    """One walker in a few frames: the visible layer, the shadow, and COCO joints (T, 17, 3) with depth."""
     walker, camera = scene.walkers[index], scene.camera
     joints = walker.motion(times)
-    # The body does not know how it walks: another walk of the same person finds it ready made.
+    # The body does not depend on the gait, so another walk of the same person can reuse it.
     dressed = _dressed(replace(walker.person, gait=Gait()), _detail(scene, joints), device)
     body, joints = dressed.body, joints.to(device)
     vertices, normals = body.pose(joints)
@@ -189,7 +189,7 @@ def _figure(scene: Scene, index: int, times: Tensor, device: str) -> tuple[_Laye
 
 
 def _light(towards: Tensor, normals: Tensor, open_: Tensor) -> Tensor:
-    """Light (N, 3) that reaches a surface: one lamp, softly wrapped, and a room brighter above than below."""
+    """Light (N, 3) that reaches a surface: one soft lamp, and a room that is brighter above than below."""
     normals = F.normalize(normals, dim=-1)
     lamp = ((normals @ towards + 0.25) / 1.25).clamp_min(0)
     up = 0.5 + 0.5 * normals[:, 2]
@@ -199,7 +199,7 @@ def _light(towards: Tensor, normals: Tensor, open_: Tensor) -> Tensor:
 
 
 def _box(screen: Tensor, camera: Camera, margin: int = 3) -> tuple[int, int, int, int] | None:
-    """Left, top, right, bottom in whole pixels of a box that holds the points within the picture; None where none."""
+    """Left, top, right, bottom in whole pixels of the box of the points in the picture; None if there is none."""
     low, high = screen[..., :2].amin((0, 1)), screen[..., :2].amax((0, 1))
     left, top = max(int(low[0]) - margin, 0), max(int(low[1]) - margin, 0)
     right, bottom = min(int(high[0]) + margin, camera.width), min(int(high[1]) + margin, camera.height)
@@ -207,7 +207,7 @@ def _box(screen: Tensor, camera: Camera, margin: int = 3) -> tuple[int, int, int
 
 
 def _shadow(scene: Scene, vertices: Tensor) -> _Shadow | None:
-    """The shadow of posed vertices (T, V, 3), projected along the light; None where none is in the picture."""
+    """The shadow of posed vertices (T, V, 3), projected along the light; None if it is outside the picture."""
     towards = scene.light().to(vertices.device)
     flat = vertices - vertices[..., 2:] / towards[2] * towards
     screen = scene.camera.project(flat)
@@ -226,7 +226,7 @@ def _shadow(scene: Scene, vertices: Tensor) -> _Shadow | None:
     frame = torch.arange(len(vertices), device=vertices.device)[:, None].expand_as(kept)
     cast = torch.zeros(len(vertices), 1, height, width, device=vertices.device)
     cast[frame[kept], 0, at[..., 1][kept], at[..., 0][kept]] = 1
-    # Points become a closed patch, then a soft one.
+    # Turn points into a closed patch, then soften it.
     cast = F.max_pool2d(cast, 3, 1, 1)
     for _ in range(2):
         cast = F.avg_pool2d(cast, 5, 1, 2)
@@ -234,7 +234,7 @@ def _shadow(scene: Scene, vertices: Tensor) -> _Shadow | None:
 
 
 def _darken(picture: Tensor, floor: Tensor, shadow: _Shadow | None, i: int, left: int = 0, top: int = 0) -> None:
-    """Let a shadow fall on a picture, or on the part of it whose upper left corner is given."""
+    """Apply a shadow to a picture, or to the part of it with the given upper left corner."""
     if shadow is None:
         return
     soft = F.interpolate(shadow.cast[i][None, None], scale_factor=shadow.step, mode="bilinear")[0, 0]
@@ -251,9 +251,9 @@ def _darken(picture: Tensor, floor: Tensor, shadow: _Shadow | None, i: int, left
 def _compose(
     picture: Tensor, sharp: Tensor, floor: Tensor, figures: list[tuple[_Layer | None, _Shadow | None, Tensor]], i: int
 ) -> list[tuple[Mask, Mask]]:
-    """Draw the nearest walker at every pixel, as a lens softens it; what is seen and what is covered, by walker.
+    """Draw the nearest walker at every pixel, softened like by a lens; returns visible and covered pixels by walker.
 
-    Within a box around the walkers the picture is made anew from the sharp room, so that nothing is softened twice.
+    In a box around the walkers the picture is redrawn from the sharp room, so that nothing is softened twice.
     """
     height, width = picture.shape[:2]
     owner = torch.full((height, width), -1, dtype=torch.int8, device=picture.device)
@@ -280,7 +280,7 @@ def _compose(
             inside[wins] = w
             whole[w, top:bottom, left:right][v, h] = depth < torch.inf
         softened = _lens(part)
-        # The lens knows no neighbours beyond the box: its rim stays as it was, unless it is the picture's own.
+        # Pixels at the rim of the box lack neighbours, so the rim is unchanged, unless it is that of the picture.
         y0, x0 = int(top > 0), int(left > 0)
         y1, x1 = softened.shape[0] - int(bottom < height), softened.shape[1] - int(right < width)
         picture[top + y0 : top + y1, left + x0 : left + x1] = softened[y0:y1, x0:x1]
@@ -288,7 +288,7 @@ def _compose(
 
 
 def _lens(picture: Tensor) -> Tensor:
-    """The picture (H, W, C), slightly blurred as any lens does; this also softens the outlines."""
+    """The picture (H, W, C), slightly blurred like by a lens; this also softens the outlines."""
     for axis in (0, 1):
         n = picture.shape[axis]
         before, at, after = (picture.narrow(axis, i, n - 2) for i in range(3))
@@ -298,7 +298,7 @@ def _lens(picture: Tensor) -> Tensor:
 
 
 class _Grain:
-    """Sensor noise: one tile of it, laid somewhere else on every frame."""
+    """Sensor noise: one tile, with a random offset in every frame."""
 
     _ROOM = 61
 

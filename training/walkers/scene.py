@@ -21,7 +21,7 @@ Motion = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Walker:
-    """Someone in the scene: who, and where their joints (T, J, 3) are at times (T,) in seconds."""
+    """A person in the scene, with a function that gives joints (T, J, 3) at times (T,) in seconds."""
 
     person: Person
     motion: Motion
@@ -33,7 +33,7 @@ class Walker:
 
     @classmethod
     def pacing(cls, person: Person, path: Path, leg: float) -> Walker:
-        """A walker who goes along a path for ``leg`` seconds, then back, and so on; turn rounds out of the picture."""
+        """A walker who goes along a path for ``leg`` seconds, then back, and so on; turn outside the picture."""
 
         def motion(times: Tensor) -> Tensor:
             length = speed(person) * leg
@@ -77,7 +77,7 @@ class Room:
 
 @dataclass(frozen=True)
 class Scene:
-    """What is filmed."""
+    """A scene: camera, room and walkers."""
 
     camera: Camera
     walkers: Sequence[Walker] = ()
@@ -89,12 +89,12 @@ class Scene:
 
 
 def background(scene: Scene, samples: int = 2, band: int = 120) -> tuple[Tensor, Tensor]:
-    """The empty room: linear RGB (H, W, 3) float32, and where it is floor (H, W) in [0, 1].
+    """The empty room: linear RGB (H, W, 3) float32, and the share of floor (H, W) in [0, 1].
 
     Args:
-        scene: its camera and room count.
-        samples: rays along either side of a pixel.
-        band: rows of pixels worked on together, which bounds the memory.
+        scene: the scene; only its camera and room are used.
+        samples: rays along each side of a pixel.
+        band: rows of pixels processed together, which limits the memory.
     """
     camera = scene.camera
     noise = Noise(scene.room.seed)
@@ -108,7 +108,7 @@ def background(scene: Scene, samples: int = 2, band: int = 120) -> tuple[Tensor,
 
 
 def _room(scene: Scene, rays: Tensor, noise: Noise) -> Tensor:
-    """What rays (H, W, 3) from the camera meet: linear RGB and 1 for the floor, 0 for the wall, (H, W, 4)."""
+    """Colour where rays (H, W, 3) from the camera hit: linear RGB, and 1 for the floor or 0 for the wall, (H, W, 4)."""
     origin, target = torch.tensor(scene.camera.position), torch.tensor(scene.camera.target)
     floor = (-origin[2] / rays[..., 2]).where(rays[..., 2] < -1e-6, torch.inf)
     # The wall stands upright across the line of sight, a little askew.
@@ -122,7 +122,7 @@ def _room(scene: Scene, rays: Tensor, noise: Noise) -> Tensor:
     points = origin + torch.minimum(floor, wall).clamp(max=60.0)[..., None] * rays
     along = points[..., :2] @ torch.tensor([-math.sin(angle), math.cos(angle)])
     colour = torch.where(on_floor, _floor(points, scene.room, noise), _wall(points, along, scene.room, noise))
-    # Light falls off towards the edges of the room and into the corner of floor and wall.
+    # Light decreases towards the edges of the room and the corner of floor and wall.
     corner = (reach - (points[..., :2] - origin[:2]) @ facing).abs() + points[..., 2].abs()
     radius = (points[..., :2] - target[:2]).norm(dim=-1)
     light = (0.72 + 0.28 * torch.exp(-((radius / 5) ** 2))) * (1 - 0.35 * torch.exp(-corner / 0.25))

@@ -1,10 +1,10 @@
-"""The rendered sets: which person walks when, how dressed and seen from where; a function of the seed alone.
+"""The rendered sets: people, takes, clothes and views, as a function of the seed alone.
 
-* ``train``: the 75 training people on their measured walks and any number of drawn ones; cameras at CASIA-B's azimuths,
-  on the way there and back, and anywhere; half everyday clothes, a quarter bags, a quarter outer wear.
-* ``calibrate``: the 15 calibration people and drawn ones, enrolled and seen as in Walkers-XL.
+* ``train``: the 75 training people with their measured walks and any number of drawn people; cameras at CASIA-B's
+  azimuths, in both directions, and anywhere; half everyday clothes, a quarter bags, a quarter outer wear.
+* ``calibrate``: the 15 calibration people and drawn people, with takes as in Walkers-XL.
 * ``walkers-b``, shaped like CASIA-B (Yu et al., ICPR 2006): the 50 test people; 11 views × (6 normal, 2 bag, 2 outer
-  wear). The first walks of a person, the gallery's, and the later ones, the probes', come from different recordings.
+  wear). The first walks of a person (gallery) and the later ones (probes) come from different recordings.
 * ``walkers-xl``: 2,000 drawn people, 1,000 enrolled with 4 takes from all around, 1,000 strangers.
 """
 
@@ -26,18 +26,18 @@ from training.walkers.views import AZIMUTHS, Views, draw_views, fixed_views
 
 PARTITION = "kinect_75_15_50"
 ALL_AROUND = (0.0, 60.0, 120.0, 180.0)
-"""Degrees from which people of Walkers-XL are enrolled."""
+"""Azimuths in degrees at which people of Walkers-XL are enrolled."""
 _CONDITIONS = ("nm", "nm", "bg", "cl")
 
 
 @dataclass(frozen=True, eq=False)
 class Take:
-    """One walk to be rendered; shape, dress and view are one row each.
+    """One walk to render; shape, dress and view are one row each.
 
     Attributes:
         subject, condition, take, view: its name in the set.
-        cycle: the walk.
-        phase: where in the cycle it begins, in [0, 1).
+        cycle: the gait cycle.
+        phase: start within the cycle, in [0, 1).
         shape, dress, camera: body, outfit, view.
     """
 
@@ -54,12 +54,12 @@ class Take:
 
 @dataclass(frozen=True)
 class Size:
-    """How large a set is.
+    """Size of a set.
 
     Attributes:
-        people: drawn people; measured ones come on top. Of Walkers-XL half are strangers.
-        takes: of each drawn person in training; measured ones have three times as many.
-        frames: of each take, at 30 Hz.
+        people: drawn people, in addition to measured ones. In Walkers-XL half are strangers.
+        takes: takes per drawn person in training; measured people have three times as many.
+        frames: frames per take, at 30 Hz.
     """
 
     people: int
@@ -117,7 +117,7 @@ def calibration_takes(kinect: Path, seed: int, size: Size) -> Iterator[Take]:
 
 
 def _enrolled_and_seen(actors: list[Actor], model: GaitModel, seed: int) -> Iterator[Take]:
-    """Four takes to enrol everybody but strangers; probes in all conditions from anywhere, two of strangers for one."""
+    """Four takes to enrol each person except strangers; probes in all conditions and views, twice as many strangers."""
     for actor in actors:
         rng = np.random.default_rng([seed, 3, *actor.name.encode()])
         stranger = actor.name.startswith("stranger-")
@@ -153,7 +153,7 @@ def _take(
 
 @dataclass(frozen=True)
 class SetOf:
-    """A set: what is in it, the seed and the size that it is published with."""
+    """A set: its takes, and its published seed and size."""
 
     takes: Callable[[Path, int, Size], Iterator[Take]]
     seed: int
@@ -166,4 +166,4 @@ SETS: dict[str, SetOf] = {
     "walkers-b": SetOf(walkers_b, 20_003, Size(people=0, takes=0, frames=60)),
     "walkers-xl": SetOf(walkers_xl, 20_004, Size(people=2000, takes=0, frames=40)),
 }
-"""By name; walkers-b and walkers-xl are benchmarks, and their seeds and sizes part of them."""
+"""Sets by name; walkers-b and walkers-xl are benchmarks, so their seeds and sizes are fixed."""

@@ -39,7 +39,7 @@ class Comparison:
     made: Array
 
     def figures(self) -> dict[str, Any]:
-        """Share of the picture that is person, mean and deviation, and the same of each row's width in pixels."""
+        """Share of the picture that is person, mean and deviation, and the same for each row's width in pixels."""
         found: dict[str, Any] = {}
         for name, shapes in (("real", self.real), ("made", self.made)):
             solid = shapes > 0
@@ -55,7 +55,7 @@ class Comparison:
         return found
 
     def picture(self) -> Array:
-        """A row of real ones over a row of rendered ones, uint8 (h, w)."""
+        """A row of real silhouettes above a row of rendered ones, uint8 (h, w)."""
         rows = []
         for shapes in (self.real, self.made):
             chosen = shapes[np.linspace(0, len(shapes) - 1, PER_ROW).astype(int)]
@@ -64,15 +64,15 @@ class Comparison:
 
 
 def compare(real: Path, *, people: int = 40, frames: int = 24, seed: int = 0) -> Iterator[Comparison]:
-    """Every view and condition of PsyMo beside as many rendered people.
+    """Every view and condition of PsyMo, with rendered people for comparison.
 
     Args:
         real: folder or archive of PsyMo.
-        people, frames: how many are rendered for each, at 30 Hz.
-        seed: of the rendered people.
+        people, frames: number of rendered people and frames for each, at 30 Hz.
+        seed: seed of the rendered people.
 
     Raises:
-        BadDataset: there is no PsyMo there.
+        BadDataset: ``real`` is not PsyMo.
     """
     seen: dict[tuple[str, str], list[Array]] = {}
     for sample in psymo.read(real).samples:
@@ -95,10 +95,10 @@ def compare(real: Path, *, people: int = 40, frames: int = 24, seed: int = 0) ->
 
 
 def write_sheets(real: Path, out_dir: Path, *, seed: int = 0) -> list[Comparison]:
-    """One PNG a condition, a pair of rows a view: real above rendered. The folder is made.
+    """Write one PNG per condition with a pair of rows per view: real above rendered. The folder is created.
 
     Raises:
-        BadDataset: there is no PsyMo there.
+        BadDataset: ``real`` is not PsyMo.
     """
     comparisons = list(compare(real, seed=seed))
     out_dir.mkdir(parents=True, exist_ok=True)

@@ -1,8 +1,8 @@
-"""Silhouettes, joints and boxes of batches of walkers, straight from 3D joints: no mesh, no picture in between.
+"""Silhouettes, joints and boxes of batches of walkers, directly from 3D joints, without meshes or pictures.
 
 Every piece of a body is a convex shape in the picture (:mod:`training.walkers.outline`), so a row of pixels crosses it
-in one interval. Its outline is a polygon of ``SIDES`` points; each side of it is a line, and the interval at a row
-ends at the innermost of the lines. Interval ends are added to a picture as +1 and -1, and running sums along rows fill
+in one interval. Its outline is a polygon of ``SIDES`` points; each side is a line, and the interval in a row
+ends at the innermost line. Interval ends are added to a picture as +1 and -1, and running sums along rows fill
 all pieces at once.
 """
 
@@ -25,23 +25,23 @@ from training.walkers.views import Views, look, place
 PICTURE = (1280, 720)
 """Width and height in pixels of the virtual clip."""
 SIDE = 64
-FINE = 2 * SIDE  # rows at which outlines are cut: two a pixel
-WIDE = 160  # columns, two a pixel: more than a silhouette's, since the mass centre is found later
+FINE = 2 * SIDE  # rows at which outlines are sampled: two per pixel
+WIDE = 160  # columns, two per pixel: more than in a silhouette, because the mass centre is computed later
 SIDES = 12
 _RIGHT = SIDES // 2
 ROUNDED = 0.3  # pixels
-_ROOM = 2 / (1 + math.cos(math.pi / SIDES))  # so that polygons in ellipses are as large as the ellipses
+_ROOM = 2 / (1 + math.cos(math.pi / SIDES))  # makes inscribed polygons as large as the ellipses
 
 
 @dataclass(eq=False)
 class Seen:
-    """What the pipeline would see of B walks of T frames.
+    """Simulated pipeline output for B walks of T frames.
 
     Attributes:
         silhouettes: uint8 (B, T, 64, 64), 0 or 255, normalised as :func:`pipelines.silhouette.silhouette` does.
         joints: float32 (B, T, 17, 3), COCO-17 x, y in pixels of a clip of size ``PICTURE``, and score in [0, 1].
         boxes: float32 (B, T, 4), x1 y1 x2 y2 in those pixels, not beyond the picture.
-        whole: bool (B, T), False where the picture's edge cuts the person.
+        whole: bool (B, T), False if the picture's edge cuts the person.
     """
 
     silhouettes: Tensor
@@ -59,18 +59,18 @@ def render(
     *,
     batch: int = 2048,
 ) -> Seen:
-    """See B walks; everything on one device.
+    """Render B walks; all inputs on one device.
 
     Args:
         joints: float32 (B, T, J, 3) in metres, z up, floor at 0, walking along +x; J as in ``skeleton.JOINTS``.
         shape: B bodies.
         dress: B outfits.
         views: B cameras.
-        noise: where the mistakes of a person model come from; None sees the truth, scores all 1.
-        batch: about how many frames are held at once.
+        noise: random generator for the errors of a person model; None gives the truth, with all scores 1.
+        batch: approximate number of frames in memory at once.
 
     Raises:
-        ValueError: joints, shape, dress and views are not of one length.
+        ValueError: joints, shape, dress and views have different lengths.
     """
     if not len(joints) == len(shape) == len(dress) == len(views):
         raise ValueError(f"{len(joints)} walks, {len(shape)} shapes, {len(dress)} outfits, {len(views)} views.")
@@ -112,7 +112,7 @@ def polygons(joints: Tensor, body: Outline, position: Tensor, axes: Tensor) -> t
 
     Returns:
         left and right: (B, T, 2, 7, P); x and y of the points from the top of each piece down its left and its right
-        side. Pieces that are not worn are nan.
+        side; nan for pieces that are not worn.
     """
     f = body.frame
     turned = (frames(joints) @ axes[:, None, None].transpose(-1, -2))[:, :, f]  # (B, T, N, 3 axes, camera)
@@ -125,7 +125,7 @@ def polygons(joints: Tensor, body: Outline, position: Tensor, axes: Tensor) -> t
     flat = (half[..., :2] - middle[..., None, :] * half[..., 2:]) / depth[..., None, None]
     middle, flat = middle.movedim(-1, 2), flat.movedim((-1, -2), (2, 3))  # (B, T, 2, N) and (B, T, 2, axis, N)
 
-    # The farthest point of an ellipse along a direction, for directions from up over right to down and back.
+    # The extreme point of an ellipse along a direction, for directions from up over right to down and back.
     angle = torch.arange(_RIGHT + 1, device=joints.device) * (math.pi / _RIGHT)
     sides = []
     for sign in (-1.0, 1.0):
@@ -144,8 +144,8 @@ def polygons(joints: Tensor, body: Outline, position: Tensor, axes: Tensor) -> t
 
 
 def fill(left: Tensor, right: Tensor, boxes: Tensor, noise: np.random.Generator | None = None) -> Tensor:
-    """Normalised silhouettes uint8 (M, 64, 64) out of outlines (M, 2, 7, P) and boxes (M, 4), one to a frame."""
-    step = 24 if left.device.type == "cpu" else 4096  # what fits the processor's cache
+    """Normalised silhouettes uint8 (M, 64, 64) from outlines (M, 2, 7, P) and boxes (M, 4), one per frame."""
+    step = 24 if left.device.type == "cpu" else 4096  # as many as fit the processor's cache
     made = [
         normalised(_coverage(left[i : i + step], right[i : i + step], boxes[i : i + step]), noise)
         for i in range(0, len(left), step)
@@ -154,12 +154,12 @@ def fill(left: Tensor, right: Tensor, boxes: Tensor, noise: np.random.Generator 
 
 
 def _coverage(left: Tensor, right: Tensor, boxes: Tensor) -> Tensor:
-    """What share of every pixel is covered, float32 (M, 64, 80), rows from the box's top to its bottom.
+    """Coverage of every pixel, float32 (M, 64, 80), rows from the box's top to its bottom.
 
-    The columns begin a whole number of pixels left of the box's edge, so that the pixels lie as if cropped there.
+    The columns begin a whole number of pixels left of the box's edge, so that pixels align with a crop at the box.
     """
     x1, y1, x2, y2 = boxes.unbind(-1)
-    # What softening rounds off at the top of the head and under the feet is below one half: no row begins there.
+    # Softening reduces the top of the head and the soles below one half, so no row begins there.
     y1, y2 = torch.lerp(y1, y2, ROUNDED / SIDE), torch.lerp(y2, y1, ROUNDED / SIDE)
     unit = (y2 - y1) / FINE
     start = ((x1 + x2) / 2 - x1) / unit
@@ -194,11 +194,11 @@ def _coverage(left: Tensor, right: Tensor, boxes: Tensor) -> Tensor:
 
 
 def soften(fine: Tensor) -> Tensor:
-    """Halve (M, 2H, 2W) to shares (M, H, W), each from the four by four about it: about as soft as a model's mask."""
+    """Halve (M, 2H, 2W) to coverage (M, H, W), each from a 4 × 4 window: about as soft as a network's mask."""
     rows = fine[:, 0::2] + fine[:, 1::2]
     rows[:, 1:] += fine[:, 1:-1:2]
     rows[:, :-1] += fine[:, 2::2]
-    # Beyond top and bottom the person goes on: the box ends there, not the mask.
+    # The mask continues beyond top and bottom; only the box ends there.
     rows[:, 0] += fine[:, 0]
     rows[:, -1] += fine[:, -1]
     columns = rows[:, :, 0::2] + rows[:, :, 1::2]
@@ -208,7 +208,7 @@ def soften(fine: Tensor) -> Tensor:
 
 
 def normalised(share: Tensor, noise: np.random.Generator | None) -> Tensor:
-    """Cut at one half, centred on the mass centre's column: uint8 (M, 64, 64)."""
+    """Threshold at one half, centred on the mass centre's column: uint8 (M, 64, 64)."""
     solid = (share if noise is None else roughen(share, noise)) > 0.5
     mass = solid.sum(1, dtype=torch.float32)
     columns = torch.arange(mass.shape[1], device=mass.device) + 0.5
@@ -227,7 +227,7 @@ def project(points: Tensor, position: Tensor, axes: Tensor) -> Tensor:
 
 
 def far_side(joints: Tensor, axes: Tensor) -> Tensor:
-    """How much farther from the camera the left side is than the right (B, T): 1 at a quarter of a metre or more."""
+    """How much farther the left side is from the camera than the right (B, T): 1 at a quarter of a metre or more."""
     across = joints[:, :, INDEX["left_shoulder"]] - joints[:, :, INDEX["right_shoulder"]]
     return ((across * axes[:, None, 2]).sum(-1) / 0.25).clamp(-1, 1)
 
@@ -240,10 +240,10 @@ def _extent(left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def fit(low: Tensor, high: Tensor, views: Views) -> tuple[Tensor, Tensor]:
-    """How pictures are cut out: focal length in pixels (B,) and the picture's middle in the tangent plane (B, 2).
+    """Crop of the pictures: focal length in pixels (B,) and the picture's middle in the tangent plane (B, 2).
 
     Args:
-        low, high: (B, T, 2), the tangents x, y between which the walker is seen in each frame.
+        low, high: (B, T, 2), range of tangents x, y of the walker in each frame.
         views: B cameras.
     """
     low, high = low.amin(1), high.amax(1)

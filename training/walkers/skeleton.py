@@ -1,4 +1,4 @@
-"""The walker's skeleton: joints, bones, and the rotation of every bone told from joint positions alone.
+"""The walker's skeleton: joints, bones, and the rotation of every bone from joint positions alone.
 
 The world is right-handed in metres with z up and the floor at z = 0; a body at rest looks along +x with +y to its left.
 """
@@ -24,7 +24,7 @@ BONES: tuple[str, ...] = (
 )
 BONE: dict[str, int] = {name: i for i, name in enumerate(BONES)}
 
-# Limb bones that follow their parent with the least turn: bone, parent, start joint, end joint.
+# Limb bones that follow their parent with the smallest rotation: bone, parent, start joint, end joint.
 _CHAIN = (
     ("upper_arm", "chest", "shoulder", "elbow"),
     ("forearm", "upper_arm", "elbow", "wrist"),
@@ -44,18 +44,18 @@ _FACE = {"eye": (0.55, 0.20, 0.36), "ear": (0.02, 0.47, 0.24)}
 
 
 def bone_frames(joints: Tensor, rest: Tensor) -> tuple[Tensor, Tensor]:
-    """Where every bone is and how it is turned from its pose at rest.
+    """Position of every bone, and its rotation from the rest pose.
 
-    Pelvis, chest, head and feet are full frames from three points each; limbs are turned as little as possible from
-    their parent, which needs no knowledge of twist and so works for measured joints too.
+    Pelvis, chest, head and feet are full frames from three points each. Limbs are rotated as little as possible
+    relative to their parent. This needs no twist, so it works for measured joints, too.
 
     Args:
         joints: (T, J, 3) in metres, J as in ``JOINTS``.
         rest: (J, 3), the same skeleton at rest.
 
     Returns:
-        rotations (T, B, 3, 3) from rest to pose, and translations (T, B, 3) such that a point p tied to bone b at rest
-        is at ``rotations[:, b] @ p + translations[:, b]``.
+        rotations (T, B, 3, 3) from rest to pose, and translations (T, B, 3) such that a point p attached to bone b at
+        rest is at ``rotations[:, b] @ p + translations[:, b]``.
     """
     still = rest[None]
     turn: dict[str, Tensor] = {}
@@ -90,7 +90,7 @@ def bone_frames(joints: Tensor, rest: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def coco_joints(joints: Tensor) -> Tensor:
-    """COCO-17 joints (T, 17, 3) in metres out of the walker's (T, J, 3); eyes and ears sit in the head's frame."""
+    """COCO-17 joints (T, 17, 3) in metres from the walker's (T, J, 3); eyes and ears are fixed in the head's frame."""
     head, crown, nose = (joints[:, INDEX[name]] for name in ("head", "crown", "nose"))
     size = (crown - head).norm(dim=-1, keepdim=True)
     up = (crown - head) / size

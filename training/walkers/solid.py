@@ -1,6 +1,6 @@
-"""Solids as signed distance fields: lofts and ellipsoids, tied to bones, melted into one surface and meshed.
+"""Solids as signed distance fields: lofts and ellipsoids, attached to bones, blended to one surface for meshing.
 
-Distances are those of Quilez' ellipsoid bound, right at the surface and near it, which is all that meshing needs.
+Distances are Quilez' ellipsoid bound, which is exact at the surface and accurate near it, as meshing needs.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ class Loft:
         start, end: (3,) in metres.
         knots: (K,) positions along the line, rising from 0 to 1.
         across, along: (K,) radii in metres along y and along the third axis ("depth": x for an upright line).
-        shift: (K,) how far the section's centre is moved along the depth axis.
-        cap: how far the rounded ends stand out, in metres.
-        bones: from-to names of the bones it hangs on.
-        ramp: between which positions the weight passes from the first bone to the second.
+        shift: (K,) offset of the section's centre along the depth axis.
+        cap: length of the rounded ends, in metres.
+        bones: names of the first and the second bone that move it.
+        ramp: positions between which the weight moves from the first bone to the second.
     """
 
     start: Tensor
@@ -57,7 +57,7 @@ class Loft:
         return outside + torch.maximum(radial, ends).clamp_max(0) - self.cap
 
     def weights(self, points: Tensor) -> Tensor:
-        """Which bones move the points: (N, B), rows summing to 1."""
+        """Weights of the bones that move the points: (N, B), rows summing to 1."""
         span = self.end - self.start
         s = ((points - self.start) @ span) / (span @ span)
         t = ((s - self.ramp[0]) / (self.ramp[1] - self.ramp[0])).clamp(0, 1)
@@ -70,16 +70,16 @@ class Loft:
 
 @dataclass(frozen=True)
 class Skirt:
-    """A loft that hangs from the pelvis and is pushed by the thighs, each on its own side."""
+    """A loft that hangs from the pelvis; each thigh pushes its own side."""
 
     loft: Loft
 
     def distance(self, points: Tensor) -> Tensor:
-        """As of :class:`Loft`."""
+        """As :class:`Loft`."""
         return self.loft.distance(points)
 
     def weights(self, points: Tensor) -> Tensor:
-        """As of :class:`Loft`, the second bone's share split between left and right across 8 cm."""
+        """As :class:`Loft`, with the second bone's weight split between left and right across 8 cm."""
         out = self.loft.weights(points)
         left = torch.sigmoid(points[:, 1] / 0.04)
         swing = out[:, BONES.index("left_thigh")].clone()
@@ -108,7 +108,7 @@ class Ellipsoid:
         return _bound(k0, k1, r.min())
 
     def weights(self, points: Tensor) -> Tensor:
-        """One bone moves them all: (N, B)."""
+        """Bone weights (N, B): one bone moves all points."""
         out = torch.zeros(len(points), len(BONES), dtype=points.dtype, device=points.device)
         out[:, BONES.index(self.bone)] = 1
         return out
@@ -119,16 +119,16 @@ Primitive = Loft | Skirt | Ellipsoid
 
 @dataclass(frozen=True)
 class Solid:
-    """Primitives melted together, with what is cut away and how crumpled the surface is.
+    """A blend of primitives, with cuts and folds.
 
     Attributes:
         name: material, a key of the painter.
-        primitives: what is melted.
+        primitives: primitives to blend.
         cell: grid step of the mesh in metres.
-        melt: how far two primitives reach for each other, in metres.
-        cuts: primitives taken out of the solid.
+        melt: blending distance of two primitives, in metres.
+        cuts: primitives that are removed from the solid.
         crumple: height of cloth folds in metres.
-        reach: how far bones share a point, in metres.
+        reach: distance over which bones share a point, in metres.
     """
 
     name: str
@@ -150,7 +150,7 @@ class Solid:
         return d
 
     def weights(self, points: Tensor) -> Tensor:
-        """Which bones move the points: (N, B), rows summing to 1; near primitives count most."""
+        """Weights of the bones that move the points: (N, B), rows summing to 1; near primitives have more weight."""
         near = torch.softmax(-torch.stack([p.distance(points) for p in self.primitives]) / self.reach, 0)
         out = torch.zeros(len(points), len(BONES), dtype=points.dtype, device=points.device)
         for share, primitive in zip(near, self.primitives, strict=True):
@@ -158,7 +158,7 @@ class Solid:
         return out
 
     def bounds(self) -> tuple[Tensor, Tensor]:
-        """Lowest and highest corner of a box that holds the solid."""
+        """Lowest and highest corner of a box that contains the solid."""
         low, high = [], []
         for p in self.primitives:
             if isinstance(p, Ellipsoid):
@@ -175,12 +175,12 @@ class Solid:
 
 
 def _bound(k0: Tensor, k1: Tensor, radius: Tensor) -> Tensor:
-    """Quilez' distance bound k0 (k0 − 1) / k1 to an ellipse or ellipsoid; at its very centre the smallest radius."""
+    """Quilez' distance bound k0 (k0 − 1) / k1 to an ellipse or ellipsoid; at its centre the smallest radius."""
     return (k0 - 1) * torch.where(k1 > 1e-4, k0 / k1, radius)
 
 
 def smooth_knots(knots: tuple[float, ...], values: tuple[float, ...], s: Tensor) -> Tensor:
-    """A curve through the knots, flat-tangent cubic between them, so that it never overshoots."""
+    """A curve through the knots, a cubic with zero slope at the knots, so that it does not overshoot."""
     out = torch.full_like(s, values[0])
     for i in range(len(knots) - 1):
         t = ((s - knots[i]) / (knots[i + 1] - knots[i])).clamp(0, 1)
@@ -190,7 +190,7 @@ def smooth_knots(knots: tuple[float, ...], values: tuple[float, ...], s: Tensor)
 
 
 def _section_axes(axis: Tensor) -> tuple[Tensor, Tensor]:
-    """Across (as near +y as can be) and depth, both square to the line."""
+    """The across axis (as near to +y as possible) and the depth axis, both perpendicular to the line."""
     y = axis.new_tensor([0.0, 1.0, 0.0])
     if abs(float(axis @ y)) > 0.9:
         y = axis.new_tensor([0.0, 0.0, 1.0])

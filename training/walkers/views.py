@@ -1,4 +1,4 @@
-"""Cameras for batches of walkers: drawn at random, or fixed as in CASIA-B, and what they do to points."""
+"""Cameras for batches of walkers: random, or fixed as in CASIA-B, with their projections."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from training.walkers.flesh import Rows
 from training.walkers.skeleton import INDEX
 
 AZIMUTHS = tuple(range(0, 181, 18))
-"""Degrees of CASIA-B's eleven views: 0 walks towards the camera, 90 shows the left side, 180 the back."""
+"""CASIA-B's eleven views in degrees: 0 walks towards the camera, 90 shows the left side, 180 the back."""
 NEAREST = 1.7
-"""Metres over ground that a camera keeps from the path's nearest end."""
+"""Minimum horizontal distance of a camera from the path's nearest end, in metres."""
 
 
 @dataclass(eq=False)
@@ -23,15 +23,15 @@ class Views(Rows):
     """B pinhole cameras in the frame of a walk along +x; float32 (B,) each.
 
     Attributes:
-        azimuth: degrees where the camera stands about the path's middle: 0 ahead of the walker, 90 to the left.
+        azimuth: direction of the camera from the path's middle in degrees: 0 ahead of the walker, 90 to the left.
         height: metres above the floor.
-        distance: metres over ground from the path's middle, or what keeps ``NEAREST`` from its end.
-        aim_side, aim_up: metres from the path's middle at 0.95 m height to where the camera looks, to the picture's
-            right and up: off the axis a true perspective leans and stretches.
-        roll: radians, clockwise as the picture shows it.
-        crossing: how much of the walk's own way the walker keeps: 1 crosses the picture, 0 is followed.
-        fill: share of the picture that the whole walk fills, the tighter way; above 1 the picture's edge cuts it.
-        shift_x, shift_y: in [-1, 1], where in the free (or lacking) room the walk lies.
+        distance: horizontal distance from the path's middle in metres, at least ``NEAREST`` from its end.
+        aim_side, aim_up: metres from the path's middle at 0.95 m height to the camera's target, to the picture's
+            right and up: off the axis, perspective tilts and stretches.
+        roll: radians, clockwise in the picture.
+        crossing: share of the walker's own movement: 1 crosses the picture, 0 is followed by the camera.
+        fill: share of the picture that the whole walk fills, in the tighter direction; above 1 the edge cuts it.
+        shift_x, shift_y: in [-1, 1], position of the walk within the free (or lacking) space.
     """
 
     azimuth: Tensor
@@ -54,14 +54,14 @@ def draw_views(
     spread: float = 6.0,
     cut_off: float = 0.0,
 ) -> Views:
-    """Cameras all around, or about an azimuth.
+    """Draw cameras from all directions, or around an azimuth.
 
     Args:
-        n: how many.
-        rng: where chance comes from.
-        azimuth: degrees, one or (n,); drawn from the whole circle where None.
-        spread: standard deviation in degrees about a given azimuth.
-        cut_off: share of cameras whose picture's edge cuts the walker at times.
+        n: number of cameras.
+        rng: random generator.
+        azimuth: degrees, one or (n,); None draws from the whole circle.
+        spread: standard deviation in degrees around a given azimuth.
+        cut_off: share of cameras whose picture's edge sometimes cuts the walker.
     """
     turn = rng.uniform(0, 360, n) if azimuth is None else np.asarray(azimuth) + spread * rng.normal(size=n)
     height = rng.uniform(1.0, 3.5, n)
@@ -82,11 +82,11 @@ def draw_views(
 
 
 def fixed_views(azimuths: tuple[float, ...] = AZIMUTHS, *, back: bool = False) -> Views:
-    """One camera an azimuth, as in a laboratory: 1.4 m high, 5 m away, level and looking at the path's middle.
+    """One camera per azimuth, as in a laboratory: 1.4 m high, 5 m away, level, aimed at the path's middle.
 
     Args:
         azimuths: degrees.
-        back: the same cameras as the walker comes back along the path: azimuth + 180.
+        back: True for the same cameras while the walker returns along the path: azimuth + 180.
     """
     n = len(azimuths)
     return _views({
@@ -98,10 +98,10 @@ def fixed_views(azimuths: tuple[float, ...] = AZIMUTHS, *, back: bool = False) -
 
 
 def place(joints: Tensor, views: Views) -> Tensor:
-    """Joints (B, T, J, 3) moved so that the path's middle is the origin, and the followed are kept there.
+    """Joints (B, T, J, 3) moved so that the path's middle is the origin; followed walkers stay there.
 
     Raises:
-        ValueError: joints and views are not as many.
+        ValueError: joints and views have different numbers.
     """
     if len(joints) != len(views):
         raise ValueError(f"{len(joints)} walks and {len(views)} views: one each is needed.")
@@ -116,7 +116,7 @@ def place(joints: Tensor, views: Views) -> Tensor:
 
 
 def look(joints: Tensor, views: Views) -> tuple[Tensor, Tensor]:
-    """Where the cameras stand and how they are turned, for placed joints (B, T, J, 3).
+    """Positions and orientations of the cameras, for placed joints (B, T, J, 3).
 
     Returns:
         positions (B, 3) and axes (B, 3, 3), rows right, down and forward of the picture.
