@@ -44,6 +44,7 @@ def search(
     *,
     draws: int,
     enrolled: int | None = None,
+    rendered: int = 0,
     passers: int = 0,
     seed: int = 0,
 ) -> Searched:
@@ -54,7 +55,8 @@ def search(
         calibration: that ships with the network.
         rate: false-positive identification rate asked for.
         draws: of galleries.
-        enrolled: people in a gallery; None enrols half of them.
+        enrolled: real people in a gallery; None enrols half of them.
+        rendered: people of the setting's company who are enrolled beside them.
         passers: walks of the same setting that the camera has seen, drawn for each probe; the walker's own may be
             among them, and those of the enrolled.
         seed: of the draws.
@@ -62,14 +64,19 @@ def search(
     rng = np.random.default_rng(seed)
     walks = setting.walks
     names, person = np.unique(walks.subjects, return_inverse=True)
+    company = np.unique(person[setting.company])
+    real = np.setdiff1d(person, company)
     # Rows stand for embeddings, whose distances are known already.
     row = torch.arange(len(person), dtype=torch.float64)[:, None, None]
     known = torch.from_numpy(walks.distances)
     columns: list[tuple[Array, ...]] = []
     for _ in range(draws):
-        chosen = rng.choice(len(names), enrolled or len(names) // 2, False)
+        chosen = rng.choice(real, enrolled or len(real) // 2, False)
+        if rendered:
+            chosen = np.concatenate([chosen, rng.choice(company, rendered, False)])
         for gallery, probes in setting.parts:
-            rows = gallery[np.isin(person[gallery], chosen)]
+            every = np.concatenate([gallery, setting.company])
+            rows = every[np.isin(person[every], chosen)]
             if not len(rows):
                 continue
             nearest = rows[walks.distances[np.ix_(probes, rows)].argmin(1)]

@@ -18,7 +18,7 @@ from rich.table import Table
 
 import models
 from bench.real_open import Searched, rates, reliability, search, strictness_of
-from bench.real_walks import Walks, centred, data_sets, embedded, rank_1, settings
+from bench.real_walks import Walks, beside, centred, data_sets, embedded, rank_1, rendered_people, settings
 from bench.report import data_folder, write
 from gallery.calibration import Calibration, shipped_calibrations
 from models.weights import manifest
@@ -26,6 +26,8 @@ from models.weights import manifest
 UNTRAINED = "untrained"
 RATES = (0.01, 0.001)
 SIZES = (1, 2, 3, 5, 12)
+MIXED = (1, 2, 3, 5, 12, 100)
+"""Subjects of the galleries in which rendered people are enrolled beside real ones."""
 PASSERS = (5, 10, 20, 50)
 
 
@@ -38,6 +40,8 @@ def ranks(found: dict[str, Walks]) -> dict[str, float]:
             probes = walks.conditions == condition
             for label, same in (("", None), (" same direction", True), (" other direction", False)):
                 out[f"KTH {condition}{label}"] = rank_1(walks, enrolled, probes, same)
+    if walks := found.get("quartet"):
+        out["quartet, front to back"] = rank_1(walks, walks.conditions == "front", walks.conditions == "back")
     if walks := found.get("tum"):
         for take in ("2", "3", "4"):
             out[f"TUM 1 to {take}"] = rank_1(walks, walks.takes == "1", walks.takes == take)
@@ -51,10 +55,16 @@ def ranks(found: dict[str, Walks]) -> dict[str, float]:
     return out
 
 
-def opened(found: dict[str, Walks], calibration: Calibration, draws: int) -> dict[str, Any]:
-    """The open set at the shipped thresholds: by setting and pooled, in small galleries, and beside passers-by."""
+def opened(
+    found: dict[str, Walks], calibration: Calibration, draws: int, rendered: Walks | None = None
+) -> dict[str, Any]:
+    """The open set at the shipped thresholds: by setting and pooled, in small galleries, and beside passers-by.
+
+    With rendered people also in galleries of both: half of the subjects are real, as many as half of a setting's people
+    at most, and all strangers are.
+    """
     places = list(settings(found))
-    out: dict[str, Any] = {"halves": {}, "sizes": {}, "passers": {}}
+    out: dict[str, Any] = {"halves": {}, "sizes": {}, "mixed": {}, "passers": {}}
     for rate in RATES:
         every = [search(place, calibration, rate, draws=draws) for place in places]
         out["halves"][str(rate)] = {place.name: rates(one) for place, one in zip(places, every, strict=True)}
@@ -66,6 +76,16 @@ def opened(found: dict[str, Walks], calibration: Calibration, draws: int) -> dic
         fit = [place for place in places if size < len(np.unique(place.walks.subjects))]
         some = [search(place, calibration, RATES[0], draws=draws // 2, enrolled=size) for place in fit]
         out["sizes"][size] = pooled(some)
+    both = [] if rendered is None else [beside(place, rendered) for place in places]
+    for size in MIXED if both else ():
+        halves = [min((size + 1) // 2, len(np.unique(place.walks.subjects)) // 2) for place in places]
+        some = [
+            search(place, calibration, RATES[0], draws=draws // 2, enrolled=half, rendered=size - half)
+            for place, half in zip(both, halves, strict=True)
+        ]
+        out["mixed"][size] = pooled(some) | {
+            "by_setting": {place.name: rates(one) for place, one in zip(places, some, strict=True)}
+        }
     for passers in PASSERS:
         some = [search(place, calibration, RATES[0], draws=draws // 2, passers=passers) for place in places]
         out["passers"][passers] = pooled(some) | {
@@ -99,6 +119,9 @@ def show(console: Console, rows: list[dict[str, Any]]) -> None:
                                                          figures["wrong"])))  # fmt: skip
         for size, figures in row["open"]["sizes"].items():
             table.add_row(f"{size} enrolled", interval(figures["named"]), "", interval(figures["right"]),
+                          interval(figures["wrong"]))  # fmt: skip
+        for size, figures in row["open"]["mixed"].items():
+            table.add_row(f"{size}, real and rendered", interval(figures["named"]), "", interval(figures["right"]),
                           interval(figures["wrong"]))  # fmt: skip
         for passers, figures in row["open"]["passers"].items():
             table.add_row(f"{passers} passers-by", interval(figures["named"]), "", interval(figures["right"]),
@@ -134,17 +157,21 @@ def main() -> None:
     parser.add_argument("networks", nargs="*", help=f"names, files, or {UNTRAINED}; all that ship by default")
     parser.add_argument("--draws", type=int, default=100, help="galleries that are drawn")
     parser.add_argument("--keep", type=Path, help="folder to keep embeddings in, or to take them from")
+    parser.add_argument("--rendered", type=Path, help="a pack as `gaitkeeper walkers render walkers-xl` writes it")
     args = parser.parse_args()
     chosen = networks(args.networks)
     sets = {wants: data_sets(data_folder(), heatmaps=wants) for wants in {"heatmaps" in net.inputs for net in chosen}}
     rows: list[dict[str, Any]] = []
     for network in chosen:
         found = embedded(network, sets["heatmaps" in network.inputs], args.keep)
-        row: dict[str, Any] = {"network": network.name, "weights": network.weights_id, "ranks": ranks(found)}
+        name = network.name if network.trained else f"{network.name}, {UNTRAINED}"
+        row: dict[str, Any] = {"network": name, "weights": network.weights_id, "ranks": ranks(found)}
         prints = shipped_calibrations().items()
         calibration = next((one for key, one in prints if key.weights == network.weights_id != "none"), None)
         if calibration is not None:
-            row["open"] = opened(found, calibration, args.draws)
+            reads = args.rendered is not None and "heatmaps" not in network.inputs
+            rendered = rendered_people(network, args.rendered, max(MIXED), args.keep) if reads else None
+            row["open"] = opened(found, calibration, args.draws, rendered)
         rows.append(row)
     show(Console(width=120), rows)
     write("real_people", {"draws": args.draws, "rows": rows})

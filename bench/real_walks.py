@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from bench.quartet import left_to_right
 from models.base import GaitNetwork
 from models.distance import part_distances
-from training.datasets import Dataset, open_dataset
+from training.datasets import Dataset, Sample, open_dataset, walks_for
+from training.datasets.seen import SeenClips, inputs_of
 from training.evaluation.centring import centred_gallery, centred_probes
 from training.evaluation.embedding import embed_dataset
 
@@ -47,44 +50,82 @@ class Setting:
         name: as the tables give it.
         walks: of one data set.
         parts: galleries and the probes that are searched in each, as rows of the walks; the views of one camera.
+        company: rows of rendered people's walks, who may be enrolled beside them.
     """
 
     name: str
     walks: Walks
     parts: tuple[tuple[Array, Array], ...]
+    company: Array = field(default_factory=lambda: np.zeros(0, int), repr=False)
 
 
 def data_sets(folder: Path, *, heatmaps: bool) -> dict[str, Dataset]:
-    """KTH's and PsyMo's walks, and TUM's, which are silhouettes alone."""
+    """The quartet's, KTH's and PsyMo's walks, and TUM's, which are silhouettes alone."""
     psymo = next((folder / "psymo").glob("*.tar.xz"))
     return {
+        "quartet": quartet(folder / "videos"),
         "kth": open_dataset("kth", folder / "kth"),
         "tum": open_dataset("tum", folder / "tum"),
         "psymo": open_dataset("psymo_heatmaps" if heatmaps else "psymo", psymo),
     }
 
 
+def quartet(clips: Path) -> Dataset:
+    """Four people who walk towards the camera ("front") and away from it ("back"), as the pipeline sees them."""
+    seen = SeenClips()
+    return Dataset(
+        "quartet",
+        tuple(
+            Sample(name, condition, "", "1", partial(inputs_of, seq))
+            for condition, clip in (("front", "quartet-gallery"), ("back", "quartet-back"))
+            for name, seq in left_to_right(seen.of(clips / f"{clip}.mp4")).items()
+        ),
+    )
+
+
+def beside(setting: Setting, rendered: Walks) -> Setting:
+    """The setting, with rendered people who may be enrolled there, too."""
+    walks = setting.walks
+    columns = {
+        name: np.concatenate([getattr(walks, name), getattr(rendered, name)])
+        for name in ("subjects", "conditions", "takes", "views")
+    }
+    embeddings = torch.cat([walks.embeddings, rendered.embeddings])
+    distances = part_distances(embeddings, embeddings).numpy()
+    company = np.arange(len(walks.subjects), len(embeddings))
+    return replace(setting, walks=Walks(embeddings, **columns, distances=distances), company=company)
+
+
 def embedded(net: GaitNetwork, sets: dict[str, Dataset], keep: Path | None) -> dict[str, Walks]:
     """Embeddings of the data sets that have what the network reads; kept in a folder where one is given."""
-    found = {}
-    for name, dataset in sets.items():
-        if name == "tum" and set(net.inputs) != {"silhouettes"}:
-            continue
-        path = None if keep is None else keep / f"{name}-{net.name}-{net.weights_id}.pt"
-        if path is not None and path.exists():
-            content = torch.load(path, weights_only=True)
-            embeddings, names = content["embeddings"], np.array(content["names"])
-        else:
-            done = embed_dataset(net, dataset)
-            embeddings = done.embeddings
-            names = np.array([(s.subject, s.condition, s.take, s.view) for s in done.samples])
-            if path is not None:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                torch.save({"embeddings": embeddings, "names": names.tolist()}, path)
-        distances = part_distances(embeddings, embeddings).numpy()
-        subjects, conditions, takes, views = names.T
-        found[name] = Walks(embeddings, subjects, conditions, takes, views, distances)
-    return found
+    silhouettes_do = set(net.inputs) == {"silhouettes"}
+    return {name: walks_of(net, some, keep) for name, some in sets.items() if silhouettes_do or name != "tum"}
+
+
+def rendered_people(net: GaitNetwork, pack: Path, people: int, keep: Path | None) -> Walks:
+    """The walks by which the first people of a rendered set, Walkers-XL or the like, are to be enrolled."""
+    every = walks_for([net], pack)
+    enrolled = every.where(lambda sample: sample.take.startswith("enrol"))
+    first = sorted({sample.subject for sample in enrolled})[:people]
+    some = enrolled.where(lambda sample: sample.subject in first)
+    return walks_of(net, Dataset(f"{pack.stem}-{people}-enrolled", some.samples), keep)
+
+
+def walks_of(net: GaitNetwork, dataset: Dataset, keep: Path | None) -> Walks:
+    """The walks of a data set; their embeddings are kept in the folder, and taken from it, where one is given."""
+    path = None if keep is None else keep / f"{dataset.name}-{net.name}-{net.weights_id}.pt"
+    if path is not None and path.exists():
+        content = torch.load(path, weights_only=True)
+        embeddings, names = content["embeddings"], np.array(content["names"])
+    else:
+        done = embed_dataset(net, dataset)
+        embeddings = done.embeddings
+        names = np.array([(s.subject, s.condition, s.take, s.view) for s in done.samples])
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            torch.save({"embeddings": embeddings, "names": names.tolist()}, path)
+    subjects, conditions, takes, views = names.T
+    return Walks(embeddings, subjects, conditions, takes, views, part_distances(embeddings, embeddings).numpy())
 
 
 def settings(found: dict[str, Walks]) -> Iterator[Setting]:
