@@ -10,6 +10,7 @@ import torch
 
 import models
 from bench.real_open import rates, search
+from bench.real_units import judged, scored
 from bench.real_walks import Setting, Walks, beside
 from gallery import Gallery, Verdict
 from gallery.calibration import Calibration, ConfidenceMap, FpirThresholds, InUnits
@@ -25,14 +26,16 @@ ENROLLED, SEARCHED = 3, 5
 
 def calibration() -> Calibration:
     """Loose enough in units for most of the enrolled, and so strict without that few pass."""
+    known = InUnits(
+        thresholds=(FpirThresholds(fpir=RATE, gallery_sizes=(3, 6, 12), distances=(0.72, 0.62, 0.55)),),
+        confidence=ConfidenceMap(distances=(0.1, 1.5), confidences=(1.0, 0.0)),
+    )
     return Calibration(
         fingerprint=GEI,
         thresholds=(FpirThresholds(fpir=RATE, gallery_sizes=(1,), distances=(1.6,)),),
         confidence=ConfidenceMap(distances=(0.5, 4.0), confidences=(1.0, 0.0)),
-        collection=InUnits(
-            thresholds=(FpirThresholds(fpir=RATE, gallery_sizes=(3, 6, 12), distances=(0.72, 0.62, 0.55)),),
-            confidence=ConfidenceMap(distances=(0.1, 1.5), confidences=(1.0, 0.0)),
-        ),
+        collection=known,
+        camera=known,
     )
 
 
@@ -48,14 +51,21 @@ def walks_of(people: int, prefix: str, seed: int) -> Walks:
 
 
 @pytest.fixture(scope="module")
-def setting() -> Setting:
-    """Six real people in company of twelve who are rendered, of whom only walks to enrol are there."""
-    real, drawn = walks_of(6, "p", 1), walks_of(12, "drawn", 2)
-    enrolled = np.char.startswith(real.takes, "enrol")
+def alone() -> Setting:
+    """Six real people."""
+    walks = walks_of(6, "p", 1)
+    enrolled = np.char.startswith(walks.takes, "enrol")
+    return Setting("drawn", walks, ((np.flatnonzero(enrolled), np.flatnonzero(~enrolled)),))
+
+
+@pytest.fixture(scope="module")
+def setting(alone: Setting) -> Setting:
+    """They in company of twelve who are rendered, of whom only walks to enrol are there."""
+    drawn = walks_of(12, "drawn", 2)
     own = np.char.startswith(drawn.takes, "enrol")
     columns = [getattr(drawn, name)[own] for name in ("subjects", "conditions", "takes", "views")]
     rendered = Walks(drawn.embeddings[own], *columns, drawn.distances[np.ix_(own, own)])
-    return beside(Setting("drawn", real, ((np.flatnonzero(enrolled), np.flatnonzero(~enrolled)),)), rendered)
+    return beside(alone, rendered)
 
 
 def seen(row: int) -> GaitSequence:
@@ -126,3 +136,24 @@ def test_rates_are_shares_of_strangers_and_of_the_enrolled(setting: Setting) -> 
     for name in ("named", "right", "wrong"):
         value, low, high = figures[name]
         assert 0 <= low <= value <= high <= 100
+
+
+def test_the_study_of_other_units_has_those_that_ship(alone: Setting) -> None:
+    scores, mated, right = scored(alone, draws=1)
+    for way, passers in (("collection: mean (ships)", 0), ("5 passers-by: median (ships)", 5)):
+        found = search(alone, calibration(), RATE, draws=1, passers=passers)
+        assert scores[way] == pytest.approx(0.72 * found.shares, rel=1e-5)
+        assert (mated == found.mated).all() and (right == found.right).all()
+
+
+def test_ways_are_judged_where_all_are_equally_strict() -> None:
+    rng = np.random.default_rng(4)
+    mated = np.arange(2000) % 2 == 0
+    places = []
+    for near in (0.0, 1.0):
+        score = rng.normal(size=2000) - 2 * mated + near
+        places.append(({"skewed": score, "even": score - near}, mated, rng.random(2000) < 0.9))
+    skewed, even = (judged(places, way) for way in ("skewed", "even"))
+    assert even["worst"] < 1.5 < skewed["worst"] <= 2.0
+    assert even["rightly"] > skewed["rightly"]
+    assert even["wrongly"] == pytest.approx(even["rightly"] / 9, rel=0.5)
