@@ -31,6 +31,7 @@ from training.evaluation.embedding import embed_dataset
 
 Array = npt.NDArray[Any]
 RATE = 0.01
+SIZES = (3, 25, 250)
 DRAWS = 40
 REPLICATES = 1000
 BLOCK = 100
@@ -135,7 +136,8 @@ def main() -> None:
         sides = (probes[unknown], probes[~unknown])
         strangers, mated = probe_distances(embeddings, names, views, takes, sides, rng)
         shipped = [c for print_, c in shipped_calibrations().items() if print_.weights == network.weights_id]
-        for people in (3, 25, 250, int(strangers.owners.max()) + 1):
+        count = int(strangers.owners.max()) + 1
+        for people in [*(size for size in SIZES if size < count), count]:
             for source in (*shipped, None):
                 for basis in ("collection", "camera") if source is not None else ("plain", "collection", "camera"):
                     said = "own" if source is None else "shipped"

@@ -18,7 +18,7 @@ from rich.table import Table
 
 import models
 from bench.real_open import Searched, rates, reliability, search, strictness_of
-from bench.real_walks import Walks, beside, centred, data_sets, embedded, rank_1, rendered_people, settings
+from bench.real_walks import Setting, Walks, beside, centred, data_sets, embedded, rank_1, rendered_people, settings
 from bench.report import data_folder, write
 from gallery.calibration import Calibration, shipped_calibrations
 from models.weights import manifest
@@ -58,11 +58,7 @@ def ranks(found: dict[str, Walks]) -> dict[str, float]:
 def opened(
     found: dict[str, Walks], calibration: Calibration, draws: int, rendered: Walks | None = None
 ) -> dict[str, Any]:
-    """The open set at the shipped thresholds: by setting and pooled, in small galleries, and beside passers-by.
-
-    With rendered people also in galleries of both: half of the subjects are real, as many as half of a setting's people
-    at most, and all strangers are.
-    """
+    """The open set at the shipped thresholds: by setting and pooled, in small and mixed galleries, by passers-by."""
     places = list(settings(found))
     out: dict[str, Any] = {"halves": {}, "sizes": {}, "mixed": {}, "passers": {}}
     for rate in RATES:
@@ -75,22 +71,36 @@ def opened(
     for size in SIZES:
         fit = [place for place in places if size < len(np.unique(place.walks.subjects))]
         some = [search(place, calibration, RATES[0], draws=draws // 2, enrolled=size) for place in fit]
-        out["sizes"][size] = pooled(some)
-    both = [] if rendered is None else [beside(place, rendered) for place in places]
-    for size in MIXED if both else ():
-        halves = [min((size + 1) // 2, len(np.unique(place.walks.subjects)) // 2) for place in places]
-        some = [
-            search(place, calibration, RATES[0], draws=draws // 2, enrolled=half, rendered=size - half)
-            for place, half in zip(both, halves, strict=True)
-        ]
-        out["mixed"][size] = pooled(some) | {
-            "by_setting": {place.name: rates(one) for place, one in zip(places, some, strict=True)}
-        }
+        if some:
+            out["sizes"][size] = pooled(some)
+    if rendered is not None:
+        out["mixed"] = mixed(places, rendered, calibration, draws // 2)
     for passers in PASSERS:
         some = [search(place, calibration, RATES[0], draws=draws // 2, passers=passers) for place in places]
         out["passers"][passers] = pooled(some) | {
             "by_setting": {place.name: rates(one) for place, one in zip(places, some, strict=True)},
             "strictness": strictness_of(some, RATES[0]),
+        }
+    return out
+
+
+def mixed(places: list[Setting], rendered: Walks, calibration: Calibration, draws: int) -> dict[int, Any]:
+    """By size, galleries of real and of rendered people, as far as there are enough of these; strangers are real.
+
+    Half of the subjects are real, at most half of a setting's people.
+    """
+    out: dict[int, Any] = {}
+    both = [beside(place, rendered) for place in places]
+    for size in MIXED:
+        halves = [min((size + 1) // 2, len(np.unique(place.walks.subjects)) // 2) for place in places]
+        if size - min(halves) > len(np.unique(rendered.subjects)):
+            continue
+        some = [
+            search(place, calibration, RATES[0], draws=draws, enrolled=half, rendered=size - half)
+            for place, half in zip(both, halves, strict=True)
+        ]
+        out[size] = pooled(some) | {
+            "by_setting": {place.name: rates(one) for place, one in zip(places, some, strict=True)}
         }
     return out
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from training.evaluation.centring import centred_gallery, centred_probes
 from training.evaluation.embedding import embed_dataset
 
 Array = npt.NDArray[Any]
+Opened = Callable[[], Dataset]
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,15 +60,16 @@ class Setting:
     company: Array = field(default_factory=lambda: np.zeros(0, int), repr=False)
 
 
-def data_sets(folder: Path, *, heatmaps: bool) -> dict[str, Dataset]:
-    """The quartet's, KTH's and PsyMo's walks, and TUM's, which are silhouettes alone."""
+def data_sets(folder: Path, *, heatmaps: bool) -> dict[str, Opened]:
+    """The quartet's, KTH's and PsyMo's walks, and TUM's, which are silhouettes alone; read when first needed."""
     psymo = next((folder / "psymo").glob("*.tar.xz"))
-    return {
-        "quartet": quartet(folder / "videos"),
-        "kth": open_dataset("kth", folder / "kth"),
-        "tum": open_dataset("tum", folder / "tum"),
-        "psymo": open_dataset("psymo_heatmaps" if heatmaps else "psymo", psymo),
+    found: dict[str, Opened] = {
+        "quartet": partial(quartet, folder / "videos"),
+        "kth": partial(open_dataset, "kth", folder / "kth"),
+        "tum": partial(open_dataset, "tum", folder / "tum"),
+        "psymo": partial(open_dataset, "psymo_heatmaps" if heatmaps else "psymo", psymo),
     }
+    return {name: cache(read) for name, read in found.items()}
 
 
 def quartet(clips: Path) -> Dataset:
@@ -96,29 +98,31 @@ def beside(setting: Setting, rendered: Walks) -> Setting:
     return replace(setting, walks=Walks(embeddings, **columns, distances=distances), company=company)
 
 
-def embedded(net: GaitNetwork, sets: dict[str, Dataset], keep: Path | None) -> dict[str, Walks]:
+def embedded(net: GaitNetwork, sets: Mapping[str, Opened], keep: Path | None) -> dict[str, Walks]:
     """Embeddings of the data sets that have what the network reads; kept in a folder where one is given."""
     silhouettes_do = set(net.inputs) == {"silhouettes"}
-    return {name: walks_of(net, some, keep) for name, some in sets.items() if silhouettes_do or name != "tum"}
+    return {name: walks_of(net, name, read, keep) for name, read in sets.items() if silhouettes_do or name != "tum"}
 
 
 def rendered_people(net: GaitNetwork, pack: Path, people: int, keep: Path | None) -> Walks:
     """The walks by which the first people of a rendered set, Walkers-XL or the like, are to be enrolled."""
-    every = walks_for([net], pack)
-    enrolled = every.where(lambda sample: sample.take.startswith("enrol"))
-    first = sorted({sample.subject for sample in enrolled})[:people]
-    some = enrolled.where(lambda sample: sample.subject in first)
-    return walks_of(net, Dataset(f"{pack.stem}-{people}-enrolled", some.samples), keep)
+
+    def read() -> Dataset:
+        enrolled = walks_for([net], pack).where(lambda sample: sample.take.startswith("enrol"))
+        first = sorted({sample.subject for sample in enrolled})[:people]
+        return enrolled.where(lambda sample: sample.subject in first)
+
+    return walks_of(net, f"{pack.stem}-{people}-enrolled", read, keep)
 
 
-def walks_of(net: GaitNetwork, dataset: Dataset, keep: Path | None) -> Walks:
+def walks_of(net: GaitNetwork, name: str, read: Opened, keep: Path | None) -> Walks:
     """The walks of a data set; their embeddings are kept in the folder, and taken from it, where one is given."""
-    path = None if keep is None else keep / f"{dataset.name}-{net.name}-{net.weights_id}.pt"
+    path = None if keep is None else keep / f"{name}-{net.name}-{net.weights_id}.pt"
     if path is not None and path.exists():
         content = torch.load(path, weights_only=True)
         embeddings, names = content["embeddings"], np.array(content["names"])
     else:
-        done = embed_dataset(net, dataset)
+        done = embed_dataset(net, read())
         embeddings = done.embeddings
         names = np.array([(s.subject, s.condition, s.take, s.view) for s in done.samples])
         if path is not None:
