@@ -121,7 +121,8 @@ def _decided(
 def rates(found: Searched, seed: int = 0) -> dict[str, Any]:
     """Percent of strangers who are named, and of the enrolled who are named rightly and wrongly; 95 % intervals.
 
-    Intervals are of 1,000 bootstrap draws of people, each with all their probes.
+    Intervals are of 1,000 bootstrap draws of people, each with all their probes. ``prior`` is the percentage of
+    searches that the prior decided, for want of a unit.
     """
     rng = np.random.default_rng(seed)
     people = int(found.people.max()) + 1
@@ -137,6 +138,7 @@ def rates(found: Searched, seed: int = 0) -> dict[str, Any]:
         drawn = weights @ hits / np.maximum(weights @ total, 1)
         low, high = np.percentile(drawn, (2.5, 97.5))
         out[name] = [100 * float(hits.sum() / max(total.sum(), 1)), 100 * float(low), 100 * float(high)]
+    out["prior"] = [100 * float(np.isnan(found.shares).mean())]
     return out
 
 

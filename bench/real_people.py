@@ -108,7 +108,7 @@ def mixed(places: list[Setting], rendered: Walks, calibration: Calibration, draw
 def pooled(found: list[Searched]) -> dict[str, Any]:
     """The mean over settings, which weigh alike; intervals are of the settings by themselves."""
     each = [rates(one) for one in found]
-    return {name: [float(np.mean([one[name][0] for one in each]))] for name in ("named", "right", "wrong")}
+    return {name: [float(np.mean([one[name][0] for one in each]))] for name in ("named", "right", "wrong", "prior")}
 
 
 def show(console: Console, rows: list[dict[str, Any]]) -> None:
@@ -122,20 +122,18 @@ def show(console: Console, rows: list[dict[str, Any]]) -> None:
         if "open" not in row:
             continue
         title = f"{row['network']}: half enrolled, shipped thresholds, %"
-        table = Table("setting", "strangers named at 1 %", "at 0.1 %", "enrolled: rightly", "wrongly", title=title)
-        strict = row["open"]["halves"]["0.001"]
-        for place, figures in row["open"]["halves"]["0.01"].items():
-            table.add_row(place, *(interval(f) for f in (figures["named"], strict[place]["named"], figures["right"],
-                                                         figures["wrong"])))  # fmt: skip
-        for size, figures in row["open"]["sizes"].items():
-            table.add_row(f"{size} enrolled", interval(figures["named"]), "", interval(figures["right"]),
-                          interval(figures["wrong"]))  # fmt: skip
-        for size, figures in row["open"]["mixed"].items():
-            table.add_row(f"{size}, real and rendered", interval(figures["named"]), "", interval(figures["right"]),
-                          interval(figures["wrong"]))  # fmt: skip
-        for passers, figures in row["open"]["passers"].items():
-            table.add_row(f"{passers} passers-by", interval(figures["named"]), "", interval(figures["right"]),
-                          interval(figures["wrong"]))  # fmt: skip
+        table = Table("setting", "strangers named at 1 %", "at 0.1 %", "enrolled: rightly", "wrongly", "by the prior",
+                      title=title)  # fmt: skip
+        found, strict = row["open"], row["open"]["halves"]["0.001"]
+        labelled = {
+            **found["halves"]["0.01"],
+            **{f"{size} enrolled": figures for size, figures in found["sizes"].items()},
+            **{f"{size}, real and rendered": figures for size, figures in found["mixed"].items()},
+            **{f"{passers} passers-by": figures for passers, figures in found["passers"].items()},
+        }
+        for place, figures in labelled.items():
+            at_one, *others = (interval(figures[name]) for name in ("named", "right", "wrong", "prior"))
+            table.add_row(place, at_one, interval(strict[place]["named"]) if place in strict else "", *others)
         console.print(table)
         for bin_ in row["open"]["reliability"]:
             console.print(f"confidence {bin_['confidence']:.2f}: right in {bin_['right']:.2f} of {bin_['probes']}")

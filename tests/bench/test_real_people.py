@@ -80,6 +80,11 @@ def test_the_open_set_has_halves_sizes_mixtures_and_passers(found: dict[str, Wal
     for size in (1, 2):
         assert figures["sizes"][size]["named"] == figures["sizes"][size]["right"] == [0]
         assert figures["mixed"][size]["named"] == [0]
+        assert figures["sizes"][size]["prior"] == figures["mixed"][size]["prior"] == [100]
+    assert figures["sizes"][3]["prior"] == figures["passers"][5]["prior"] == [0]
+    halves = figures["halves"]["0.01"]
+    assert halves["PsyMo, same view"]["prior"] == [100], "half of five are two, who are no unit"
+    assert halves["KTH d4, indoors"]["prior"] == [0]
     assert 12 not in figures["sizes"], "no data set has so many people"
     assert list(figures["mixed"]) == list(MIXED) and list(figures["passers"]) == list(PASSERS)
     assert figures["mixed"][5]["right"][0] > 50
