@@ -41,14 +41,12 @@ def chosen(walks: Dataset, probes: int | None) -> Dataset:
     """All walks to enrol, and so many probes of strangers and of the enrolled, drawn at random; None for all."""
     if probes is None:
         return walks
-    some = [walks.where(lambda sample: sample.take.startswith("enrol"))]
-    for stranger in (True, False):
-        asked = walks.where(
-            lambda sample, stranger=stranger: (
-                sample.take.startswith("probe") and sample.subject.startswith("stranger-") == stranger
-            )
-        )
-        some.append(asked.drawn(probes, seed=0))
+    asked = walks.where(lambda sample: sample.take.startswith("probe"))
+    some = [
+        walks.where(lambda sample: sample.take.startswith("enrol")),
+        asked.where(lambda sample: sample.subject.startswith("stranger-")).drawn(probes, seed=0),
+        asked.where(lambda sample: not sample.subject.startswith("stranger-")).drawn(probes, seed=0),
+    ]
     return Dataset(walks.name, tuple(sample for part in some for sample in part))
 
 
