@@ -90,6 +90,9 @@ def search(found: Section) -> Iterator[Figure]:
     )
     for name, label, better in ratios:
         yield ratio(f"search/{name}", f"{size}: {label}", found[name], better, bars[name])
+    for kind, value in found["answers"]["units_over_plain"].items():
+        name = f"search/units-{kind.replace(' ', '-')}"
+        yield ratio(name, f"{size}: {kind}, in units over plain", value, "lower", found["answers"]["target"])
     yield lower("search/single", f"{size}: one probe", 1e3 * found["seconds"]["single"], "ms")
     yield lower("search/batch", f"{size}: 64 probes", 1e3 * found["seconds"]["batch"], "ms")
 

@@ -16,7 +16,8 @@ from rich.table import Table
 from bench.report import data_folder, write
 from gallery import Gallery
 from models import load
-from pipelines import GaitSequence, Pipeline
+from pipelines import GaitSequence
+from training.datasets.seen import SeenClips
 
 NAMES = ("navy", "grey", "white", "yellow")
 
@@ -37,8 +38,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("network", nargs="?", default="gei")
     network = parser.parse_args().network
-    pipeline, clips = Pipeline(), data_folder() / "videos"
-    front, back = (left_to_right(pipeline.sequences(clips / f"quartet-{name}.mp4")) for name in ("gallery", "back"))
+    seen, clips = SeenClips(), data_folder() / "videos"
+    front, back = (left_to_right(seen.of(clips / f"quartet-{name}.mp4")) for name in ("gallery", "back"))
     rows: list[dict[str, Any]] = []
     with (
         tempfile.TemporaryDirectory() as folder,

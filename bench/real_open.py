@@ -44,32 +44,39 @@ def search(
     *,
     draws: int,
     enrolled: int | None = None,
+    rendered: int = 0,
     passers: int = 0,
     seed: int = 0,
 ) -> Searched:
     """Draw people to enrol, search every probe, and decide as the service does.
 
     Args:
-        setting: the walks.
-        calibration: calibration that ships with the network.
-        rate: requested false-positive identification rate.
-        draws: number of galleries.
-        enrolled: people in a gallery; None enrols half of them.
-        passers: number of passers-by of the camera, drawn for each probe from walks of the same setting; they may
-            include walks of the probe's person and of enrolled people.
-        seed: seed of the draws.
+        setting: whose walks.
+        calibration: that ships with the network.
+        rate: false-positive identification rate asked for.
+        draws: of galleries.
+        enrolled: real people in a gallery; None enrols half of them.
+        rendered: people of the setting's company who are enrolled beside them.
+        passers: walks of the same setting that the camera has seen, drawn for each probe; the walker's own may be
+            among them, and those of the enrolled.
+        seed: of the draws.
     """
     rng = np.random.default_rng(seed)
     walks = setting.walks
     names, person = np.unique(walks.subjects, return_inverse=True)
-    # Row numbers replace embeddings, because the distances are already known.
+    company = np.unique(person[setting.company])
+    real = np.setdiff1d(person, company)
+    # Rows stand for embeddings, whose distances are known already.
     row = torch.arange(len(person), dtype=torch.float64)[:, None, None]
     known = torch.from_numpy(walks.distances)
     columns: list[tuple[Array, ...]] = []
     for _ in range(draws):
-        chosen = rng.choice(len(names), enrolled or len(names) // 2, False)
+        chosen = rng.choice(real, enrolled or len(real) // 2, False)
+        if rendered:
+            chosen = np.concatenate([chosen, rng.choice(company, rendered, False)])
         for gallery, probes in setting.parts:
-            rows = gallery[np.isin(person[gallery], chosen)]
+            every = np.concatenate([gallery, setting.company])
+            rows = every[np.isin(person[every], chosen)]
             if not len(rows):
                 continue
             nearest = rows[walks.distances[np.ix_(probes, rows)].argmin(1)]
@@ -114,7 +121,8 @@ def _decided(
 def rates(found: Searched, seed: int = 0) -> dict[str, Any]:
     """Percent of strangers named, and of enrolled people named correctly and wrongly; 95 % intervals.
 
-    Intervals are of 1,000 bootstrap draws of people, each with all their probes.
+    Intervals are of 1,000 bootstrap draws of people, each with all their probes. ``prior`` is the percentage of
+    searches that the prior decided, for want of a unit.
     """
     rng = np.random.default_rng(seed)
     people = int(found.people.max()) + 1
@@ -130,6 +138,7 @@ def rates(found: Searched, seed: int = 0) -> dict[str, Any]:
         drawn = weights @ hits / np.maximum(weights @ total, 1)
         low, high = np.percentile(drawn, (2.5, 97.5))
         out[name] = [100 * float(hits.sum() / max(total.sum(), 1)), 100 * float(low), 100 * float(high)]
+    out["prior"] = [100 * float(np.isnan(found.shares).mean())]
     return out
 
 

@@ -18,7 +18,7 @@ from rich.table import Table
 
 import models
 from bench.real_open import Searched, rates, reliability, search, strictness_of
-from bench.real_walks import Walks, centred, data_sets, embedded, rank_1, settings
+from bench.real_walks import Setting, Walks, beside, centred, data_sets, embedded, rank_1, rendered_people, settings
 from bench.report import data_folder, write
 from gallery.calibration import Calibration, shipped_calibrations
 from models.weights import manifest
@@ -26,6 +26,8 @@ from models.weights import manifest
 UNTRAINED = "untrained"
 RATES = (0.01, 0.001)
 SIZES = (1, 2, 3, 5, 12)
+MIXED = (1, 2, 3, 5, 12, 100)
+"""Subjects of the galleries in which rendered people are enrolled beside real ones."""
 PASSERS = (5, 10, 20, 50)
 
 
@@ -38,6 +40,8 @@ def ranks(found: dict[str, Walks]) -> dict[str, float]:
             probes = walks.conditions == condition
             for label, same in (("", None), (" same direction", True), (" other direction", False)):
                 out[f"KTH {condition}{label}"] = rank_1(walks, enrolled, probes, same)
+    if walks := found.get("quartet"):
+        out["quartet, front to back"] = rank_1(walks, walks.conditions == "front", walks.conditions == "back")
     if walks := found.get("tum"):
         for take in ("2", "3", "4"):
             out[f"TUM 1 to {take}"] = rank_1(walks, walks.takes == "1", walks.takes == take)
@@ -51,10 +55,12 @@ def ranks(found: dict[str, Walks]) -> dict[str, float]:
     return out
 
 
-def opened(found: dict[str, Walks], calibration: Calibration, draws: int) -> dict[str, Any]:
-    """The open set at the shipped thresholds: by setting and pooled, in small galleries, and with passers-by."""
+def opened(
+    found: dict[str, Walks], calibration: Calibration, draws: int, rendered: Walks | None = None
+) -> dict[str, Any]:
+    """The open set at the shipped thresholds: by setting and pooled, in small and mixed galleries, by passers-by."""
     places = list(settings(found))
-    out: dict[str, Any] = {"halves": {}, "sizes": {}, "passers": {}}
+    out: dict[str, Any] = {"halves": {}, "sizes": {}, "mixed": {}, "passers": {}}
     for rate in RATES:
         every = [search(place, calibration, rate, draws=draws) for place in places]
         out["halves"][str(rate)] = {place.name: rates(one) for place, one in zip(places, every, strict=True)}
@@ -65,7 +71,10 @@ def opened(found: dict[str, Walks], calibration: Calibration, draws: int) -> dic
     for size in SIZES:
         fit = [place for place in places if size < len(np.unique(place.walks.subjects))]
         some = [search(place, calibration, RATES[0], draws=draws // 2, enrolled=size) for place in fit]
-        out["sizes"][size] = pooled(some)
+        if some:
+            out["sizes"][size] = pooled(some)
+    if rendered is not None:
+        out["mixed"] = mixed(places, rendered, calibration, draws // 2)
     for passers in PASSERS:
         some = [search(place, calibration, RATES[0], draws=draws // 2, passers=passers) for place in places]
         out["passers"][passers] = pooled(some) | {
@@ -75,10 +84,31 @@ def opened(found: dict[str, Walks], calibration: Calibration, draws: int) -> dic
     return out
 
 
+def mixed(places: list[Setting], rendered: Walks, calibration: Calibration, draws: int) -> dict[int, Any]:
+    """By size, galleries of real and of rendered people, as far as there are enough of these; strangers are real.
+
+    Half of the subjects are real, at most half of a setting's people.
+    """
+    out: dict[int, Any] = {}
+    both = [beside(place, rendered) for place in places]
+    for size in MIXED:
+        halves = [min((size + 1) // 2, len(np.unique(place.walks.subjects)) // 2) for place in places]
+        if size - min(halves) > len(np.unique(rendered.subjects)):
+            continue
+        some = [
+            search(place, calibration, RATES[0], draws=draws, enrolled=half, rendered=size - half)
+            for place, half in zip(both, halves, strict=True)
+        ]
+        out[size] = pooled(some) | {
+            "by_setting": {place.name: rates(one) for place, one in zip(places, some, strict=True)}
+        }
+    return out
+
+
 def pooled(found: list[Searched]) -> dict[str, Any]:
     """The mean over settings, with equal weight; intervals are those of the single settings."""
     each = [rates(one) for one in found]
-    return {name: [float(np.mean([one[name][0] for one in each]))] for name in ("named", "right", "wrong")}
+    return {name: [float(np.mean([one[name][0] for one in each]))] for name in ("named", "right", "wrong", "prior")}
 
 
 def show(console: Console, rows: list[dict[str, Any]]) -> None:
@@ -92,17 +122,18 @@ def show(console: Console, rows: list[dict[str, Any]]) -> None:
         if "open" not in row:
             continue
         title = f"{row['network']}: half enrolled, shipped thresholds, %"
-        table = Table("setting", "strangers named at 1 %", "at 0.1 %", "enrolled: rightly", "wrongly", title=title)
-        strict = row["open"]["halves"]["0.001"]
-        for place, figures in row["open"]["halves"]["0.01"].items():
-            table.add_row(place, *(interval(f) for f in (figures["named"], strict[place]["named"], figures["right"],
-                                                         figures["wrong"])))  # fmt: skip
-        for size, figures in row["open"]["sizes"].items():
-            table.add_row(f"{size} enrolled", interval(figures["named"]), "", interval(figures["right"]),
-                          interval(figures["wrong"]))  # fmt: skip
-        for passers, figures in row["open"]["passers"].items():
-            table.add_row(f"{passers} passers-by", interval(figures["named"]), "", interval(figures["right"]),
-                          interval(figures["wrong"]))  # fmt: skip
+        table = Table("setting", "strangers named at 1 %", "at 0.1 %", "enrolled: rightly", "wrongly", "by the prior",
+                      title=title)  # fmt: skip
+        found, strict = row["open"], row["open"]["halves"]["0.001"]
+        labelled = {
+            **found["halves"]["0.01"],
+            **{f"{size} enrolled": figures for size, figures in found["sizes"].items()},
+            **{f"{size}, real and rendered": figures for size, figures in found["mixed"].items()},
+            **{f"{passers} passers-by": figures for passers, figures in found["passers"].items()},
+        }
+        for place, figures in labelled.items():
+            at_one, *others = (interval(figures[name]) for name in ("named", "right", "wrong", "prior"))
+            table.add_row(place, at_one, interval(strict[place]["named"]) if place in strict else "", *others)
         console.print(table)
         for bin_ in row["open"]["reliability"]:
             console.print(f"confidence {bin_['confidence']:.2f}: right in {bin_['right']:.2f} of {bin_['probes']}")
@@ -134,17 +165,21 @@ def main() -> None:
     parser.add_argument("networks", nargs="*", help=f"names, files, or {UNTRAINED}; all that ship by default")
     parser.add_argument("--draws", type=int, default=100, help="galleries that are drawn")
     parser.add_argument("--keep", type=Path, help="folder to keep embeddings in, or to take them from")
+    parser.add_argument("--rendered", type=Path, help="a pack as `gaitkeeper walkers render walkers-xl` writes it")
     args = parser.parse_args()
     chosen = networks(args.networks)
     sets = {wants: data_sets(data_folder(), heatmaps=wants) for wants in {"heatmaps" in net.inputs for net in chosen}}
     rows: list[dict[str, Any]] = []
     for network in chosen:
         found = embedded(network, sets["heatmaps" in network.inputs], args.keep)
-        row: dict[str, Any] = {"network": network.name, "weights": network.weights_id, "ranks": ranks(found)}
+        name = network.name if network.trained else f"{network.name}, {UNTRAINED}"
+        row: dict[str, Any] = {"network": name, "weights": network.weights_id, "ranks": ranks(found)}
         prints = shipped_calibrations().items()
         calibration = next((one for key, one in prints if key.weights == network.weights_id != "none"), None)
         if calibration is not None:
-            row["open"] = opened(found, calibration, args.draws)
+            reads = args.rendered is not None and "heatmaps" not in network.inputs
+            rendered = rendered_people(network, args.rendered, max(MIXED), args.keep) if reads else None
+            row["open"] = opened(found, calibration, args.draws, rendered)
         rows.append(row)
     show(Console(width=120), rows)
     write("real_people", {"draws": args.draws, "rows": rows})

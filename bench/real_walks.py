@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,16 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from bench.quartet import left_to_right
 from models.base import GaitNetwork
 from models.distance import part_distances
-from training.datasets import Dataset, open_dataset
+from training.datasets import Dataset, Sample, open_dataset, walks_for
+from training.datasets.seen import SeenClips, inputs_of
 from training.evaluation.centring import centred_gallery, centred_probes
 from training.evaluation.embedding import embed_dataset
 
 Array = npt.NDArray[Any]
+Opened = Callable[[], Dataset]
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,47 +48,88 @@ class Setting:
     """An open-set setting: which walks are enrolled, and which are probes.
 
     Attributes:
-        name: name in the tables.
-        walks: walks of one data set.
-        parts: galleries, and the probes that are searched in each, as rows of the walks; the views of one camera.
+        name: as the tables give it.
+        walks: of one data set.
+        parts: galleries and the probes that are searched in each, as rows of the walks; the views of one camera.
+        company: rows of rendered people's walks, who may be enrolled beside them.
     """
 
     name: str
     walks: Walks
     parts: tuple[tuple[Array, Array], ...]
+    company: Array = field(default_factory=lambda: np.zeros(0, int), repr=False)
 
 
-def data_sets(folder: Path, *, heatmaps: bool) -> dict[str, Dataset]:
-    """The walks of KTH and PsyMo, and of TUM, which has only silhouettes."""
+def data_sets(folder: Path, *, heatmaps: bool) -> dict[str, Opened]:
+    """The quartet's, KTH's and PsyMo's walks, and TUM's, which are silhouettes alone; read when first needed."""
     psymo = next((folder / "psymo").glob("*.tar.xz"))
-    return {
-        "kth": open_dataset("kth", folder / "kth"),
-        "tum": open_dataset("tum", folder / "tum"),
-        "psymo": open_dataset("psymo_heatmaps" if heatmaps else "psymo", psymo),
+    found: dict[str, Opened] = {
+        "quartet": partial(quartet, folder / "videos"),
+        "kth": partial(open_dataset, "kth", folder / "kth"),
+        "tum": partial(open_dataset, "tum", folder / "tum"),
+        "psymo": partial(open_dataset, "psymo_heatmaps" if heatmaps else "psymo", psymo),
     }
+    return {name: cache(read) for name, read in found.items()}
 
 
-def embedded(net: GaitNetwork, sets: dict[str, Dataset], keep: Path | None) -> dict[str, Walks]:
-    """Embeddings of the data sets that have the network's inputs; cached in a folder if one is given."""
-    found = {}
-    for name, dataset in sets.items():
-        if name == "tum" and set(net.inputs) != {"silhouettes"}:
-            continue
-        path = None if keep is None else keep / f"{name}-{net.name}-{net.weights_id}.pt"
-        if path is not None and path.exists():
-            content = torch.load(path, weights_only=True)
-            embeddings, names = content["embeddings"], np.array(content["names"])
-        else:
-            done = embed_dataset(net, dataset)
-            embeddings = done.embeddings
-            names = np.array([(s.subject, s.condition, s.take, s.view) for s in done.samples])
-            if path is not None:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                torch.save({"embeddings": embeddings, "names": names.tolist()}, path)
-        distances = part_distances(embeddings, embeddings).numpy()
-        subjects, conditions, takes, views = names.T
-        found[name] = Walks(embeddings, subjects, conditions, takes, views, distances)
-    return found
+def quartet(clips: Path) -> Dataset:
+    """Four people who walk towards the camera ("front") and away from it ("back"), as the pipeline sees them."""
+    seen = SeenClips()
+    return Dataset(
+        "quartet",
+        tuple(
+            Sample(name, condition, "", "1", partial(inputs_of, seq))
+            for condition, clip in (("front", "quartet-gallery"), ("back", "quartet-back"))
+            for name, seq in left_to_right(seen.of(clips / f"{clip}.mp4")).items()
+        ),
+    )
+
+
+def beside(setting: Setting, rendered: Walks) -> Setting:
+    """The setting, with rendered people who may be enrolled there, too."""
+    walks = setting.walks
+    columns = {
+        name: np.concatenate([getattr(walks, name), getattr(rendered, name)])
+        for name in ("subjects", "conditions", "takes", "views")
+    }
+    embeddings = torch.cat([walks.embeddings, rendered.embeddings])
+    distances = part_distances(embeddings, embeddings).numpy()
+    company = np.arange(len(walks.subjects), len(embeddings))
+    return replace(setting, walks=Walks(embeddings, **columns, distances=distances), company=company)
+
+
+def embedded(net: GaitNetwork, sets: Mapping[str, Opened], keep: Path | None) -> dict[str, Walks]:
+    """Embeddings of the data sets that have what the network reads; kept in a folder where one is given."""
+    silhouettes_do = set(net.inputs) == {"silhouettes"}
+    return {name: walks_of(net, name, read, keep) for name, read in sets.items() if silhouettes_do or name != "tum"}
+
+
+def rendered_people(net: GaitNetwork, pack: Path, people: int, keep: Path | None) -> Walks:
+    """The walks by which the first people of a rendered set, Walkers-XL or the like, are to be enrolled."""
+
+    def read() -> Dataset:
+        enrolled = walks_for([net], pack).where(lambda sample: sample.take.startswith("enrol"))
+        first = sorted({sample.subject for sample in enrolled})[:people]
+        return enrolled.where(lambda sample: sample.subject in first)
+
+    return walks_of(net, f"{pack.stem}-{people}-enrolled", read, keep)
+
+
+def walks_of(net: GaitNetwork, name: str, read: Opened, keep: Path | None) -> Walks:
+    """The walks of a data set; their embeddings are kept in the folder, and taken from it, where one is given."""
+    path = None if keep is None else keep / f"{name}-{net.name}-{net.weights_id}.pt"
+    if path is not None and path.exists():
+        content = torch.load(path, weights_only=True)
+        embeddings, names = content["embeddings"], np.array(content["names"])
+    else:
+        done = embed_dataset(net, read())
+        embeddings = done.embeddings
+        names = np.array([(s.subject, s.condition, s.take, s.view) for s in done.samples])
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            torch.save({"embeddings": embeddings, "names": names.tolist()}, path)
+    subjects, conditions, takes, views = names.T
+    return Walks(embeddings, subjects, conditions, takes, views, part_distances(embeddings, embeddings).numpy())
 
 
 def settings(found: dict[str, Walks]) -> Iterator[Setting]:

@@ -5,6 +5,8 @@ hardest case for bounds that rule templates out. The laps of compared tasks are 
 taken, so that ratios are stable even if other programs run for a while. ``--cpu-time`` counts processor seconds on one
 thread instead, for shared machines.
 
+A gallery's whole answer is measured, too, in plain distances and in units of how far different people are apart.
+
 ``--growth`` measures 1 k to 1 M templates in float16 instead (about 13 GB of memory for the last, half of that with
 ``--dims 128``) and plots them.
 """
@@ -21,6 +23,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from bench.answers import PLAIN, UNITS, answering
 from bench.report import RESULTS, write
 from gallery.codes import ELEMENTS, Codes, _exact_products
 from gallery.search import PartwiseIndex
@@ -130,6 +133,19 @@ def compare(templates: int, count: int, clock: Callable[[], float]) -> dict[str,
     }
 
 
+def units(templates: int, count: int, clock: Callable[[], float]) -> dict[str, Any]:
+    """What a gallery's answer in units takes, over that in plain distances."""
+    with answering(templates, BATCH, TOP_K, embeddings) as tasks:
+        assert tasks[f"one, {UNITS}"]()[0].threshold.basis == "collection"
+        times = laps(dict(tasks), count, clock)
+    kinds = dict.fromkeys(name.rpartition(", ")[0] for name in times)
+    return {
+        "seconds": times,
+        "units_over_plain": {kind: times[f"{kind}, {UNITS}"] / times[f"{kind}, {PLAIN}"] for kind in kinds},
+        "target": 1.2,
+    }
+
+
 def growth(sizes: list[int], dims: int, count: int, clock: Callable[[], float]) -> Iterator[dict[str, float]]:
     """Seconds of one probe and of a batch at each size, in float16, with one growing index."""
     index = PartwiseIndex(PARTS, dims, precision="float16")
@@ -199,7 +215,12 @@ def main() -> None:
     for name, bar in figures["targets"].items():
         print(f"{name:18} {figures[name]:6.2f}  (bar: {bar:g})")
     print(f"a batch that took no more than its products and roots: {figures['batch_speedup_of_its_floor']:.2f}")
-    write("search", {"threads": args.threads, **figures})
+    answers = units(args.templates, args.laps, clock)
+    for name, value in answers["seconds"].items():
+        print(f"identify {name:30} {1e3 * value:8.1f} ms")
+    for name, value in answers["units_over_plain"].items():
+        print(f"in units over plain, {name:18} {value:6.2f}  (bar: {answers['target']:g})")
+    write("search", {"threads": args.threads, **figures, "answers": answers})
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Real people as enrolled people and as strangers: ``python -m bench.strangers WALKERS_B [--psymo ARCHIVE]``.
+"""Real people in a gallery, and out of it: ``python -m bench.strangers WALKERS_XL [--psymo ARCHIVE]``.
 
 Four real people are enrolled from the front beside 50 rendered ones. Seen from behind they should match. Each of them
 after erasing their own templates, and three people of other clips, should not match. These seven people are also used
@@ -25,20 +25,23 @@ from bench.report import data_folder, write
 from gallery import Gallery, Verdict
 from gallery.calibration import Calibration, shipped_calibrations
 from models import GaitNetwork, load
-from pipelines import GaitSequence, Pipeline
+from pipelines import GaitSequence
 from pipelines.fingerprint import Fingerprint
-from training.datasets import Sample, load_partition, open_dataset, walks_for
+from training.datasets import Sample, open_dataset, walks_for
+from training.datasets.seen import SeenClips
 
+RENDERED = 50
 OTHERS = {"hall-a": ("A",), "road-bc": ("B", "C")}
 
 
 def rendered_people(
     network: GaitNetwork, pack: Path, like: GaitSequence, takes: int = 1
 ) -> list[tuple[str, GaitSequence]]:
-    """The first normal walks of every test person, from ahead, like output of the pipeline's own perception."""
-    walks = load_partition("kinect_75_15_50").of(walks_for([network], pack), "test")
-    recordings = [f"nm-{take:02d}" for take in range(1, takes + 1)]
-    chosen = walks.where(lambda sample: sample.recording in recordings and sample.view == "000")
+    """Walks of the first people to be enrolled, from ahead first, as if the pipeline's own perception had seen them."""
+    names = [f"enrol{take}" for take in range(takes)]
+    walks = walks_for([network], pack).where(lambda sample: sample.take in names)
+    first = sorted({sample.subject for sample in walks})[:RENDERED]
+    chosen = walks.where(lambda sample: sample.subject in first)
     return [(sample.subject, _seen(network, sample, like)) for sample in chosen]
 
 
@@ -86,7 +89,7 @@ def of_psymo(
 def main() -> None:
     """Enrol, identify, print the verdicts, write ``bench/results/strangers.json``."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("walkers_b", type=Path, help="the pack that `gaitkeeper walkers render walkers-b` writes")
+    parser.add_argument("walkers_xl", type=Path, help="the pack that `gaitkeeper walkers render walkers-xl` writes")
     parser.add_argument("--network", default="fusion")
     parser.add_argument("--psymo", type=Path, help="PsyMo's archive")
     parser.add_argument("--alone", action="store_true", help="decide by plain distance, by the strict prior")
@@ -95,12 +98,11 @@ def main() -> None:
     if args.alone:
         plain = {"collection": None, "camera": None}
         calibrations = {key: one.model_copy(update=plain) for key, one in calibrations.items()}
-    pipeline, clips = Pipeline(), data_folder() / "videos"
-    front, back = (left_to_right(pipeline.sequences(clips / f"quartet-{name}.mp4")) for name in ("gallery", "back"))
+    seen, clips = SeenClips(), data_folder() / "videos"
+    front, back = (left_to_right(seen.of(clips / f"quartet-{name}.mp4")) for name in ("gallery", "back"))
     others: dict[str, GaitSequence] = {}
     for clip, names in OTHERS.items():
-        found = sorted(pipeline.sequences(clips / f"{clip}.mp4"), key=lambda seq: seq.timestamps[0])
-        others |= dict(zip(names, found, strict=True))
+        others |= dict(zip(names, seen.of(clips / f"{clip}.mp4"), strict=True))
     rows: list[dict[str, Any]] = []
 
     def ask(gallery: Gallery, person: str, seq: GaitSequence, enrolled: bool) -> None:
@@ -115,7 +117,7 @@ def main() -> None:
         tempfile.TemporaryDirectory() as folder,
         Gallery.open(f"sqlite:///{folder}/g.db", network=network, calibrations=calibrations) as gallery,
     ):
-        for name, seq in [*front.items(), *rendered_people(network, args.walkers_b, front["navy"])]:
+        for name, seq in [*front.items(), *rendered_people(network, args.walkers_xl, front["navy"])]:
             gallery.enroll(name, seq)
         for name, seq in back.items():
             ask(gallery, name, seq, enrolled=True)
@@ -149,7 +151,7 @@ def main() -> None:
         "people": rows,
     }
     if args.psymo is not None:
-        psymo = report["psymo"] = of_psymo(network, args.psymo, args.walkers_b, front["navy"], calibrations)
+        psymo = report["psymo"] = of_psymo(network, args.psymo, args.walkers_xl, front["navy"], calibrations)
         print("PsyMo: {matched} of {probes} walks a match; without their templates {named}".format(**psymo))
     write("strangers", report)
 

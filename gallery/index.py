@@ -8,6 +8,7 @@ import time
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import groupby
 from typing import Protocol
 
@@ -16,7 +17,7 @@ import torch
 from torch import Tensor
 
 from gallery.errors import FingerprintMismatch, StoreUnavailable
-from gallery.search import Hit
+from gallery.search import Hit, digest_order
 from gallery.store import Change, Digest, Store, xor_of
 from gallery.viewed import ViewedIndex
 from gallery.views import Corrections, View
@@ -79,16 +80,35 @@ class _Cohort:
     """Templates of some subjects, one subject's after the other's.
 
     Attributes:
-        sizes: how many are of each subject, in order.
+        full: whether there are as many subjects as were asked for.
+        sizes: how many are of each subject, in the order of :func:`gallery.search.digest_order`.
         templates: their ids.
         embeddings: as stored, float32 (n, P, C).
         expires: seconds since 1970 at which the first of them expires.
     """
 
+    full: bool
     sizes: dict[str, int]
     templates: list[str]
     embeddings: Tensor
     expires: float
+
+    @cached_property
+    def _members(self) -> frozenset[str]:
+        return frozenset(self.templates)
+
+    @cached_property
+    def _last(self) -> bytes:
+        return digest_order(next(reversed(self.sizes)))
+
+    def outlives(self, change: Change) -> bool:
+        """Whether it is the same after a change, which concerns none of its subjects and none who would be among them.
+
+        Most changes of a large collection are such.
+        """
+        if change.subject is None:
+            return change.template not in self._members
+        return self.full and digest_order(change.subject) > self._last
 
 
 @dataclass(frozen=True)
@@ -196,7 +216,7 @@ class CollectionIndex:
         """Embeddings (k, P, C), float32, k up to ``each``, of some subjects; None under another fingerprint.
 
         Which they are follows from what is stored alone; see :meth:`gallery.search.PartwiseIndex.cohort`. What was
-        found last is kept until the collection changes, or one of the templates expires.
+        found last is kept until a change concerns one of these subjects, or one of the templates expires.
         """
         with self._lock:
             if self._index is None or self._fingerprint != fingerprint:
@@ -244,6 +264,7 @@ class CollectionIndex:
         found = self._index.cohort(people, each)
         templates = [template for some in found.values() for template in some]
         return _Cohort(
+            len(found) == people,
             {subject: len(some) for subject, some in found.items()},
             templates,
             self._index.embeddings(templates, NONE),
@@ -292,8 +313,9 @@ class CollectionIndex:
             news = self._store.changes(self._collection, self._cursor)
             if news.reset:
                 self._forget()
-            if news.changes:
-                self._cohorts.clear()
+            for asked, cohort in list(self._cohorts.items()):
+                if not all(map(cohort.outlives, news.changes)):
+                    del self._cohorts[asked]
             for come, group in groupby(news.changes, key=lambda change: change.embedding is not None):
                 if come:
                     self._add(list(group))

@@ -51,6 +51,7 @@ MADE: dict[str, dict[str, Any]] = {
         "single_over_faiss": 0.2,
         "batch_speedup": 6.4,
         "targets": {"single_over_floor": 3.0, "single_over_faiss": 1.1, "batch_speedup": 10.0},
+        "answers": {"units_over_plain": {"one": 1.1, "after an enrolment": 1.3}, "target": 1.2},
     },
     "search-growth": {"parts": 16, "dims": 256, "growth": [{"templates": n, **SECONDS} for n in (1000, 3000)]},
     "service": {

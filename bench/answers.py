@@ -1,0 +1,102 @@
+"""What telling distances in units costs: a gallery's answers with them and without, for ``python -m bench.search``."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from typing import cast
+
+import numpy as np
+from torch import Tensor
+
+import models
+from gallery.answers import Answers
+from gallery.calibration import PER_SUBJECT, Calibration, ConfidenceMap, FpirThresholds, InUnits
+from gallery.index import CollectionIndex
+from gallery.passers import PassersBy
+from gallery.store import Change, Changes, Digest, Store
+from gallery.stores import open_store
+from gallery.types import Identification
+from gallery.verdict import QualityGates
+from pipelines.fingerprint import Fingerprint, fingerprint_of
+from training.datasets.sample import Inputs
+
+COLLECTION, PERCEPTION = "default", "drawn"
+PLAIN, UNITS = "plain", "units"
+RATE = 0.01
+Sampler = Callable[[int, int], Tensor]
+"""Gives embeddings, float32 (n, P, C), by their number and a seed."""
+
+
+class Drawn:
+    """The changes that an index follows: templates of drawn embeddings, four a subject, as many as there are by now."""
+
+    def __init__(self, count: int, fingerprint: Fingerprint, sample: Sampler) -> None:
+        self.count, self._fingerprint, self._sample = count, fingerprint, sample
+
+    def changes(self, collection: str, cursor: str, limit: int = 1000) -> Changes:
+        """As :meth:`gallery.store.Store.changes`."""
+        start = int(cursor or 0)
+        stop = min(self.count, start + limit)
+        embeddings = self._sample(stop - start, start + 1).numpy()
+        return Changes(
+            tuple(
+                Change(f"t{number:07}", f"s{number // PER_SUBJECT:07}", self._fingerprint, embedding)
+                for number, embedding in enumerate(embeddings, start)
+            ),
+            str(stop),
+        )
+
+    def digest(self, collection: str) -> Digest:
+        """As :meth:`gallery.store.Store.digest`, but of nothing: it gives the key of the leaves alone."""
+        return Digest(0, bytes(32))
+
+
+@contextmanager
+def answering(
+    templates: int, batch: int, top_k: int, sample: Sampler
+) -> Iterator[dict[str, Callable[[], list[Identification]]]]:
+    """What identifies one probe, a batch, and one after each enrolment, in plain distances and in units.
+
+    The embeddings are there already, and all search one index, so what differs is what units cost. The index is full.
+    """
+    network = models.build("gei")
+    fingerprint = fingerprint_of(network, PERCEPTION)
+    drawn = Drawn(templates, fingerprint, sample)
+    index = CollectionIndex(cast(Store, drawn), COLLECTION)
+    probes = sample(batch, 0)
+    walk = Inputs(silhouettes=np.zeros((30, 64, 64), np.uint8), perception=PERCEPTION).sequence(network.inputs)
+    with tempfile.TemporaryDirectory() as folder, closing(open_store(f"sqlite:///{folder}/no-passers-by.db")) as store:
+        store.ensure_collection(COLLECTION)
+        passers = PassersBy(store, COLLECTION)
+
+        def identify(name: str, in_units: bool) -> dict[str, Callable[[], list[Identification]]]:
+            known = {fingerprint: _calibration(fingerprint, in_units)}
+            answers = Answers(COLLECTION, index, passers, known, QualityGates(), lambda seqs, _: probes[: len(seqs)])
+
+            def after_an_enrolment() -> list[Identification]:
+                drawn.count += 1
+                return answers.identify(network, [walk], top_k, RATE, None)
+
+            return {
+                f"one, {name}": lambda: answers.identify(network, [walk], top_k, RATE, None),
+                f"batch, {name}": lambda: answers.identify(network, [walk] * batch, top_k, RATE, None),
+                f"after an enrolment, {name}": after_an_enrolment,
+            }
+
+        tasks = identify(PLAIN, False) | identify(UNITS, True)
+        tasks[f"one, {UNITS}"]()
+        yield tasks
+
+
+def _calibration(fingerprint: Fingerprint, in_units: bool) -> Calibration:
+    thresholds = (FpirThresholds(fpir=RATE, gallery_sizes=(1,), distances=(0.5,)),)
+    confidence = ConfidenceMap(distances=(0.5,), confidences=(0.5,))
+    known = InUnits(thresholds=thresholds, confidence=confidence)
+    return Calibration(
+        fingerprint=fingerprint,
+        thresholds=thresholds,
+        confidence=confidence,
+        collection=known if in_units else None,
+    )
