@@ -71,20 +71,23 @@ def embedded(net: GaitNetwork, sets: dict[str, Dataset], keep: Path | None) -> d
         if name == "tum" and set(net.inputs) != {"silhouettes"}:
             continue
         path = None if keep is None else keep / f"{name}-{net.name}-{net.weights_id}.pt"
-        if path is not None and path.exists():
-            content = torch.load(path, weights_only=True)
-            embeddings, names = content["embeddings"], np.array(content["names"])
-        else:
-            done = embed_dataset(net, dataset)
-            embeddings = done.embeddings
-            names = np.array([(s.subject, s.condition, s.take, s.view) for s in done.samples])
-            if path is not None:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                torch.save({"embeddings": embeddings, "names": names.tolist()}, path)
-        distances = part_distances(embeddings, embeddings).numpy()
-        subjects, conditions, takes, views = names.T
-        found[name] = Walks(embeddings, subjects, conditions, takes, views, distances)
+        found[name] = walks_of(net, dataset, path)
     return found
+
+
+def walks_of(net: GaitNetwork, dataset: Dataset, path: Path | None = None) -> Walks:
+    """The walks of a data set; their embeddings kept in a file, or taken from it, where one is given."""
+    if path is not None and path.exists():
+        content = torch.load(path, weights_only=True)
+        embeddings, names = content["embeddings"], np.array(content["names"])
+    else:
+        done = embed_dataset(net, dataset)
+        embeddings = done.embeddings
+        names = np.array([(s.subject, s.condition, s.take, s.view) for s in done.samples])
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            torch.save({"embeddings": embeddings, "names": names.tolist()}, path)
+    return Walks(embeddings, *names.T, part_distances(embeddings, embeddings).numpy())
 
 
 def settings(found: dict[str, Walks]) -> Iterator[Setting]:

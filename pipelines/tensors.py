@@ -12,6 +12,7 @@ from torch import Tensor
 
 from models.base import GaitNetwork
 from pipelines.errors import HeatmapsMissing, TooShort
+from pipelines.quality import RESAMPLE_BELOW
 from pipelines.sequence import Array, GaitSequence
 
 PREPROCESSING = "1"
@@ -60,12 +61,12 @@ def prepare(seqs: Sequence[GaitSequence], net: GaitNetwork) -> tuple[tuple[Tenso
 
 
 def at_rate(seq: GaitSequence) -> GaitSequence:
-    """A sequence of a low rate brought to 30 Hz, of the nearest frame in time at each tick; any other as it is.
+    """A sequence of less than 20 Hz brought to 30, of the nearest frame in time at each tick; any other as it is.
 
     Networks that read time learnt steps at 30 Hz. Where the walker was not seen for more than two frames nothing is
     made up.
     """
-    if not seq.quality.low_rate or len(seq) < 2:
+    if seq.quality.rate_hz >= RESAMPLE_BELOW or len(seq) < 2:
         return seq
     times = seq.timestamps
     ticks = np.arange(times[0], times[-1] + 1e-6, 1 / RATE)
