@@ -44,10 +44,9 @@ def slower(inputs: Inputs, rate: float) -> Inputs:
 
 
 def middle(inputs: Inputs, seconds: float) -> Inputs:
-    """The middle of a walk, so many seconds of it; all where there are no more."""
+    """What of a walk lies within half of so many seconds of its middle frame."""
     times = inputs.timestamps if inputs.timestamps is not None else np.arange(len(inputs)) / 30.0
-    start = max(float(times[0]), float(times[0] + times[-1] - seconds) / 2)
-    return inputs.take((times >= start - 1e-6) & (times <= start + seconds + 1e-6))
+    return inputs.take(np.abs(times - times[len(times) // 2]) <= seconds / 2 + 1e-6)
 
 
 def changed(dataset: Dataset, how: Any) -> Dataset:
