@@ -376,7 +376,7 @@ def slow(clip: Path, hertz: Fraction, stored: Fraction | None = None) -> bytes:
         stream.height, stream.width = filmed[0].image.shape[:2]
         stream.pix_fmt = "yuv420p"
         for tick in range(int(filmed[-1].time * rate) + 1):
-            latest = [frame for frame in filmed if frame.time <= tick / rate + 1e-3][-1]
+            latest = [frame for frame in filmed if frame.time <= tick / rate + 1 / 59][-1]  # ticks are half a step off
             container.mux(stream.encode(av.VideoFrame.from_ndarray(latest.image, format="rgb24")))
         container.mux(stream.encode())
     return file.getvalue()
