@@ -101,23 +101,26 @@ def beside(setting: Setting, rendered: Walks) -> Setting:
 def embedded(net: GaitNetwork, sets: Mapping[str, Opened], keep: Path | None) -> dict[str, Walks]:
     """Embeddings of the data sets that have what the network reads; kept in a folder where one is given."""
     silhouettes_do = set(net.inputs) == {"silhouettes"}
-    return {name: walks_of(net, name, read, keep) for name, read in sets.items() if silhouettes_do or name != "tum"}
+    return {
+        name: walks_of(net, read, _file(net, name, keep))
+        for name, read in sets.items()
+        if silhouettes_do or name != "tum"
+    }
 
 
 def rendered_people(net: GaitNetwork, pack: Path, people: int, keep: Path | None) -> Walks:
-    """The walks by which the first people of a rendered set, Walkers-XL or the like, are to be enrolled."""
+    """The walks by which the first people of a rendered set, such as Walkers-XL, are enrolled."""
 
     def read() -> Dataset:
         enrolled = walks_for([net], pack).where(lambda sample: sample.take.startswith("enrol"))
         first = sorted({sample.subject for sample in enrolled})[:people]
         return enrolled.where(lambda sample: sample.subject in first)
 
-    return walks_of(net, f"{pack.stem}-{people}-enrolled", read, keep)
+    return walks_of(net, read, _file(net, f"{pack.stem}-{people}-enrolled", keep))
 
 
-def walks_of(net: GaitNetwork, name: str, read: Opened, keep: Path | None) -> Walks:
-    """The walks of a data set; their embeddings are kept in the folder, and taken from it, where one is given."""
-    path = None if keep is None else keep / f"{name}-{net.name}-{net.weights_id}.pt"
+def walks_of(net: GaitNetwork, read: Opened, path: Path | None = None) -> Walks:
+    """The walks of a data set; their embeddings are cached in a file if one is given."""
     if path is not None and path.exists():
         content = torch.load(path, weights_only=True)
         embeddings, names = content["embeddings"], np.array(content["names"])
@@ -130,6 +133,10 @@ def walks_of(net: GaitNetwork, name: str, read: Opened, keep: Path | None) -> Wa
             torch.save({"embeddings": embeddings, "names": names.tolist()}, path)
     subjects, conditions, takes, views = names.T
     return Walks(embeddings, subjects, conditions, takes, views, part_distances(embeddings, embeddings).numpy())
+
+
+def _file(net: GaitNetwork, name: str, folder: Path | None) -> Path | None:
+    return None if folder is None else folder / f"{name}-{net.name}-{net.weights_id}.pt"
 
 
 def settings(found: dict[str, Walks]) -> Iterator[Setting]:

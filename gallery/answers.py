@@ -28,7 +28,6 @@ from gallery.types import (
 )
 from gallery.units import SUBJECTS, TEMPLATES, Unit, units_of
 from gallery.verdict import (
-    MIN_RATE_HZ,
     QualityGates,
     candidates_of,
     compare,
@@ -44,6 +43,7 @@ from models.distance import part_distances
 from models.errors import GaitkeeperError
 from pipelines.fingerprint import Fingerprint, fingerprint_of
 from pipelines.heading import heading_of
+from pipelines.quality import MIN_RATE
 from pipelines.sequence import GaitSequence
 
 log = logging.getLogger("gaitkeeper")
@@ -204,7 +204,7 @@ class Answers:
 
     def learn(self, network: GaitNetwork, seq: GaitSequence, view: View | None, embedding: Tensor) -> bool:
         """Take a walker who was seen well enough into account for what is known of the view; whether it is kept."""
-        if view is None or len(seq) < self.gates.min_frames or self.gates.poor(seq):
+        if view is None or self.gates.too_short(seq) or self.gates.poor(seq):
             return False
         try:
             return self.passers.add(network, seq, embedding, view)
@@ -222,7 +222,7 @@ class Answers:
     def check_enrolment(self, seq: GaitSequence, fingerprint: Fingerprint) -> None:
         """Raise TooShort or PoorQuality where a walker cannot become a template."""
         calibration = self.calibrations.get(fingerprint)
-        self.gates.check_enrolment(seq, MIN_RATE_HZ if calibration is None else calibration.min_rate_hz)
+        self.gates.check_enrolment(seq, MIN_RATE if calibration is None else calibration.min_rate_hz)
 
     def resemblance(
         self, subject: str, fingerprint: Fingerprint, embedding: Tensor, view: View | None

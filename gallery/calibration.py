@@ -24,6 +24,7 @@ from gallery.types import FingerprintText, MatchThreshold, Record, Threshold
 from gallery.units import PRIOR, Basis, Unit
 from models.weights import SHIPPED
 from pipelines.fingerprint import Fingerprint
+from pipelines.quality import MIN_RATE
 
 PER_SUBJECT = 4
 """Templates of a subject in the galleries that thresholds in units are fitted on."""
@@ -159,7 +160,7 @@ class Calibration(Record):
         camera: of distances in units that passers-by of a camera give, too; None where not measured.
         verification: thresholds of plain distances in one-to-one comparison, where they were measured.
         strictness: share of the distances in units that were fitted on rendered people which real people allow.
-        min_rate_hz: the lowest frame rate that was measured, in hertz; below it no verdict is given.
+        min_rate_hz: the lowest frame rate at which it holds, in hertz; below it no verdict is given.
         parts: distances of different people part by part, where they were measured.
     """
 
@@ -170,7 +171,7 @@ class Calibration(Record):
     camera: InUnits | None = None
     verification: FmrThresholds | None = None
     strictness: float = Field(1.0, gt=0, le=1)
-    min_rate_hz: float = Field(20.0, gt=0)
+    min_rate_hz: float = Field(MIN_RATE, gt=0)
     parts: PartQuantiles | None = None
 
     def measured(self, unit: Unit | None) -> tuple[InUnits | None, float]:

@@ -16,9 +16,8 @@ from gallery.types import Candidate, MatchThreshold, Outlier, OutlierReason, Rea
 from gallery.units import Unit
 from pipelines.errors import NotUpright, TooShort
 from pipelines.posture import MIN_UPRIGHT
+from pipelines.quality import MIN_RATE, frames_needed
 from pipelines.sequence import GaitSequence
-
-MIN_RATE_HZ = 20.0  # where no calibration says what a network was measured at
 
 
 @dataclass(frozen=True)
@@ -26,7 +25,8 @@ class QualityGates:
     """What a sequence must have to be told by.
 
     Attributes:
-        min_frames: usable frames, for enrolment and for a verdict; 15 are half a second at 30 Hz, about one step.
+        min_frames: usable frames at 30 Hz, for enrolment and for a verdict, about one step; of a low rate as many as
+            last as long, see :func:`pipelines.quality.frames_needed`.
         min_joint_score: mean joint score, for both.
         min_mask_stability: 1 − the median relative change of the mask's area between frames, for both.
         min_upright: share of the frames in which the walker is upright, for both.
@@ -37,7 +37,7 @@ class QualityGates:
     min_mask_stability: float = 0.5
     min_upright: float = MIN_UPRIGHT
 
-    def check_enrolment(self, seq: GaitSequence, min_rate_hz: float = MIN_RATE_HZ) -> None:
+    def check_enrolment(self, seq: GaitSequence, min_rate_hz: float = MIN_RATE) -> None:
         """Refuse what cannot become a template: it would mislead every search that it is found in.
 
         Args:
@@ -45,17 +45,18 @@ class QualityGates:
             min_rate_hz: the lowest frame rate that the network is calibrated for.
 
         Raises:
-            TooShort: fewer frames than ``min_frames``.
+            TooShort: fewer frames than are needed.
             NotUpright: the walker does not stand upright in the picture.
             LikenessChanged: the sequence may be of two people.
             PoorQuality: masks or joints too poor, or too few frames a second; ``reasons`` lists which.
         """
         self._check_person(seq)
-        if len(seq) < self.min_frames:
+        if self.too_short(seq):
+            needed = frames_needed(self.min_frames, seq.quality.rate_hz)
             raise TooShort(
-                f"The walker is seen in {len(seq)} usable frames; {self.min_frames} are needed to enrol.",
+                f"The walker is seen in {len(seq)} usable frames; {needed} are needed to enrol.",
                 frames=len(seq),
-                needed=self.min_frames,
+                needed=needed,
             )
         quality = seq.quality
         reasons = {
@@ -66,13 +67,17 @@ class QualityGates:
             if quality.mask_stability < self.min_mask_stability
             else None,
             "rate": f"{quality.rate_hz:.0f} frames a second, at least {min_rate_hz:g} needed"
-            if quality.low_rate and quality.rate_hz < min_rate_hz
+            if quality.rate_hz < min_rate_hz
             else None,
         }
         if found := {name: text for name, text in reasons.items() if text is not None}:
             raise PoorQuality(
                 f"The walker is seen too poorly to be enrolled: {'; '.join(found.values())}.", reasons=list(found)
             )
+
+    def too_short(self, seq: GaitSequence) -> bool:
+        """True where too few frames are there for a verdict."""
+        return len(seq) < frames_needed(self.min_frames, seq.quality.rate_hz)
 
     def _check_person(self, seq: GaitSequence) -> None:
         match self.amiss(seq):
@@ -197,10 +202,10 @@ def compare(
 ) -> tuple[Verdict, Reason | None]:
     """As :func:`decide`, of the distance to one subject; None where the sequence is too short to have any."""
     reason: Reason | None = None
-    min_rate = MIN_RATE_HZ if calibration is None else calibration.min_rate_hz
-    if distance is None or len(seq) < gates.min_frames:
+    min_rate = MIN_RATE if calibration is None else calibration.min_rate_hz
+    if distance is None or gates.too_short(seq):
         reason = Reason.TOO_SHORT
-    elif seq.quality.low_rate and seq.quality.rate_hz < min_rate:
+    elif seq.quality.rate_hz < min_rate:
         reason = Reason.LOW_RATE
     elif (amiss := gates.amiss(seq)) is not None:
         reason = amiss

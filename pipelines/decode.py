@@ -67,14 +67,16 @@ class Frame:
         image: uint8 (H, W, 3), RGB.
         time: seconds since the stream's first shown frame.
         index: number of the frame in the stream, from 0.
-        segment: number of the recording that it belongs to, from 0. It increases where recordings were joined; tracks
-            cannot continue there.
+        segment: number of the recording that it belongs to, from 0: one more where others were joined on, so that
+            nobody can be followed from the frame before.
+        repeats: frames left out before it that repeated the one before; see :mod:`pipelines.repeats`.
     """
 
     image: npt.NDArray[np.uint8]
     time: float
     index: int
     segment: int = 0
+    repeats: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -328,18 +330,18 @@ def frames(source: Source, info: ClipInfo | None = None) -> Generator[Frame, Non
 
 
 def at_gait_rate(stream: Generator[Frame, None, None], info: ClipInfo) -> Generator[Frame, None, None]:
-    """Thin all frames of the stream as :func:`frames` does."""
-    return _thinned(stream) if info.rate > RESAMPLE_ABOVE else stream
+    """The frames as :func:`frames` gives them, of all frames of the stream."""
+    return thinned(stream, RESAMPLE_TO) if info.rate > RESAMPLE_ABOVE else stream
 
 
-def _thinned(stream: Iterator[Frame]) -> Generator[Frame, None, None]:
-    """Keep the frames that are nearest to a tick of a 30 Hz clock."""
+def thinned(stream: Iterator[Frame], rate: float) -> Generator[Frame, None, None]:
+    """Keep a frame where it is the nearest one to some tick of a clock of ``rate`` hertz."""
     before = None
     current = next(stream, None)
     while current is not None:
         after = next(stream, None)
         low = (before + current.time) / 2 if before is not None else -1.0
-        high = (current.time + after.time) / 2 if after is not None else current.time + 0.5 / RESAMPLE_TO
-        if np.floor(high * RESAMPLE_TO - 1e-6) > np.floor(low * RESAMPLE_TO - 1e-6):
+        high = (current.time + after.time) / 2 if after is not None else current.time + 0.5 / rate
+        if np.floor(high * rate - 1e-6) > np.floor(low * rate - 1e-6):
             yield current
         before, current = current.time, after

@@ -8,7 +8,7 @@ not show that each track continues on the same person.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -16,8 +16,9 @@ import numpy.typing as npt
 
 from pipelines.appearance import difference
 from pipelines.crossing import Crossings
-from pipelines.likeness import JUMP, WITNESSES, change, worn
+from pipelines.likeness import JUMP, NEIGHBOURS, WITNESSES, change, worn
 from pipelines.perception import Perception
+from pipelines.repeats import Repeats
 from pipelines.sequence import GaitSequence
 from pipelines.settings import PipelineSettings
 from pipelines.track import Tracker
@@ -27,7 +28,7 @@ Array = npt.NDArray[Any]
 
 RATE = 30.0
 GONE = 1.0
-STEP = 0.1
+STEP, LONGEST_STEP = 0.1, 0.25
 SLACK = 0.05
 # Margin by which the clothes of the person met must differ more than the person's own clothes before.
 APART = 0.1
@@ -127,10 +128,12 @@ class LiveWatch:
         self._index = 0
         self._time = -np.inf
         self._shape: tuple[int, ...] | None = None
+        self._seen: list[Seen] = []
+        self._left_out = 0
         self._begin()
 
     def see(self, image: Array, time: float) -> Sight:
-        """Take a frame.
+        """Take a frame; one that repeats the one before is not looked at, and shows the same people.
 
         Args:
             image: RGB uint8 (H, W, 3); a new size means another scene, and all tracks end.
@@ -141,6 +144,9 @@ class LiveWatch:
             ended = self.end()
             self._begin()
         self._shape, self._time = image.shape, time
+        if self._repeats.repeated(image, time):
+            self._left_out += 1
+            return Sight([replace(one, usable=False) for one in self._seen], [], [], [])
         people = self._watcher.see(image, time)
         numbers = self._tracker.update(people, time)
         crowded = self._crossings.note(time, numbers, people)
@@ -151,7 +157,9 @@ class LiveWatch:
             if number is None:
                 continue
             track = self._tracks.get(number) or self._appeared(number)
-            track.tracklet.add(image, person, people, self._index, time, crowded=number in crowded)
+            track.tracklet.add(
+                image, person, people, self._index, time, crowded=number in crowded, repeats=self._left_out
+            )
             track.last = time
             if number not in meeting and (latest := track.tracklet.sightings[-1]).view is not None:
                 track.alone.append(latest)
@@ -161,6 +169,7 @@ class LiveWatch:
             track.gait = _seconds(track.tracklet.sightings)
             usable = track.tracklet.sightings[-1].view is not None
             seen.append(Seen(track.number, person.box, person.score, track.gait, usable))
+        self._seen, self._left_out = seen, 0
         self._index += 1
         ended += [self._ended(number) for number in self._gone(time)]
         return Sight(seen, anew, [due.track for due in ended], [*ended, *self._due(time)])
@@ -173,6 +182,7 @@ class LiveWatch:
         self._watcher = self._perception.watch(live=True)
         self._tracker = Tracker(RATE)
         self._crossings = Crossings()
+        self._repeats = Repeats()
 
     def _appeared(self, number: int) -> _Track:
         self._count += 1
@@ -245,6 +255,9 @@ class LiveWatch:
 
 
 def _seconds(sightings: Iterable[Sighting]) -> float:
-    """Seconds of gait: the time between usable frames that are near each other."""
-    times = np.array([s.time for s in sightings if s.view is not None])
-    return float(np.minimum(np.diff(times), STEP).sum()) if len(times) else 0.0
+    """Seconds of gait: those between usable frames that are near each other, for the rate at which frames come."""
+    steps = np.diff([s.time for s in sightings if s.view is not None])
+    if not len(steps):
+        return 0.0
+    near = np.clip(NEIGHBOURS * float(np.median(steps)), STEP, LONGEST_STEP)
+    return float(np.minimum(steps, near).sum())

@@ -19,12 +19,14 @@ from pipelines.decode import RESAMPLE_ABOVE, ClipInfo, Decoder, Frame, InProcess
 from pipelines.errors import CutOff, DeadlineExceeded, NoPerson, NotUpright, TooShort
 from pipelines.perception import Perception, Person, Watcher, build_perception
 from pipelines.posture import MIN_UPRIGHT, Samples, turn_of
+from pipelines.quality import frames_needed
+from pipelines.repeats import Distinct
 from pipelines.sandbox import Sandbox
 from pipelines.sequence import GaitSequence
 from pipelines.settings import PipelineSettings
 from pipelines.stages import Stage, ahead, metered
 from pipelines.track import Tracker
-from pipelines.tracklet import Tracklet
+from pipelines.tracklet import REPEATED, Tracklet
 from pipelines.upright import all_turned, turned_info
 
 Array = npt.NDArray[Any]
@@ -149,10 +151,10 @@ class Pipeline:
         started = time.perf_counter()
         tell = on_progress or (lambda _: None)
         info = self.decoder.probe(source, deadline)
-        if info.frames < self.settings.min_frames:
+        if info.frames < (needed := frames_needed(self.settings.min_frames, info.rate)):
             raise TooShort(
-                f"The clip has {info.frames} frame{'s' * (info.frames != 1)}; a gait needs at least "
-                f"{self.settings.min_frames}, better two seconds."
+                f"The clip has {info.frames} frame{'s' * (info.frames != 1)}; a gait needs at least {needed}, "
+                "better two seconds."
             )
         tracker = Tracker(info.rate)
         spent = dict.fromkeys(STAGES, 0.0)
@@ -160,8 +162,9 @@ class Pipeline:
         crossings = Crossings()
         samples = Samples()
         picture = np.zeros((1, 1, 3), np.uint8)
-        count = segment = last = 0
-        with closing(self._perceived(source, info, deadline, spent, rotate)) as perceived:
+        distinct = Distinct()
+        count = segment = 0
+        with closing(self._perceived(source, info, deadline, spent, rotate, distinct)) as perceived:
             for frame, people in chain.from_iterable(perceived):
                 if deadline is not None and time.monotonic() > deadline:
                     raise DeadlineExceeded("The clip could not be processed in the time that a request may take.")
@@ -177,12 +180,19 @@ class Pipeline:
                             continue
                         if number not in tracklets:
                             tracklets[number] = Tracklet(len(tracklets) + 1, self.settings.max_sequence_frames)
-                        is_crowded = number in crowded
-                        tracklets[number].add(frame.image, person, people, count, frame.time, crowded=is_crowded)
+                        tracklets[number].add(
+                            frame.image,
+                            person,
+                            people,
+                            count,
+                            frame.time,
+                            crowded=number in crowded,
+                            repeats=frame.repeats,
+                        )
                 samples.take(frame.image, frame.time)
                 if frame.index <= info.frames // 2:
                     picture = frame.image
-                count, last = count + 1, frame.index
+                count += 1
                 tell(min(frame.index / info.frames, 1.0))
         with self.stages["sequences"].working(spent):
             crossings.resolve(tracklets)
@@ -198,8 +208,8 @@ class Pipeline:
                 raise _why_nobody(skipped) if turn is None else NotUpright.turned(turn)
             sequences = [replace(seq, quality=replace(seq.quality, turn=turn)) for seq in sequences]
         tell(1.0)
-        if info.rate <= RESAMPLE_ABOVE and last + 1 < info.frames:
-            info = replace(info, repaired={**info.repaired, "undecoded": info.frames - last - 1})
+        if info.rate <= RESAMPLE_ABOVE and distinct.last + 1 < info.frames:
+            info = replace(info, repaired={**info.repaired, "undecoded": info.frames - distinct.last - 1})
         return ClipResult(
             clip=turned_info(info, rotate),
             sequences=sequences,
@@ -210,14 +220,20 @@ class Pipeline:
         )
 
     def _perceived(
-        self, source: Source, info: ClipInfo, deadline: float | None, spent: dict[str, float], rotate: int
+        self,
+        source: Source,
+        info: ClipInfo,
+        deadline: float | None,
+        spent: dict[str, float],
+        rotate: int,
+        distinct: Distinct,
     ) -> Generator[list[tuple[Frame, list[Person]]], None, None]:
         """Each frame with its people, in batches of the size that the backend prefers.
 
         Decoding and perception have a thread each, and run ahead of the reader.
         """
         batch, stages = self.perception.batch, self.stages
-        frames = all_turned(self.decoder.frames(source, info, deadline), rotate)
+        frames = all_turned(distinct.of(self.decoder.frames(source, info, deadline)), rotate)
         decoded = metered(frames, stages["decode"], spent)
         waiting = ahead(decoded, max(READ_AHEAD, 2 * batch), stages["perception"])
         people = _seen(waiting, self.perception.watch(), batch, stages["perception"], spent)
@@ -228,8 +244,9 @@ class Pipeline:
         self.decoder.close()
 
     def _numbered(self, tracklets: list[Tracklet]) -> list[Tracklet]:
-        """Tracklets numbered from 1, without very short ones: these are false detections or people at the edge."""
-        counting = [t for t in tracklets if t.seen >= min(NOISE, self.settings.min_frames)] or tracklets
+        """Those that count, numbered from 1: a few frames beside others are the picture's edge or a mistake."""
+        most = min(NOISE, self.settings.min_frames)
+        counting = [t for t in tracklets if t.seen >= frames_needed(most, t.rate)] or tracklets
         for number, tracklet in enumerate(counting, start=1):
             tracklet.number = number
         return counting
@@ -246,11 +263,11 @@ class Pipeline:
         return sequences, skipped
 
     def _why_not(self, sequence: GaitSequence, tracklet: Tracklet) -> str | None:
-        if len(sequence) < self.settings.min_frames:
-            # If the dropped frames would have been enough, report their most frequent reason.
-            if tracklet.seen >= self.settings.min_frames and sequence.quality.skipped:
-                return max(sequence.quality.skipped.items(), key=lambda item: item[1])[0]
-            return "too_short"
+        needed = frames_needed(self.settings.min_frames, tracklet.rate)
+        if len(sequence) < needed:
+            # Frames were thrown away: the commonest reason explains it, if they would have been enough.
+            thrown = {reason: n for reason, n in sequence.quality.skipped.items() if reason != REPEATED}
+            return max(thrown, key=lambda reason: thrown[reason]) if thrown and tracklet.seen >= needed else "too_short"
         return None if sequence.quality.gait_cycles > 0 else "standing"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,11 @@ from scipy.signal import detrend, periodogram
 
 Array = npt.NDArray[Any]
 
-MIN_RATE = 20.0
+MIN_RATE = 8.0
+"""Hertz below which nobody is told by their gait; measured, see docs/accuracy.md."""
+RESAMPLE_BELOW = 20.0
+"""Hertz below which steps look otherwise than networks learnt; from here on they are the same to them."""
+RATE_OVER = 4
 GRID = 30.0
 STRIDES = np.arange(0.55, 1.5, 0.01)
 WALKING = 0.025
@@ -20,8 +25,19 @@ KNEES, ANKLES = (13, 14), (15, 16)
 
 
 def rate(timestamps: Array) -> float:
-    """Median frame rate in hertz; 0 for fewer than two frames."""
-    return float(1 / np.median(np.diff(timestamps))) if len(timestamps) > 1 else 0.0
+    """Median frame rate in hertz over four frames each, so that unevenly spaced ones count right; 0 for one frame."""
+    over = min(RATE_OVER, len(timestamps) - 1)
+    return float(over / np.median(timestamps[over:] - timestamps[:-over])) if over > 0 else 0.0
+
+
+def frames_needed(frames: int, hertz: float) -> int:
+    """How many frames of a low rate last as long as so many at 30 Hz; from 20 Hz on it is so many whatever the rate.
+
+    Args:
+        frames: at 30 Hz.
+        hertz: of the sequence.
+    """
+    return frames if hertz >= RESAMPLE_BELOW else max(2, math.ceil(frames * hertz / GRID))
 
 
 def mask_stability(areas: Array) -> float:

@@ -39,7 +39,9 @@ class PipelineSettings(BaseModel):
     max_sequence_frames: int = Field(
         600, ge=30, description="Frames kept of one walker; some twenty gait cycles tell no less than more would."
     )
-    min_frames: int = Field(15, ge=1, description="Usable frames a sequence needs; shorter ones are too short.")
+    min_frames: int = Field(
+        15, ge=1, description="Usable frames a sequence needs at 30 Hz, and at a low rate as many as last as long."
+    )
     live_window: float = Field(
         1.5, gt=0, description="Seconds of gait that it takes to name somebody in a live stream; told again every half."
     )

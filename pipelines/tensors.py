@@ -12,6 +12,7 @@ from torch import Tensor
 
 from models.base import GaitNetwork
 from pipelines.errors import HeatmapsMissing, TooShort
+from pipelines.quality import RESAMPLE_BELOW
 from pipelines.sequence import Array, GaitSequence
 
 PREPROCESSING = "1"
@@ -60,11 +61,11 @@ def prepare(seqs: Sequence[GaitSequence], net: GaitNetwork) -> tuple[tuple[Tenso
 
 
 def at_rate(seq: GaitSequence) -> GaitSequence:
-    """Resample a sequence of a low rate to 30 Hz, with the nearest frame in time at each tick; others are unchanged.
+    """Resample a sequence of less than 20 Hz to 30 Hz, with the nearest frame in time at each tick; others are unchanged.
 
     Networks that read time were trained on steps at 30 Hz. Gaps of more than two frames are not filled.
     """
-    if not seq.quality.low_rate or len(seq) < 2:
+    if seq.quality.rate_hz >= RESAMPLE_BELOW or len(seq) < 2:
         return seq
     times = seq.timestamps
     ticks = np.arange(times[0], times[-1] + 1e-6, 1 / RATE)

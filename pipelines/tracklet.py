@@ -22,6 +22,7 @@ from pipelines.silhouette import mask_area, silhouette
 
 Array = npt.NDArray[Any]
 
+REPEATED = "repeated"
 LOW_SCORE = 0.4
 POOR_MASK = 0.6
 OVERLAP = 0.3
@@ -36,9 +37,10 @@ class Sighting:
         index: number of the frame among the processed ones.
         time: seconds.
         box: float32 (4,).
-        appearance: result of :func:`pipelines.appearance.appearance`.
-        reason: why the frame is not usable, or None.
-        view: contents of a usable frame.
+        appearance: of :func:`pipelines.appearance.appearance`.
+        reason: why the frame is of no use, or None.
+        view: what a usable frame shows.
+        repeats: frames before it that were left out because they repeated the one before.
     """
 
     index: int
@@ -47,6 +49,7 @@ class Sighting:
     appearance: Array
     reason: str | None
     view: _View | None
+    repeats: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,8 +89,21 @@ class Tracklet:
         """Seconds of the first and the last sighting."""
         return self.sightings[0].time, self.sightings[-1].time
 
+    @property
+    def rate(self) -> float:
+        """At which the person was seen, in hertz, whether frames can be used or not; 0 for a single one."""
+        return quality.rate(np.array([sighting.time for sighting in self.sightings]))
+
     def add(
-        self, image: Array, person: Person, others: list[Person], index: int, time: float, *, crowded: bool = False
+        self,
+        image: Array,
+        person: Person,
+        others: list[Person],
+        index: int,
+        time: float,
+        *,
+        crowded: bool = False,
+        repeats: int = 0,
     ) -> None:
         """Add one frame, or record why it is not usable.
 
@@ -97,7 +113,8 @@ class Tracklet:
             others: all people in the frame.
             index: number of the frame among the processed ones.
             time: seconds.
-            crowded: True if the mask may include a hidden person.
+            crowded: True where somebody out of sight may be in the person's mask.
+            repeats: frames before it that were left out because they repeated the one before.
         """
         self.frame_size = (image.shape[1], image.shape[0])
         self._portraits.take(image, person, time)
@@ -113,7 +130,7 @@ class Tracklet:
             self._usable += 1
         elif reason is None:
             reason = "poor_mask"
-        self.sightings.append(Sighting(index, time, person.box, appearance(image, person), reason, view))
+        self.sightings.append(Sighting(index, time, person.box, appearance(image, person), reason, view, repeats))
 
     def exchange_from(self, time: float, other: Tracklet) -> None:
         """Swap with another tracklet all sightings from a moment on."""
@@ -154,6 +171,8 @@ class Tracklet:
         kept = _steady(usable)
         if len(kept) < len(usable):
             skipped["poor_mask"] += len(usable) - len(kept)
+        if repeats := sum(sighting.repeats for sighting in self.sightings[1:]):
+            skipped[REPEATED] = repeats
         t = len(kept)
         joints = np.array([view.joints for _, view in kept], np.float32).reshape(t, 17, 3)
         boxes = np.array([sighting.box for sighting, _ in kept], np.float32).reshape(t, 4)

@@ -35,6 +35,7 @@ from gallery.units import MIN_OTHERS, SUBJECTS
 from models.base import GaitNetwork
 from models.distance import part_distances
 from pipelines.fingerprint import fingerprint_of
+from pipelines.quality import MIN_RATE
 from training.datasets import Dataset
 from training.datasets.errors import BadDataset
 from training.evaluation.embedding import embed_dataset
@@ -185,7 +186,7 @@ def calibrate_embedded(
         camera=_in_units(found, by_camera, rates, "camera", middle, strictness) if by_camera else None,
         strictness=strictness,
         verification=_verification([one.claimed for one, _ in found.values()], rates, stricter),
-        min_rate_hz=20.0,
+        min_rate_hz=MIN_RATE,
         parts=_parts(embeddings[strangers], embeddings[enrolled], rng),
     )
 

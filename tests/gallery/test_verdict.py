@@ -38,10 +38,10 @@ def test_a_match_reaches_to_the_threshold_and_no_further(walker, calibration):
     ("fields", "reason"),
     [
         ({"frames": 14}, Reason.TOO_SHORT),
-        ({"rate_hz": 10.0, "low_rate": True}, Reason.LOW_RATE),
+        ({"rate_hz": 5.0, "low_rate": True}, Reason.LOW_RATE),
         ({"mean_joint_score": 0.29}, Reason.POOR_QUALITY),
         ({"mask_stability": 0.49}, Reason.POOR_QUALITY),
-        ({"frames": 14, "rate_hz": 10.0, "low_rate": True}, Reason.TOO_SHORT),
+        ({"frames": 2, "rate_hz": 5.0, "low_rate": True}, Reason.TOO_SHORT),
     ],
 )
 def test_what_cannot_be_told_is_inconclusive_with_and_without_calibration(walker, calibration, fields, reason):
@@ -50,9 +50,19 @@ def test_what_cannot_be_told_is_inconclusive_with_and_without_calibration(walker
 
 
 def test_a_low_rate_counts_only_where_the_calibration_does_not_cover_it(walker, calibration):
-    seq = walker(1, rate_hz=15.0, low_rate=True)
+    seq = walker(1, rate_hz=15.0)
+    strict = calibration.model_copy(update={"min_rate_hz": 20.0})
     assert verdict(seq, calibration) == (Verdict.MATCH, None)
-    assert verdict(seq, None) == (Verdict.INCONCLUSIVE, Reason.LOW_RATE)
+    assert verdict(seq, strict) == (Verdict.INCONCLUSIVE, Reason.LOW_RATE)
+    slower = walker(1, rate_hz=7.0, low_rate=True)
+    assert verdict(slower, None) == (Verdict.INCONCLUSIVE, Reason.LOW_RATE)
+
+
+def test_8_a_low_rate_needs_as_many_frames_as_last_as_long(walker, calibration):
+    for rate, needed in ((30.0, 15), (20.0, 15), (15.0, 8), (12.5, 7)):
+        assert verdict(walker(1, frames=needed, rate_hz=rate), calibration) == (Verdict.MATCH, None)
+        short = verdict(walker(1, frames=needed - 1, rate_hz=rate), calibration)
+        assert short == (Verdict.INCONCLUSIVE, Reason.TOO_SHORT)
 
 
 def test_without_a_calibration_nothing_is_conclusive(walker):

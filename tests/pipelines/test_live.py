@@ -179,3 +179,29 @@ def test_live_perception_finds_and_follows_a_rendered_walker(pipeline: Pipeline)
     for i, picture in enumerate(pictures):
         [one] = watcher.see(picture, (count + 1 + i) / 30)
         assert one.box[3] - one.box[1] > 100
+
+
+@pytest.mark.parametrize("hertz", [8.0, 10.0, 15.0])
+def test_8_a_slow_camera_is_judged_after_as_many_seconds(hertz):
+    stream = Stream()
+    for i in range(round(4 * hertz)):
+        stream.feed((100 + 60 * i / hertz, NAVY), step=1 / hertz)
+    assert stream.due[0].time == pytest.approx(1.5, abs=2.5 / hertz)
+    sequence = stream.due[0].sequence("told/1")
+    assert sequence.quality.rate_hz == pytest.approx(hertz)
+    assert not sequence.quality.low_rate
+
+
+def test_8_live_pictures_that_repeat_others_count_for_nothing():
+    padded, plain = Stream(), Stream()
+    for i in range(60):
+        for _ in range(3):
+            padded.feed((100 + 6 * i, NAVY))
+        plain.time = padded.time - 3 / 30
+        plain.feed((100 + 6 * i, NAVY))
+    one, other = (stream.due[0].sequence("told/1") for stream in (padded, plain))
+    assert one.quality.rate_hz == pytest.approx(10)
+    assert one.quality.skipped == {"repeated": 2 * (len(one) - 1)}
+    assert (one.silhouettes == other.silhouettes).all()
+    sight = padded.feed((100 + 6 * 59, NAVY))
+    assert [(person.track, person.usable) for person in sight.people] == [(1, False)]  # shown, and of no use

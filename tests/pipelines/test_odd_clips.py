@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import struct
+from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipelines import errors, sandbox_filter
-from pipelines.decode import frames, probe
+from pipelines.decode import frames, probe, thinned
 from pipelines.pictures import PictureDecoder
 from pipelines.pipeline import Pipeline
 from pipelines.sandbox import Sandbox
@@ -363,6 +364,47 @@ def test_every_odd_clip_is_named_as_the_plain_one(gallery, odd, pipeline, name):
     [walker] = pipeline.sequences(odd / name)
     found = gallery.identify(walker)
     assert (found.verdict, found.candidates[0].subject) == ("match", "one")
+
+
+def slow(clip: Path, hertz: Fraction, stored: Fraction | None = None) -> bytes:
+    """The clip as a slower camera films it; with ``stored`` at another rate, by repeating pictures."""
+    filmed = list(thinned(frames(clip), float(hertz)))
+    rate = stored or hertz
+    file = io.BytesIO()
+    with av.open(file, "w", format="mp4") as container:
+        stream = container.add_stream("libx264", rate=rate)
+        stream.height, stream.width = filmed[0].image.shape[:2]
+        stream.pix_fmt = "yuv420p"
+        for tick in range(int(filmed[-1].time * rate) + 1):
+            latest = [frame for frame in filmed if frame.time <= tick / rate + 1 / 59][-1]  # ticks are half a step off
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(latest.image, format="rgb24")))
+        container.mux(stream.encode())
+    return file.getvalue()
+
+
+SLOW = {"12.5": (Fraction(25, 2), None), "10 as 30": (Fraction(10), Fraction(30)), "15": (Fraction(15), None)}
+
+
+@pytest.mark.parametrize("name", SLOW)
+def test_8_a_walk_filmed_slowly_is_named(gallery, odd, pipeline, name):
+    hertz, stored = SLOW[name]
+    [walker] = pipeline.sequences(slow(odd / "plain.mp4", hertz, stored))
+    assert walker.quality.rate_hz == pytest.approx(float(hertz), rel=0.05)
+    found = gallery.identify(walker)
+    assert found.reason != "low_rate"
+    assert found.candidates[0].subject == "one"
+    assert found.candidates[0].distance < 0.8 * found.candidates[1].distance
+
+
+def test_8_a_walk_filmed_slowly_is_a_template(tmp_path, odd, pipeline):
+    from gallery import Gallery
+
+    with closing(Gallery.open(f"sqlite:///{tmp_path}/gallery.db")) as slowly:
+        for subject, name in (("one", "gallery.mp4"), ("two", "gallery2.mp4")):
+            [walker] = pipeline.sequences(slow(odd / name, Fraction(25, 2)))
+            slowly.enroll(subject, walker)
+        [probe] = pipeline.sequences(odd / "plain.mp4")
+        assert slowly.identify(probe).candidates[0].subject == "one"
 
 
 def test_2_a_request_may_turn_a_clip_that_is_upside_down(gallery, odd, pipeline):

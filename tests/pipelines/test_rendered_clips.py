@@ -179,9 +179,25 @@ def test_a_walker_seen_too_briefly_in_a_long_clip(lone, tmp_path, pipeline):
 
 
 def test_a_slow_camera_is_noted(lone, tmp_path, pipeline):
-    encode(tmp_path / "a.mp4", (frame.image for frame in lone.truth[::2]), (640, 480), 15)
+    encode(tmp_path / "a.mp4", (frame.image for frame in lone.truth[::6]), (640, 480), 5)
     [seq] = pipeline.sequences(tmp_path / "a.mp4")
-    assert seq.quality.low_rate and seq.quality.rate_hz == pytest.approx(15, abs=0.5)
+    assert seq.quality.low_rate and seq.quality.rate_hz == pytest.approx(5, abs=0.2)
+
+
+def test_8_a_padded_clip_is_what_the_slow_camera_filmed(lone, tmp_path, pipeline):
+    slow = [frame.image for frame in lone.truth[::3]]
+    encode(tmp_path / "slow.mp4", slow, (640, 480), 10)
+    encode(tmp_path / "padded.mp4", [image for image in slow for _ in range(3)], (640, 480), 30)
+    [plain] = pipeline.sequences(tmp_path / "slow.mp4")
+    result = pipeline.process(tmp_path / "padded.mp4")
+    [padded] = result.sequences
+    assert [seq.quality.rate_hz for seq in (plain, padded)] == pytest.approx([10, 10], abs=0.2)
+    assert padded.quality.skipped["repeated"] == pytest.approx(2 * len(padded), rel=0.15)
+    assert "repeated" not in plain.quality.skipped and result.clip.repaired == {}
+    assert len(padded) == pytest.approx(len(plain), abs=2)
+    shared = np.array([padded.silhouettes[np.abs(padded.timestamps - t).argmin()] for t in plain.timestamps])
+    both, either = (shared > 0) & (plain.silhouettes > 0), (shared > 0) | (plain.silhouettes > 0)
+    assert both.sum() / either.sum() > 0.9
 
 
 def test_progress_rises_to_one_and_runs_repeat_exactly(lone, pipeline):

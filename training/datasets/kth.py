@@ -10,36 +10,55 @@ import re
 from functools import partial
 from pathlib import Path
 
+from pipelines import Pipeline
 from pipelines.heading import heading_of
+from pipelines.quality import frames_needed
+from pipelines.sequence import GaitSequence
+from pipelines.settings import PipelineSettings
 from training.datasets.errors import BadDataset
 from training.datasets.sample import Dataset, Sample
 from training.datasets.seen import SeenClips, inputs_of
 
 _NAME = re.compile(r"person(\d+)_walking_(d\d)_uncomp\.avi")
 MIN_FRAMES = 15
-"""Minimum frames of a pass; the service gives no verdict for fewer either."""
+"""Passes of fewer frames at 25 Hz get no verdict from the service either."""
 
 
-def read(root: Path, clips: SeenClips | None = None) -> Dataset:
+def read(root: Path, clips: SeenClips | None = None, rate: float | None = None) -> Dataset:
     """The passes in the clips of a folder, ``person01_walking_d1_uncomp.avi``.
 
     A sample's ``condition`` is the setting ("d1" to "d4"), ``take`` the number of the pass in its clip from 1, and
     ``view`` the walker's heading in the picture ("left", "right"). Clips that are not cached are processed now,
     about six seconds of a core each; see :class:`training.datasets.seen.SeenClips`.
 
+    Args:
+        root: folder of the clips.
+        clips: looks at them.
+        rate: of a slower camera in hertz, as of :class:`training.datasets.seen.SeenClips`, where ``clips`` is None.
+
     Raises:
         BadDataset: there are no such clips, or they show no walker.
     """
-    clips = clips or SeenClips()
+    if clips is None:
+        clips = SeenClips() if rate is None else SeenClips(_of_few_frames, rate=rate)
     named = [(match, path) for path in sorted(root.glob("*.avi")) if (match := _NAME.fullmatch(path.name))]
     if not named:
         raise BadDataset(f"No clips in {root}: person01_walking_d1_uncomp.avi expected.")
     samples = []
     for match, path in named:
-        for take, seq in enumerate((seq for seq in clips.of(path) if len(seq) >= MIN_FRAMES), start=1):
+        for take, seq in enumerate((seq for seq in clips.of(path) if _long(seq)), start=1):
             heading = heading_of(seq)
             view = "" if heading is None else heading.value
             samples.append(Sample(match[1], match[2], view, str(take), partial(inputs_of, seq)))
     if not samples:
         raise BadDataset(f"No walker in any clip of {root}.")
     return Dataset("kth", tuple(samples))
+
+
+def _long(seq: GaitSequence) -> bool:
+    return len(seq) >= frames_needed(MIN_FRAMES, seq.quality.rate_hz)
+
+
+def _of_few_frames() -> Pipeline:
+    """Which leaves it to the reader how many frames are enough."""
+    return Pipeline(PipelineSettings(min_frames=3))

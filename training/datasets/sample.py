@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.quality import rate
+from pipelines.quality import MIN_RATE, rate
 from pipelines.sequence import GaitSequence, Quality
 from training.datasets.errors import InputMissing
 
@@ -95,7 +95,7 @@ class Inputs:
                 cut_off_share=0.0,
                 gait_cycles=0.0,
                 rate_hz=hertz,
-                low_rate=False,
+                low_rate=hertz < MIN_RATE,
             ),
             perception=self.perception,
         )

@@ -12,6 +12,7 @@ from models.cache import cache_folder, digest_of
 from pipelines import Pipeline
 from pipelines.errors import BadSequence, ClipError
 from pipelines.sequence import GaitSequence
+from pipelines.thinning import Thinned
 from training.datasets.sample import Inputs
 from training.datasets.sequences import SUFFIX
 
@@ -23,14 +24,19 @@ class SeenClips:
     """Sequences by clip, in the cache folder under the digest of the clip and the version of the perception.
 
     Args:
-        pipeline: creates the pipeline, called for the first clip that is not cached.
-        folder: folder of the sequences; ``sequences`` in the cache folder by default.
+        pipeline: makes the pipeline when the first clip that is not kept needs it.
+        folder: where sequences are kept; ``sequences`` in the cache folder by default.
+        rate: of a slower camera, in hertz, by which clips are thinned before anybody is looked for; kept apart. None
+            for clips as they are.
     """
 
-    def __init__(self, pipeline: Callable[[], Pipeline] = Pipeline, folder: Path | None = None) -> None:
+    def __init__(
+        self, pipeline: Callable[[], Pipeline] = Pipeline, folder: Path | None = None, rate: float | None = None
+    ) -> None:
         self._make = pipeline
         self._pipeline: Pipeline | None = None
         self._folder = cache_folder() / FOLDER if folder is None else folder
+        self._rate = rate
 
     def of(self, clip: Path) -> list[GaitSequence]:
         """The walkers of a clip by time, then by track; an empty list where the clip shows no walker.
@@ -38,7 +44,8 @@ class SeenClips:
         Raises:
             OSError: the clip cannot be read, or the cache cannot be written.
         """
-        kept = self._folder / self._used().perception.name / digest_of(clip)
+        name = digest_of(clip) if self._rate is None else f"{digest_of(clip)}-{self._rate:g}hz"
+        kept = self._folder / self._used().perception.name / name
         found = _load(kept)
         if found is None:
             try:
@@ -51,6 +58,8 @@ class SeenClips:
     def _used(self) -> Pipeline:
         if self._pipeline is None:
             self._pipeline = self._make()
+            if self._rate is not None:
+                self._pipeline.decoder = Thinned(self._pipeline.decoder, self._rate)
         return self._pipeline
 
 
