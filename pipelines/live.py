@@ -64,6 +64,8 @@ class Due:
         enough: True where that is enough to tell somebody by.
         final: True where nothing more will come of the track.
         fresh: False where it was judged within half a window, as may be at the end of a track.
+        span: the first and the last frame in which the person was seen, counted from the stream's beginning; the first
+            is that of a window that began anew.
     """
 
     track: int
@@ -73,6 +75,7 @@ class Due:
     enough: bool
     final: bool
     fresh: bool
+    span: tuple[int, int]
     _tracklet: Tracklet = field(repr=False)
 
     def sequence(self, perception: str) -> GaitSequence:
@@ -101,6 +104,7 @@ class Sight:
 class _Track:
     number: int
     tracklet: Tracklet
+    span: tuple[int, int]
     window: int = 1
     judged: float = -np.inf
     last: float = 0.0
@@ -152,7 +156,7 @@ class LiveWatch:
                 continue
             track = self._tracks.get(number) or self._appeared(number)
             track.tracklet.add(image, person, people, self._index, time, crowded=number in crowded)
-            track.last = time
+            track.last, track.span = time, (track.span[0], self._index)
             if number not in meeting and (latest := track.tracklet.sightings[-1]).view is not None:
                 track.alone.append(latest)
             self._forget(track, time - self.settings.live_longest)
@@ -176,7 +180,8 @@ class LiveWatch:
 
     def _appeared(self, number: int) -> _Track:
         self._count += 1
-        track = _Track(self._count, Tracklet(self._count, self.settings.max_sequence_frames))
+        tracklet = Tracklet(self._count, self.settings.max_sequence_frames)
+        track = _Track(self._count, tracklet, (self._index, self._index))
         self._tracks[number] = track
         return track
 
@@ -199,7 +204,8 @@ class LiveWatch:
 
     def _window(self, track: _Track, *, final: bool) -> Due:
         enough, fresh = self._is_enough(track), self._is_fresh(track)
-        return Due(track.number, track.window, track.last, track.gait, enough, final, fresh, track.tracklet.copy())
+        seen = track.tracklet.copy()
+        return Due(track.number, track.window, track.last, track.gait, enough, final, fresh, track.span, seen)
 
     def _is_fresh(self, track: _Track) -> bool:
         return track.last - track.judged >= self.settings.live_window / 2
@@ -239,6 +245,7 @@ class LiveWatch:
 
     def _anew(self, track: _Track, time: float) -> bool:
         self._forget(track, time)
+        track.span = track.tracklet.sightings[0].index, track.span[1]
         track.window += 1
         track.judged = -np.inf
         return True

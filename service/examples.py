@@ -112,6 +112,7 @@ IDENTIFY: dict[str, Any] = {
             "quality": QUALITY,
             "timings": {"embed": 0.01, "search": 0.001},
             "age": None,
+            "same_as": None,
             "seen": {"camera": "north-door", "heading": "towards", "walks": 112, "applied": True},
             "stranger": None,
             "explanation": EXPLANATION,

@@ -112,6 +112,10 @@ class TrackChoice(BaseModel):
     end: float = Field(description="Seconds from the clip's first video frame to the walker's last.")
     box: tuple[float, float, float, float] = Field(description="x1, y1, x2, y2 in pixels, half-way through.")
     quality: Quality
+    same_as: int | None = Field(
+        None,
+        description="The track of an earlier walker who is the same person, as it seems: one who left and returned.",
+    )
     thumbnail: str | None = Field(None, description="JPEG of the person, base64.")
 
 

@@ -103,7 +103,9 @@ def _print(event: Event) -> None:
         who = tables.plain(shown.subject) if shown.subject else shown.verdict.value
         why = f" ({shown.reason})" if shown.reason else ""
         sure = f" {shown.confidence:.2f}" if shown.confidence is not None else ""
-        OUT.print(f"{event.t:8.2f} s  track {event.track}: [bold]{who}[/]{why}{sure}{'  gone' * event.final}")
+        earlier = event.person and event.person.same_as
+        again = f"  the same person as track {earlier}" if earlier else ""
+        OUT.print(f"{event.t:8.2f} s  track {event.track}: [bold]{who}[/]{why}{sure}{again}{'  gone' * event.final}")
     elif isinstance(event, Dropped):
         ERR.print(f"{len(event.frames)} dropped: {event.reason}", style="dim")
     elif isinstance(event, Segment):

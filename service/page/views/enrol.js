@@ -105,15 +105,18 @@ function enrolled({ template, warning }, clip, who) {
 
 /** Several walk in the clip: which one is meant? */
 function choice(tracks, clip, chosen) {
+  const people = tracks.filter((track) => !track.same_as).length;
+  const often = people < tracks.length ? `, ${tracks.length} times in all, as it seems` : "";
   return [
-    h("h3", {}, `${count(tracks.length, "person walks", "people walk")} in ${clip.name}`),
-    h("p", {}, "Choose the one to enrol."),
+    h("h3", {}, `${count(people, "person walks", "people walk")} in ${clip.name}${often}`),
+    h("p", {}, "Choose the walk to enrol."),
     h("div", { class: "tracks" },
       tracks.map((track) =>
         h("button", { type: "button", class: "track-choice", onclick: () => chosen(track.track) },
           track.thumbnail && h("img", { src: `data:image/jpeg;base64,${track.thumbnail}`, alt: "" }),
           h("span", {}, `Walker ${track.track}`),
           h("span", { class: "soft" }, `${track.start.toFixed(1)} to ${track.end.toFixed(1)} s`),
+          track.same_as && h("span", { class: "soft" }, `the same person as walker ${track.same_as}`),
         ),
       ),
     ),

@@ -4,7 +4,7 @@ import * as api from "../api.js";
 import { webcam } from "../clip.js";
 import { h, notice, say, styled, sure, words } from "../dom.js";
 import { namesIn } from "../names.js";
-import { distances, verdictBadge } from "../person.js";
+import { distances, returned, verdictBadge } from "../person.js";
 import { drawBox } from "../player.js";
 import { stream } from "../stream.js";
 
@@ -173,7 +173,8 @@ function card(track, called) {
       badge.replaceChildren(verdictBadge(shown.verdict), h("span", { class: "soft" }, shown.reason ? ` ${WHY[shown.reason] ?? words(shown.reason)}` : ""));
     },
     judged(person, names) {
-      if (person.candidates.length) far.replaceChildren(distances(person, names));
+      const again = person.same_as && h("p", { class: "soft" }, returned(person.same_as));
+      far.replaceChildren(...[again, person.candidates.length && distances(person, names)].filter(Boolean));
     },
   };
 }
