@@ -46,6 +46,8 @@ class ClipInfo:
         container: "mp4", "matroska" or "avi".
         stream: index in the container of the video stream that is looked at.
         repaired: frames whose time had to be mended, by kind; see :data:`pipelines.timing.REPAIRS`.
+        rotated: degrees by which pictures are turned clockwise beyond what the clip itself says; ``width`` and
+            ``height`` are those of the turned ones.
     """
 
     width: int
@@ -57,6 +59,7 @@ class ClipInfo:
     container: str
     stream: int = 0
     repaired: dict[str, int] = field(default_factory=dict)
+    rotated: int = 0
 
 
 @dataclass(frozen=True)

@@ -209,6 +209,7 @@ class Engine(Administration):
         clip: ClipSource,
         camera: str,
         *,
+        rotate: int | None = None,
         collection: str = DEFAULT_COLLECTION,
         on_progress: Progress | None = None,
         deadline: float | None = None,
@@ -227,7 +228,7 @@ class Engine(Administration):
             raise Conflict(
                 f"The collection {collection!r} keeps no passers-by: set for how long they are to be kept first."
             )
-        seen = self.see(clip, on_progress, deadline, camera=camera)
+        seen = self.see(clip, on_progress, deadline, rotate=rotate, camera=camera)
         started = time.perf_counter()
         kept = gallery.learn(seen.result.sequences, camera)
         return LearnReply(

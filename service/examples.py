@@ -32,6 +32,7 @@ CLIP: dict[str, Any] = {
     "container": "mp4",
     "stream": 0,
     "repaired": {},
+    "rotated": 0,
 }
 
 TEMPLATE: dict[str, Any] = {

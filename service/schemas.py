@@ -89,6 +89,9 @@ class Clip(BaseModel):
         description="Frames whose time had to be mended, or that could not be decoded, by kind: `ran_back`, `jumped`, "
         "`burst`, `stood_still`, `decode_order`, `missing`, `undecoded`.",
     )
+    rotated: int = Field(
+        0, description="Degrees by which pictures were turned clockwise beyond what the clip says, as was asked or set."
+    )
 
 
 class Skipped(BaseModel):

@@ -64,7 +64,9 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Clips:
 
     ``ann-1``, ``ann-2``, ``bob-1``: walks of two people; ``two``: both at once; ``empty``: nobody; ``knees``: cut off;
     ``cid-1``, ``dora-1``: two others; ``short``: three frames of a walk; ``ann-long``: long enough for a live stream to
-    name her; ``returns``: Ann walks, the room is empty, and Ann walks again; ``another``: the same, and Bob walks.
+    name her; ``returns``: Ann walks, the room is empty, and Ann walks again; ``another``: the same, and Bob walks;
+    ``ann-side``, ``ann-2-side``: by a camera on its side, so that 90° clockwise rights them; ``ann-over``: by one that
+    hangs upside down.
     """
     folder = tmp_path_factory.mktemp("clips")
     ann, bob = draw_people(2, seed=0)
@@ -82,11 +84,17 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Clips:
         "short": lambda: clips.crossing(ann, seconds=0.1, size=SIZE),
     }
 
+    turned = {"ann-side": ("ann-1", 1), "ann-2-side": ("ann-2", 1), "ann-over": ("ann-1", 2)}
     joined = {"returns": ("ann-1", "empty", "ann-2"), "another": ("ann-1", "empty", "bob-1")}
 
     def get(name: str) -> Path:
         path = folder / f"{name}.mp4"
         if path.exists():
+            return path
+        if name in turned:
+            source, quarters = turned[name]
+            images = (np.ascontiguousarray(np.rot90(image, quarters)) for image in _images(get(source)))
+            clips.encode(path, images, SIZE[::-1] if quarters % 2 else SIZE, 30)
             return path
         if name in joined:
             clips.encode(path, chain.from_iterable(_images(get(part)) for part in joined[name]), SIZE, 30)
