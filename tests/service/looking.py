@@ -9,8 +9,10 @@ DRAWN = """async (figure, time) => {
   const [video, canvas] = [figure.querySelector('video'), figure.querySelector('canvas')];
   video.pause();
   await new Promise(done => {
-    video.requestVideoFrameCallback(() => setTimeout(done, 100));
-    video.currentTime = time;
+    const next = (_, { mediaTime }) =>  // a frame of before may still be on its way
+      Math.abs(mediaTime - time) < 0.02 ? setTimeout(done, 100) : video.requestVideoFrameCallback(next);
+    video.requestVideoFrameCallback(next);
+    video.currentTime = time + 0.001;
   });
   const { width, height } = canvas;
   const { data } = canvas.getContext('2d').getImageData(0, 0, width, height);
@@ -28,7 +30,9 @@ TURNED = """async (figure, time) => {
   const [shown, drawn] = figure.querySelectorAll('canvas');
   video.pause();
   await new Promise(done => {
-    video.requestVideoFrameCallback(() => setTimeout(done, 100));
+    const next = (_, { mediaTime }) =>  // a frame of before may still be on its way
+      Math.abs(mediaTime - time) < 0.02 ? setTimeout(done, 100) : video.requestVideoFrameCallback(next);
+    video.requestVideoFrameCallback(next);
     video.currentTime = time + 0.001;
   });
   const all = canvas => canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;

@@ -47,7 +47,8 @@ def waited_for(live: LiveStream, data: bytes, codec: Codec, first: int = 0) -> i
         first: number of the first frame.
     """
     for seq in range(first, first + 200):
-        events = in_step(live, [(seq / 30, data)], codec, seq, finish=False)
+        # To the last one: a credit that is left over would have the next frames sent before their turn.
+        events = list(in_step(live, [(seq / 30, data)], codec, seq, finish=False))
         if any(event.event == "tracks" and event.people for event in events):
             return seq + 1
     raise AssertionError("nobody was seen")

@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 from serving import Clips
 
+from models.cache import cache_folder
+
 UID = 54321
 PATIENCE = 600
 ROOT = Path(__file__).resolve().parents[2]
@@ -55,12 +57,13 @@ def run(folder: Path, environment: dict[str, str], *arguments: object) -> subpro
 
 
 def homes(folder: Path, kind: str) -> dict[str, str]:
-    """Environments in which there is no home, or one that only root may write."""
+    """Environments in which there is no home, or one that only root may write; weights were pulled for everybody."""
+    pulled = {"GAITKEEPER_CACHE": str(cache_folder())}
     if kind == "none":
-        return {}
+        return pulled
     home = folder.with_name(f"{folder.name}-home")
     home.mkdir(mode=0o555, exist_ok=True)
-    return {"HOME": str(home)}
+    return {"HOME": str(home), **pulled}
 
 
 @pytest.mark.parametrize("kind", ["none", "read-only"])
@@ -86,12 +89,16 @@ def test_a_walker_is_enrolled_and_identified(folder: Path, clip: Clips, kind: st
 
 
 def test_what_cannot_be_written_is_told_by_a_sentence_and_a_code(folder: Path, clip: Clips) -> None:
-    """A store in a folder of root's, and weights that would have to be pulled into a cache."""
+    """Weights that are in nobody's cache, and cannot be pulled into one; a store in a folder of root's."""
     shutil.copy(clip("ann-1"), folder)
     (folder / "ann-1.mp4").chmod(0o644)
     refused = run(folder, {}, "enroll", "ann-1.mp4", "-s", "ann", "--store", "sqlite:////proc/gallery.db")
     assert refused.returncode == 1 and "[store_unavailable]" in refused.stderr, refused.stderr
+    for home in ({}, {"HOME": "/proc"}):
+        missing = run(folder, home, "enroll", "ann-1.mp4", "-s", "ann", "--store", f"sqlite:///{folder}/none.db")
+        assert missing.returncode == 1 and "[weights_missing]" in missing.stderr, missing.stderr
+        assert "weights pull" in missing.stderr
     pulled = run(folder, {}, "weights", "pull", "vitpose-b")
     assert pulled.returncode == 1 and "[weights_missing]" in pulled.stderr, pulled.stderr
     assert "GAITKEEPER_CACHE" in pulled.stderr
-    assert "Traceback" not in refused.stderr + pulled.stderr
+    assert "Traceback" not in refused.stderr + missing.stderr + pulled.stderr
