@@ -106,6 +106,18 @@ def test_a_threshold_says_what_it_rests_on(visit: Visit) -> None:
             assert sentence in seen.page.evaluate(show, [basis, unit])
 
 
+def test_a_card_says_who_came_back(visit: Visit, served: Service, clip: Clips) -> None:
+    show = """async person => {
+        const { card } = await import("/static/person.js");
+        return card(person, new Map()).textContent;
+    }"""
+    person = served.client.identify(clip("bob-1")).people[0].model_dump(mode="json")
+    with visit() as seen:
+        sentence = "The same person as walker 3, as it seems, who left and came back."
+        assert sentence in seen.page.evaluate(show, person | {"same_as": 3})
+        assert "came back" not in seen.page.evaluate(show, person)
+
+
 def test_somebody_is_enrolled_named_renamed_and_erased(visit: Visit, served: Service, clip: Clips) -> None:
     with visit() as seen:
         page = seen.page
