@@ -27,7 +27,7 @@ FRAMES = {
 """Frames that each shows."""
 STREAM = {"second_stream.mkv": 1, "first_is_a_still.mov": 1}
 APART = 0.15
-"""How far a wrapping may move the distance to the right person; the next person is five times as far."""
+"""How far a wrapping may move the distance to the right person; the next person is farther away by more."""
 
 
 @pytest.fixture(scope="module")
