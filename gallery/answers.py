@@ -6,11 +6,13 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from gallery.again import Walk, Walks, likenesses
 from gallery.calibration import Calibration
 from gallery.explain import COHORT, EXPLAINED, explain, impostors_of
 from gallery.index import Index
@@ -36,6 +38,7 @@ from gallery.verdict import (
     outliers,
     resemblance,
     threshold_of,
+    unfit,
 )
 from gallery.views import Corrections, View, centred
 from models import GaitNetwork
@@ -79,6 +82,7 @@ class Answers:
         explained: bool = False,
         camera: str | None = None,
         learn: bool = True,
+        walks: Walks | None = None,
     ) -> list[Identification]:
         """See :meth:`gallery.Gallery.identify_many`; the probes are of one perception."""
         began = time.perf_counter()
@@ -111,6 +115,15 @@ class Answers:
                 **self._about(seq, fingerprint, camera, corrections),
             )
             replies.append(reply)
+        if walks is not None:
+            fit = [
+                Walk(seqs[i].track, fingerprint, embedding, view, _named(replies[i]))
+                for i, view, embedding in zip(with_frames, views, raw, strict=True)
+                if unfit(seqs[i], calibration, self.gates) is None
+            ]
+            units_between = partial(self._units_between, fingerprint, calibration, corrections)
+            same = walks.returning(fit, partial(likenesses, calibration, fpir, corrections, units_between))
+            replies = [reply.model_copy(update={"same_as": same.get(reply.track)}) for reply in replies]
         if learn:
             for i, view, embedding in zip(with_frames, views, raw, strict=True):
                 self.learn(network, seqs[i], view, embedding)
@@ -133,16 +146,32 @@ class Answers:
         Probes and templates are less what is known of their views, by the same corrections; so are the passers-by of
         the probes' ``views``.
         """
-        if calibration is None or (calibration.collection is None and calibration.camera is None):
+        if calibration is None or not calibration.in_units:
             return [None] * len(hits)
-        cohort = self.index.cohort(fingerprint, SUBJECTS, TEMPLATES, corrections) or {}
         wanted = list(dict.fromkeys(hit.template for hit in hits if hit is not None))
-        templates = self.index.embeddings(fingerprint, wanted, corrections)
+        known = self.index.embeddings(fingerprint, wanted, corrections)
+        templates = [None if hit is None else known.get(hit.template) for hit in hits]
+        subjects = [None if hit is None else hit.subject for hit in hits]
+        return self._units_between(fingerprint, calibration, corrections, probes, templates, subjects, views)
+
+    def _units_between(
+        self,
+        fingerprint: Fingerprint,
+        calibration: Calibration | None,
+        corrections: Corrections,
+        probes: Tensor,
+        templates: Sequence[Tensor | None],
+        subjects: Sequence[str | None],
+        views: Sequence[View | None] | None,
+    ) -> list[Unit | None]:
+        """As :meth:`_units`, of each probe and a template (P, C) of a subject, which need not be enrolled."""
+        if calibration is None or not calibration.in_units:
+            return [None] * len(probes)
         return units_of(
             probes,
-            [None if hit is None else templates.get(hit.template) for hit in hits],
-            [None if hit is None else hit.subject for hit in hits],
-            cohort,
+            templates,
+            subjects,
+            self.index.cohort(fingerprint, SUBJECTS, TEMPLATES, corrections) or {},
             None
             if views is None or calibration.camera is None
             else [self._passed(fingerprint, v, corrections) for v in views],
@@ -333,6 +362,10 @@ class Answers:
             "quality": seq.quality,
             "seen": seen,
         }
+
+
+def _named(reply: Identification) -> str | None:
+    return reply.candidates[0].subject if reply.verdict is Verdict.MATCH else None
 
 
 def view_of(seq: GaitSequence, camera: str | None) -> View | None:

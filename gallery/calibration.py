@@ -219,6 +219,11 @@ class Calibration(Record):
         return (self.confidence if known is None else known.confidence).at(distance / length)
 
     @property
+    def in_units(self) -> bool:
+        """Whether there are thresholds for distances in units."""
+        return self.collection is not None or self.camera is not None
+
+    @property
     def strictest(self) -> float:
         """The smallest calibrated false-positive identification rate."""
         return min(table.fpir for table in self.thresholds)

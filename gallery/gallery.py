@@ -11,6 +11,7 @@ from typing import Self, TypedDict, Unpack
 
 from torch import Tensor
 
+from gallery.again import Walks
 from gallery.answers import Answers, view_of
 from gallery.calibration import Calibration, load_calibrations, shipped_calibrations
 from gallery.errors import FingerprintMismatch, LooksLikeOtherSubject, NotFound, Overtaken
@@ -285,6 +286,7 @@ class Gallery:
         explained: bool = False,
         camera: str | None = None,
         learn: bool = True,
+        walks: Walks | None = None,
     ) -> list[Identification]:
         """Who each of several walkers is, embedded and searched together.
 
@@ -298,6 +300,7 @@ class Gallery:
             camera: name of the camera that saw the probes; what the collection knows of it is taken off; see
                 :mod:`gallery.views`.
             learn: let the probes add to that, where the collection keeps passers-by; see :mod:`gallery.passers`.
+            walks: of the clip or stream that the probes are of; then answers say who was in it before.
 
         Raises:
             FingerprintMismatch: a probe's fingerprint is not the collection's.
@@ -326,6 +329,7 @@ class Gallery:
                 explained=explained,
                 camera=camera,
                 learn=learn,
+                walks=walks,
             )
             found = self._pinned.following(answer)
             out.update(zip(indices, found, strict=True))

@@ -212,6 +212,11 @@ class Identification(Record):
     start: float = Field(description="Seconds from the clip's first video frame to the probe's first.")
     end: float = Field(description="Seconds from the clip's first video frame to the probe's last.")
     quality: Quality = Field(description="Of the probe; says what was skipped and why.")
+    same_as: int | None = Field(
+        default=None,
+        description="The track of an earlier walker of the same clip or stream with whom this one agrees: somebody who"
+        " left and returned. Null where there is none, or where that was not looked for.",
+    )
     timings: dict[str, float] = Field(description="Seconds by stage, embed and search, of the whole call.")
     explanation: Explanation | None = Field(default=None, description="Where it was asked for.")
     seen: SeenFrom | None = Field(default=None, description="Where the camera was named.")

@@ -201,23 +201,27 @@ def compare(
     gates: QualityGates,
 ) -> tuple[Verdict, Reason | None]:
     """As :func:`decide`, of the distance to one subject; None where the sequence is too short to have any."""
-    reason: Reason | None = None
-    min_rate = MIN_RATE if calibration is None else calibration.min_rate_hz
-    if distance is None or gates.too_short(seq):
-        reason = Reason.TOO_SHORT
-    elif seq.quality.rate_hz < min_rate:
-        reason = Reason.LOW_RATE
-    elif (amiss := gates.amiss(seq)) is not None:
-        reason = amiss
-    elif gates.poor(seq):
-        reason = Reason.POOR_QUALITY
-    elif threshold is None:
+    reason = Reason.TOO_SHORT if distance is None else unfit(seq, calibration, gates)
+    if reason is None and threshold is None:
         reason = Reason.UNCALIBRATED
-    elif distance <= threshold:
-        return Verdict.MATCH, None
-    else:
-        return Verdict.UNKNOWN, None
-    return Verdict.INCONCLUSIVE, reason
+    if reason is not None or distance is None or threshold is None:
+        return Verdict.INCONCLUSIVE, reason
+    return (Verdict.MATCH if distance <= threshold else Verdict.UNKNOWN), None
+
+
+def unfit(seq: GaitSequence, calibration: Calibration | None, gates: QualityGates) -> Reason | None:
+    """Why a sequence identifies no one, whatever it is compared with; None if it does.
+
+    Args:
+        seq: the walker.
+        calibration: of the fingerprint, or None.
+        gates: what the walker must have.
+    """
+    if gates.too_short(seq):
+        return Reason.TOO_SHORT
+    if seq.quality.rate_hz < (MIN_RATE if calibration is None else calibration.min_rate_hz):
+        return Reason.LOW_RATE
+    return gates.amiss(seq) or (Reason.POOR_QUALITY if gates.poor(seq) else None)
 
 
 def resemblance(hit: Hit | None, threshold: Threshold | None) -> Resemblance | None:

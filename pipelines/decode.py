@@ -46,6 +46,8 @@ class ClipInfo:
         container: "mp4", "matroska" or "avi".
         stream: index of the used video stream in the container.
         repaired: frames whose time was repaired, by kind; see :data:`pipelines.timing.REPAIRS`.
+        rotated: degrees by which pictures are turned clockwise in addition to what the clip itself says; ``width`` and
+            ``height`` are those of the turned pictures.
     """
 
     width: int
@@ -57,6 +59,7 @@ class ClipInfo:
     container: str
     stream: int = 0
     repaired: dict[str, int] = field(default_factory=dict)
+    rotated: int = 0
 
 
 @dataclass(frozen=True)

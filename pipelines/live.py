@@ -65,6 +65,8 @@ class Due:
         enough: True if that is enough to identify a person.
         final: True if the track has ended.
         fresh: False if it was judged less than half a window ago, as can happen at the end of a track.
+        span: the first and the last frame in which the person was seen, counted from the stream's beginning; the first
+            is that of a window that began anew.
     """
 
     track: int
@@ -74,6 +76,7 @@ class Due:
     enough: bool
     final: bool
     fresh: bool
+    span: tuple[int, int]
     _tracklet: Tracklet = field(repr=False)
 
     def sequence(self, perception: str) -> GaitSequence:
@@ -102,6 +105,7 @@ class Sight:
 class _Track:
     number: int
     tracklet: Tracklet
+    span: tuple[int, int]
     window: int = 1
     judged: float = -np.inf
     last: float = 0.0
@@ -160,7 +164,7 @@ class LiveWatch:
             track.tracklet.add(
                 image, person, people, self._index, time, crowded=number in crowded, repeats=self._left_out
             )
-            track.last = time
+            track.last, track.span = time, (track.span[0], self._index)
             if number not in meeting and (latest := track.tracklet.sightings[-1]).view is not None:
                 track.alone.append(latest)
             self._forget(track, time - self.settings.live_longest)
@@ -186,7 +190,8 @@ class LiveWatch:
 
     def _appeared(self, number: int) -> _Track:
         self._count += 1
-        track = _Track(self._count, Tracklet(self._count, self.settings.max_sequence_frames))
+        tracklet = Tracklet(self._count, self.settings.max_sequence_frames)
+        track = _Track(self._count, tracklet, (self._index, self._index))
         self._tracks[number] = track
         return track
 
@@ -209,7 +214,8 @@ class LiveWatch:
 
     def _window(self, track: _Track, *, final: bool) -> Due:
         enough, fresh = self._is_enough(track), self._is_fresh(track)
-        return Due(track.number, track.window, track.last, track.gait, enough, final, fresh, track.tracklet.copy())
+        seen = track.tracklet.copy()
+        return Due(track.number, track.window, track.last, track.gait, enough, final, fresh, track.span, seen)
 
     def _is_fresh(self, track: _Track) -> bool:
         return track.last - track.judged >= self.settings.live_window / 2
@@ -249,6 +255,7 @@ class LiveWatch:
 
     def _anew(self, track: _Track, time: float) -> bool:
         self._forget(track, time)
+        track.span = track.tracklet.sightings[0].index, track.span[1]
         track.window += 1
         track.judged = -np.inf
         return True

@@ -69,6 +69,7 @@ class ClipResult:
             and perception run beside the other stages, so the stages may add up to more than the total.
         thumbnails: JPEG per track number.
         picture: a frame from the middle of what was decoded, uint8 (H, W, 3) RGB, its longer side at most 640 pixels.
+        spans: seconds of the first and the last sighting, usable or not, by track number.
     """
 
     clip: ClipInfo
@@ -77,6 +78,7 @@ class ClipResult:
     timings: dict[str, float]
     thumbnails: dict[int, bytes]
     picture: Array = field(repr=False)
+    spans: dict[int, tuple[float, float]]
 
 
 class Pipeline:
@@ -217,6 +219,7 @@ class Pipeline:
             timings={**spent, "total": time.perf_counter() - started},
             thumbnails={t.number: t.thumbnail() for t in people_seen},
             picture=_small(picture),
+            spans={t.number: t.span for t in people_seen},
         )
 
     def _perceived(

@@ -85,7 +85,8 @@ def squared(width: int, height: int, aspect: Fraction | None) -> tuple[int, int]
 
 def turned_info(info: ClipInfo, rotate: int) -> ClipInfo:
     """A clip's properties after turning its pictures by ``rotate`` degrees."""
-    return replace(info, width=info.height, height=info.width) if rotate in (90, 270) else info
+    width, height = (info.height, info.width) if rotate in (90, 270) else (info.width, info.height)
+    return replace(info, width=width, height=height, rotated=rotate)
 
 
 def turned(image: Image, rotate: int) -> Image:

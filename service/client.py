@@ -175,10 +175,16 @@ class Client:
         return self._upload("/verify", clip, fields, VerifyReply, on_progress, None)
 
     def learn(
-        self, clip: str | Path, camera: str, *, collection: str = "default", on_progress: Progress | None = None
+        self,
+        clip: str | Path,
+        camera: str,
+        *,
+        rotate: int | None = None,
+        collection: str = "default",
+        on_progress: Progress | None = None,
     ) -> LearnReply:
         """Keep the walkers of a clip as passers-by of a camera, without asking who they are."""
-        fields = {"camera": camera, "collection": collection}
+        fields = {"camera": camera, "collection": collection, **_given(rotate=rotate)}
         return self._upload("/learn", clip, fields, LearnReply, on_progress, None)
 
     def stream(
@@ -414,8 +420,8 @@ class _Watched(io.FileIO):
 
 
 def _given(**fields: Any) -> dict[str, Any]:
-    """The fields that say something."""
-    return {name: value for name, value in fields.items() if value is not None and value != 0.0}
+    """The fields that say something; 0 does, where something else is set for a camera."""
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def _part(text: str) -> str:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from gallery import Gallery
+from gallery.again import Walks
 from gallery.errors import Conflict, PoorQuality
 from gallery.names import check_camera, check_metadata, check_subject, enrolled_only
 from gallery.verdict import check_fmr, check_fpir
@@ -19,7 +20,7 @@ from service.choosing import judged, require_quality
 from service.elsewhere import Elsewhere
 from service.errors import InvalidRequest, NotReady
 from service.pictures import person_of
-from service.returning import keep_unknown
+from service.returning import keep_unknown, walker_of
 from service.schemas import ClipEnrolment, EnrollReply, IdentifyReply, LearnReply, VerifyReply
 from service.seen import ClipSource, Progress, Seen
 from service.settings import Settings
@@ -101,7 +102,7 @@ class Engine(Administration):
         for number, one in enumerate((clip, *more), start=1):
             try:
                 seen = self.see(one, on_progress, deadline, rotate=rotate, camera=camera)
-                walker = seen.walker(track, point)
+                walker = walker_of(seen, gallery, track, point, camera)
                 require_quality(walker, min_quality)
             except (ClipError, PoorQuality) as error:
                 if more:
@@ -187,7 +188,13 @@ class Engine(Administration):
     ) -> IdentifyReply:
         """As :meth:`identify`, of a clip that was looked at before."""
         found = gallery.identify_many(
-            seen.result.sequences, top_k=top_k, fpir=fpir, where=where, explained=explain, camera=camera
+            seen.result.sequences,
+            top_k=top_k,
+            fpir=fpir,
+            where=where,
+            explained=explain,
+            camera=camera,
+            walks=Walks(seen.result.spans),
         )
         people = [
             person_of(judged(one, min_quality), seen.result, gallery, pictures=pictures, boxes=boxes) for one in found
@@ -202,6 +209,7 @@ class Engine(Administration):
         clip: ClipSource,
         camera: str,
         *,
+        rotate: int | None = None,
         collection: str = DEFAULT_COLLECTION,
         on_progress: Progress | None = None,
         deadline: float | None = None,
@@ -220,7 +228,7 @@ class Engine(Administration):
             raise Conflict(
                 f"The collection {collection!r} keeps no passers-by: set for how long they are to be kept first."
             )
-        seen = self.see(clip, on_progress, deadline, camera=camera)
+        seen = self.see(clip, on_progress, deadline, rotate=rotate, camera=camera)
         started = time.perf_counter()
         kept = gallery.learn(seen.result.sequences, camera)
         return LearnReply(
@@ -266,7 +274,7 @@ class Engine(Administration):
         gallery = self.gallery(collection, network=network)
         gallery.subject(subject)
         seen = self.see(clip, on_progress, deadline, rotate=rotate, camera=camera)
-        walker = seen.walker(track, point)
+        walker = walker_of(seen, gallery, track, point, camera)
         require_quality(walker, min_quality)
         person = gallery.verify(subject, walker, fmr, camera)
         timings = _with(seen.result.timings, person.timings)

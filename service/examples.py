@@ -32,6 +32,7 @@ CLIP: dict[str, Any] = {
     "container": "mp4",
     "stream": 0,
     "repaired": {},
+    "rotated": 0,
 }
 
 TEMPLATE: dict[str, Any] = {
@@ -112,6 +113,7 @@ IDENTIFY: dict[str, Any] = {
             "quality": QUALITY,
             "timings": {"embed": 0.01, "search": 0.001},
             "age": None,
+            "same_as": None,
             "seen": {"camera": "north-door", "heading": "towards", "walks": 112, "applied": True},
             "stranger": None,
             "explanation": EXPLANATION,

@@ -214,7 +214,9 @@ class Jobs:
                     (time.time(), job),
                 ).fetchone()
             self._changed(job)
-            if ended is not None:
+            if ended is not None:  # no turn in the queue will come to anything: neither does its clip wait for that
+                self._clip(job).unlink(missing_ok=True)
+                self._cancelled.discard(job)
                 self._on_end(self._stands(ended))
         return self.show(job)
 

@@ -89,6 +89,9 @@ class Clip(BaseModel):
         description="Frames whose time had to be mended, or that could not be decoded, by kind: `ran_back`, `jumped`, "
         "`burst`, `stood_still`, `decode_order`, `missing`, `undecoded`.",
     )
+    rotated: int = Field(
+        0, description="Degrees by which pictures were turned clockwise beyond what the clip says, as was asked or set."
+    )
 
 
 class Skipped(BaseModel):
@@ -112,6 +115,10 @@ class TrackChoice(BaseModel):
     end: float = Field(description="Seconds from the clip's first video frame to the walker's last.")
     box: tuple[float, float, float, float] = Field(description="x1, y1, x2, y2 in pixels, half-way through.")
     quality: Quality
+    same_as: int | None = Field(
+        None,
+        description="The track of an earlier walker who is the same person, as it seems: one who left and returned.",
+    )
     thumbnail: str | None = Field(None, description="JPEG of the person, base64.")
 
 

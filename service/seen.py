@@ -100,7 +100,7 @@ class Seen:
     def _several(self, walkers: Sequence[GaitSequence]) -> MultiplePeople:
         known = {sequence.track for sequence in walkers}
         return MultiplePeople(
-            f"{len(walkers)} people walk in the clip: name the `track` of the one to enrol.",
+            f"{len(walkers)} people walk in the clip: name the `track` of the one who is meant.",
             tracks=[choice.model_dump() for choice in self.choices() if choice.track in known],
         )
 

@@ -12,11 +12,13 @@ from service.commands.terminal import (
     CollectionOption,
     JsonOption,
     KeyOption,
+    RotateOption,
     ServerOption,
     StoreOption,
     print_json,
     progress,
     recogniser,
+    rotation,
 )
 
 app = typer.Typer(help="What a collection learns of cameras from who passes them.", no_args_is_help=True)
@@ -69,6 +71,7 @@ def learn(
         typer.Argument(metavar="CLIP…", help="Videos of passers-by.", exists=True, dir_okay=False, readable=True),
     ],
     camera: Annotated[str, typer.Option(help="The camera that took the clips.")],
+    rotate: RotateOption = None,
     collection: CollectionOption = "default",
     server: ServerOption = None,
     key: KeyOption = None,
@@ -79,7 +82,8 @@ def learn(
     with recogniser(server, store, key) as worker:
         for clip in clips:
             with progress(f"looking at {clip.name}") as tell:
-                reply = worker.learn(clip, camera, collection=collection, on_progress=tell)
+                turn = rotation(rotate)
+                reply = worker.learn(clip, camera, rotate=turn, collection=collection, on_progress=tell)
             if as_json:
                 print_json(reply)
             else:

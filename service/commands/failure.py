@@ -40,9 +40,11 @@ def report(error: Exception) -> int:
 def _tracks(error: GaitkeeperError) -> Table:
     from service.commands.tables import folding
 
-    table = folding("track", "seconds", "frames", "box (x1 y1 x2 y2)", box=HEAVY_HEAD)
+    table = folding("track", "seconds", "frames", "box (x1 y1 x2 y2)", "same person as", box=HEAVY_HEAD)
     for choice in error.extra["tracks"]:
         span = f"{choice['start']:.1f} – {choice['end']:.1f}"
         box = " ".join(f"{value:.0f}" for value in choice["box"])
-        table.add_row(str(choice["track"]), span, str(choice["quality"]["frames"]), box)
+        earlier = choice.get("same_as")  # which older services do not say
+        again = "" if earlier is None else f"track {earlier}"
+        table.add_row(str(choice["track"]), span, str(choice["quality"]["frames"]), box, again)
     return table

@@ -65,7 +65,10 @@ def person(found: Identification, truth: str | None = None) -> Group:
         truth: who it is, where that is known; the candidate is marked.
     """
     verdict = f"[{COLOURS[found.verdict]}]{found.verdict}[/]" + (f" ({found.reason})" if found.reason else "")
-    title = f"track {found.track}: {found.start:.1f} to {found.end:.1f} s, {found.quality.frames} frames: {verdict}"
+    again = "" if found.same_as is None else f", the same person as track {found.same_as}"
+    title = (
+        f"track {found.track}: {found.start:.1f} to {found.end:.1f} s, {found.quality.frames} frames: {verdict}{again}"
+    )
     table = folding("rank", "subject", "distance", "confidence")
     for candidate in found.candidates:
         confidence = "–" if candidate.confidence is None else f"{candidate.confidence:.2f}"

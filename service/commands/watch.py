@@ -69,7 +69,7 @@ def watch(
                 top_k=top_k,
                 fpir=fpir,
                 camera=camera,
-                rotate=settings.turn_of(camera, rotation(rotate)),
+                rotate=rotation(rotate),
             )
             watching = Watching(opened, stream, retry_for if is_camera(source) else None)
             stack.callback(watching.stop)
@@ -81,7 +81,7 @@ def watch(
 
 
 def _stream(
-    worker: Client | Engine, *, collection: str, top_k: int, fpir: float, camera: str | None, rotate: int
+    worker: Client | Engine, *, collection: str, top_k: int, fpir: float, camera: str | None, rotate: int | None
 ) -> LocalStream | LiveStream:
     from service.engine import Engine
     from service.live.local import LocalStream
@@ -91,7 +91,7 @@ def _stream(
     if not isinstance(worker, Engine):
         return worker.stream(collection=collection, top_k=top_k, fpir=fpir, camera=camera, rotate=rotate)
     judge = Passing(worker.gallery(collection), camera, top_k, fpir)
-    return LocalStream(worker.pipeline, judge, Limits.of(worker.settings), rotate)
+    return LocalStream(worker.pipeline, judge, Limits.of(worker.settings), worker.settings.turn_of(camera, rotate))
 
 
 def _print(event: Event) -> None:
@@ -103,7 +103,9 @@ def _print(event: Event) -> None:
         who = tables.plain(shown.subject) if shown.subject else shown.verdict.value
         why = f" ({shown.reason})" if shown.reason else ""
         sure = f" {shown.confidence:.2f}" if shown.confidence is not None else ""
-        OUT.print(f"{event.t:8.2f} s  track {event.track}: [bold]{who}[/]{why}{sure}{'  gone' * event.final}")
+        earlier = event.person and event.person.same_as
+        again = f"  the same person as track {earlier}" if earlier else ""
+        OUT.print(f"{event.t:8.2f} s  track {event.track}: [bold]{who}[/]{why}{sure}{again}{'  gone' * event.final}")
     elif isinstance(event, Dropped):
         ERR.print(f"{len(event.frames)} dropped: {event.reason}", style="dim")
     elif isinstance(event, Segment):

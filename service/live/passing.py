@@ -1,4 +1,4 @@
-"""Who passes the camera of a live stream: one walk of each track, once it has ended."""
+"""Who passes the camera of a live stream: one walk of each track, once it has ended; and who was there before."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 
 from gallery import Gallery
+from gallery.again import Span, Walks
 from gallery.types import Identification
 from models.errors import GaitkeeperError
 from pipelines.sequence import GaitSequence
@@ -33,15 +34,31 @@ class Passing:
         self._gallery, self._camera = gallery, camera
         self._top_k, self._fpir, self._where = top_k, fpir, where
         self._last: dict[int, GaitSequence] = {}
+        self._walks = Walks()
 
-    def __call__(self, seqs: Sequence[GaitSequence]) -> list[Identification]:
-        """Who each is; windows of one track overlap, so none of them is learnt yet."""
-        if self._camera is not None:
-            self._last.update({seq.track: seq for seq in seqs})
-        return self._gallery.identify_many(seqs, self._top_k, self._fpir, self._where, camera=self._camera, learn=False)
+    def __call__(self, seqs: Sequence[GaitSequence], spans: Sequence[Span]) -> list[Identification]:
+        """Who each is; windows of one track overlap, so none of them is learnt yet.
 
-    def ended(self, track: int) -> None:
-        """Learn what was seen last of a track; where that fails, the stream goes on."""
+        Args:
+            seqs: windows of different tracks.
+            spans: the first and the last frame in which each track was seen.
+        """
+        for seq, span in zip(seqs, spans, strict=True):
+            self._walks.saw(seq.track, span, over=False)
+            if self._camera is not None:
+                self._last[seq.track] = seq
+        return self._gallery.identify_many(
+            seqs, self._top_k, self._fpir, self._where, camera=self._camera, learn=False, walks=self._walks
+        )
+
+    def ended(self, track: int, span: Span) -> None:
+        """Learn what was seen last of a track; where that fails, the stream goes on.
+
+        Args:
+            track: its number.
+            span: the first and the last frame in which it was seen.
+        """
+        self._walks.saw(track, span, over=True)
         walk = self._last.pop(track, None)
         if walk is None or self._camera is None:
             return

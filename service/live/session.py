@@ -340,8 +340,8 @@ class Session:
     def _judge_some(self, due: Sequence[Due]) -> None:
         windows = [(one, one.sequence(self._pipeline.perception.name)) for one in due]
         reasons = [_why_not(one, seq) for one, seq in windows]
-        told = [seq for (one, seq), reason in zip(windows, reasons, strict=True) if reason is None and one.fresh]
-        people = iter(self._judge(told) if told else [])
+        told = [pair for pair, reason in zip(windows, reasons, strict=True) if reason is None and pair[0].fresh]
+        people = iter(self._judge([seq for _, seq in told], [one.span for one, _ in told]) if told else [])
         for one, reason in zip(due, reasons, strict=True):
             person = next(people) if reason is None and one.fresh else None
             with self._lock:
@@ -354,7 +354,7 @@ class Session:
                     self._names.pop(one.track, None)
                     self._windows.pop(one.track, None)
             if one.final:
-                self._judge.ended(one.track)
+                self._judge.ended(one.track, one.span)
             self._tell(
                 VerdictEvent(
                     track=one.track,

@@ -90,6 +90,9 @@ function rests(basis, unit) {
 const seenFrom = ({ camera, heading, walks, applied }) =>
   `Seen by ${camera}${heading ? `, walking ${words(heading)}` : ""}: ${walks} passers-by are kept of this view, ${applied ? "and what they have in common was taken off." : "too few to be taken off."}`;
 
+/** That a walker was there before, under another number. */
+export const returned = (track) => `The same person as walker ${track}, as it seems, who left and came back.`;
+
 /** A card of one walker. */
 export function card(person, names, { picture, strips, explain } = {}) {
   const best = person.candidates[0];
@@ -111,6 +114,7 @@ export function card(person, names, { picture, strips, explain } = {}) {
     person.reason && h("p", {}, REASONS[person.reason] ?? words(person.reason)),
     person.verdict === "unknown" && best && h("p", {}, "Nobody who is enrolled is near enough."),
     Number.isFinite(person.age) && h("p", { class: "notice warn" }, `The store cannot be reached: who was searched is what was known ${Math.round(person.age)} s ago.`),
+    person.same_as && h("p", {}, returned(person.same_as)),
     person.seen && h("p", { class: "soft" }, seenFrom(person.seen)),
     !person.trained && h("p", { class: "notice" }, "The network is untrained: the ranking means little."),
     strips,

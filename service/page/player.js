@@ -1,6 +1,7 @@
 // A clip playing, with boxes and names drawn over it.
 
 import { h, styled } from "./dom.js";
+import { paintTurned } from "./turning.js";
 
 /**
  * @typedef {{label: string, tone: string, times: number[], boxes: number[][]}} Trail
@@ -15,7 +16,8 @@ const GAP = 0.25;
 
 /**
  * @param {Blob} clip
- * @param {{width: number, height: number}} size of the upright picture, in pixels
+ * @param {{width: number, height: number, rotated?: number}} size of the upright picture, in pixels; it was turned by so
+ *   many degrees, which the browser knows nothing of
  * @param {Trail[]} trails
  * @param {AbortSignal} signal of the view: lets go of the clip
  */
@@ -23,19 +25,26 @@ export function player(clip, size, trails, signal) {
   const address = URL.createObjectURL(clip);
   signal.addEventListener("abort", () => URL.revokeObjectURL(address), { once: true });
   const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
-  const video = h("video", { controls: true, muted: true, loop: true, autoplay: !calm, src: address });
+  const turn = size.rotated ?? 0;
+  const video = h("video", { controls: !turn, muted: true, loop: true, autoplay: !calm, src: address });
   video.playsInline = true;
   video.setAttribute("aria-label", "The clip, with a box and a name for everybody who walks in it");
   const canvas = h("canvas", { width: size.width, height: size.height, "aria-hidden": "true" });
-  const stage = styled(h("div", { class: "stage" }, video, canvas), {
+  // A turned clip is painted picture by picture, and the video itself is not shown: its controls would lie on their side.
+  const upright = turn ? h("canvas", { class: "upright", width: size.width, height: size.height, "aria-hidden": "true" }) : null;
+  video.classList.toggle("unseen", turn > 0);
+  const stage = styled(h("div", { class: "stage" }, ...[video, upright, canvas].filter(Boolean)), {
     "aspect-ratio": `${size.width} / ${size.height}`,
     "max-width": `calc(62vh * ${size.width / size.height})`,
   });
-  const element = h("figure", { class: "player" }, stage);
+  const element = h("figure", { class: "player" }, stage, turn ? controls(video, signal) : null);
   video.addEventListener("error", () =>
-    stage.replaceWith(h("p", { class: "notice" }, "This browser cannot play this kind of clip; the service could.")),
+    element.replaceChildren(h("p", { class: "notice" }, "This browser cannot play this kind of clip; the service could.")),
   );
-  const draw = (seconds) => paint(canvas, trails, seconds);
+  const draw = (seconds) => {
+    if (upright) paintTurned(upright, video, turn);
+    paint(canvas, trails, seconds);
+  };
   if ("requestVideoFrameCallback" in video) {
     const next = (_, frame) => {
       draw(frame.mediaTime);
@@ -44,6 +53,19 @@ export function player(clip, size, trails, signal) {
     video.requestVideoFrameCallback(next);
   } else video.addEventListener("timeupdate", () => draw(video.currentTime));
   return { element, video, draw };
+}
+
+/** What there is to press where a browser's own controls cannot be shown. */
+function controls(video, signal) {
+  const button = h("button", { type: "button", class: "quiet small" }, "Play");
+  const at = h("input", { type: "range", min: 0, max: 1, step: "any", value: 0, "aria-label": "Place in the clip" });
+  button.addEventListener("click", () => (video.paused ? video.play() : video.pause()));
+  at.addEventListener("input", () => (video.currentTime = at.value * video.duration));
+  const on = (name, what) => video.addEventListener(name, what, { signal });
+  on("play", () => (button.textContent = "Pause"));
+  on("pause", () => (button.textContent = "Play"));
+  on("timeupdate", () => (at.value = video.currentTime / Math.max(video.duration, 1e-9)));
+  return h("div", { class: "actions" }, button, at);
 }
 
 /** The boxes of an instant. */

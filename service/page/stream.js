@@ -15,11 +15,12 @@ const QUALITY = 0.85;
  *
  * @param {HTMLVideoElement} video that plays the webcam
  * @param {string} collection
+ * @param {number} rotate degrees by which the service is to turn the pictures clockwise
  * @param {{onevent: (event: object, frame: ImageBitmap | null) => void, onend: (problem: Problem | null) => void}} told
  * @returns {{stop: () => void}}
  */
-export function stream(video, collection, { onevent, onend }) {
-  const socket = dialled(`/stream?${new URLSearchParams({ collection })}`);
+export function stream(video, collection, rotate, { onevent, onend }) {
+  const socket = dialled(`/stream?${new URLSearchParams({ collection, rotate })}`);
   const coder = h("canvas");
   const frames = new Map();
   let credit = 0;

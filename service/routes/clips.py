@@ -252,15 +252,25 @@ async def identify(
 async def learn(
     engine: EngineOf,
     queue: Queue,
+    caller: CallerOf,
     clip: ClipFile,
     camera: Annotated[str, Form(description="Name of the camera that took the clip.", examples=["north-door"])],
+    rotate: RotateField = None,
     collection: CollectionField = "default",
 ) -> LearnReply:
     """Who is seen well enough is kept as a passer-by of the camera, without being compared with anybody. `conflict`
     where the collection keeps no passers-by."""
     end = time.monotonic() + engine.settings.deadline
-    work = partial(engine.learn, clip.file, camera, collection=collection, deadline=end)
-    return await queue.run(work, deadline=end)
+    work = partial(
+        engine.learn,
+        clip.file,
+        camera,
+        rotate=rotate,
+        collection=collection,
+        on_progress=caller.tell,
+        deadline=end,
+    )
+    return await queue.run(work, deadline=end, caller=caller)
 
 
 @router.post(

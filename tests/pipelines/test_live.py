@@ -99,9 +99,22 @@ def test_who_has_gone_for_a_while_ends_and_comes_back_as_somebody_new():
     assert stream.ended == [1]
     final = stream.due[-1]
     assert final.final and final.enough and not final.fresh  # it was judged shortly before
-    for i in range(5):
+    for i in range(60):
         stream.feed((100 + 2 * i, NAVY))
     assert stream.seen[-1] == [2]
+    # From the second sighting on; the second began after the first was seen last.
+    assert final.span == (1, 59) and stream.due[-1].span[0] == 101 and stream.due[-1].track == 2
+
+
+def test_a_window_that_begins_anew_begins_its_span_anew():
+    """A cut to somebody else at the same place: what was seen before is not this person's."""
+    stream = Stream()
+    for i in range(60):
+        stream.feed((100 + 2 * i, NAVY))
+    for i in range(60, 130):
+        stream.feed((100 + 2 * i, YELLOW))
+    assert stream.anew and stream.due[0].span[0] == 1
+    assert stream.due[-1].window == 2 and 59 <= stream.due[-1].span[0] <= 62 and stream.due[-1].span[1] <= 129
 
 
 def test_the_end_of_a_stream_ends_its_tracks():

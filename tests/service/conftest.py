@@ -6,8 +6,11 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from itertools import chain
 from pathlib import Path
 
+import av
+import numpy as np
 import pytest
 from serving import Clips, Service, Start, running
 
@@ -61,7 +64,9 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Clips:
 
     ``ann-1``, ``ann-2``, ``bob-1``: walks of two people; ``two``: both at once; ``empty``: nobody; ``knees``: cut off;
     ``cid-1``, ``dora-1``: two others; ``short``: three frames of a walk; ``ann-long``: long enough for a live stream to
-    name her.
+    name her; ``returns``: Ann walks, the room is empty, and Ann walks again; ``another``: the same, and Bob walks;
+    ``ann-side``, ``ann-2-side``: by a camera on its side, so that 90° clockwise rights them; ``ann-over``: by one that
+    hangs upside down.
     """
     folder = tmp_path_factory.mktemp("clips")
     ann, bob = draw_people(2, seed=0)
@@ -79,11 +84,30 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Clips:
         "short": lambda: clips.crossing(ann, seconds=0.1, size=SIZE),
     }
 
+    turned = {"ann-side": ("ann-1", 1), "ann-2-side": ("ann-2", 1), "ann-over": ("ann-1", 2)}
+    joined = {"returns": ("ann-1", "empty", "ann-2"), "another": ("ann-1", "empty", "bob-1")}
+
     def get(name: str) -> Path:
         path = folder / f"{name}.mp4"
-        return path if path.exists() else clips.write_clip(path, recipes[name]())
+        if path.exists():
+            return path
+        if name in turned:
+            source, quarters = turned[name]
+            images = (np.ascontiguousarray(np.rot90(image, quarters)) for image in _images(get(source)))
+            clips.encode(path, images, SIZE[::-1] if quarters % 2 else SIZE, 30)
+            return path
+        if name in joined:
+            clips.encode(path, chain.from_iterable(_images(get(part)) for part in joined[name]), SIZE, 30)
+            return path
+        return clips.write_clip(path, recipes[name]())
 
     return get
+
+
+def _images(clip: Path) -> Iterator[np.ndarray]:
+    """The frames of a clip, RGB uint8 (H, W, 3)."""
+    with av.open(str(clip)) as container:
+        yield from (frame.to_ndarray(format="rgb24") for frame in container.decode(video=0))
 
 
 def _in_a_row(first: Person, second: Person) -> clips.Clip:

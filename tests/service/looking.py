@@ -9,8 +9,10 @@ DRAWN = """async (figure, time) => {
   const [video, canvas] = [figure.querySelector('video'), figure.querySelector('canvas')];
   video.pause();
   await new Promise(done => {
-    video.requestVideoFrameCallback(() => setTimeout(done, 100));
-    video.currentTime = time;
+    const next = (_, { mediaTime }) =>  // a frame of before may still be on its way
+      Math.abs(mediaTime - time) < 0.02 ? setTimeout(done, 100) : video.requestVideoFrameCallback(next);
+    video.requestVideoFrameCallback(next);
+    video.currentTime = time + 0.001;
   });
   const { width, height } = canvas;
   const { data } = canvas.getContext('2d').getImageData(0, 0, width, height);
@@ -20,6 +22,27 @@ DRAWN = """async (figure, time) => {
     [left, right, low] = [Math.min(left, x), Math.max(right, x), Math.floor((i - 3) / 4 / width)];
   }
   return [left, right, low];
+}"""
+
+# The same of a clip that is shown turned: first all pixels of the picture as it is shown.
+TURNED = """async (figure, time) => {
+  const video = figure.querySelector('video');
+  const [shown, drawn] = figure.querySelectorAll('canvas');
+  video.pause();
+  await new Promise(done => {
+    const next = (_, { mediaTime }) =>  // a frame of before may still be on its way
+      Math.abs(mediaTime - time) < 0.02 ? setTimeout(done, 100) : video.requestVideoFrameCallback(next);
+    video.requestVideoFrameCallback(next);
+    video.currentTime = time + 0.001;
+  });
+  const all = canvas => canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
+  const data = all(drawn);
+  let [left, right, low] = [drawn.width, 0, 0];
+  for (let i = 3; i < data.length; i += 4) if (data[i] > 128) {
+    const x = ((i - 3) / 4) % drawn.width;
+    [left, right, low] = [Math.min(left, x), Math.max(right, x), Math.floor((i - 3) / 4 / drawn.width)];
+  }
+  return [[...all(shown)], [left, right, low]];
 }"""
 
 # The sides of the strips, and in both bodies the colour of the topmost and of the lowest pixel.

@@ -37,10 +37,18 @@ def access_units(clip: Path) -> list[tuple[float, bytes]]:
         return [(float((packet.pts - first) * stream.time_base), bytes(packet)) for packet in packets]
 
 
-def waited_for(live: LiveStream, data: bytes, codec: Codec) -> int:
-    """Send a picture, 30 times a second on its clock, until somebody is seen in it; how often it was sent."""
-    for seq in range(200):
-        events = in_step(live, [(seq / 30, data)], codec, seq, finish=False)
+def waited_for(live: LiveStream, data: bytes, codec: Codec, first: int = 0) -> int:
+    """Send a picture, 30 times a second on its clock, until somebody is seen in it; the number of the next frame.
+
+    Args:
+        live: where.
+        data: the picture.
+        codec: of the picture.
+        first: number of the first frame.
+    """
+    for seq in range(first, first + 200):
+        # To the last one: a credit that is left over would have the next frames sent before their turn.
+        events = list(in_step(live, [(seq / 30, data)], codec, seq, finish=False))
         if any(event.event == "tracks" and event.people for event in events):
             return seq + 1
     raise AssertionError("nobody was seen")

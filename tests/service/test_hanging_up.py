@@ -8,19 +8,28 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import anyio
 import httpx
 import pytest
 from serving import Clips, Service, Start
+from streaming import jpegs
 
+from pipelines.live import LiveWatch, Sight
 from service.callers import Caller
 from service.engine import Engine
-from service.errors import CallerGone
+from service.errors import CallerGone, Overloaded
 from service.limits import WorkQueue
+from service.live.session import Session
 
 PATIENCE = 60.0
-FIELDS: dict[str, dict[str, str]] = {"/enroll": {"subject": "bob"}, "/identify": {}, "/verify": {"subject": "ann"}}
+FIELDS: dict[str, dict[str, str]] = {
+    "/enroll": {"subject": "bob"},
+    "/identify": {},
+    "/verify": {"subject": "ann"},
+    "/learn": {"camera": "door"},
+}
 
 
 class Held:
@@ -86,6 +95,8 @@ def test_work_of_those_who_hung_up_is_dropped_and_the_next_one_answered(
         held.begun.set()  # that is no work to be held
         service.client.enroll(clip("ann-1"), "ann")
         held.begun.clear()
+    if path == "/learn":
+        service.client.keep_passers_by(600)
     walk = clip("ann-2")
     running = asked(service, path, walk)
     assert held.begun.wait(PATIENCE)
@@ -101,6 +112,8 @@ def test_work_of_those_who_hung_up_is_dropped_and_the_next_one_answered(
     wait_for(service, GONE, 4)
     if path == "/enroll":
         assert service.client.subjects().subjects == []
+    if path == "/learn":
+        assert service.client.cameras().views == []
     assert service.client.identify(walk).people
 
 
@@ -117,6 +130,84 @@ def test_a_job_outlives_its_caller(start: Start, clip: Clips) -> None:
         assert time.monotonic() < end
         time.sleep(0.1)
     assert service.client.job(reply.json()["id"]).state == "done"
+
+
+def test_a_job_that_is_cancelled_while_it_waits_is_dropped_at_once(
+    start: Start, clip: Clips, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its clip, too, though the job before it still runs, and that one ends at its next frame."""
+    begun, go, looked = threading.Event(), threading.Event(), []
+    see = Engine.see
+
+    def held(engine: Engine, *args: object, **given: object) -> object:
+        looked.append(1)
+        begun.set()
+        assert go.wait(PATIENCE)
+        return see(engine, *args, **given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Engine, "see", held)
+    service = start()
+    folder = service.store.with_name("gallery.service.clips")
+    data, later = clip("ann-1").read_bytes(), {"prefer": "respond-async"}
+
+    def submitted() -> str:
+        form = {"data": {"subject": "ann"}, "files": {"clip": data}, "headers": later, "timeout": PATIENCE}
+        return str(httpx.post(f"{service.url}/enroll", **form).json()["id"])  # type: ignore[arg-type]
+
+    first = submitted()
+    assert begun.wait(PATIENCE)
+    waiting = [submitted() for _ in range(2)]
+    assert len(list(folder.iterdir())) == 3
+    assert [service.client.cancel(job).state for job in waiting] == ["cancelled"] * 2
+    assert [path.stem for path in folder.iterdir()] == [first]
+    assert service.client.cancel(first).state == "running"
+    go.set()
+    end = time.monotonic() + PATIENCE
+    while service.client.job(first).ended is None or list(folder.iterdir()):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    assert service.client.job(first).state == "cancelled" and len(looked) == 1
+    assert service.client.subjects().subjects == []
+
+
+def test_frames_of_a_stream_that_hung_up_are_not_looked_at(
+    start: Start, clip: Clips, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go, looked, sessions = threading.Event(), threading.Event(), [], []
+    see, begin = LiveWatch.see, Session.start
+
+    def held(watch: LiveWatch, image: Any, t: float) -> Sight:
+        looked.append(t)
+        begun.set()
+        assert go.wait(PATIENCE)
+        return see(watch, image, t)
+
+    def known(session: Session) -> None:
+        sessions.append(session)
+        begin(session)
+
+    monkeypatch.setattr(LiveWatch, "see", held)
+    monkeypatch.setattr(Session, "start", known)
+    service = start(streams=1)
+    with service.client.stream() as live:
+        for seq, (t, data) in enumerate(jpegs(clip("ann-1"))[:12]):
+            assert live.send(data, seq=seq, t=t, wait=PATIENCE)
+        assert begun.wait(PATIENCE)
+    end = time.monotonic() + PATIENCE
+    while not sessions[0]._stopped:
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    go.set()
+    sessions[0]._thread.join(PATIENCE)
+    assert not sessions[0]._thread.is_alive()
+    assert len(looked) == 1, "the one that was being looked at, and nothing of the eleven that waited"
+    while True:  # the only place is free again
+        try:
+            service.client.stream().close()
+            break
+        except Overloaded:
+            assert time.monotonic() < end
+            time.sleep(0.02)
 
 
 def test_what_was_given_up_can_be_asked_for_again_with_the_same_key(start: Start, clip: Clips, held: Held) -> None:

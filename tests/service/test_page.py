@@ -9,10 +9,12 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import av
 import httpx
+import numpy as np
 import pytest
 from chromium import Watched, chromium, watched, write_y4m
-from looking import COLOURS, DRAWN, EXPLAINED, contrast, light
+from looking import COLOURS, DRAWN, EXPLAINED, TURNED, contrast, light
 from serving import Clips, Service, Start, running
 
 from gallery.errors import NotFound
@@ -104,6 +106,18 @@ def test_a_threshold_says_what_it_rests_on(visit: Visit) -> None:
             assert sentence in seen.page.evaluate(show, [basis, unit])
 
 
+def test_a_card_says_who_came_back(visit: Visit, served: Service, clip: Clips) -> None:
+    show = """async person => {
+        const { card } = await import("/static/person.js");
+        return card(person, new Map()).textContent;
+    }"""
+    person = served.client.identify(clip("bob-1")).people[0].model_dump(mode="json")
+    with visit() as seen:
+        sentence = "The same person as walker 3, as it seems, who left and came back."
+        assert sentence in seen.page.evaluate(show, person | {"same_as": 3})
+        assert "came back" not in seen.page.evaluate(show, person)
+
+
 def test_somebody_is_enrolled_named_renamed_and_erased(visit: Visit, served: Service, clip: Clips) -> None:
     with visit() as seen:
         page = seen.page
@@ -156,6 +170,40 @@ def test_somebody_is_enrolled_named_renamed_and_erased(visit: Visit, served: Ser
         page.get_by_text("1 person.").wait_for()
     with pytest.raises(NotFound):
         served.client.subject("ann")
+
+
+@pytest.mark.parametrize(("name", "choice"), [("ann-side", "90° clockwise"), ("ann-over", "Upside down")])
+def test_a_turned_clip_is_shown_upright_with_boxes_over_its_people(
+    visit: Visit, served: Service, clip: Clips, name: str, choice: str
+) -> None:
+    told = served.client.identify(clip("ann-1"), boxes=True).people[0].trail
+    assert told is not None
+    middle = len(told.times) // 2
+    with visit() as seen:
+        page = seen.page
+        page.locator("details summary").filter(has_text="Settings").click()
+        page.get_by_label("Turn the pictures").select_option(label=choice)
+        identify(page, clip(name))
+        pixels, drawn = page.locator(".player").evaluate(TURNED, told.times[middle])
+        x1, _, x2, y2 = told.boxes[middle]
+        assert drawn[0] == pytest.approx(x1, abs=12) and drawn[2] == pytest.approx(y2, abs=12) and drawn[1] >= x2 - 12
+        with av.open(str(clip("ann-1"))) as container:
+            frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+        shown = np.array(pixels, np.uint8).reshape(360, 480, 4)[..., :3].astype(int)
+        apart = [float(abs(shown - frame.astype(int)).mean()) for frame in (*frames, *(f[::-1, ::-1] for f in frames))]
+        at = round(told.times[middle] * 30)
+        assert abs(int(np.argmin(apart)) - at) <= 1 and min(apart) < 10, "the picture is upright, and of that moment"
+        page.get_by_role("button", name="Play").click()
+        page.get_by_role("button", name="Pause").wait_for()
+        page.get_by_role("navigation").get_by_role("link", name="Enrol").click()
+        page.get_by_role("heading", name="Enrol", level=1).wait_for()
+        page.locator("#clip").set_input_files(clip(name))
+        page.get_by_label("Id", exact=True).fill("turned")
+        page.get_by_label("Turn the pictures").select_option(label=choice)
+        page.get_by_role("button", name="Enrol", exact=True).click()
+        page.get_by_role("heading", name="turned is enrolled").wait_for()
+    assert served.client.subject("turned").templates[0].quality.upright > 0.9
+    served.client.erase("turned")
 
 
 def test_what_speaks_for_a_name_and_what_against_has_colours(visit: Visit, served: Service) -> None:

@@ -4,6 +4,7 @@ import * as api from "../api.js";
 import { clipChooser } from "../clip.js";
 import { confirm, count, date, field, h, note, notice, progress, say } from "../dom.js";
 import { aboutWalk } from "../person.js";
+import { turnChooser, turnField } from "../turning.js";
 import { CAMERA } from "./identify.js";
 
 export async function render(view, { rest, signal }) {
@@ -21,6 +22,7 @@ export async function render(view, { rest, signal }) {
   const name = h("input", { maxlength: 256, autocomplete: "off" });
   const basis = h("input", { maxlength: 256, autocomplete: "off" });
   const camera = h("input", { maxlength: 64, autocomplete: "off", spellcheck: "false" });
+  const turn = turnChooser();
   const strict = h("input", { type: "checkbox", id: "strict" });
   const form = h(
     "form",
@@ -31,6 +33,7 @@ export async function render(view, { rest, signal }) {
       field("Display name", name, "Optional; can be changed later."),
       field("Legal basis", basis, "Optional: on what ground this person's data is kept."),
       field("Camera", camera, CAMERA),
+      turnField(turn),
     ),
     h("p", { class: "check" }, strict, h("label", { htmlFor: "strict" }, "Refuse a walker who looks like somebody else")),
     h("div", { class: "actions" }, go),
@@ -46,6 +49,7 @@ export async function render(view, { rest, signal }) {
       result.append(place);
       const fields = { collection: api.collection.get(), subject: who.subject, strict: String(strict.checked) };
       if (camera.value.trim()) fields.camera = camera.value.trim();
+      if (turn.value) fields.rotate = turn.value;
       await enrol(place, clip, who, fields, signal);
       if (signal.aborted) return;
     }
@@ -105,15 +109,18 @@ function enrolled({ template, warning }, clip, who) {
 
 /** Several walk in the clip: which one is meant? */
 function choice(tracks, clip, chosen) {
+  const people = tracks.filter((track) => !track.same_as).length;
+  const often = people < tracks.length ? `, ${tracks.length} times in all, as it seems` : "";
   return [
-    h("h3", {}, `${count(tracks.length, "person walks", "people walk")} in ${clip.name}`),
-    h("p", {}, "Choose the one to enrol."),
+    h("h3", {}, `${count(people, "person walks", "people walk")} in ${clip.name}${often}`),
+    h("p", {}, "Choose the walk to enrol."),
     h("div", { class: "tracks" },
       tracks.map((track) =>
         h("button", { type: "button", class: "track-choice", onclick: () => chosen(track.track) },
           track.thumbnail && h("img", { src: `data:image/jpeg;base64,${track.thumbnail}`, alt: "" }),
           h("span", {}, `Walker ${track.track}`),
           h("span", { class: "soft" }, `${track.start.toFixed(1)} to ${track.end.toFixed(1)} s`),
+          track.same_as && h("span", { class: "soft" }, `the same person as walker ${track.same_as}`),
         ),
       ),
     ),

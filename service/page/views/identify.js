@@ -8,6 +8,7 @@ import { namesIn } from "../names.js";
 import { card, nameOf } from "../person.js";
 import { player } from "../player.js";
 import { stripsOf, thumbnail } from "../strips.js";
+import { turnChooser, turnField } from "../turning.js";
 
 /** What a camera's name is good for. */
 export const CAMERA = "Optional: its name. Where passers-by are kept, how people look to it is learnt, and taken off before distances.";
@@ -24,6 +25,7 @@ export async function render(view, { signal }) {
   });
   const top = h("input", { type: "number", min: 1, max: 50, value: "5", required: true });
   const camera = h("input", { maxlength: 64, autocomplete: "off", spellcheck: "false" });
+  const turn = turnChooser();
   const quality = h("input", { type: "number", min: 0, max: 1, step: 0.05, value: "0", required: true });
   const rate = h("select", {}, h("option", { value: "0.01" }, "1 in 100"), h("option", { value: "0.001" }, "1 in 1,000"));
   const form = h(
@@ -35,6 +37,7 @@ export async function render(view, { signal }) {
       h("div", { class: "fields" },
         field("Candidates per walker", top),
         field("Camera", camera, CAMERA),
+        turnField(turn),
         field("Least joint score", quality, "From 0 to 1; walkers seen worse are not judged."),
         field("Strangers who may be named", rate, "The fewer, the nearer a walker has to be to be named."),
       ),
@@ -57,6 +60,7 @@ export async function render(view, { signal }) {
         fpir: rate.value,
         min_quality: quality.value,
         ...(camera.value.trim() && { camera: camera.value.trim() }),
+        ...(turn.value && { rotate: turn.value }),
         ...{ boxes: "true", pictures: "true", explain: "true" },
       };
       const reply = await api.work("identify", sent, fields, { signal, cancel: stop.signal, tell: bar.set });

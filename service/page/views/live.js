@@ -4,9 +4,10 @@ import * as api from "../api.js";
 import { webcam } from "../clip.js";
 import { h, notice, say, styled, sure, words } from "../dom.js";
 import { namesIn } from "../names.js";
-import { distances, verdictBadge } from "../person.js";
+import { distances, returned, verdictBadge } from "../person.js";
 import { drawBox } from "../player.js";
 import { stream } from "../stream.js";
+import { paintTurned, turnChooser, turnField } from "../turning.js";
 
 /** Seconds of gait that it takes to be named, where the service does not say. */
 const WINDOW = 1.5;
@@ -33,6 +34,8 @@ export async function render(view, { signal }) {
   const figures = h("p", { class: "soft figures-line" });
   const log = h("ul", { class: "log", role: "log", "aria-label": "Names as they came" });
   const logged = h("section", { class: "card", hidden: true }, h("h2", {}, "Names as they came"), log);
+  const turn = turnChooser();
+  turn.firstElementChild.remove();  // the webcam of a page is none that the service has a name for
   let running = null;
 
   async function start() {
@@ -44,22 +47,25 @@ export async function render(view, { signal }) {
       video.playsInline = true;
       video.srcObject = camera.stream;
       await video.play();
-      const show = shower(canvas, people, figures, (line) => {
+      const degrees = Number(turn.value);
+      const show = shower(canvas, degrees, people, figures, (line) => {
         logged.hidden = false;
         log.prepend(line);
         while (log.children.length > MOST_LINES) log.lastElementChild.remove();
       });
-      const sent = stream(video, api.collection.get(), {
+      const sent = stream(video, api.collection.get(), degrees, {
         onevent: show,
         onend(problem) {
           camera.stop();
           running = null;
+          turn.disabled = false;
           button.textContent = "Start";
           people.replaceChildren();
           if (problem) problems.replaceChildren(notice(problem));
         },
       });
       running = sent;
+      turn.disabled = true;
       button.textContent = "Stop";
       say("The live view is running");
     } catch (error) {
@@ -73,6 +79,7 @@ export async function render(view, { signal }) {
   view.append(
     h("div", { class: "head" }, h("h1", {}, "Live"), button),
     h("p", { class: "lead" }, "What the webcam sees goes to this service, and nowhere else; nothing of it is kept."),
+    h("div", { class: "fields" }, turnField(turn)),
     problems,
     stage,
     figures,
@@ -82,7 +89,7 @@ export async function render(view, { signal }) {
 }
 
 /** What turns events into pictures, cards and lines. */
-function shower(canvas, people, figures, write) {
+function shower(canvas, degrees, people, figures, write) {
   const cards = new Map();
   const names = new Map();
   const dropped = new Map();
@@ -96,7 +103,7 @@ function shower(canvas, people, figures, write) {
         "aspect-ratio": `${event.width} / ${event.height}`,
         "max-width": `calc(62vh * ${event.width / event.height})`,
       });
-      canvas.getContext("2d").drawImage(frame, 0, 0, event.width, event.height);
+      paintTurned(canvas, frame, degrees);
     }
     for (const { box, shown } of event.people) drawBox(canvas, box, labelled(shown), shown.verdict);
     for (const person of event.people) cardOf(person.track).stands(person);
@@ -173,7 +180,8 @@ function card(track, called) {
       badge.replaceChildren(verdictBadge(shown.verdict), h("span", { class: "soft" }, shown.reason ? ` ${WHY[shown.reason] ?? words(shown.reason)}` : ""));
     },
     judged(person, names) {
-      if (person.candidates.length) far.replaceChildren(distances(person, names));
+      const again = person.same_as && h("p", { class: "soft" }, returned(person.same_as));
+      far.replaceChildren(...[again, person.candidates.length && distances(person, names)].filter(Boolean));
     },
   };
 }
