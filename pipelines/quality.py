@@ -15,7 +15,7 @@ MIN_RATE = 8.0
 """Hertz below which nobody is told by their gait; measured, see docs/accuracy.md."""
 RESAMPLE_BELOW = 20.0
 """Hertz below which steps look otherwise than networks learnt; from here on they are the same to them."""
-RATE_OVER = 4
+RATE_OVER, GAP = 4, 2.5
 GRID = 30.0
 STRIDES = np.arange(0.55, 1.5, 0.01)
 WALKING = 0.025
@@ -25,9 +25,16 @@ KNEES, ANKLES = (13, 14), (15, 16)
 
 
 def rate(timestamps: Array) -> float:
-    """Median frame rate in hertz over four frames each, so that unevenly spaced ones count right; 0 for one frame."""
-    over = min(RATE_OVER, len(timestamps) - 1)
-    return float(over / np.median(timestamps[over:] - timestamps[:-over])) if over > 0 else 0.0
+    """Median frame rate in hertz, over four steps each where no gap is among them; 0 for fewer than two frames."""
+    steps = np.diff(timestamps)
+    if not len(steps):
+        return 0.0
+    usual = float(np.median(steps))
+    if len(steps) >= RATE_OVER:  # unevenly spaced frames, as 20 Hz among ticks of 30, count right only together
+        runs = np.lib.stride_tricks.sliding_window_view(steps, RATE_OVER)
+        runs = runs[runs.max(1) <= GAP * usual]
+        usual = float(np.median(runs.mean(1))) if len(runs) else usual
+    return 1 / usual
 
 
 def frames_needed(frames: int, hertz: float) -> int:
