@@ -26,8 +26,8 @@ HISTORY, AMONG = 24, 3
 FLOOR, ABOUT, ANYWHERE = 1.0, 0.3, 0.1
 """A picture repeats another from which no cell differs by more grey levels than the floor, this share of what is usual
 about the cell, and that share of what is usual anywhere. Coders change repeated pictures, most where something has just
-moved. Of seven real clips of 10 Hz stored as 30 (x264 at crf 23), 92 to 100 % of the repeats are found in five, 85 % on a
-road, and 68 % where people are small, with 13 % of the true pictures; at crf 35 with boxes burnt in, 37 %."""
+moved. Of seven real clips of 10 Hz stored as 30 (x264 at crf 23), 92 to 100 % of the repeats are found in five, 85 % on
+a road, and 68 % where people are small, with 13 % of the true pictures; at crf 35 with boxes burnt in, 37 %."""
 HELD = 0.25
 """Seconds after which a picture is looked at though it repeats the one before: a room may be still."""
 
