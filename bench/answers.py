@@ -1,4 +1,4 @@
-"""What telling distances in units costs: a gallery's answers with them and without, for ``python -m bench.search``."""
+"""The cost of units: a gallery's answers with and without them, for ``python -m bench.search``."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ COLLECTION, PERCEPTION = "default", "drawn"
 PLAIN, UNITS = "plain", "units"
 RATE = 0.01
 Sampler = Callable[[int, int], Tensor]
-"""Gives embeddings, float32 (n, P, C), by their number and a seed."""
+"""Gives embeddings, float32 (n, P, C), for a number and a seed."""
 
 
 class Drawn:
-    """The changes that an index follows: templates of drawn embeddings, four a subject, as many as there are by now."""
+    """A source of changes for an index: templates with random embeddings, four per subject."""
 
     def __init__(self, count: int, fingerprint: Fingerprint, sample: Sampler) -> None:
         self.count, self._fingerprint, self._sample = count, fingerprint, sample
@@ -49,7 +49,7 @@ class Drawn:
         )
 
     def digest(self, collection: str) -> Digest:
-        """As :meth:`gallery.store.Store.digest`, but of nothing: it gives the key of the leaves alone."""
+        """As :meth:`gallery.store.Store.digest`, but empty: it only gives the key of the leaves."""
         return Digest(0, bytes(32))
 
 
@@ -57,9 +57,9 @@ class Drawn:
 def answering(
     templates: int, batch: int, top_k: int, sample: Sampler
 ) -> Iterator[dict[str, Callable[[], list[Identification]]]]:
-    """What identifies one probe, a batch, and one after each enrolment, in plain distances and in units.
+    """Tasks that identify one probe, a batch, and one probe after each enrolment, with plain distances and with units.
 
-    The embeddings are there already, and all search one index, so what differs is what units cost. The index is full.
+    The embeddings exist already, and all tasks search one full index, so the difference is the cost of units.
     """
     network = models.build("gei")
     fingerprint = fingerprint_of(network, PERCEPTION)

@@ -1,9 +1,9 @@
-"""What a slow camera costs: ``python -m bench.low_rates [NETWORK ...]``.
+"""The effect of a low frame rate: ``python -m bench.low_rates [NETWORK ...]``.
 
-KTH's people are enrolled by their walks outdoors (d1), as filmed at 25 Hz, and searched by walks that a slower camera
-would have seen: of every clip only so many frames a second go to the pipeline, so that people are found, followed and
-outlined by these alone. TUM's silhouettes are thinned after they were made. ``--seconds`` cuts the probes short, to see
-how much of a walk it takes at each rate.
+KTH's people are enrolled with their walks outdoors (d1), as filmed at 25 Hz. Probes are walks as a slower camera would
+have filmed them: the pipeline gets only some frames a second of every clip, so that detection, tracking and
+segmentation use these alone. TUM's silhouettes are thinned afterwards. ``--seconds`` shortens the probes, to measure
+how much of a walk is needed at each rate.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ def slower(inputs: Inputs, rate: float) -> Inputs:
 
 
 def middle(inputs: Inputs, seconds: float) -> Inputs:
-    """What of a walk lies within half of so many seconds of its middle frame."""
+    """The middle of a walk, of that many seconds."""
     times = inputs.timestamps if inputs.timestamps is not None else np.arange(len(inputs)) / 30.0
     return inputs.take(np.abs(times - times[len(times) // 2]) <= seconds / 2 + 1e-6)
 
 
 def changed(dataset: Dataset, how: Any) -> Dataset:
-    """A data set whose walks are read through a function of their inputs."""
+    """A data set with a function applied to the inputs of each walk."""
     samples = tuple(replace(sample, read=partial(_read, sample, how)) for sample in dataset)
     return Dataset(dataset.name, samples)
 
@@ -88,13 +88,13 @@ def where(dataset: Dataset, condition: str) -> Dataset:
 
 
 def probes_at(folder: Path, sets: dict[str, Dataset], rate: float, seen: bool) -> dict[str, Dataset]:
-    """By setting, the walks that are searched, as a camera of the rate sees them.
+    """Probe walks by setting, at the frame rate.
 
     Args:
-        folder: of the real clips.
-        sets: "kth", and "tum" where the network reads silhouettes alone; as filmed.
-        rate: in hertz.
-        seen: whether KTH's clips are thinned before they are looked at, else its sequences afterwards.
+        folder: folder of the real clips.
+        sets: data sets as filmed: "kth", and "tum" if the network reads only silhouettes.
+        rate: frame rate in hertz.
+        seen: True to thin KTH's clips before perception, False to thin its sequences afterwards.
     """
     source = sets["kth"]
     if rate < FULL:
@@ -112,7 +112,7 @@ def seen_by(net: models.GaitNetwork, dataset: Dataset) -> Walks:
 
 
 def measure(net: models.GaitNetwork, args: argparse.Namespace) -> list[dict[str, Any]]:
-    """A row for each rate, setting and length of the probes."""
+    """A row for each rate, setting and duration of the probes."""
     folder = data_folder()
     sets = {"kth": open_dataset("kth", folder / "kth")}
     if set(net.inputs) == {"silhouettes"}:

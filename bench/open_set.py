@@ -1,11 +1,11 @@
 """How often a rendered stranger is named: ``python -m bench.open_set WALKERS_XL``.
 
 Galleries of 3, 25, 250 and all people are drawn from the enrolled people of Walkers-XL, four templates each, and up to
-1,000 stranger probes are searched in each draw; ``--probes``, and a pack of fewer people, spare hours of embedding.
-Printed are the false-positive identification rate at the thresholds that ship, in units of the collection and of a
-camera that has seen ten passers-by, the false-negative identification rate there, and the latter at thresholds that
-these strangers themselves set, also of plain distances, with those of the gait energy image. Intervals are of 1,000
-bootstrap draws of blocks of searches.
+1,000 stranger probes are searched in each draw; ``--probes``, and a pack of fewer people, save hours of embedding.
+The bench prints the false-positive and the false-negative identification rate at the shipped thresholds, in units of
+the collection and of a camera with ten passers-by. It also prints the false-negative rate at thresholds fitted on these
+strangers, also for plain distances, and for the gait energy image. Intervals are from 1,000 bootstrap draws of blocks
+of searches.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ BLOCK = 100
 
 
 def chosen(walks: Dataset, probes: int | None) -> Dataset:
-    """All walks to enrol, and so many probes of strangers and of the enrolled, drawn at random; None for all."""
+    """All walks to enrol, and that many random probes of strangers and of enrolled people; None for all."""
     if probes is None:
         return walks
     asked = walks.where(lambda sample: sample.take.startswith("probe"))

@@ -51,22 +51,22 @@ def search(
     """Draw people to enrol, search every probe, and decide as the service does.
 
     Args:
-        setting: whose walks.
-        calibration: that ships with the network.
-        rate: false-positive identification rate asked for.
-        draws: of galleries.
+        setting: the walks.
+        calibration: calibration that ships with the network.
+        rate: requested false-positive identification rate.
+        draws: number of galleries.
         enrolled: real people in a gallery; None enrols half of them.
-        rendered: people of the setting's company who are enrolled beside them.
-        passers: walks of the same setting that the camera has seen, drawn for each probe; the walker's own may be
-            among them, and those of the enrolled.
-        seed: of the draws.
+        rendered: number of the setting's rendered people who are also enrolled.
+        passers: number of passers-by of the camera, drawn for each probe from walks of the same setting; they may
+            include walks of the probe's person and of enrolled people.
+        seed: seed of the draws.
     """
     rng = np.random.default_rng(seed)
     walks = setting.walks
     names, person = np.unique(walks.subjects, return_inverse=True)
     company = np.unique(person[setting.company])
     real = np.setdiff1d(person, company)
-    # Rows stand for embeddings, whose distances are known already.
+    # Row numbers replace embeddings, because the distances are already known.
     row = torch.arange(len(person), dtype=torch.float64)[:, None, None]
     known = torch.from_numpy(walks.distances)
     columns: list[tuple[Array, ...]] = []
@@ -122,7 +122,7 @@ def rates(found: Searched, seed: int = 0) -> dict[str, Any]:
     """Percent of strangers named, and of enrolled people named correctly and wrongly; 95 % intervals.
 
     Intervals are of 1,000 bootstrap draws of people, each with all their probes. ``prior`` is the percentage of
-    searches that the prior decided, for want of a unit.
+    searches without a unit, which the prior decided.
     """
     rng = np.random.default_rng(seed)
     people = int(found.people.max()) + 1

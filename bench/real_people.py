@@ -27,7 +27,7 @@ UNTRAINED = "untrained"
 RATES = (0.01, 0.001)
 SIZES = (1, 2, 3, 5, 12)
 MIXED = (1, 2, 3, 5, 12, 100)
-"""Subjects of the galleries in which rendered people are enrolled beside real ones."""
+"""Numbers of subjects of the galleries with real and rendered people."""
 PASSERS = (5, 10, 20, 50)
 
 
@@ -85,7 +85,7 @@ def opened(
 
 
 def mixed(places: list[Setting], rendered: Walks, calibration: Calibration, draws: int) -> dict[int, Any]:
-    """By size, galleries of real and of rendered people, as far as there are enough of these; strangers are real.
+    """Galleries of real and rendered people by size, if there are enough rendered people; strangers are real.
 
     Half of the subjects are real, at most half of a setting's people.
     """

@@ -1,8 +1,9 @@
-"""Other ways to tell how far apart different people are, on real people: ``python -m bench.real_units [NETWORK ...]``.
+"""Compare units of distance on real people: ``python -m bench.real_units [NETWORK ...]``.
 
-Each way is judged where all are equally strict: at its own threshold that names 1 % of the strangers of the yardstick's
-settings, which weigh alike. The better one spreads these evenly over the settings (the worst setting's share is given),
-and names more of the enrolled rightly. Half of a setting's people are enrolled, three at least, again and again.
+All units are compared at equal strictness: each with its own threshold that names 1 % of the strangers of the settings
+of ``bench.real_people``, with equal weight. A better unit spreads these evenly over the settings (the share of the
+worst setting is printed), and names more enrolled people correctly. In each draw half of a setting's people are
+enrolled, at least three.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from bench.report import data_folder, write
 
 Array = npt.NDArray[Any]
 Side = Callable[[Array], Array]
-"""What a side's distances to other people, rising (n, k), come to, (n,)."""
+"""Reduces a side's sorted distances to other people, (n, k), to (n,)."""
 RATE = 0.01
 ENROLLED = 3
 PASSERS = (5, 10, 20, 50)
@@ -41,29 +42,29 @@ def median(apart: Array) -> Array:
 
 
 def nearest(apart: Array, count: int) -> Array:
-    """Mean of the nearest few; of all where there are no more."""
+    """Mean of the nearest few, or of all if there are no more."""
     return np.asarray(apart[:, :count].mean(1))
 
 
 def trimmed(apart: Array) -> Array:
-    """Mean without the nearest and the farthest tenth, one at least, as far as three are left."""
+    """Mean without the nearest and the farthest tenth (at least one each), if three are left."""
     cut = min(max(1, apart.shape[1] // 10), (apart.shape[1] - 3) // 2) if apart.shape[1] > 4 else 0
     return np.asarray(apart[:, cut : apart.shape[1] - cut].mean(1))
 
 
 def ratio(distance: Array, sides: list[Array], of: list[Side]) -> Array:
-    """The distance over the mean of what the sides come to."""
+    """The distance divided by the mean of both sides."""
     return np.asarray(distance / np.mean([side(apart) for side, apart in zip(of, sides, strict=True)], 0))
 
 
 def deviations(distance: Array, sides: list[Array]) -> Array:
-    """How many deviations below the mean, both sides' mean: symmetric score normalisation."""
+    """Deviations below the mean, averaged over both sides: symmetric score normalisation."""
     scores = [(distance - apart.mean(1)) / np.maximum(apart.std(1), 1e-9) for apart in sides]
     return np.asarray(np.mean(scores, 0))
 
 
 def ways() -> dict[str, tuple[int, Callable[[Array, list[Array]], Array]]]:
-    """Scores by name: of how many passers-by the probe's side is, 0 for the collection, and what is made of the two."""
+    """Scores by name: the number of passers-by for the probe's side (0 for the collection), and the combination."""
     found: dict[str, tuple[int, Callable[[Array, list[Array]], Array]]] = {
         "plain distance": (0, lambda distance, _: distance),
         "collection: mean (ships)": (0, partial(ratio, of=[mean, mean])),
@@ -85,7 +86,7 @@ def ways() -> dict[str, tuple[int, Callable[[Array, list[Array]], Array]]]:
 
 
 def scored(setting: Setting, draws: int, seed: int = 0) -> tuple[dict[str, Array], Array, Array]:
-    """Scores of each way, whether the person is enrolled, and whether the nearest is the person, (n,) each."""
+    """Scores of each unit, and whether the person is enrolled and is the nearest, (n,) each."""
     rng, walks, tried = np.random.default_rng(seed), setting.walks, ways()
     names, person = np.unique(walks.subjects, return_inverse=True)
     apart = walks.distances.astype(np.float64)
@@ -119,7 +120,7 @@ def scored(setting: Setting, draws: int, seed: int = 0) -> tuple[dict[str, Array
 
 
 def judged(every: list[tuple[dict[str, Array], Array, Array]], way: str) -> dict[str, float]:
-    """Percent named at the threshold at which 1 % of strangers are, settings weighing alike."""
+    """Percent named at the threshold at which 1 % of strangers are named; settings have equal weight."""
     strangers = [np.sort(scores[way][~mated]) for scores, mated, _ in every]
     grid = np.unique(np.concatenate([values[: len(values) // 4] for values in strangers]))
     passed = np.array([np.searchsorted(values, grid, side="right") / len(values) for values in strangers])

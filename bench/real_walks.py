@@ -48,10 +48,10 @@ class Setting:
     """An open-set setting: which walks are enrolled, and which are probes.
 
     Attributes:
-        name: as the tables give it.
-        walks: of one data set.
-        parts: galleries and the probes that are searched in each, as rows of the walks; the views of one camera.
-        company: rows of rendered people's walks, who may be enrolled beside them.
+        name: name in the tables.
+        walks: walks of one data set.
+        parts: galleries, and the probes that are searched in each, as rows of the walks; the views of one camera.
+        company: rows of rendered people's walks, who may also be enrolled.
     """
 
     name: str
@@ -61,7 +61,7 @@ class Setting:
 
 
 def data_sets(folder: Path, *, heatmaps: bool) -> dict[str, Opened]:
-    """The quartet's, KTH's and PsyMo's walks, and TUM's, which are silhouettes alone; read when first needed."""
+    """The walks of the quartet, KTH, PsyMo, and TUM, which has only silhouettes; read on first use."""
     psymo = next((folder / "psymo").glob("*.tar.xz"))
     found: dict[str, Opened] = {
         "quartet": partial(quartet, folder / "videos"),
@@ -86,7 +86,7 @@ def quartet(clips: Path) -> Dataset:
 
 
 def beside(setting: Setting, rendered: Walks) -> Setting:
-    """The setting, with rendered people who may be enrolled there, too."""
+    """The setting with rendered people, who may also be enrolled."""
     walks = setting.walks
     columns = {
         name: np.concatenate([getattr(walks, name), getattr(rendered, name)])
@@ -99,7 +99,7 @@ def beside(setting: Setting, rendered: Walks) -> Setting:
 
 
 def embedded(net: GaitNetwork, sets: Mapping[str, Opened], keep: Path | None) -> dict[str, Walks]:
-    """Embeddings of the data sets that have what the network reads; kept in a folder where one is given."""
+    """Embeddings of the data sets that have the network's inputs; cached in a folder if one is given."""
     silhouettes_do = set(net.inputs) == {"silhouettes"}
     return {
         name: walks_of(net, read, _file(net, name, keep))
@@ -109,7 +109,7 @@ def embedded(net: GaitNetwork, sets: Mapping[str, Opened], keep: Path | None) ->
 
 
 def rendered_people(net: GaitNetwork, pack: Path, people: int, keep: Path | None) -> Walks:
-    """The walks by which the first people of a rendered set, such as Walkers-XL, are enrolled."""
+    """The enrolment walks of the first people of a rendered set, such as Walkers-XL."""
 
     def read() -> Dataset:
         enrolled = walks_for([net], pack).where(lambda sample: sample.take.startswith("enrol"))

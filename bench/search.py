@@ -5,7 +5,7 @@ hardest case for bounds that rule templates out. The laps of compared tasks are 
 taken, so that ratios are stable even if other programs run for a while. ``--cpu-time`` counts processor seconds on one
 thread instead, for shared machines.
 
-A gallery's whole answer is measured, too, in plain distances and in units of how far different people are apart.
+The whole answer of a gallery is measured, too, with plain distances and with units.
 
 ``--growth`` measures 1 k to 1 M templates in float16 instead (about 13 GB of memory for the last, half of that with
 ``--dims 128``) and plots them.
@@ -134,7 +134,7 @@ def compare(templates: int, count: int, clock: Callable[[], float]) -> dict[str,
 
 
 def units(templates: int, count: int, clock: Callable[[], float]) -> dict[str, Any]:
-    """What a gallery's answer in units takes, over that in plain distances."""
+    """The time of a gallery's answer in units, relative to plain distances."""
     with answering(templates, BATCH, TOP_K, embeddings) as tasks:
         assert tasks[f"one, {UNITS}"]()[0].threshold.basis == "collection"
         times = laps(dict(tasks), count, clock)

@@ -1,4 +1,4 @@
-"""Real people in a gallery, and out of it: ``python -m bench.strangers WALKERS_XL [--psymo ARCHIVE]``.
+"""Real people as enrolled people and as strangers: ``python -m bench.strangers WALKERS_XL [--psymo ARCHIVE]``.
 
 Four real people are enrolled from the front beside 50 rendered ones. Seen from behind they should match. Each of them
 after erasing their own templates, and three people of other clips, should not match. These seven people are also used
@@ -37,7 +37,7 @@ OTHERS = {"hall-a": ("A",), "road-bc": ("B", "C")}
 def rendered_people(
     network: GaitNetwork, pack: Path, like: GaitSequence, takes: int = 1
 ) -> list[tuple[str, GaitSequence]]:
-    """Walks of the first people to be enrolled, from ahead first, as if the pipeline's own perception had seen them."""
+    """Enrolment walks of the first people, from ahead first, like output of the pipeline's own perception."""
     names = [f"enrol{take}" for take in range(takes)]
     walks = walks_for([network], pack).where(lambda sample: sample.take in names)
     first = sorted({sample.subject for sample in walks})[:RENDERED]

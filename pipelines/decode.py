@@ -46,7 +46,7 @@ class ClipInfo:
         container: "mp4", "matroska" or "avi".
         stream: index of the used video stream in the container.
         repaired: frames whose time was repaired, by kind; see :data:`pipelines.timing.REPAIRS`.
-        rotated: degrees by which pictures are turned clockwise in addition to what the clip itself says; ``width`` and
+        rotated: degrees by which pictures are turned clockwise, in addition to the clip's own rotation; ``width`` and
             ``height`` are those of the turned pictures.
     """
 
@@ -70,9 +70,9 @@ class Frame:
         image: uint8 (H, W, 3), RGB.
         time: seconds since the stream's first shown frame.
         index: number of the frame in the stream, from 0.
-        segment: number of the recording that it belongs to, from 0: one more where others were joined on, so that
-            nobody can be followed from the frame before.
-        repeats: frames left out before it that repeated the one before; see :mod:`pipelines.repeats`.
+        segment: number of the recording that it belongs to, from 0. It increases where recordings were joined; tracks
+            cannot continue there.
+        repeats: number of repeated frames left out before it; see :mod:`pipelines.repeats`.
     """
 
     image: npt.NDArray[np.uint8]
@@ -333,12 +333,12 @@ def frames(source: Source, info: ClipInfo | None = None) -> Generator[Frame, Non
 
 
 def at_gait_rate(stream: Generator[Frame, None, None], info: ClipInfo) -> Generator[Frame, None, None]:
-    """The frames as :func:`frames` gives them, of all frames of the stream."""
+    """Thin all frames of the stream as :func:`frames` does."""
     return thinned(stream, RESAMPLE_TO) if info.rate > RESAMPLE_ABOVE else stream
 
 
 def thinned(stream: Iterator[Frame], rate: float) -> Generator[Frame, None, None]:
-    """Keep a frame where it is the nearest one to some tick of a clock of ``rate`` hertz."""
+    """Keep the frames that are nearest to a tick of a clock of ``rate`` hertz."""
     before = None
     current = next(stream, None)
     while current is not None:

@@ -65,8 +65,8 @@ class Due:
         enough: True if that is enough to identify a person.
         final: True if the track has ended.
         fresh: False if it was judged less than half a window ago, as can happen at the end of a track.
-        span: the first and the last frame in which the person was seen, counted from the stream's beginning; the first
-            is that of a window that began anew.
+        span: numbers of the first and the last frame with the person, counted from the start of the stream; a restart
+            of the window sets the first.
     """
 
     track: int
@@ -137,7 +137,7 @@ class LiveWatch:
         self._begin()
 
     def see(self, image: Array, time: float) -> Sight:
-        """Take a frame; one that repeats the one before is not looked at, and shows the same people.
+        """Take a frame; a repeated frame is not processed, and shows the same people.
 
         Args:
             image: RGB uint8 (H, W, 3); a new size means another scene, and all tracks end.
@@ -262,7 +262,7 @@ class LiveWatch:
 
 
 def _seconds(sightings: Iterable[Sighting]) -> float:
-    """Seconds of gait: those between usable frames that are near each other, for the rate at which frames come."""
+    """Seconds of gait: the time between usable frames that are near each other, given the frame rate."""
     steps = np.diff([s.time for s in sightings if s.view is not None])
     if not len(steps):
         return 0.0

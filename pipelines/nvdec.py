@@ -34,9 +34,9 @@ PACKAGE = "PyNvVideoCodec"
 CODECS = ("h264", "hevc")
 PIXELS = ("yuv420p", "yuvj420p")
 MOST = 32
-"""Pictures that one packet may bring: no coder keeps back more."""
+"""Maximum number of pictures per packet: no encoder delays more."""
 START_SECONDS = 300.0
-"""That a worker may stand still, or compute, before it is ready: a driver takes long where it was not loaded."""
+"""Maximum time that a worker may be idle, or compute, before it is ready: loading a driver takes long."""
 OF_CUDA = ("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "NVIDIA_DRIVER_CAPABILITIES")
 
 

@@ -69,7 +69,7 @@ class ClipResult:
             and perception run beside the other stages, so the stages may add up to more than the total.
         thumbnails: JPEG per track number.
         picture: a frame from the middle of what was decoded, uint8 (H, W, 3) RGB, its longer side at most 640 pixels.
-        spans: seconds of the first and the last sighting, usable or not, by track number.
+        spans: times of the first and the last sighting in seconds, usable or not, by track number.
     """
 
     clip: ClipInfo
@@ -247,7 +247,7 @@ class Pipeline:
         self.decoder.close()
 
     def _numbered(self, tracklets: list[Tracklet]) -> list[Tracklet]:
-        """Those that count, numbered from 1: a few frames beside others are the picture's edge or a mistake."""
+        """Tracklets numbered from 1, without very short ones: these are false detections or people at the edge."""
         most = min(NOISE, self.settings.min_frames)
         counting = [t for t in tracklets if t.seen >= frames_needed(most, t.rate)] or tracklets
         for number, tracklet in enumerate(counting, start=1):
@@ -268,7 +268,7 @@ class Pipeline:
     def _why_not(self, sequence: GaitSequence, tracklet: Tracklet) -> str | None:
         needed = frames_needed(self.settings.min_frames, tracklet.rate)
         if len(sequence) < needed:
-            # Frames were thrown away: the commonest reason explains it, if they would have been enough.
+            # If the dropped frames would have been enough, report their most frequent reason.
             thrown = {reason: n for reason, n in sequence.quality.skipped.items() if reason != REPEATED}
             return max(thrown, key=lambda reason: thrown[reason]) if thrown and tracklet.seen >= needed else "too_short"
         return None if sequence.quality.gait_cycles > 0 else "standing"

@@ -12,9 +12,9 @@ from scipy.signal import detrend, periodogram
 Array = npt.NDArray[Any]
 
 MIN_RATE = 8.0
-"""Hertz below which nobody is told by their gait; measured, see docs/accuracy.md."""
+"""Frame rate in hertz below which no one is identified; measured, see docs/accuracy.md."""
 RESAMPLE_BELOW = 20.0
-"""Hertz below which steps look otherwise than networks learnt; from here on they are the same to them."""
+"""Frame rate in hertz below which sequences are resampled, because steps look different from those in training."""
 RATE_OVER, GAP = 4, 2.5
 GRID = 30.0
 STRIDES = np.arange(0.55, 1.5, 0.01)
@@ -25,12 +25,12 @@ KNEES, ANKLES = (13, 14), (15, 16)
 
 
 def rate(timestamps: Array) -> float:
-    """Median frame rate in hertz, over four steps each where no gap is among them; 0 for fewer than two frames."""
+    """Median frame rate in hertz, over runs of four steps without a gap; 0 for fewer than two frames."""
     steps = np.diff(timestamps)
     if not len(steps):
         return 0.0
     usual = float(np.median(steps))
-    if len(steps) >= RATE_OVER:  # unevenly spaced frames, as 20 Hz among ticks of 30, count right only together
+    if len(steps) >= RATE_OVER:  # unevenly spaced frames, such as 20 Hz on ticks of 30 Hz, need an average over steps
         runs = np.lib.stride_tricks.sliding_window_view(steps, RATE_OVER)
         runs = runs[runs.max(1) <= GAP * usual]
         usual = float(np.median(runs.mean(1))) if len(runs) else usual
@@ -38,11 +38,11 @@ def rate(timestamps: Array) -> float:
 
 
 def frames_needed(frames: int, hertz: float) -> int:
-    """How many frames of a low rate last as long as so many at 30 Hz; from 20 Hz on it is so many whatever the rate.
+    """Number of frames at a low rate that last as long as ``frames`` at 30 Hz; from 20 Hz on it is ``frames``.
 
     Args:
-        frames: at 30 Hz.
-        hertz: of the sequence.
+        frames: number of frames at 30 Hz.
+        hertz: frame rate of the sequence.
     """
     return frames if hertz >= RESAMPLE_BELOW else max(2, math.ceil(frames * hertz / GRID))
 

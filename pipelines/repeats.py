@@ -1,7 +1,7 @@
-"""Pictures that repeat the one before, as where ten pictures a second are stored or sent as thirty.
+"""Detect repeated pictures, for example when ten pictures a second are stored or sent as thirty.
 
-They show nothing of a gait, and a rate that counts them is not that of what was filmed. So they are left out, of files,
-whichever way they are decoded, and of live pictures alike.
+Repeated pictures say nothing about the gait, and with them the frame rate is not that of the recording. So they are
+left out, for all decoders of files and for live streams.
 """
 
 from __future__ import annotations
@@ -20,20 +20,21 @@ from pipelines.decode import Frame
 Array = npt.NDArray[np.uint8]
 
 SIDE, CELL = 240, 8
-"""Pictures are compared at about this many rows or columns, whichever are fewer, in cells of so many pixels."""
+"""Size of the smaller side at which pictures are compared, and side of a cell, in pixels."""
 NEAR = np.ones((5, 5), np.uint8)
 HISTORY, AMONG = 24, 3
 FLOOR, ABOUT, ANYWHERE = 1.0, 0.3, 0.1
-"""A picture repeats another from which no cell differs by more grey levels than the floor, this share of what is usual
-about the cell, and that share of what is usual anywhere. Coders change repeated pictures, most where something has just
-moved. Of seven real clips of 10 Hz stored as 30 (x264 at crf 23), 92 to 100 % of the repeats are found in five, 85 % on
-a road, and 68 % where people are small, with 13 % of the true pictures; at crf 35 with boxes burnt in, 37 %."""
+"""A picture is a repeat if no cell differs by more grey levels than the floor, the first share of the usual difference
+around the cell, and the second share of the usual difference anywhere. Encoders change repeated pictures, mostly where
+something has just moved. In seven real clips of 10 Hz stored at 30 Hz (x264 at crf 23), 92 to 100 % of the repeats are
+found in five, 85 % on a road, and 68 % where people are small, with 13 % of the other pictures; at crf 35 with boxes
+burnt in, 37 %."""
 HELD = 0.25
-"""Seconds after which a picture is looked at though it repeats the one before: a room may be still."""
+"""Seconds after which a repeated picture is processed anyway: a room may be still."""
 
 
 class Repeats:
-    """Tells, picture by picture, which repeat the latest that did not; for one stream."""
+    """Detects, picture by picture, repeats of the latest new picture of one stream."""
 
     def __init__(self) -> None:
         self._kept: Array | None = None
@@ -41,7 +42,7 @@ class Repeats:
         self._changes: deque[Array] = deque(maxlen=HISTORY)
 
     def repeated(self, image: Array, time: float) -> bool:
-        """Whether a picture shows nothing new.
+        """True if a picture shows nothing new.
 
         Args:
             image: RGB uint8 (H, W, 3); one of another size than the picture before is new.
@@ -71,22 +72,22 @@ class Repeats:
 
 
 class Distinct:
-    """A clip's frames without those that repeat the one before.
+    """A clip's frames without repeats.
 
     Attributes:
-        last: index of the latest frame that came, whether it was left out or not.
+        last: index of the latest frame, even if it was left out.
     """
 
     def __init__(self) -> None:
         self.last = 0
 
     def of(self, stream: Generator[Frame, None, None]) -> Generator[Frame, None, None]:
-        """The frames that show something new, each with the number of those left out before it."""
+        """The new frames, each with the number of repeats left out before it."""
         repeats, segment, left_out = Repeats(), 0, 0
         with closing(stream):
             for frame in stream:
                 self.last = frame.index
-                if frame.segment != segment:  # a new recording, whatever it begins with
+                if frame.segment != segment:  # the first frame of a new recording is never a repeat
                     repeats, segment = Repeats(), frame.segment
                 if repeats.repeated(frame.image, frame.time):
                     left_out += 1

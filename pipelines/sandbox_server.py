@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 PASSED_ON = ("PATH", "LD_LIBRARY_PATH")
 STUCK_SECONDS = 60.0
-"""That a process which owes an answer may stand still, over all requests that wait for it, before it is replaced."""
+"""Maximum idle time of a process that owes an answer, over all waiting requests, before it is replaced."""
 LOOK_SECONDS = 1.0
 OFF = "GAITKEEPER_PIPELINE__SANDBOX=0 decodes without one, which is for clips that you trust."
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -90,7 +90,7 @@ class Server:
         return message
 
     def _patiently(self, act: Callable[[], T], deadline: float | None) -> T:
-        """Send or receive; how long it has stood still is remembered for the next request where a deadline ends one."""
+        """Send or receive. If a deadline ends the request, the idle time so far counts for the next one."""
         self._watch = self._watch or Watch(self.pid, STUCK_SECONDS)
         return self._watch.over(self._control, act, deadline)
 
@@ -121,11 +121,11 @@ def start_decoder(
 
 
 class Watch:
-    """Tells whether a process that owes an answer hangs, or only waits for a processor or a disk that others use.
+    """Distinguishes a process that hangs from one that waits for a processor or a disk that others use.
 
     Args:
-        pid: its number.
-        patience: seconds that it may stand still, or compute.
+        pid: process id.
+        patience: seconds that the process may be idle, or compute.
     """
 
     def __init__(self, pid: int, patience: float) -> None:
@@ -135,7 +135,7 @@ class Watch:
         self._still = time.monotonic()
 
     def over(self, channel: socket.socket, act: Callable[[], T], deadline: float | None) -> T:
-        """What an act on the process's socket gives, however long a busy machine takes.
+        """The result of an action on the process's socket, even on a busy machine.
 
         Raises:
             DeadlineExceeded: the deadline came first.

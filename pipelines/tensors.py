@@ -61,7 +61,7 @@ def prepare(seqs: Sequence[GaitSequence], net: GaitNetwork) -> tuple[tuple[Tenso
 
 
 def at_rate(seq: GaitSequence) -> GaitSequence:
-    """Resample a sequence below 20 Hz to 30 Hz, by the nearest frame in time at each tick; others are unchanged.
+    """Resample a sequence below 20 Hz to 30 Hz, with the nearest frame in time at each tick; others are unchanged.
 
     Networks that read time were trained on steps at 30 Hz. Gaps of more than two frames are not filled.
     """

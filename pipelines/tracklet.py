@@ -37,10 +37,10 @@ class Sighting:
         index: number of the frame among the processed ones.
         time: seconds.
         box: float32 (4,).
-        appearance: of :func:`pipelines.appearance.appearance`.
-        reason: why the frame is of no use, or None.
-        view: what a usable frame shows.
-        repeats: frames before it that were left out because they repeated the one before.
+        appearance: result of :func:`pipelines.appearance.appearance`.
+        reason: why the frame is not usable, or None.
+        view: contents of a usable frame.
+        repeats: number of repeated frames left out before it.
     """
 
     index: int
@@ -91,7 +91,7 @@ class Tracklet:
 
     @property
     def rate(self) -> float:
-        """At which the person was seen, in hertz, whether frames can be used or not; 0 for a single one."""
+        """Rate of the frames with the person, usable or not, in hertz; 0 for a single frame."""
         return quality.rate(np.array([sighting.time for sighting in self.sightings]))
 
     def add(
@@ -113,8 +113,8 @@ class Tracklet:
             others: all people in the frame.
             index: number of the frame among the processed ones.
             time: seconds.
-            crowded: True where somebody out of sight may be in the person's mask.
-            repeats: frames before it that were left out because they repeated the one before.
+            crowded: True if the mask may include a hidden person.
+            repeats: number of repeated frames left out before it.
         """
         self.frame_size = (image.shape[1], image.shape[0])
         self._portraits.take(image, person, time)

@@ -21,7 +21,7 @@ from training.datasets.seen import SeenClips, inputs_of
 
 _NAME = re.compile(r"person(\d+)_walking_(d\d)_uncomp\.avi")
 MIN_FRAMES = 15
-"""Passes of fewer frames at 25 Hz get no verdict from the service either."""
+"""Minimum frames of a pass at 25 Hz; the service gives no verdict for fewer either."""
 
 
 def read(root: Path, clips: SeenClips | None = None, rate: float | None = None) -> Dataset:
@@ -33,8 +33,9 @@ def read(root: Path, clips: SeenClips | None = None, rate: float | None = None) 
 
     Args:
         root: folder of the clips.
-        clips: looks at them.
-        rate: of a slower camera in hertz, as of :class:`training.datasets.seen.SeenClips`, where ``clips`` is None.
+        clips: cache of their sequences.
+        rate: frame rate of a slower camera in hertz, as in :class:`training.datasets.seen.SeenClips`, if ``clips`` is
+            None.
 
     Raises:
         BadDataset: there are no such clips, or they show no walker.
@@ -60,5 +61,5 @@ def _long(seq: GaitSequence) -> bool:
 
 
 def _of_few_frames() -> Pipeline:
-    """Which leaves it to the reader how many frames are enough."""
+    """A pipeline that accepts short sequences; the reader checks their length."""
     return Pipeline(PipelineSettings(min_frames=3))

@@ -24,10 +24,10 @@ class SeenClips:
     """Sequences by clip, in the cache folder under the digest of the clip and the version of the perception.
 
     Args:
-        pipeline: makes the pipeline when the first clip that is not kept needs it.
-        folder: where sequences are kept; ``sequences`` in the cache folder by default.
-        rate: of a slower camera, in hertz, by which clips are thinned before anybody is looked for; kept apart. None
-            for clips as they are.
+        pipeline: creates the pipeline, called for the first clip that is not cached.
+        folder: folder of the sequences; ``sequences`` in the cache folder by default.
+        rate: frame rate in hertz to which clips are thinned before perception, with separate cache entries. None
+            leaves clips unchanged.
     """
 
     def __init__(
