@@ -1,0 +1,1 @@
+"""What a distance means: units, thresholds, verdicts, and why."""

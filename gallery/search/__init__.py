@@ -1,0 +1,1 @@
+"""Exact nearest neighbours under the part-wise distance."""

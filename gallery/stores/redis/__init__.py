@@ -1,0 +1,1 @@
+"""The store for many hosts: Redis, one server or a cluster."""
