@@ -12,13 +12,13 @@ from torch import Tensor
 
 import models
 from gallery.answers import Answers
-from gallery.calibration import PER_SUBJECT, Calibration, ConfidenceMap, FpirThresholds, InUnits
-from gallery.index import CollectionIndex
+from gallery.decision.calibration import PER_SUBJECT, Calibration, ConfidenceMap, FpirThresholds, InUnits
+from gallery.decision.verdict import QualityGates
 from gallery.passers import PassersBy
-from gallery.store import Change, Changes, Digest, Store
-from gallery.stores import open_store
+from gallery.search.index import CollectionIndex
+from gallery.stores.open import open_store
+from gallery.stores.protocol import Change, Changes, Digest, Store
 from gallery.types import Identification
-from gallery.verdict import QualityGates
 from pipelines.fingerprint import Fingerprint, fingerprint_of
 from training.datasets.sample import Inputs
 
@@ -36,7 +36,7 @@ class Drawn:
         self.count, self._fingerprint, self._sample = count, fingerprint, sample
 
     def changes(self, collection: str, cursor: str, limit: int = 1000) -> Changes:
-        """As :meth:`gallery.store.Store.changes`."""
+        """As :meth:`gallery.stores.protocol.Store.changes`."""
         start = int(cursor or 0)
         stop = min(self.count, start + limit)
         embeddings = self._sample(stop - start, start + 1).numpy()
@@ -49,7 +49,7 @@ class Drawn:
         )
 
     def digest(self, collection: str) -> Digest:
-        """As :meth:`gallery.store.Store.digest`, but empty: it only gives the key of the leaves."""
+        """As :meth:`gallery.stores.protocol.Store.digest`, but empty: it only gives the key of the leaves."""
         return Digest(0, bytes(32))
 
 

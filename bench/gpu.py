@@ -29,7 +29,7 @@ from bench.gpu_chain import Chain, choose, graphed, seconds
 from bench.gpu_nets import HRNet, ViTPose, Yolo11Seg, fold
 from bench.gpu_sustained import CLIP, NOT_MEASURED, inputs_of, sustained
 from bench.report import write
-from gallery.search import PartwiseIndex
+from gallery.search.partwise import PartwiseIndex
 from models import GaitNetwork
 from models.distance import part_distances
 from models.inference import Precision, embed

@@ -26,7 +26,7 @@ for _name in ("gallery", "pipelines"):
         _package.__path__ = list(_spec.submodule_search_locations)
         sys.modules[_name] = _package
 
-from gallery.search import PartwiseIndex  # noqa: E402
+from gallery.search.partwise import PartwiseIndex  # noqa: E402
 from pipelines.track import Tracker  # noqa: E402
 
 CLIP = 300  # frames of ten seconds

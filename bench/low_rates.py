@@ -24,7 +24,7 @@ from bench.real_open import rates, search
 from bench.real_people import interval
 from bench.real_walks import Setting, Walks, rank_1, walks_of
 from bench.report import data_folder, write
-from gallery.calibration import Calibration, shipped_calibrations
+from gallery.decision.calibration import Calibration, shipped_calibrations
 from models.distance import part_distances
 from training.datasets import Dataset, kth, open_dataset
 from training.datasets.sample import Inputs, Sample

@@ -22,7 +22,7 @@ from bench.report import write
 from gallery import Gallery, open_store
 from gallery.migration import migrate, rollback
 from gallery.networks import network_of
-from gallery.store import NewSubject, NewTemplate, Store
+from gallery.stores.protocol import NewSubject, NewTemplate, Store
 from pipelines.embed import embed
 from pipelines.fingerprint import fingerprint_of
 from pipelines.sequence import GaitSequence

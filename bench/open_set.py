@@ -24,7 +24,7 @@ from torch import Tensor
 
 import models
 from bench.report import write
-from gallery.calibration import PER_SUBJECT, Calibration, shipped_calibrations
+from gallery.decision.calibration import PER_SUBJECT, Calibration, shipped_calibrations
 from training.calibrate import ProbeDistances, Searched, probe_distances, quantile, search_gallery
 from training.datasets import Dataset, walks_for
 from training.evaluation.embedding import embed_dataset

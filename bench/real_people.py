@@ -20,7 +20,7 @@ import models
 from bench.real_open import Searched, rates, reliability, search, strictness_of
 from bench.real_walks import Setting, Walks, beside, centred, data_sets, embedded, rank_1, rendered_people, settings
 from bench.report import data_folder, write
-from gallery.calibration import Calibration, shipped_calibrations
+from gallery.decision.calibration import Calibration, shipped_calibrations
 from models.weights import manifest
 
 UNTRAINED = "untrained"

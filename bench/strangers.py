@@ -23,7 +23,7 @@ from rich.table import Table
 from bench.quartet import NAMES, left_to_right
 from bench.report import data_folder, write
 from gallery import Gallery, Verdict
-from gallery.calibration import Calibration, shipped_calibrations
+from gallery.decision.calibration import Calibration, shipped_calibrations
 from models import GaitNetwork, load
 from pipelines import GaitSequence
 from pipelines.fingerprint import Fingerprint

@@ -1,9 +1,10 @@
 """Enrolled templates: stores, exact search, verdicts."""
 
-from gallery.calibration import Calibration, load_calibrations
+from gallery.decision.calibration import Calibration, load_calibrations
+from gallery.decision.verdict import QualityGates
 from gallery.gallery import Gallery
 from gallery.pinned import DEFAULT_NETWORK
-from gallery.stores import open_store
+from gallery.stores.open import open_store
 from gallery.types import (
     Candidate,
     Collection,
@@ -22,7 +23,6 @@ from gallery.types import (
     Verdict,
     Verification,
 )
-from gallery.verdict import QualityGates
 
 __all__ = [
     "DEFAULT_NETWORK",

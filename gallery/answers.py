@@ -12,24 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gallery.again import Walk, Walks, likenesses
-from gallery.calibration import Calibration
-from gallery.explain import COHORT, EXPLAINED, explain, impostors_of
-from gallery.index import Index
-from gallery.passers import PassersBy, same
-from gallery.pinned import Embed, embedded
-from gallery.search import Hit
-from gallery.types import (
-    Identification,
-    Outlier,
-    Reason,
-    Resemblance,
-    SeenFrom,
-    Verdict,
-    Verification,
-)
-from gallery.units import SUBJECTS, TEMPLATES, Unit, units_of
-from gallery.verdict import (
+from gallery.decision.again import Walk, Walks, likenesses
+from gallery.decision.calibration import Calibration
+from gallery.decision.explain import COHORT, EXPLAINED, explain, impostors_of
+from gallery.decision.units import SUBJECTS, TEMPLATES, Unit, units_of
+from gallery.decision.verdict import (
     QualityGates,
     candidates_of,
     compare,
@@ -39,6 +26,19 @@ from gallery.verdict import (
     resemblance,
     threshold_of,
     unfit,
+)
+from gallery.passers import PassersBy, same
+from gallery.pinned import Embed, embedded
+from gallery.search.index import Index
+from gallery.search.partwise import Hit
+from gallery.types import (
+    Identification,
+    Outlier,
+    Reason,
+    Resemblance,
+    SeenFrom,
+    Verdict,
+    Verification,
 )
 from gallery.views import Corrections, View, centred
 from models import GaitNetwork
@@ -325,7 +325,7 @@ class Answers:
             embeddings: (n, P, C), less what is known of their views.
             own: the template that each is, of the person whose walks they are; None for walks that are not enrolled.
             corrections: of the views.
-            size, subjects: as of :meth:`gallery.calibration.Calibration.threshold`.
+            size, subjects: as of :meth:`gallery.decision.calibration.Calibration.threshold`.
             strict: take the strictest rate in place of the loosest.
 
         Returns:

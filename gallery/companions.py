@@ -16,7 +16,7 @@ from torch import Tensor
 from gallery.errors import ClipOfOtherSubject, Conflict, NotFound
 from gallery.migration import move_along
 from gallery.names import COMPANIONS, companion_of
-from gallery.store import Change, NewSubject, NewTemplate, Store
+from gallery.stores.protocol import Change, NewSubject, NewTemplate, Store
 from gallery.types import Collection, Removal
 from gallery.views import View
 from models import GaitNetwork
@@ -108,7 +108,7 @@ class Companion:
 class Followed:
     """What a companion holds, in memory, following the store; each reply is of the moment of asking.
 
-    Not for collections that are searched: those are followed by :class:`gallery.index.CollectionIndex`.
+    Not for collections that are searched: those are followed by :class:`gallery.search.index.CollectionIndex`.
     """
 
     def __init__(self, store: Store, name: str) -> None:

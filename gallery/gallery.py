@@ -11,11 +11,11 @@ from typing import Self, TypedDict, Unpack
 
 from torch import Tensor
 
-from gallery.again import Walks
 from gallery.answers import Answers, view_of
-from gallery.calibration import Calibration, load_calibrations, shipped_calibrations
+from gallery.decision.again import Walks
+from gallery.decision.calibration import Calibration, load_calibrations, shipped_calibrations
+from gallery.decision.verdict import QualityGates, check_fmr, check_fpir
 from gallery.errors import FingerprintMismatch, LooksLikeOtherSubject, NotFound, Overtaken
-from gallery.index import CollectionIndex, Index
 from gallery.names import (
     check_camera,
     check_collection,
@@ -28,8 +28,9 @@ from gallery.names import (
 )
 from gallery.passers import PassersBy
 from gallery.pinned import Embed, PinnedNetwork, embedded
-from gallery.store import Embedding, NewSubject, NewTemplate, Store
-from gallery.stores import open_store
+from gallery.search.index import CollectionIndex, Index
+from gallery.stores.open import open_store
+from gallery.stores.protocol import Embedding, NewSubject, NewTemplate, Store
 from gallery.types import (
     Action,
     Collection,
@@ -42,11 +43,6 @@ from gallery.types import (
     Template,
     Verification,
     ViewStatistics,
-)
-from gallery.verdict import (
-    QualityGates,
-    check_fmr,
-    check_fpir,
 )
 from gallery.views import Corrections, View
 from models import GaitNetwork
@@ -159,7 +155,7 @@ class Gallery:
 
         Raises:
             NotFound: there is no such collection and ``create`` is False.
-            UnknownStore, BadStore, StoreUnavailable: as :func:`gallery.stores.open_store`.
+            UnknownStore, BadStore, StoreUnavailable: as :func:`gallery.stores.open.open_store`.
             BadCollection, BadCalibration: the name or the file cannot be used.
         """
         if isinstance(calibrations, str | Path):
@@ -296,7 +292,7 @@ class Gallery:
             fpir: the false-positive identification rate that a match may have, one that is calibrated.
             where: metadata that a subject must have to be a candidate, as in ``{"site": "north"}``; the templates of
                 such subjects alone are searched, and count as the gallery's size.
-            explained: say of the first candidates part by part how far they are; see :mod:`gallery.explain`.
+            explained: say of the first candidates part by part how far they are; see :mod:`gallery.decision.explain`.
             camera: name of the camera that saw the probes; what the collection knows of it is taken off; see
                 :mod:`gallery.views`.
             learn: let the probes add to that, where the collection keeps passers-by; see :mod:`gallery.passers`.
@@ -381,7 +377,7 @@ class Gallery:
         return self._answers.learn_all(network, seen) if seen else 0
 
     def outliers(self, subject: str) -> list[Outlier]:
-        """Templates of a subject that may be of somebody else; see :func:`gallery.verdict.outliers`.
+        """Templates of a subject that may be of somebody else; see :func:`gallery.decision.verdict.outliers`.
 
         Raises:
             NotFound: nobody of that id is enrolled.
@@ -404,7 +400,8 @@ class Gallery:
         return removed
 
     def alike_within(self, fingerprint: Fingerprint, embeddings: Tensor) -> float | None:
-        """The distance up to which two of n walks, not enrolled, are taken for one person's; see :mod:`gallery.units`.
+        """The distance up to which two of n walks, not enrolled, are taken for one person's; see
+        :mod:`gallery.decision.units`.
 
         Args:
             fingerprint: of the embeddings, which may have moved on from the collection's.

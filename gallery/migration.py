@@ -10,7 +10,7 @@ import torch
 
 from gallery.errors import BadEmbedding, Conflict, FingerprintMismatch, NotFound, ShadowBehind
 from gallery.names import COMPANIONS, companion_of
-from gallery.store import Store
+from gallery.stores.protocol import Store
 from gallery.types import Collection
 from models import GaitNetwork
 from pipelines.embed import embed

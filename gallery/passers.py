@@ -27,7 +27,7 @@ from torch import Tensor
 from gallery.companions import Companion, Followed
 from gallery.errors import NotFound, StoreUnavailable
 from gallery.names import PASSERS_BY
-from gallery.store import Change, Store
+from gallery.stores.protocol import Change, Store
 from gallery.types import Removal, ViewStatistics
 from gallery.views import WELL_KNOWN, Corrections, View, corrections_of
 from models import GaitNetwork

@@ -12,7 +12,7 @@ from torch import Tensor
 import models
 from gallery.errors import BadEmbedding, FingerprintMismatch
 from gallery.networks import network_of
-from gallery.store import Store
+from gallery.stores.protocol import Store
 from models import GaitNetwork
 from pipelines.embed import embed
 from pipelines.sequence import GaitSequence

@@ -22,13 +22,13 @@ from scipy.spatial.distance import squareform
 
 from gallery.answers import view_of
 from gallery.companions import Companion, Followed
-from gallery.encoding import stamp
 from gallery.errors import NotFound
 from gallery.gallery import Gallery
 from gallery.migration import move_along
 from gallery.names import STRANGERS
 from gallery.pinned import embedded
-from gallery.store import Change
+from gallery.stores.encoding import stamp
+from gallery.stores.protocol import Change
 from gallery.types import Record, Removal, Subject, Template
 from gallery.views import View, centred
 from models.distance import part_distances

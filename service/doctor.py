@@ -170,7 +170,7 @@ def _perceive(settings: Settings) -> str:
 
 
 def _store(settings: Settings) -> str:
-    from gallery.stores import open_store
+    from gallery.stores.open import open_store
 
     scheme, _, name = settings.store.partition(":///")
     file = Path(name).expanduser()

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from torch import Tensor
 
-from gallery.index import Index
+from gallery.search.index import Index
 from gallery.types import Collection
 from models import GaitNetwork
 from pipelines.pipeline import Pipeline

@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from gallery import Gallery
-from gallery.again import Walks
+from gallery.decision.again import Walks
+from gallery.decision.verdict import check_fmr, check_fpir
 from gallery.errors import Conflict, PoorQuality
 from gallery.names import check_camera, check_metadata, check_subject, enrolled_only
-from gallery.verdict import check_fmr, check_fpir
 from pipelines.device import require_device
 from pipelines.errors import ClipError
 from pipelines.pipeline import Pipeline

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 import anyio.to_thread
 
-from gallery.audit import acting
+from gallery.stores.audit import acting
 from models.errors import GaitkeeperError
 from service.engine import Engine
 

@@ -12,7 +12,7 @@ from limits.strategies import MovingWindowRateLimiter
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from gallery.audit import acting
+from gallery.stores.audit import acting
 from models.errors import GaitkeeperError
 from service.access import CALLER, NOBODY, permit, rule_of
 from service.errors import BadSettings, Forbidden, RateLimited, Unauthorised

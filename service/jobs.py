@@ -20,8 +20,8 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
-from gallery.audit import acting
 from gallery.errors import NotFound
+from gallery.stores.audit import acting
 from models.errors import GaitkeeperError
 from service.access import CALLER, NOBODY
 from service.errors import JobCancelled, Overloaded

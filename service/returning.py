@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 
 from gallery import Gallery
-from gallery.again import Walks
+from gallery.decision.again import Walks
 from gallery.strangers import Strangers
 from gallery.types import Verdict
 from models.errors import GaitkeeperError

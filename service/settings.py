@@ -31,7 +31,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from gallery.crypto import Vault
+from gallery.stores.encryption import Vault
 from pipelines.settings import PipelineSettings
 from pipelines.upright import Rotation
 from service.errors import BadSettings

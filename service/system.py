@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from gallery import DEFAULT_NETWORK
-from gallery.calibration import Calibration, shipped_calibrations
+from gallery.decision.calibration import Calibration, shipped_calibrations
 from models import NETWORKS
 from models.weights import Entry, manifest
 from pipelines.fingerprint import Fingerprint

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import IO, Any
 
+from gallery.decision.verdict import check_fpir
 from gallery.errors import ClipOfOtherSubject, LooksLikeOtherSubject, StoreUnavailable
 from gallery.names import check_camera, check_metadata, check_subject
-from gallery.verdict import check_fpir
 from models.errors import GaitkeeperError
 from service.choosing import point_of
 from service.engine import Engine

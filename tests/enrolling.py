@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from gallery.errors import StoreUnavailable
-from gallery.store import NewSubject, NewTemplate
-from gallery.stores import open_store
+from gallery.stores.open import open_store
+from gallery.stores.protocol import NewSubject, NewTemplate
 from pipelines.fingerprint import Fingerprint
 from pipelines.sequence import Quality
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gallery.store import xor_of
+from gallery.stores.protocol import xor_of
 
 
 class Follower:

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 if TYPE_CHECKING:
-    from gallery.calibration import Calibration, FpirThresholds
+    from gallery.decision.calibration import Calibration, FpirThresholds
 
 COLUMNS = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
 
@@ -139,7 +139,7 @@ def calibrate(
     ] = 1.0,
 ) -> None:
     """Fit a network's thresholds and confidence on people not seen in training."""
-    from gallery.calibration import load_calibrations
+    from gallery.decision.calibration import load_calibrations
     from models import load
     from pipelines.perception.watcher import BlazePose
     from training.calibrate import calibrate as fit

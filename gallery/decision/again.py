@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from gallery.calibration import Calibration
-from gallery.units import Unit
+from gallery.decision.calibration import Calibration
+from gallery.decision.units import Unit
 from gallery.views import Corrections, View, centred
 from models.distance import part_distances
 from pipelines.fingerprint import Fingerprint

@@ -1,8 +1,9 @@
 """What a distance means: thresholds by false-positive identification rate and gallery size, and confidence.
 
 A distance alone means little: indoors all people are near, in other clothes all are far. So distances are told in
-units of how far different people are apart where a probe was seen and in its collection (:mod:`gallery.units`), and
-thresholds are shares of that unit. Where there is no unit yet, a strict threshold of plain distances holds, the prior.
+units of how far different people are apart where a probe was seen and in its collection
+(:mod:`gallery.decision.units`), and thresholds are shares of that unit. Where there is no unit yet, a strict threshold
+of plain distances holds, the prior.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ from typing import Self
 import numpy as np
 from pydantic import Field, ValidationError, model_validator
 
+from gallery.decision.units import PRIOR, Basis, Unit
 from gallery.errors import BadCalibration, BadFmr, BadFpir
 from gallery.types import FingerprintText, MatchThreshold, Record, Threshold
-from gallery.units import PRIOR, Basis, Unit
 from models.weights import SHIPPED
 from pipelines.fingerprint import Fingerprint
 from pipelines.quality import MIN_RATE

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from gallery.calibration import PartQuantiles
+from gallery.decision.calibration import PartQuantiles
 from gallery.types import CandidateParts, Explanation, PartImpostors
 
 EXPLAINED = 5

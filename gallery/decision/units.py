@@ -36,7 +36,7 @@ PRIOR = "prior"
 
 Apart = Callable[[Tensor, Tensor], Tensor]
 Cohort = Mapping[str, Tensor]
-"""Embeddings (k, P, C) of each subject, from :meth:`gallery.index.Index.cohort`."""
+"""Embeddings (k, P, C) of each subject, from :meth:`gallery.search.index.Index.cohort`."""
 
 
 class Basis(Enum):

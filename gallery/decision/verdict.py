@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from gallery.calibration import Calibration
+from gallery.decision.calibration import Calibration
+from gallery.decision.units import Unit
 from gallery.errors import BadFmr, BadFpir, LikenessChanged, PoorQuality
-from gallery.search import Hit
+from gallery.search.partwise import Hit
 from gallery.types import Candidate, MatchThreshold, Outlier, OutlierReason, Reason, Resemblance, Threshold, Verdict
-from gallery.units import Unit
 from pipelines.errors import NotUpright, TooShort
 from pipelines.posture import MIN_UPRIGHT
 from pipelines.quality import MIN_RATE, frames_needed

@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 
 from gallery.errors import FingerprintMismatch, StoreUnavailable
-from gallery.search import Hit, digest_order
-from gallery.store import Change, Digest, Store, xor_of
-from gallery.viewed import ViewedIndex
+from gallery.search.partwise import Hit, digest_order
+from gallery.search.viewed import ViewedIndex
+from gallery.stores.protocol import Change, Digest, Store, xor_of
 from gallery.views import Corrections, View
 from pipelines.fingerprint import Fingerprint
 
@@ -81,7 +81,7 @@ class _Cohort:
 
     Attributes:
         full: whether there are as many subjects as were asked for.
-        sizes: how many are of each subject, in the order of :func:`gallery.search.digest_order`.
+        sizes: how many are of each subject, in the order of :func:`gallery.search.partwise.digest_order`.
         templates: their ids.
         embeddings: as stored, float32 (n, P, C).
         expires: seconds since 1970 at which the first of them expires.
@@ -139,7 +139,7 @@ class CollectionIndex:
         store: kept open by the caller.
         collection: name of the collection.
         device: where embeddings lie and are searched.
-        precision: in which they are kept; see :class:`gallery.search.PartwiseIndex`.
+        precision: in which they are kept; see :class:`gallery.search.partwise.PartwiseIndex`.
         share: whose templates are searched here. All of the store is followed, and proven, whatever the share.
     """
 
@@ -215,8 +215,8 @@ class CollectionIndex:
     ) -> dict[str, Tensor] | None:
         """Embeddings (k, P, C), float32, k up to ``each``, of some subjects; None under another fingerprint.
 
-        Which they are follows from what is stored alone; see :meth:`gallery.search.PartwiseIndex.cohort`. What was
-        found last is kept until a change concerns one of these subjects, or one of the templates expires.
+        Which they are follows from what is stored alone; see :meth:`gallery.search.partwise.PartwiseIndex.cohort`. What
+        was found last is kept until a change concerns one of these subjects, or one of the templates expires.
         """
         with self._lock:
             if self._index is None or self._fingerprint != fingerprint:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from gallery.codes import UNDERFLOW, Bounds, Codes
+from gallery.search.codes import UNDERFLOW, Bounds, Codes
 
 Indices = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -50,10 +50,10 @@ class _Block:
 class PartwiseIndex:
     """Embeddings of templates by subject, searched in full.
 
-    Every template is told apart from the nearest by a lower bound of its distance (:mod:`gallery.codes`), which reads
-    a byte a number. Whatever the bound does not rule out is measured in float32 by differences, whose error is known,
-    and what is left of that in float64. So the answer equals a float64 search of the stored values, near duplicates
-    and ties included, whatever the order of adding and removing was. Not safe under threads by itself.
+    Every template is told apart from the nearest by a lower bound of its distance (:mod:`gallery.search.codes`), which
+    reads a byte a number. Whatever the bound does not rule out is measured in float32 by differences, whose error is
+    known, and what is left of that in float64. So the answer equals a float64 search of the stored values, near
+    duplicates and ties included, whatever the order of adding and removing was. Not safe under threads by itself.
 
     Args:
         parts, dims: shape (P, C) of an embedding.

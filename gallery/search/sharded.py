@@ -8,9 +8,9 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
-from gallery.index import NONE, Found, Share
-from gallery.search import Hit, digest_order
-from gallery.viewed import nearest
+from gallery.search.index import NONE, Found, Share
+from gallery.search.partwise import Hit, digest_order
+from gallery.search.viewed import nearest
 from gallery.views import Corrections
 from pipelines.fingerprint import Fingerprint
 
@@ -23,7 +23,7 @@ class Searchers(Protocol):
         ...
 
     def ask(self, method: str, *args: Any, only: int | None = None) -> list[Any]:
-        """What a method of :class:`gallery.index.CollectionIndex` gives at every searcher, by number, or at one.
+        """What a method of :class:`gallery.search.index.CollectionIndex` gives at every searcher, by number, or at one.
 
         Raises whatever one of them raised.
         """
@@ -35,7 +35,7 @@ class Searchers(Protocol):
 
 
 class ShardedIndex:
-    """As :class:`gallery.index.CollectionIndex`, over the shares of several searchers.
+    """As :class:`gallery.search.index.CollectionIndex`, over the shares of several searchers.
 
     Every searcher gives the nearest of its own subjects, measured in float64 from the stored embeddings alone, so the
     nearest of all are among them, with the very distances that one searcher of everything would give. They are merged
@@ -56,7 +56,7 @@ class ShardedIndex:
         where: Mapping[str, str] | None = None,
         corrections: Corrections = NONE,
     ) -> Found:
-        """As :meth:`gallery.index.CollectionIndex.search`.
+        """As :meth:`gallery.search.index.CollectionIndex.search`.
 
         What happened after the cursor of the answer may have been searched, too; what happened before was.
         """
@@ -75,7 +75,7 @@ class ShardedIndex:
     def nearest_of(
         self, subject: str, fingerprint: Fingerprint, probe: Tensor, corrections: Corrections = NONE
     ) -> Hit | None:
-        """As :meth:`gallery.index.CollectionIndex.nearest_of`."""
+        """As :meth:`gallery.search.index.CollectionIndex.nearest_of`."""
         count = len(self._searchers)
         owner = next(number for number in range(count) if subject in Share(number, count))
         [hit] = self._searchers.ask("nearest_of", subject, fingerprint, probe, corrections, only=owner)
@@ -84,7 +84,7 @@ class ShardedIndex:
     def embeddings(
         self, fingerprint: Fingerprint, templates: Sequence[str], corrections: Corrections = NONE
     ) -> dict[str, Tensor]:
-        """As :meth:`gallery.index.CollectionIndex.embeddings`."""
+        """As :meth:`gallery.search.index.CollectionIndex.embeddings`."""
         found: dict[str, Tensor] = {}
         for some in self._searchers.ask("embeddings", fingerprint, templates, corrections):
             found |= some
@@ -93,7 +93,7 @@ class ShardedIndex:
     def cohort(
         self, fingerprint: Fingerprint, people: int, each: int = 1, corrections: Corrections = NONE
     ) -> dict[str, Tensor] | None:
-        """As :meth:`gallery.index.CollectionIndex.cohort`."""
+        """As :meth:`gallery.search.index.CollectionIndex.cohort`."""
         found: dict[str, Tensor] = {}
         for some in self._searchers.ask("cohort", fingerprint, people, each, corrections):
             if some is None:

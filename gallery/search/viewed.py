@@ -12,12 +12,12 @@ from collections.abc import Iterable, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from gallery.search import Hit, PartwiseIndex, digest_order
+from gallery.search.partwise import Hit, PartwiseIndex, digest_order
 from gallery.views import Corrections, View, centred
 
 
 class ViewedIndex:
-    """As :class:`gallery.search.PartwiseIndex`, of templates that are each seen from a view, or from None.
+    """As :class:`gallery.search.partwise.PartwiseIndex`, of templates that are each seen from a view, or from None.
 
     ``corrections`` are what is taken off the embeddings of each view, (P, C); probes come without their own.
 
@@ -43,7 +43,7 @@ class ViewedIndex:
     def add(
         self, templates: Sequence[str], subjects: Sequence[str], embeddings: Tensor, views: Sequence[View | None]
     ) -> None:
-        """Add n templates; as :meth:`gallery.search.PartwiseIndex.add`."""
+        """Add n templates; as :meth:`gallery.search.partwise.PartwiseIndex.add`."""
         self._owners.update(zip(templates, subjects, strict=True))
         self._sizes.update(subjects)
         for view in dict.fromkeys(views):
@@ -55,7 +55,7 @@ class ViewedIndex:
             self._views.update(dict.fromkeys(some, view))
 
     def annotate(self, template: str, metadata: Mapping[str, str], expiry: float) -> None:
-        """As :meth:`gallery.search.PartwiseIndex.annotate`."""
+        """As :meth:`gallery.search.partwise.PartwiseIndex.annotate`."""
         self._of[self._views[template]].annotate(template, metadata, expiry)
 
     def remove(self, template: str) -> None:
@@ -72,7 +72,7 @@ class ViewedIndex:
     def search(
         self, probes: Tensor, k: int, where: Mapping[str, str] | None, corrections: Corrections
     ) -> tuple[list[list[Hit]], int]:
-        """As :meth:`gallery.search.PartwiseIndex.search`, over all views."""
+        """As :meth:`gallery.search.partwise.PartwiseIndex.search`, over all views."""
         found: list[list[Hit]] = [[] for _ in probes]
         size = 0
         for view, index in self._of.items():
@@ -83,7 +83,7 @@ class ViewedIndex:
         return [nearest(hits, k) for hits in found], size
 
     def nearest_of(self, subject: str, probe: Tensor, corrections: Corrections) -> Hit | None:
-        """As :meth:`gallery.search.PartwiseIndex.nearest_of`, over all views."""
+        """As :meth:`gallery.search.partwise.PartwiseIndex.nearest_of`, over all views."""
         hits = [index.nearest_of(subject, _shifted(probe, view, corrections)) for view, index in self._of.items()]
         first = nearest([hit for hit in hits if hit is not None], 1)
         return first[0] if first else None
@@ -100,7 +100,7 @@ class ViewedIndex:
         return centred(embeddings, [self._views[template] for template in templates], corrections)
 
     def cohort(self, people: int, each: int = 1) -> dict[str, list[str]]:
-        """As :meth:`gallery.search.PartwiseIndex.cohort`, over all views."""
+        """As :meth:`gallery.search.partwise.PartwiseIndex.cohort`, over all views."""
         found: dict[str, list[str]] = {}
         for index in self._of.values():
             for subject, templates in index.cohort(people, each).items():

@@ -20,8 +20,6 @@ from typing import IO, Any
 import numpy as np
 from pydantic import Field, ValidationError
 
-from gallery.crypto import KEY_BYTES, Vault, open_sealed, seal
-from gallery.encoding import bytes_of, embedding_from
 from gallery.errors import BadArchive, BadStore, BadStoreKey, Conflict, NotFound
 from gallery.names import (
     check_camera,
@@ -31,7 +29,9 @@ from gallery.names import (
     check_metadata,
     known_subject,
 )
-from gallery.store import NewSubject, NewTemplate, Store
+from gallery.stores.encoding import bytes_of, embedding_from
+from gallery.stores.encryption import KEY_BYTES, Vault, open_sealed, seal
+from gallery.stores.protocol import NewSubject, NewTemplate, Store
 from gallery.types import Action, FingerprintText, Record, Subject, Template
 from models.errors import GaitkeeperError
 

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 
-from gallery.crypto import KEY_BYTES, Vault
-from gallery.encoding import stamp
+from gallery.stores.encoding import stamp
+from gallery.stores.encryption import KEY_BYTES, Vault
 from gallery.types import Action, AuditEntry
 
 _actor: ContextVar[str] = ContextVar("actor", default="local")

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gallery.errors import BadStore
-from gallery.store import Embedding, NewTemplate
+from gallery.stores.protocol import Embedding, NewTemplate
 
 
 def bytes_of(embedding: npt.NDArray[np.floating]) -> tuple[str, bytes, bytes]:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from gallery.crypto import Vault
 from gallery.errors import StoreUnavailable, UnknownStore
-from gallery.sqlite import SQLiteStore
-from gallery.store import Store
+from gallery.stores.encryption import Vault
+from gallery.stores.protocol import Store
+from gallery.stores.sqlite.store import SQLiteStore
 
 
 def _redis(url: str, vault: Vault | None) -> Store:
     try:
-        from gallery.redis_store import RedisStore
+        from gallery.stores.redis.store import RedisStore
     except ModuleNotFoundError as error:
         if error.name != "redis":
             raise
@@ -35,7 +35,7 @@ def open_store(url: str, vault: Vault | None = None) -> Store:
     """The store at a URL, made where it is new.
 
     ``sqlite:///relative.db`` or ``sqlite:////absolute.db``; ``redis://host:port/db`` and its kin, see
-    :class:`gallery.redis_store.RedisStore`.
+    :class:`gallery.stores.redis.store.RedisStore`.
 
     Args:
         url: where it is.

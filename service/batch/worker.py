@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable
 from typing import IO, Any
 
-from gallery.audit import acting
 from gallery.errors import StoreUnavailable
 from gallery.gallery import Gallery
+from gallery.stores.audit import acting
 from models.errors import GaitkeeperError
 from pipelines.errors import EmptyUpload
 from service.batch.archive import Archive, Item, archive_at

@@ -104,7 +104,7 @@ def identify(
     """Rank the enrolled people for everybody who walks in any clip of an archive."""
 
     def order(engine: Engine) -> Order:
-        from gallery.verdict import check_fpir
+        from gallery.decision.verdict import check_fpir
         from service.batch.lines import Order
         from service.pairs import pairs_of
 

@@ -91,11 +91,11 @@ def migrate(
 ) -> None:
     """Move a collection to another network, from the gait sequences that it keeps; searches go on throughout."""
     import models
-    from gallery.audit import acting
     from gallery.migration import migrate, rollback
     from gallery.names import check_collection
     from gallery.networks import network_of
-    from gallery.stores import open_store
+    from gallery.stores.audit import acting
+    from gallery.stores.open import open_store
     from service.errors import BadSettings
     from service.settings import load_settings
 

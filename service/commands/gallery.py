@@ -22,8 +22,8 @@ from service.commands.terminal import (
 )
 
 if TYPE_CHECKING:
-    from gallery.crypto import Vault
-    from gallery.store import Store
+    from gallery.stores.encryption import Vault
+    from gallery.stores.protocol import Store
 
 app = typer.Typer(help="The gallery's store: audit, backup, keys.", no_args_is_help=True)
 PlainOption = Annotated[bool, typer.Option("--plain", help="Do not encrypt, though the store is encrypted.")]
@@ -31,8 +31,8 @@ PlainOption = Annotated[bool, typer.Option("--plain", help="Do not encrypt, thou
 
 @contextmanager
 def _opened(store: str | None) -> Iterator[tuple[Store, Vault | None]]:
-    from gallery.audit import acting
-    from gallery.stores import open_store
+    from gallery.stores.audit import acting
+    from gallery.stores.open import open_store
     from service.errors import CannotWrite
     from service.settings import load_settings
 
@@ -75,7 +75,7 @@ def export(
     as_json: JsonOption = False,
 ) -> None:
     """Write a collection to one file, encrypted where the store is."""
-    from gallery.archive import export_collection
+    from gallery.stores.archive import export_collection
 
     with progress("writing the archive"), _opened(store) as (opened, vault):
         written = export_collection(opened, collection, file, None if plain else vault)
@@ -94,7 +94,7 @@ def import_(
     as_json: JsonOption = False,
 ) -> None:
     """Read a collection from a file, once all of it has been checked."""
-    from gallery.archive import import_collection
+    from gallery.stores.archive import import_collection
 
     with progress("reading the archive"), _opened(store) as (opened, vault):
         read = import_collection(opened, file, collection, vault)
@@ -109,8 +109,8 @@ def backup(
     as_json: JsonOption = False,
 ) -> None:
     """Write every collection to a file of its own in a folder, made where it is not there."""
-    from gallery.archive import export_collection
     from gallery.names import enrolled_only
+    from gallery.stores.archive import export_collection
 
     written = {}
     with progress("writing the archives") as tell, _opened(store) as (opened, vault):

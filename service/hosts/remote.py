@@ -11,8 +11,8 @@ from ray.actor import ActorHandle
 from ray.serve.handle import DeploymentHandle
 from torch import Tensor
 
-from gallery.index import Index
-from gallery.sharded import ShardedIndex
+from gallery.search.index import Index
+from gallery.search.sharded import ShardedIndex
 from gallery.types import Collection
 from models import GaitNetwork
 from models.errors import GaitkeeperError

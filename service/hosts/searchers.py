@@ -9,8 +9,8 @@ from typing import Any
 import ray
 from ray.actor import ActorHandle
 
-from gallery.index import CollectionIndex, Share
-from gallery.stores import open_store
+from gallery.search.index import CollectionIndex, Share
+from gallery.stores.open import open_store
 from gallery.types import Collection
 from service.errors import ClusterUnavailable
 from service.hosts.cluster import persistently
@@ -70,7 +70,7 @@ def start_searchers(count: int) -> list[ActorHandle[Any]]:
 
 
 class RaySearchers:
-    """The searchers of one collection; see :class:`gallery.sharded.Searchers`.
+    """The searchers of one collection; see :class:`gallery.search.sharded.Searchers`.
 
     Args:
         actors: by :func:`start_searchers`.
@@ -85,7 +85,8 @@ class RaySearchers:
         return len(self._actors)
 
     def ask(self, method: str, *args: Any, only: int | None = None) -> list[Any]:
-        """As :meth:`gallery.sharded.Searchers.ask`. Raises HostsUnavailable where hosts are lost again and again."""
+        """As :meth:`gallery.search.sharded.Searchers.ask`. Raises HostsUnavailable where hosts are lost again and
+        again."""
         actors = self._actors if only is None else [self._actors[only]]
         # What is handed to all of them is put into shared memory once.
         shared = ray.put(args) if len(actors) > 1 else args

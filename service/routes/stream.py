@@ -10,8 +10,8 @@ import anyio.to_thread
 from fastapi import APIRouter, WebSocket
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 
+from gallery.decision.verdict import check_fpir
 from gallery.names import check_camera, check_metadata
-from gallery.verdict import check_fpir
 from models.errors import GaitkeeperError
 from pipelines.upright import Rotation, number_of
 from service.engine import Engine

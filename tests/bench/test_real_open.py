@@ -13,8 +13,8 @@ from bench.real_open import rates, search
 from bench.real_units import judged, scored
 from bench.real_walks import Setting, Walks, beside
 from gallery import Gallery, Verdict
-from gallery.calibration import Calibration, ConfidenceMap, FpirThresholds, InUnits
-from gallery.stores import open_store
+from gallery.decision.calibration import Calibration, ConfidenceMap, FpirThresholds, InUnits
+from gallery.stores.open import open_store
 from models.distance import part_distances
 from pipelines.fingerprint import Fingerprint
 from pipelines.sequence import GaitSequence, Quality

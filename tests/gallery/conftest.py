@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from redis_servers import DURABLE, RedisServer
 
-from gallery.store import NewTemplate, Store
-from gallery.stores import open_store
+from gallery.stores.open import open_store
+from gallery.stores.protocol import NewTemplate, Store
 from pipelines.fingerprint import Fingerprint
 from pipelines.sequence import GaitSequence, Quality
 

@@ -14,13 +14,14 @@ import pytest
 import racing_process
 import torch
 
-from gallery import Calibration, Gallery, Reason, Verdict, search
-from gallery.calibration import ConfidenceMap, FmrThresholds, FpirThresholds
+from gallery import Calibration, Gallery, Reason, Verdict
+from gallery.decision.calibration import ConfidenceMap, FmrThresholds, FpirThresholds
+from gallery.decision.verdict import outliers
 from gallery.errors import BadFmr, BadSubject, FingerprintMismatch, LooksLikeOtherSubject, NotFound, PoorQuality
-from gallery.search import Hit
-from gallery.store import NewSubject, NewTemplate
+from gallery.search import partwise
+from gallery.search.partwise import Hit
+from gallery.stores.protocol import NewSubject, NewTemplate
 from gallery.types import OutlierReason, Verification
-from gallery.verdict import outliers
 from pipelines.errors import TooShort
 from pipelines.fingerprint import Fingerprint
 
@@ -249,7 +250,7 @@ def test_what_has_expired_is_no_candidate(store_url, walker, monkeypatch):
         gallery.store.enroll("default", NewSubject("p2"), soon)
         assert {c.subject for c in gallery.identify(walker(1)).candidates} == {"p1", "p2"}
         later = SimpleNamespace(time=lambda: time.time() + 3601)
-        monkeypatch.setattr(search, "time", later)
+        monkeypatch.setattr(partwise, "time", later)
         answer = gallery.identify(walker(1))
         assert ([c.subject for c in answer.candidates], answer.threshold.gallery_size) == (["p1"], 1)
         assert gallery.verify("p2", walker(1)).reason is Reason.EMPTY_GALLERY

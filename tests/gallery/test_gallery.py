@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from gallery import Gallery, Reason, Verdict, open_store
-from gallery.calibration import Calibration, ConfidenceMap, FpirThresholds, InUnits
+from gallery.decision.calibration import Calibration, ConfidenceMap, FpirThresholds, InUnits
 from gallery.errors import (
     BadCalibration,
     BadCollection,

@@ -11,8 +11,8 @@ from gallery import Gallery
 from gallery.errors import Conflict, FingerprintMismatch
 from gallery.migration import migrate, rollback
 from gallery.networks import network_of
-from gallery.store import NewSubject, NewTemplate
-from gallery.stores import open_store
+from gallery.stores.open import open_store
+from gallery.stores.protocol import NewSubject, NewTemplate
 from models import build, load, save
 from pipelines.embed import embed
 from pipelines.errors import HeatmapsMissing

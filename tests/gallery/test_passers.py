@@ -13,15 +13,15 @@ import torch
 
 import models
 from gallery import Calibration, Gallery
-from gallery.archive import export_collection
-from gallery.calibration import ConfidenceMap, FpirThresholds
 from gallery.companions import forget_companions
-from gallery.crypto import Vault
+from gallery.decision.calibration import ConfidenceMap, FpirThresholds
 from gallery.errors import BadCollection, NotFound, StoreUnavailable
 from gallery.migration import migrate, rollback
 from gallery.names import PASSERS_BY, companion_of
 from gallery.passers import PassersBy
-from gallery.stores import open_store
+from gallery.stores.archive import export_collection
+from gallery.stores.encryption import Vault
+from gallery.stores.open import open_store
 from gallery.views import View
 from pipelines.fingerprint import Fingerprint, fingerprint_of
 

@@ -10,12 +10,12 @@ import pytest
 
 import models
 from gallery import Calibration, Gallery
-from gallery.calibration import ConfidenceMap, FpirThresholds
-from gallery.crypto import Vault
+from gallery.decision.calibration import ConfidenceMap, FpirThresholds
 from gallery.errors import NotFound, PoorQuality
 from gallery.migration import migrate
 from gallery.names import STRANGERS, companion_of, enrolled_only
-from gallery.stores import open_store
+from gallery.stores.encryption import Vault
+from gallery.stores.open import open_store
 from gallery.strangers import MOST, Strangers
 from pipelines.fingerprint import Fingerprint, fingerprint_of
 from pipelines.sequence import GaitSequence

@@ -10,7 +10,7 @@ import torch
 
 import models
 from gallery import Calibration, Gallery
-from gallery.calibration import ConfidenceMap, FmrThresholds, FpirThresholds, InUnits
+from gallery.decision.calibration import ConfidenceMap, FmrThresholds, FpirThresholds, InUnits
 from gallery.errors import BadCamera, NotFound
 from gallery.passers import PassersBy
 from gallery.views import SHRINK, WELL_KNOWN, View, centred

@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 import pytest
 
+from gallery.decision.verdict import QualityGates
 from gallery.errors import LikenessChanged
 from gallery.types import Reason
-from gallery.verdict import QualityGates
 from pipelines.decode import frames
 from pipelines.likeness import change
 from pipelines.live import LiveWatch

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from gallery.decision.verdict import QualityGates
 from gallery.types import Reason
-from gallery.verdict import QualityGates
 from pipelines.decode import frames, probe
 from pipelines.errors import NoPerson, NotUpright
 from pipelines.pipeline import Pipeline

@@ -17,7 +17,7 @@ import pytest
 from redis_servers import DURABLE, RedisServer
 from serving import Clips
 
-from gallery.stores import open_store
+from gallery.stores.open import open_store
 from service.client import Client
 
 ANN, BOB = "ann-of-the-north", "bob-of-the-south"

@@ -11,7 +11,7 @@ import pytest
 from serving import Clips, Service, Start
 
 from gallery.errors import BadStore, NotFound
-from gallery.stores import open_store
+from gallery.stores.open import open_store
 from gallery.types import AuditEntry, Removal
 from service import canary
 from service.client import Client

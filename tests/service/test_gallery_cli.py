@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gallery.store import NewSubject, NewTemplate
-from gallery.stores import open_store
+from gallery.stores.open import open_store
+from gallery.stores.protocol import NewSubject, NewTemplate
 from pipelines.fingerprint import Fingerprint
 from pipelines.sequence import Quality
 from service.cli import main
@@ -41,7 +41,7 @@ def store(gaitkeeper: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> s
     """An encrypted store with one person in ``default``."""
     monkeypatch.setenv("GAITKEEPER_STORE_KEY", OLD)
     url = f"sqlite:///{tmp_path / 'gallery.db'}"
-    from gallery.crypto import Vault
+    from gallery.stores.encryption import Vault
 
     opened = open_store(url, Vault.parse(OLD))
     opened.ensure_collection("default")

@@ -20,9 +20,9 @@ import torch
 from redis_servers import DURABLE, RedisServer, free_port
 from serving import Clips
 
-from gallery.index import CollectionIndex
-from gallery.store import NewSubject, NewTemplate
-from gallery.stores import open_store
+from gallery.search.index import CollectionIndex
+from gallery.stores.open import open_store
+from gallery.stores.protocol import NewSubject, NewTemplate
 from pipelines.errors import DeadlineExceeded, NoPerson
 from pipelines.fingerprint import Fingerprint
 from pipelines.sequence import Quality
@@ -160,7 +160,7 @@ def template(seed: int) -> NewTemplate:
 
 
 def test_searchers_answer_as_one_search_does_also_after_a_host_was_lost(hosts: Hosts) -> None:
-    from gallery.sharded import ShardedIndex
+    from gallery.search.sharded import ShardedIndex
     from service.hosts.cluster import joined
     from service.hosts.searchers import RaySearchers, start_searchers
 

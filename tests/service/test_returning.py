@@ -12,7 +12,7 @@ import httpx
 import pytest
 from serving import Clips, Service, Start
 
-from gallery import calibration
+from gallery.decision import calibration
 from gallery.errors import BadSubject, NotFound
 from service.cli import main
 

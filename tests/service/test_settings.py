@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gallery.redis_link import Address
+from gallery.stores.redis.link import Address
 from service.errors import BadSettings
 from service.setting_names import OTHERS, names_of
 from service.settings import Settings, load_settings

@@ -40,7 +40,7 @@ def service(start: Start) -> Service:
 @pytest.fixture
 def calibrated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Calibrations as shipped weights have them; here everybody matches everybody."""
-    from gallery import calibration
+    from gallery.decision import calibration
 
     (tmp_path / "calibration.json").write_text(json.dumps(CALIBRATION))
     monkeypatch.setattr(calibration, "SHIPPED", tmp_path)

@@ -17,7 +17,7 @@ import pytest
 from serving import Clips, Start
 from standardwebhooks import Webhook as Verifier
 
-from gallery import calibration
+from gallery.decision import calibration
 from gallery.types import Verdict
 from service.errors import BadSettings
 from service.examples import EXAMPLES

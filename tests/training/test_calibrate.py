@@ -11,8 +11,8 @@ import torch
 from typer.testing import CliRunner
 
 import models
-from gallery.calibration import load_calibrations, shipped_calibrations
-from gallery.units import units_of
+from gallery.decision.calibration import load_calibrations, shipped_calibrations
+from gallery.decision.units import units_of
 from models.distance import part_distances
 from pipelines.fingerprint import fingerprint_of
 from service.cli import app

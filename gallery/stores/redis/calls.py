@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from gallery.errors import Conflict, FingerprintMismatch, NotFound
-from gallery.redis_link import Link
-from gallery.redis_trust import State, Trust
+from gallery.stores.redis.link import Link
+from gallery.stores.redis.trust import State, Trust
 from gallery.types import Action
 from pipelines.fingerprint import Fingerprint
 

@@ -9,7 +9,7 @@ import redis
 from redis.exceptions import NoPermissionError, ResponseError
 
 from gallery.errors import StoreNotDurable
-from gallery.redis_link import Link
+from gallery.stores.redis.link import Link
 from gallery.types import Promises
 
 REWRITE_SECONDS = 10.0

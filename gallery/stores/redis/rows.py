@@ -8,9 +8,9 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from gallery.crypto import Seals
-from gallery.encoding import embedding_from, stamp
-from gallery.store import Change, Embedding, NewSubject, NewTemplate
+from gallery.stores.encoding import embedding_from, stamp
+from gallery.stores.encryption import Seals
+from gallery.stores.protocol import Change, Embedding, NewSubject, NewTemplate
 from gallery.types import Collection, Shadow, Subject, Template
 from pipelines.fingerprint import Fingerprint
 from pipelines.sequence import Quality

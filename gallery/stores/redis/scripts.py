@@ -1,8 +1,8 @@
-"""What the Redis store does, as Lua scripts; of the keys see :mod:`gallery.redis_lua`."""
+"""What the Redis store does, as Lua scripts; of the keys see :mod:`gallery.stores.redis.lua`."""
 
 from __future__ import annotations
 
-from gallery.redis_lua import BUMP, FREE, LOG, READ, REMOVE, STRAYED, UPSERT, WRITE, entry
+from gallery.stores.redis.lua import BUMP, FREE, LOG, READ, REMOVE, STRAYED, UPSERT, WRITE, entry
 
 ENSURE = (
     """#!lua

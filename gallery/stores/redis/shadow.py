@@ -1,4 +1,4 @@
-"""The Redis store's second set of embeddings; see gallery.store.Store."""
+"""The Redis store's second set of embeddings; see gallery.stores.protocol.Store."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import uuid
 import numpy as np
 import numpy.typing as npt
 
-from gallery import redis_scripts as scripts
-from gallery.encoding import bytes_of
 from gallery.errors import Conflict, ShadowBehind
-from gallery.redis_calls import Calls, check_fits, no_template
-from gallery.redis_lua import BUMP, FREE, LOG, READ, REMOVE, WRITE, entry
-from gallery.redis_rows import key_of
-from gallery.store import leaf_of
+from gallery.stores.encoding import bytes_of
+from gallery.stores.protocol import leaf_of
+from gallery.stores.redis import scripts
+from gallery.stores.redis.calls import Calls, check_fits, no_template
+from gallery.stores.redis.lua import BUMP, FREE, LOG, READ, REMOVE, WRITE, entry
+from gallery.stores.redis.rows import key_of
 from gallery.types import Action
 from pipelines.fingerprint import Fingerprint
 

@@ -10,15 +10,15 @@ from datetime import UTC, datetime
 import numpy as np
 import numpy.typing as npt
 
-from gallery import redis_disk as disk
-from gallery import redis_scripts as scripts
-from gallery import redis_shadow as shadows
-from gallery.crypto import Vault
-from gallery.encoding import bytes_of, expiry, stamp
 from gallery.errors import BadStore, ClipOfOtherSubject, Conflict, NotFound, Overtaken, StoreUnavailable
-from gallery.redis_calls import Calls, base_of, check_fits
-from gallery.redis_link import Address, Link
-from gallery.redis_rows import (
+from gallery.stores.encoding import bytes_of, expiry, stamp
+from gallery.stores.encryption import Vault
+from gallery.stores.protocol import Changes, Digest, Embedding, NewSubject, NewTemplate, leaf_of, xor_of
+from gallery.stores.redis import disk, scripts
+from gallery.stores.redis import shadow as shadows
+from gallery.stores.redis.calls import Calls, base_of, check_fits
+from gallery.stores.redis.link import Address, Link
+from gallery.stores.redis.rows import (
     change_of,
     collection_of,
     embedding_of,
@@ -30,8 +30,7 @@ from gallery.redis_rows import (
     template_of,
     template_record,
 )
-from gallery.redis_trust import Trust
-from gallery.store import Changes, Digest, Embedding, NewSubject, NewTemplate, leaf_of, xor_of
+from gallery.stores.redis.trust import Trust
 from gallery.types import Action, AuditReport, Collection, Erasure, Promises, Removal, Subject, Template
 from pipelines.fingerprint import Fingerprint
 
@@ -43,7 +42,7 @@ BLOCK_SECONDS = 0.5
 
 
 class RedisStore:
-    """The :class:`gallery.store.Store` in Redis, with its append-only file on.
+    """The :class:`gallery.stores.protocol.Store` in Redis, with its append-only file on.
 
     From Redis 7.2 on an enrolment is acknowledged once WAITAOF has confirmed that it is on disk; on 7.0 the server must
     run with ``appendfsync always``. What a collection holds lies under one hash tag, and every write is one script, so
@@ -60,7 +59,7 @@ class RedisStore:
         UnknownStore: the URL names no Redis.
         StoreUnavailable: it cannot be reached.
         StoreNotDurable: its settings may lose what was acknowledged, and the URL does not accept that.
-        BadStoreKey: as :func:`gallery.stores.open_store`.
+        BadStoreKey: as :func:`gallery.stores.open.open_store`.
     """
 
     def __init__(self, url: str, vault: Vault | None = None) -> None:
@@ -79,7 +78,7 @@ class RedisStore:
             raise
 
     def promises(self) -> Promises:
-        """See :class:`gallery.store.Store`, here and below."""
+        """See :class:`gallery.stores.protocol.Store`, here and below."""
         return disk.promise(self._link).model_copy(update={"encrypted": self._trust.vault is not None})
 
     def ensure_collection(

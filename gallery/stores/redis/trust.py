@@ -6,12 +6,12 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from gallery import audit, redis_disk
-from gallery import redis_scripts as scripts
-from gallery.crypto import Seals, Vault, seals
-from gallery.redis_link import Link
-from gallery.redis_lua import LOG, READ, WRITE
-from gallery.redis_rows import Hash, hash_of, key_of
+from gallery.stores import audit
+from gallery.stores.encryption import Seals, Vault, seals
+from gallery.stores.redis import disk, scripts
+from gallery.stores.redis.link import Link
+from gallery.stores.redis.lua import LOG, READ, WRITE
+from gallery.stores.redis.rows import Hash, hash_of, key_of
 from gallery.types import Action, AuditEntry, AuditReport
 
 _KEYS = ("t", "q", "s", "names", "log", "gone", "clips", "expiry", "todo", "events", "audit", "auditkey")
@@ -137,10 +137,10 @@ class Trust:
                 return True
 
     def audit(self, base: str, collection: str) -> AuditReport:
-        """See :meth:`gallery.store.Store.audit`."""
+        """See :meth:`gallery.stores.protocol.Store.audit`."""
         with self._link.direct():
             node = self._link.node(base)
-            pending = not redis_disk.rewrite(node)
+            pending = not disk.rewrite(node)
             rows: Any = node.xrange(f"{base}:audit")
             key: Any = node.get(f"{base}:auditkey") or b""
             keys = {found.decode() for found in node.scan_iter(f"{base}*", count=1000)}

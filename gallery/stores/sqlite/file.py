@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from gallery import sqlite_schema
 from gallery.errors import BadStore, StoreUnavailable
-from gallery.sqlite_schema import pragma
+from gallery.stores.sqlite import schema
+from gallery.stores.sqlite.schema import pragma
 
 APPLICATION_ID = 0x47414954  # "GAIT", in the file's header
 BUSY_SECONDS = 10.0
@@ -35,7 +35,7 @@ class Connections:
             with self._connection() as connection:
                 _check_ours(connection, path)
                 _use_wal(connection, path)
-                sqlite_schema.migrate(connection, APPLICATION_ID)
+                schema.migrate(connection, APPLICATION_ID)
         except BaseException:
             self.close()
             raise
@@ -141,10 +141,10 @@ def _check_ours(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute("COMMIT")
     if application != APPLICATION_ID and (application or version or tables):
         raise BadStore(f"{path} is a database of another program, not a gallery.")
-    if version > len(sqlite_schema.MIGRATIONS):
+    if version > len(schema.MIGRATIONS):
         raise BadStore(
             f"{path} was written by a newer version of Gaitkeeper (schema {version}; this one reads up to "
-            f"{len(sqlite_schema.MIGRATIONS)})."
+            f"{len(schema.MIGRATIONS)})."
         )
 
 

@@ -6,9 +6,9 @@ import json
 import sqlite3
 from datetime import datetime
 
-from gallery.crypto import Seals
-from gallery.encoding import embedding_from
-from gallery.store import Change, Embedding
+from gallery.stores.encoding import embedding_from
+from gallery.stores.encryption import Seals
+from gallery.stores.protocol import Change, Embedding
 from gallery.types import Collection, Shadow, Subject, Template
 from pipelines.fingerprint import Fingerprint
 from pipelines.sequence import Quality

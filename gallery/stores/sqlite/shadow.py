@@ -1,4 +1,5 @@
-"""The SQLite store's second set of embeddings, within a transaction of the caller's; see gallery.store.Store."""
+"""The SQLite store's second set of embeddings, within a transaction of the caller's; see
+gallery.stores.protocol.Store."""
 
 from __future__ import annotations
 
@@ -7,9 +8,9 @@ import sqlite3
 import numpy as np
 import numpy.typing as npt
 
-from gallery.crypto import Seals
 from gallery.errors import Conflict, FingerprintMismatch, ShadowBehind
-from gallery.sqlite_write import insert_embedding
+from gallery.stores.encryption import Seals
+from gallery.stores.sqlite.write import insert_embedding
 from pipelines.fingerprint import Fingerprint
 
 _MISSING = """

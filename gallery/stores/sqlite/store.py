@@ -10,16 +10,15 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from gallery import sqlite_shadow as shadows
-from gallery import sqlite_trust
-from gallery import sqlite_write as write
-from gallery.crypto import Seals, Vault, seals
-from gallery.encoding import stamp
 from gallery.errors import NotFound, UnknownStore
-from gallery.sqlite_file import Connections
-from gallery.sqlite_rows import change_of, collection_of, embedding_of, subject_of, template_of
-from gallery.sqlite_write import TEMPLATES, collection_row, subject_row
-from gallery.store import Changes, Digest, Embedding, NewSubject, NewTemplate, xor_of
+from gallery.stores.encoding import stamp
+from gallery.stores.encryption import Seals, Vault, seals
+from gallery.stores.protocol import Changes, Digest, Embedding, NewSubject, NewTemplate, xor_of
+from gallery.stores.sqlite import shadow as shadows
+from gallery.stores.sqlite import trust, write
+from gallery.stores.sqlite.file import Connections
+from gallery.stores.sqlite.rows import change_of, collection_of, embedding_of, subject_of, template_of
+from gallery.stores.sqlite.write import TEMPLATES, collection_row, subject_row
 from gallery.types import Action, AuditReport, Collection, Erasure, Promises, Removal, Subject, Template
 from pipelines.fingerprint import Fingerprint
 
@@ -49,7 +48,7 @@ _CHANGES = """
 
 
 class SQLiteStore:
-    """The :class:`gallery.store.Store` in an SQLite file.
+    """The :class:`gallery.stores.protocol.Store` in an SQLite file.
 
     A committed enrolment is synced to disk before the call returns. Erased rows are overwritten in the file, and the
     write-ahead log is emptied after each erasure. A new file is readable by its owner alone.
@@ -60,7 +59,7 @@ class SQLiteStore:
 
     Raises:
         UnknownStore: the URL names no file.
-        StoreUnavailable, BadStore, BadStoreKey: as :func:`gallery.stores.open_store`.
+        StoreUnavailable, BadStore, BadStoreKey: as :func:`gallery.stores.open.open_store`.
     """
 
     def __init__(self, url: str, vault: Vault | None = None) -> None:
@@ -78,7 +77,7 @@ class SQLiteStore:
             raise
 
     def promises(self) -> Promises:
-        """See :class:`gallery.store.Store`, here and below."""
+        """See :class:`gallery.stores.protocol.Store`, here and below."""
         remark = f"Every enrolment is synced to {self._file.path} before it is acknowledged."
         return Promises(durable=True, encrypted=self._vault is not None, remarks=(remark,))
 
@@ -268,10 +267,7 @@ class SQLiteStore:
         assert self._vault is not None
         with self._file.writing() as db:
             done = sum(
-                [
-                    sqlite_trust.rotate(db, self._vault, row)
-                    for row in db.execute("SELECT * FROM collections").fetchall()
-                ]
+                [trust.rotate(db, self._vault, row) for row in db.execute("SELECT * FROM collections").fetchall()]
             )
         self.flush()
         return done
@@ -283,7 +279,7 @@ class SQLiteStore:
     def audit(self, collection: str) -> AuditReport:
         pending = not self.flush()
         with self._file.reading() as db:
-            return sqlite_trust.audit(db, self._vault, collection, pending=pending)
+            return trust.audit(db, self._vault, collection, pending=pending)
 
     def ping(self) -> None:
         with self._file.writing() as db:

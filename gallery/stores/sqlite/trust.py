@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sqlite3
 
-from gallery.audit import digest, gone
-from gallery.crypto import Vault
-from gallery.sqlite_write import audit_key, log
+from gallery.stores.audit import digest, gone
+from gallery.stores.encryption import Vault
+from gallery.stores.sqlite.write import audit_key, log
 from gallery.types import Action, AuditEntry, AuditReport
 
 _LEFT = """

@@ -12,12 +12,12 @@ from datetime import UTC, datetime
 import numpy as np
 import numpy.typing as npt
 
-from gallery import audit
-from gallery.crypto import Seals, Vault, seals
-from gallery.encoding import bytes_of, expiry, stamp
 from gallery.errors import ClipOfOtherSubject, Conflict, FingerprintMismatch, NotFound, Overtaken
-from gallery.sqlite_rows import template_of
-from gallery.store import NewSubject, NewTemplate, leaf_of
+from gallery.stores import audit
+from gallery.stores.encoding import bytes_of, expiry, stamp
+from gallery.stores.encryption import Seals, Vault, seals
+from gallery.stores.protocol import NewSubject, NewTemplate, leaf_of
+from gallery.stores.sqlite.rows import template_of
 from gallery.types import Action, Template
 
 SUBJECTS = """
@@ -105,7 +105,7 @@ def enroll(
     template: NewTemplate,
     seen: str | None,
 ) -> Template:
-    """See :meth:`gallery.store.Store.enroll`; ``pinned`` is the collection's row."""
+    """See :meth:`gallery.stores.protocol.Store.enroll`; ``pinned`` is the collection's row."""
     sealing = seals(vault, pinned["secret"], pinned["name"])
     _check_fits(pinned, template)
     known = db.execute(

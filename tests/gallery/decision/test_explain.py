@@ -9,8 +9,8 @@ from pydantic import ValidationError
 
 import models
 from gallery import Gallery
-from gallery.calibration import Calibration, ConfidenceMap, FpirThresholds, PartQuantiles
-from gallery.explain import MIN_PAIRS, explain, impostors_of, quantiles
+from gallery.decision.calibration import Calibration, ConfidenceMap, FpirThresholds, PartQuantiles
+from gallery.decision.explain import MIN_PAIRS, explain, impostors_of, quantiles
 from pipelines.fingerprint import fingerprint_of
 
 EYES = "blazepose-full/1"

@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import pytest
 
-from gallery.calibration import Calibration, ConfidenceMap, FpirThresholds, InUnits
+from gallery.decision.calibration import Calibration, ConfidenceMap, FpirThresholds, InUnits
+from gallery.decision.units import Basis, Unit
+from gallery.decision.verdict import QualityGates, candidates_of, check_fpir, decide, threshold_of
 from gallery.errors import BadFpir
-from gallery.search import Hit
+from gallery.search.partwise import Hit
 from gallery.types import Reason, Verdict
-from gallery.units import Basis, Unit
-from gallery.verdict import QualityGates, candidates_of, check_fpir, decide, threshold_of
 from pipelines.errors import TooShort
 
 HITS = [Hit("alice", "t1", 2.0), Hit("bob", "t2", 3.0)]

@@ -7,11 +7,11 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import torch
 
-from gallery import index as module
-from gallery import search
-from gallery.index import CollectionIndex
-from gallery.search import digest_order
-from gallery.store import NewSubject
+from gallery.search import index as module
+from gallery.search import partwise
+from gallery.search.index import CollectionIndex
+from gallery.search.partwise import digest_order
+from gallery.stores.protocol import NewSubject
 
 SIZES = ((4, 2), (40, 3))
 
@@ -67,6 +67,6 @@ def test_a_cohort_is_picked_anew_when_a_template_of_it_has_expired(store, new_te
     index.followed()
     assert list(index.cohort(fingerprint, 2)) == names[:2]
     later = (datetime.now(UTC) + timedelta(seconds=61)).timestamp()
-    for clock in (module.time, search.time):
+    for clock in (module.time, partwise.time):
         monkeypatch.setattr(clock, "time", lambda: later)
     assert list(index.cohort(fingerprint, 2)) == names[1:3]

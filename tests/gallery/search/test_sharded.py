@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from gallery.errors import FingerprintMismatch
-from gallery.index import CollectionIndex, Share
-from gallery.search import digest_order
-from gallery.sharded import ShardedIndex
-from gallery.store import NewSubject
+from gallery.search.index import CollectionIndex, Share
+from gallery.search.partwise import digest_order
+from gallery.search.sharded import ShardedIndex
+from gallery.stores.protocol import NewSubject
 from gallery.views import View
 
 COUNTS = (1, 2, 5)

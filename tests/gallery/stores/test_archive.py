@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from following import replay
 
-from gallery.archive import export_collection, import_collection
-from gallery.crypto import Vault
 from gallery.errors import BadArchive, BadStoreKey, FingerprintMismatch, NotFound
-from gallery.store import NewSubject
-from gallery.stores import open_store
+from gallery.stores.archive import export_collection, import_collection
+from gallery.stores.encryption import Vault
+from gallery.stores.open import open_store
+from gallery.stores.protocol import NewSubject
 from gallery.types import Action
 
 KEY, OTHER = Vault([bytes(range(32))]), Vault([bytes(range(32, 64))])

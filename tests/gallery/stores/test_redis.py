@@ -9,11 +9,12 @@ import pytest
 from following import Follower, replay
 from redis_servers import DURABLE
 
-from gallery import redis_link, redis_store
 from gallery.errors import BadStore, NotFound, StoreNotDurable, StoreUnavailable, UnknownStore
-from gallery.redis_link import Address
-from gallery.store import NewSubject
-from gallery.stores import open_store
+from gallery.stores.open import open_store
+from gallery.stores.protocol import NewSubject
+from gallery.stores.redis import link
+from gallery.stores.redis import store as redis_store
+from gallery.stores.redis.link import Address
 
 ALICE, BOB = NewSubject("alice"), NewSubject("bob")
 
@@ -124,7 +125,7 @@ def test_waitaof_makes_a_slow_disk_durable_and_waits_for_replicas(serve, new_tem
     store = open_store(f"{server.url}?replicas=1")
     assert not store.enroll("default", BOB, new_template(2, clip=2)).duplicate
     assert store.erase("default", "alice").pending  # the replica's files are its own
-    monkeypatch.setattr(redis_link, "DISK_SECONDS", 0.2)
+    monkeypatch.setattr(link, "DISK_SECONDS", 0.2)
     replica.kill()
     with pytest.raises(StoreUnavailable, match="could not confirm"):
         store.enroll("default", ALICE, new_template(3, clip=3))
@@ -349,13 +350,13 @@ def test_a_write_that_is_sent_twice_is_one_enrolment(serve, new_template, monkey
     """As when the connection breaks after Redis has written and before its reply is read."""
     store = open_store(serve(*DURABLE).url)
     store.ensure_collection("default")
-    call = redis_link.Link._call
+    call = link.Link._call
 
     def twice(self, *args):
         call(self, *args)
         return call(self, *args)
 
-    monkeypatch.setattr(redis_link.Link, "_call", twice)
+    monkeypatch.setattr(link.Link, "_call", twice)
     template = store.enroll("default", ALICE, new_template(1))
     assert not template.duplicate
     assert store.templates("default", "alice") == [template]

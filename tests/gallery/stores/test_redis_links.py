@@ -10,10 +10,10 @@ import redis
 from following import Follower, replay
 from redis_servers import DURABLE, Certificates, SentinelServer, free_port
 
-from gallery import redis_link
 from gallery.errors import Overtaken, StoreUnavailable
-from gallery.store import NewSubject
-from gallery.stores import open_store
+from gallery.stores.open import open_store
+from gallery.stores.protocol import NewSubject
+from gallery.stores.redis import link
 
 ALICE, BOB = NewSubject("alice"), NewSubject("bob")
 
@@ -49,7 +49,7 @@ def test_tls(serve, certificates, tmp_path, new_template, monkeypatch):
     for one in (store, plain):
         one.close()
     stranger = Certificates(tmp_path, "127.0.0.2")
-    monkeypatch.setattr(redis_link, "REPLY_SECONDS", 0.5)  # a plain server waits for the rest of a handshake
+    monkeypatch.setattr(link, "REPLY_SECONDS", 0.5)  # a plain server waits for the rest of a handshake
     for refused in (
         f"rediss://127.0.0.1:{port}/0",  # nobody known has signed it
         f"rediss://127.0.0.1:{port}/0?ssl_ca_certs={stranger.authority}",

@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 from following import replay
 
-from gallery import sqlite_file, sqlite_schema
 from gallery.errors import BadStore, StoreUnavailable, UnknownStore
-from gallery.sqlite import SQLiteStore
-from gallery.store import NewSubject
-from gallery.stores import open_store
+from gallery.stores.open import open_store
+from gallery.stores.protocol import NewSubject
+from gallery.stores.sqlite import file as sqlite_file
+from gallery.stores.sqlite import schema
+from gallery.stores.sqlite.store import SQLiteStore
 
 ALICE = NewSubject("alice")
 
@@ -66,7 +67,7 @@ def test_the_file_is_private_and_commits_reach_the_disk(path, monkeypatch):
         "synchronous": 2,
         "foreign_keys": 1,
         "secure_delete": 1,
-        "user_version": len(sqlite_schema.MIGRATIONS),
+        "user_version": len(schema.MIGRATIONS),
     }
     store.close()
 
@@ -94,7 +95,7 @@ def test_a_database_of_another_program_is_left_alone(path):
 def test_a_newer_gallery_is_left_alone(path):
     open_store(url(path)).close()
     with sqlite3.connect(path) as newer:
-        newer.execute(f"PRAGMA user_version = {len(sqlite_schema.MIGRATIONS) + 1}")
+        newer.execute(f"PRAGMA user_version = {len(schema.MIGRATIONS) + 1}")
     newer.close()
     before = path.read_bytes()
     with pytest.raises(BadStore, match="newer version"):
@@ -144,13 +145,13 @@ def test_an_older_gallery_is_migrated(path, new_template, monkeypatch):
     template = store.enroll("default", ALICE, new_template(1, clip=1))
     store.close()
     step = ("ALTER TABLE subjects ADD COLUMN height TEXT", "UPDATE subjects SET height = 'tall'")
-    monkeypatch.setattr(sqlite_schema, "MIGRATIONS", (*sqlite_schema.MIGRATIONS, step))
+    monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, step))
     store = open_store(url(path))
     assert store.templates("default", "alice") == [template]
     store.close()
     with sqlite3.connect(path) as other:
         assert other.execute("SELECT height FROM subjects").fetchall() == [("tall",)]
-        assert other.execute("PRAGMA user_version").fetchone() == (len(sqlite_schema.MIGRATIONS),)
+        assert other.execute("PRAGMA user_version").fetchone() == (len(schema.MIGRATIONS),)
     other.close()
 
 
@@ -187,7 +188,7 @@ def test_a_gallery_of_the_first_schema_is_read_on(path, new_template, fingerprin
 
 def test_means_of_cameras_that_were_stored_go_and_nothing_else(path, new_template, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(sqlite_schema, "MIGRATIONS", sqlite_schema.MIGRATIONS[:3])
+        patch.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:3])
         store = open_store(url(path))
         store.ensure_collection("default", ttl_seconds=3600)
         template = store.enroll("default", ALICE, new_template(1, camera="door", heading="left"))
@@ -213,7 +214,7 @@ def test_a_migration_that_fails_changes_nothing(path, new_template, monkeypatch)
     store.close()
     step = ("ALTER TABLE subjects ADD COLUMN height TEXT", "UPDATE nothing SET at = 'all'")
     with monkeypatch.context() as patch:
-        patch.setattr(sqlite_schema, "MIGRATIONS", (*sqlite_schema.MIGRATIONS, step))
+        patch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, step))
         with pytest.raises(StoreUnavailable):
             open_store(url(path))
     store = open_store(url(path))

@@ -13,8 +13,8 @@ import pytest
 from following import Follower, replay
 
 from gallery.errors import ClipOfOtherSubject, FingerprintMismatch, NotFound, Overtaken, StoreUnavailable
-from gallery.store import NewSubject
-from gallery.stores import open_store
+from gallery.stores.open import open_store
+from gallery.stores.protocol import NewSubject
 
 ALICE, BOB = NewSubject("alice"), NewSubject("bob")
 

@@ -11,8 +11,8 @@ import pytest
 from following import Follower, replay
 
 from gallery.errors import Conflict, NotFound
-from gallery.store import NewSubject
-from gallery.stores import open_store
+from gallery.stores.open import open_store
+from gallery.stores.protocol import NewSubject
 
 ALICE, BOB = NewSubject("alice"), NewSubject("bob")
 NOW = datetime(2030, 1, 1, tzinfo=UTC)

@@ -10,7 +10,7 @@ import pytest
 from following import Follower, replay
 
 from gallery.errors import Conflict, FingerprintMismatch, NotFound, ShadowBehind
-from gallery.store import NewSubject
+from gallery.stores.protocol import NewSubject
 
 ALICE, BOB = NewSubject("alice"), NewSubject("bob")
 

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from following import Follower, replay
 
-from gallery.audit import acting
-from gallery.crypto import Vault
 from gallery.errors import BadStoreKey, NotFound
-from gallery.store import NewSubject
-from gallery.stores import open_store
+from gallery.stores.audit import acting
+from gallery.stores.encryption import Vault
+from gallery.stores.open import open_store
+from gallery.stores.protocol import NewSubject
 from gallery.types import Action
 
 OLD, NEW = bytes(range(32)), bytes(range(32, 64))
