@@ -39,7 +39,7 @@ format: setup
 
 fuzz: setup ## 2,000 broken clips and 1,000 requests an operation against a real service; half an hour
 	GAITKEEPER_FUZZ_CLIPS=2000 GAITKEEPER_FUZZ_EXAMPLES=1000 $(BIN)/python -m pytest --timeout 0 \
-		tests/service/test_hostile_clips.py tests/service/test_openapi_fuzz.py
+		tests/service/http/test_hostile_clips.py tests/service/http/test_openapi_fuzz.py
 
 soak: setup ## 1,000 short identifications, one after the other: does memory grow?
 	$(BIN)/python -m bench.soak

@@ -25,7 +25,7 @@ from gallery.pinned import DEFAULT_NETWORK
 from pipelines.embed import embed
 from pipelines.pipeline import ClipResult, Pipeline
 from service.hosts.cluster import LOCAL, joined, prepare
-from service.hosts.scale import Replicas
+from service.scale import Replicas
 from service.settings import load_settings
 from training.walkers import clips
 from training.walkers.person import draw_people

@@ -26,7 +26,7 @@ from gallery.stores.protocol import NewSubject, NewTemplate, Store
 from pipelines.embed import embed
 from pipelines.fingerprint import fingerprint_of
 from pipelines.sequence import GaitSequence
-from service import canary
+from service.recognition import canary
 
 PERCEPTION = "blazepose-full/1"
 COLLECTION = "bench-migration"

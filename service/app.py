@@ -12,24 +12,26 @@ import anyio.to_thread
 from fastapi import Depends, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
-from service import DISTRIBUTION, handlers, openapi
-from service.edge import Edge
-from service.engine import Engine
-from service.expiry import purging
-from service.gate import Gate, RateLimit
-from service.jobs import Jobs
-from service.keys import Keys
-from service.limits import BodyLimit, WorkQueue
+from service import DISTRIBUTION
+from service.auth.keys import Keys
+from service.background.expiry import purging
+from service.background.jobs import Jobs
+from service.background.replay import Replays
+from service.background.webhooks import Webhooks
+from service.background.work import Work
+from service.http import handlers, openapi
+from service.http.edge import Edge
+from service.http.gate import Gate, RateLimit
+from service.http.limits import BodyLimit, WorkQueue
+from service.http.under import Under, root_of
+from service.http.unknown import known_only
+from service.http.uploads import Uploads
 from service.metrics import Metrics
-from service.replay import Replays
-from service.routes import cameras, clips, collections, health, jobs, metrics, strangers, stream, subjects, system
+from service.recognition.engine import Engine
+from service.routes import cameras, clips, collections, jobs, strangers, stream, subjects
+from service.routes.operations import health, metrics, system
 from service.routes.page import page_router
 from service.settings import Settings, load_settings
-from service.under import Under, root_of
-from service.unknown import known_only
-from service.uploads import Uploads
-from service.webhooks import Webhooks
-from service.work import Work
 
 
 def create_app(settings: Settings | None = None, engine: Engine | None = None) -> FastAPI:

@@ -6,22 +6,8 @@ import sys
 
 import typer
 
-from service.commands import (
-    batch,
-    cameras,
-    clips,
-    collections,
-    demo,
-    doctor,
-    gallery,
-    keys,
-    serve,
-    size,
-    strangers,
-    subjects,
-    watch,
-    weights,
-)
+from service.commands import batch, cameras, clips, collections, strangers, subjects, watch
+from service.commands.operations import demo, doctor, gallery, keys, serve, size, weights
 from training import cli as training
 from training.cli_data import calibrate, dataset, evaluate
 from training.walkers.cli import app as walkers
@@ -65,7 +51,7 @@ def main() -> None:
     try:
         app()
     except Exception as error:
-        from service.commands.failure import report
+        from service.commands.console.failure import report
 
         sys.exit(report(error))
 

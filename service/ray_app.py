@@ -15,20 +15,20 @@ from ray.serve.handle import DeploymentHandle
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from models.errors import GaitkeeperError
-from service.administration import DEFAULT_COLLECTION, Administration
 from service.app import create_app
-from service.engine import Engine
+from service.auth.keys import Keys
+from service.auth.loopback import is_loopback
 from service.errors import BadSettings, ClusterUnavailable, Forbidden
-from service.gate import refuse
 from service.hosts.cluster import joined
 from service.hosts.own_address import keep_to_own_address
 from service.hosts.remote import Remote
 from service.hosts.replicas import Embedding, Perception
-from service.hosts.scale import Replicas, Scale
 from service.hosts.searchers import start_searchers
-from service.keys import Keys
-from service.loopback import is_loopback
-from service.network import require_loopback
+from service.http.gate import refuse
+from service.operations.network import require_loopback
+from service.recognition.administration import DEFAULT_COLLECTION, Administration
+from service.recognition.engine import Engine
+from service.scale import Replicas, Scale
 from service.settings import Settings, load_settings
 
 NAME = "gaitkeeper"

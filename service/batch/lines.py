@@ -21,7 +21,8 @@ class Order(Record):
         place: path or URL of the archive.
         collection: acted on.
         made: when that was made, by which every host proves that it has the same store.
-        network, camera, rotate, min_quality, strict, top_k, fpir, where: as of :class:`service.engine.Engine`.
+        network, camera, rotate, min_quality, strict, top_k, fpir, where: as of
+            :class:`service.recognition.engine.Engine`.
     """
 
     kind: Literal["enroll", "identify"]

@@ -12,7 +12,7 @@ from service.batch.archive import Item, archive_at, printable
 from service.batch.journal import Journal
 from service.batch.lines import BatchReport, Failed, Line, Order
 from service.batch.worker import Worker
-from service.engine import Engine
+from service.recognition.engine import Engine
 
 Executor = Callable[[Order, list[Item]], Iterable[Line]]
 """Does the clips of an order, in whatever sequence."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from service.commands.terminal import (
+from service.commands.console.terminal import (
     ERR,
     OUT,
     CameraOption,
@@ -24,7 +24,7 @@ from service.commands.terminal import (
 
 if TYPE_CHECKING:
     from service.batch.lines import BatchReport, Order
-    from service.engine import Engine
+    from service.recognition.engine import Engine
 
 app = typer.Typer(help="Archives of clips: every clip once, going on where it was stopped.", no_args_is_help=True)
 
@@ -106,7 +106,7 @@ def identify(
     def order(engine: Engine) -> Order:
         from gallery.decision.verdict import check_fpir
         from service.batch.lines import Order
-        from service.pairs import pairs_of
+        from service.recognition.pairs import pairs_of
 
         check_fpir(fpir)
         return Order(
@@ -138,8 +138,8 @@ def _run(
     with progress("batch") as tell:
         from gallery.names import check_camera
         from service.batch.run import here, run
-        from service.engine import Engine
         from service.errors import BadSettings
+        from service.recognition.engine import Engine
         from service.settings import load_settings
 
         if ray and store:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from service.commands.terminal import (
+from service.commands.console.terminal import (
     OUT,
     CollectionOption,
     JsonOption,
@@ -39,7 +39,7 @@ def list_(
     if as_json:
         print_json(reply)
         return
-    from service.commands import tables
+    from service.commands.console import tables
 
     if reply.keep_seconds is None:
         OUT.print("This collection keeps no passers-by.")

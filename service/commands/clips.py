@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from service.commands.terminal import (
+from service.commands.console.terminal import (
     ERR,
     OUT,
     CameraOption,
@@ -64,7 +64,7 @@ def enroll(
     if as_json:
         print_json(reply)
         return
-    from service.commands import tables
+    from service.commands.console import tables
 
     for one in (reply, *reply.others):
         template = one.template
@@ -110,7 +110,7 @@ def verify(
     if as_json:
         print_json(reply)
         return
-    from service.commands import tables
+    from service.commands.console import tables
 
     OUT.print(tables.verification(reply.person))
     tables.repaired(ERR, reply.clip)
@@ -139,7 +139,7 @@ def identify(
 ) -> None:
     """Rank the enrolled people for everybody who walks in a clip."""
     with progress("identifying") as tell, recogniser(server, store, key) as worker:
-        from service.pairs import pairs_of
+        from service.recognition.pairs import pairs_of
 
         found = pairs_of(where or [])
         reply = worker.identify(
@@ -158,7 +158,7 @@ def identify(
     if as_json:
         print_json(reply)
         return
-    from service.commands import tables
+    from service.commands.console import tables
 
     OUT.print(tables.people(reply.people))
     tables.repaired(ERR, reply.clip)
@@ -178,8 +178,8 @@ def inspect(
     with progress("looking") as tell:
         from pipelines.inspect import write_pictures
         from pipelines.pipeline import Pipeline
+        from service.recognition.seen import Seen
         from service.schemas import InspectReply
-        from service.seen import Seen
         from service.settings import load_settings
 
         seen = Seen.through(Pipeline(load_settings().pipeline), clip, tell, rotate=rotation(rotate) or 0)
@@ -195,7 +195,7 @@ def inspect(
     if as_json:
         print_json(reply)
         return
-    from service.commands import tables
+    from service.commands.console import tables
 
     OUT.print(tables.walkers(reply.walkers))
     tables.repaired(ERR, reply.clip)

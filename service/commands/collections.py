@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from service.commands.terminal import (
+from service.commands.console.terminal import (
     OUT,
     JsonOption,
     KeyOption,
@@ -36,7 +36,7 @@ def list_(
     if as_json:
         print_json(reply)
         return
-    from service.commands import tables
+    from service.commands.console import tables
 
     OUT.print(tables.collections(reply.collections))
 

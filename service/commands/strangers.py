@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from service.commands.terminal import (
+from service.commands.console.terminal import (
     OUT,
     CollectionOption,
     JsonOption,
@@ -37,7 +37,7 @@ def list_(
     if as_json:
         print_json(reply)
         return
-    from service.commands import tables
+    from service.commands.console import tables
 
     if reply.keep_seconds is None:
         OUT.print("This collection keeps no strangers.")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from service.commands.terminal import (
+from service.commands.console.terminal import (
     OUT,
     CollectionOption,
     JsonOption,
@@ -37,7 +37,7 @@ def list_(
     if as_json:
         print_json(reply)
         return
-    from service.commands import tables
+    from service.commands.console import tables
 
     OUT.print(tables.subjects(reply.subjects))
 
@@ -57,7 +57,7 @@ def show(
     if as_json:
         print_json(reply)
         return
-    from service.commands import tables
+    from service.commands.console import tables
 
     OUT.print(tables.subjects([reply.subject]))
     OUT.print(tables.templates(reply.templates))
@@ -80,7 +80,7 @@ def erase(
     if as_json:
         print_json(reply)
         return
-    from service.commands import tables
+    from service.commands.console import tables
 
     OUT.print(
         f"[bold]{tables.plain(reply.subject)}[/] erased with {reply.templates} template(s){waiting(reply.pending)}"
@@ -103,7 +103,7 @@ def update(
     as_json: JsonOption = False,
 ) -> None:
     """Change a person's display name, metadata or legal basis."""
-    from service.pairs import pairs_of
+    from service.recognition.pairs import pairs_of
 
     with progress("writing"), recogniser(server, store, key) as worker:
         metadata = None if meta is None else pairs_of(meta)
@@ -113,7 +113,7 @@ def update(
     if as_json:
         print_json(reply)
         return
-    from service.commands import tables
+    from service.commands.console import tables
 
     OUT.print(tables.subjects([reply.subject]))
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from service.commands.terminal import (
+from service.commands.console.terminal import (
     ERR,
     OUT,
     CameraOption,
@@ -25,10 +25,10 @@ from service.commands.terminal import (
 
 if TYPE_CHECKING:
     from service.client import Client
-    from service.engine import Engine
-    from service.live.client import LiveStream
+    from service.client.live import LiveStream
     from service.live.events import Event
     from service.live.local import LocalStream
+    from service.recognition.engine import Engine
 
 
 def watch(
@@ -83,10 +83,10 @@ def watch(
 def _stream(
     worker: Client | Engine, *, collection: str, top_k: int, fpir: float, camera: str | None, rotate: int | None
 ) -> LocalStream | LiveStream:
-    from service.engine import Engine
     from service.live.local import LocalStream
     from service.live.passing import Passing
     from service.live.session import Limits
+    from service.recognition.engine import Engine
 
     if not isinstance(worker, Engine):
         return worker.stream(collection=collection, top_k=top_k, fpir=fpir, camera=camera, rotate=rotate)
@@ -95,7 +95,7 @@ def _stream(
 
 
 def _print(event: Event) -> None:
-    from service.commands import tables
+    from service.commands.console import tables
     from service.live.events import Dropped, ErrorEvent, Segment, SourceEvent, VerdictEvent
 
     if isinstance(event, VerdictEvent) and (event.changed or event.final):

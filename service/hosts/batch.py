@@ -11,9 +11,9 @@ from service.batch.archive import Item
 from service.batch.lines import Line, Order
 from service.batch.run import Executor
 from service.batch.worker import Worker
-from service.engine import Engine
 from service.errors import ClusterUnavailable, HostsUnavailable
 from service.hosts.cluster import joined
+from service.recognition.engine import Engine
 from service.settings import Settings, load_settings
 
 PIECES = 20_000

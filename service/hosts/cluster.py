@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pipelines.errors import DeadlineExceeded
+from service.auth.loopback import is_loopback
 from service.errors import ClusterUnavailable, HostsUnavailable
-from service.loopback import is_loopback
 from service.settings import Settings
 
 if TYPE_CHECKING:

@@ -78,7 +78,8 @@ class RemotePipeline(Pipeline):
 
 
 class Remote:
-    """Where the engine of a cluster's front door has its work done; see :class:`service.elsewhere.Elsewhere`.
+    """Where the engine of a cluster's front door has its work done; see
+    :class:`service.recognition.elsewhere.Elsewhere`.
 
     Args:
         settings: of the pipeline.

@@ -14,11 +14,11 @@ from starlette.websockets import WebSocketDisconnect
 
 from models.errors import GaitkeeperError
 from service.errors import BadMessage, StreamTimeout
+from service.http.sockets import Channel
 from service.live.events import Dropped, EndHeader, ErrorEvent, Event, FrameHeader, Tracks
 from service.live.session import CREDITS, Session, Tell
 from service.problems import body
 from service.settings import Settings
-from service.sockets import Channel
 
 CHECK_SECONDS = 5.0
 FAULTS = 10

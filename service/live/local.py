@@ -16,7 +16,7 @@ from service.live.sources import Shot
 
 
 class LocalStream:
-    """As :class:`service.live.client.LiveStream`; takes pictures, too.
+    """As :class:`service.client.live.LiveStream`; takes pictures, too.
 
     Args:
         pipeline, judge, limits, rotate: as of :class:`service.live.session.Session`.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from service.dependencies import CameraPath, CollectionPath, EngineOf
-from service.openapi import problems
+from service.http.openapi import problems
+from service.routes.dependencies import CameraPath, CollectionPath, EngineOf
 from service.schemas import CamerasReply, KeepPassersBy
 
 router = APIRouter(prefix="/collections/{collection}/cameras", tags=["cameras"])

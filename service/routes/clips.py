@@ -11,8 +11,12 @@ import anyio.to_thread
 from fastapi import APIRouter, Depends, Form, Request, Response
 from fastapi.responses import JSONResponse
 
-from service.callers import CallerOf
-from service.dependencies import (
+from service.background.replay import digest
+from service.background.work import Reply
+from service.http.callers import CallerOf
+from service.http.openapi import problems
+from service.recognition.pairs import pairs_of
+from service.routes.dependencies import (
     Boxes,
     CameraField,
     ClipFile,
@@ -40,11 +44,7 @@ from service.dependencies import (
     Where,
     WorkOf,
 )
-from service.openapi import problems
-from service.pairs import pairs_of
-from service.replay import digest
 from service.schemas import EnrollReply, IdentifyReply, JobReply, LearnReply, VerifyReply
-from service.work import Reply
 
 # Clips go to disk, and fields into memory: of these there are few, and short ones.
 FIELDS: Any = {"max_files": 17, "max_fields": 100, "max_part_size": 2**14}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from service.dependencies import CollectionPath, EngineOf, PageOf
-from service.openapi import problems
+from service.http.openapi import problems
+from service.routes.dependencies import CollectionPath, EngineOf, PageOf
 from service.schemas import Collection, CollectionsReply, NewCollection, Removal
 
 router = APIRouter(prefix="/collections", tags=["collections"])

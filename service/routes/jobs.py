@@ -9,15 +9,15 @@ from typing import Annotated
 import anyio.to_thread
 from fastapi import APIRouter, Path, Response, WebSocket
 
-from service.access import require_collection
-from service.dependencies import JobsOf, JobsPageOf
+from service.auth.access import require_collection
+from service.background.jobs import Jobs
 from service.errors import UnknownField
-from service.gate import refuse
-from service.jobs import Jobs
-from service.openapi import problems
+from service.http.gate import refuse
+from service.http.openapi import problems
+from service.http.sockets import Channel, opened
+from service.http.unknown import refuse_unknown
+from service.routes.dependencies import JobsOf, JobsPageOf
 from service.schemas import JobReply, JobsReply, JobState
-from service.sockets import Channel, opened
-from service.unknown import refuse_unknown
 
 router = APIRouter(prefix="/jobs", tags=["jobs"])
 

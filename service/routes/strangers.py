@@ -6,8 +6,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path
 
-from service.dependencies import CollectionPath, EngineOf
-from service.openapi import problems
+from service.http.openapi import problems
+from service.routes.dependencies import CollectionPath, EngineOf
 from service.schemas import KeepStrangers, NamedReply, NewName, Removal, StrangersReply, Strips
 
 router = APIRouter(prefix="/collections/{collection}/strangers", tags=["strangers"])

@@ -14,16 +14,16 @@ from gallery.decision.verdict import check_fpir
 from gallery.names import check_camera, check_metadata
 from models.errors import GaitkeeperError
 from pipelines.upright import Rotation, number_of
-from service.engine import Engine
 from service.errors import InvalidRequest, Overloaded
-from service.gate import refuse
+from service.http.gate import refuse
+from service.http.sockets import opened
+from service.http.unknown import refuse_unknown
 from service.live.conversation import Conversation
 from service.live.passing import Passing
 from service.live.session import Limits, Session
-from service.pairs import pairs_of
+from service.recognition.engine import Engine
+from service.recognition.pairs import pairs_of
 from service.settings import Settings
-from service.sockets import opened
-from service.unknown import refuse_unknown
 
 router = APIRouter()
 

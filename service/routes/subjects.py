@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from service.dependencies import CollectionPath, EngineOf, PageOf, SubjectPath, TemplatePath
-from service.openapi import problems
+from service.http.openapi import problems
+from service.routes.dependencies import CollectionPath, EngineOf, PageOf, SubjectPath, TemplatePath
 from service.schemas import Erasure, Removal, Strips, SubjectChange, SubjectReply, SubjectsReply, TemplatesReply
 
 router = APIRouter(prefix="/collections/{collection}/subjects", tags=["subjects"])

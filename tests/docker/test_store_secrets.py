@@ -12,7 +12,7 @@ from redis_servers import RedisServer
 
 from gallery import open_store
 from gallery.errors import StoreUnavailable
-from service.doctor import examine
+from service.operations.doctor import examine
 from service.settings import load_settings
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -11,8 +11,8 @@ import torch
 
 from pipelines.device import require_device
 from pipelines.errors import DeviceUnavailable
-from service.doctor import examine
-from service.engine import Engine
+from service.operations.doctor import examine
+from service.recognition.engine import Engine
 from service.settings import Settings
 
 without_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="PyTorch sees a GPU here")

@@ -11,7 +11,7 @@ import cv2
 from av.bitstream import BitStreamFilterContext
 
 from pipelines.pictures import Codec
-from service.live.client import LiveStream
+from service.client.live import LiveStream
 from service.live.events import Event
 
 PACE = 0.035

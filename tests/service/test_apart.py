@@ -18,10 +18,10 @@ from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
 from gallery.names import COMPANIONS
+from service.auth.keys import Keys, Scope
 from service.client import Client
-from service.keys import Keys, Scope
+from service.http.sockets import KEY_PREFIX, PROTOCOL
 from service.settings import Settings
-from service.sockets import KEY_PREFIX, PROTOCOL
 from service.state import State
 
 WALKS = ("ann-1", "bob-1")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gallery.errors import BadStoreKey
-from service.engine import Engine
+from service.recognition.engine import Engine
 from service.settings import load_settings
 
 KEY = bytes(range(32)).hex()

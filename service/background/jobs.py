@@ -1,0 +1,333 @@
+"""Clips that are worked on after their request was answered.
+
+A table says what is to be done and what came of it, and one thread does it, the oldest job first. What was waiting or
+running when the service ended is done when it starts again, and given up where it ends the service a second time.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import sqlite3
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import IO, Any
+
+from gallery.errors import NotFound
+from gallery.stores.audit import acting
+from models.errors import GaitkeeperError
+from service.auth.access import CALLER, NOBODY
+from service.auth.keys import Keys
+from service.background.work import Reply, accused, named, still_there
+from service.errors import JobCancelled, Overloaded
+from service.problems import body
+from service.recognition.seen import Progress
+from service.schemas import JobReply, JobsReply, JobState
+from service.state import State
+
+Do = Callable[[str, Path, dict[str, Any], Progress], tuple[int, Reply]]
+"""Kind, clip, fields and whom to tell progress; gives status and reply."""
+
+log = logging.getLogger("gaitkeeper")
+
+LIVE = ("queued", "running")
+RUNS = 2
+PAUSE = 5.0
+"""Seconds after which the table is looked at again even where no job was announced, as after an error."""
+LISTENERS = 16
+"""Of one job at a time; each is a socket that somebody holds open."""
+
+
+class Jobs:
+    """The jobs of one service; safe under threads.
+
+    Args:
+        state: where the table lies; beside it a folder of clips.
+        work: does a job.
+        there: whether a subject of a collection is there still.
+        bound: jobs that may wait.
+        keep: seconds to keep what came of a job.
+        retry_after: seconds that a caller is asked to wait where too many do.
+        on_end: told of a job once it has ended.
+        on_problem: told the code of the problem that a job ended in.
+    """
+
+    def __init__(
+        self,
+        state: State,
+        work: Do,
+        there: Callable[[str, str], bool],
+        *,
+        bound: int,
+        keep: float,
+        retry_after: int,
+        on_end: Callable[[JobState], None] = lambda _: None,
+        on_problem: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._state, self._work, self._there, self._keys = state, work, there, Keys(state)
+        self._bound, self._keep, self._retry_after = bound, keep, retry_after
+        self._on_end, self._on_problem = on_end, on_problem
+        self._folder = state.path.with_suffix(".clips")
+        self._folder.mkdir(mode=0o700, exist_ok=True)
+        self._lock = threading.Lock()
+        self._progress: dict[str, float] = {}
+        self._cancelled: set[str] = set()
+        self._arriving: set[str] = set()
+        self._listeners: dict[str, set[Callable[[], None]]] = {}
+        self._stopping = False
+        self._wake = threading.Event()
+        self._recover()
+        self._worker = threading.Thread(target=self._serve, name="jobs", daemon=True)
+        self._worker.start()
+
+    def close(self) -> None:
+        """End the work; what is running is done again at the next start."""
+        self._stopping = True
+        self._wake.set()
+        self._worker.join()
+
+    def submit(self, kind: str, clip: IO[bytes], fields: dict[str, Any], collection: str) -> JobReply:
+        """Take on a job; durable on return.
+
+        Raises:
+            Overloaded: as many as may wait are waiting.
+        """
+        self._expire()
+        waiting = self.waiting()
+        if waiting >= self._bound:
+            raise Overloaded(
+                f"{waiting} jobs are waiting, which is all this service takes: try again in {self._retry_after} s.",
+                retry_after=self._retry_after,
+            )
+        job, now = uuid.uuid4().hex, time.time()
+        clip.seek(0)
+        self._arriving.add(job)
+        try:
+            with os.fdopen(os.open(self._clip(job), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+                shutil.copyfileobj(clip, file)
+                file.flush()
+                os.fsync(file.fileno())
+            with self._state.transaction() as db:
+                db.execute(
+                    "INSERT INTO jobs VALUES (?, ?, ?, ?, ?, 'queued', 0, NULL, NULL, ?, NULL)",
+                    (job, _owner(), kind, collection, json.dumps(fields), now),
+                )
+        except BaseException:  # as where the disk is full: what is no job keeps no clip
+            self._clip(job).unlink(missing_ok=True)
+            raise
+        finally:
+            self._arriving.discard(job)
+        self._wake.set()
+        return self.show(job)
+
+    def waiting(self) -> int:
+        """Jobs that have not begun."""
+        return int(self._state.rows("SELECT count(*) FROM jobs WHERE state = 'queued'")[0][0])
+
+    def page(self, limit: int, after: str | None = None, collection: str | None = None) -> JobsReply:
+        """A page of the caller's jobs, newest first.
+
+        Args:
+            limit: most of them.
+            after: the last job of the page before.
+            collection: whose alone.
+        """
+        self._expire()
+        rows = self._state.rows(
+            "SELECT * FROM jobs WHERE owner = ?1 AND (?2 IS NULL OR collection = ?2) AND (?3 IS NULL OR "
+            "(created, id) < (SELECT created, id FROM jobs WHERE owner = ?1 AND id = ?3)) "
+            "ORDER BY created DESC, id DESC LIMIT ?4",
+            _owner(),
+            collection,
+            after,
+            limit + 1,
+        )
+        page = [self._stands(row) for row in rows[:limit]]
+        return JobsReply(jobs=page, next=page[-1].id if len(rows) > limit else None)
+
+    @contextmanager
+    def listening(self, job: str, notify: Callable[[], None]) -> Iterator[None]:
+        """For a block: ``notify`` is called, from whatever thread, whenever a job stands otherwise than before.
+
+        Raises:
+            Overloaded: as many as may listen to it do.
+        """
+        with self._lock:
+            if len(self._listeners.get(job, ())) >= LISTENERS:
+                raise Overloaded(f"{LISTENERS} follow this job, which is all it takes.", retry_after=self._retry_after)
+            self._listeners.setdefault(job, set()).add(notify)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._listeners[job].discard(notify)
+                if not self._listeners[job]:
+                    del self._listeners[job]
+
+    def show(self, job: str) -> JobReply:
+        """How a job of the caller's stands.
+
+        Raises:
+            NotFound: the caller has none of that id.
+        """
+        self._expire()
+        rows = self._state.rows("SELECT * FROM jobs WHERE id = ? AND owner = ?", job, _owner())
+        if not rows:
+            raise NotFound(f"There is no job {job!r}.")
+        row = rows[0]
+        outcome = json.loads(row["body"]) if row["body"] is not None else None
+        done = row["state"] == "done"
+        return JobReply(**dict(self._stands(row)), result=outcome if done else None, problem=None if done else outcome)
+
+    def _stands(self, row: sqlite3.Row) -> JobState:
+        return JobState(
+            id=row["id"],
+            kind=row["kind"],
+            collection=row["collection"],
+            state=row["state"],
+            progress=1.0 if row["state"] == "done" else self._progress.get(row["id"], 0.0),
+            created=row["created"],
+            ended=row["ended"],
+            status=row["status"],
+        )
+
+    def _changed(self, job: str) -> None:
+        with self._lock:
+            listeners = list(self._listeners.get(job, ()))
+        for notify in listeners:
+            notify()
+
+    def cancel(self, job: str) -> JobReply:
+        """Give up a job of the caller's; one that has ended stays as it is. Raises NotFound."""
+        if self.show(job).state in LIVE:
+            self._cancelled.add(job)
+            with self._state.transaction() as db:
+                ended = db.execute(
+                    "UPDATE jobs SET state = 'cancelled', ended = ? WHERE id = ? AND state = 'queued' RETURNING *",
+                    (time.time(), job),
+                ).fetchone()
+            self._changed(job)
+            if ended is not None:  # no turn in the queue will come to anything: neither does its clip wait for that
+                self._clip(job).unlink(missing_ok=True)
+                self._cancelled.discard(job)
+                self._on_end(self._stands(ended))
+        return self.show(job)
+
+    def _serve(self) -> None:
+        """Do what waits, the oldest job first, until the service ends."""
+        while not self._stopping:
+            try:
+                self._tidy()
+                taken = self._take()
+                if taken is not None:
+                    self._do(taken)
+                    continue
+            except Exception:  # as where the disk is full: the table keeps what was not written, and it is tried again
+                log.exception("jobs")
+                self._wake.wait(PAUSE)
+            self._wake.wait(PAUSE)
+            self._wake.clear()
+
+    def _tidy(self) -> None:
+        """Drop the clips of jobs that are no longer waiting, as those of erased subjects, and tell who follows them."""
+        clips = list(self._folder.iterdir())
+        arriving = set(self._arriving)  # before the table is read: what is in neither has gone
+        live = {row["id"] for row in self._state.rows("SELECT id FROM jobs WHERE state IN ('queued', 'running')")}
+        for clip in clips:
+            if clip.stem not in live | arriving:
+                clip.unlink(missing_ok=True)
+                self._cancelled.discard(clip.stem)
+                self._changed(clip.stem)
+
+    def _take(self) -> sqlite3.Row | None:
+        with self._state.transaction() as db:
+            taken: sqlite3.Row | None = db.execute(
+                "UPDATE jobs SET state = 'running', runs = runs + 1 WHERE id = "
+                "(SELECT id FROM jobs WHERE state = 'queued' ORDER BY created, id LIMIT 1) RETURNING *"
+            ).fetchone()
+        return taken
+
+    def _do(self, taken: sqlite3.Row) -> None:
+        job, subjects = taken["id"], list[str]()
+        self._changed(job)
+        try:
+            with acting(self._keys.actor_of(taken["owner"]) or NOBODY):
+                status, reply = self._work(
+                    taken["kind"],
+                    self._clip(job),
+                    json.loads(taken["fields"]),
+                    lambda _, share: self._tell(job, share),
+                )
+            subjects = sorted(set(named(reply)))
+            self._end(job, "done", status, reply.model_dump_json(), subjects)
+        except JobCancelled:
+            if self._stopping and job not in self._cancelled:
+                with self._state.transaction() as db:  # an orderly end is no run that failed
+                    db.execute("UPDATE jobs SET state = 'queued', runs = runs - 1 WHERE id = ?", (job,))
+                return
+            self._end(job, "cancelled", None, None, [])
+        except Exception as error:
+            if not isinstance(error, GaitkeeperError):
+                log.exception("job %s", job)
+                error = GaitkeeperError("An error that nobody foresaw.")
+            document, subjects = body(error), accused(error)
+            self._on_problem(document["code"])
+            self._end(job, "failed", document["status"], json.dumps(document), subjects)
+        if not still_there(partial(self._there, taken["collection"]), subjects):
+            with self._state.transaction() as db:
+                db.execute("DELETE FROM jobs WHERE id = ?", (job,))
+            self._changed(job)
+        self._clip(job).unlink(missing_ok=True)
+
+    def _tell(self, job: str, share: float) -> None:
+        self._progress[job] = share
+        self._changed(job)
+        if self._stopping or job in self._cancelled:
+            raise JobCancelled("The job was cancelled.")
+
+    def _end(self, job: str, state: str, status: int | None, text: str | None, subjects: list[str]) -> None:
+        with self._state.transaction() as db:
+            ended = db.execute(
+                "UPDATE jobs SET state = ?, status = ?, body = ?, ended = ? WHERE id = ? RETURNING *",
+                (state, status, text.encode() if text is not None else None, time.time(), job),
+            ).fetchone()
+            db.executemany("INSERT INTO job_named VALUES (?, ?)", [(job, subject) for subject in subjects])
+        self._progress.pop(job, None)
+        self._cancelled.discard(job)
+        self._changed(job)
+        if ended is not None:  # its collection may have been deleted meanwhile
+            self._on_end(self._stands(ended))
+
+    def _recover(self) -> None:
+        """Let what was not ended wait again."""
+        with self._state.transaction() as db:
+            db.execute("UPDATE jobs SET state = 'queued' WHERE state = 'running' AND runs < ?", (RUNS,))
+            lost = body(GaitkeeperError("The service ended twice while it was working on this."))
+            given_up = db.execute(
+                "UPDATE jobs SET state = 'failed', status = ?, body = ?, ended = ? WHERE state = 'running'",
+                (lost["status"], json.dumps(lost).encode(), time.time()),
+            ).rowcount
+        for _ in range(given_up):
+            self._on_problem(lost["code"])
+        for end in ("", "-shm", "-wal"):  # versions before 0.2 had a queue in a file of its own
+            self._state.path.with_suffix(f".queue.db{end}").unlink(missing_ok=True)
+        self._tidy()
+
+    def _expire(self) -> None:
+        with self._state.transaction() as db:
+            db.execute("DELETE FROM jobs WHERE ended < ?", (time.time() - self._keep,))
+
+    def _clip(self, job: str) -> Path:
+        return self._folder / f"{job}.clip"
+
+
+def _owner() -> str:
+    key = CALLER.get()
+    return key.id if key else ""

@@ -1,0 +1,97 @@
+"""What a clip was sent for, done at once or as a job."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+from gallery.decision.verdict import check_fpir
+from gallery.errors import ClipOfOtherSubject, LooksLikeOtherSubject, StoreUnavailable
+from gallery.names import check_camera, check_metadata, check_subject
+from models.errors import GaitkeeperError
+from service.background.webhooks import Webhooks
+from service.metrics import Metrics
+from service.recognition.choosing import point_of
+from service.recognition.engine import Engine
+from service.recognition.seen import Progress
+from service.schemas import EnrollReply, IdentifyReply, JobReply
+
+Reply = EnrollReply | IdentifyReply | JobReply
+
+SHORT_BYTES = 2 * 2**20
+"""Of a clip that is not asked for its length: what there is in so few is soon looked at."""
+
+
+class Work:
+    """Enrols and identifies, and counts it.
+
+    ``kind`` is "enroll" or "identify", and ``fields`` are the arguments of the engine's method of that name.
+    """
+
+    def __init__(self, engine: Engine, metrics: Metrics, webhooks: Webhooks | None = None) -> None:
+        self.engine = engine
+        self.metrics = metrics
+        self.webhooks = webhooks
+
+    def check(self, kind: str, fields: dict[str, Any]) -> None:
+        """Refuse at once what would be refused later, whatever is in the clip. Raises as :meth:`do`."""
+        check_camera(fields["camera"])
+        if kind == "enroll":
+            check_subject(fields["subject"])
+            if fields["point"] is not None:
+                point_of(fields["point"])
+        else:
+            check_fpir(fields["fpir"])
+            check_metadata(fields["where"])
+        self.engine.gallery(fields["collection"], create=kind == "enroll", network=fields["network"])
+
+    def is_long(self, clip: IO[bytes], deadline: float) -> bool:
+        """Whether a clip is to become a job."""
+        if clip.seek(0, 2) <= SHORT_BYTES:
+            return False
+        return self.engine.pipeline.decoder.probe(clip, deadline).duration > self.engine.settings.async_seconds
+
+    def do(
+        self,
+        kind: str,
+        clip: str | Path | IO[bytes],
+        fields: dict[str, Any],
+        on_progress: Progress | None = None,
+        deadline: float | None = None,
+        more: Sequence[IO[bytes]] = (),
+    ) -> tuple[int, EnrollReply | IdentifyReply]:
+        """HTTP status and reply; ``more`` are further clips to enrol from. Raises as the engine's method."""
+        if kind == "enroll":
+            enrolled = self.engine.enroll(clip, **fields, more=more, on_progress=on_progress, deadline=deadline)
+            self.metrics.enrolled(enrolled)
+            known = all(one.template.duplicate for one in (enrolled, *enrolled.others))
+            return 200 if known else 201, enrolled
+        identified = self.engine.identify(clip, **fields, on_progress=on_progress, deadline=deadline)
+        self.metrics.identified(identified)
+        if self.webhooks:
+            self.webhooks.identified(identified)
+        return 200, identified
+
+
+def still_there(there: Callable[[str], bool], subjects: Iterable[str]) -> bool:
+    """Whether all subjects are enrolled still; where the store cannot be reached, nobody was erased meanwhile."""
+    try:
+        return all(there(subject) for subject in subjects)
+    except StoreUnavailable:
+        return True
+
+
+def named(reply: Reply) -> list[str]:
+    """The subjects that a reply names."""
+    if isinstance(reply, EnrollReply):
+        warnings = [one.warning.subject for one in (reply, *reply.others) if one.warning]
+        return [reply.template.subject, *warnings]
+    if isinstance(reply, IdentifyReply):
+        return [candidate.subject for person in reply.people for candidate in person.candidates]
+    return []
+
+
+def accused(error: GaitkeeperError) -> list[str]:
+    """The subjects that a refusal names: those whom the walker is, or looks like."""
+    return [error.extra["subject"]] if isinstance(error, (ClipOfOtherSubject, LooksLikeOtherSubject)) else []

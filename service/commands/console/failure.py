@@ -1,0 +1,50 @@
+"""How an error looks on the command line."""
+
+from __future__ import annotations
+
+import os
+import traceback
+
+from rich.box import HEAVY_HEAD
+from rich.table import Table
+from rich.text import Text
+
+from models.errors import GaitkeeperError
+from service.commands.console.terminal import ERR
+from service.problems import exit_code
+
+DEBUG = "GAITKEEPER_DEBUG"
+
+
+def report(error: Exception) -> int:
+    """Print an error's sentence and code on stderr.
+
+    Returns:
+        The exit code: 2 where the caller can mend it, 1 where something here is wrong.
+    """
+    if isinstance(error, GaitkeeperError):
+        sentence, code = error.detail, error.code
+    else:
+        sentence, code = f"An error that nobody foresaw: {type(error).__name__}: {error}", "internal"
+    if os.environ.get(DEBUG):
+        traceback.print_exception(error)
+    elif code == "internal":
+        sentence += f" (set {DEBUG}=1 for the traceback)"
+    ERR.print(Text.assemble(("error: ", "bold red"), sentence, (f" [{code}]", "dim")), soft_wrap=True)
+    if isinstance(error, GaitkeeperError) and "tracks" in error.extra:
+        ERR.print(_tracks(error))
+        ERR.print("Choose one with --track.")
+    return exit_code(code)
+
+
+def _tracks(error: GaitkeeperError) -> Table:
+    from service.commands.console.tables import folding
+
+    table = folding("track", "seconds", "frames", "box (x1 y1 x2 y2)", "same person as", box=HEAVY_HEAD)
+    for choice in error.extra["tracks"]:
+        span = f"{choice['start']:.1f} – {choice['end']:.1f}"
+        box = " ".join(f"{value:.0f}" for value in choice["box"])
+        earlier = choice.get("same_as")  # which older services do not say
+        again = "" if earlier is None else f"track {earlier}"
+        table.add_row(str(choice["track"]), span, str(choice["quality"]["frames"]), box, again)
+    return table

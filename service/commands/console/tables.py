@@ -1,0 +1,296 @@
+"""Replies as tables for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from rich.box import SIMPLE_HEAD, Box
+from rich.console import Console, Group
+from rich.markup import escape
+from rich.table import Column, Table
+
+from gallery.types import (
+    AuditEntry,
+    Collection,
+    Explanation,
+    Identification,
+    Outlier,
+    OutlierReason,
+    PartImpostors,
+    Subject,
+    Template,
+    Verdict,
+    Verification,
+    ViewStatistics,
+)
+from pipelines.fingerprint import Fingerprint
+from pipelines.timing import REPAIRS
+from service.schemas import Clip, Skipped, TrackChoice
+
+if TYPE_CHECKING:
+    from gallery.strangers import StrangerGroup
+    from models.weights import Entry
+    from service.auth.keys import Key
+    from service.operations.doctor import Check
+
+BLOCKS = "▁▂▃▄▅▆▇█"
+COLOURS = {Verdict.MATCH: "green", Verdict.UNKNOWN: "yellow", Verdict.INCONCLUSIVE: "cyan"}
+
+
+def plain(text: str) -> str:
+    """Text of others, its square brackets shown instead of obeyed."""
+    return escape(text)
+
+
+def folding(*columns: str | Column, box: Box | None = SIMPLE_HEAD, show_header: bool = True) -> Table:
+    """A table whose cells are folded where the terminal is too narrow, so that no figure is cut."""
+    given = (one if isinstance(one, Column) else Column(one) for one in columns)
+    return Table(*(replace(one, overflow="fold") for one in given), box=box, show_header=show_header)
+
+
+def people(found: Iterable[Identification]) -> Group:
+    """A table per walker: who it may be, nearest first."""
+    return Group(*(person(walker) for walker in found))
+
+
+def person(found: Identification, truth: str | None = None) -> Group:
+    """One walker's ranked candidates.
+
+    Args:
+        found: what the gallery says.
+        truth: who it is, where that is known; the candidate is marked.
+    """
+    verdict = f"[{COLOURS[found.verdict]}]{found.verdict}[/]" + (f" ({found.reason})" if found.reason else "")
+    again = "" if found.same_as is None else f", the same person as track {found.same_as}"
+    title = (
+        f"track {found.track}: {found.start:.1f} to {found.end:.1f} s, {found.quality.frames} frames: {verdict}{again}"
+    )
+    table = folding("rank", "subject", "distance", "confidence")
+    for candidate in found.candidates:
+        confidence = "–" if candidate.confidence is None else f"{candidate.confidence:.2f}"
+        name = plain(candidate.subject) + (" [green]✓[/]" if candidate.subject == truth else "")
+        table.add_row(str(candidate.rank), name, f"{candidate.distance:.3f}", confidence)
+    if not found.candidates:
+        table.add_row("", "nobody is enrolled", "", "")
+    return Group(title, table, *([explanation(found.explanation)] if found.explanation else []))
+
+
+def explanation(found: Explanation) -> Group:
+    """A mark for every part of each candidate: the higher, the more pairs of different people are as near in it."""
+    known = found.source is not None
+    title = (
+        f"part by part, low and green speaks for, high and red against ({found.pairs} pairs, {found.source})"
+        if known
+        else "part by part, as distances: too few people are known to say what is near"
+    )
+    table = folding("subject", _order(found.parts))
+    for candidate in found.candidates:
+        shares = candidate.impostor_shares
+        farthest = max(candidate.distances) or 1.0
+        marks = (
+            "".join(_mark(distance / farthest, None) for distance in candidate.distances)
+            if shares is None
+            else "".join(_mark(share, share) for share in shares)
+        )
+        table.add_row(plain(candidate.subject), marks)
+    return Group(title, table)
+
+
+def _order(parts: Sequence[PartImpostors]) -> str:
+    """What the marks run along."""
+    tops = [part.top for part in parts if part.top is not None]
+    if not tops or any(part.top is None for part in parts[: len(tops)]):
+        return f"parts 1 to {len(parts)}"
+    rounds = 1 + sum(below <= above for above, below in pairwise(tops))
+    often = "" if rounds == 1 else f", {rounds} times"
+    rest = len(parts) - len(tops)
+    return f"head → feet{often}" + (f", then {rest} without a place" if rest else "")
+
+
+def _mark(height: float, share: float | None) -> str:
+    block = BLOCKS[min(int(height * len(BLOCKS)), len(BLOCKS) - 1)]
+    colour = None if share is None else "green" if share <= 0.05 else "red" if share > 0.5 else "yellow"
+    return block if colour is None else f"[{colour}]{block}[/]"
+
+
+def audit(entries: Iterable[AuditEntry]) -> Table:
+    """What was done to a collection, oldest first; subjects by the beginning of their digest."""
+    table = folding("time", "who", "what", "subject", Column("templates", justify="right"))
+    for entry in entries:
+        when = entry.at.astimezone(UTC).isoformat(" ", "seconds")
+        table.add_row(when, plain(entry.actor), entry.action, (entry.subject or "")[:12], str(entry.templates))
+    return table
+
+
+def verification(found: Verification) -> str:
+    """Whether a walker is who is claimed, in a line."""
+    verdict = f"[{COLOURS[found.verdict]}]{found.verdict}[/]" + (f" ({found.reason})" if found.reason else "")
+    distance = "" if found.distance is None else f", distance {found.distance:.3f}"
+    threshold = "" if found.threshold.value is None else f" of {found.threshold.value:.3f}"
+    return f"{plain(found.subject)}: {verdict}{distance}{threshold}"
+
+
+def outlier(found: Outlier) -> str:
+    """What is odd about a template, in a line."""
+    if found.reason is OutlierReason.NEARER_TO_OTHER:
+        why = f"nearer to {plain(str(found.other_subject))}, {found.other_distance:.3f}, than to its own"
+    else:
+        why = "far from its own"
+    return f"[yellow]outlier {found.template[:8]}[/]: {why}, the nearest of which is {found.own_distance:.3f} away"
+
+
+def cameras(views: Sequence[ViewStatistics]) -> Table:
+    """What is known of cameras."""
+    table = folding("camera", "heading", Column("walks", justify="right"))
+    for view in views:
+        table.add_row(view.camera, view.heading, str(view.walks))
+    return table
+
+
+def collections(listed: Iterable[Collection]) -> Table:
+    """The collections."""
+    table = folding("collection", "subjects", "templates", "fingerprint", "other fingerprint")
+    for item in listed:
+        other = "" if item.shadow is None else f"{item.shadow.fingerprint} ({item.shadow.missing} missing)"
+        table.add_row(item.name, str(item.subjects), str(item.templates), str(item.fingerprint or "–"), other)
+    return table
+
+
+def notes(console: Console, fingerprint: Fingerprint, trained: bool, skipped: Sequence[Skipped]) -> None:
+    """What a reader of a ranking must know beside it."""
+    console.print(f"network {fingerprint.network}, fingerprint {fingerprint}", style="dim", soft_wrap=True)
+    if not trained:
+        console.print(
+            "This network is untrained: its weights are random, and the ranking means little.", style="yellow"
+        )
+    skipped_ones(console, skipped)
+
+
+def walkers(seen: Iterable[TrackChoice]) -> Table:
+    """Everybody who walks in a clip."""
+    table = folding(
+        "track",
+        "seconds",
+        "frames",
+        "left out",
+        "rate",
+        "gait cycles",
+        "joint score",
+        "mask stability",
+    )
+    for walker in seen:
+        quality = walker.quality
+        table.add_row(
+            str(walker.track),
+            f"{walker.start:.1f}–{walker.end:.1f}",
+            str(quality.frames),
+            ", ".join(f"{count} {reason}" for reason, count in quality.skipped.items()),
+            f"{quality.rate_hz:.0f} Hz",
+            f"{quality.gait_cycles:.1f}",
+            f"{quality.mean_joint_score:.2f}",
+            f"{quality.mask_stability:.2f}",
+        )
+    return table
+
+
+def repaired(console: Console, clip: Clip) -> None:
+    """A line for every kind of frames whose time had to be mended."""
+    for kind, count in clip.repaired.items():
+        console.print(f"repaired {kind}, {count}: {REPAIRS.get(kind, '')}", style="dim", markup=False)
+
+
+def skipped_ones(console: Console, skipped: Iterable[Skipped]) -> None:
+    """A line for everybody who was seen and cannot be told."""
+    for tracklet in skipped:
+        console.print(
+            f"skipped track {tracklet.track}, {tracklet.start:.1f} to {tracklet.end:.1f} s: {tracklet.reason} "
+            f"({tracklet.usable} of {tracklet.frames} frames usable)",
+            style="dim",
+        )
+
+
+def subjects(listed: Iterable[Subject]) -> Table:
+    """The enrolled people; columns for what is known of any of them."""
+    people = list(listed)
+    columns: dict[str, Callable[[Subject], str]] = {
+        "subject": lambda one: one.id,
+        "name": lambda one: one.display_name or "",
+        "templates": lambda one: str(one.templates),
+        "enrolled": lambda one: f"{one.created:%Y-%m-%d %H:%M} UTC",
+        "metadata": lambda one: ", ".join(f"{key}={value}" for key, value in one.metadata.items()),
+        "legal basis": lambda one: one.legal_basis or "",
+    }
+    always = ("subject", "templates", "enrolled")
+    shown = {name: told for name, told in columns.items() if name in always or any(map(told, people))}
+    table = folding(*shown)
+    for subject in people:
+        table.add_row(*(plain(told(subject)) for told in shown.values()))
+    return table
+
+
+def strangers(groups: Iterable[StrangerGroup]) -> Table:
+    """Groups of those whom nobody knew."""
+    table = folding("group", "walks", "first seen", "last seen", "spread")
+    for group in groups:
+        first, last = (moment.astimezone(UTC) for moment in (group.first_seen, group.last_seen))
+        table.add_row(
+            group.id,
+            str(len(group.strangers)),
+            f"{first:%Y-%m-%d %H:%M} UTC",
+            f"{last:%Y-%m-%d %H:%M} UTC",
+            f"{group.spread:.3f}",
+        )
+    return table
+
+
+def templates(listed: Iterable[Template]) -> Table:
+    """One person's templates."""
+    table = folding("template", "enrolled", "clip", "track", "seconds", "frames")
+    for item in listed:
+        table.add_row(
+            item.id[:8],
+            f"{item.created:%Y-%m-%d %H:%M}",
+            (item.clip_sha256 or "–")[:8],
+            str(item.track),
+            f"{item.start:.1f}–{item.end:.1f}",
+            str(item.quality.frames),
+        )
+    return table
+
+
+def weights(entries: Iterable[Entry], states: Mapping[str, str]) -> Table:
+    """The weights that are known."""
+    table = folding("name", "kind", "state", "licence", "about")
+    for entry in entries:
+        colour = "green" if states[entry.name] == "present" else "yellow"
+        table.add_row(entry.name, entry.kind, f"[{colour}]{states[entry.name]}[/]", entry.licence, entry.about)
+    return table
+
+
+def keys(listed: Iterable[Key]) -> Table:
+    """The API keys."""
+    table = folding("id", "name", "scopes", "collections", "made", "")
+    for key in listed:
+        made = datetime.fromtimestamp(key.created, UTC)
+        where = ", ".join(key.collections) if key.collections else "every"
+        table.add_row(
+            key.id,
+            plain(key.name),
+            ", ".join(key.scopes),
+            where,
+            f"{made:%Y-%m-%d %H:%M} UTC",
+            "[red]revoked[/]" if key.revoked else "",
+        )
+    return table
+
+
+def checks(made: Iterable[Check]) -> Table:
+    """What the doctor found."""
+    table = folding("", "check", "finding", show_header=False, box=None)
+    for check in made:
+        table.add_row("[green]ok[/]" if check.ok else "[red]wrong[/]", check.name, plain(check.finding))
+    return table

@@ -1,0 +1,144 @@
+"""What the commands share: consoles, progress bars, JSON, and the choice between a server and this process."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console, ConsoleDimensions
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from service.client import Client
+    from service.recognition.engine import Engine
+
+PIPE_WIDTH = 10_000
+
+
+class _Console(Console):
+    """As wide as the terminal; in a pipe or a file, as wide as what is printed."""
+
+    @property
+    def size(self) -> ConsoleDimensions:
+        own = super().size
+        narrow = self.is_terminal or "COLUMNS" in os.environ
+        return own if narrow else ConsoleDimensions(PIPE_WIDTH, own.height)
+
+
+OUT = _Console()
+ERR = _Console(stderr=True)
+
+
+def _file(path: Path) -> Path:
+    from service.files import require_file
+
+    return require_file(path)
+
+
+def _files(paths: list[Path] | None) -> list[Path] | None:
+    return paths and [_file(path) for path in paths]
+
+
+class Rotate(StrEnum):
+    """Degrees clockwise."""
+
+    NONE, QUARTER, HALF, THREE_QUARTERS = "0", "90", "180", "270"
+
+
+ClipArgument = Annotated[Path, typer.Argument(help="A video file.", callback=_file)]
+AnyClipsArgument = Annotated[
+    list[Path] | None,
+    typer.Argument(help="Your clips: the first one's walkers are enrolled, the others' named.", callback=_files),
+]
+ArchiveArgument = Annotated[Path, typer.Argument(help="The archive.", callback=_file)]
+CameraOption = Annotated[
+    str | None, typer.Option(help="The camera that took the clip: what is known of it is taken off before distances.")
+]
+ClipsArgument = Annotated[
+    list[Path],
+    typer.Argument(metavar="CLIP…", help="Video files of one person.", callback=_files),
+]
+PointOption = Annotated[
+    str | None, typer.Option(metavar="X,Y[@T]", help="Which walker: the one there, in pixels, at a time in seconds.")
+]
+RotateOption = Annotated[
+    Rotate | None,
+    typer.Option("--rotate", help="Degrees to turn the pictures clockwise, where a camera hangs otherwise."),
+]
+QualityOption = Annotated[
+    float, typer.Option("--min-quality", min=0, max=1, help="Mean joint score that a walker must have.")
+]
+NetworkOption = Annotated[
+    str | None, typer.Option("--network", help="The network that the collection must have, or that a new one will.")
+]
+CollectionOption = Annotated[str, typer.Option("--collection", "-c", help="The collection to act on.")]
+ServerOption = Annotated[
+    str | None,
+    typer.Option("--server", envvar="GAITKEEPER_SERVER", help="Address of a running service; none works right here."),
+]
+KeyOption = Annotated[
+    str | None, typer.Option("--key", envvar="GAITKEEPER_API_KEY", help="API key for the service.", show_envvar=True)
+]
+StoreOption = Annotated[
+    str | None, typer.Option("--store", help="Gallery store for work right here, as in sqlite:///gallery.db.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the REST reply's JSON.")]
+
+
+def rotation(given: Rotate | None) -> int | None:
+    """Degrees, where they were given."""
+    return None if given is None else int(given)
+
+
+def print_json(reply: BaseModel) -> None:
+    """The reply as the service would have sent it, on stdout, free of colours."""
+    typer.echo(reply.model_dump_json(indent=2))
+
+
+def waiting(pending: bool) -> str:
+    """What to add to the report of a removal that the store has yet to make good on disk."""
+    return "; the store has yet to overwrite the bytes" if pending else ""
+
+
+@contextmanager
+def recogniser(server: str | None, store: str | None, key: str | None = None) -> Iterator[Client | Engine]:
+    """The service at ``server``, or an engine in this process on ``store``; both have the same methods.
+
+    Raises:
+        BadSettings: both were named, or the settings cannot be used.
+    """
+    from service.errors import BadSettings
+
+    if server and store:
+        raise BadSettings("--server and --store exclude each other: a server has its own store.")
+    if server:
+        from service.client import Client
+
+        with Client(server, key=key) as client:
+            yield client
+    else:
+        from service.recognition.engine import Engine
+        from service.settings import load_settings
+
+        with Engine(load_settings(**({"store": store} if store else {}))) as engine:
+            yield engine
+
+
+@contextmanager
+def progress(title: str) -> Iterator[Callable[[str, float], None]]:
+    """A bar on stderr, told a stage and the share of it that is done; nothing where stderr is no terminal."""
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=ERR, transient=True, disable=not ERR.is_terminal) as bar:
+        task: TaskID = bar.add_task(title, total=None)
+
+        def tell(stage: str, share: float) -> None:
+            bar.update(task, description=f"{title}: {stage}", total=1.0, completed=share)
+
+        yield tell

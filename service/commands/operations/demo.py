@@ -1,0 +1,54 @@
+"""The command that shows the whole way."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from service.commands.console.terminal import ERR, OUT, AnyClipsArgument, print_json, progress
+
+
+def demo(
+    clips: AnyClipsArgument = None,
+    out: Annotated[Path, typer.Option(help="Folder for clips, gallery and report.", file_okay=False)] = Path("demo"),
+    people: Annotated[int, typer.Option(min=2, max=50, help="People to render, where no clips are given.")] = 5,
+    seconds: Annotated[float, typer.Option(min=1.5, max=60, help="Seconds of each clip that is rendered.")] = 4.0,
+    seed: Annotated[int, typer.Option(help="Of the people who are rendered.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the identify replies as JSON.")] = False,
+) -> None:
+    """Enrol people, name them in other clips, and write a report. Renders its own people unless clips are given."""
+    with progress("demo") as tell:
+        from service.operations import demo as demo_
+        from service.operations.report import render
+        from service.recognition.engine import Engine
+        from service.settings import load_settings
+
+        if clips:
+            gallery, probes = demo_.split(clips)
+        else:
+            gallery, probes = demo_.rendered_walks(out / "clips", people, seconds, seed, tell)
+        out.mkdir(parents=True, exist_ok=True)
+        with Engine(load_settings(store=demo_.fresh_store(out))) as engine:
+            shown = demo_.run(engine, gallery, probes, rendered=not clips, on_progress=tell)
+        report = out / "report.html"
+        report.write_text(render(shown), encoding="utf-8")
+    if as_json:
+        print_json(shown.reply(report))
+        return
+    from service.commands.console import tables
+
+    for probe in shown.probes:
+        OUT.print(f"[bold]{tables.plain(probe.clip.name)}[/]")
+        for person in probe.reply.people:
+            OUT.print(tables.person(person, probe.truth))
+    for clip, error in shown.failed:
+        ERR.print(f"{tables.plain(clip.name)}: {error.detail} \\[{error.code}]")
+    hits, known = shown.rank1
+    if known:
+        OUT.print(f"rank 1: [bold]{hits} of {known}[/] walkers nearest to themselves")
+    tables.notes(OUT, shown.fingerprint, shown.fingerprint.trained, ())
+    if not shown.calibrated:
+        OUT.print("no calibration for this network: verdicts are inconclusive, only the ranking counts", style="dim")
+    OUT.print(f"report: {report}", soft_wrap=True)

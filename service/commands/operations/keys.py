@@ -1,0 +1,97 @@
+"""Commands on API keys."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from service.commands.console.terminal import ERR, OUT, JsonOption, StoreOption
+
+if TYPE_CHECKING:
+    from service.auth.keys import Keys
+
+app = typer.Typer(help="The API keys of the service on this machine.", no_args_is_help=True)
+
+
+@contextmanager
+def _opened(store: str | None) -> Iterator[Keys]:
+    from service.auth.keys import Keys
+    from service.settings import load_settings
+    from service.state import State
+
+    state = State(load_settings(**({"store": store} if store else {})).state_path)
+    try:
+        yield Keys(state)
+    finally:
+        state.close()
+
+
+@app.command()
+def create(
+    scope: Annotated[list[str], typer.Option("--scope", help="enrol, identify or admin; may be given again.")],
+    collection: Annotated[
+        list[str] | None, typer.Option("--collection", "-c", help="Where it is good; may be given again.")
+    ] = None,
+    name: Annotated[str, typer.Option(help="What you call it.")] = "",
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a key and show it, this once. From the first key on the service asks for one."""
+    from service.auth.keys import Scope
+    from service.errors import BadSettings
+
+    if unknown := set(scope) - set(Scope):
+        raise BadSettings(f"There is no scope {unknown.pop()!r}; known are {', '.join(Scope)}.")
+    with _opened(store) as keys:
+        key, text = keys.create([Scope(one) for one in scope], collection, name)
+    if as_json:
+        typer.echo(json.dumps(key.model_dump() | {"key": text}, indent=2))
+        return
+    typer.echo(text)
+    where = ", ".join(key.collections) if key.collections else "every collection"
+    ERR.print(f"key {key.id}: {', '.join(key.scopes)} in {where}; it is not shown again", soft_wrap=True, markup=False)
+
+
+@app.command("list")
+def list_(store: StoreOption = None, as_json: JsonOption = False) -> None:
+    """List the keys, revoked ones too; none can be shown again."""
+    with _opened(store) as keys:
+        listed = keys.list()
+    if as_json:
+        typer.echo(json.dumps([key.model_dump() for key in listed], indent=2))
+        return
+    from service.commands.console import tables
+
+    OUT.print(tables.keys(listed))
+
+
+@app.command()
+def exist(store: StoreOption = None, as_json: JsonOption = False) -> None:
+    """Say whether a key was ever made; exit code 1 where none was: then everybody on this machine gets in."""
+    with _opened(store) as keys:
+        made = keys.exist()
+    if as_json:
+        typer.echo(json.dumps({"exist": made}))
+    else:
+        OUT.print("The service asks for a key." if made else "No key was ever made: `gaitkeeper keys create`.")
+    if not made:
+        raise typer.Exit(1)
+
+
+@app.command()
+def revoke(
+    key_id: Annotated[str, typer.Argument(metavar="ID", help="Of the key, from the list.")],
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a key good for nothing, from the next request on."""
+    with _opened(store) as keys:
+        key = keys.revoke(key_id)
+    if as_json:
+        typer.echo(key.model_dump_json(indent=2))
+        return
+    OUT.print(f"key {key.id} is revoked")

@@ -1,0 +1,139 @@
+"""The door: who comes in, how often, and from which pages. It stands before everything that reads a body."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+
+from limits import RateLimitItem, parse
+from limits.storage import MemoryStorage
+from limits.strategies import MovingWindowRateLimiter
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from gallery.stores.audit import acting
+from models.errors import GaitkeeperError
+from service.auth.access import CALLER, NOBODY, permit, rule_of
+from service.auth.keys import Key, Keys
+from service.auth.loopback import is_loopback
+from service.errors import BadSettings, Forbidden, RateLimited, Unauthorised
+from service.http.handlers import reply
+from service.http.sockets import REFUSED, key_text
+from service.http.under import path_of
+
+
+class RateLimit:
+    """Requests by key in a moving window.
+
+    Args:
+        rate: as in "600/minute".
+
+    Raises:
+        BadSettings: this is no rate.
+    """
+
+    def __init__(self, rate: str) -> None:
+        self._rate = rate_of(rate)
+        self._limiter = MovingWindowRateLimiter(MemoryStorage())
+
+    def count(self, key_id: str) -> None:
+        """Count a request.
+
+        Raises:
+            RateLimited: there were too many; ``retry_after`` is in seconds.
+        """
+        if not self._limiter.hit(self._rate, key_id):
+            again = self._limiter.get_window_stats(self._rate, key_id).reset_time
+            wait = max(1, math.ceil(again - time.time()))
+            raise RateLimited(f"More than {self._rate} came with this key: try again in {wait} s.", retry_after=wait)
+
+
+class Gate:
+    """Middleware that lets in whoever has a key for the address asked for.
+
+    While no key was ever made, requests need none, and must come from this machine: their host must be a loopback
+    address, so that no page of another host reaches the service under a name of its own, and their origin, where a
+    browser tells it, the service itself or one of ``origins``.
+
+    Args:
+        app: what is behind. Its ``state.keys`` are asked at every request, so that a revoked one is refused at once.
+        rate: most requests by key.
+        origins: of pages that may ask.
+    """
+
+    def __init__(self, app: ASGIApp, rate: RateLimit, origins: Sequence[str] = ()) -> None:
+        self.app = app
+        self._rate = rate
+        self._origins = frozenset(origins)
+        self._locked = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in {"http", "websocket"}:
+            await self.app(scope, receive, send)
+            return
+        try:
+            key = self._admitted(scope["app"].state.keys, scope)
+        except GaitkeeperError as error:
+            await refuse(error, scope, receive, send)
+            return
+        token = CALLER.set(key)
+        try:
+            with acting(key.actor if key else NOBODY):
+                await self.app(scope, receive, send)
+        finally:
+            CALLER.reset(token)
+
+    def _admitted(self, keys: Keys, scope: Scope) -> Key | None:
+        path, headers = path_of(scope), Headers(scope=scope)
+        self._require_own_page(headers)
+        if rule_of(path).public:
+            return None
+        # Once locked it stays locked, whatever becomes of the file.
+        self._locked = self._locked or keys.exist()
+        if not self._locked:
+            _require_local_host(headers)
+            return None
+        key = keys.check(key_text(headers, socket=scope["type"] == "websocket"))
+        self._rate.count(key.id)
+        permit(key, path)
+        return key
+
+    def _require_own_page(self, headers: Headers) -> None:
+        origin = headers.get("origin")
+        if origin is None or origin in self._origins:
+            return
+        if origin.partition("://")[2] != headers.get("host"):
+            raise Forbidden("Pages of other hosts may not ask this service.")
+
+
+def rate_of(text: str) -> RateLimitItem:
+    """A rate such as "600/minute".
+
+    Raises:
+        BadSettings: this is none.
+    """
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise BadSettings(f"{text!r} is no rate: write it as in `600/minute`.") from error
+
+
+def _require_local_host(headers: Headers) -> None:
+    host = headers.get("host", "")
+    name = host[1:].partition("]")[0] if host.startswith("[") else host.rpartition(":")[0] or host
+    if not is_loopback(name):
+        raise Forbidden("Without keys this service answers to loopback addresses only, and not to other names.")
+
+
+async def refuse(error: GaitkeeperError, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer without reading the body, and without accepting a WebSocket."""
+    if scope["type"] == "websocket" and "websocket.http.response" not in scope.get("extensions", {}):
+        await receive()
+        await send({"type": "websocket.close", "code": REFUSED, "reason": error.code})
+        return
+    answer = reply(scope["app"], error)
+    answer.headers["Connection"] = "close"  # what was not read is not read later, either
+    if isinstance(error, Unauthorised):
+        answer.headers["WWW-Authenticate"] = "Bearer"
+    await answer(scope, receive, send)

@@ -1,0 +1,96 @@
+"""Errors to HTTP replies: every reply that is not a success is a problem document, without traceback or path."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from starlette.exceptions import HTTPException
+from starlette.routing import compile_path
+
+from models.errors import GaitkeeperError
+from pipelines.errors import TooLarge
+from service.errors import BadRequest, InvalidRequest, MethodNotAllowed, Overloaded, RouteNotFound, UploadTimeout
+from service.http.limits import NoPlace
+from service.http.under import path_of
+from service.http.unknown import names_of, unknown_field
+from service.problems import MEDIA_TYPE, PROBLEMS, body
+
+log = logging.getLogger("gaitkeeper")
+RETRY_SECONDS = 2
+"""After which to ask again what something outside the service stood in the way of."""
+
+
+def reply(app: Any, error: GaitkeeperError) -> Response:
+    """The HTTP reply of an error, counted; an extra ``retry_after`` becomes a header, and every 503 has one."""
+    app.state.metrics.problem(error.code)
+    document = body(error)
+    after = document.get("retry_after", RETRY_SECONDS if document["status"] == 503 else None)
+    headers = None if after is None else {"Retry-After": str(after)}
+    return Response(json.dumps(document), document["status"], headers, MEDIA_TYPE)
+
+
+def install(app: FastAPI) -> None:
+    """Make ``app`` answer errors with problem documents."""
+
+    @app.exception_handler(GaitkeeperError)
+    async def _ours(request: Request, error: GaitkeeperError) -> Response:
+        if PROBLEMS[error.code].private:
+            # Not the address, which may name a person.
+            log.error("%s: %s", error.code, error.detail)
+        return reply(request.app, error)
+
+    @app.exception_handler(RequestValidationError)
+    async def _validation(request: Request, error: RequestValidationError) -> Response:
+        extra = [str(e["loc"][-1]) for e in error.errors() if e["type"] == "extra_forbidden"]
+        names = names_of(app, request)
+        if unknown := unknown_field(extra, names.body if names else ()):
+            return reply(request.app, unknown)
+        # What was sent is not sent back: it may be a clip.
+        errors = [{"field": str(e["loc"][-1]), "message": e["msg"]} for e in error.errors()]
+        sentence = "; ".join(f"{e['field']}: {e['message']}" for e in errors)
+        return reply(request.app, InvalidRequest(f"{sentence}.", errors=errors))
+
+    @app.exception_handler(HTTPException)
+    async def _http(request: Request, error: HTTPException) -> Response:
+        answer = reply(request.app, _from_status(request, error))
+        answer.headers.update(error.headers or {})
+        if error.status_code == 405 and (methods := _methods(app, path_of(request.scope))):
+            answer.headers["Allow"] = ", ".join(methods)
+        return answer
+
+    @app.exception_handler(Exception)
+    async def _unforeseen(request: Request, error: Exception) -> Response:
+        # The framework raises it again after this reply, and the server logs it with its traceback.
+        return reply(request.app, GaitkeeperError("An error that nobody foresaw."))
+
+
+def _methods(app: FastAPI, path: str) -> list[str]:
+    """Every method of an address; the framework names those of one route alone."""
+    items = app.openapi()["paths"].items()
+    return sorted(
+        {method.upper() for pattern, item in items if compile_path(pattern)[0].match(path) for method in item}
+    )
+
+
+def _from_status(request: Request, error: HTTPException) -> GaitkeeperError:
+    """The framework's own refusals, in our words."""
+    if isinstance(error.__cause__, OSError):
+        # An upload that could not be kept: the framework blames the body for it.
+        log.error("the upload could not be kept", exc_info=error.__cause__)
+        return GaitkeeperError("The upload could not be kept.")
+    if error.status_code == 404:
+        return RouteNotFound(f"There is nothing at {request.url.path}; /openapi.json says what there is.")
+    if error.status_code == 405:
+        return MethodNotAllowed(f"{request.method} is not taken at {request.url.path}.")
+    if error.status_code == 408:
+        return UploadTimeout(error.detail)
+    if error.status_code == 413:
+        return TooLarge(error.detail)
+    if isinstance(error, NoPlace):
+        return Overloaded(error.detail, retry_after=error.retry_after)
+    return BadRequest(f"The request could not be read: {error.detail}.")

@@ -1,0 +1,79 @@
+"""What the OpenAPI document adds to the framework's: problem documents as media type, schema and examples."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from models.errors import GaitkeeperError
+from service.auth.access import rule_of
+from service.http.examples import EXAMPLES
+from service.problems import MEDIA_TYPE, PROBLEMS, body, classes
+from service.schemas import ProblemDetails
+
+SHARED = ("invalid_request", "unknown_field", "unauthorised", "forbidden", "rate_limited", "internal")
+"""Codes that every route may answer with."""
+
+Responses = dict[int | str, dict[str, Any]]
+
+
+def problems(*codes: str) -> Responses:
+    """The ``responses`` of a route that may answer with these codes, and with those that every route shares."""
+    by_status: dict[int, list[str]] = {}
+    for code in dict.fromkeys((*codes, *SHARED)):
+        by_status.setdefault(PROBLEMS[code].status or 500, []).append(code)
+    return {
+        status: {
+            "description": ", ".join(f"`{code}`" for code in listed),
+            "content": {
+                MEDIA_TYPE: {
+                    "schema": {"$ref": "#/components/schemas/ProblemDetails"},
+                    "examples": {code: {"value": _example(code)} for code in listed},
+                }
+            },
+        }
+        for status, listed in sorted(by_status.items())
+    }
+
+
+def install(app: FastAPI) -> None:
+    """Give ``app`` its document, with the schema that the problem documents refer to."""
+
+    def document() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            made = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+            made["components"]["schemas"]["ProblemDetails"] = ProblemDetails.model_json_schema()
+            made["components"]["securitySchemes"] = {
+                "key": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "Needed as soon as a key was ever made by `gaitkeeper keys create`.",
+                }
+            }
+            for name, schema in made["components"]["schemas"].items():
+                if name.startswith("Body_"):  # of a form; the framework says nothing of fields that it does not know
+                    schema["additionalProperties"] = False
+            for path, item in made["paths"].items():
+                for operation in item.values():
+                    if not rule_of(path).public:
+                        operation["security"] = [{"key": []}]
+                    _show_examples(operation["responses"])
+            app.openapi_schema = made
+        return app.openapi_schema
+
+    app.openapi = document  # type: ignore[method-assign]
+
+
+def _show_examples(responses: dict[str, Any]) -> None:
+    """Put the example of a success beside its schema. The framework would leave the nulls out of it."""
+    for status, response in responses.items():
+        if status.startswith("2"):
+            content = response["content"]["application/json"]
+            content["example"] = EXAMPLES[content["schema"]["$ref"].rpartition("/")[2]]
+
+
+def _example(code: str) -> dict[str, Any]:
+    kind = classes().get(code, GaitkeeperError)
+    return body(kind(PROBLEMS[code].title))

@@ -1,0 +1,209 @@
+"""The demo: enrol the people of some clips, name those of others, and show how it went."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from gallery.types import Template
+from models.errors import GaitkeeperError
+from pipelines.fingerprint import Fingerprint
+from pipelines.sequence import GaitSequence
+from service.errors import BadRequest
+from service.recognition.engine import Engine
+from service.recognition.seen import Progress, Seen
+from service.schemas import DemoProbe, DemoReply, FailedClip, IdentifyReply
+
+
+@dataclass(frozen=True)
+class Walk:
+    """A clip and who walks in it, None where nobody says."""
+
+    clip: Path
+    subject: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Enrolled:
+    """One walker who was enrolled."""
+
+    clip: Path
+    template: Template
+    sequence: GaitSequence
+    thumbnail: bytes
+
+
+@dataclass(frozen=True, eq=False)
+class Probe:
+    """One clip whose walkers were identified."""
+
+    clip: Path
+    truth: str | None
+    seen: Seen
+    reply: IdentifyReply
+
+    def sequence(self, track: int) -> GaitSequence:
+        """The walker of that track."""
+        return self.seen.walker(track)
+
+    def thumbnail(self, track: int) -> bytes:
+        """JPEG of the walker of that track."""
+        return self.seen.result.thumbnails[track]
+
+    def is_truth(self, subject: str) -> bool | None:
+        """Whether that subject walks here, None where nobody knows."""
+        return None if self.truth is None else subject == self.truth
+
+
+@dataclass(frozen=True, eq=False)
+class Demo:
+    """What the demo did.
+
+    Attributes:
+        enrolled: the gallery.
+        probes: the clips that were identified.
+        failed: clips that could not be used, and why.
+        rendered: True where the project made the clips itself.
+    """
+
+    enrolled: list[Enrolled]
+    probes: list[Probe]
+    failed: list[tuple[Path, GaitkeeperError]]
+    rendered: bool
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """Of the gallery."""
+        return self.enrolled[0].template.fingerprint
+
+    @property
+    def calibrated(self) -> bool:
+        """False where no verdict can be given."""
+        return any(p.threshold.value is not None for probe in self.probes for p in probe.reply.people)
+
+    @property
+    def rank1(self) -> tuple[int, int]:
+        """Walkers whose nearest candidate is the right one, and walkers of whom that is known."""
+        known = [(p, probe) for probe in self.probes if probe.truth is not None for p in probe.reply.people]
+        return sum(bool(p.candidates) and p.candidates[0].subject == probe.truth for p, probe in known), len(known)
+
+    def reply(self, report: Path) -> DemoReply:
+        """The outcome as JSON has it."""
+        hits, known = self.rank1
+        return DemoReply(
+            enrolled=[item.template for item in self.enrolled],
+            probes=[DemoProbe(file=p.clip.name, truth=p.truth, reply=p.reply) for p in self.probes],
+            failed=[FailedClip(file=clip.name, code=e.code, detail=e.detail) for clip, e in self.failed],
+            rank1=hits,
+            known=known,
+            report=str(report),
+        )
+
+
+def run(
+    engine: Engine,
+    gallery: Sequence[Walk],
+    probes: Sequence[Walk],
+    *,
+    top_k: int = 5,
+    rendered: bool = False,
+    on_progress: Progress | None = None,
+) -> Demo:
+    """Enrol everybody in the gallery's clips and identify everybody in the probes'.
+
+    Args:
+        engine: on a store of the demo's own.
+        gallery: clips to enrol from. A walk without a subject may show several people: they become person-1, person-2
+            and so on, in order of appearance.
+        probes: clips to identify.
+        top_k: candidates per walker.
+        rendered: whether the project made the clips.
+        on_progress: told the clip at work, and the share of all clips that is done.
+
+    Raises:
+        ClipError: a clip to enrol from cannot be used. A probe that cannot be used is listed as failed instead.
+    """
+    tell = on_progress or (lambda *_: None)
+    count = len(gallery) + len(probes)
+    enrolled: list[Enrolled] = []
+    for number, walk in enumerate(gallery):
+        enrolled += _enroll(engine, walk, len(enrolled), _part(tell, f"enrolling {walk.clip.name}", number, count))
+    named, failed = [], []
+    for number, walk in enumerate(probes, len(gallery)):
+        try:
+            seen = engine.see(walk.clip, _part(tell, f"identifying {walk.clip.name}", number, count))
+        except GaitkeeperError as error:
+            failed.append((walk.clip, error))
+            continue
+        reply = engine.identification(seen, engine.gallery("default"), top_k=top_k)
+        named.append(Probe(walk.clip, walk.subject, seen, reply))
+    return Demo(enrolled, named, failed, rendered)
+
+
+def rendered_walks(
+    folder: Path, people: int, seconds: float, seed: int, on_progress: Progress | None = None
+) -> tuple[list[Walk], list[Walk]]:
+    """Render people who do not exist, a clip each to enrol and another to identify.
+
+    Args:
+        folder: where the clips go; made if it is not there.
+        people: how many.
+        seconds: of each clip.
+        seed: the same seed makes the same people and clips.
+        on_progress: told the clip at work, and the share of all that is rendered.
+    """
+    from training.walkers.clips import gallery, write_clip
+
+    folder.mkdir(parents=True, exist_ok=True)
+    tell = on_progress or (lambda *_: None)
+    walks: dict[str, list[Walk]] = {"gallery": [], "probe": []}
+    for number, (name, clip) in enumerate(gallery(people, seconds=seconds, seed=seed)):
+        subject, _, role = name.rpartition("-")
+        part = _part(tell, f"rendering {name}", number, 2 * people)
+        path = write_clip(folder / f"{name}.mp4", clip, progress=partial(_frames, part))
+        walks[role].append(Walk(path, subject))
+    return walks["gallery"], walks["probe"]
+
+
+def fresh_store(folder: Path) -> str:
+    """URL of an empty store in the folder; that of an earlier demo is removed."""
+    for name in ("gallery.db", "gallery.db-wal", "gallery.db-shm"):
+        (folder / name).unlink(missing_ok=True)
+    return f"sqlite:///{folder / 'gallery.db'}"
+
+
+def split(clips: Sequence[Path]) -> tuple[list[Walk], list[Walk]]:
+    """A user's clips: the first one's walkers are enrolled, the others' identified.
+
+    Raises:
+        BadRequest: there is no clip to identify.
+    """
+    if len(clips) < 2:
+        raise BadRequest("The demo needs two clips or more: one to enrol the walkers of, and others to name them in.")
+    return [Walk(clips[0])], [Walk(clip) for clip in clips[1:]]
+
+
+def _enroll(engine: Engine, walk: Walk, known: int, on_progress: Progress) -> list[Enrolled]:
+    seen = engine.see(walk.clip, on_progress)
+    walkers = seen.result.sequences if walk.subject is None else [seen.walker(None)]
+    gallery = engine.gallery("default")
+    return [
+        Enrolled(
+            walk.clip,
+            gallery.enroll(walk.subject or f"person-{known + i}", sequence, clip_sha256=seen.sha256),
+            sequence,
+            seen.result.thumbnails[sequence.track],
+        )
+        for i, sequence in enumerate(walkers, 1)
+    ]
+
+
+def _part(tell: Progress, what: str, before: int, count: int) -> Progress:
+    """From the share of one clip that is done to that of all ``count``, of which ``before`` were done earlier."""
+    return lambda _, share: tell(what, (before + share) / count)
+
+
+def _frames(tell: Progress, done: int, total: int) -> None:
+    tell("", done / total)

@@ -1,0 +1,121 @@
+"""What runs here: the networks and their weights, the machine, and how busy it is."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+
+from gallery import DEFAULT_NETWORK
+from gallery.decision.calibration import Calibration, shipped_calibrations
+from models import NETWORKS
+from models.weights import Entry, manifest
+from pipelines.fingerprint import Fingerprint
+from service import DISTRIBUTION
+from service.background.jobs import Jobs
+from service.http.limits import WorkQueue
+from service.operations.doctor import weights_state
+from service.recognition.engine import Engine
+from service.schemas import Calibrated, Limits, Load, Model, ModelsReply, ModelWeights, StoreState, SystemReply
+
+
+def models() -> ModelsReply:
+    """Every network that a collection can be pinned to, by name."""
+    known = {name: entry for name, entry in manifest().items() if entry.kind == "network"}
+    calibrations = shipped_calibrations()
+    return ModelsReply(
+        models=[_model(name, known.get(name), calibrations) for name in sorted({*NETWORKS, *known})],
+    )
+
+
+def _model(name: str, entry: Entry | None, calibrations: Mapping[Fingerprint, Calibration]) -> Model:
+    network = NETWORKS.get(name)
+    about = (sys.modules[network.__module__].__doc__ or "").partition("\n")[0] if network else ""
+    return Model(
+        name=name,
+        about=about or (entry.about if entry else ""),
+        inputs=network.inputs if network else (),
+        default=name == DEFAULT_NETWORK,
+        trained=entry is not None or name == "gei",
+        weights=None
+        if entry is None
+        else ModelWeights(
+            sha256=entry.sha256, licence=entry.licence, about=entry.about, state=weights_state(entry.name)
+        ),
+        calibrated=[
+            Calibrated(
+                fingerprint=fingerprint,
+                fpirs=[table.fpir for table in calibration.thresholds],
+                gallery_sizes=list(calibration.thresholds[0].gallery_sizes),
+            )
+            for fingerprint, calibration in calibrations.items()
+            if entry is not None and fingerprint.weights == entry.sha256[: len(fingerprint.weights)]
+        ],
+    )
+
+
+def system(engine: Engine, queue: WorkQueue, jobs: Jobs, *, started: float, locked: bool) -> SystemReply:
+    """The machine and what it is busy with.
+
+    Args:
+        engine: of the service.
+        queue: of its clips.
+        jobs: that it works on later.
+        started: seconds since 1970.
+        locked: whether it asks for keys.
+    """
+    settings = engine.settings
+    promises = engine.store.promises()
+    listed = engine.collections().collections
+    return SystemReply(
+        version=version(DISTRIBUTION),
+        torch=torch.__version__,
+        device=settings.pipeline.device,
+        device_name=torch.cuda.get_device_name() if settings.pipeline.device == "cuda" else None,
+        processors=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        threads=settings.pipeline.threads,
+        network=settings.network or DEFAULT_NETWORK,
+        precision=settings.precision,
+        perception=settings.pipeline.perception,
+        sandbox=settings.pipeline.sandbox,
+        locked=locked,
+        store=StoreState(
+            kind=settings.store.partition("://")[0],
+            durable=promises.durable,
+            encrypted=promises.encrypted,
+            collections=len(listed),
+            subjects=sum(one.subjects for one in listed),
+            templates=sum(one.templates for one in listed),
+        ),
+        load=Load(
+            clips_pending=queue.pending,
+            clips_bound=queue.bound,
+            workers=settings.workers,
+            jobs_waiting=jobs.waiting(),
+            jobs_bound=settings.jobs,
+            load_average=os.getloadavg()[0],
+            memory_bytes=resident(),
+        ),
+        limits=Limits(
+            max_upload_bytes=settings.max_upload_bytes,
+            max_seconds=settings.pipeline.max_seconds,
+            async_seconds=settings.async_seconds,
+            deadline=settings.deadline,
+            rate=settings.rate,
+        ),
+        started=started,
+        uptime=time.time() - started,
+    )
+
+
+def resident() -> int | None:
+    """Bytes of memory that this process holds; None where the kernel does not say."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError):
+        return None

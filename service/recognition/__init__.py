@@ -1,0 +1,1 @@
+"""Clips in, replies out: the engine, and what serves one request."""

@@ -1,0 +1,313 @@
+"""What is done with those who are enrolled, or kept, without a clip."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import replace
+from types import TracebackType
+from typing import Self
+from unicodedata import normalize
+
+from gallery import Gallery, open_store
+from gallery.companions import forget_companions
+from gallery.errors import Conflict, FingerprintMismatch, NotFound
+from gallery.names import check_collection, enrolled_only, known_subject
+from gallery.strangers import Strangers
+from models import GaitNetwork
+from pipelines.batching import SharedEmbedding
+from service.auth.access import require_collection
+from service.recognition.choosing import network_named
+from service.recognition.elsewhere import Elsewhere
+from service.recognition.pictures import strips
+from service.schemas import (
+    CamerasReply,
+    Collection,
+    CollectionsReply,
+    Erasure,
+    NamedReply,
+    Removal,
+    StrangersReply,
+    Strips,
+    SubjectReply,
+    SubjectsReply,
+    TemplatesReply,
+)
+from service.settings import Settings
+from service.state import State
+
+DEFAULT_COLLECTION = "default"
+
+
+class Administration:
+    """A store, its galleries, and what the service remembers; safe under threads.
+
+    Args:
+        settings: what to open. The store is opened at once, networks when they are needed.
+        elsewhere: where embeddings are made and searched; in this process where it is not given.
+
+    Raises:
+        StoreUnavailable, UnknownStore, BadStore: the store cannot be used.
+    """
+
+    def __init__(self, settings: Settings, elsewhere: Elsewhere | None = None) -> None:
+        self.settings = settings
+        self.elsewhere = elsewhere
+        self.store = open_store(settings.store_url, settings.vault)
+        self.embedder = SharedEmbedding(settings.batch, settings.batch_wait)
+        self._state: State | None = None
+        self._galleries: dict[str, Gallery] = {}
+        self._networks: dict[str, GaitNetwork] = {}
+        self._lock = threading.Lock()
+        try:
+            self.store.ensure_collection(DEFAULT_COLLECTION)
+        except BaseException:
+            self.store.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the store."""
+        self.store.close()
+        if self._state is not None:
+            self._state.close()
+
+    @property
+    def state(self) -> State:
+        """What the service itself remembers; opened when first asked for. Raises StoreUnavailable."""
+        with self._lock:
+            if self._state is None:
+                self._state = State(self.settings.state_path)
+            return self._state
+
+    def gallery(self, collection: str, *, create: bool = False, network: str | None = None) -> Gallery:
+        """The gallery of a collection.
+
+        Args:
+            collection: its name.
+            create: make it where there is none.
+            network: name of the network that it must be pinned to, or, if ``create``, will be.
+
+        Raises:
+            NotFound: there is no such collection, and it was not to be made.
+            BadCollection: no collection can have this name.
+            Forbidden: whoever is asking may not act on it.
+            UnknownNetwork: there is no network of that name.
+            FingerprintMismatch: the collection is pinned to another.
+        """
+        require_collection(collection)
+        wanted = None if network is None else self._network(network)
+        with self._lock:
+            if collection not in self._galleries:
+                check_collection(collection)
+                found = self.store.ensure_collection(collection) if create else self.store.collection(collection)
+                self._galleries[found.name] = self._opened(collection, self.settings.network)
+            gallery = self._galleries[collection]
+            if wanted is None:
+                return gallery
+            pinned = gallery.collection.fingerprint
+            if pinned is None and create:
+                gallery = self._galleries[collection] = self._opened(collection, network)
+        if pinned is not None and (pinned.network, pinned.weights) != (wanted.name, wanted.weights_id):
+            asked = replace(pinned, network=wanted.name, weights=wanted.weights_id)
+            raise FingerprintMismatch.between(collection, pinned, asked)
+        return gallery
+
+    def _opened(self, collection: str, network: str | None) -> Gallery:
+        # A collection that holds something stays with the network that it holds embeddings of.
+        out = self.elsewhere
+        return Gallery(
+            self.store,
+            collection,
+            device="cpu" if out else self.settings.pipeline.device,
+            fallback=network,
+            precision=self.settings.precision,
+            index=out.index(self.store.collection(collection)) if out else None,
+            embed=out.embed if out else self.embedder,
+        )
+
+    def _network(self, name: str) -> GaitNetwork:
+        with self._lock:
+            if name not in self._networks:
+                self._networks[name] = network_named(name)
+            return self._networks[name]
+
+    def subjects(
+        self, *, collection: str = DEFAULT_COLLECTION, limit: int | None = None, after: str | None = None
+    ) -> SubjectsReply:
+        """The subjects of a collection by id, all or a page. Raises NotFound where there is no such collection."""
+        name = self.gallery(collection).name
+        listed = self.store.subjects(name, normalize("NFC", after or ""), None if limit is None else limit + 1)
+        page = listed[:limit]
+        return SubjectsReply(
+            collection=collection, subjects=page, next=page[-1].id if len(page) < len(listed) else None
+        )
+
+    def has(self, collection: str, subject: str) -> bool:
+        """Whether somebody of that id is enrolled."""
+        try:
+            self.gallery(collection).subject(subject)
+        except NotFound:
+            return False
+        return True
+
+    def subject(self, subject: str, *, collection: str = DEFAULT_COLLECTION) -> SubjectReply:
+        """One subject, its templates, and which of these are outliers. Raises NotFound."""
+        gallery = self.gallery(collection)
+        return SubjectReply(
+            subject=gallery.subject(subject),
+            templates=gallery.templates(subject),
+            outliers=gallery.outliers(subject),
+        )
+
+    def update_subject(
+        self,
+        subject: str,
+        *,
+        display_name: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+        legal_basis: str | None = None,
+        collection: str = DEFAULT_COLLECTION,
+    ) -> SubjectReply:
+        """Change a subject's display name, metadata or legal basis. Raises NotFound, BadSubject."""
+        self.gallery(collection).update_subject(
+            subject, display_name=display_name, metadata=metadata, legal_basis=legal_basis
+        )
+        return self.subject(subject, collection=collection)
+
+    def template_pictures(self, subject: str, template: str, *, collection: str = DEFAULT_COLLECTION) -> Strips:
+        """A template's walk, to look at. Raises NotFound."""
+        gallery = self.gallery(collection)
+        self._require_template(gallery, subject, template)
+        return strips(gallery.sequence(template))
+
+    @staticmethod
+    def _require_template(gallery: Gallery, subject: str, template: str) -> None:
+        if template not in {known.id for known in gallery.templates(subject)}:
+            raise NotFound(f"The subject {subject!r} has no template {template!r}.", template=template)
+
+    def delete_template(self, subject: str, template: str, *, collection: str = DEFAULT_COLLECTION) -> Removal:
+        """Remove one template of a subject. Raises NotFound."""
+        gallery = self.gallery(collection)
+        self._require_template(gallery, subject, template)
+        removed = gallery.delete_template(template)
+        self.forget(collection, subject)
+        return removed
+
+    def templates(
+        self,
+        subject: str,
+        *,
+        collection: str = DEFAULT_COLLECTION,
+        limit: int | None = None,
+        after: str | None = None,
+    ) -> TemplatesReply:
+        """A subject's templates, all or a page; none after a template that is gone. Raises NotFound."""
+        found = self.gallery(collection).templates(subject)
+        ids = [template.id for template in found]
+        start = 0 if after is None else ids.index(after) + 1 if after in ids else len(ids)
+        page = found[start:][:limit]
+        more = start + len(page) < len(found)
+        return TemplatesReply(
+            collection=collection,
+            subject=known_subject(subject),
+            templates=page,
+            next=page[-1].id if more and page else None,
+        )
+
+    def collections(self, *, limit: int | None = None, after: str | None = None) -> CollectionsReply:
+        """The collections by name, all or a page."""
+        listed = [c for c in enrolled_only(self.store.collections()) if after is None or c.name > after]
+        page = listed[:limit]
+        return CollectionsReply(collections=page, next=page[-1].name if len(page) < len(listed) else None)
+
+    def collection(self, collection: str) -> Collection:
+        """One collection. Raises NotFound, BadCollection."""
+        return self.gallery(collection).collection
+
+    def cameras(self, collection: str = DEFAULT_COLLECTION) -> CamerasReply:
+        """What a collection knows of cameras. Raises NotFound where there is no such collection."""
+        gallery = self.gallery(collection)
+        keep_seconds = gallery.passers_by.keep_seconds
+        return CamerasReply(collection=collection, keep_seconds=keep_seconds, views=gallery.cameras())
+
+    def keep_passers_by(self, keep_seconds: float | None, *, collection: str = DEFAULT_COLLECTION) -> CamerasReply:
+        """Keep who passes a camera from now on, for so long; None keeps nobody, and forgets all. Raises NotFound."""
+        self.gallery(collection).keep_passers_by(keep_seconds)
+        return self.cameras(collection)
+
+    def forget_camera(self, collection: str, camera: str) -> CamerasReply:
+        """Forget what a collection knows of a camera; what it knows of others. Raises NotFound, BadCamera."""
+        self.gallery(collection).forget_camera(camera)
+        return self.cameras(collection)
+
+    def create_collection(
+        self, collection: str, *, keeps_heatmaps: bool = False, ttl_seconds: float | None = None
+    ) -> Collection:
+        """Make a collection.
+
+        Raises:
+            BadCollection: no collection can have this name.
+            Conflict: there is one.
+        """
+        require_collection(check_collection(collection))
+        if any(known.name == collection for known in self.store.collections()):
+            raise Conflict(f"There is a collection {collection!r} already.", collection=collection)
+        return self.store.ensure_collection(collection, keeps_heatmaps=keeps_heatmaps, ttl_seconds=ttl_seconds)
+
+    def delete_collection(self, collection: str) -> Removal:
+        """Remove a collection with everything in it; the default one is made anew. Raises NotFound, BadCollection."""
+        gallery = self.gallery(collection)
+        forget_companions(self.store, gallery.name)
+        removed = self.store.delete_collection(gallery.name)
+        with self._lock:
+            self._galleries.pop(collection, None)
+        if collection == DEFAULT_COLLECTION:
+            self.store.ensure_collection(collection)
+        self.forget(collection)
+        return removed
+
+    def strangers(self, *, collection: str = DEFAULT_COLLECTION) -> StrangersReply:
+        """Those whom the collection did not know, grouped. Raises NotFound where there is no such collection."""
+        kept = Strangers(self.gallery(collection))
+        return StrangersReply(collection=collection, keep_seconds=kept.keep_seconds, groups=kept.groups())
+
+    def keep_strangers(self, keep_seconds: float | None, *, collection: str = DEFAULT_COLLECTION) -> StrangersReply:
+        """Keep those who are unknown from now on, for so long; None keeps nobody, and forgets all. Raises NotFound."""
+        Strangers(self.gallery(collection)).keep(keep_seconds)
+        return self.strangers(collection=collection)
+
+    def name_strangers(
+        self, group: str, subject: str, *, display_name: str | None = None, collection: str = DEFAULT_COLLECTION
+    ) -> NamedReply:
+        """Enrol a group of strangers as one subject. Raises as :meth:`gallery.strangers.Strangers.name`."""
+        templates = Strangers(self.gallery(collection)).name(group, subject, display_name)
+        return NamedReply(collection=collection, subject=templates[0].subject, templates=templates)
+
+    def forget_strangers(self, group: str | None = None, *, collection: str = DEFAULT_COLLECTION) -> Removal:
+        """Forget a group of strangers, or all of them. Raises NotFound."""
+        return Strangers(self.gallery(collection)).forget(group)
+
+    def stranger_pictures(self, stranger: str, *, collection: str = DEFAULT_COLLECTION) -> Strips:
+        """A stranger's walk, to look at. Raises NotFound."""
+        return strips(Strangers(self.gallery(collection)).sequence(stranger))
+
+    def erase(self, subject: str, *, collection: str = DEFAULT_COLLECTION) -> Erasure:
+        """Remove a subject with everything kept of it, and the jobs that would enrol it again. Raises NotFound."""
+        erased = self.gallery(collection).erase(subject)
+        if self.settings.state_path.exists():
+            self.state.withdraw(collection, known_subject(subject))
+        self.forget(collection, subject)
+        return erased
+
+    def forget(self, collection: str, subject: str | None = None) -> None:
+        """Drop kept replies that name a subject, or all of a collection; to be called once it is erased."""
+        if self.settings.state_path.exists():
+            self.state.forget(collection, None if subject is None else known_subject(subject))

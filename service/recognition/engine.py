@@ -1,0 +1,324 @@
+"""Clips in, replies out: one pipeline and the galleries of one store, in this process."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from gallery import Gallery
+from gallery.decision.again import Walks
+from gallery.decision.verdict import check_fmr, check_fpir
+from gallery.errors import Conflict, PoorQuality
+from gallery.names import check_camera, check_metadata, check_subject, enrolled_only
+from pipelines.device import require_device
+from pipelines.errors import ClipError
+from pipelines.pipeline import Pipeline
+from pipelines.sequence import GaitSequence
+from service.errors import InvalidRequest, NotReady
+from service.recognition import canary
+from service.recognition.administration import DEFAULT_COLLECTION, Administration
+from service.recognition.choosing import judged, require_quality
+from service.recognition.elsewhere import Elsewhere
+from service.recognition.pictures import person_of
+from service.recognition.returning import keep_unknown, walker_of
+from service.recognition.seen import ClipSource, Progress, Seen
+from service.schemas import ClipEnrolment, EnrollReply, IdentifyReply, LearnReply, VerifyReply
+from service.settings import Settings
+
+
+class Engine(Administration):
+    """Does what the REST routes and the command line offer; safe under threads.
+
+    Args:
+        settings: what to open. The store is opened at once, the models at the first clip or by :meth:`check`.
+        elsewhere: where clips are looked at, embedded and searched; in this process where it is not given.
+
+    Raises:
+        DeviceUnavailable: a GPU was asked for, and there is none.
+        StoreUnavailable, UnknownStore, BadStore: the store cannot be used.
+    """
+
+    def __init__(self, settings: Settings, elsewhere: Elsewhere | None = None) -> None:
+        if elsewhere is None:
+            require_device(settings.pipeline.device)
+        self.pipeline = elsewhere.pipeline if elsewhere else Pipeline(settings.pipeline)
+        super().__init__(settings, elsewhere)
+
+    def close(self) -> None:
+        """Let go of the store and of the decoder."""
+        self.pipeline.close()
+        super().close()
+
+    def see(
+        self,
+        clip: ClipSource,
+        on_progress: Progress | None = None,
+        deadline: float | None = None,
+        *,
+        rotate: int | None = None,
+        camera: str | None = None,
+    ) -> Seen:
+        """Run the pipeline on a clip; see :meth:`Seen.through`. Unless it is told, pictures are turned as the settings
+        say of the camera."""
+        return Seen.through(self.pipeline, clip, on_progress, deadline, self.settings.turn_of(camera, rotate))
+
+    def enroll(
+        self,
+        clip: ClipSource,
+        subject: str,
+        *,
+        more: Sequence[ClipSource] = (),
+        track: int | None = None,
+        point: str | None = None,
+        collection: str = DEFAULT_COLLECTION,
+        strict: bool = False,
+        camera: str | None = None,
+        rotate: int | None = None,
+        min_quality: float = 0.0,
+        network: str | None = None,
+        on_progress: Progress | None = None,
+        deadline: float | None = None,
+    ) -> EnrollReply:
+        """Enrol a clip's one walker, or the one of ``track`` or at ``point``, as ``subject``; durable on return.
+
+        With ``more`` clips of the same person, one walker in each, all are looked at before the first is enrolled.
+
+        Raises:
+            LooksLikeOtherSubject: only if ``strict``: the walker matches somebody else.
+            PoorQuality: the walker is seen too poorly, or more poorly than ``min_quality``.
+            DeadlineExceeded: the clip was not looked at by ``deadline``, an instant of ``time.monotonic``.
+            ClipError: a clip cannot be used, has several walkers and none was chosen, or not the chosen one; where
+                there are several clips, ``clip`` counts them from 1.
+            InvalidRequest: there are several clips, and a track or point.
+            BadSubject, BadCollection, BadCamera, UnknownNetwork, FingerprintMismatch, ClipOfOtherSubject,
+            StoreUnavailable: see the gallery.
+        """
+        check_subject(subject)
+        check_camera(camera)
+        if more and (track is not None or point is not None):
+            raise InvalidRequest("With several clips nobody can be chosen by `track` or `point`: send one at a time.")
+        gallery = self.gallery(collection, create=True, network=network)
+        found: list[tuple[Seen, GaitSequence]] = []
+        for number, one in enumerate((clip, *more), start=1):
+            try:
+                seen = self.see(one, on_progress, deadline, rotate=rotate, camera=camera)
+                walker = walker_of(seen, gallery, track, point, camera)
+                require_quality(walker, min_quality)
+            except (ClipError, PoorQuality) as error:
+                if more:
+                    error.extra["clip"] = number
+                raise
+            found.append((seen, walker))
+        replies = []
+        for seen, walker in found:
+            started = time.perf_counter()
+            done = gallery.enrolment(subject, walker, clip_sha256=seen.sha256, strict=strict, camera=camera)
+            timings = _with(seen.result.timings, {"enroll": time.perf_counter() - started})
+            replies.append(
+                EnrollReply(
+                    template=done.template, warning=done.warning, clip=seen.clip, skipped=seen.skipped, timings=timings
+                )
+            )
+        first, *others = replies
+        return first.model_copy(update={"others": [ClipEnrolment(**dict(other)) for other in others]})
+
+    def identify(
+        self,
+        clip: ClipSource,
+        *,
+        top_k: int = 5,
+        fpir: float = 0.01,
+        where: Mapping[str, str] | None = None,
+        pictures: bool = False,
+        boxes: bool = False,
+        explain: bool = False,
+        camera: str | None = None,
+        rotate: int | None = None,
+        min_quality: float = 0.0,
+        network: str | None = None,
+        collection: str = DEFAULT_COLLECTION,
+        on_progress: Progress | None = None,
+        deadline: float | None = None,
+    ) -> IdentifyReply:
+        """Rank the collection's subjects, those with the metadata ``where`` alone, for every walker of a clip.
+
+        ``pictures``, ``boxes`` and ``explain`` ask for more about each walker; see :class:`service.schemas.Person`.
+        Whoever has a lower mean joint score than ``min_quality`` is inconclusive. ``network`` is the one that the
+        collection must be pinned to.
+
+        Raises:
+            UnknownNetwork: there is no network of that name.
+            ClipError: the clip cannot be used.
+            DeadlineExceeded: the clip was not looked at by ``deadline``, an instant of ``time.monotonic``.
+            NotFound, BadCollection, BadFpir, BadCamera, FingerprintMismatch, StoreUnavailable: see the gallery.
+        """
+        check_fpir(fpir)
+        check_camera(camera)
+        check_metadata(where)
+        gallery = self.gallery(collection, network=network)
+        reply = self.identification(
+            seen := self.see(clip, on_progress, deadline, rotate=rotate, camera=camera),
+            gallery,
+            top_k=top_k,
+            fpir=fpir,
+            where=where,
+            pictures=pictures,
+            boxes=boxes,
+            explain=explain,
+            camera=camera,
+            min_quality=min_quality,
+        )
+        if not where:  # whoever is not among some may well be among all
+            keep_unknown(gallery, seen.result.sequences, reply.people, seen.sha256, camera)
+        return reply
+
+    @staticmethod
+    def identification(
+        seen: Seen,
+        gallery: Gallery,
+        *,
+        top_k: int = 5,
+        fpir: float = 0.01,
+        where: Mapping[str, str] | None = None,
+        pictures: bool = False,
+        boxes: bool = False,
+        explain: bool = False,
+        camera: str | None = None,
+        min_quality: float = 0.0,
+    ) -> IdentifyReply:
+        """As :meth:`identify`, of a clip that was looked at before."""
+        found = gallery.identify_many(
+            seen.result.sequences,
+            top_k=top_k,
+            fpir=fpir,
+            where=where,
+            explained=explain,
+            camera=camera,
+            walks=Walks(seen.result.spans),
+        )
+        people = [
+            person_of(judged(one, min_quality), seen.result, gallery, pictures=pictures, boxes=boxes) for one in found
+        ]
+        timings = _with(seen.result.timings, people[0].timings)
+        return IdentifyReply(
+            collection=gallery.name, people=people, clip=seen.clip, skipped=seen.skipped, timings=timings
+        )
+
+    def learn(
+        self,
+        clip: ClipSource,
+        camera: str,
+        *,
+        rotate: int | None = None,
+        collection: str = DEFAULT_COLLECTION,
+        on_progress: Progress | None = None,
+        deadline: float | None = None,
+    ) -> LearnReply:
+        """Keep the walkers of a clip as passers-by of a camera, without asking who they are.
+
+        Raises:
+            Conflict: the collection keeps no passers-by.
+            ClipError: the clip cannot be used.
+            DeadlineExceeded: the clip was not looked at by ``deadline``, an instant of ``time.monotonic``.
+            NotFound, BadCollection, BadCamera, FingerprintMismatch, StoreUnavailable: see the gallery.
+        """
+        check_camera(camera)
+        gallery = self.gallery(collection)
+        if gallery.passers_by.keep_seconds is None:
+            raise Conflict(
+                f"The collection {collection!r} keeps no passers-by: set for how long they are to be kept first."
+            )
+        seen = self.see(clip, on_progress, deadline, rotate=rotate, camera=camera)
+        started = time.perf_counter()
+        kept = gallery.learn(seen.result.sequences, camera)
+        return LearnReply(
+            collection=gallery.name,
+            camera=camera,
+            walkers=len(seen.result.sequences),
+            kept=kept,
+            clip=seen.clip,
+            skipped=seen.skipped,
+            timings=_with(seen.result.timings, {"learn": time.perf_counter() - started}),
+        )
+
+    def verify(
+        self,
+        clip: ClipSource,
+        subject: str,
+        *,
+        track: int | None = None,
+        point: str | None = None,
+        fmr: float = 0.001,
+        camera: str | None = None,
+        rotate: int | None = None,
+        min_quality: float = 0.0,
+        network: str | None = None,
+        collection: str = DEFAULT_COLLECTION,
+        on_progress: Progress | None = None,
+        deadline: float | None = None,
+    ) -> VerifyReply:
+        """Whether a clip's one walker, or the one of ``track`` or at ``point``, is ``subject``.
+
+        ``min_quality`` and ``network`` are as of :meth:`identify`, but that a poor walk raises.
+
+        Raises:
+            PoorQuality: the walker has a lower mean joint score than ``min_quality``.
+            UnknownNetwork: there is no network of that name.
+            ClipError: the clip cannot be used, has several walkers and none was chosen, or not the chosen one.
+            DeadlineExceeded: the clip was not looked at by ``deadline``, an instant of ``time.monotonic``.
+            NotFound, BadCollection, BadSubject, BadFmr, BadCamera, FingerprintMismatch, StoreUnavailable: see the
+                gallery.
+        """
+        check_fmr(fmr)
+        check_camera(camera)
+        gallery = self.gallery(collection, network=network)
+        gallery.subject(subject)
+        seen = self.see(clip, on_progress, deadline, rotate=rotate, camera=camera)
+        walker = walker_of(seen, gallery, track, point, camera)
+        require_quality(walker, min_quality)
+        person = gallery.verify(subject, walker, fmr, camera)
+        timings = _with(seen.result.timings, person.timings)
+        return VerifyReply(person=person, clip=seen.clip, skipped=seen.skipped, timings=timings)
+
+    def check(self, wanted: Callable[[], None] = lambda: None) -> dict[str, float]:
+        """Try every part: decoder on a clip, person models on a picture, network on a sequence, store both ways; and
+        have the index of every collection proven equal to the store.
+
+        Args:
+            wanted: called after each part; what it raises ends the trial.
+
+        Returns:
+            Seconds by part.
+
+        Raises:
+            GaitkeeperError: of the first part that does not work.
+        """
+        laps = [time.perf_counter()]
+
+        def lap() -> None:
+            laps.append(time.perf_counter())
+            wanted()
+
+        self.pipeline.decoder.probe(canary.clip())
+        lap()
+        perception = self.pipeline.tried(canary.picture())
+        lap()
+        gallery = self.gallery(DEFAULT_COLLECTION)
+        gallery.embed([canary.sequence(perception)], gallery.network)
+        lap()
+        self.store.ping()
+        lap()
+        behind = [
+            known.name for known in enrolled_only(self.store.collections()) if not self.gallery(known.name).ready()
+        ]
+        if behind:
+            raise NotReady(f"What is searched is not yet what is stored in {', '.join(behind)}.")
+        lap()
+        parts = ("decoder", "perception", "network", "store", "index")
+        return {name: laps[i + 1] - laps[i] for i, name in enumerate(parts)}
+
+
+def _with(timings: dict[str, float], more: dict[str, float]) -> dict[str, float]:
+    """Further stages, and at the end the total grown by them."""
+    stages = {stage: seconds for stage, seconds in timings.items() if stage != "total"}
+    return {**stages, **more, "total": timings["total"] + sum(more.values())}

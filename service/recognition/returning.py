@@ -1,0 +1,86 @@
+"""Who comes back: in the same clip under another number, or, unknown and kept for a while, in another clip."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+
+from gallery import Gallery
+from gallery.decision.again import Walks
+from gallery.strangers import Strangers
+from gallery.types import Verdict
+from models.errors import GaitkeeperError
+from pipelines.errors import MultiplePeople
+from pipelines.fingerprint import fingerprint_of
+from pipelines.sequence import GaitSequence
+from service.recognition.seen import Seen
+from service.schemas import Person
+
+FPIR = 0.01
+"""The rate asked for where no calibration has any."""
+
+log = logging.getLogger("gaitkeeper")
+
+
+def walker_of(seen: Seen, gallery: Gallery, track: int | None, point: str | None, camera: str | None) -> GaitSequence:
+    """As :meth:`service.recognition.seen.Seen.walker`; where several walk, the error says which of them are one person.
+
+    Args:
+        seen: the clip.
+        gallery: that the walker is to be compared with or enrolled in; told nothing of the clip.
+        track, point: who is meant.
+        camera: that saw the clip, where it is named.
+
+    Raises:
+        MultiplePeople: as there; ``same_as`` of each of ``tracks`` is an earlier one of the same person.
+        TrackNotFound: as there.
+        FingerprintMismatch, StoreUnavailable: see the gallery.
+    """
+    try:
+        return seen.walker(track, point)
+    except MultiplePeople as error:
+        seqs, walks = seen.result.sequences, Walks(seen.result.spans)
+        calibration = gallery.calibration(fingerprint_of(gallery.network, seqs[0].perception))
+        fpir = FPIR if calibration is None else calibration.loosest
+        found = gallery.identify_many(seqs, top_k=1, fpir=fpir, camera=camera, learn=False, walks=walks)
+        same = {one.track: one.same_as for one in found}
+        tracks = [{**choice, "same_as": same[choice["track"]]} for choice in error.extra["tracks"]]
+        people = len({first_of(choice["track"], same) for choice in tracks})
+        if people == len(tracks):
+            raise
+        who = "1 person walks" if people == 1 else f"{people} people walk"
+        raise MultiplePeople(
+            f"{who} in the clip, {len(tracks)} times in all, as it seems: name the `track` of the walk that is meant.",
+            tracks=tracks,
+        ) from error
+
+
+def first_of(track: int, same: Mapping[int, int | None]) -> int:
+    """The first track of the person of a track, by what is the same as what."""
+    while (earlier := same[track]) is not None:
+        track = earlier
+    return track
+
+
+def keep_unknown(
+    gallery: Gallery, seqs: Sequence[GaitSequence], people: list[Person], clip_sha256: str, camera: str | None
+) -> None:
+    """Keep everybody among ``people`` who is unknown, and say under which id; where that fails the answer stands.
+
+    Args:
+        gallery: that said so.
+        seqs: of a clip, of whom ``people`` tells, by track.
+        people: changed in place.
+        clip_sha256: digest of the clip.
+        camera: that saw it, where it is named.
+    """
+    sequences = {seq.track: seq for seq in seqs}
+    for i, person in enumerate(people):
+        if person.verdict is not Verdict.UNKNOWN:
+            continue
+        try:
+            kept = Strangers(gallery).add(sequences[person.track], clip_sha256, camera)
+        except GaitkeeperError as error:
+            log.warning("a stranger could not be kept: %s: %s", error.code, error.detail)
+            return
+        people[i] = person.model_copy(update={"stranger": kept})

@@ -1,0 +1,132 @@
+"""What the pipeline saw in a clip, and who of it is meant."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO
+
+from pipelines.errors import MultiplePeople, TrackNotFound
+from pipelines.pipeline import ClipResult, Pipeline
+from pipelines.sequence import GaitSequence
+from service.files import require_file
+from service.recognition.choosing import is_at, point_of
+from service.schemas import Clip, Skipped, TrackChoice
+
+ClipSource = str | Path | IO[bytes]
+Progress = Callable[[str, float], None]
+"""Told a stage and the share of it that is done, in [0, 1]."""
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """What the pipeline saw in a clip, and the digest of the clip's bytes."""
+
+    result: ClipResult
+    sha256: str
+
+    @classmethod
+    def through(
+        cls,
+        pipeline: Pipeline,
+        clip: ClipSource,
+        on_progress: Progress | None = None,
+        deadline: float | None = None,
+        rotate: int = 0,
+    ) -> Seen:
+        """Run a pipeline on a clip.
+
+        Args:
+            pipeline: what looks.
+            clip: path, or a binary file that can seek; it is read from its start and left open.
+            on_progress: told the stage and how much of it is done.
+            deadline: instant of ``time.monotonic`` at which to give up.
+            rotate: degrees by which to turn the pictures clockwise; see :meth:`pipelines.pipeline.Pipeline.process`.
+
+        Raises:
+            NotAFile: there is no file at the path.
+            ClipError: the clip cannot be used; see :mod:`pipelines.errors`.
+            DeadlineExceeded: the work was not done by then.
+        """
+        tell = on_progress or _silent
+        with require_file(clip).open("rb") if isinstance(clip, (str, Path)) else nullcontext(clip) as file:
+            file.seek(0)
+            sha256 = sha256_of(file)
+            result = pipeline.process(file, lambda share: tell("looking at the clip", share), deadline, rotate)
+            return cls(result, sha256)
+
+    @property
+    def clip(self) -> Clip:
+        """Digest, size and length."""
+        return Clip(sha256=self.sha256, **asdict(self.result.clip))
+
+    @property
+    def skipped(self) -> list[Skipped]:
+        """People who were followed but did not become a sequence."""
+        return [Skipped.model_validate(tracklet) for tracklet in self.result.skipped]
+
+    def walker(self, track: int | None, point: str | None = None) -> GaitSequence:
+        """The sequence of ``track``, of whoever is at ``point``, or of the only walker.
+
+        Args:
+            track: number of the walker.
+            point: as :func:`service.recognition.choosing.point_of` reads it, of the upright picture.
+
+        Raises:
+            MultiplePeople: there are several and none was chosen, or several are at that point; ``tracks`` lists them.
+            TrackNotFound: none has that number, or nobody is there.
+        """
+        walkers = {sequence.track: sequence for sequence in self.result.sequences}
+        if point is not None:
+            chosen = [sequence for sequence in walkers.values() if is_at(sequence, point_of(point))]
+            if not chosen:
+                raise TrackNotFound(f"No walker of the clip is at {point}.")
+            if track is None and len(chosen) > 1:
+                raise self._several(chosen)
+            walkers = {sequence.track: sequence for sequence in chosen}
+        if track is None and len(walkers) == 1:
+            return next(iter(walkers.values()))
+        if track is None:
+            raise self._several(list(walkers.values()))
+        if track not in walkers:
+            known = ", ".join(map(str, walkers))
+            raise TrackNotFound(f"No walker of the clip has track {track}; there is {known}.")
+        return walkers[track]
+
+    def _several(self, walkers: Sequence[GaitSequence]) -> MultiplePeople:
+        known = {sequence.track for sequence in walkers}
+        return MultiplePeople(
+            f"{len(walkers)} people walk in the clip: name the `track` of the one who is meant.",
+            tracks=[choice.model_dump() for choice in self.choices() if choice.track in known],
+        )
+
+    def choices(self, *, thumbnails: bool = True) -> list[TrackChoice]:
+        """The walkers to choose from."""
+        pictures = self.result.thumbnails if thumbnails else {}
+        return [
+            TrackChoice(
+                track=sequence.track,
+                start=float(sequence.timestamps[0]),
+                end=float(sequence.timestamps[-1]),
+                box=tuple(map(float, sequence.boxes[len(sequence) // 2])),
+                quality=sequence.quality,
+                thumbnail=base64.b64encode(pictures[sequence.track]).decode() if thumbnails else None,
+            )
+            for sequence in self.result.sequences
+        ]
+
+
+def sha256_of(file: IO[bytes]) -> str:
+    """Digest of a file from where it stands, lower-case hexadecimal."""
+    digest = hashlib.sha256()
+    while block := file.read(2**20):
+        digest.update(block)
+    return digest.hexdigest()
+
+
+def _silent(stage: str, share: float) -> None:
+    """Progress that nobody wants to know."""

@@ -1,0 +1,25 @@
+"""What runs here."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request
+
+from service.http.openapi import problems
+from service.operations import system
+from service.routes.dependencies import EngineOf, JobsOf, Queue
+from service.schemas import ModelsReply, SystemReply
+
+router = APIRouter(tags=["system"])
+
+
+@router.get("/models", summary="List the networks", responses=problems())
+def list_models() -> ModelsReply:
+    """The networks that a collection can be pinned to, their weights, and what they are calibrated for."""
+    return system.models()
+
+
+@router.get("/system", summary="What runs here, and how busy it is", responses=problems("store_unavailable"))
+def show_system(request: Request, engine: EngineOf, queue: Queue, jobs: JobsOf) -> SystemReply:
+    """Device, networks, store, load and limits; for keys that administer everything."""
+    state = request.app.state
+    return system.system(engine, queue, jobs, started=state.started, locked=state.keys.exist())
