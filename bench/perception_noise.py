@@ -1,7 +1,8 @@
 """Errors of the perception on pictures with known truth: ``python -m bench.perception_noise``.
 
 Rendered walkers, seen from all sides, go through the pipeline's own perception. Its masks, joints, scores and heatmaps
-are compared with the truth. ``training/walkers/sight.py`` simulates these errors with the constants printed here.
+are compared with the truth. ``training/walkers/perception_noise.py`` simulates these errors with the constants printed
+here.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from training.crossval import identify_fold
 from training.datasets import open_dataset
 from training.evaluation import evaluate, find_protocol
 from training.evaluation.evaluate import EvaluationSettings
-from training.walkers.flesh import Shape, draw_shapes
+from training.walkers.anthropometry import Shape, draw_shapes
 from training.walkers.pack import render_set
 from training.walkers.person import Build
 from training.walkers.sets import Size, Take

@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gallery.decision.again import Walk, Walks, likenesses
 from gallery.decision.calibration import Calibration
 from gallery.decision.explain import COHORT, EXPLAINED, explain, impostors_of
+from gallery.decision.reappearance import Walk, Walks, likenesses
 from gallery.decision.units import SUBJECTS, TEMPLATES, Unit, units_of
 from gallery.decision.verdict import (
     QualityGates,

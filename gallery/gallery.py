@@ -12,8 +12,8 @@ from typing import Self, TypedDict, Unpack
 from torch import Tensor
 
 from gallery.answers import Answers, view_of
-from gallery.decision.again import Walks
 from gallery.decision.calibration import Calibration, load_calibrations, shipped_calibrations
+from gallery.decision.reappearance import Walks
 from gallery.decision.verdict import QualityGates, check_fmr, check_fpir
 from gallery.errors import FingerprintMismatch, LooksLikeOtherSubject, NotFound, Overtaken
 from gallery.names import (

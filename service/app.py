@@ -20,11 +20,11 @@ from service.background.replay import Replays
 from service.background.webhooks import Webhooks
 from service.background.work import Work
 from service.http import handlers, openapi
-from service.http.edge import Edge
-from service.http.gate import Gate, RateLimit
+from service.http.admission import Gate, RateLimit
 from service.http.limits import BodyLimit, WorkQueue
-from service.http.under import Under, root_of
-from service.http.unknown import known_only
+from service.http.reply_headers import Edge
+from service.http.root_path import Under, root_of
+from service.http.unknown_fields import known_only
 from service.http.uploads import Uploads
 from service.metrics import Metrics
 from service.recognition.engine import Engine

@@ -24,8 +24,8 @@ from service.hosts.own_address import keep_to_own_address
 from service.hosts.remote import Remote
 from service.hosts.replicas import Embedding, Perception
 from service.hosts.searchers import start_searchers
-from service.http.gate import refuse
-from service.operations.network import require_loopback
+from service.http.admission import refuse
+from service.operations.listening import require_loopback
 from service.recognition.administration import DEFAULT_COLLECTION, Administration
 from service.recognition.engine import Engine
 from service.scale import Replicas, Scale

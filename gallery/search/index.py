@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 
 from gallery.errors import FingerprintMismatch, StoreUnavailable
+from gallery.search.by_view import ViewedIndex
 from gallery.search.partwise import Hit, digest_order
-from gallery.search.viewed import ViewedIndex
 from gallery.stores.protocol import Change, Digest, Store, xor_of
 from gallery.views import Corrections, View
 from pipelines.fingerprint import Fingerprint

@@ -8,9 +8,9 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
+from gallery.search.by_view import nearest
 from gallery.search.index import NONE, Found, Share
 from gallery.search.partwise import Hit, digest_order
-from gallery.search.viewed import nearest
 from gallery.views import Corrections
 from pipelines.fingerprint import Fingerprint
 

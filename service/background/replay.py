@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from service.auth.access import CALLER
 from service.background.work import Reply, named, still_there
 from service.errors import IdempotencyMismatch, InProgress
-from service.recognition.seen import sha256_of
+from service.recognition.clip_walkers import sha256_of
 from service.schemas import JobReply
 from service.state import State
 

@@ -12,9 +12,9 @@ from gallery.names import check_camera, check_metadata, check_subject
 from models.errors import GaitkeeperError
 from service.background.webhooks import Webhooks
 from service.metrics import Metrics
-from service.recognition.choosing import point_of
+from service.recognition.clip_walkers import Progress
 from service.recognition.engine import Engine
-from service.recognition.seen import Progress
+from service.recognition.walker_options import point_of
 from service.schemas import EnrollReply, IdentifyReply, JobReply
 
 Reply = EnrollReply | IdentifyReply | JobReply

@@ -14,8 +14,8 @@ from pipelines.errors import EmptyUpload
 from service.batch.archive import Archive, Item, archive_at
 from service.batch.lines import Line, Order, Trouble
 from service.errors import ClusterUnavailable, InvalidRequest
+from service.recognition.clip_walkers import sha256_of
 from service.recognition.engine import Engine
-from service.recognition.seen import sha256_of
 
 WAITS = (1.0, 5.0, 25.0)
 """Seconds between tries where the store cannot be reached."""

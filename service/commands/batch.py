@@ -106,7 +106,7 @@ def identify(
     def order(engine: Engine) -> Order:
         from gallery.decision.verdict import check_fpir
         from service.batch.lines import Order
-        from service.recognition.pairs import pairs_of
+        from service.recognition.metadata import pairs_of
 
         check_fpir(fpir)
         return Order(

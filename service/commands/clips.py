@@ -139,7 +139,7 @@ def identify(
 ) -> None:
     """Rank the enrolled people for everybody who walks in a clip."""
     with progress("identifying") as tell, recogniser(server, store, key) as worker:
-        from service.recognition.pairs import pairs_of
+        from service.recognition.metadata import pairs_of
 
         found = pairs_of(where or [])
         reply = worker.identify(
@@ -178,7 +178,7 @@ def inspect(
     with progress("looking") as tell:
         from pipelines.inspect import write_pictures
         from pipelines.pipeline import Pipeline
-        from service.recognition.seen import Seen
+        from service.recognition.clip_walkers import Seen
         from service.schemas import InspectReply
         from service.settings import load_settings
 

@@ -103,7 +103,7 @@ def update(
     as_json: JsonOption = False,
 ) -> None:
     """Change a person's display name, metadata or legal basis."""
-    from service.recognition.pairs import pairs_of
+    from service.recognition.metadata import pairs_of
 
     with progress("writing"), recogniser(server, store, key) as worker:
         metadata = None if meta is None else pairs_of(meta)

@@ -79,7 +79,7 @@ class RemotePipeline(Pipeline):
 
 class Remote:
     """Where the engine of a cluster's front door has its work done; see
-    :class:`service.recognition.elsewhere.Elsewhere`.
+    :class:`service.recognition.remote_work.Elsewhere`.
 
     Args:
         settings: of the pipeline.

@@ -16,8 +16,8 @@ from models.errors import GaitkeeperError
 from pipelines.errors import TooLarge
 from service.errors import BadRequest, InvalidRequest, MethodNotAllowed, Overloaded, RouteNotFound, UploadTimeout
 from service.http.limits import NoPlace
-from service.http.under import path_of
-from service.http.unknown import names_of, unknown_field
+from service.http.root_path import path_of
+from service.http.unknown_fields import names_of, unknown_field
 from service.problems import MEDIA_TYPE, PROBLEMS, body
 
 log = logging.getLogger("gaitkeeper")

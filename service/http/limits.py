@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from pipelines.errors import DeadlineExceeded
 from service.errors import Overloaded
 from service.http.callers import Caller
-from service.http.under import path_of
+from service.http.root_path import path_of
 from service.http.uploads import Upload, Uploads
 
 T = TypeVar("T")

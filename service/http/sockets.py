@@ -2,7 +2,7 @@
 
 A page offers two subprotocols, ``new WebSocket(url, ["gaitkeeper.v1", "gaitkeeper.key.gk_…"])``; the service takes the
 first, and never says the second back. Programs may send the ``Authorization`` header instead. Key and Origin are
-checked by :class:`service.http.gate.Gate` before the socket is accepted, on every route alike.
+checked by :class:`service.http.admission.Gate` before the socket is accepted, on every route alike.
 """
 
 from __future__ import annotations

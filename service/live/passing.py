@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 
 from gallery import Gallery
-from gallery.decision.again import Span, Walks
+from gallery.decision.reappearance import Span, Walks
 from gallery.types import Identification
 from models.errors import GaitkeeperError
 from pipelines.sequence import GaitSequence

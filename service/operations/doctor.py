@@ -189,8 +189,8 @@ def _store(settings: Settings) -> str:
 
 def _access(settings: Settings) -> str:
     from service.auth.keys import Keys
-    from service.http.gate import rate_of
-    from service.operations.network import require_loopback
+    from service.http.admission import rate_of
+    from service.operations.listening import require_loopback
     from service.state import State
 
     file = settings.state_path

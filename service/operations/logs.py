@@ -7,7 +7,7 @@ import logging
 import sys
 from datetime import UTC, datetime
 
-from service.http.edge import REQUEST_ID
+from service.http.reply_headers import REQUEST_ID
 
 FIELDS = ("method", "route", "status", "seconds", "key")
 """What a record may carry beside its message."""

@@ -17,9 +17,9 @@ from gallery.strangers import Strangers
 from models import GaitNetwork
 from pipelines.batching import SharedEmbedding
 from service.auth.access import require_collection
-from service.recognition.choosing import network_named
-from service.recognition.elsewhere import Elsewhere
 from service.recognition.pictures import strips
+from service.recognition.remote_work import Elsewhere
+from service.recognition.walker_options import network_named
 from service.schemas import (
     CamerasReply,
     Collection,

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from gallery import Gallery
-from gallery.decision.again import Walks
+from gallery.decision.reappearance import Walks
 from gallery.decision.verdict import check_fmr, check_fpir
 from gallery.errors import Conflict, PoorQuality
 from gallery.names import check_camera, check_metadata, check_subject, enrolled_only
@@ -17,11 +17,11 @@ from pipelines.sequence import GaitSequence
 from service.errors import InvalidRequest, NotReady
 from service.recognition import canary
 from service.recognition.administration import DEFAULT_COLLECTION, Administration
-from service.recognition.choosing import judged, require_quality
-from service.recognition.elsewhere import Elsewhere
+from service.recognition.clip_walkers import ClipSource, Progress, Seen
 from service.recognition.pictures import person_of
-from service.recognition.returning import keep_unknown, walker_of
-from service.recognition.seen import ClipSource, Progress, Seen
+from service.recognition.remote_work import Elsewhere
+from service.recognition.unknown_walkers import keep_unknown, walker_of
+from service.recognition.walker_options import judged, require_quality
 from service.schemas import ClipEnrolment, EnrollReply, IdentifyReply, LearnReply, VerifyReply
 from service.settings import Settings
 

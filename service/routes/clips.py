@@ -15,7 +15,7 @@ from service.background.replay import digest
 from service.background.work import Reply
 from service.http.callers import CallerOf
 from service.http.openapi import problems
-from service.recognition.pairs import pairs_of
+from service.recognition.metadata import pairs_of
 from service.routes.dependencies import (
     Boxes,
     CameraField,

@@ -15,8 +15,8 @@ from service.background.replay import Replays
 from service.background.work import Work
 from service.http.limits import WorkQueue
 from service.metrics import Metrics
-from service.recognition.choosing import POINT
 from service.recognition.engine import Engine
+from service.recognition.walker_options import POINT
 
 
 def _of_app(name: str) -> Any:

@@ -12,10 +12,10 @@ from fastapi import APIRouter, Path, Response, WebSocket
 from service.auth.access import require_collection
 from service.background.jobs import Jobs
 from service.errors import UnknownField
-from service.http.gate import refuse
+from service.http.admission import refuse
 from service.http.openapi import problems
 from service.http.sockets import Channel, opened
-from service.http.unknown import refuse_unknown
+from service.http.unknown_fields import refuse_unknown
 from service.routes.dependencies import JobsOf, JobsPageOf
 from service.schemas import JobReply, JobsReply, JobState
 

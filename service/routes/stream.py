@@ -15,14 +15,14 @@ from gallery.names import check_camera, check_metadata
 from models.errors import GaitkeeperError
 from pipelines.upright import Rotation, number_of
 from service.errors import InvalidRequest, Overloaded
-from service.http.gate import refuse
+from service.http.admission import refuse
 from service.http.sockets import opened
-from service.http.unknown import refuse_unknown
+from service.http.unknown_fields import refuse_unknown
 from service.live.conversation import Conversation
 from service.live.passing import Passing
 from service.live.session import Limits, Session
 from service.recognition.engine import Engine
-from service.recognition.pairs import pairs_of
+from service.recognition.metadata import pairs_of
 from service.settings import Settings
 
 router = APIRouter()

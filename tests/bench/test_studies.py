@@ -12,7 +12,7 @@ import torch
 
 from bench.studies import PACKS, average_body, studies, untrained
 from training.datasets import load_partition
-from training.walkers.flesh import Shape
+from training.walkers.anthropometry import Shape
 from training.walkers.sets import SETS
 
 

@@ -12,7 +12,7 @@ import uvicorn
 
 from service.app import create_app
 from service.client import Client
-from service.operations.network import listen, socket_options, url_of
+from service.operations.listening import listen, socket_options, url_of
 from service.settings import Settings
 
 

@@ -15,13 +15,13 @@ pytest.importorskip("anny", reason="the extra 'bodies' is not installed")
 
 from training.bodies import pack as bodies_pack
 from training.bodies.assets import VARIABLE
-from training.bodies.cast import OUTFITS, SETS, Size, Someone
 from training.bodies.errors import BadAsset
 from training.bodies.garment import read_garment
 from training.bodies.mesh import Mesh
 from training.bodies.model import BodyModel, body_model
 from training.bodies.pack import render_set, see
 from training.bodies.physique import draw_physique, mass, tall
+from training.bodies.population import OUTFITS, SETS, Size, Someone
 from training.bodies.render import Dressed, render
 from training.bodies.wardrobe import CELL, Wardrobe
 from training.datasets import open_dataset

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from pipelines.silhouette import silhouette
+from training.walkers.anthropometry import Shape, draw_shapes
 from training.walkers.camera import Camera
-from training.walkers.dress import Dress, draw_dress, hold_phone
-from training.walkers.flesh import Shape, draw_shapes
+from training.walkers.clothing import Dress, draw_dress, hold_phone
 from training.walkers.gait import walk
 from training.walkers.outline import Outline, frames, outline
 from training.walkers.person import draw_person

@@ -32,8 +32,8 @@ def bodies(
     from training.bodies.errors import need_packages
 
     need_packages()
-    from training.bodies.cast import SETS
     from training.bodies.pack import render_set
+    from training.bodies.population import SETS
 
     if name not in SETS:
         raise typer.BadParameter(f"{name!r} is no set; there are {', '.join(SETS)}.", param_hint="SET")

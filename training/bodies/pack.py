@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from training.bodies.cast import SETS, Size, Someone, Take
 from training.bodies.mistakes import Mistakes, draw_mistakes
 from training.bodies.model import BodyModel, body_model
+from training.bodies.population import SETS, Size, Someone, Take
 from training.bodies.render import Dressed, render
 from training.bodies.wardrobe import Wardrobe
 from training.datasets import walkers as packs

@@ -14,7 +14,7 @@ from training.bodies.mesh import Mesh
 from training.bodies.mistakes import Mistakes, spoil
 from training.bodies.model import Body, BodyModel
 from training.bodies.pose import pose
-from training.walkers.sight import perceive
+from training.walkers.perception_noise import perceive
 from training.walkers.silhouettes import FINE, PICTURE, ROUNDED, SIDE, WIDE, Seen, far_side, fit, normalised, soften
 from training.walkers.skeleton import INDEX
 from training.walkers.views import Views, look, place

@@ -9,12 +9,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from training.walkers.distance_fields import Ellipsoid, Loft, Primitive, Skirt, Solid
 from training.walkers.gait import rest_joints
 from training.walkers.mesh import Body, build_body
 from training.walkers.noise import Noise
 from training.walkers.person import Person
 from training.walkers.skeleton import INDEX
-from training.walkers.solid import Ellipsoid, Loft, Primitive, Skirt, Solid
 
 Section = tuple[float, float, float, float]
 

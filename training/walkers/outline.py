@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from training.walkers.dress import LEFT, RIGHT, Dress
-from training.walkers.flesh import Shape
+from training.walkers.anthropometry import Shape
+from training.walkers.clothing import LEFT, RIGHT, Dress
 from training.walkers.skeleton import INDEX, JOINTS
 
 FRAMES = ("world", "pelvis", "chest", "head", "left_foot", "right_foot")

@@ -11,8 +11,8 @@ import torch
 
 from training.datasets import walkers as packs
 from training.datasets.sample import NOMINAL_RATE
-from training.walkers.dress import Dress
-from training.walkers.flesh import Shape
+from training.walkers.anthropometry import Shape
+from training.walkers.clothing import Dress
 from training.walkers.gait import Path as Way
 from training.walkers.gait_cycle import walk_cycle
 from training.walkers.sets import SETS, Size, Take

@@ -17,11 +17,11 @@ from pathlib import Path
 import numpy as np
 
 from training.datasets import load_partition, open_dataset
-from training.walkers.cast import Actor, drawn_actors, measured_actors
-from training.walkers.dress import Dress
-from training.walkers.flesh import Shape
+from training.walkers.anthropometry import Shape
+from training.walkers.clothing import Dress
 from training.walkers.gait_cycle import GaitCycle
 from training.walkers.gait_model import GaitModel
+from training.walkers.population import Actor, drawn_actors, measured_actors
 from training.walkers.views import AZIMUTHS, Views, draw_views, fixed_views
 
 PARTITION = "kinect_75_15_50"

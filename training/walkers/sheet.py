@@ -13,8 +13,8 @@ import numpy.typing as npt
 import torch
 
 from training.datasets import psymo
-from training.walkers.dress import Condition, draw_dress
-from training.walkers.flesh import draw_shapes
+from training.walkers.anthropometry import draw_shapes
+from training.walkers.clothing import Condition, draw_dress
 from training.walkers.gait import Path as Way
 from training.walkers.gait import walk
 from training.walkers.person import draw_person

@@ -15,10 +15,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from training.walkers.dress import Dress, hold_phone
-from training.walkers.flesh import Shape
+from training.walkers.anthropometry import Shape
+from training.walkers.clothing import Dress, hold_phone
 from training.walkers.outline import Outline, frames, outline
-from training.walkers.sight import perceive, roughen
+from training.walkers.perception_noise import perceive, roughen
 from training.walkers.skeleton import INDEX, coco_joints
 from training.walkers.views import Views, look, place
 

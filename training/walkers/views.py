@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from training.walkers.flesh import Rows
+from training.walkers.anthropometry import Rows
 from training.walkers.skeleton import INDEX
 
 AZIMUTHS = tuple(range(0, 181, 18))

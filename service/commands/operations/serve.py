@@ -31,8 +31,8 @@ def serve(
 
         from service.app import create_app
         from service.auth.keys import Keys
+        from service.operations.listening import listen, socket_options, url_of
         from service.operations.logs import configure
-        from service.operations.network import listen, socket_options, url_of
         from service.recognition.engine import Engine
         from service.settings import load_settings
 

@@ -18,7 +18,7 @@ from service.auth.keys import Keys, Scope
 from service.cli import main
 from service.client import Client
 from service.errors import BadSettings, Forbidden, KeyNotFound, RateLimited, Unauthorised
-from service.http.gate import RateLimit
+from service.http.admission import RateLimit
 from service.settings import Settings
 from service.state import State
 

@@ -31,7 +31,7 @@ from service.batch.run import run as run_batch
 from service.client import Client
 from service.errors import ClusterUnavailable, HostsUnavailable
 from service.hosts.cluster import LOOPBACK, NO_SPILLING, QUIET
-from service.operations.network import listen
+from service.operations.listening import listen
 from service.recognition.engine import Engine
 from service.settings import load_settings
 

@@ -18,7 +18,7 @@ from pipelines.errors import NoPerson
 from service.app import create_app
 from service.auth.keys import Keys, Scope
 from service.http.sockets import KEY_PREFIX, PROTOCOL, opened
-from service.operations.network import listen, url_of
+from service.operations.listening import listen, url_of
 from service.settings import Settings
 from service.state import State
 

@@ -20,7 +20,7 @@ from serving import Clips, Service
 
 from service.auth.keys import Keys, Scope
 from service.errors import NotLoopback
-from service.http.edge import REQUEST_ID
+from service.http.reply_headers import REQUEST_ID
 from service.operations import doctor
 from service.operations.logs import JsonFormatter
 from service.settings import Settings

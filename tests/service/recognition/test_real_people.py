@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pipelines import ClipResult, GaitSequence
+from service.recognition.clip_walkers import Seen
 from service.recognition.engine import Engine
-from service.recognition.seen import Seen
 from service.settings import Settings
 
 LEFT_TO_RIGHT = ("navy", "grey", "white", "yellow")

@@ -17,7 +17,7 @@ from gallery.errors import BadSubject, Conflict, LooksLikeOtherSubject, NotFound
 from pipelines.errors import MultiplePeople
 from service.cli import main
 from service.errors import InvalidRequest
-from service.recognition.pairs import pairs_of
+from service.recognition.metadata import pairs_of
 
 CALIBRATION = {
     "calibrations": [

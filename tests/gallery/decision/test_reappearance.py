@@ -9,8 +9,8 @@ import torch
 
 import models
 from gallery import Calibration, Gallery
-from gallery.decision.again import MOST, Likeness, Walk, Walks
 from gallery.decision.calibration import ConfidenceMap, FpirThresholds, InUnits
+from gallery.decision.reappearance import MOST, Likeness, Walk, Walks
 from models.distance import part_distances
 from pipelines.embed import embed
 from pipelines.fingerprint import Fingerprint

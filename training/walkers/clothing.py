@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from training.walkers.flesh import Rows
+from training.walkers.anthropometry import Rows
 from training.walkers.skeleton import INDEX
 
 Condition = Literal["nm", "bg", "cl"]

@@ -13,9 +13,9 @@ from training.bodies.model import Body, BodyModel
 from training.bodies.outfit import Carried, Outfit, draw_carried, draw_hair, draw_outfit
 from training.bodies.physique import Physique, draw_physique
 from training.datasets import load_partition, open_dataset
-from training.walkers.cast import Actor, drawn_actors, measured_actors
 from training.walkers.gait_cycle import GaitCycle
 from training.walkers.gait_model import GaitModel
+from training.walkers.population import Actor, drawn_actors, measured_actors
 from training.walkers.sets import ALL_AROUND, PARTITION
 from training.walkers.views import AZIMUTHS, Views, draw_views, fixed_views
 

@@ -11,8 +11,8 @@ import torch
 from typer.testing import CliRunner
 
 from training.walkers.cli import app
+from training.walkers.perception_noise import perceive, roughen
 from training.walkers.sheet import Comparison
-from training.walkers.sight import perceive, roughen
 
 TORSO = 100.0
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from training.datasets import Dataset
-from training.walkers.dress import Dress, draw_dress
-from training.walkers.flesh import Shape, draw_shapes
+from training.walkers.anthropometry import Shape, draw_shapes
+from training.walkers.clothing import Dress, draw_dress
 from training.walkers.gait_cycle import GaitCycle
 from training.walkers.gait_model import DrawnWalker, GaitModel
 from training.walkers.kinect_motion import Measured, NoClearGait, cycle_of, kinect_build, measure

@@ -13,7 +13,7 @@ from serving import Service, running
 from service.app import create_app
 from service.client.live import LiveStream
 from service.errors import UnknownField
-from service.http.unknown import nearest
+from service.http.unknown_fields import nearest
 from service.settings import Settings
 
 OPERATIONS = [

@@ -6,14 +6,14 @@ import logging
 from collections.abc import Mapping, Sequence
 
 from gallery import Gallery
-from gallery.decision.again import Walks
+from gallery.decision.reappearance import Walks
 from gallery.strangers import Strangers
 from gallery.types import Verdict
 from models.errors import GaitkeeperError
 from pipelines.errors import MultiplePeople
 from pipelines.fingerprint import fingerprint_of
 from pipelines.sequence import GaitSequence
-from service.recognition.seen import Seen
+from service.recognition.clip_walkers import Seen
 from service.schemas import Person
 
 FPIR = 0.01
@@ -23,7 +23,8 @@ log = logging.getLogger("gaitkeeper")
 
 
 def walker_of(seen: Seen, gallery: Gallery, track: int | None, point: str | None, camera: str | None) -> GaitSequence:
-    """As :meth:`service.recognition.seen.Seen.walker`; where several walk, the error says which of them are one person.
+    """As :meth:`service.recognition.clip_walkers.Seen.walker`; where several walk, the error says which of them are one
+    person.
 
     Args:
         seen: the clip.

@@ -19,8 +19,8 @@ from service.auth.keys import Key, Keys
 from service.auth.loopback import is_loopback
 from service.errors import BadSettings, Forbidden, RateLimited, Unauthorised
 from service.http.handlers import reply
+from service.http.root_path import path_of
 from service.http.sockets import REFUSED, key_text
-from service.http.under import path_of
 
 
 class RateLimit:

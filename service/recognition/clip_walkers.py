@@ -14,7 +14,7 @@ from pipelines.errors import MultiplePeople, TrackNotFound
 from pipelines.pipeline import ClipResult, Pipeline
 from pipelines.sequence import GaitSequence
 from service.files import require_file
-from service.recognition.choosing import is_at, point_of
+from service.recognition.walker_options import is_at, point_of
 from service.schemas import Clip, Skipped, TrackChoice
 
 ClipSource = str | Path | IO[bytes]
@@ -74,7 +74,7 @@ class Seen:
 
         Args:
             track: number of the walker.
-            point: as :func:`service.recognition.choosing.point_of` reads it, of the upright picture.
+            point: as :func:`service.recognition.walker_options.point_of` reads it, of the upright picture.
 
         Raises:
             MultiplePeople: there are several and none was chosen, or several are at that point; ``tracks`` lists them.

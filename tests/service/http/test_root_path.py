@@ -19,7 +19,7 @@ from streaming import in_step, jpegs
 from service.auth.keys import Keys, Scope
 from service.client import Client
 from service.errors import BadSettings
-from service.http.under import root_of
+from service.http.root_path import root_of
 from service.settings import Settings, load_settings
 from service.state import State
 
