@@ -63,13 +63,14 @@ def _read(sample: Sample, how: Any) -> Inputs:
 def together(enrolled: Walks, probes: Walks) -> tuple[Walks, np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     """Walks of both, and the rows of each."""
     embeddings = torch.cat([enrolled.embeddings, probes.embeddings])
-    names = (
-        np.concatenate([getattr(enrolled, name), getattr(probes, name)])
+    names = {
+        name: np.concatenate([getattr(enrolled, name), getattr(probes, name)])
         for name in ("subjects", "conditions", "takes", "views")
-    )
+    }
     split = len(enrolled.embeddings)
     rows = np.arange(len(embeddings))
-    return Walks(embeddings, *names, part_distances(embeddings, embeddings).numpy()), rows[:split], rows[split:]
+    both = Walks(embeddings, **names, distances=part_distances(embeddings, embeddings).numpy())
+    return both, rows[:split], rows[split:]
 
 
 def figures(enrolled: Walks, probes: Walks, name: str, calibration: Calibration | None, draws: int) -> dict[str, Any]:

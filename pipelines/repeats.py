@@ -52,16 +52,16 @@ class Repeats:
         small = np.ascontiguousarray(image[::every, ::every, 1])
         found = False
         if self._kept is not None and small.shape == self._kept.shape:
-            found = self._nothing_new(small) and 0 <= time - self._time < HELD
+            found = self._nothing_new(self._kept, small) and 0 <= time - self._time < HELD
         else:
             self._changes.clear()
         if not found:
             self._kept, self._time = small, time
         return found
 
-    def _nothing_new(self, small: Array) -> bool:
+    def _nothing_new(self, kept: Array, small: Array) -> bool:
         size = max(1, small.shape[1] // CELL), max(1, small.shape[0] // CELL)
-        change = cv2.resize(cv2.absdiff(small, self._kept), size, interpolation=cv2.INTER_AREA)
+        change = cv2.resize(cv2.absdiff(small, kept), size, interpolation=cv2.INTER_AREA)
         allowed: npt.NDArray[np.float64] | float = FLOOR
         if len(self._changes) >= AMONG:
             before = np.stack(self._changes)

@@ -31,6 +31,10 @@ class _Console(Console):
         narrow = self.is_terminal or "COLUMNS" in os.environ
         return own if narrow else ConsoleDimensions(PIPE_WIDTH, own.height)
 
+    @size.setter
+    def size(self, new: tuple[int, int]) -> None:
+        self._width, self._height = new
+
 
 OUT = _Console()
 ERR = _Console(stderr=True)
