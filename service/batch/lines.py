@@ -70,6 +70,15 @@ class Failed(BaseModel):
     detail: str
 
 
+class Warned(BaseModel):
+    """A clip that was enrolled although its walker matches another subject; see ``--strict``."""
+
+    clip: str
+    subject: str = Field(description="Enrolled as.")
+    other: str = Field(description="The other subject.")
+    detail: str
+
+
 class BatchReport(BaseModel):
     """What came of a batch, those clips included that were done by an earlier run on the same file of results."""
 
@@ -79,6 +88,7 @@ class BatchReport(BaseModel):
     duplicates: int = Field(description="Of these, clips whose walker had been enrolled before.")
     earlier: int = Field(description="Clips that an earlier run had settled.")
     failed: list[Failed]
+    warned: list[Warned] = Field([], description="Clips whose walkers match another subject; enrolled all the same.")
     seconds: float
 
 

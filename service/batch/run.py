@@ -10,7 +10,7 @@ from pathlib import Path
 
 from service.batch.archive import Item, archive_at, printable
 from service.batch.journal import Journal
-from service.batch.lines import BatchReport, Failed, Line, Order
+from service.batch.lines import BatchReport, Failed, Line, Order, Warned
 from service.batch.worker import Worker
 from service.recognition.engine import Engine
 
@@ -59,6 +59,13 @@ def run(
         duplicates=sum(line.template is not None and line.template.duplicate for line in lines),
         earlier=earlier,
         failed=[Failed(clip=line.name, **line.problem.model_dump()) for line in lines if line.problem is not None],
+        warned=[
+            Warned(
+                clip=line.name, subject=line.template.subject, other=line.warning.subject, detail=line.warning.detail
+            )
+            for line in lines
+            if line.template is not None and line.warning is not None
+        ],
         seconds=time.perf_counter() - started,
     )
 

@@ -168,7 +168,15 @@ def _run(
 def _say(report: BatchReport) -> None:
     before = f", {report.earlier} of them by an earlier run" if report.earlier else ""
     again = f", {report.duplicates} had been enrolled before" if report.duplicates else ""
-    done = f"{report.done} of {report.clips} clips done{before}{again}; results in {report.results}"
+    doubtful = f", {len(report.warned)} match another subject" if report.warned else ""
+    done = f"{report.done} of {report.clips} clips done{before}{again}{doubtful}; results in {report.results}"
     OUT.print(done, markup=False, highlight=False)
+    for warned in report.warned:
+        ERR.print(
+            f"{warned.clip}: enrolled as {warned.subject}. {warned.detail} [looks_like_other_subject]",
+            markup=False,
+            soft_wrap=True,
+            highlight=False,
+        )
     for one in report.failed:
         ERR.print(f"{one.clip}: {one.detail} [{one.code}]", markup=False, soft_wrap=True, highlight=False)

@@ -26,6 +26,30 @@ SIZE = (480, 360)
 SECONDS = 1.6
 
 
+CALIBRATION = {
+    "calibrations": [
+        {
+            "fingerprint": "gei:none:1:blazepose-full/1",
+            "thresholds": [{"fpir": 0.01, "gallery_sizes": [1], "distances": [1e6]}],
+            "confidence": {"distances": [0.0, 1e6], "confidences": [1.0, 0.0]},
+            "verification": {"fmrs": [0.001], "distances": [1e6]},
+        }
+    ]
+}
+
+
+@pytest.fixture
+def calibrated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A calibration of GEI by which everybody matches everybody."""
+    from gallery.decision import calibration
+
+    (tmp_path / "calibration.json").write_text(json.dumps(CALIBRATION))
+    monkeypatch.setattr(calibration, "SHIPPED", tmp_path)
+    calibration.shipped_calibrations.cache_clear()
+    yield
+    calibration.shipped_calibrations.cache_clear()
+
+
 @pytest.fixture
 def gaitkeeper_batch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

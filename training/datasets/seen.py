@@ -18,10 +18,12 @@ from training.datasets.sequences import SUFFIX
 
 FOLDER = "sequences"
 LISTING = "sequences.json"
+VERSION = 2
+"""Raised where clips give other sequences with the same perception; 2 leaves out pictures that repeat others."""
 
 
 class SeenClips:
-    """Sequences by clip, in the cache folder under the digest of the clip and the version of the perception.
+    """Sequences by clip, in the cache folder under the digest of the clip and the versions of perception and pipeline.
 
     Args:
         pipeline: creates the pipeline, called for the first clip that is not cached.
@@ -45,7 +47,7 @@ class SeenClips:
             OSError: the clip cannot be read, or the cache cannot be written.
         """
         name = digest_of(clip) if self._rate is None else f"{digest_of(clip)}-{self._rate:g}hz"
-        kept = self._folder / self._used().perception.name / name
+        kept = self._folder / f"{self._used().perception.name}-{VERSION}" / name
         found = _load(kept)
         if found is None:
             try:

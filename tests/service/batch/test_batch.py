@@ -248,3 +248,23 @@ def test_a_store_that_is_gone_is_waited_for(three: Path, tmp_path: Path, monkeyp
         assert worker(item).problem == Trouble(code="internal", detail="ZeroDivisionError: division by zero")
         lines = list(here(engine, 2)(asked, list(Folder(three).items())))
         assert sorted(line.name for line in lines) == ["a.mp4", "b.mp4", "c.mp4"]
+
+
+def test_whoever_looks_like_another_subject_is_named_in_the_summary(
+    calibrated: None,
+    gaitkeeper_batch: Callable[..., tuple[int, dict[str, object]]],
+    clip: Clips,
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "two"
+    place_clip(folder, clip("ann-1"), "ann/1.mp4")
+    place_clip(folder, clip("bob-1"), "bob/1.mp4")
+    code, report = gaitkeeper_batch("enroll", folder, "--workers", 1, "--network", "gei")
+    assert (code, report["done"], report["failed"]) == (0, 2, [])
+    [warned] = report["warned"]
+    assert (warned["clip"], warned["subject"], warned["other"]) == ("bob/1.mp4", "bob", "ann")
+    assert "ann" in warned["detail"]
+    other = ("--collection", "other", "--network", "gei", "--out", "strict.jsonl", "--workers", 1)
+    strict, refused = gaitkeeper_batch("enroll", folder, "--strict", *other)
+    assert (strict, refused["done"], refused["warned"]) == (2, 1, [])
+    assert [one["code"] for one in refused["failed"]] == ["looks_like_other_subject"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
@@ -19,34 +18,11 @@ from service.cli import main
 from service.errors import InvalidRequest
 from service.recognition.metadata import pairs_of
 
-CALIBRATION = {
-    "calibrations": [
-        {
-            "fingerprint": "gei:none:1:blazepose-full/1",
-            "thresholds": [{"fpir": 0.01, "gallery_sizes": [1], "distances": [1e6]}],
-            "confidence": {"distances": [0.0, 1e6], "confidences": [1.0, 0.0]},
-            "verification": {"fmrs": [0.001], "distances": [1e6]},
-        }
-    ]
-}
-
 
 @pytest.fixture
 def service(start: Start) -> Service:
     """With a network that needs no weights and has no calibration."""
     return start(network="gei")
-
-
-@pytest.fixture
-def calibrated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Calibrations as shipped weights have them; here everybody matches everybody."""
-    from gallery.decision import calibration
-
-    (tmp_path / "calibration.json").write_text(json.dumps(CALIBRATION))
-    monkeypatch.setattr(calibration, "SHIPPED", tmp_path)
-    calibration.shipped_calibrations.cache_clear()
-    yield
-    calibration.shipped_calibrations.cache_clear()
 
 
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *args: object) -> str:
