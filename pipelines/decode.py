@@ -72,14 +72,14 @@ class Frame:
         index: number of the frame in the stream, from 0.
         segment: number of the recording that it belongs to, from 0. It increases where recordings were joined; tracks
             cannot continue there.
-        repeats: number of repeated frames left out before it; see :mod:`pipelines.repeats`.
+        repeated: True if it shows nothing that the frame before did not; see :mod:`pipelines.repeats`.
     """
 
     image: npt.NDArray[np.uint8]
     time: float
     index: int
     segment: int = 0
-    repeats: int = 0
+    repeated: bool = False
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,7 @@ not show that each track continues on the same person.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -132,12 +132,10 @@ class LiveWatch:
         self._index = 0
         self._time = -np.inf
         self._shape: tuple[int, ...] | None = None
-        self._seen: list[Seen] = []
-        self._left_out = 0
         self._begin()
 
     def see(self, image: Array, time: float) -> Sight:
-        """Take a frame; a repeated frame is not processed, and shows the same people.
+        """Take a frame; people are not usable in one that repeats the frame before.
 
         Args:
             image: RGB uint8 (H, W, 3); a new size means another scene, and all tracks end.
@@ -148,9 +146,7 @@ class LiveWatch:
             ended = self.end()
             self._begin()
         self._shape, self._time = image.shape, time
-        if self._repeats.repeated(image, time):
-            self._left_out += 1
-            return Sight([replace(one, usable=False) for one in self._seen], [], [], [])
+        repeated = self._repeats.repeated(image, time)
         people = self._watcher.see(image, time)
         numbers = self._tracker.update(people, time)
         crowded = self._crossings.note(time, numbers, people)
@@ -161,9 +157,7 @@ class LiveWatch:
             if number is None:
                 continue
             track = self._tracks.get(number) or self._appeared(number)
-            track.tracklet.add(
-                image, person, people, self._index, time, crowded=number in crowded, repeats=self._left_out
-            )
+            track.tracklet.add(image, person, people, self._index, time, crowded=number in crowded, repeated=repeated)
             track.last, track.span = time, (track.span[0], self._index)
             if number not in meeting and (latest := track.tracklet.sightings[-1]).view is not None:
                 track.alone.append(latest)
@@ -171,9 +165,8 @@ class LiveWatch:
             if self._is_another(track):
                 anew.append(track.number)
             track.gait = _seconds(track.tracklet.sightings)
-            usable = track.tracklet.sightings[-1].view is not None
+            usable = track.tracklet.sightings[-1].view is not None and not repeated
             seen.append(Seen(track.number, person.box, person.score, track.gait, usable))
-        self._seen, self._left_out = seen, 0
         self._index += 1
         ended += [self._ended(number) for number in self._gone(time)]
         return Sight(seen, anew, [due.track for due in ended], [*ended, *self._due(time)])

@@ -20,7 +20,7 @@ from pipelines.errors import CutOff, DeadlineExceeded, NoPerson, NotUpright, Too
 from pipelines.perception import Perception, Person, Watcher, build_perception
 from pipelines.posture import MIN_UPRIGHT, Samples, turn_of
 from pipelines.quality import frames_needed
-from pipelines.repeats import Distinct
+from pipelines.repeats import marked
 from pipelines.sandbox import Sandbox
 from pipelines.sequence import GaitSequence
 from pipelines.settings import PipelineSettings
@@ -164,9 +164,8 @@ class Pipeline:
         crossings = Crossings()
         samples = Samples()
         picture = np.zeros((1, 1, 3), np.uint8)
-        distinct = Distinct()
-        count = segment = 0
-        with closing(self._perceived(source, info, deadline, spent, rotate, distinct)) as perceived:
+        count = segment = last = 0
+        with closing(self._perceived(source, info, deadline, spent, rotate)) as perceived:
             for frame, people in chain.from_iterable(perceived):
                 if deadline is not None and time.monotonic() > deadline:
                     raise DeadlineExceeded("The clip could not be processed in the time that a request may take.")
@@ -189,12 +188,13 @@ class Pipeline:
                             count,
                             frame.time,
                             crowded=number in crowded,
-                            repeats=frame.repeats,
+                            repeated=frame.repeated,
                         )
                 samples.take(frame.image, frame.time)
                 if frame.index <= info.frames // 2:
                     picture = frame.image
                 count += 1
+                last = frame.index
                 tell(min(frame.index / info.frames, 1.0))
         with self.stages["sequences"].working(spent):
             crossings.resolve(tracklets)
@@ -210,8 +210,8 @@ class Pipeline:
                 raise _why_nobody(skipped) if turn is None else NotUpright.turned(turn)
             sequences = [replace(seq, quality=replace(seq.quality, turn=turn)) for seq in sequences]
         tell(1.0)
-        if info.rate <= RESAMPLE_ABOVE and distinct.last + 1 < info.frames:
-            info = replace(info, repaired={**info.repaired, "undecoded": info.frames - distinct.last - 1})
+        if info.rate <= RESAMPLE_ABOVE and last + 1 < info.frames:
+            info = replace(info, repaired={**info.repaired, "undecoded": info.frames - last - 1})
         return ClipResult(
             clip=turned_info(info, rotate),
             sequences=sequences,
@@ -229,14 +229,13 @@ class Pipeline:
         deadline: float | None,
         spent: dict[str, float],
         rotate: int,
-        distinct: Distinct,
     ) -> Generator[list[tuple[Frame, list[Person]]], None, None]:
         """Each frame with its people, in batches of the size that the backend prefers.
 
         Decoding and perception have a thread each, and run ahead of the reader.
         """
         batch, stages = self.perception.batch, self.stages
-        frames = all_turned(distinct.of(self.decoder.frames(source, info, deadline)), rotate)
+        frames = all_turned(marked(self.decoder.frames(source, info, deadline)), rotate)
         decoded = metered(frames, stages["decode"], spent)
         waiting = ahead(decoded, max(READ_AHEAD, 2 * batch), stages["perception"])
         people = _seen(waiting, self.perception.watch(), batch, stages["perception"], spent)
@@ -248,8 +247,9 @@ class Pipeline:
 
     def _numbered(self, tracklets: list[Tracklet]) -> list[Tracklet]:
         """Tracklets numbered from 1, without very short ones: these are false detections or people at the edge."""
-        most = min(NOISE, self.settings.min_frames)
-        counting = [t for t in tracklets if t.seen >= frames_needed(most, t.rate)] or tracklets
+        # The clip's rate is that of its best seen person: a false detection has one of its own.
+        needed = frames_needed(min(NOISE, self.settings.min_frames), max((t.rate for t in tracklets), default=0.0))
+        counting = [t for t in tracklets if t.seen >= needed] or tracklets
         for number, tracklet in enumerate(counting, start=1):
             tracklet.number = number
         return counting

@@ -23,6 +23,8 @@ from pipelines.silhouette import mask_area, silhouette
 Array = npt.NDArray[Any]
 
 REPEATED = "repeated"
+PADDED = 0.25
+"""Share of repeated frames from which a clip is taken to be padded with them."""
 LOW_SCORE = 0.4
 POOR_MASK = 0.6
 OVERLAP = 0.3
@@ -40,7 +42,7 @@ class Sighting:
         appearance: result of :func:`pipelines.appearance.appearance`.
         reason: why the frame is not usable, or None.
         view: contents of a usable frame.
-        repeats: number of repeated frames left out before it.
+        repeated: True if the frame repeats the one before.
     """
 
     index: int
@@ -49,7 +51,7 @@ class Sighting:
     appearance: Array
     reason: str | None
     view: _View | None
-    repeats: int = 0
+    repeated: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,8 +83,8 @@ class Tracklet:
 
     @property
     def seen(self) -> int:
-        """Number of frames that show the person."""
-        return len(self.sightings)
+        """Number of frames that show the person; repeated ones do not count in a padded clip."""
+        return len(self._distinct())
 
     @property
     def span(self) -> tuple[float, float]:
@@ -92,7 +94,16 @@ class Tracklet:
     @property
     def rate(self) -> float:
         """Rate of the frames with the person, usable or not, in hertz; 0 for a single frame."""
-        return quality.rate(np.array([sighting.time for sighting in self.sightings]))
+        return quality.rate(np.array([sighting.time for sighting in self._distinct()]))
+
+    def _distinct(self) -> list[Sighting]:
+        """The sightings without repeats where there are so many that the clip must be padded with them; else all.
+
+        A single frame may look like a repeat where a small person moves little.
+        """
+        new = [sighting for sighting in self.sightings if not sighting.repeated]
+        padded = len(self.sightings) - len(new) >= PADDED * len(self.sightings)
+        return new if padded and new else self.sightings
 
     def add(
         self,
@@ -103,7 +114,7 @@ class Tracklet:
         time: float,
         *,
         crowded: bool = False,
-        repeats: int = 0,
+        repeated: bool = False,
     ) -> None:
         """Add one frame, or record why it is not usable.
 
@@ -114,7 +125,7 @@ class Tracklet:
             index: number of the frame among the processed ones.
             time: seconds.
             crowded: True if the mask may include a hidden person.
-            repeats: number of repeated frames left out before it.
+            repeated: True if the frame repeats the one before.
         """
         self.frame_size = (image.shape[1], image.shape[0])
         self._portraits.take(image, person, time)
@@ -130,7 +141,7 @@ class Tracklet:
             self._usable += 1
         elif reason is None:
             reason = "poor_mask"
-        self.sightings.append(Sighting(index, time, person.box, appearance(image, person), reason, view, repeats))
+        self.sightings.append(Sighting(index, time, person.box, appearance(image, person), reason, view, repeated))
 
     def exchange_from(self, time: float, other: Tracklet) -> None:
         """Swap with another tracklet all sightings from a moment on."""
@@ -166,12 +177,13 @@ class Tracklet:
 
     def sequence(self, perception: str) -> GaitSequence:
         """The gait sequence of the usable frames; it may be empty."""
-        skipped = Counter(sighting.reason for sighting in self.sightings if sighting.reason)
-        usable = [(sighting, sighting.view) for sighting in self.sightings if sighting.view]
+        seen = self._distinct()
+        skipped = Counter(sighting.reason for sighting in seen if sighting.reason)
+        usable = [(sighting, sighting.view) for sighting in seen if sighting.view]
         kept = _steady(usable)
         if len(kept) < len(usable):
             skipped["poor_mask"] += len(usable) - len(kept)
-        if repeats := sum(sighting.repeats for sighting in self.sightings[1:]):
+        if repeats := len(self.sightings) - len(seen):
             skipped[REPEATED] = repeats
         t = len(kept)
         joints = np.array([view.joints for _, view in kept], np.float32).reshape(t, 17, 3)
@@ -194,13 +206,15 @@ class Tracklet:
                 skipped=dict(sorted(skipped.items())),
                 mean_joint_score=float(joints[..., 2].mean()) if t else 0.0,
                 mask_stability=quality.mask_stability(np.array([view.area for _, view in kept])),
-                cut_off_share=skipped["cut_off"] / max(self.seen, 1),
+                cut_off_share=skipped["cut_off"] / max(len(seen), 1),
                 gait_cycles=quality.gait_cycles(joints, silhouettes, boxes[:, 3] - boxes[:, 1], timestamps),
                 rate_hz=hertz,
                 low_rate=hertz < quality.MIN_RATE,
                 upright=upright_share(joints),
                 likeness_changed=change([s for s, _ in kept]) is not None,
-                missed=self.sightings[-1].index - self.sightings[0].index + 1 - self.seen if self.sightings else 0,
+                missed=self.sightings[-1].index - self.sightings[0].index + 1 - len(self.sightings)
+                if self.sightings
+                else 0,
             ),
             track=self.number,
             perception=perception,

@@ -213,7 +213,7 @@ def test_onnx_takes_any_sequences_and_agrees(name: str, draw_inputs: Inputs, tmp
 @pytest.mark.parametrize("absent", ["onnx", "onnxscript"])
 def test_onnx_files_need_the_extra(absent: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, absent, None)  # what makes an import fail as if it were not installed
-    with pytest.raises(ExportUnavailable, match=rf"{absent}.*gaitkeeper\[export\]"):
+    with pytest.raises(ExportUnavailable, match=rf"{absent}.*gaitkeeper-id\[export\]"):
         export_onnx(build("gei"), tmp_path / "gei.onnx")
 
 
