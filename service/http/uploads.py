@@ -22,7 +22,7 @@ class Upload:
         self.came, self.began, self.leave = 0, time.monotonic(), leave
 
     def rate(self, now: float) -> float:
-        """Mean bytes per second since the start; unknown for an upload that has just started."""
+        """Mean bytes per second since the start; infinite for an upload that has just started."""
         age = now - self.began
         return self.came / age if age >= GRACE_SECONDS else float("inf")
 

@@ -265,7 +265,7 @@ class Administration:
         return self.store.ensure_collection(collection, keeps_heatmaps=keeps_heatmaps, ttl_seconds=ttl_seconds)
 
     def delete_collection(self, collection: str) -> Removal:
-        """Delete a collection and its content. The default one is created again, empty. Raises NotFound, BadCollection."""
+        """Delete a collection and its content. The default one is recreated empty. Raises NotFound, BadCollection."""
         gallery = self.gallery(collection)
         forget_companions(self.store, gallery.name)
         removed = self.store.delete_collection(gallery.name)
