@@ -1,5 +1,6 @@
-"""Reply types of the service. REST, the client and the command line's ``--json`` all use them. Most fields come from
-the gallery's own types; this module adds what depends on a clip.
+"""Reply types of the service, shared by REST, the client and the command line's ``--json``.
+
+They build on the gallery's types; this module adds what depends on a clip.
 """
 
 from __future__ import annotations

@@ -109,8 +109,10 @@ class Gate:
 
 
 def rate_of(text: str) -> RateLimitItem:
-    """Parse a rate such as "600/minute". Raises:
-    BadSettings: the text is not a rate.
+    """Parse a rate such as "600/minute".
+
+    Raises:
+        BadSettings: the text is not a rate.
     """
     try:
         return parse(text)
