@@ -58,7 +58,7 @@ def url_of(door: socket.socket) -> str:
 
 
 def socket_options(settings: Settings) -> dict[str, Any]:
-    """WebSocket options of the server: a small read buffer, and no compression."""
+    """WebSocket options of the server: a short receive queue, and no compression."""
     return {
         # Slightly more than the message limit, so that a message that is too large gets an error reply.
         "ws_max_size": settings.stream_message_bytes + 2**16,
