@@ -3,7 +3,7 @@
 A person who leaves the picture and returns gives two tracks. There are still two answers, and the later one refers to
 the earlier track. Two walks are compared like a probe and a template, with the same units and threshold, as if the
 earlier walkers were enrolled. Two walkers who were in the picture at the same time are never the same person. Neither
-are two walkers whom the gallery matches to different subjects.
+are two walkers that the gallery matches to different subjects.
 """
 
 from __future__ import annotations

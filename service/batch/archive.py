@@ -27,7 +27,7 @@ class Item(Record):
     r"""One clip of an archive.
 
     Attributes:
-        name: its path below the archive, with slashes; what is no UTF-8 of it as ``\xff``.
+        name: its path below the archive, with slashes; bytes that are not UTF-8 are written as ``\xff``.
         size: size in bytes.
         changed: time of the last change, in nanoseconds since 1970; 0 if unknown.
         path: base64 of the path's bytes if they are not UTF-8, because JSON cannot contain them as text.
@@ -149,7 +149,7 @@ class Bucket:
 
 
 def printable(path: str) -> str:
-    r"""A path as text that can be sent and stored: what is no UTF-8 of it as ``\xff``."""
+    r"""A path as text that can be sent and stored: bytes that are not UTF-8 are written as ``\xff``."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 

@@ -22,7 +22,7 @@ WAITS = (1.0, 5.0, 25.0)
 
 
 class Worker:
-    """Processes one clip at a time, even if several threads call it. Never raises for problems of a clip.
+    """Each call processes one clip; several threads may call it. Never raises for problems of a clip.
 
     A repeated enrolment has no effect: the store detects the same walker of the same clip by the clip's digest. A clip
     whose digest is known for its subject is not processed at all.
