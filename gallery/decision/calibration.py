@@ -160,8 +160,8 @@ class Calibration(Record):
         collection: calibration of distances in units from the collection's own subjects; None if not measured.
         camera: calibration of distances in units that also use passers-by of a camera; None if not measured.
         verification: thresholds of plain distances in one-to-one comparison, if measured.
-        strictness: factor for the thresholds in units. They were fitted on rendered people; real people need stricter
-            ones.
+        strictness: factor that the thresholds in units already include. They were fitted on rendered people; real
+            people need stricter ones.
         min_rate_hz: lowest valid frame rate in hertz. Below it there is no verdict.
         parts: distances between different people for each part, if measured.
     """

@@ -111,7 +111,7 @@ def run(
     rendered: bool = False,
     on_progress: Progress | None = None,
 ) -> Demo:
-    """Enrol everybody in the gallery's clips and identify everybody in the probes'.
+    """Enrol all walkers in the gallery's clips and identify all walkers in the probes'.
 
     Args:
         engine: engine with the demo's own store.
