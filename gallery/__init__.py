@@ -1,4 +1,4 @@
-"""Enrolled templates: stores, exact search, verdicts."""
+"""The gallery of enrolled templates: stores, exact search and verdicts."""
 
 from gallery.decision.calibration import Calibration, load_calibrations
 from gallery.decision.verdict import QualityGates

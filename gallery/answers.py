@@ -1,4 +1,4 @@
-"""Probes embedded, compared with a collection, and answered."""
+"""Answers to probes: embeds them and compares them with a collection."""
 
 from __future__ import annotations
 
@@ -54,15 +54,15 @@ log = logging.getLogger("gaitkeeper")
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """What a collection says of probes.
+    """Answers probes from one collection.
 
     Attributes:
-        collection: its name.
-        index: its embeddings.
-        passers: who passed its cameras, and what is known of these by them.
+        collection: name of the collection.
+        index: index of its embeddings.
+        passers: passers-by of its cameras, and the corrections computed from them.
         calibrations: by fingerprint.
-        gates: what a sequence must have to be told by.
-        embed: what embeds sequences.
+        gates: quality limits of a sequence.
+        embed: function that embeds sequences.
     """
 
     collection: str
@@ -141,10 +141,10 @@ class Answers:
         corrections: Corrections,
         views: Sequence[View | None] | None = None,
     ) -> list[Unit | None]:
-        """The unit of each probe (P, C) and the template that was found for it; None where nothing is measured by it.
+        """The unit of each probe (P, C) and the template found for it; None if units are not used.
 
-        Probes and templates are less what is known of their views, by the same corrections; so are the passers-by of
-        the probes' ``views``.
+        The same corrections by view are subtracted from the probes, the templates, and the passers-by of the probes'
+        ``views``.
         """
         if calibration is None or not calibration.in_units:
             return [None] * len(hits)
@@ -164,7 +164,7 @@ class Answers:
         subjects: Sequence[str | None],
         views: Sequence[View | None] | None,
     ) -> list[Unit | None]:
-        """As :meth:`_units`, of each probe and a template (P, C) of a subject, which need not be enrolled."""
+        """As :meth:`_units`, for each probe and a template (P, C) of a subject that need not be enrolled."""
         if calibration is None or not calibration.in_units:
             return [None] * len(probes)
         return units_of(
@@ -178,7 +178,7 @@ class Answers:
         )
 
     def _passed(self, fingerprint: Fingerprint, view: View | None, corrections: Corrections) -> Tensor | None:
-        """Who passed in a view, (n, P, C), less what is known of it; None where it is not known."""
+        """Corrected embeddings of a view's passers-by, (n, P, C); None if the view is unknown."""
         if view is None:
             return None
         return centred(seen := self.passers.of(fingerprint, view), [view] * len(seen), corrections)
@@ -186,7 +186,7 @@ class Answers:
     def _explained(
         self, network: GaitNetwork, reply: Identification, probe: Tensor | None, corrections: Corrections
     ) -> Identification:
-        """The reply, with what there is to say of its candidates part by part, by the corrections of its search."""
+        """Add an explanation of the candidates to the reply, with the corrections used in its search."""
         if probe is None:
             return reply
         calibration = self.calibrations.get(reply.fingerprint)
@@ -232,33 +232,34 @@ class Answers:
         )
 
     def learn(self, network: GaitNetwork, seq: GaitSequence, view: View | None, embedding: Tensor) -> bool:
-        """Take a walker who was seen well enough into account for what is known of the view; whether it is kept."""
+        """Keep a walker of sufficient quality as a passer-by of the view. Returns whether it was kept."""
         if view is None or self.gates.too_short(seq) or self.gates.poor(seq):
             return False
         try:
             return self.passers.add(network, seq, embedding, view)
-        except GaitkeeperError as error:  # the answer stands
+        except GaitkeeperError as error:  # the answer is unchanged
             log.warning("a passer-by could not be kept: %s: %s", error.code, error.detail)
             return False
 
     def learn_all(self, network: GaitNetwork, seen: Sequence[tuple[GaitSequence, View | None]]) -> int:
-        """As :meth:`learn`, of several who have frames and were not embedded yet; how many are kept."""
+        """As :meth:`learn`, for several sequences that are not embedded yet. Returns the number of kept ones."""
         embeddings = embedded(network, [seq for seq, _ in seen], self.embed)
         return sum(
             self.learn(network, seq, view, embedding) for (seq, view), embedding in zip(seen, embeddings, strict=True)
         )
 
     def check_enrolment(self, seq: GaitSequence, fingerprint: Fingerprint) -> None:
-        """Raise TooShort or PoorQuality where a walker cannot become a template."""
+        """Raise TooShort or PoorQuality if a walker cannot become a template."""
         calibration = self.calibrations.get(fingerprint)
         self.gates.check_enrolment(seq, MIN_RATE if calibration is None else calibration.min_rate_hz)
 
     def resemblance(
         self, subject: str, fingerprint: Fingerprint, embedding: Tensor, view: View | None
     ) -> tuple[Resemblance | None, str | None]:
-        """Whom but ``subject`` a walker's embedding (P, C) matches at the strictest calibrated rate.
+        """The subject other than ``subject`` that an embedding (P, C) matches at the strictest calibrated rate.
 
-        Also the cursor of ``Store.changes`` up to which that was looked for; None where nothing is known to be near.
+        Also returns the cursor of ``Store.changes`` up to which the collection was searched. Without a calibration both
+        are None.
         """
         calibration = self.calibrations.get(fingerprint)
         if calibration is None:
@@ -272,14 +273,14 @@ class Answers:
         return resemblance(other, threshold), found.cursor
 
     def passers_like(self, fingerprint: Fingerprint, templates: Sequence[str], size: int) -> list[str]:
-        """Passers-by who are as near to one of some templates as the strictest calibrated rate allows.
+        """Passers-by within the threshold of the strictest calibrated rate from any of these templates.
 
-        The very walk that a template was made of is among them in any case; without a calibration it alone is.
+        They always include the walk that a template was made from. Without a calibration they include only that walk.
 
         Args:
-            fingerprint: of the templates.
-            templates: their ids.
-            size: templates of the collection.
+            fingerprint: fingerprint of the templates.
+            templates: ids of the templates.
+            size: number of templates in the collection.
         """
         corrections = self.passers.corrections(fingerprint)
         there = list(self.index.embeddings(fingerprint, templates, corrections).values())
@@ -296,7 +297,7 @@ class Answers:
         return found
 
     def outliers(self, subject: str, fingerprint: Fingerprint, templates: Sequence[str]) -> list[Outlier]:
-        """See :meth:`gallery.Gallery.outliers`; of the subject's templates."""
+        """See :meth:`gallery.Gallery.outliers`."""
         corrections = self.passers.corrections(fingerprint)
         there = self.index.embeddings(fingerprint, templates, corrections)
         if len(there) < 2:
@@ -318,18 +319,18 @@ class Answers:
         subjects: int,
         strict: bool = False,
     ) -> float | None:
-        """The distance up to which two of these walks are taken for one person's, at the loosest calibrated rate.
+        """The distance up to which two of these walks count as one person's, at the loosest calibrated rate.
 
         Args:
-            fingerprint: of the embeddings.
-            embeddings: (n, P, C), less what is known of their views.
-            own: the template that each is, of the person whose walks they are; None for walks that are not enrolled.
-            corrections: of the views.
+            fingerprint: fingerprint of the embeddings.
+            embeddings: (n, P, C), with the corrections of their views subtracted.
+            own: the template of each walk, if they are one person's enrolled walks; None if they are not enrolled.
+            corrections: corrections by view.
             size, subjects: as of :meth:`gallery.decision.calibration.Calibration.threshold`.
-            strict: take the strictest rate in place of the loosest.
+            strict: use the strictest rate instead of the loosest.
 
         Returns:
-            None without a calibration.
+            The distance; None without a calibration.
         """
         calibration = self.calibrations.get(fingerprint)
         if calibration is None:
@@ -342,7 +343,7 @@ class Answers:
     def _about(
         self, seq: GaitSequence, fingerprint: Fingerprint, camera: str | None, corrections: Corrections
     ) -> dict[str, Any]:
-        """What every answer says of its probe."""
+        """The fields of an answer that describe the probe."""
         view = view_of(seq, camera)
         seen = None
         if camera is not None:
@@ -369,6 +370,6 @@ def _named(reply: Identification) -> str | None:
 
 
 def view_of(seq: GaitSequence, camera: str | None) -> View | None:
-    """From where a walker is seen; None without a camera, or of one who is seen too briefly to tell the heading."""
+    """The view of a walker; None without a camera, or if the walk is too short to determine the heading."""
     heading = None if camera is None else heading_of(seq)
     return None if camera is None or heading is None else View(camera, heading.value)

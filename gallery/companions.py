@@ -1,8 +1,8 @@
-"""What is kept beside a collection for a while, where it asks for that: strangers, and passers-by of its cameras.
+"""Companion collections: they hold strangers and passers-by of a collection for a limited time, if it is enabled.
 
-Either kind lies in a companion collection of the same store. So whatever holds for enrolled people holds for it: it is
-encrypted, expires, is erased without a trace, is logged, and is seen by every process. No user's collection can have a
-companion's name, and no archive holds a companion.
+Each kind has a companion collection in the same store. So it is handled like enrolled people: encrypted, expired,
+erased without a trace, logged, and visible to every process. No user's collection can have a companion's name, and no
+archive contains a companion.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from pipelines.sequence import GaitSequence
 
 
 class Companion:
-    """The companion of one kind of a collection, made when something is first kept.
+    """The companion collection of one kind. It is created when something is first kept.
 
     Args:
         store: kept open by the caller.
-        collection: whose companion it is.
+        collection: name of the main collection.
         kind: one of :data:`gallery.names.COMPANIONS`.
     """
 
@@ -38,7 +38,7 @@ class Companion:
         self._collection = collection
 
     def own(self) -> Collection | None:
-        """The companion as it stands; None where nothing is kept."""
+        """The current state of the companion; None if nothing is kept."""
         try:
             return self.store.collection(self.name)
         except NotFound:
@@ -46,12 +46,12 @@ class Companion:
 
     @property
     def keep_seconds(self) -> float | None:
-        """For how long is kept what comes from now on; None where nothing is."""
+        """Time in seconds to keep new walks; None if none are kept."""
         own = self.own()
         return None if own is None else own.ttl_seconds
 
     def keep(self, keep_seconds: float | None) -> Removal:
-        """Keep what comes from now on, for so many seconds; None keeps nothing, and forgets all."""
+        """Keep new walks for this number of seconds. None stops this and deletes all kept ones."""
         if keep_seconds is None:
             with suppress(NotFound):
                 return self.told(self.store.delete_collection(self.name))
@@ -62,7 +62,7 @@ class Companion:
         return Removal(collection=self._collection, templates=0, subjects=0, pending=False)
 
     def told(self, removal: Removal) -> Removal:
-        """A removal from the companion, in the name of its collection."""
+        """Rename a removal from the companion to its main collection."""
         return removal.model_copy(update={"collection": self._collection})
 
     def add(
@@ -75,19 +75,19 @@ class Companion:
         metadata: Mapping[str, str] | None = None,
         clip_sha256: str | None = None,
     ) -> bool:
-        """Keep a walk; False where nothing is kept, or this walk of this clip is there.
+        """Keep a walk. Returns False if keeping is disabled, or if this walk of this clip exists already.
 
         Args:
-            network: of the collection; what was kept under another one is moved to it first.
+            network: network of the collection. Walks kept with another network are migrated to it first.
             seq: the walk.
-            embedding: float32 (P, C), of ``network``.
-            subject: id under which it is kept.
-            view: from where it was seen, where that is known.
-            metadata: of the subject.
+            embedding: float32 (P, C), by ``network``.
+            subject: subject id of the kept walk.
+            view: view of the walk, if known.
+            metadata: metadata of the subject.
             clip_sha256: digest of the clip.
 
         Raises:
-            FingerprintMismatch: the companion is at another network, to which the collection has moved meanwhile.
+            FingerprintMismatch: the collection, and its companion, moved to another network meanwhile.
         """
         own = self.own()
         if own is None:
@@ -100,15 +100,15 @@ class Companion:
         )
         try:
             self.store.enroll(self.name, NewSubject(subject, metadata=metadata), template)
-        except (ClipOfOtherSubject, Conflict, NotFound):  # nothing may be kept any longer
+        except (ClipOfOtherSubject, Conflict, NotFound):  # keeping was disabled meanwhile
             return False
         return True
 
 
 class Followed:
-    """What a companion holds, in memory, following the store; each reply is of the moment of asking.
+    """In-memory copy of a companion's content. Each call updates it from the store.
 
-    Not for collections that are searched: those are followed by :class:`gallery.search.index.CollectionIndex`.
+    Searched collections use :class:`gallery.search.index.CollectionIndex` instead.
     """
 
     def __init__(self, store: Store, name: str) -> None:
@@ -118,7 +118,7 @@ class Followed:
         self._known: dict[str, Change] = {}
 
     def now(self) -> tuple[str, list[Change]]:
-        """A cursor that changes with what is kept, and all of that, what has expired and was not purged included.
+        """A cursor that changes with the content, and the content, including expired walks that are not purged yet.
 
         Raises:
             StoreUnavailable: the store cannot be reached.
@@ -145,6 +145,6 @@ class Followed:
 
 
 def forget_companions(store: Store, collection: str) -> None:
-    """Remove everything that is kept beside a collection, as when it is deleted itself."""
+    """Delete all companions of a collection, for example when the collection is deleted."""
     for kind in COMPANIONS:
         Companion(store, collection, kind).keep(None)

@@ -1,4 +1,4 @@
-"""What can be wrong with a gallery, its store, or what is asked of them. Each has a code of its own."""
+"""Errors of the gallery, its store, and requests to them. Each has its own code."""
 
 from __future__ import annotations
 
@@ -8,43 +8,43 @@ from models.errors import GaitkeeperError
 
 
 class NotFound(GaitkeeperError):
-    """There is no such collection, subject or template."""
+    """The collection, subject or template does not exist."""
 
     code = "not_found"
 
 
 class Conflict(GaitkeeperError):
-    """What was asked contradicts what is stored."""
+    """The request conflicts with the stored data."""
 
     code = "conflict"
 
 
 class ClipOfOtherSubject(Conflict):
-    """The same walker of the same clip is already enrolled as someone else."""
+    """The same walker of the same clip is already enrolled as another subject."""
 
     code = "clip_of_other_subject"
 
 
 class LooksLikeOtherSubject(Conflict):
-    """A strict enrolment of a walker who matches somebody else."""
+    """A strict enrolment of a walker who matches another subject."""
 
     code = "looks_like_other_subject"
 
 
 class BadCamera(GaitkeeperError):
-    """A camera's name that cannot be stored."""
+    """The camera's name is invalid."""
 
     code = "bad_camera"
 
 
 class FingerprintMismatch(Conflict):
-    """Embeddings of two fingerprints would have to be compared."""
+    """The operation would compare embeddings with different fingerprints."""
 
     code = "fingerprint_mismatch"
 
     @classmethod
     def between(cls, collection: str, pinned: object, given: object) -> Self:
-        """Names both."""
+        """Make the error with both fingerprints."""
         return cls(
             f"The collection {collection!r} holds embeddings of {pinned}; this walker's is of {given}."
             " The two cannot be compared.",
@@ -54,7 +54,7 @@ class FingerprintMismatch(Conflict):
 
     @classmethod
     def shapes(cls, collection: str, pinned: tuple[int, ...], given: tuple[int, ...]) -> Self:
-        """The same network under one name and weights id, but configured otherwise."""
+        """Two networks with the same name and weights id but different configurations."""
         return cls(
             f"Embeddings in the collection {collection!r} have {' × '.join(map(str, pinned))} numbers, this one"
             f" {' × '.join(map(str, given))}: another configuration of the same network.",
@@ -62,96 +62,100 @@ class FingerprintMismatch(Conflict):
 
 
 class Overtaken(Conflict):
-    """Templates came or went since the caller looked."""
+    """Templates were added or removed after the caller's last read."""
 
     code = "overtaken"
 
 
 class ShadowBehind(Conflict):
-    """Templates have no embedding of the fingerprint that was to go live."""
+    """Some templates have no embedding with the fingerprint that should go live."""
 
     code = "shadow_behind"
 
 
 class BadSubject(GaitkeeperError):
-    """A subject id, display name or metadata that cannot be stored."""
+    """A subject id, display name or metadata is invalid."""
 
     code = "bad_subject"
 
 
 class BadCollection(GaitkeeperError):
-    """A collection name that cannot be stored."""
+    """A collection name is invalid."""
 
     code = "bad_collection"
 
 
 class BadEmbedding(GaitkeeperError):
-    """The network gave numbers that are no embedding: not finite."""
+    """The network returned an embedding that is not finite."""
 
     code = "bad_embedding"
 
 
 class BadFpir(GaitkeeperError):
-    """A false-positive identification rate outside (0, 1), or one that the calibration does not cover."""
+    """A false-positive identification rate outside (0, 1), or one that is not calibrated."""
 
     code = "bad_fpir"
 
 
 class BadFmr(GaitkeeperError):
-    """A false match rate outside (0, 1), or one that the calibration does not cover."""
+    """A false match rate outside (0, 1), or one that is not calibrated."""
 
     code = "bad_fmr"
 
 
 class PoorQuality(GaitkeeperError):
-    """A walker seen too poorly to be enrolled."""
+    """A walker's quality is too low for enrolment."""
 
     code = "poor_quality"
 
 
 class LikenessChanged(PoorQuality):
-    """A walker who may be two: somebody else may have come into the same place."""
+    """A track may show two people: another person may have taken the first one's place."""
 
     code = "likeness_changed"
 
 
 class BadCalibration(GaitkeeperError):
-    """A calibration file cannot be read, or contradicts itself."""
+    """A calibration file cannot be read, or is inconsistent."""
 
     code = "bad_calibration"
 
 
 class UnknownStore(GaitkeeperError):
-    """The store's URL is of no known kind."""
+    """The store's URL has an unknown scheme."""
 
     code = "unknown_store"
 
 
 class BadStore(GaitkeeperError):
-    """The store is there but holds something else: damaged, foreign, or written by a newer version."""
+    """The store exists but cannot be used: it is damaged, belongs to another program, or was written by a newer
+    version.
+    """
 
     code = "bad_store"
 
 
 class StoreUnavailable(GaitkeeperError):
-    """The store cannot be reached or written now: missing folder, disk full, read-only, locked for too long."""
+    """The store cannot be reached or written now: the folder is missing, the disk is full, it is read-only, or it is
+    locked for too long.
+    """
 
     code = "store_unavailable"
 
 
 class BadArchive(GaitkeeperError):
-    """A file is no archive of a collection, or is damaged or cut short."""
+    """A file is not an archive of a collection, or it is damaged or truncated."""
 
     code = "bad_archive"
 
 
 class BadStoreKey(GaitkeeperError):
-    """The store's key is missing, malformed or another one, or one is given and the collection is not encrypted."""
+    """The store's key is missing, malformed or wrong, or a key is given and the collection is not encrypted."""
 
     code = "bad_store_key"
 
 
 class StoreNotDurable(GaitkeeperError):
-    """The store's settings may lose what was acknowledged, and nobody has said that this is accepted."""
+    """The store's settings can lose acknowledged writes, and its URL does not accept that."""
 
     code = "store_not_durable"

@@ -1,4 +1,4 @@
-"""The gallery: enrol walkers, identify them, forget them."""
+"""The gallery: enrol, identify and erase walkers."""
 
 from __future__ import annotations
 
@@ -54,11 +54,11 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 class EnrolOptions(TypedDict, total=False):
-    """What may be said of an enrolment.
+    """Options of an enrolment.
 
     Attributes:
-        display_name, metadata: of the subject; None leaves what is stored.
-        clip_sha256: hexadecimal digest of the clip's bytes, by which repeated enrolments are told.
+        display_name, metadata: of the subject; None keeps the stored values.
+        clip_sha256: hexadecimal digest of the clip's bytes, used to detect repeated enrolments.
         strict: refuse a walker who matches another subject at the strictest calibrated rate.
         camera: name of the camera that saw the walker; see :mod:`gallery.views`.
     """
@@ -71,30 +71,30 @@ class EnrolOptions(TypedDict, total=False):
 
 
 class Gallery:
-    """One collection of a store, with the network that embeds for it. Safe under threads.
+    """One collection of a store, with the network that computes its embeddings. Thread-safe.
 
     >>> with Gallery.open("sqlite:///gallery.db") as gallery:
     ...     gallery.enroll("alice", sequence)
     ...     gallery.identify(probe).candidates[0]
 
     Args:
-        store: closed with the gallery.
+        store: the store. Closing the gallery closes it.
         collection: name of a collection of the store.
-        network: a network, a name or path for ``models.load``, or None for the one that the collection is pinned to,
-            also after it has moved to another. Names are loaded when first needed.
-        calibrations: by fingerprint, those that ship by default; without one of its fingerprint a collection gives no
-            verdict but inconclusive.
-        gates: what a sequence must have to be enrolled or told by.
-        device: where embeddings are searched, and where a network that is loaded here runs; a GPU that is not there is
-            an error.
-        fallback: name or path of the network of a collection that is empty, where ``network`` is None; also looked at
-            when a collection's network is looked for.
-        precision: in which embeddings are searched, "float32", "float16" or "bfloat16".
-        index: what searches the collection, where that is not done here: with a device and precision of its own.
-        embed: what embeds sequences, where that is not done here.
+        network: a network, a name or path for ``models.load``, or None. None means the network that the collection is
+            pinned to, also after a migration to another network. Names are loaded on first use.
+        calibrations: calibrations by fingerprint; by default those that ship. Without a calibration for its fingerprint
+            a collection only gives the verdict "inconclusive".
+        gates: quality limits that a sequence must meet for enrolment and for identification.
+        device: device for the search, and for a network that is loaded here. It is an error if the GPU is not
+            available.
+        fallback: name or path of the network for an empty collection if ``network`` is None. It is also tried when the
+            network for a fingerprint is searched.
+        precision: number format of the searched embeddings: "float32", "float16" or "bfloat16".
+        index: index to use instead of a local one. It has its own device and precision.
+        embed: function to compute embeddings with, instead of the local network.
 
     Raises:
-        NotFound: the store has no such collection.
+        NotFound: the collection does not exist.
     """
 
     def __init__(
@@ -140,23 +140,23 @@ class Gallery:
         fallback: str | Path | None = None,
         precision: str = "float32",
     ) -> Self:
-        """The gallery at ``sqlite:///relative.db`` or ``sqlite:////absolute.db``.
+        """Open the gallery at ``sqlite:///relative.db`` or ``sqlite:////absolute.db``.
 
         Args:
-            url: where the store is.
+            url: URL of the store.
             collection: name of the collection.
             network: as of the class.
-            create: make the collection where there is none of that name.
-            keeps_heatmaps: of a collection that is made: whether it keeps the joint heatmaps of enrolled sequences,
-                about 0.3 MB a second, which a move to a network that reads them needs.
-            calibrations: by fingerprint, or the file that holds them; by default those that ship.
+            create: create the collection if it does not exist.
+            keeps_heatmaps: whether a new collection keeps the joint heatmaps of enrolled sequences, about 0.3 MB per
+                second of walking. A migration to a network that reads heatmaps needs them.
+            calibrations: calibrations by fingerprint, or the file that contains them; by default those that ship.
             gates: as of the class.
             device, fallback, precision: as of the class.
 
         Raises:
-            NotFound: there is no such collection and ``create`` is False.
+            NotFound: the collection does not exist and ``create`` is False.
             UnknownStore, BadStore, StoreUnavailable: as :func:`gallery.stores.open.open_store`.
-            BadCollection, BadCalibration: the name or the file cannot be used.
+            BadCollection, BadCalibration: the name is invalid, or the file cannot be read.
         """
         if isinstance(calibrations, str | Path):
             calibrations = load_calibrations(calibrations)
@@ -181,16 +181,16 @@ class Gallery:
 
     @property
     def network(self) -> GaitNetwork:
-        """The network that embeds for this collection."""
+        """The network that computes this collection's embeddings."""
         return self._pinned.network
 
     @property
     def collection(self) -> Collection:
-        """The collection as it stands."""
+        """The current state of the collection."""
         return self.store.collection(self.name)
 
     def calibration(self, fingerprint: Fingerprint) -> Calibration | None:
-        """What distances mean under a fingerprint, where that was measured."""
+        """The calibration of a fingerprint, if there is one."""
         return self._answers.calibrations.get(fingerprint)
 
     def collections(self) -> list[Collection]:
@@ -198,28 +198,28 @@ class Gallery:
         return enrolled_only(self.store.collections())
 
     def enroll(self, subject: str, seq: GaitSequence, **options: Unpack[EnrolOptions]) -> Template:
-        """Enrol a walker. On return the enrolment is durable and every process that shares the store finds it.
+        """Enrol a walker. On return the enrolment is durable and visible to all processes that share the store.
 
         The first enrolment pins an empty collection to the fingerprint. Enrolling the same track of the same clip for
-        the same subject again gives the template that is there, with ``duplicate`` set.
+        the same subject again returns the existing template, with ``duplicate`` set.
 
         Args:
-            subject: id, 1 to 128 characters without control characters and slashes; made where it is new.
+            subject: id, 1 to 128 characters without control characters and slashes. A new subject is created.
             seq: the walker.
             options: see :class:`EnrolOptions`.
 
         Raises:
-            BadSubject, BadCamera: the subject's id, name or metadata, or the camera's name, cannot be stored.
-            TooShort, PoorQuality: too few frames, or seen too poorly.
+            BadSubject, BadCamera: the subject's id, name or metadata, or the camera's name, is invalid.
+            TooShort, PoorQuality: the sequence has too few frames, or its quality is too low.
             FingerprintMismatch: the collection is pinned to another fingerprint.
-            ClipOfOtherSubject: the same track of the same clip is enrolled as someone else.
+            ClipOfOtherSubject: the same track of the same clip is enrolled as another subject.
             LooksLikeOtherSubject: only if ``strict``.
-            HeatmapsMissing, BadEmbedding, StoreUnavailable, NotFound: as they say.
+            HeatmapsMissing, BadEmbedding, StoreUnavailable, NotFound: see :mod:`gallery.errors`.
         """
         return self.enrolment(subject, seq, **options).template
 
     def enrolment(self, subject: str, seq: GaitSequence, **options: Unpack[EnrolOptions]) -> Enrolment:
-        """As :meth:`enroll`, with a warning where the walker matches another subject."""
+        """As :meth:`enroll`, with a warning if the walker matches another subject."""
         display_name, metadata = options.get("display_name"), options.get("metadata")
         check_display_name(display_name)
         check_metadata(metadata)
@@ -257,7 +257,7 @@ class Gallery:
             try:
                 enrolled = self.store.enroll(self.name, subject, template, seen if strict else None)
             except Overtaken:
-                continue  # whoever came in the meantime may be the one whom this walker looks like
+                continue  # a subject enrolled in the meantime may look like this walker
             self._answers.learn(network, seq, view, embedding)
             return Enrolment(template=enrolled, warning=warning)
 
@@ -270,7 +270,7 @@ class Gallery:
         explained: bool = False,
         camera: str | None = None,
     ) -> Identification:
-        """Who a walker is; see :meth:`identify_many`."""
+        """Identify one walker; see :meth:`identify_many`."""
         return self.identify_many([seq], top_k, fpir, where, explained, camera)[0]
 
     def identify_many(
@@ -284,26 +284,28 @@ class Gallery:
         learn: bool = True,
         walks: Walks | None = None,
     ) -> list[Identification]:
-        """Who each of several walkers is, embedded and searched together.
+        """Identify several walkers in one batch.
 
         Args:
             seqs: the probes, of one fingerprint.
-            top_k: most candidates for each, at least 1.
-            fpir: the false-positive identification rate that a match may have, one that is calibrated.
-            where: metadata that a subject must have to be a candidate, as in ``{"site": "north"}``; the templates of
-                such subjects alone are searched, and count as the gallery's size.
-            explained: say of the first candidates part by part how far they are; see :mod:`gallery.decision.explain`.
-            camera: name of the camera that saw the probes; what the collection knows of it is taken off; see
+            top_k: maximum number of candidates per probe, at least 1.
+            fpir: false-positive identification rate of the match threshold. It must be a calibrated rate.
+            where: metadata that candidates must have, for example ``{"site": "north"}``. Only templates of such
+                subjects are searched, and only these count as the gallery's size.
+            explained: add the distance per body part for the first candidates; see :mod:`gallery.decision.explain`.
+            camera: name of the camera that recorded the probes. The correction of its view is subtracted; see
                 :mod:`gallery.views`.
-            learn: let the probes add to that, where the collection keeps passers-by; see :mod:`gallery.passers`.
-            walks: of the clip or stream that the probes are of; then answers say who was in it before.
+            learn: whether to update that correction with the probes, if the collection keeps passers-by; see
+                :mod:`gallery.passers`.
+            walks: earlier walks of the same clip or stream. With them, answers name the earlier track of the same
+                person.
 
         Raises:
             FingerprintMismatch: a probe's fingerprint is not the collection's.
-            BadCamera: a name that cannot be stored.
-            BadFpir: not a rate, or not one that the calibration covers.
-            BadSubject: ``where`` is no metadata that a subject can have.
-            HeatmapsMissing, BadEmbedding, StoreUnavailable: as they say.
+            BadCamera: the camera's name is invalid.
+            BadFpir: the value is not a rate, or not a calibrated one.
+            BadSubject: ``where`` is not valid metadata.
+            HeatmapsMissing, BadEmbedding, StoreUnavailable: see :mod:`gallery.errors`.
         """
         check_fpir(fpir)
         check_metadata(where)
@@ -332,19 +334,19 @@ class Gallery:
         return [out[i] for i in range(len(seqs))]
 
     def verify(self, subject: str, seq: GaitSequence, fmr: float = 0.001, camera: str | None = None) -> Verification:
-        """Whether a walker is the subject that is claimed, told from this subject's templates alone.
+        """Verify that a walker is the claimed subject. Only this subject's templates are compared.
 
         Args:
-            subject: who it is said to be.
+            subject: id of the claimed subject.
             seq: the probe.
-            fmr: the false match rate that a match may have, one that is calibrated.
-            camera: as of :meth:`identify_many`; a claim adds nothing to what is known of it.
+            fmr: false match rate of the threshold. It must be a calibrated rate.
+            camera: as of :meth:`identify_many`. Verification never updates the correction.
 
         Raises:
-            NotFound: nobody of that id is enrolled.
-            BadFmr: not a rate, or not one that the calibration covers.
+            NotFound: no subject has this id.
+            BadFmr: the value is not a rate, or not a calibrated one.
             FingerprintMismatch: the probe's fingerprint is not the collection's.
-            HeatmapsMissing, BadEmbedding, StoreUnavailable: as they say.
+            HeatmapsMissing, BadEmbedding, StoreUnavailable: see :mod:`gallery.errors`.
         """
         check_fmr(fmr)
         check_camera(camera)
@@ -352,16 +354,16 @@ class Gallery:
         return self._pinned.following(partial(self._answers.verify, subject=claimed, seq=seq, fmr=fmr, camera=camera))
 
     def learn(self, seqs: Sequence[GaitSequence], camera: str) -> int:
-        """Take walkers into account for what is known of a camera, without asking who they are.
+        """Update what is known about a camera from walkers, without identifying them.
 
         Returns:
-            How many were kept: none where the collection keeps no passers-by, and not those who are seen too poorly,
-            whose heading cannot be told, or who are like one that is there.
+            Number of kept walkers. It is 0 if the collection keeps no passers-by. Walkers of low quality, of unknown
+            heading, or too similar to a kept one are skipped.
 
         Raises:
-            BadCamera: a name that cannot be stored.
+            BadCamera: the camera's name is invalid.
             FingerprintMismatch: a walker's fingerprint is not the collection's.
-            HeatmapsMissing, BadEmbedding, StoreUnavailable: as they say.
+            HeatmapsMissing, BadEmbedding, StoreUnavailable: see :mod:`gallery.errors`.
         """
         check_camera(camera)
         if self.passers_by.keep_seconds is None:
@@ -377,10 +379,10 @@ class Gallery:
         return self._answers.learn_all(network, seen) if seen else 0
 
     def outliers(self, subject: str) -> list[Outlier]:
-        """Templates of a subject that may be of somebody else; see :func:`gallery.decision.verdict.outliers`.
+        """Templates of a subject that may show another person; see :func:`gallery.decision.verdict.outliers`.
 
         Raises:
-            NotFound: nobody of that id is enrolled.
+            NotFound: no subject has this id.
         """
         owner = known_subject(subject)
         ids = [template.id for template in self.templates(owner)]
@@ -390,39 +392,39 @@ class Gallery:
         return self._answers.outliers(owner, fingerprint, ids)
 
     def corrections(self, fingerprint: Fingerprint) -> Corrections:
-        """What is taken off embeddings before they are compared, by view; see :mod:`gallery.views`."""
+        """Correction per view, subtracted from embeddings before comparison; see :mod:`gallery.views`."""
         return self.passers_by.corrections(fingerprint)
 
     def keep_passers_by(self, keep_seconds: float | None) -> Removal:
-        """Keep who passes a camera from now on, for so many seconds; None keeps nothing, and forgets all."""
+        """Keep future passers-by for this number of seconds. None stops this and deletes all kept ones."""
         removed = self.passers_by.keep(keep_seconds)
         self.store.note(self.name, Action.KEEP_PASSERS_BY)
         return removed
 
     def alike_within(self, fingerprint: Fingerprint, embeddings: Tensor) -> float | None:
-        """The distance up to which two of n walks, not enrolled, are taken for one person's; see
+        """The distance up to which two of n unenrolled walks count as the same person; see
         :mod:`gallery.decision.units`.
 
         Args:
-            fingerprint: of the embeddings, which may have moved on from the collection's.
-            embeddings: (n, P, C), less what is known of their views.
+            fingerprint: fingerprint of the embeddings. It can differ from the collection's after a migration.
+            embeddings: (n, P, C), with the corrections of their views subtracted.
 
         Returns:
-            None without a calibration.
+            The distance; None without a calibration.
         """
         corrections, count = self.corrections(fingerprint), len(embeddings)
         return self._answers.alike_within(fingerprint, embeddings, [None] * count, corrections, count, count)
 
     def cameras(self) -> list[ViewStatistics]:
-        """What the collection knows of the cameras that were named to it."""
+        """What the collection has learnt about its named cameras."""
         return self.passers_by.listed(self.collection.fingerprint)
 
     def forget_camera(self, camera: str) -> int:
-        """Forget what is known of a camera, as when it was moved; the number of views that were known.
+        """Delete what is known about a camera, for example after it was moved. Returns the number of deleted views.
 
         Raises:
-            NotFound: nothing is known of it.
-            BadCamera: it is no camera's name.
+            NotFound: nothing is known about this camera.
+            BadCamera: the name is invalid.
         """
         check_camera(camera)
         gone = self.passers_by.forget(camera)
@@ -440,7 +442,7 @@ class Gallery:
         return self.store.subject(self.name, known_subject(subject))
 
     def templates(self, subject: str) -> list[Template]:
-        """A subject's templates in the order of their enrolment. Raises NotFound for an unknown subject."""
+        """A subject's templates in order of enrolment. Raises NotFound for an unknown subject."""
         return self.store.templates(self.name, known_subject(subject))
 
     def embedding(self, template: str) -> Embedding:
@@ -452,13 +454,13 @@ class Gallery:
         return GaitSequence.load(self.store.sequence(self.name, template))
 
     def erase(self, subject: str) -> Erasure:
-        """Forget a subject: its templates, embeddings and sequences, and the passers-by who are like one of them.
+        """Erase a subject: its templates, embeddings and sequences, and the passers-by that resemble one of them.
 
-        Passers-by have no names: those of the subject are known by the distance alone, and who is farther than the
-        strictest calibrated rate allows is kept until it expires, or its camera is forgotten.
+        Passers-by have no names, so only the distance can show that they are the subject. A passer-by farther away than
+        the threshold of the strictest calibrated rate is kept until it expires or its camera is forgotten.
 
         Raises:
-            NotFound: nobody of that id is enrolled.
+            NotFound: no subject has this id.
         """
         owner, collection = known_subject(subject), self.collection
         templates = [template.id for template in self.templates(owner)]
@@ -476,11 +478,11 @@ class Gallery:
         metadata: Mapping[str, str] | None = None,
         legal_basis: str | None = None,
     ) -> Subject:
-        """Change a subject's display name, metadata or legal basis; None leaves what is stored.
+        """Change a subject's display name, metadata or legal basis; None keeps the stored value.
 
         Raises:
-            NotFound: nobody of that id is enrolled.
-            BadSubject: one of them cannot be stored.
+            NotFound: no subject has this id.
+            BadSubject: one of the values is invalid.
         """
         check_display_name(display_name)
         check_metadata(metadata)
@@ -493,11 +495,11 @@ class Gallery:
         return self.store.delete_template(self.name, template)
 
     def ready(self) -> bool:
-        """Whether what is searched here has been proven equal to what the store holds, by number and digest."""
+        """Whether the search index has been verified against the store, by count and digest."""
         return self._answers.index.ready()
 
     def close(self) -> None:
-        """Close the store, and answer from memory no more."""
+        """Close the store and drop the search index."""
         self._answers.index.close()
         self.store.close()
 

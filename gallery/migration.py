@@ -1,4 +1,4 @@
-"""Moving a collection to another network: its stored sequences are embedded anew, and all of it changes at once."""
+"""Migration of a collection to another network: embeds its stored sequences again, and switches atomically."""
 
 from __future__ import annotations
 
@@ -18,35 +18,35 @@ from pipelines.errors import HeatmapsMissing
 from pipelines.fingerprint import Fingerprint, fingerprint_of
 from pipelines.sequence import GaitSequence
 
-BATCH = 64  # templates at a time, embedded and written together
-WRITERS = 16  # side by side: each write waits for the disk
+BATCH = 64  # templates per batch, embedded and written together
+WRITERS = 16  # parallel writes, because each waits for the disk
 
 Progress = Callable[[int, int], None]
-"""Told how many templates have an embedding of the other network, and how many there are."""
+"""Progress callback: takes the number of migrated templates and the total."""
 
 
 def migrate(store: Store, collection: str, network: GaitNetwork, on_progress: Progress | None = None) -> Collection:
-    """Move a collection to another network, from the sequences that it keeps; searches and enrolments go on.
+    """Migrate a collection to another network, from its stored sequences. Searches and enrolments continue.
 
-    What is kept beside it, strangers and passers-by, moves along once the collection has changed over.
+    Its strangers and passers-by are migrated after the collection has switched.
 
-    The new embeddings are kept as a shadow that nobody searches until every template has one; the store then changes
-    over in one step. What was done before an interruption is taken up again.
+    The new embeddings form a shadow, which is not searched, until every template has one. Then the store switches in
+    one step. An interrupted migration is continued.
 
     Args:
-        store: holds the collection.
-        collection: its name.
-        network: the one to move to.
-        on_progress: told after each batch.
+        store: store of the collection.
+        collection: name of the collection.
+        network: the new network.
+        on_progress: called after each batch.
 
     Returns:
-        The collection as it stands after the move.
+        The collection after the migration.
 
     Raises:
         NotFound: there is no such collection.
-        Conflict: it is empty, has this network already, or is half-way to another one.
-        HeatmapsMissing: the network reads heatmaps, and the sequences were kept without.
-        BadEmbedding: the network gave numbers that are no embedding.
+        Conflict: the collection is empty, has this network already, or is being migrated to another one.
+        HeatmapsMissing: the network reads heatmaps, and the sequences were stored without them.
+        BadEmbedding: the network returned an embedding that is not finite.
     """
     moved = _moved(store, collection, network, on_progress)
     _take_along(store, moved, lambda fingerprint: network)
@@ -54,15 +54,15 @@ def migrate(store: Store, collection: str, network: GaitNetwork, on_progress: Pr
 
 
 def move_along(store: Store, companion: str, network: GaitNetwork) -> None:
-    """Move what is kept beside a collection to the network that this has moved to; there is no way back of its own."""
-    with suppress(Conflict, NotFound):  # it is there already, is empty, or another process is at it
+    """Migrate the companions of a collection to its new network. This step cannot be reverted separately."""
+    with suppress(Conflict, NotFound):  # it is migrated already, is empty, or another process migrates it
         _moved(store, companion, network, None)
         store.drop_shadow(companion)
 
 
 def _take_along(store: Store, moved: Collection, network_of: Callable[[Fingerprint], GaitNetwork]) -> None:
     for kind in COMPANIONS:
-        with suppress(NotFound, FingerprintMismatch):  # without its network here, it moves once it is written to
+        with suppress(NotFound, FingerprintMismatch):  # without the network here, it is migrated at the next write
             companion = store.collection(companion_of(moved.name, kind))
             if moved.fingerprint and companion.fingerprint not in (None, moved.fingerprint):
                 move_along(store, companion.name, network_of(moved.fingerprint))
@@ -85,20 +85,20 @@ def rollback(
     network_of: Callable[[Fingerprint], GaitNetwork],
     on_progress: Progress | None = None,
 ) -> Collection:
-    """Go back to the embeddings that were live before the last move; what was enrolled since is embedded first.
+    """Return to the embeddings that were live before the last migration. Later enrolments are embedded first.
 
-    What is kept beside the collection is embedded anew by the former network, where that is here.
+    The companions are embedded again by the former network, if it is available.
 
     Args:
-        store: holds the collection.
-        collection: its name.
-        network_of: gives the former network, asked only where something was enrolled since.
+        store: store of the collection.
+        collection: name of the collection.
+        network_of: returns the former network. Only called if there are later enrolments.
         on_progress: as of :func:`migrate`, of the collection itself.
 
     Raises:
         NotFound: there is no such collection.
-        Conflict: it has not been moved.
-        FingerprintMismatch: the former network is not here any more, and is needed.
+        Conflict: the collection was not migrated.
+        FingerprintMismatch: the former network is needed and not available.
     """
     moved = _rolled_back(store, collection, network_of, on_progress)
     _take_along(store, moved, network_of)
@@ -130,7 +130,7 @@ def _complete(
     change_over: Callable[[str], Collection],
     on_progress: Progress | None,
 ) -> Collection:
-    """Embed what the shadow lacks until nothing is missing, and change over."""
+    """Embed the templates missing in the shadow until none is missing, then switch."""
     with ThreadPoolExecutor(WRITERS) as writers:
         while True:
             while missing := store.shadow_missing(collection, BATCH):
@@ -141,7 +141,7 @@ def _complete(
             try:
                 return change_over(collection)
             except ShadowBehind:
-                continue  # somebody was enrolled in the meantime
+                continue  # new templates were enrolled in the meantime
 
 
 def _embed(
@@ -152,7 +152,7 @@ def _embed(
     templates: Sequence[str],
     writers: ThreadPoolExecutor,
 ) -> None:
-    """Give some templates their embeddings in the shadow; those that went in the meantime are let go."""
+    """Set the embeddings of some templates in the shadow. Templates removed in the meantime are skipped."""
 
     def read(template: str) -> GaitSequence | None:
         try:

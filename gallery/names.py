@@ -1,4 +1,4 @@
-"""What subjects and collections may be called."""
+"""Rules for the names of subjects and collections."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from gallery.types import Collection
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
 STRANGERS, PASSERS_BY = COMPANIONS = ("strangers", "passers-by")
-"""Kinds of what is kept beside a collection."""
+"""Kinds of companion collections."""
 _DIRECTION = "\u202a-\u202e\u2066-\u2069"
-# What Unicode calls ignorable by default, and marks of a line's annotations: nothing of it is seen.
+# Unicode default ignorable code points and interlinear annotation marks, which are invisible.
 _UNSEEN = re.compile(
     f"[{_DIRECTION}\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2060-\u206f\u3164"
     "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
@@ -23,10 +23,10 @@ _CONTROL = {"Cc", "Cs", "Zl", "Zp"}  # control characters, lone surrogates, line
 
 
 def check_collection(name: str) -> str:
-    """The name, if it is 1 to 64 ASCII letters, digits, ``_``, ``-`` and ``.``, not first ``-`` or ``.``.
+    """Check a name: 1 to 64 ASCII letters, digits, ``_``, ``-`` and ``.``, not starting with ``-`` or ``.``.
 
     Raises:
-        BadCollection: it is not.
+        BadCollection: the name is invalid.
     """
     if not _NAME.fullmatch(name):
         raise BadCollection(
@@ -36,17 +36,17 @@ def check_collection(name: str) -> str:
 
 
 def companion_of(collection: str, kind: str) -> str:
-    """The name of the collection that keeps what is kept beside a collection; no user's can have it."""
+    """The name of a companion collection. No user's collection can have it."""
     return f"{collection}~{kind}"
 
 
 def enrolled_only(collections: Iterable[Collection]) -> list[Collection]:
-    """Without those that keep strangers and passers-by."""
+    """The collections without companions."""
     return [one for one in collections if "~" not in one.name]
 
 
 def check_camera(name: str | None) -> None:
-    """Raise BadCamera unless the name is None or one that a collection could have."""
+    """Raise BadCamera unless the name is None or valid as a collection's name."""
     if name is not None and not _NAME.fullmatch(name):
         raise BadCamera(
             "A camera's name has 1 to 64 ASCII letters, digits, '_', '-' and '.', and starts with none of '-', '.'."
@@ -54,11 +54,11 @@ def check_camera(name: str | None) -> None:
 
 
 def check_subject(subject: str) -> str:
-    """As :func:`known_subject`, of an id that somebody is to be enrolled under.
+    """As :func:`known_subject`, for the id of a new enrolment.
 
     Raises:
-        BadSubject: as there; or with a character that is not seen, or turns the direction of writing, so that two
-            subjects would look like one.
+        BadSubject: as there; also for invisible characters and characters that change the writing direction, because
+            two subjects could look the same.
     """
     subject = known_subject(subject)
     if hidden := _UNSEEN.search(subject):
@@ -72,11 +72,11 @@ def check_subject(subject: str) -> str:
 def known_subject(subject: str) -> str:
     """The id in Unicode's composed form (NFC), so that one name typed in two ways is one subject.
 
-    Whoever was enrolled before an id was refused is found and erased by it.
+    Subjects enrolled under ids that are no longer accepted can still be found and erased.
 
     Raises:
-        BadSubject: empty, longer than 128 characters, blank at an end, ``.`` or ``..``, or with a control character
-            or slash.
+        BadSubject: the id is empty, longer than 128 characters, ``.`` or ``..``, has a blank at an end, or contains a
+            control character or slash.
     """
     subject = unicodedata.normalize("NFC", subject)
     if not 1 <= len(subject) <= 128:
@@ -87,8 +87,9 @@ def known_subject(subject: str) -> str:
 
 
 def check_display_name(name: str | None) -> None:
-    """Raise BadSubject unless the name is None or 1 to 256 characters, none of which is a control character or
-    overrides the direction of writing."""
+    """Raise BadSubject unless the name is None or 1 to 256 characters, without control characters and characters that
+    override the writing direction.
+    """
     if name is not None and (not 1 <= len(name) <= 256 or _has_control(name) or _TURNED.search(name)):
         raise BadSubject(
             "A display name has 1 to 256 characters, and none that controls or overrides the direction of writing."

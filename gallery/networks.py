@@ -1,4 +1,4 @@
-"""The network that made a collection's embeddings."""
+"""Finds the network that made a collection's embeddings."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ def network_of(fingerprint: Fingerprint, known: Iterable[str | Path] = ()) -> Ga
     """The network of a fingerprint, in eval mode on the CPU.
 
     Args:
-        fingerprint: what a collection is pinned to.
-        known: names or paths for ``models.load`` to look among, beside all that is in the manifest.
+        fingerprint: the fingerprint of a collection.
+        known: names or paths for ``models.load`` to try, in addition to the manifest.
 
     Returns:
-        That very network; where none here is, the one of its name, whose fingerprint will not be the collection's and
-        will be refused for it.
+        The network with this fingerprint. If there is none, the network with the same name; the later fingerprint check
+        rejects it.
 
     Raises:
-        UnknownNetwork, WeightsMissing, WeightsCorrupt: there is not even one of its name.
+        UnknownNetwork, WeightsMissing, WeightsCorrupt: there is no network of this name either.
     """
     listed = [e.name for e in manifest().values() if e.kind == "network" and e.sha256.startswith(fingerprint.weights)]
     for source in (*listed, fingerprint.network, *known):

@@ -1,14 +1,13 @@
-"""Passers-by: walks that the cameras of a collection saw, kept for a while where the collection asks for it.
+"""Passers-by: walks from the cameras of a collection, kept for a limited time if the collection enables it.
 
-What a camera does to everybody, and how near strangers come to each other in it, can be learnt from whoever passes.
-Of a passer-by are kept the embedding, the gait sequence that it was made from, so that it moves along to another
-network, and the view; no name, no clip, no digest of one. Nothing is kept unless a collection was told for how long.
+Passers-by show how a camera shifts all embeddings, and how near different people are in its view. For each one the
+embedding, its gait sequence (for migrations to another network) and the view are kept, but no name, no clip and no
+digest of a clip. Nothing is kept unless the collection has a time to keep it.
 
-What is kept of a view is bounded, and spread over people and time. A walk that is like one that is there is not kept,
-so that whoever passes often counts little; like is nearer than half the median distance within the view. Of a view
-that is full the oldest gives way, at most once in a sixty-fourth of the time to keep, so that what is kept reaches
-back over that time, and the store is spared. 64 and 1,024 are no result of measurements; of the half see
-docs/cameras.md.
+The number of walks per view is limited, and they are spread over people and time. A walk similar to a kept one is not
+kept, so frequent passers-by count little; "similar" means nearer than half the median distance within the view. In a
+full view a new walk replaces the oldest, at most once per 1/64 of the time to keep. So the kept walks cover that time,
+and the store has few writes. 64 and 1,024 were not measured; for the half see docs/cameras.md.
 """
 
 from __future__ import annotations
@@ -38,23 +37,23 @@ from pipelines.sequence import GaitSequence
 PER_VIEW = 64
 IN_ALL = 1024
 LIKE = 0.5
-"""Of the median distance within a view: walks nearer than that count as one person's."""
+"""Fraction of the median distance within a view. Nearer walks count as one person's."""
 FEW = 3
-"""Passers-by of a view from which on their distances have a median worth the name."""
+"""Minimum number of passers-by in a view for a meaningful median distance."""
 SAME = 1e-4
-"""Of an embedding's length: no two walks are so near, only the same one embedded twice."""
+"""Fraction of an embedding's length. Only the same walk embedded twice is nearer than this."""
 REFRESH_SECONDS = 1.0
-"""After which the store is asked again for what other processes have kept."""
+"""Seconds after which the store is read again for walks of other processes."""
 
 
 @dataclass(frozen=True, eq=False)
 class Group:
-    """What is kept of one view, oldest first.
+    """The kept walks of one view, oldest first.
 
     Attributes:
-        templates: n ids.
+        templates: ids of n templates.
         embeddings: float32 (n, P, C).
-        expiries: seconds since 1970, of each.
+        expiries: time of expiry of each, in seconds since 1970.
     """
 
     templates: tuple[str, ...]
@@ -64,7 +63,7 @@ class Group:
 
 @dataclass(frozen=True, eq=False)
 class Kept:
-    """What is kept under one fingerprint, and holds until ``until``, seconds since 1970."""
+    """The kept walks of one fingerprint. Valid until ``until``, in seconds since 1970."""
 
     fingerprint: Fingerprint | None = None
     groups: Mapping[View, Group] = field(default_factory=dict)
@@ -72,7 +71,7 @@ class Kept:
 
     @cached_property
     def corrections(self) -> Corrections:
-        """Of the views of which there are enough."""
+        """Corrections of the views with enough walks."""
         enough = {view: group for view, group in self.groups.items() if len(group.templates) >= WELL_KNOWN}
         return corrections_of(
             {view: (len(group.templates), group.embeddings.double().mean(0)) for view, group in enough.items()}
@@ -83,9 +82,9 @@ class Kept:
 
 
 class PassersBy:
-    """The passers-by of a collection, under one store that several processes share. Safe under threads.
+    """The passers-by of a collection, in a store that several processes share. Thread-safe.
 
-    Every process holds all of them in memory, however the collection itself is searched.
+    Every process keeps all of them in memory, however the collection itself is searched.
 
     Args:
         store: kept open by the caller.
@@ -103,13 +102,13 @@ class PassersBy:
 
     @property
     def keep_seconds(self) -> float | None:
-        """For how long passers-by are kept; None where they are not."""
+        """Time in seconds to keep passers-by; None if they are not kept."""
         return self._companion.keep_seconds
 
     def keep(self, keep_seconds: float | None) -> Removal:
-        """Keep who passes from now on, for so many seconds; None keeps nothing, and forgets all.
+        """Keep future passers-by for this number of seconds. None stops this and deletes all kept ones.
 
-        So does a shorter time than before: who was to be kept for longer than is allowed now is kept no longer.
+        A shorter time than before also deletes all kept ones, because they would stay longer than allowed now.
         """
         before = self.keep_seconds
         try:
@@ -122,29 +121,29 @@ class PassersBy:
             self._look_again()
 
     def kept(self, fingerprint: Fingerprint) -> Mapping[View, Group]:
-        """All who have not expired, by view; empty under any other fingerprint than theirs."""
+        """All passers-by that have not expired, by view; empty for another fingerprint."""
         kept = self._current()
         return kept.groups if kept.fingerprint == fingerprint else {}
 
     def of(self, fingerprint: Fingerprint, view: View | None) -> Tensor:
-        """Embeddings of those who passed in a view, float32 (n, P, C), as they were made: nothing is taken off.
+        """Embeddings of the passers-by in a view, float32 (n, P, C), without correction.
 
-        (0, 0, 0) where none is kept. From memory: what other processes keep is seen within a second.
+        The shape is (0, 0, 0) if there are none. Read from memory: walks of other processes appear within a second.
         """
         group = None if view is None else self.kept(fingerprint).get(view)
         return torch.zeros(0, 0, 0) if group is None else group.embeddings
 
     def count(self, fingerprint: Fingerprint, view: View | None) -> int:
-        """How many :meth:`of` gives."""
+        """Number of embeddings that :meth:`of` returns."""
         return len(self.of(fingerprint, view))
 
     def corrections(self, fingerprint: Fingerprint) -> Corrections:
-        """What is to be taken off the embeddings of each well-known view, float32 (P, C); see :mod:`gallery.views`."""
+        """The correction of each view with enough walks, float32 (P, C); see :mod:`gallery.views`."""
         kept = self._current()
         return kept.corrections if kept.fingerprint == fingerprint else {}
 
     def listed(self, fingerprint: Fingerprint | None) -> list[ViewStatistics]:
-        """The views of which somebody is kept under a fingerprint, by camera and heading."""
+        """The views with kept walks under a fingerprint, by camera and heading."""
         self._look_again()
         found = {} if fingerprint is None else self.kept(fingerprint)
         views = sorted(found, key=lambda view: (view.camera, view.heading))
@@ -153,14 +152,14 @@ class PassersBy:
     def add(
         self, network: GaitNetwork, seq: GaitSequence, embedding: Tensor, view: View, now: float | None = None
     ) -> bool:
-        """Take a walk into account; whether it is kept.
+        """Add a walk. Returns whether it was kept.
 
         Args:
-            network: of the collection.
-            seq: the walk, one that is long and clear enough.
-            embedding: float32 (P, C), of ``network``.
-            view: where it was seen from.
-            now: seconds since 1970; the clock's where not given.
+            network: network of the collection.
+            seq: the walk, of sufficient length and quality.
+            embedding: float32 (P, C), by ``network``.
+            view: view of the walk.
+            now: current time in seconds since 1970; by default the clock's.
 
         Raises:
             FingerprintMismatch: as :meth:`Companion.add`.
@@ -183,7 +182,7 @@ class PassersBy:
             self._look_again()
 
     def forget(self, camera: str) -> int:
-        """Erase who passed a camera; the number of views of it that were known."""
+        """Erase the passers-by of a camera. Returns the number of its views that had any."""
         gone = 0
         for subject in self._store.subjects(self._companion.name) if self._companion.own() else []:
             if View.parse(subject.id).camera == camera:
@@ -193,13 +192,13 @@ class PassersBy:
         return gone
 
     def erase(self, templates: Sequence[str]) -> Removal:
-        """Erase passers-by, by the ids that :meth:`kept` gives; those who are gone already do not count."""
+        """Erase passers-by, by the ids from :meth:`kept`. Ids that no longer exist do not count."""
         pending, erased = False, 0
         for template in templates:
             try:
                 pending = self._store.delete_template(self._companion.name, template).pending
                 erased += 1
-            except NotFound:  # it has expired, or another process was quicker
+            except NotFound:  # it has expired, or another process removed it
                 continue
         self._look_again()
         return self._companion.told(
@@ -207,7 +206,7 @@ class PassersBy:
         )
 
     def _make_room(self, view: View, kept: Kept, now: float, keep_seconds: float) -> bool:
-        """Erase the oldest where there are as many as may be; False where it is too early for that."""
+        """Erase the oldest walks if the limit is reached. Returns False if it is too early for that."""
         own = kept.groups.get(view)
         if own is not None and len(own.templates) >= PER_VIEW:
             if now + keep_seconds - own.expiries[-1] < keep_seconds / PER_VIEW:
@@ -230,7 +229,7 @@ class PassersBy:
                 try:
                     cursor, changes = self._followed.now()
                 except StoreUnavailable:
-                    return self._kept  # as with templates: what was known last
+                    return self._kept  # as with templates, use the last known state
                 if cursor != self._cursor or time.time() >= self._kept.until:
                     self._cursor, self._kept = cursor, _kept(changes, time.time())
             return self._kept
@@ -253,7 +252,7 @@ def _kept(changes: Sequence[Change], now: float) -> Kept:
 
 
 def _like_one_kept(embedding: Tensor, view: View, kept: Kept) -> bool:
-    """Whether a walk (P, C) is too near to one of its view that is there; the very same one always is."""
+    """Whether a walk (P, C) is too near to a kept one of its view. The same walk always is."""
     own = kept.groups.get(view)
     if own is None:
         return False
@@ -268,5 +267,5 @@ def _like_one_kept(embedding: Tensor, view: View, kept: Kept) -> bool:
 
 
 def same(embeddings: Tensor) -> float:
-    """The distance up to which two embeddings are of one and the same walk, by the length of some (n, P, C)."""
+    """The distance up to which two embeddings show the same walk, from the length of embeddings (n, P, C)."""
     return SAME * float(embeddings.norm(dim=2).mean())

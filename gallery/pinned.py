@@ -1,4 +1,4 @@
-"""The network of a collection, found when it is needed and changed when the collection moves to another."""
+"""The network of a collection: loaded on first use, and replaced after a migration."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from pipelines.sequence import GaitSequence
 T = TypeVar("T")
 
 Embed = Callable[[Sequence[GaitSequence], GaitNetwork], Tensor]
-"""Embeds sequences as :func:`pipelines.embed.embed` does, wherever the numbers are worked out."""
+"""Embeds sequences like :func:`pipelines.embed.embed`, locally or on another host."""
 
 DEFAULT_NETWORK = "fusion"
 
 
 class PinnedNetwork:
-    """The network that embeds for one collection.
+    """The network that computes the embeddings of one collection.
 
     Args:
-        store: holds the collection.
-        collection: its name.
+        store: store of the collection.
+        collection: name of the collection.
         wanted, device, fallback: as ``network``, ``device`` and ``fallback`` of :class:`gallery.Gallery`.
     """
 
@@ -51,16 +51,17 @@ class PinnedNetwork:
 
     @property
     def network(self) -> GaitNetwork:
-        """The network as last known; loaded where it has not been needed before."""
+        """The last known network, loaded on first use."""
         if self._network is None:
             self._network = self._load()
         return self._network
 
     def following(self, act: Callable[[GaitNetwork], T]) -> T:
-        """What ``act`` gives with the collection's network; done again where the collection moved in the meantime.
+        """Run ``act`` with the collection's network. Repeated if the collection moved to another network in the
+        meantime.
 
         Raises:
-            FingerprintMismatch: ``act`` raised it, and the network is the caller's choice or the only one to be found.
+            FingerprintMismatch: ``act`` raised it, and the network is the caller's choice or there is no other.
         """
         while True:
             network = self.network
@@ -86,7 +87,7 @@ class PinnedNetwork:
 
 
 def embedded(network: GaitNetwork, seqs: Sequence[GaitSequence], by: Embed = embed) -> Tensor:
-    """Embeddings of sequences, finite float32 (N, P, C). Raises BadEmbedding where they are not finite."""
+    """Embeddings of sequences, finite float32 (N, P, C). Raises BadEmbedding if they are not finite."""
     embeddings = by(seqs, network)
     if not torch.isfinite(embeddings).all():
         raise BadEmbedding(f"The network {network.name!r} gave an embedding that is not finite.")

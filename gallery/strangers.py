@@ -1,6 +1,6 @@
-"""Strangers who come back: walkers judged unknown, kept for a while where a collection asks for it, and grouped.
+"""Strangers: walkers with the verdict "unknown", kept for a limited time if the collection enables it, and grouped.
 
-Each is a subject of its own with one template in a companion collection; see :mod:`gallery.companions`.
+Each is a separate subject with one template in a companion collection; see :mod:`gallery.companions`.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ from pipelines.sequence import GaitSequence
 Array = npt.NDArray[Any]
 
 MOST = 1000
-"""Strangers kept of one collection; the oldest go for new ones."""
+"""Maximum number of strangers per collection. New ones replace the oldest."""
 _ID = re.compile(r"[0-9a-f]{32}")
 
 
 class Stranger(Record):
-    """A walker who was judged unknown."""
+    """A walker with the verdict "unknown"."""
 
     id: str
     seen: datetime = Field(description="When the clip was looked at.")
@@ -55,7 +55,7 @@ class Stranger(Record):
 
 
 class StrangerGroup(Record):
-    """Strangers who may be one person."""
+    """A group of strangers who may be the same person."""
 
     id: str = Field(description="Follows from who is in it: another one as soon as somebody comes or goes.")
     strangers: tuple[Stranger, ...] = Field(description="In the order in which they were seen.")
@@ -68,7 +68,7 @@ class Strangers:
     """The strangers of one gallery.
 
     Args:
-        gallery: kept open by the caller; its store keeps them, too.
+        gallery: kept open by the caller. Its store also holds the strangers.
     """
 
     def __init__(self, gallery: Gallery) -> None:
@@ -78,30 +78,30 @@ class Strangers:
 
     @property
     def keep_seconds(self) -> float | None:
-        """For how long strangers are kept; None where they are not."""
+        """Time in seconds to keep strangers; None if they are not kept."""
         return self._companion.keep_seconds
 
     def keep(self, keep_seconds: float | None) -> Removal:
-        """Keep those who are judged unknown from now on, for so many seconds; None keeps nobody, and forgets all."""
+        """Keep future unknown walkers for this number of seconds. None stops this and deletes all kept ones."""
         return self._companion.keep(keep_seconds)
 
     def add(self, seq: GaitSequence, clip_sha256: str | None = None, camera: str | None = None) -> str | None:
-        """Keep a walker who was judged unknown; its id, None where strangers are not kept or this one is there.
+        """Keep an unknown walker. Returns its id; None if strangers are not kept or this one exists already.
 
         Args:
             seq: the walker.
             clip_sha256: digest of the clip.
-            camera: name of the camera that saw the walker.
+            camera: name of the camera that recorded the walker.
 
         Raises:
-            FingerprintMismatch: the collection moved to another network since the walker was judged.
+            FingerprintMismatch: the collection moved to another network after the verdict.
         """
         own = self._companion.own()
         if own is None:
             return None
         if own.subjects >= MOST:
             for oldest in sorted(self._store.subjects(self._name), key=_age)[: own.subjects - MOST + 1]:
-                with suppress(NotFound):  # another request makes room, too
+                with suppress(NotFound):  # another request makes room at the same time
                     self._store.erase(self._name, oldest.id)
         about = {
             "seen": stamp(datetime.now(UTC)),
@@ -116,10 +116,11 @@ class Strangers:
         return stranger if kept else None
 
     def groups(self) -> list[StrangerGroup]:
-        """Who may be one person, last seen first.
+        """Groups of strangers who may be the same person, most recently seen first.
 
-        Hierarchical clustering of the part-wise distances, average linkage, cut at the distance up to which the
-        network's loosest calibrated rate takes two walks for one person's. Without a calibration nobody is grouped.
+        Hierarchical clustering of the part-wise distances, average linkage, cut at the distance up to which two walks
+        count as one person's at the network's loosest calibrated rate. Without a calibration there are no groups of
+        several strangers.
         """
         own = self._companion.own()
         if own is not None and self._gallery.collection.fingerprint not in (None, own.fingerprint):
@@ -139,11 +140,11 @@ class Strangers:
         return GaitSequence.load(self._store.sequence(self._name, template.id))
 
     def name(self, group: str, subject: str, display_name: str | None = None) -> list[Template]:
-        """Enrol everybody of a group as one subject, and keep them as strangers no longer.
+        """Enrol all strangers of a group as one subject, and delete them from the strangers.
 
         Raises:
-            NotFound: there is no such group, or somebody has joined or left it.
-            BadSubject, TooShort, PoorQuality, ClipOfOtherSubject, FingerprintMismatch: as when enrolling.
+            NotFound: the group does not exist, or its members have changed.
+            BadSubject, TooShort, PoorQuality, ClipOfOtherSubject, FingerprintMismatch: as for an enrolment.
         """
         templates = []
         for stranger in self._group(group).strangers:
@@ -159,7 +160,7 @@ class Strangers:
         return templates
 
     def forget(self, group: str | None = None) -> Removal:
-        """Forget a group, or everybody. Raises NotFound."""
+        """Delete a group, or all strangers. Raises NotFound."""
         if group is None:
             gone = [subject.id for subject in self._store.subjects(self._name)] if self._companion.own() else []
         else:
@@ -178,14 +179,14 @@ class Strangers:
         return found
 
     def _all(self) -> list[Change]:
-        """Everybody who has not expired, in the order in which they were seen."""
+        """All strangers that have not expired, in order of appearance."""
         _, known = Followed(self._store, self._name).now()
         now = datetime.now(UTC)
         alive = [one for one in known if one.expires is None or one.expires > now]
         return sorted(alive, key=lambda one: ((one.metadata or {})["seen"], one.template))
 
     def _labels(self, found: Sequence[Change]) -> tuple[Array, Array]:
-        """The group of each, and all distances (n, n)."""
+        """The group of each stranger, and all distances (n, n)."""
         alone = np.arange(len(found)), np.zeros((len(found), len(found)))
         fingerprint = found[0].fingerprint
         calibration = None if fingerprint is None else self._gallery.calibration(fingerprint)

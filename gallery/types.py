@@ -1,4 +1,4 @@
-"""What a gallery takes and gives. REST replies and ``--json`` are these very types, serialised."""
+"""Types of the gallery's arguments and results. REST replies and ``--json`` serialise these types."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FingerprintText = Annotated[
     PlainSerializer(str, return_type=str),
     WithJsonSchema({"type": "string", "examples": ["gei:none:1:blazepose-full/1"]}),
 ]
-"""A fingerprint that is an object in Python and its string form in JSON."""
+"""A fingerprint: an object in Python, a string in JSON."""
 
 
 BASIS = (
@@ -38,7 +38,7 @@ class Record(BaseModel):
 
 
 class Verdict(StrEnum):
-    """What the gallery says of a probe."""
+    """The verdict on a probe."""
 
     MATCH = "match"
     UNKNOWN = "unknown"
@@ -58,7 +58,7 @@ class Reason(StrEnum):
 
 
 class Shadow(Record):
-    """A second set of embeddings of a collection's templates, of another fingerprint, that can go live."""
+    """A second set of embeddings of a collection's templates, with another fingerprint, that can go live."""
 
     fingerprint: FingerprintText
     templates: int = Field(description="Templates that have an embedding in it.")
@@ -97,7 +97,7 @@ class Subject(Record):
 
 
 class Template(Record):
-    """An enrolled embedding's provenance. The embedding and the sequence behind it are asked for by its id."""
+    """Provenance of an enrolled embedding. Its id gives access to the embedding and the sequence."""
 
     id: str
     collection: str
@@ -133,7 +133,7 @@ class Candidate(Record):
 
 
 class Threshold(Record):
-    """The distance up to which the first candidate is a match, and where it comes from."""
+    """The distance up to which the first candidate is a match, and its origin."""
 
     value: float | None = Field(description="Null without a calibration.")
     fpir: float = Field(description="The false-positive identification rate that was asked for.")
@@ -149,7 +149,7 @@ class Threshold(Record):
 
 
 class PartImpostors(Record):
-    """How far apart one part of two different people is, as far as it is known; null where it is not."""
+    """Distances of one part between different people; null if unknown."""
 
     top: float | None = Field(description="Of the strip of the body that the part looks at, 0 at the top of the head.")
     bottom: float | None = Field(description="1 at the soles. Both are null where the part is no strip of the body.")
@@ -171,7 +171,7 @@ class CandidateParts(Record):
 
 
 class Explanation(Record):
-    """What spoke for each candidate and what against, part by part."""
+    """Explanation of the candidates: evidence for and against each, part by part."""
 
     source: str | None = Field(
         description='Of the impostor distances: "calibration"; "collection", pairs of its own subjects; or null.'
@@ -182,7 +182,7 @@ class Explanation(Record):
 
 
 class ViewStatistics(Record):
-    """What a collection keeps of one view: a camera, and the way people walk in it."""
+    """Statistics of one view, which is a camera and a walking direction."""
 
     camera: str
     heading: str = Field(description="Which way the walkers go in the picture.")
@@ -190,7 +190,7 @@ class ViewStatistics(Record):
 
 
 class SeenFrom(Record):
-    """From where a walker was seen, and what was made of it."""
+    """The view of a walker, and the correction applied."""
 
     camera: str
     heading: str | None = Field(description="Which way the walker goes in the picture; null where that cannot be told.")
@@ -227,7 +227,7 @@ class Identification(Record):
 
 
 class Resemblance(Record):
-    """Another subject whom a walker that is being enrolled matches at the strictest calibrated rate."""
+    """Another subject that matches the walker to enrol, at the strictest calibrated rate."""
 
     code: str = "looks_like_other_subject"
     subject: str = Field(description="The other subject.")
@@ -238,21 +238,21 @@ class Resemblance(Record):
 
 
 class Enrolment(Record):
-    """A template, and what there is to say about having enrolled it."""
+    """Result of an enrolment: the template, and warnings."""
 
     template: Template
     warning: Resemblance | None = None
 
 
 class OutlierReason(StrEnum):
-    """Why a template is thought not to belong to its subject."""
+    """Why a template may not belong to its subject."""
 
     FAR_FROM_OWN = "far_from_own"
     NEARER_TO_OTHER = "nearer_to_other"
 
 
 class Outlier(Record):
-    """A template that may be of somebody else, or of a walk that went wrong."""
+    """A template that may show another person, or a bad recording."""
 
     template: str
     reason: OutlierReason
@@ -262,7 +262,7 @@ class Outlier(Record):
 
 
 class MatchThreshold(Record):
-    """The distance up to which a walker is taken for the subject named, and where it comes from."""
+    """The distance up to which a walker matches the claimed subject, and its origin."""
 
     value: float | None = Field(description="Null without a calibration for one-to-one comparison.")
     fmr: float = Field(description="The false match rate that was asked for: of strangers who claim to be the subject.")
@@ -272,7 +272,7 @@ class MatchThreshold(Record):
 
 
 class Verification(Record):
-    """Whether a walker is the subject that is claimed."""
+    """Verification result: whether a walker is the claimed subject."""
 
     verdict: Verdict = Field(description="`unknown` where the walker is not shown to be the subject.")
     reason: Reason | None = Field(description="Why the verdict is inconclusive; null otherwise.")
@@ -293,7 +293,7 @@ class Verification(Record):
 
 
 class Erasure(Record):
-    """What erasing a subject did."""
+    """Result of erasing a subject."""
 
     collection: str
     subject: str
@@ -305,7 +305,7 @@ class Erasure(Record):
 
 
 class Removal(Record):
-    """What deleting a template or a collection, or removing what has expired, did."""
+    """Result of deleting a template or a collection, or of removing expired data."""
 
     collection: str
     templates: int = Field(description="Templates removed.")
@@ -314,7 +314,7 @@ class Removal(Record):
 
 
 class Promises(Record):
-    """What a store can promise of an enrolment that it has acknowledged."""
+    """Durability of an acknowledged enrolment."""
 
     durable: bool = Field(description="True where it outlives a kill of the store and a power cut.")
     encrypted: bool = Field(description="True where embeddings and sequences are encrypted at rest.")
@@ -322,7 +322,7 @@ class Promises(Record):
 
 
 class Action(StrEnum):
-    """What is logged."""
+    """Actions in the log."""
 
     CREATE = "create"
     DELETE = "delete"
@@ -341,7 +341,7 @@ class Action(StrEnum):
 
 
 class AuditEntry(Record):
-    """One thing that was done."""
+    """One log entry."""
 
     at: datetime
     actor: str = Field(description='Whoever did it, as the service or the command line names them; "local" otherwise.')
@@ -354,7 +354,7 @@ class AuditEntry(Record):
 
 
 class AuditReport(Record):
-    """The log of a collection, and what was found in looking for what should be gone."""
+    """The log of a collection, and leftovers found of erased data."""
 
     collection: str
     entries: tuple[AuditEntry, ...] = Field(description="Oldest first.")

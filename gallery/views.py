@@ -1,11 +1,11 @@
-"""Cameras learn from passers-by: what a view does to everybody's embedding is taken off before distances.
+"""View correction: subtracts the mean shift of a view from embeddings before they are compared.
 
-A view is a camera and the way people walk in it. Seen from the side, everybody's embedding lies elsewhere than seen
-from ahead; the mean over the passers-by that are kept of the view tells where; see :mod:`gallery.passers`.
+A view is a camera and a walking direction in it. A view shifts all embeddings: those of side views differ from those of
+frontal views. The shift is estimated from the mean over the view's passers-by; see :mod:`gallery.passers`.
 
 The distance of a probe a from view v to a template b from view w is that of a - c(v) and b - c(w). The correction
-c(v) = n / (n + 8) * (m(v) - m), of n walks with the mean m(v) and the mean m of all well-known views' means, so a view
-that is little known is corrected little, and one that fewer than eight are kept of not at all.
+c(v) = n / (n + 8) * (m(v) - m), where n is the number of walks, m(v) their mean, and m the mean of all well-known
+views' means. So a view with few walks is corrected little, and one with fewer than eight walks is not corrected.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from torch import Tensor
 K = TypeVar("K")
 
 WELL_KNOWN = 8
-"""Passers-by that a view is corrected from on."""
+"""Minimum number of passers-by for a view to be corrected."""
 SHRINK = 8.0
 
 
 @dataclass(frozen=True)
 class View:
-    """From where a walker is seen.
+    """The view of a walker.
 
     Attributes:
-        camera: as the caller names it.
-        heading: which way the walker goes, one of :class:`pipelines.heading.Heading`.
+        camera: name of the camera.
+        heading: walking direction, one of :class:`pipelines.heading.Heading`.
     """
 
     camera: str
@@ -47,19 +47,19 @@ class View:
 
 
 Corrections = Mapping[View, Tensor]
-"""What is taken off the embeddings of each view, float32 (P, C)."""
+"""Corrections by view, float32 (P, C), subtracted from embeddings."""
 
 
 def corrections_of(known: Mapping[K, tuple[int, Tensor]]) -> dict[K, Tensor]:
-    """Corrections of views, float32 (P, C), from how many walks each is known by and their mean (P, C)."""
+    """Corrections of views, float32 (P, C), from each view's number of walks and their mean (P, C)."""
     if len(known) < 2:
-        return {}  # one view alone: what it does to everybody cancels out
+        return {}  # with a single view the shift cancels out
     middle = torch.stack([mean for _, mean in known.values()]).mean(0)
     return {view: (count / (count + SHRINK) * (mean - middle)).float() for view, (count, mean) in known.items()}
 
 
 def centred(embeddings: Tensor, views: Sequence[View | None], corrections: Corrections) -> Tensor:
-    """Embeddings (N, P, C) less what is known of their views."""
+    """Subtract the corrections of their views from embeddings (N, P, C)."""
     if not corrections or not any(view in corrections for view in views):
         return embeddings
     none = torch.zeros_like(embeddings[0])

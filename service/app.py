@@ -38,8 +38,8 @@ def create_app(settings: Settings | None = None, engine: Engine | None = None) -
     """The application.
 
     Args:
-        settings: how it works; from the environment where not given.
-        engine: what does the work, closed with the application; opened with the settings where not given.
+        settings: the settings; by default from the environment.
+        engine: the engine, closed with the application; by default opened with the settings.
     """
     settings = settings or load_settings()
     rate = RateLimit(settings.rate)
@@ -64,7 +64,7 @@ def create_app(settings: Settings | None = None, engine: Engine | None = None) -
             app.state.metrics.watch_stages((*opened.pipeline.stages.values(), opened.embedder.stage))
             app.state.streams = stream.Streams(settings.streams, settings.retry_after)
             app.state.metrics.watch_streams(lambda: app.state.streams.live)
-            # Probes have a thread of their own: a full queue does not make the service look dead.
+            # Probes have their own thread, so a full queue does not make the service look dead.
             app.state.probes = WorkQueue(1, settings.queue, settings.retry_after)
             app.state.jobs = Jobs(
                 opened.state,
@@ -90,12 +90,13 @@ def create_app(settings: Settings | None = None, engine: Engine | None = None) -
         version=version(DISTRIBUTION),
         description="Names people by the way they walk. Errors are RFC 9457 problem documents with a stable `code`.",
         lifespan=lifespan,
-        # The framework's pages load scripts from another host, which a service holding biometric data does not.
+        # The framework's documentation pages load scripts from another host. A service with biometric data must not do
+        # that.
         docs_url=None,
         redoc_url=None,
         dependencies=[Depends(known_only)],
     )
-    # The last one added comes first: nobody's body is read before the gate has let them in.
+    # The middleware added last runs first: no body is read before the gate has admitted the request.
     app.add_middleware(
         BodyLimit,
         limit=settings.max_upload_bytes,

@@ -1,4 +1,4 @@
-"""The console command. Heavy parts are imported by the commands that need them, so that ``--help`` is instant."""
+"""The console command. Each command imports the heavy parts that it needs, so ``--help`` is fast."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ app.command("cross-validate")(training.cross_validate)
 
 
 def main() -> None:
-    """Run the command; an error becomes its sentence and code on stderr, never a traceback."""
+    """Run the command. Errors are printed on stderr as message and code, never as a traceback."""
     try:
         app()
     except Exception as error:

@@ -1,4 +1,4 @@
-"""What can be wrong with a request, with the service, or with the way to it."""
+"""Errors of requests, of the service, and of the connection to it."""
 
 from __future__ import annotations
 
@@ -18,31 +18,31 @@ class InvalidRequest(GaitkeeperError):
 
 
 class UnknownField(GaitkeeperError):
-    """A parameter or field has a name that the operation does not take; ``errors`` has the ``nearest`` to each."""
+    """The operation has no parameter or field of this name; ``errors`` gives the ``nearest`` valid one for each."""
 
     code = "unknown_field"
 
 
 class NotMultipart(GaitkeeperError):
-    """A clip came as JSON, as text or as the body itself, and not as a file in a multipart form."""
+    """The clip was sent as JSON, as text or as the raw body, not as a file in a multipart form."""
 
     code = "not_multipart"
 
 
 class CallerGone(GaitkeeperError):
-    """The caller hung up before the work was done."""
+    """The caller disconnected before the work was done."""
 
     code = "caller_gone"
 
 
 class RouteNotFound(GaitkeeperError):
-    """No such address."""
+    """The path does not exist."""
 
     code = "route_not_found"
 
 
 class MethodNotAllowed(GaitkeeperError):
-    """The address exists but not for this method."""
+    """The path does not support this method."""
 
     code = "method_not_allowed"
 
@@ -54,138 +54,138 @@ class Overloaded(GaitkeeperError):
 
 
 class UploadTimeout(GaitkeeperError):
-    """The request's body did not come in the time that it may take."""
+    """The request's body did not arrive within the time limit."""
 
     code = "upload_timeout"
 
 
 class Unauthorised(GaitkeeperError):
-    """No key came, or one that is unknown or revoked."""
+    """The key is missing, unknown or revoked."""
 
     code = "unauthorised"
 
 
 class Forbidden(GaitkeeperError):
-    """The key is not for this, or the caller's page or the name it used is not one that may ask."""
+    """The key does not permit this, or the request's origin or host name is not allowed."""
 
     code = "forbidden"
 
 
 class RateLimited(GaitkeeperError):
-    """More requests came with this key than may; ``retry_after`` is in seconds."""
+    """The key exceeded its rate limit; ``retry_after`` is in seconds."""
 
     code = "rate_limited"
 
 
 class KeyNotFound(GaitkeeperError):
-    """There is no API key of that id."""
+    """No API key has this id."""
 
     code = "key_not_found"
 
 
 class IdempotencyMismatch(GaitkeeperError):
-    """An Idempotency-Key came again with another request."""
+    """An Idempotency-Key was used again with another request."""
 
     code = "idempotency_mismatch"
 
 
 class InProgress(GaitkeeperError):
-    """The same request is being worked on; ``retry_after`` is in seconds."""
+    """The same request is being processed; ``retry_after`` is in seconds."""
 
     code = "in_progress"
 
 
 class JobCancelled(GaitkeeperError):
-    """The caller gave up the job while it was worked on."""
+    """The caller cancelled the job while it was running."""
 
     code = "job_cancelled"
 
 
 class BadMessage(GaitkeeperError):
-    """A message of a live stream is not what was to come."""
+    """A message of a live stream is not valid at this point."""
 
     code = "bad_message"
 
 
 class StreamTimeout(GaitkeeperError):
-    """A live stream was silent for too long, did not take its events, or went on for longer than it may."""
+    """A live stream was silent for too long, did not read its events, or exceeded its maximum duration."""
 
     code = "stream_timeout"
 
 
 class SourceNotAllowed(GaitkeeperError):
-    """A camera's address is not on the list of those that may be watched."""
+    """A camera's URL is not on the list of allowed sources."""
 
     code = "source_not_allowed"
 
 
 class SourceUnavailable(GaitkeeperError):
-    """A camera or file cannot be opened, or gives no pictures that are read here."""
+    """A camera or file cannot be opened, or gives no pictures in a supported format."""
 
     code = "source_unavailable"
 
 
 class NotReady(GaitkeeperError):
-    """The service is up but cannot answer for clips; ``checks`` says why."""
+    """The service runs but cannot process clips; ``checks`` says why."""
 
     code = "not_ready"
 
 
 class BadSettings(GaitkeeperError):
-    """A setting, or the file that holds them, cannot be used."""
+    """A setting or the settings file is invalid."""
 
     code = "bad_settings"
 
 
 class NotLoopback(GaitkeeperError):
-    """The service has no keys and was asked to listen to more than this machine."""
+    """The service has no keys and should listen on an address that is not loopback."""
 
     code = "not_loopback"
 
 
 class ServerUnreachable(GaitkeeperError):
-    """No service answers at the address given."""
+    """No service replies at the given address."""
 
     code = "server_unreachable"
 
 
 class UnexpectedReply(GaitkeeperError):
-    """Something answered that does not speak this API."""
+    """The server at the address does not implement this API."""
 
     code = "unexpected_reply"
 
 
 class CannotWrite(GaitkeeperError):
-    """A file cannot be written where the caller asked for it."""
+    """A file cannot be written at the requested path."""
 
     code = "cannot_write"
 
 
 class NotAFile(GaitkeeperError):
-    """What was named as a file is a folder, a pipe, a socket or nothing, or may not be read."""
+    """The path is not a readable file: it is a folder, pipe or socket, does not exist, or cannot be read."""
 
     code = "not_a_file"
 
 
 class NoArchive(GaitkeeperError):
-    """There is no archive of clips at the place given, or it cannot be read from here."""
+    """There is no archive of clips at the given place, or it cannot be read."""
 
     code = "no_archive"
 
 
 class OtherResults(GaitkeeperError):
-    """A file of results is of another run, or is being written by one."""
+    """The file of results belongs to another order, or another run is writing it."""
 
     code = "other_results"
 
 
 class ClusterUnavailable(GaitkeeperError):
-    """There is no Ray cluster that could do the work, or not with these settings."""
+    """There is no Ray cluster for the work, or it does not work with these settings."""
 
     code = "cluster_unavailable"
 
 
 class HostsUnavailable(GaitkeeperError):
-    """The hosts that were to do the work were lost, again and again."""
+    """The hosts for the work were lost repeatedly."""
 
     code = "hosts_unavailable"

@@ -1,4 +1,4 @@
-"""Files that a caller names on this machine."""
+"""Checks of local files named by a caller."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ KINDS = {
 
 
 def require_file(path: str | Path) -> Path:
-    """The path, where there is a file that can be read. It is not opened to see: a pipe would wait for its writer.
+    """Check that the path is a readable file. The file is not opened, because opening a pipe would wait for its writer.
 
     Raises:
-        NotAFile: there is nothing, something else than a file, or one that may not be read.
+        NotAFile: the path does not exist, is not a file, or cannot be read.
     """
     try:
         mode = Path(path).stat().st_mode

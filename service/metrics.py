@@ -1,4 +1,4 @@
-"""What the service counts, for Prometheus. Nothing here names a person, a clip or a key."""
+"""Metrics of the service for Prometheus. They name no person, clip or key."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FRAMES = (15, 30, 60, 90, 120, 180, 300, 600)
 
 
 class Metrics:
-    """The figures of one application."""
+    """The metrics of one application."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -62,54 +62,54 @@ class Metrics:
         self._pending = Gauge("gaitkeeper_clips_pending", "Clips in work and in waiting.", registry=own)
 
     def watch(self, pending: Callable[[], float]) -> None:
-        """Ask for the clips in work and in waiting whenever somebody asks for the figures."""
+        """Register gauges for the clips being processed and waiting. They are read at each scrape."""
         self._pending.set_function(pending)
 
     def watch_stages(self, stages: Iterable[Stage]) -> None:
-        """Ask how busy these stages are whenever somebody asks for the figures."""
+        """Register gauges for the load of these stages. They are read at each scrape."""
         self._occupancy.stages = list(stages)
 
     def watch_streams(self, running: Callable[[], float]) -> None:
-        """Ask for the live streams whenever somebody asks for the figures."""
+        """Register a gauge for the live streams. It is read at each scrape."""
         self._live.set_function(running)
 
     def frame_seen(self, latency: float) -> None:
-        """Note a live frame that was looked at, so many seconds after it came."""
+        """Record a processed live frame, with its latency in seconds."""
         self._live_frames.labels("seen").inc()
         self._live_latency.observe(latency)
 
     def frames_dropped(self, reason: str, count: int) -> None:
-        """Note live frames that were not looked at."""
+        """Record live frames that were not processed."""
         self._live_frames.labels(reason).inc(count)
 
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
-        """Note an answered request; the route is its pattern, which names nobody."""
+        """Record an answered request. The route is its pattern, which contains no names."""
         self._requests.labels(method, route, str(status)).inc()
         self._latency.labels(route).observe(seconds)
 
     def problem(self, code: str) -> None:
-        """Note a problem document."""
+        """Record a problem document."""
         self._refused.labels(code).inc()
 
     def webhook(self, outcome: str) -> None:
-        """Note a try of a message, "delivered", "failed" or "given_up", or one that was "dropped"."""
+        """Record an attempt to send a message: "delivered", "failed" or "given_up"; or a "dropped" message."""
         self._webhooks.labels(outcome).inc()
 
     def enrolled(self, reply: EnrollReply) -> None:
-        """Note an enrolment."""
+        """Record an enrolment."""
         for one in (reply, *reply.others):
             if not one.template.duplicate:
                 self._enrolled.inc()
             self._clip(one.timings, [one.template.quality])
 
     def identified(self, reply: IdentifyReply) -> None:
-        """Note an identification."""
+        """Record an identification."""
         for person in reply.people:
             self._verdicts.labels(str(person.verdict), str(person.reason or "")).inc()
         self._clip(reply.timings, [person.quality for person in reply.people])
 
     def text(self) -> bytes:
-        """All of it as Prometheus reads it."""
+        """All metrics in the Prometheus text format."""
         return generate_latest(self.registry)
 
     def _clip(self, timings: dict[str, float], walkers: Iterable[Quality]) -> None:
@@ -121,7 +121,7 @@ class Metrics:
 
 
 class _Occupancy(Collector):
-    """How busy stages are, read at the time of asking."""
+    """Collector for the load of stages, read at each scrape."""
 
     def __init__(self) -> None:
         self.stages: list[Stage] = []

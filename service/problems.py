@@ -1,4 +1,4 @@
-"""RFC 9457 problem details: the only list of error codes, with the HTTP status and the title of each."""
+"""RFC 9457 problem details: the list of all error codes, with their HTTP status and title."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ class Problem:
     """One kind of error.
 
     Attributes:
-        status: HTTP status, or None for what only the command line can meet.
+        status: HTTP status; None for errors that only occur on the command line.
         title: one sentence, the same for every occurrence.
-        private: True where the sentence of an occurrence is for whoever runs the service, since it may name files:
-            it goes to the log, and the title to the caller.
+        private: True if the message is for the operator only, because it may name files. It goes to the log, and the
+            caller gets the title.
     """
 
     status: int | None
@@ -29,12 +29,12 @@ class Problem:
 
     @property
     def exit_code(self) -> int:
-        """Of the command line: 2 where the caller can mend it, 1 where something here is wrong."""
+        """Exit code of the command line: 2 for errors of the caller, 1 for errors of the installation."""
         return 1 if self.status is not None and self.status >= 500 else 2
 
 
 def exit_code(code: str) -> int:
-    """Of an error by its code; one that is not in the list is not the caller's to mend."""
+    """Exit code for an error code. A code that is not in the list is not the caller's error."""
     return PROBLEMS[code].exit_code if code in PROBLEMS else 1
 
 
@@ -102,7 +102,7 @@ PROBLEMS: dict[str, Problem] = {
     "device_unavailable": Problem(503, "The device that networks are to run on cannot be used.", private=True),
     "bad_sequence": Problem(500, "A gait sequence cannot be read.", private=True),
     "heatmaps_missing": Problem(409, "The network reads heatmaps and the sequence was kept without them."),
-    # The service and the way to it
+    # The service and the connection to it
     "overloaded": Problem(503, "All workers are busy and the queue is full."),
     "deadline": Problem(504, "The work was not done in the time that a request may take."),
     "job_cancelled": Problem(409, "The job was cancelled."),
@@ -139,7 +139,7 @@ PROBLEMS: dict[str, Problem] = {
 
 
 def body(error: GaitkeeperError) -> dict[str, Any]:
-    """The problem document of an error; its extra fields stand beside the standard ones."""
+    """The problem document of an error, with its extra fields next to the standard ones."""
     problem = PROBLEMS[error.code]
     return {
         **({} if problem.private else error.extra),
@@ -152,18 +152,18 @@ def body(error: GaitkeeperError) -> dict[str, Any]:
 
 
 def from_body(document: Mapping[str, Any]) -> GaitkeeperError:
-    """The error that a problem document tells of, as the class that raised it on the other side."""
+    """The error of a problem document, in the class that the service raised."""
     code, detail = document.get("code"), document.get("detail")
     if not isinstance(code, str) or not isinstance(detail, str):
         raise UnexpectedReply("The server's error is not a problem document with a code and a sentence.")
     extra = {k: v for k, v in document.items() if k not in {"type", "title", "status", "code", "detail"}}
     kind = classes().get(code)
-    # A newer server may know codes that this client does not.
+    # A newer server may use codes that this client does not know.
     return kind(detail, **extra) if kind else UnexpectedReply(f"{detail} ({code})")
 
 
 def classes() -> dict[str, type[GaitkeeperError]]:
-    """Every error class that is loaded, by code."""
+    """All loaded error classes, by code."""
     found: dict[str, type[GaitkeeperError]] = {}
     waiting: list[type[GaitkeeperError]] = [GaitkeeperError]
     while waiting:

@@ -1,4 +1,4 @@
-"""The REST service as a Ray Serve application: one front door, and behind it replicas and searchers on every host."""
+"""The REST service as a Ray Serve application: one front end, and replicas and searchers on all hosts."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ from service.settings import Settings, load_settings
 
 NAME = "gaitkeeper"
 HEAD = {"node:__internal_head__": 0.001}
-"""By which Ray places the front door on the head of the cluster, where the service's own file lies."""
+"""Resource that makes Ray place the front end on the head of the cluster, which has the service's state file."""
 CONNECTIONS = 1000
-"""Requests and live streams that may be open; how much work they may ask for is bounded by the application."""
+"""Maximum number of open requests and live streams. The application limits their work."""
 
 
 class OwnMachine:
-    """Middleware that answers whoever connects from this machine, whatever host they say that they asked for.
+    """Middleware that accepts only connections from this machine, whatever their Host header says.
 
-    The gate lets everybody in while there are no keys, because the service then listens on loopback alone. Here the
-    proxy listens, on whatever it was told to.
+    Without keys the gate admits all callers, because the service then only listens on loopback. Here Ray's proxy
+    listens, possibly on other addresses.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -56,16 +56,16 @@ class OwnMachine:
 
 
 class Front:
-    """The application of :func:`service.app.create_app`, on the settings of the host that it runs on.
+    """The application of :func:`service.app.create_app`, with the settings of the host that runs it.
 
     Args:
-        made: when the default collection was made, as whoever started the service knows it.
-        locked: whether there were keys then.
-        searchers: how many to start.
+        made: creation time of the default collection, as known to the process that started the service.
+        locked: whether there were keys at that time.
+        searchers: number of searchers to start.
         perception, embedding: the replicas.
 
     Raises:
-        ClusterUnavailable: the store here, or the service's own file, is not the one that was meant.
+        ClusterUnavailable: the store or the service's state file on this host is a different one.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class Front:
         keep_to_own_address()
         settings = load_settings()
         if "workers" not in settings.model_fields_set:
-            # As many clips as the replicas take: they do the work of this service's threads.
+            # As many clips as the replicas accept: they replace this service's threads.
             scale = settings.ray.perception
             settings = settings.model_copy(update={"workers": scale.most * scale.batch})
         remote = Remote(settings.pipeline, perception, embedding, start_searchers(searchers))
@@ -101,8 +101,8 @@ def application(settings: Settings, scale: Scale) -> Application:
     """The deployments.
 
     Args:
-        settings: of this host, by which the others prove that they have the same store.
-        scale: how many of each.
+        settings: settings of this host. The others check that they use the same store.
+        scale: number of each deployment's processes.
     """
     with Administration(settings) as own:
         made = own.store.collection(DEFAULT_COLLECTION).created
@@ -142,16 +142,16 @@ def run(settings: Settings, address: str, ready: Callable[[str], None], stop: th
     """Serve on a cluster until the process is told to end.
 
     Args:
-        settings: of this host, the head.
+        settings: settings of this host, the head.
         address: as of :func:`service.hosts.cluster.joined`.
-        ready: told the URL.
-        stop: ends it, too.
+        ready: called with the URL.
+        stop: event that also ends the service.
 
     Raises:
-        NotLoopback: there are no keys, and the host is not this machine alone.
-        BadSettings: Ray Serve takes no port 0.
-        ClusterUnavailable: there is no such cluster, or a part could not be started on it, as where another program
-            holds the port.
+        NotLoopback: there are no keys, and the host is not a loopback address.
+        BadSettings: the port is 0, which Ray Serve does not support.
+        ClusterUnavailable: the cluster does not exist, or a part could not be started, for example because the port is
+            in use.
     """
     over = stop or threading.Event()
     with joined(address, settings):
@@ -178,7 +178,7 @@ def run(settings: Settings, address: str, ready: Callable[[str], None], stop: th
 
 
 def _reasons(error: RuntimeError) -> str:
-    """What Ray Serve says of deployments that did not start, or else the error does, last lines only."""
+    """The last lines of Ray Serve's messages about deployments that did not start, or else of the error."""
     found: Any = serve.status().applications.get(NAME)
     messages = [] if found is None else [one.message for one in found.deployments.values() if one.message]
     return " ".join(message.strip().splitlines()[-1] for message in messages or [str(error)] if message.strip())

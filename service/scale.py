@@ -1,4 +1,4 @@
-"""How many of what a cluster runs."""
+"""Number of processes in a cluster."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class Replicas(BaseModel):
-    """Processes that do the same, as many as there is work for."""
+    """A group of equal processes, scaled with the load."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -28,13 +28,13 @@ class Replicas(BaseModel):
         return self
 
     def reserved(self, device: str) -> dict[str, float]:
-        """What each reserves, as Ray's options for an actor that works on that device."""
+        """Resources of each process, as Ray's options for an actor on this device."""
         on_gpu = 0.5 if device == "cuda" else 0.0
         return {"num_cpus": self.cpus, "num_gpus": on_gpu if self.gpus is None else self.gpus}
 
 
 class Scale(BaseModel):
-    """What `gaitkeeper serve --ray` and `gaitkeeper batch --ray` run."""
+    """Numbers of processes of `gaitkeeper serve --ray` and `gaitkeeper batch --ray`."""
 
     model_config = ConfigDict(extra="forbid")
 

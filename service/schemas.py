@@ -1,6 +1,6 @@
-"""What the service replies: the same objects over REST, from the client and from the command line's ``--json``.
+"""Reply types of the service, shared by REST, the client and the command line's ``--json``.
 
-The gallery's own types are the heart of them; here stands only what a clip adds.
+They build on the gallery's types; this module adds what depends on a clip.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ __all__ = [
 
 
 class Clip(BaseModel):
-    """What came in."""
+    """The clip that was received."""
 
     sha256: str = Field(description="Digest of the clip's bytes, lower-case hexadecimal.")
     width: int = Field(description="Pixels of the upright picture, which are square.")
@@ -108,7 +108,7 @@ class Skipped(BaseModel):
 
 
 class TrackChoice(BaseModel):
-    """One of several walkers, to choose from."""
+    """One of several walkers. The caller chooses among them."""
 
     track: int = Field(description="Number of the tracklet in the clip, from 1, in order of appearance.")
     start: float = Field(description="Seconds from the clip's first video frame to the walker's first.")
@@ -123,7 +123,7 @@ class TrackChoice(BaseModel):
 
 
 class ClipEnrolment(BaseModel):
-    """What was enrolled from one clip."""
+    """The template and quality of one enrolled clip."""
 
     template: Template
     warning: Resemblance | None = Field(
@@ -135,7 +135,7 @@ class ClipEnrolment(BaseModel):
 
 
 class EnrollReply(ClipEnrolment):
-    """A durable enrolment."""
+    """A completed, durable enrolment."""
 
     others: list[ClipEnrolment] = Field([], description="From the other clips, in their order, where several came.")
 
@@ -148,14 +148,14 @@ class Strips(BaseModel):
 
 
 class WalkerPictures(Strips):
-    """One walker of the clip, and beside it the templates that are explained."""
+    """Pictures of one walker of the clip, and of the templates that the explanation compares it with."""
 
     thumbnail: str = Field(description="JPEG of the person, base64.")
     templates: dict[str, Strips] = Field(description="By template, of the candidates in `explanation`.")
 
 
 class Trail(BaseModel):
-    """Where a walker is, frame by frame; frames that could not be used are missing."""
+    """Bounding boxes of a walker, one per usable frame."""
 
     times: list[float] = Field(description="Seconds from the clip's first video frame.")
     boxes: list[tuple[float, float, float, float]] = Field(
@@ -164,7 +164,7 @@ class Trail(BaseModel):
 
 
 class Person(Identification):
-    """One walker: what the gallery says, and what else was asked for."""
+    """One walker: the gallery's answer, and the extras that the request asked for."""
 
     pictures: WalkerPictures | None = Field(default=None, description="With `pictures`.")
     trail: Trail | None = Field(default=None, description="With `boxes`.")
@@ -174,7 +174,7 @@ class Person(Identification):
 
 
 class IdentifyReply(BaseModel):
-    """Everybody who walks in a clip, each with ranked candidates and a verdict."""
+    """All walkers of a clip, each with ranked candidates and a verdict."""
 
     collection: str
     people: list[Person] = Field(description="One a walker, by track.")
@@ -184,7 +184,7 @@ class IdentifyReply(BaseModel):
 
 
 class VerifyReply(BaseModel):
-    """Whether the walker in a clip is the subject that is claimed."""
+    """Verification result: whether the walker in a clip is the claimed subject."""
 
     person: Verification
     clip: Clip
@@ -193,7 +193,7 @@ class VerifyReply(BaseModel):
 
 
 class LearnReply(BaseModel):
-    """What a collection has learnt of a camera from a clip."""
+    """What a collection has learnt about a camera from a clip."""
 
     collection: str
     camera: str
@@ -207,7 +207,7 @@ class LearnReply(BaseModel):
 
 
 class InspectReply(BaseModel):
-    """What the pipeline saw in a clip. Of the command line only."""
+    """What the pipeline found in a clip. Used by the command line only."""
 
     clip: Clip
     walkers: list[TrackChoice]
@@ -217,7 +217,7 @@ class InspectReply(BaseModel):
 
 
 class DemoProbe(BaseModel):
-    """A clip that the demo identified. Of the command line only, as the two below."""
+    """A clip that the demo identified. This type and the next two are used by the command line only."""
 
     file: str
     truth: str | None = Field(description="Who walks in it, where that is known.")
@@ -233,7 +233,7 @@ class FailedClip(BaseModel):
 
 
 class DemoReply(BaseModel):
-    """What the demo did."""
+    """Result of the demo."""
 
     enrolled: list[Template]
     probes: list[DemoProbe]
@@ -244,7 +244,7 @@ class DemoReply(BaseModel):
 
 
 class JobState(BaseModel):
-    """How a clip stands that is worked on after its request was answered."""
+    """State of a job: a clip that is processed after its request was answered."""
 
     id: str
     kind: Literal["enroll", "identify"]
@@ -257,7 +257,7 @@ class JobState(BaseModel):
 
 
 class JobReply(JobState):
-    """The same, with what came of it."""
+    """State of a job, with its result."""
 
     result: EnrollReply | IdentifyReply | None = Field(description="The reply that the request would have got.")
     problem: dict[str, Any] | None = Field(description="The problem document that it would have got.")
@@ -280,7 +280,7 @@ class ModelWeights(BaseModel):
 
 
 class Calibrated(BaseModel):
-    """A fingerprint for which there are thresholds."""
+    """A fingerprint that has calibrated thresholds."""
 
     fingerprint: FingerprintText
     fpirs: list[float] = Field(description="False-positive identification rates to decide at.")
@@ -317,7 +317,7 @@ class StoreState(BaseModel):
 
 
 class Load(BaseModel):
-    """How busy the service is."""
+    """Load of the service."""
 
     clips_pending: int = Field(description="Clips in work and in waiting.")
     clips_bound: int = Field(description="One more than so many is `overloaded`.")
@@ -329,7 +329,7 @@ class Load(BaseModel):
 
 
 class Limits(BaseModel):
-    """What a caller must keep to."""
+    """Limits that requests must respect."""
 
     max_upload_bytes: int
     max_seconds: float = Field(description="Of a clip.")
@@ -339,7 +339,7 @@ class Limits(BaseModel):
 
 
 class SystemReply(BaseModel):
-    """What runs here, and how busy it is."""
+    """Description and load of the service."""
 
     version: str
     torch: str
@@ -368,7 +368,7 @@ class SubjectsReply(BaseModel):
 
 
 class SubjectReply(BaseModel):
-    """One subject and its templates, in the order of their enrolment."""
+    """One subject and its templates, in order of enrolment."""
 
     subject: Subject
     templates: list[Template]
@@ -376,7 +376,7 @@ class SubjectReply(BaseModel):
 
 
 class SubjectChange(BaseModel):
-    """What to change about a subject; what is null or left out stays."""
+    """Changes to a subject. Fields that are null or left out keep their value."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -388,7 +388,7 @@ class SubjectChange(BaseModel):
 
 
 class NewCollection(BaseModel):
-    """A collection to make."""
+    """Request to create a collection."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -402,7 +402,7 @@ class NewCollection(BaseModel):
 
 
 class KeepStrangers(BaseModel):
-    """Whether a collection keeps those whom it does not know."""
+    """Setting: whether a collection keeps unknown walkers."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -412,7 +412,7 @@ class KeepStrangers(BaseModel):
 
 
 class StrangersReply(BaseModel):
-    """Walkers whom nobody knew, grouped by likeness, last seen first."""
+    """Unknown walkers, grouped by similarity, most recently seen first."""
 
     collection: str
     keep_seconds: float | None = Field(description="For how long each is kept; null where nobody is.")
@@ -420,7 +420,7 @@ class StrangersReply(BaseModel):
 
 
 class NewName(BaseModel):
-    """Who a group of strangers is."""
+    """The subject to enrol a group of strangers as."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -429,7 +429,7 @@ class NewName(BaseModel):
 
 
 class NamedReply(BaseModel):
-    """A group of strangers, enrolled."""
+    """Result of enrolling a group of strangers."""
 
     collection: str
     subject: str
@@ -437,7 +437,7 @@ class NamedReply(BaseModel):
 
 
 class KeepPassersBy(BaseModel):
-    """Whether a collection keeps who passes its cameras."""
+    """Setting: whether a collection keeps passers-by."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -450,7 +450,7 @@ class KeepPassersBy(BaseModel):
 
 
 class CamerasReply(BaseModel):
-    """What a collection has learnt of the cameras that were named to it, by the passers-by that it keeps."""
+    """What a collection has learnt about its cameras from the passers-by that it keeps."""
 
     collection: str
     keep_seconds: float | None = Field(description="For how long a passer-by is kept; null where nobody is.")
@@ -458,7 +458,7 @@ class CamerasReply(BaseModel):
 
 
 class TemplatesReply(BaseModel):
-    """A subject's templates in the order of their enrolment, or a page of them."""
+    """A subject's templates in order of enrolment, or a page of them."""
 
     collection: str
     subject: str
@@ -480,14 +480,14 @@ class Health(BaseModel):
 
 
 class Readiness(BaseModel):
-    """The service can answer: every check that was made just now, with its seconds."""
+    """The service is ready. Lists each check that was just made, with its duration in seconds."""
 
     status: Literal["ready"] = "ready"
     checks: dict[str, float]
 
 
 class ProblemDetails(BaseModel):
-    """RFC 9457 problem details; some codes add fields of their own, as `tracks` of `multiple_people`."""
+    """RFC 9457 problem details. Some codes add fields, for example `tracks` of `multiple_people`."""
 
     model_config = ConfigDict(extra="allow")
 

@@ -1,4 +1,4 @@
-"""What settings are called, and what was meant by a name that none has."""
+"""Names of the settings' variables, and suggestions for misspelt ones."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ PREFIX = "GAITKEEPER_"
 OTHERS = frozenset(
     f"{PREFIX}{name}"
     for name in (
-        # Read elsewhere than in the settings.
+        # Read outside the settings.
         *("ACCEPT_LICENSES", "API_KEY", "ASSETS", "CACHE", "CONFIG", "DEBUG", "SERVER"),
-        # Of the compose file.
+        # Used by the compose file.
         *("DETECTOR", "MEMORY", "PICTURES", "POSE", "REDIS_MEMORY", "TLS_ADDRESS", "TLS_PORT"),
-        # Of the tests.
+        # Used by the tests.
         *("CRASH_POINTS", "FUZZ_CLIPS", "FUZZ_EXAMPLES", "IMAGE", "TEST_DATA", "TEST_SIZES"),
     )
 )
 
 
 def names_of(model: type[BaseModel], prefix: str = PREFIX) -> Iterator[str]:
-    """The variables that set a model's fields, those of its tables with two underscores."""
+    """The variables that set a model's fields. Nested fields use two underscores."""
     for name, field in model.model_fields.items():
         yield f"{prefix}{name.upper()}"
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
@@ -31,14 +31,14 @@ def names_of(model: type[BaseModel], prefix: str = PREFIX) -> Iterator[str]:
 
 
 def strange(model: type[BaseModel], environment: Mapping[str, str] = os.environ) -> list[str]:
-    """A sentence for each variable that begins as a setting's does and is none."""
+    """A warning for each variable with the prefix of the settings that is not a setting."""
     known = {*names_of(model), *OTHERS}
     found = sorted(name for name in environment if name.upper().startswith(PREFIX) and name.upper() not in known)
     return [f"{name} is no setting and is passed over{meant(name.upper(), sorted(known))}" for name in found]
 
 
 def meant(name: str, known: list[str]) -> str:
-    """What to say of a name that is none: the nearest one, where there is one that is near."""
-    plain = {one.removeprefix(PREFIX): one for one in known}  # what all share makes none nearer
+    """The end of the warning: the most similar name, if there is one."""
+    plain = {one.removeprefix(PREFIX): one for one in known}  # ignore the common prefix
     near = get_close_matches(name.removeprefix(PREFIX), plain, n=1)
     return f": did you mean {plain[near[0]]}?" if near else "."

@@ -1,4 +1,4 @@
-"""What can be set about the service and the command line: one place, from the environment, a TOML file, or code."""
+"""Settings of the service and the command line, from the environment, a TOML file, or code."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ log = logging.getLogger("gaitkeeper")
 
 
 def _listed(value: Any) -> Any:
-    """A list that was written as JSON, or with commas."""
+    """Parse a list, written as JSON or separated by commas."""
     if not isinstance(value, str):
         return value
     if value.lstrip().startswith("["):
@@ -54,11 +54,11 @@ def _listed(value: Any) -> Any:
 
 
 Listed = Annotated[list[str], NoDecode, BeforeValidator(_listed)]
-"""Of texts that have no comma in them."""
+"""List of texts without commas."""
 
 
 class Webhook(BaseModel):
-    """A program that is told what happens."""
+    """A webhook target."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -80,8 +80,8 @@ class Webhook(BaseModel):
 class Settings(BaseSettings):
     """Settings of the service. Every field has a working default.
 
-    A field is read from the first of: keyword arguments, the environment (``GAITKEEPER_STORE``; nested ones with two
-    underscores, ``GAITKEEPER_PIPELINE__THREADS``), the TOML file that ``GAITKEEPER_CONFIG`` names, the default.
+    The sources of a field, by priority: keyword arguments, the environment (``GAITKEEPER_STORE``; nested fields with
+    two underscores, ``GAITKEEPER_PIPELINE__THREADS``), the TOML file named by ``GAITKEEPER_CONFIG``, the default.
     """
 
     model_config = SettingsConfigDict(
@@ -221,12 +221,12 @@ class Settings(BaseSettings):
         return self
 
     def turn_of(self, camera: str | None, rotate: int | None) -> int:
-        """Degrees to turn pictures clockwise: what a request says, else what is set for its camera, else 0."""
+        """Clockwise rotation of pictures in degrees: the request's value, else the camera's setting, else 0."""
         return self.camera_rotate.get(camera or "", 0) if rotate is None else rotate
 
     @property
     def webhook_key(self) -> bytes:
-        """The bytes of the webhooks' secret, none where there is none."""
+        """The bytes of the webhooks' secret, empty if there is none."""
         if self.webhook_secret is None:
             return b""
         kind, _, text = self.webhook_secret.get_secret_value().partition("_")
@@ -240,10 +240,10 @@ class Settings(BaseSettings):
 
     @property
     def store_url(self) -> str:
-        """The store's URL with its password, to open it by and never to be shown.
+        """The store's URL with its password. Use it only to open the store; never show it.
 
         Raises:
-            BadSettings: the file of the password cannot be read, or has none in it.
+            BadSettings: the password file cannot be read, or is empty.
         """
         if self.store_password_file is None:
             return self.store
@@ -261,7 +261,7 @@ class Settings(BaseSettings):
 
     @property
     def store_shown(self) -> str:
-        """The store's URL as it may be printed: without user, password and parameters."""
+        """The store's URL without user, password and parameters, safe to print."""
         parts = urlsplit(self.store)
         if not parts.scheme.startswith("redis"):
             return self.store
@@ -269,7 +269,7 @@ class Settings(BaseSettings):
 
     @property
     def state_path(self) -> Path:
-        """Where the service keeps what is its own."""
+        """Path of the service's state file."""
         if self.state is not None:
             return Path(self.state).expanduser()
         scheme, _, file = self.store.partition(":///")
@@ -278,7 +278,7 @@ class Settings(BaseSettings):
 
     @property
     def vault(self) -> Vault | None:
-        """The store's keys, None where it is not encrypted. Raises BadStoreKey."""
+        """The store's keys; None without encryption. Raises BadStoreKey."""
         if self.store_key_file is not None:
             return Vault.read(self.store_key_file)
         return None if self.store_key is None else Vault.parse(self.store_key.get_secret_value())
@@ -292,18 +292,18 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Keywords, then the environment, then the TOML file; no dotenv files and no secret folders."""
+        """Sources by priority: keyword arguments, environment, TOML file. No dotenv files and no secret folders."""
         config = os.environ.get(CONFIG_VARIABLE)
         file = [TomlConfigSettingsSource(settings_cls, Path(config))] if config else []
         return (init_settings, env_settings, *file)
 
 
 def load_settings(**given: Any) -> Settings:
-    """The settings, with ``given`` before all other sources.
+    """Load the settings. ``given`` overrides all other sources.
 
     Raises:
-        BadSettings: a value cannot be read or is out of range, or the configuration file is not there, cannot be read
-            or is no TOML.
+        BadSettings: a value cannot be parsed or is out of range, or the configuration file is missing, unreadable or
+            not TOML.
     """
     config = os.environ.get(CONFIG_VARIABLE)
     if config and not Path(config).is_file():
@@ -329,7 +329,7 @@ def load_settings(**given: Any) -> Settings:
 
 @cache
 def _warn(sentences: tuple[str, ...]) -> None:
-    """Say so once."""
+    """Log each warning once."""
     for sentence in sentences:
         log.warning(sentence)
 

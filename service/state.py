@@ -1,5 +1,6 @@
-"""What the service itself remembers, beside the gallery: API keys, replies to repeat, jobs, and
-messages to other programs. One SQLite file."""
+"""The service's own state, separate from the gallery: API keys, stored replies, jobs, and webhook messages. It is one
+SQLite file.
+"""
 
 from __future__ import annotations
 
@@ -46,13 +47,13 @@ CREATE INDEX IF NOT EXISTS messages_due ON messages (target, due);
 
 
 class State:
-    """The file, safe under threads; every change is durable when its transaction ends.
+    """The state file. Thread-safe. Every change is durable when its transaction ends.
 
     Args:
-        path: of the file, made where it is missing, for its owner alone.
+        path: path of the file. It is created if missing, readable only by its owner.
 
     Raises:
-        StoreUnavailable: it cannot be opened, here and in every method of those who use it.
+        StoreUnavailable: the file cannot be opened. All methods that use it may raise this.
     """
 
     def __init__(self, path: Path) -> None:
@@ -64,27 +65,27 @@ class State:
             except OSError as error:
                 raise StoreUnavailable(f"{path} cannot be opened: {error.strerror}.") from error
             self._db = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
-            # A connection of its own for reads: who asks for a key does not wait until somebody's write is on disk.
+            # A separate connection for reads: checking a key does not wait for a write to reach the disk.
             self._reader = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
             self._reader.row_factory = sqlite3.Row
             self._reading = threading.Lock()
             self._db.row_factory = sqlite3.Row
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = FULL")
-            # What is forgotten here is overwritten, not only unlinked.
+            # Overwrite deleted data, do not only unlink it.
             self._db.execute("PRAGMA secure_delete = ON")
             self._db.execute("PRAGMA foreign_keys = ON")
             self._db.executescript(SCHEMA)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         with self._lock, self._reading:
             self._reader.close()
             self._db.close()
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """The connection, for reads and writes that happen together or not at all."""
+        """Context manager: the connection, for atomic reads and writes."""
         with self._lock, _told():
             self._db.execute("BEGIN IMMEDIATE")
             try:
@@ -95,12 +96,12 @@ class State:
             self._db.execute("COMMIT")
 
     def rows(self, query: str, *values: object) -> list[sqlite3.Row]:
-        """What a query finds."""
+        """The rows of a query."""
         with self._reading, _told():
             return self._reader.execute(query, values).fetchall()
 
     def named(self, collection: str) -> set[str]:
-        """The subjects of a collection that something kept here names."""
+        """The subjects of a collection that are named in this file."""
         rows = self.rows(
             "SELECT subject FROM named JOIN replies USING (owner, token) WHERE collection = ?1 UNION "
             "SELECT subject FROM job_named JOIN jobs ON jobs.id = job WHERE collection = ?1 UNION "
@@ -110,13 +111,13 @@ class State:
         return {row["subject"] for row in rows}
 
     def expire(self, jobs_before: float) -> None:
-        """Drop the replies that are due, and the jobs that ended before a moment, in seconds since 1970."""
+        """Delete expired replies, and jobs that ended before a time in seconds since 1970."""
         with self.transaction() as db:
             db.execute("DELETE FROM replies WHERE expires < ? AND status IS NOT NULL", (time.time(),))
             db.execute("DELETE FROM jobs WHERE ended < ?", (jobs_before,))
 
     def withdraw(self, collection: str, subject: str) -> None:
-        """Drop the jobs that would enrol a subject, and those that were to and failed; not one that is running."""
+        """Delete queued and failed jobs that enrol a subject, but not a running one."""
         with self.transaction() as db:
             asked = db.execute(
                 "SELECT id, fields FROM jobs WHERE collection = ? AND kind = 'enroll' AND state <> 'running'",
@@ -126,8 +127,9 @@ class State:
             db.executemany("DELETE FROM jobs WHERE id = ?", [(job,) for job in theirs])
 
     def forget(self, collection: str, subject: str | None = None) -> None:
-        """Drop every kept reply, ended job and waiting message that names a subject of a collection, or all of it; then
-        the jobs that wait, too."""
+        """Delete stored replies, ended jobs and queued messages that name a subject of a collection, or all of the
+        collection's; in the latter case also queued jobs.
+        """
         with self.transaction() as db:
             if subject is None:
                 db.execute("DELETE FROM replies WHERE collection = ?", (collection,))
@@ -145,7 +147,7 @@ class State:
                     (collection, subject),
                 )
         with self._lock, _told():
-            # The write-ahead log would keep the old bytes until somebody else came by.
+            # Otherwise the write-ahead log would keep the old bytes until its next checkpoint.
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 

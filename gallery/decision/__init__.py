@@ -1,1 +1,1 @@
-"""What a distance means: units, thresholds, verdicts, and why."""
+"""Interpretation of distances: units, thresholds, verdicts and explanations."""

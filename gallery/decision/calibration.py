@@ -1,9 +1,9 @@
-"""What a distance means: thresholds by false-positive identification rate and gallery size, and confidence.
+"""Calibration: thresholds by false-positive identification rate and gallery size, and confidence.
 
-A distance alone means little: indoors all people are near, in other clothes all are far. So distances are told in
-units of how far different people are apart where a probe was seen and in its collection
-(:mod:`gallery.decision.units`), and thresholds are shares of that unit. Where there is no unit yet, a strict threshold
-of plain distances holds, the prior.
+A plain distance depends on the scene: all distances are small indoors, and large after a change of clothes. Distances
+are therefore divided by a unit: the typical distance between different people at the probe's camera and in its
+collection (:mod:`gallery.decision.units`). Thresholds are fractions of that unit. If there is no unit yet, a strict
+threshold of plain distances applies, the prior.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ from pipelines.fingerprint import Fingerprint
 from pipelines.quality import MIN_RATE
 
 PER_SUBJECT = 4
-"""Templates of a subject in the galleries that thresholds in units are fitted on."""
+"""Templates per subject in the galleries on which the thresholds in units were fitted."""
 
 
 class FpirThresholds(Record):
-    """Thresholds for one false-positive identification rate (FPIR), the share of strangers who are given a name.
+    """Thresholds for one false-positive identification rate (FPIR): the fraction of strangers who get a name.
 
     Attributes:
         fpir: the rate, in (0, 1).
-        gallery_sizes: numbers of templates, or, where distances are in units, of subjects; rising.
-        distances: the threshold at each of these sizes; never rising, for the larger the gallery, the nearer the
-            nearest stranger.
+        gallery_sizes: numbers of templates, or of subjects if distances are in units; increasing.
+        distances: the threshold at each of these sizes; never increasing, because the nearest stranger is nearer in a
+            larger gallery.
     """
 
     fpir: float = Field(gt=0, lt=1)
@@ -56,10 +56,10 @@ class FpirThresholds(Record):
         return self
 
     def at(self, gallery_size: int) -> tuple[float, bool]:
-        """The threshold at a gallery of that many templates, and whether it lies beyond the calibrated sizes.
+        """The threshold at a gallery size, and whether that size is outside the calibrated range.
 
-        Linear in the logarithm of the size, between the calibrated sizes and, along the outermost pair, beyond them;
-        never below 0. With one size alone its threshold is taken everywhere.
+        Interpolated linearly in the logarithm of the size, and extrapolated from the outermost pair of sizes; never
+        below 0. With a single calibrated size, its threshold is used for all sizes.
         """
         extrapolated = not self.gallery_sizes[0] <= gallery_size <= self.gallery_sizes[-1]
         return max(0.0, _by_size(gallery_size, self.gallery_sizes, self.distances)), extrapolated
@@ -69,8 +69,8 @@ class ConfidenceMap(Record):
     """A monotone map from distance to confidence, linear between its points and constant beyond them.
 
     Attributes:
-        distances: in units or plain, rising.
-        confidences: at each of these distances, in [0, 1], never rising.
+        distances: in units or plain, increasing.
+        confidences: at each of these distances, in [0, 1], never increasing.
     """
 
     distances: tuple[float, ...] = Field(min_length=1)
@@ -87,18 +87,18 @@ class ConfidenceMap(Record):
         return self
 
     def at(self, distance: float) -> float:
-        """Confidence in [0, 1] that a candidate at this distance is the person."""
+        """Confidence in [0, 1] that a candidate at this distance is the same person."""
         return float(np.interp(distance, self.distances, self.confidences))
 
 
 class FmrThresholds(Record):
-    """Thresholds of one-to-one comparison by false match rate (FMR), the share of strangers who pass for a subject.
+    """Thresholds of one-to-one comparison by false match rate (FMR): the fraction of impostors who match the subject.
 
-    A comparison is of one walker with all templates of one subject, the nearest of which counts.
+    One walker is compared with all templates of one subject. The nearest template counts.
 
     Attributes:
-        fmrs: rates in (0, 1), rising.
-        distances: the threshold at each, in units or plain, never falling.
+        fmrs: rates in (0, 1), increasing.
+        distances: the threshold at each rate, in units or plain, never decreasing.
     """
 
     fmrs: tuple[float, ...] = Field(min_length=1)
@@ -116,11 +116,11 @@ class FmrThresholds(Record):
 
 
 class PartQuantiles(Record):
-    """How far apart each part of two different people is.
+    """Distances between different people for each body part.
 
     Attributes:
-        pairs: pairs of different people that were measured.
-        quantiles: by part, distances at evenly spaced shares of the pairs, from 0 to 1, never falling.
+        pairs: number of measured pairs of different people.
+        quantiles: per part, evenly spaced quantiles of the distances, from 0 to 1, never decreasing.
     """
 
     pairs: int = Field(ge=1)
@@ -137,12 +137,12 @@ class PartQuantiles(Record):
 
 
 class InUnits(Record):
-    """What distances in units of one basis mean.
+    """Calibration of distances in units of one basis.
 
     Attributes:
         thresholds: by false-positive identification rate; sizes are numbers of subjects.
-        confidence: of a candidate, by its distance in units.
-        verification: thresholds of one-to-one comparison, where they were measured.
+        confidence: confidence of a candidate by its distance in units.
+        verification: thresholds of one-to-one comparison, if measured.
     """
 
     thresholds: tuple[FpirThresholds, ...] = Field(min_length=1)
@@ -151,18 +151,19 @@ class InUnits(Record):
 
 
 class Calibration(Record):
-    """What was measured for one fingerprint, on people never seen in training.
+    """Calibration of one fingerprint, measured on people who are not in the training data.
 
     Attributes:
-        fingerprint: what it was measured for; it says nothing of any other.
-        thresholds: of plain distances, by false-positive identification rate: the prior.
-        confidence: of a candidate, by its plain distance.
-        collection: of distances in units that a collection's own subjects give; None where not measured.
-        camera: of distances in units that passers-by of a camera give, too; None where not measured.
-        verification: thresholds of plain distances in one-to-one comparison, where they were measured.
-        strictness: share of the distances in units that were fitted on rendered people which real people allow.
-        min_rate_hz: the lowest frame rate at which it holds, in hertz; below it no verdict is given.
-        parts: distances of different people part by part, where they were measured.
+        fingerprint: the fingerprint that it applies to. It applies to no other.
+        thresholds: the prior: thresholds of plain distances by false-positive identification rate.
+        confidence: confidence of a candidate by its plain distance.
+        collection: calibration of distances in units from the collection's own subjects; None if not measured.
+        camera: calibration of distances in units that also use passers-by of a camera; None if not measured.
+        verification: thresholds of plain distances in one-to-one comparison, if measured.
+        strictness: factor that the thresholds in units already include. They were fitted on rendered people; real
+            people need stricter ones.
+        min_rate_hz: lowest valid frame rate in hertz. Below it there is no verdict.
+        parts: distances between different people for each part, if measured.
     """
 
     fingerprint: FingerprintText
@@ -176,25 +177,25 @@ class Calibration(Record):
     parts: PartQuantiles | None = None
 
     def measured(self, unit: Unit | None) -> tuple[InUnits | None, float]:
-        """What distances of a unit mean, and the unit's length; None and 1 where plain distances must do."""
+        """The calibration for a unit, and the unit's length; None and 1 if plain distances are used."""
         found = None if unit is None else self.camera if unit.basis is Basis.CAMERA else self.collection
         return (None, 1.0) if found is None or unit is None else (found, unit.length)
 
     def threshold(self, fpir: float, gallery_size: int, *, subjects: int = 0, unit: Unit | None = None) -> Threshold:
-        """The threshold for a rate at a number of templates.
+        """The threshold at a rate and a gallery size.
 
         Args:
             fpir: the rate.
-            gallery_size: templates searched.
-            subjects: of these templates; counts where there is a unit.
-            unit: of the probe and its nearest template; None where there is none.
+            gallery_size: number of searched templates.
+            subjects: number of their subjects. Only used with a unit.
+            unit: the unit of the probe and its nearest template; None if there is none.
 
         Raises:
-            BadFpir: the rate is none of the calibrated ones.
+            BadFpir: the rate is not calibrated.
         """
         known, length = self.measured(unit)
         tables = self.thresholds if known is None else known.thresholds
-        # With more templates of each subject than were calibrated, a stranger has more chances to come near.
+        # With more templates per subject than in the calibration, a stranger has more chances to be near one.
         size = gallery_size if known is None else max(subjects, math.ceil(gallery_size / PER_SUBJECT))
         table = next((table for table in tables if math.isclose(table.fpir, fpir)), None)
         if table is None:
@@ -215,7 +216,7 @@ class Calibration(Record):
         )
 
     def confidence_of(self, distance: float, unit: Unit | None = None) -> float:
-        """Confidence in [0, 1] that a candidate at a distance is the person."""
+        """Confidence in [0, 1] that a candidate at a distance is the same person."""
         known, length = self.measured(unit)
         return (self.confidence if known is None else known.confidence).at(distance / length)
 
@@ -235,10 +236,10 @@ class Calibration(Record):
         return max(table.fpir for table in self.thresholds)
 
     def match_threshold(self, fmr: float, unit: Unit | None = None) -> MatchThreshold:
-        """The threshold of one-to-one comparison at a false match rate; without a value where none were measured.
+        """The threshold of one-to-one comparison at a false match rate. It has no value if none was measured.
 
         Raises:
-            BadFmr: the rate is none of the calibrated ones.
+            BadFmr: the rate is not calibrated.
         """
         known, length = self.measured(unit)
         verification = self.verification if known is None else known.verification
@@ -261,10 +262,11 @@ class Calibration(Record):
 
 
 def load_calibrations(path: str | Path) -> Mapping[Fingerprint, Calibration]:
-    """The calibrations of a ``.toml`` or ``.json`` file, by fingerprint; in TOML one ``[[calibrations]]`` each.
+    """Read the calibrations of a ``.toml`` or ``.json`` file, by fingerprint. In TOML each is one ``[[calibrations]]``
+    table.
 
     Raises:
-        BadCalibration: not such a file, one that contradicts itself, or two calibrations of one fingerprint.
+        BadCalibration: the file is invalid or inconsistent, or has two calibrations of one fingerprint.
     """
     path = Path(path)
     try:
@@ -282,7 +284,7 @@ def load_calibrations(path: str | Path) -> Mapping[Fingerprint, Calibration]:
 
 @cache
 def shipped_calibrations() -> Mapping[Fingerprint, Calibration]:
-    """Those of the weights that ship, ``weights/calibration.json``; none where there is no such file."""
+    """The calibrations that ship, from ``weights/calibration.json``; empty without that file."""
     path = SHIPPED / "calibration.json"
     return load_calibrations(path) if path.exists() else {}
 
@@ -292,7 +294,9 @@ class _CalibrationFile(Record):
 
 
 def _by_size(gallery_size: int, sizes: Sequence[int], values: Sequence[float]) -> float:
-    """Linear in the logarithm of the size, also beyond the outermost pair; a single value holds everywhere."""
+    """Interpolate linearly in the logarithm of the size, also beyond the outermost pair. A single value applies to all
+    sizes.
+    """
     if len(sizes) == 1:
         return values[0]
     x = math.log(max(gallery_size, 1))

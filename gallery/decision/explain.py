@@ -1,9 +1,9 @@
-"""Why this name: a candidate part by part, each part against how far it is between different people.
+"""Explanations: the distance of a candidate for each body part, compared with the distances between different people.
 
-The distance of two embeddings is the mean over their parts, so every part has its say in it, and the parts of one scale
-can be read side by side only against their own spread: feet differ more between any two people than trunks do. A
-candidate is the nearest of many, so all of its parts lie lower than those of a pair drawn at random; what tells is how
-they compare with one another, and with the next candidate's.
+The distance of two embeddings is the mean over their parts, so every part contributes. Parts differ in their spread:
+the feet of any two people differ more than their trunks. Therefore each part is compared with the distances of the same
+part between different people. A candidate is the nearest of many, so all its parts are nearer than those of a random
+pair. What matters is how its parts compare with one another, and with the next candidate's.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from gallery.decision.calibration import PartQuantiles
 from gallery.types import CandidateParts, Explanation, PartImpostors
 
 EXPLAINED = 5
-"""Candidates that are explained."""
+"""Number of explained candidates."""
 COHORT = 64
-"""Subjects of a collection whose distances are taken where no calibration has any."""
-MIN_PAIRS = 10  # fewer say nothing of a share
+"""Number of the collection's subjects whose distances are used if the calibration has none."""
+MIN_PAIRS = 10  # fewer pairs give no usable quantiles
 LEVELS = 65
 
 Strips = Sequence[tuple[float, float] | None]
@@ -36,8 +36,8 @@ class Impostors:
 
     Attributes:
         source: "calibration" or "collection".
-        pairs: that were measured.
-        quantiles: float64 (P, L), of each part at L evenly spaced shares from 0 to 1.
+        pairs: number of measured pairs.
+        quantiles: float64 (P, L), L evenly spaced quantiles from 0 to 1 for each part.
     """
 
     source: str
@@ -45,27 +45,27 @@ class Impostors:
     quantiles: npt.NDArray[Any]
 
     def share(self, part: int, distance: float) -> float:
-        """The share of pairs that are as near in a part, in [0, 1]."""
+        """Fraction of pairs that are at least as near in a part, in [0, 1]."""
         known = self.quantiles[part]
         if distance >= known[-1]:
             return 1.0
         return float(np.interp(distance, known, np.linspace(0, 1, len(known))))
 
     def at(self, part: int, share: float) -> float:
-        """The distance that a share of pairs is within in a part."""
+        """The quantile of the distances in a part."""
         known = self.quantiles[part]
         return float(np.interp(share, np.linspace(0, 1, len(known)), known))
 
 
 def impostors_of(measured: PartQuantiles | None, cohort: Tensor | None) -> Impostors | None:
-    """What is known of different people's distances.
+    """The available distances between different people.
 
     Args:
-        measured: of a calibration; taken where there is one.
-        cohort: one embedding of each of n people, float (n, P, C).
+        measured: distances of a calibration. Preferred if available.
+        cohort: one embedding for each of n people, float (n, P, C).
 
     Returns:
-        None where both are missing, or the people are too few.
+        The distances; None if both are missing, or if there are too few people.
     """
     if measured is not None:
         return Impostors("calibration", measured.pairs, np.array(measured.quantiles))
@@ -81,7 +81,7 @@ _EXACT = "donot_use_mm_for_euclid_dist"
 
 
 def quantiles(distances: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Of each part's distances (P, n), at evenly spaced shares, float64 (P, 65)."""
+    """Evenly spaced quantiles of each part's distances (P, n), float64 (P, 65)."""
     return np.quantile(distances.astype(np.float64), np.linspace(0, 1, LEVELS), axis=1).T
 
 
@@ -92,14 +92,14 @@ def explain(
     strips: Strips,
     impostors: Impostors | None,
 ) -> Explanation:
-    """The candidates of a probe part by part.
+    """Explain the candidates of a probe, part by part.
 
     Args:
         probe: (P, C).
         templates: subject and template of each candidate, nearest first.
-        embeddings: (P, C) by template; a candidate without one, erased in the meantime, is left out.
-        strips: where on the body each part lies, by :attr:`models.GaitNetwork.strips`.
-        impostors: by :func:`impostors_of`, for as many parts; of others nothing is known.
+        embeddings: (P, C) by template. A candidate without one was erased in the meantime and is left out.
+        strips: position of each part on the body, see :attr:`models.GaitNetwork.strips`.
+        impostors: from :func:`impostors_of`. Ignored if the number of parts differs.
     """
     parts = len(probe)
     known = impostors if impostors is not None and len(impostors.quantiles) == parts else None

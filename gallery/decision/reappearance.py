@@ -1,9 +1,9 @@
-"""Who comes back: a walker of one clip, or of one live stream, who was in it before under another number.
+"""Reappearance: recognises a walker who was in the same clip or live stream before, under another track number.
 
-A person who leaves the picture and returns is two tracks, and stays two: two answers, of which the later names the
-earlier. Two walks are compared as a probe is with a template, in the same units and up to the same threshold, as if
-the earlier walkers were enrolled. Who was in the picture at the same time as another is never the same person, nor are
-two whom the gallery knows by different names.
+A person who leaves the picture and returns gives two tracks. There are still two answers, and the later one refers to
+the earlier track. Two walks are compared like a probe and a template, with the same units and threshold, as if the
+earlier walkers were enrolled. Two walkers who were in the picture at the same time are never the same person. Neither
+are two walkers that the gallery matches to different subjects.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from models.distance import part_distances
 from pipelines.fingerprint import Fingerprint
 
 Span = tuple[float, float]
-"""The first and the last moment at which a track was seen, in seconds or in frames."""
+"""First and last time of a track, in seconds or in frames."""
 MOST = 64
-"""Walks that are kept of a live stream; the oldest go for new ones."""
+"""Maximum number of kept walks per live stream. New ones replace the oldest."""
 
 
 @dataclass(frozen=True, eq=False)
 class Walk:
-    """A walk that somebody can be told by.
+    """A walk that can be compared with others.
 
     Attributes:
-        track: its number in the clip or stream.
+        track: track number in the clip or stream.
         fingerprint: of the embedding.
-        embedding: float32 (P, C), as it was made.
-        view: from where it was seen; None where that is not known.
-        subject: whom it was taken for; None for no match.
+        embedding: float32 (P, C), without correction.
+        view: the view; None if it is unknown.
+        subject: the matched subject; None for no match.
     """
 
     track: int
@@ -48,11 +48,11 @@ class Walk:
 
 @dataclass(frozen=True, eq=False)
 class Likeness:
-    """How near a walk is to the nearest of some earlier ones.
+    """The distance of a walk to the nearest of some earlier ones.
 
     Attributes:
         track, earlier: numbers of the two tracks.
-        share: their distance as a share of the threshold; they agree up to 1.
+        share: their distance divided by the threshold. They match up to 1.
     """
 
     track: int
@@ -61,23 +61,25 @@ class Likeness:
 
 
 Asked = Sequence[tuple[Walk, Sequence[Walk]]]
-"""Walks of one fingerprint, each with the earlier ones, at least one, that may be the same person's."""
+"""Walks of one fingerprint. Each comes with at least one earlier walk that may be the same person's."""
 Compare = Callable[[Asked], list[Likeness]]
 Units = Callable[[Tensor, list[Tensor], list[str | None], list[View | None]], list[Unit | None]]
-"""The units of probes (Q, P, C) and Q templates (P, C), by whose the templates are and the probes' views."""
+"""Function that gives the units of probes (Q, P, C) and Q templates (P, C), from the templates' subjects and the
+probes' views.
+"""
 
 
 def likenesses(
     calibration: Calibration | None, fpir: float, corrections: Corrections, units: Units, asked: Asked
 ) -> list[Likeness]:
-    """How near walks are to the nearest of some earlier ones, which count as a gallery of one template each.
+    """Compare walks with earlier ones. The earlier walks count as a gallery with one template per subject.
 
     Args:
-        calibration: of the walks' fingerprint; without one nothing is known to be near.
-        fpir: the false-positive identification rate that the threshold is of, one that is calibrated.
-        corrections: taken off the embeddings of views.
-        units: measures distances, as it does those of probes and templates.
-        asked: what to compare.
+        calibration: calibration of the walks' fingerprint. Without one the result is empty.
+        fpir: calibrated false-positive identification rate of the threshold.
+        corrections: corrections by view, subtracted from the embeddings.
+        units: gives the units, as for probes and templates.
+        asked: the walks to compare.
     """
     if calibration is None:
         return []
@@ -89,7 +91,7 @@ def likenesses(
         apart = part_distances(probe[None], others)[0]
         nearest = int(apart.argmin())
         near.append((earlier[nearest], others[nearest], float(apart[nearest])))
-    # Whom they are taken for says nothing of different people, as a template's own subject does not.
+    # The matched subject does not count as a different person, like the subject of a template.
     subjects = [one.subject or walk.subject for (walk, _), (one, _, _) in zip(asked, near, strict=True)]
     found = units(probes, [embedding for _, embedding, _ in near], subjects, [walk.view for walk, _ in asked])
     told = []
@@ -100,10 +102,10 @@ def likenesses(
 
 
 class Walks:
-    """The walks of one clip or live stream; for one thread.
+    """The walks of one clip or live stream. Not thread-safe.
 
     Args:
-        spans: of all tracks of a clip, when each was seen.
+        spans: first and last time of all tracks of a clip.
     """
 
     def __init__(self, spans: Mapping[int, Span] | None = None) -> None:
@@ -113,9 +115,9 @@ class Walks:
         self._same: dict[int, int] = {}
 
     def saw(self, track: int, span: Span, *, over: bool) -> None:
-        """Note when a track of a live stream was seen until now, and whether that is all.
+        """Record the span of a track of a live stream until now, and whether the track has ended.
 
-        Where the span begins after what was seen before, the track is another person's by now, and begins anew.
+        If the start of the span has moved, the track now shows another person and is reset.
         """
         before = self._spans.get(track)
         if before is not None and span[0] > before[0]:
@@ -125,10 +127,10 @@ class Walks:
             self._over.add(track)
 
     def returning(self, walks: Sequence[Walk], compare: Compare) -> dict[int, int]:
-        """Take walks into account, and tell which of them agree with the walk of an earlier track: later to earlier.
+        """Add walks, and return those that match an earlier track, as a mapping from later to earlier track.
 
-        The nearest earlier walk counts. Of several that are the same person by that, no two may have been in the
-        picture at the same time: the farther one is then a track of its own.
+        The nearest earlier walk counts. Tracks of one person cannot overlap in time: if two of them do, the farther one
+        stays a separate person.
         """
         for walk in walks:
             self._kept.pop(walk.track, None)
@@ -143,7 +145,7 @@ class Walks:
         return {walk.track: self._same[walk.track] for walk in walks if walk.track in self._same}
 
     def _before(self, walk: Walk) -> list[Walk]:
-        """The kept walks of tracks that were over before this one's began, which may be the same person's."""
+        """The kept walks of tracks that ended before this one began and that may be the same person's."""
         began = self._spans[walk.track][0]
         return [
             one
@@ -155,7 +157,9 @@ class Walks:
         ]
 
     def _clash(self, track: int, earlier: int) -> bool:
-        """Whether somebody would be in the picture twice at once, or under two names, if these two were the same."""
+        """Whether a link between these two would put one person in the picture twice at the same time, or give them two
+        names.
+        """
         together = [self._person(track), self._person(earlier)]
         for one in together[0]:
             for other in together[1]:
@@ -166,7 +170,7 @@ class Walks:
         return len(names - {None}) > 1
 
     def _person(self, track: int) -> set[int]:
-        """All tracks that are the same person as one, by what was told until now."""
+        """All tracks that are linked to this one so far."""
         found, new = {track}, {track}
         while new:
             pairs = [(a, b) for a, b in self._same.items() if a in new or b in new]

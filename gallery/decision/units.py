@@ -1,15 +1,15 @@
-"""The unit that distances are told in: how far apart different people are, for this probe and in this collection.
+"""The unit of distances: the typical distance between different people, for this probe and in this collection.
 
-Indoors all people are near one another, in other clothes all are far, so one threshold of plain distances names
-strangers in one scene and misses friends in another. Speaker verification met the same and divides a score by what each
-side's comparisons with other people give (adaptive score normalisation; Matějka et al., Analysis of Score Normalization
-in Multilingual Speaker Recognition, Interspeech 2017). Here the unit of a probe and a template is the mean of two
-sides: how far the probe is from other people, and how far the template is from the collection's other subjects.
+All distances are small indoors, and large after a change of clothes. A single threshold of plain distances therefore
+gives false matches in one scene and misses in another. Speaker verification has the same problem and normalises a score
+by each side's scores against other people (adaptive score normalisation; Matějka et al., Analysis of Score
+Normalization in Multilingual Speaker Recognition, Interspeech 2017). Here the unit of a probe and a template is the
+mean of two distances: from the probe to other people, and from the template to the collection's other subjects.
 
-The probe's other people are passers-by of its own camera where the collection keeps them, else the other subjects.
-Passers-by may include the walker, so their median counts; of subjects it is known who they are, so the mean counts,
-each subject weighing alike however many templates it has. Both follow from what is stored, so that every replica has
-the same unit, and nothing of it needs to be kept.
+The other people of a probe are passers-by of its camera if the collection keeps them, otherwise the other subjects.
+Passers-by may include the walker, so their median is used. The identity of subjects is known, so their mean is used,
+with equal weight per subject, whatever its number of templates. Both depend only on stored data. So every replica
+computes the same unit, and no unit needs to be stored.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from torch import Tensor
 from models.distance import part_distances
 
 SUBJECTS = 128
-"""Subjects of a collection whose distances count, the first by a digest of their ids; all where there are no more."""
+"""Maximum number of subjects of a collection that are compared: the first by a digest of their ids."""
 TEMPLATES = 4
-"""Templates of each of them."""
+"""Maximum number of templates of each of them."""
 MIN_OTHERS = 2
-"""Other subjects that a collection's unit rests on, at least."""
+"""Minimum number of other subjects for a collection's unit."""
 MIN_PASSERS = 3
-"""Passers-by that a camera's unit rests on, at least."""
+"""Minimum number of passers-by for a camera's unit."""
 PRIOR = "prior"
-"""What a threshold rests on where there is no unit: plain distances, and a strict threshold."""
+"""Name of the basis without a unit: plain distances and a strict threshold."""
 
 Apart = Callable[[Tensor, Tensor], Tensor]
 Cohort = Mapping[str, Tensor]
@@ -40,7 +40,7 @@ Cohort = Mapping[str, Tensor]
 
 
 class Basis(Enum):
-    """Where the probe's side of a unit comes from."""
+    """Source of the probe's side of a unit."""
 
     CAMERA = "camera"
     COLLECTION = "collection"
@@ -48,12 +48,12 @@ class Basis(Enum):
 
 @dataclass(frozen=True)
 class Unit:
-    """A length to measure distances by.
+    """A unit of distances.
 
     Attributes:
         length: in plain distance, above 0.
-        basis: what the probe's side rests on.
-        people: how many passers-by or other subjects that are.
+        basis: source of the probe's side.
+        people: number of these passers-by or other subjects.
     """
 
     length: float
@@ -72,18 +72,18 @@ def units_of(
     passers: Sequence[Tensor | None] | None = None,
     apart: Apart = part_distances,
 ) -> list[Unit | None]:
-    """The unit of each probe and a template that it is compared with.
+    """The unit of each probe and the template that it is compared with.
 
     Args:
         probes: (Q, P, C).
-        templates: (P, C) each; None where there is none, or it is gone by now: the probe's side alone counts then.
-        subjects: whose the templates are; a subject's own templates say nothing of different people.
-        cohort: of the collection, less what is known of views, as the probes are.
-        passers: (n, P, C) of each probe's view, likewise; None where none are kept.
-        apart: gives the distances, float (N, M), of (N, P, C) to (M, P, C).
+        templates: (P, C) each; None if there is none or it was removed. Then only the probe's side counts.
+        subjects: subjects of the templates. They are excluded, because the unit describes different people.
+        cohort: cohort of the collection. The corrections of views are subtracted from it and from the probes.
+        passers: (n, P, C) for each probe's view, also corrected; None if none are kept.
+        apart: function for the distances, float (N, M), of (N, P, C) to (M, P, C).
 
     Returns:
-        None for a probe of which too few other people are known, or all of them coincide.
+        One unit per probe; None if too few other people are known, or if all of them coincide.
     """
     names = list(cohort)
     sizes = torch.tensor([len(some) for some in cohort.values()])

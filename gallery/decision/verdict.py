@@ -1,4 +1,4 @@
-"""From ranked distances to an answer: match, unknown, or inconclusive and why."""
+"""Verdicts from ranked distances: match, unknown, or inconclusive with a reason."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from pipelines.sequence import GaitSequence
 
 @dataclass(frozen=True)
 class QualityGates:
-    """What a sequence must have to be told by.
+    """Quality limits of a sequence.
 
     Attributes:
-        min_frames: usable frames at 30 Hz, for enrolment and for a verdict, about one step; of a low rate as many as
-            last as long, see :func:`pipelines.quality.frames_needed`.
-        min_joint_score: mean joint score, for both.
-        min_mask_stability: 1 − the median relative change of the mask's area between frames, for both.
-        min_upright: share of the frames in which the walker is upright, for both.
+        min_frames: minimum of usable frames at 30 Hz, for enrolment and for a verdict; about one step. At a lower frame
+            rate, the number with the same duration, see :func:`pipelines.quality.frames_needed`.
+        min_joint_score: minimum mean joint score, for both.
+        min_mask_stability: minimum of 1 − the median relative change of the mask's area between frames, for both.
+        min_upright: minimum fraction of frames in which the walker is upright, for both.
     """
 
     min_frames: int = 15
@@ -38,17 +38,17 @@ class QualityGates:
     min_upright: float = MIN_UPRIGHT
 
     def check_enrolment(self, seq: GaitSequence, min_rate_hz: float = MIN_RATE) -> None:
-        """Refuse what cannot become a template: it would mislead every search that it is found in.
+        """Reject a sequence that is not good enough for a template. A bad template would spoil later searches.
 
         Args:
             seq: the walker.
-            min_rate_hz: the lowest frame rate that the network is calibrated for.
+            min_rate_hz: lowest frame rate for which the network is calibrated.
 
         Raises:
-            TooShort: fewer frames than are needed.
+            TooShort: there are too few frames.
             NotUpright: the walker does not stand upright in the picture.
-            LikenessChanged: the sequence may be of two people.
-            PoorQuality: masks or joints too poor, or too few frames a second; ``reasons`` lists which.
+            LikenessChanged: the sequence may show two people.
+            PoorQuality: the quality of masks or joints, or the frame rate, is too low; ``reasons`` lists which.
         """
         self._check_person(seq)
         if self.too_short(seq):
@@ -76,7 +76,7 @@ class QualityGates:
             )
 
     def too_short(self, seq: GaitSequence) -> bool:
-        """True where too few frames are there for a verdict."""
+        """True if there are too few frames for a verdict."""
         return len(seq) < frames_needed(self.min_frames, seq.quality.rate_hz)
 
     def _check_person(self, seq: GaitSequence) -> None:
@@ -91,13 +91,13 @@ class QualityGates:
                 )
 
     def amiss(self, seq: GaitSequence) -> Reason | None:
-        """Why a sequence is not one upright person's, whatever its quality; None where it is."""
+        """Why a sequence does not show one upright person; None if it does. Independent of its quality."""
         if seq.quality.upright < self.min_upright:
             return Reason.NOT_UPRIGHT
         return Reason.LIKENESS_CHANGED if seq.quality.likeness_changed else None
 
     def poor(self, seq: GaitSequence) -> bool:
-        """True where masks or joints are too poor for a verdict. Frames cut off are not in the sequence at all."""
+        """True if masks or joints are too poor for a verdict. Cut-off frames are not part of the sequence."""
         return (
             seq.quality.mean_joint_score < self.min_joint_score or seq.quality.mask_stability < self.min_mask_stability
         )
@@ -118,12 +118,13 @@ def check_fmr(fmr: float) -> None:
 def candidates_of(
     hits: Sequence[Hit], calibration: Calibration | None, unit: Unit | None = None
 ) -> tuple[Candidate, ...]:
-    """Ranked candidates, nearest first; with a confidence where there is a calibration.
+    """Ranked candidates, nearest first. They have a confidence if there is a calibration.
 
     Args:
         hits: nearest subject first.
         calibration: of the probe's fingerprint, or None.
-        unit: of the probe and the nearest template; it holds for all of them, so that confidence falls with rank.
+        unit: unit of the probe and the nearest template. It is used for all candidates, so that confidence falls with
+            rank.
     """
     return tuple(
         Candidate(
@@ -145,16 +146,16 @@ def threshold_of(
     subjects: int = 0,
     unit: Unit | None = None,
 ) -> Threshold:
-    """The threshold for a rate at a number of templates; without a value where there is no calibration.
+    """The threshold at a rate and a gallery size. It has no value without a calibration.
 
     Args:
         fpir: the rate.
-        gallery_size: templates searched.
+        gallery_size: number of searched templates.
         calibration: of the probe's fingerprint, or None.
         subjects, unit: as of :meth:`Calibration.threshold`.
 
     Raises:
-        BadFpir: the rate is none of the calibrated ones.
+        BadFpir: the rate is not calibrated.
     """
     if calibration is None:
         return Threshold(value=None, fpir=fpir, gallery_size=gallery_size, source=None, extrapolated=False)
@@ -162,10 +163,10 @@ def threshold_of(
 
 
 def match_threshold_of(fmr: float, calibration: Calibration | None, unit: Unit | None = None) -> MatchThreshold:
-    """The threshold of one-to-one comparison; without a value where there is no calibration for it.
+    """The threshold of one-to-one comparison. It has no value without a calibration.
 
     Raises:
-        BadFmr: the rate is none of the calibrated ones.
+        BadFmr: the rate is not calibrated.
     """
     if calibration is None:
         return MatchThreshold(value=None, fmr=fmr, source=None)
@@ -179,14 +180,14 @@ def decide(
     calibration: Calibration | None,
     gates: QualityGates,
 ) -> tuple[Verdict, Reason | None]:
-    """The verdict on a probe, and the first reason that holds where it is inconclusive.
+    """The verdict on a probe. If it is inconclusive, also the first reason that applies.
 
     Args:
         seq: the probe.
         hits: nearest subject first.
-        threshold: of :func:`threshold_of`; the nearest subject matches up to it.
+        threshold: from :func:`threshold_of`. The nearest subject matches up to this distance.
         calibration: of the probe's fingerprint, or None.
-        gates: what the probe must have.
+        gates: quality limits of the probe.
     """
     if threshold.gallery_size == 0:
         return Verdict.INCONCLUSIVE, Reason.EMPTY_GALLERY
@@ -200,7 +201,7 @@ def compare(
     calibration: Calibration | None,
     gates: QualityGates,
 ) -> tuple[Verdict, Reason | None]:
-    """As :func:`decide`, of the distance to one subject; None where the sequence is too short to have any."""
+    """As :func:`decide`, for the distance to one subject; None if the sequence is too short to have one."""
     reason = Reason.TOO_SHORT if distance is None else unfit(seq, calibration, gates)
     if reason is None and threshold is None:
         reason = Reason.UNCALIBRATED
@@ -210,12 +211,12 @@ def compare(
 
 
 def unfit(seq: GaitSequence, calibration: Calibration | None, gates: QualityGates) -> Reason | None:
-    """Why a sequence identifies no one, whatever it is compared with; None if it does.
+    """Why a sequence cannot identify anyone, whatever it is compared with; None if it can.
 
     Args:
         seq: the walker.
         calibration: of the fingerprint, or None.
-        gates: what the walker must have.
+        gates: quality limits of the walker.
     """
     if gates.too_short(seq):
         return Reason.TOO_SHORT
@@ -228,8 +229,8 @@ def resemblance(hit: Hit | None, threshold: Threshold | None) -> Resemblance | N
     """The nearest other subject, if a walker who is to be enrolled matches it.
 
     Args:
-        hit: the nearest subject but the one that the walker is to be enrolled as; None where there is no other.
-        threshold: at the strictest calibrated rate; None without a calibration, by which nothing is known to be near.
+        hit: the nearest subject other than the one to enrol; None if there is no other.
+        threshold: threshold at the strictest calibrated rate; None without a calibration. Then nothing counts as near.
     """
     if hit is None or threshold is None or threshold.value is None or hit.distance > threshold.value:
         return None
@@ -245,16 +246,17 @@ def resemblance(hit: Hit | None, threshold: Threshold | None) -> Resemblance | N
 def outliers(
     templates: Sequence[str], among: Tensor, others: Sequence[Hit | None], threshold: float | None
 ) -> list[Outlier]:
-    """Templates of one subject that are nearer to somebody else, or far from all its others.
+    """Templates of one subject that are nearer to another subject, or far from all its other templates.
 
-    Far is farther than ``threshold``; without one, farther than the median of the nearest distances by more than three
-    times their scaled median absolute deviation (Hampel's identifier) and by a quarter of it, of four or more.
+    "Far" means farther than ``threshold``. Without a threshold, at least four templates are needed, and far is farther
+    than the median of the nearest distances by more than three times their scaled median absolute deviation (Hampel's
+    identifier) and by more than a quarter of the median.
 
     Args:
-        templates: n ids.
-        among: float (n, n), part-wise distances between them.
-        others: the nearest template of any other subject, for each.
-        threshold: up to which two walks are the same person's, where that is known.
+        templates: ids of n templates.
+        among: part-wise distances between them, float (n, n).
+        others: for each template, the nearest template of any other subject.
+        threshold: distance up to which two walks count as the same person's, if known.
     """
     if len(templates) < 2:
         return []

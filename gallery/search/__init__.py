@@ -1,1 +1,1 @@
-"""Exact nearest neighbours under the part-wise distance."""
+"""Exact nearest-neighbour search with the part-wise distance."""

@@ -1,7 +1,7 @@
-"""Embeddings in memory, those of each view by themselves, so that what a view does can be taken off as it is known now.
+"""In-memory index with separate embeddings per view, so that each search uses the current corrections of the views.
 
-The distance of a probe to a template whose view has the correction c is that of the probe shifted by c to the template
-as it is stored: nothing stored changes when more is learnt of a view, and the search stays exact.
+If a template's view has the correction c, the probe is shifted by c and compared with the stored template. So a new
+correction changes no stored data, and the search stays exact.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from gallery.views import Corrections, View, centred
 
 
 class ViewedIndex:
-    """As :class:`gallery.search.partwise.PartwiseIndex`, of templates that are each seen from a view, or from None.
+    """As :class:`gallery.search.partwise.PartwiseIndex`, for templates that each have a view or None.
 
-    ``corrections`` are what is taken off the embeddings of each view, (P, C); probes come without their own.
+    ``corrections`` are subtracted from the embeddings of each view, (P, C). Probes must be corrected already.
 
     Args:
         parts, dims, device, precision: as there.
@@ -59,7 +59,7 @@ class ViewedIndex:
         self._of[self._views[template]].annotate(template, metadata, expiry)
 
     def remove(self, template: str) -> None:
-        """Remove one template. Raises KeyError where it is not there."""
+        """Remove one template. Raises KeyError if it does not exist."""
         view = self._views.pop(template)
         owner = self._owners.pop(template)
         self._sizes[owner] -= 1
@@ -76,7 +76,7 @@ class ViewedIndex:
         found: list[list[Hit]] = [[] for _ in probes]
         size = 0
         for view, index in self._of.items():
-            # Who is not among the k nearest subjects of any view is not among them over all views.
+            # A subject outside the k nearest of every view is outside the k nearest overall.
             hits, some = index.search(_shifted(probes, view, corrections), k, where)
             found = [known + new for known, new in zip(found, hits, strict=True)]
             size += some
@@ -89,14 +89,14 @@ class ViewedIndex:
         return first[0] if first else None
 
     def embeddings(self, templates: Sequence[str], corrections: Corrections) -> Tensor:
-        """The embeddings of templates less what their views do, float32 (m, P, C). Raises KeyError."""
+        """The corrected embeddings of templates, float32 (m, P, C). Raises KeyError."""
         if not templates:
             return torch.zeros(0, *self.shape)
         found = [self._of[self._views[template]].embeddings([template])[0] for template in templates]
         return self.corrected(templates, torch.stack(found), corrections)
 
     def corrected(self, templates: Sequence[str], embeddings: Tensor, corrections: Corrections) -> Tensor:
-        """Embeddings of templates (m, P, C) as they are stored, less what their views do. Raises KeyError."""
+        """Subtract the corrections of their views from stored embeddings of templates (m, P, C). Raises KeyError."""
         return centred(embeddings, [self._views[template] for template in templates], corrections)
 
     def cohort(self, people: int, each: int = 1) -> dict[str, list[str]]:

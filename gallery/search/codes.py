@@ -1,8 +1,8 @@
-"""Embeddings as bytes: a quarter of the memory to read, and a lower bound of the distance that always holds.
+"""Embeddings quantised to bytes: a quarter of the memory traffic, and a guaranteed lower bound of the distance.
 
-Each part of an embedding is rounded to a whole multiple, −127 to 127, of a scale of its own: x = s·c + r. Codes are
-multiplied as integers, so the distance of two roundings comes out but for the rounding of a few float32 operations;
-by the triangle inequality the distance of the embeddings differs from it by at most |r| of either side.
+Each part of an embedding is rounded to an integer multiple, −127 to 127, of its own scale: x = s·c + r. Codes are
+multiplied as integers, so the distance of two rounded parts is exact up to the rounding of a few float32 operations. By
+the triangle inequality, the distance of the embeddings differs from it by at most |r| of each side.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from torch import Tensor
 
 Distance = TypeVar("Distance", float, npt.NDArray[np.float64])
 Products = Callable[[Tensor, Tensor, Tensor], None]
-"""Takes codes (Q, C) and (n, C), and fills int32 (Q, n)."""
+"""Function that multiplies codes (Q, C) and (n, C) into int32 (Q, n)."""
 
 LEVELS = 127
-# Distances held at a time before they are summed over parts: what a core's cache holds, or enough to fill a GPU.
+# Distances per step before they are summed over parts: the size of a core's cache, or enough to use a GPU fully.
 ELEMENTS = {"cpu": 1 << 17, "cuda": 1 << 26}
-ROWS = 256  # fewer at a time are not worth the calls
-SMALLEST = 2.0**-126  # of the normal float32 numbers
+ROWS = 256  # with fewer per step the calls cost too much
+SMALLEST = 2.0**-126  # smallest normal float32 number
 SHRINK = 1 - 2.0**-20  # of squared norms: more than the rounding of A + B − 2ab in float32 can add
 FLOOR = 1e-36  # of squared distances, for the square root of zero is slow; its own root is within UNDERFLOW
-UNDERFLOW = 1e-17  # more than all that is lost to numbers below float32's
+UNDERFLOW = 1e-17  # more than all losses by float32 underflow
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,10 +37,10 @@ class Codes:
     """Codes of n embeddings, by parts.
 
     Attributes:
-        codes: int8 (P, n, C), C rounded up to a multiple of 8 by zeros.
+        codes: int8 (P, n, C), C padded with zeros to a multiple of 8.
         scales: float32 (P, n).
-        norms: float32 (P, n), squared, of the rounded parts, shrunk so that their rounding cannot raise a bound.
-        residuals: float32 (n,), at least the mean over parts of what the rounding took away.
+        norms: float32 (P, n), squared norms of the rounded parts, reduced so that rounding cannot raise a bound.
+        residuals: float32 (n,), upper bound of the mean rounding error over parts.
     """
 
     codes: Tensor
@@ -50,7 +50,7 @@ class Codes:
 
     @classmethod
     def empty(cls, n: int, parts: int, dims: int, device: torch.device) -> Codes:
-        """Room for n embeddings. On a CPU it takes memory only where something is written."""
+        """Allocate n embeddings. On a CPU memory is only used once it is written."""
         return cls(
             torch.empty(parts, n, -(-dims // 8) * 8, dtype=torch.int8, device=device),
             torch.empty(parts, n, device=device),
@@ -59,10 +59,10 @@ class Codes:
         )
 
     def write(self, rows: slice | list[int], embeddings: Tensor) -> None:
-        """Put finite float32 embeddings (n, P, C) into ``rows``."""
+        """Write finite float32 embeddings (n, P, C) to ``rows``."""
         exact = embeddings.double().transpose(0, 1)
         scales = (exact.abs().amax(dim=2) / LEVELS).float()
-        scales[scales < SMALLEST] = 0  # too small to divide by: rounded away whole
+        scales[scales < SMALLEST] = 0  # too small to divide by: rounded to zero
         wide = scales.double()[:, :, None]
         codes = torch.where(wide > 0, exact / wide, 0.0).round_().clamp_(-LEVELS, LEVELS)
         residuals = (exact - wide * codes).norm(dim=2).mean(dim=0)
@@ -73,7 +73,7 @@ class Codes:
 
 
 class Bounds:
-    """Lower bounds of the distances from some probes to anything that is coded.
+    """Lower bounds of the distances from probes to coded embeddings.
 
     Args:
         probes: finite float32 (Q, P, C).
@@ -86,14 +86,14 @@ class Bounds:
         self._probes.write(slice(None), probes)
         self._factors = -2 * self._probes.scales[:, :, None]  # (P, Q, 1)
         self._norms = self._probes.norms[:, :, None]
-        # Sums of P roots are off by P roundings; the rest of the margin is for the scaling of the limits themselves.
+        # A sum of P roots has an error of P roundings. The rest of the margin covers the scaling of the limits.
         self._margin = 1 + (parts + 16) * 2.0**-23
         self._multiply = _exact_products(probes.device.type)
 
     def below(self, codes: Codes, rows: int, out: Tensor) -> None:
-        """Write numbers for the first ``rows`` of ``codes`` into ``out``, float32 (Q, rows).
+        """Write scores for the first ``rows`` of ``codes`` into ``out``, float32 (Q, rows).
 
-        A template whose number is above :meth:`limit` of a distance is farther away than that.
+        A template with a score above :meth:`limit` of a distance is farther away than that distance.
         """
         parts, count = self._probes.scales.shape
         budget = ELEMENTS.get(self._device.type, ELEMENTS["cuda"])
@@ -110,17 +110,20 @@ class Bounds:
                 dots, squares = (buffer[: math.prod(shape)].view(shape) for buffer in buffers)
                 for i in range(len(dots)):
                     self._multiply(self._probes.codes[first + i], codes.codes[first + i, start:stop], dots[i])
-                # One buffer, and no addcmul: it is several times slower than its two halves where it broadcasts.
+                # Use one buffer and no addcmul: with broadcasting it is several times slower than two separate
+                # operations.
                 squares.copy_(dots).mul_(self._factors[some]).mul_(codes.scales[some, None, start:stop])
                 squares.add_(codes.norms[some, None, start:stop]).add_(self._norms[some])
                 squares.clamp_(min=FLOOR).sqrt_()
                 total.add_(squares.sum(dim=0) if len(dots) > 1 else squares[0])
-            # Numbers too large for float32 bound nothing.
+            # Values too large for float32 give no bound.
             total.div_(parts).nan_to_num_(nan=0.0, posinf=0.0)
             torch.sub(total, codes.residuals[start:stop] * self._margin, out=out[:, start:stop])
 
     def limit(self, probe: int, distance: Distance) -> Distance:
-        """For a distance, or distances in float64, of one probe: at most what :meth:`below` gives within it."""
+        """The limit for a distance, or for float64 distances, of one probe: :meth:`below` gives at most this within the
+        distance.
+        """
         return (distance + float(self._probes.residuals[probe]) + UNDERFLOW) * self._margin
 
 
@@ -129,21 +132,23 @@ def _int8_products(probes: Tensor, codes: Tensor, out: Tensor) -> None:
 
 
 def _padded_products(probes: Tensor, codes: Tensor, out: Tensor) -> None:
-    """As cuBLAS wants it: more than 16 rows, and columns by eights."""
+    """Shape required by cuBLAS: more than 16 rows, and a multiple of 8 columns."""
     rows = torch.nn.functional.pad(codes, (0, 0, 0, max(0, 32 - len(codes))))
     columns = torch.nn.functional.pad(probes, (0, 0, 0, -len(probes) % 8))
     out.copy_(torch._int_mm(rows, columns.t())[: len(codes), : len(probes)].t())
 
 
 def _float_products(probes: Tensor, codes: Tensor, out: Tensor) -> None:
-    """Whole numbers are exact in floating point up to 2²⁴, and in double precision up to 2⁵³."""
+    """Integers are exact in single precision up to 2²⁴, and in double precision up to 2⁵³."""
     dtype = torch.float32 if codes.shape[1] * LEVELS**2 < 2**24 else torch.float64
     out.copy_(probes.to(dtype) @ codes.to(dtype).t())
 
 
 @cache
 def _exact_products(device: str) -> Products:
-    """How bytes are multiplied on such a device: in integers where that is exact; some machines saturate half-way."""
+    """The byte multiplication for a device: in integers if that is exact, because some processors saturate intermediate
+    sums.
+    """
     products = _int8_products if device == "cpu" else _padded_products
     signs = torch.ones(40, 264, dtype=torch.int8, device=device)
     signs[:, ::2] = -1

@@ -1,4 +1,4 @@
-"""A collection's embeddings in memory, following the store."""
+"""In-memory index of a collection, kept up to date from the store."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from gallery.views import Corrections, View
 from pipelines.fingerprint import Fingerprint
 
 NONE: Corrections = {}
-RETRY_SECONDS = 1.0  # to leave a store alone that could not be reached
+RETRY_SECONDS = 1.0  # pause before an unreachable store is tried again
 
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """What a search gave.
+    """Result of a search.
 
     Attributes:
-        hits: of each probe, nearest subject first.
-        size: number of templates that were searched.
-        subjects: at most so many they are of.
-        cursor: of ``Store.changes``: all that had happened by then was searched, and nothing that happened after.
-        age: seconds since the store was last followed to its end, where it cannot be reached now; None where it can.
+        hits: hits of each probe, nearest subject first.
+        size: number of searched templates.
+        subjects: upper bound of the number of their subjects.
+        cursor: cursor of ``Store.changes``. The search covered exactly the changes up to it.
+        age: seconds since the last complete update, if the store is unreachable now; otherwise None.
     """
 
     hits: list[list[Hit]]
@@ -47,7 +47,7 @@ class Found:
 
 
 class Index(Protocol):
-    """What a gallery searches with; the methods are those of :class:`CollectionIndex`."""
+    """Interface of a gallery's index. The methods are those of :class:`CollectionIndex`."""
 
     def search(
         self,
@@ -77,14 +77,14 @@ class Index(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class _Cohort:
-    """Templates of some subjects, one subject's after the other's.
+    """Templates of some subjects, grouped by subject.
 
     Attributes:
-        full: whether there are as many subjects as were asked for.
-        sizes: how many are of each subject, in the order of :func:`gallery.search.partwise.digest_order`.
-        templates: their ids.
+        full: whether there are as many subjects as requested.
+        sizes: number of templates of each subject, in the order of :func:`gallery.search.partwise.digest_order`.
+        templates: ids of the templates.
         embeddings: as stored, float32 (n, P, C).
-        expires: seconds since 1970 at which the first of them expires.
+        expires: time when the first of them expires, in seconds since 1970.
     """
 
     full: bool
@@ -102,9 +102,9 @@ class _Cohort:
         return digest_order(next(reversed(self.sizes)))
 
     def outlives(self, change: Change) -> bool:
-        """Whether it is the same after a change, which concerns none of its subjects and none who would be among them.
+        """Whether it is unaffected by a change: one that concerns neither its subjects nor new members.
 
-        Most changes of a large collection are such.
+        This holds for most changes of a large collection.
         """
         if change.subject is None:
             return change.template not in self._members
@@ -113,11 +113,11 @@ class _Cohort:
 
 @dataclass(frozen=True)
 class Share:
-    """The subjects that fall to one of several searchers, by a digest of their ids.
+    """The share of the subjects of one of several searchers, by a digest of the ids.
 
     Attributes:
-        number: of the searcher, from 0.
-        of: how many there are.
+        number: number of the searcher, from 0.
+        of: number of searchers.
     """
 
     number: int = 0
@@ -128,19 +128,18 @@ class Share:
 
 
 class CollectionIndex:
-    """Searches what the store holds at the time of asking, whichever thread or process wrote it.
+    """Searches the current content of the store, whichever thread or process wrote it.
 
-    Before each search the store is asked for changes since the last one, which costs next to nothing where there are
-    none. What is followed has one fingerprint at a time: where another set of embeddings has gone live, all that was
-    known is forgotten before the first of the new ones is taken. One search runs at a time; a batch of probes is one
-    search. While the store cannot be reached, what was known last is searched on.
+    Before each search the index reads the changes since the last one, which is cheap if there are none. The index has
+    one fingerprint at a time: if another set of embeddings has gone live, it is cleared first. One search runs at a
+    time; a batch of probes is one search. While the store is unreachable, the last known content is searched.
 
     Args:
         store: kept open by the caller.
         collection: name of the collection.
-        device: where embeddings lie and are searched.
-        precision: in which they are kept; see :class:`gallery.search.partwise.PartwiseIndex`.
-        share: whose templates are searched here. All of the store is followed, and proven, whatever the share.
+        device: device for the embeddings and the search.
+        precision: number format of the embeddings; see :class:`gallery.search.partwise.PartwiseIndex`.
+        share: the subjects to search. The index always follows and verifies the whole store.
     """
 
     def __init__(
@@ -171,14 +170,14 @@ class CollectionIndex:
         """The ``k`` nearest subjects of each probe (Q, P, C).
 
         Args:
-            fingerprint: of the probes.
-            probes: finite (Q, P, C), less what is known of their views.
+            fingerprint: fingerprint of the probes.
+            probes: finite (Q, P, C), with the corrections of their views subtracted.
             k: at least 1.
-            where: metadata that a subject must have to be found.
-            corrections: what is taken off the templates of each view.
+            where: metadata that subjects must have.
+            corrections: corrections by view, subtracted from the templates.
 
         Raises:
-            FingerprintMismatch: the collection holds embeddings of another fingerprint, or of another shape.
+            FingerprintMismatch: the collection's embeddings have another fingerprint or another shape.
         """
         with self._lock:
             index = self._current(fingerprint, probes)
@@ -190,7 +189,7 @@ class CollectionIndex:
     def nearest_of(
         self, subject: str, fingerprint: Fingerprint, probe: Tensor, corrections: Corrections = NONE
     ) -> Hit | None:
-        """The nearest template of one subject to a probe (P, C); None where it has none.
+        """The nearest template of one subject to a probe (P, C); None if it has none.
 
         Raises:
             FingerprintMismatch: as :meth:`search`.
@@ -202,7 +201,7 @@ class CollectionIndex:
     def embeddings(
         self, fingerprint: Fingerprint, templates: Sequence[str], corrections: Corrections = NONE
     ) -> dict[str, Tensor]:
-        """The embeddings (P, C), float32, of those of the templates that are still there under that fingerprint."""
+        """The embeddings (P, C), float32, of the given templates that still exist with this fingerprint."""
         with self._lock:
             self._follow_if_possible()
             if self._index is None or self._fingerprint != fingerprint:
@@ -215,8 +214,8 @@ class CollectionIndex:
     ) -> dict[str, Tensor] | None:
         """Embeddings (k, P, C), float32, k up to ``each``, of some subjects; None under another fingerprint.
 
-        Which they are follows from what is stored alone; see :meth:`gallery.search.partwise.PartwiseIndex.cohort`. What
-        was found last is kept until a change concerns one of these subjects, or one of the templates expires.
+        The selection depends only on stored data; see :meth:`gallery.search.partwise.PartwiseIndex.cohort`. The result
+        is cached until a change concerns one of these subjects, or one of the templates expires.
         """
         with self._lock:
             if self._index is None or self._fingerprint != fingerprint:
@@ -229,16 +228,16 @@ class CollectionIndex:
             return dict(zip(known.sizes, torch.split(found, list(known.sizes.values())), strict=True))
 
     def followed(self) -> str:
-        """Follow the store if it can be reached; the cursor up to which it is known now."""
+        """Update from the store if it is reachable. Returns the current cursor."""
         with self._lock:
             self._follow_if_possible()
             return self._cursor
 
     def ready(self, attempts: int = 5) -> bool:
-        """Follow the store, and prove once that what is known is what it holds, by number and digest.
+        """Update from the store, and verify once that the index equals its content, by count and digest.
 
-        Proven again after everything was read anew. False where the two differed ``attempts`` times, as while much is
-        being written.
+        Verified again after a full reload. Returns False if the two differed ``attempts`` times, for example during
+        heavy writing.
         """
         for _ in range(attempts):
             with self._lock:
@@ -247,7 +246,7 @@ class CollectionIndex:
                     return True
                 digest = self._store.digest(self._collection)
                 if self._leaves and digest.salt != self._salt:
-                    # The store has been given another key since: leaves are taken anew.
+                    # The store has a new key since: compute the leaves again.
                     self._forget()
                     continue
                 known = xor_of(b"".join(self._leaves.values())) if self._leaves else bytes(32)
@@ -255,7 +254,7 @@ class CollectionIndex:
         return self._proven
 
     def close(self) -> None:
-        """Forget everything."""
+        """Clear the index."""
         with self._lock:
             self._forget()
 
@@ -272,7 +271,7 @@ class CollectionIndex:
         )
 
     def _current(self, fingerprint: Fingerprint, probes: Tensor) -> ViewedIndex | None:
-        """What the store holds now, if it can be compared with the probes; None where it holds nothing."""
+        """The index of the current content, if it can be compared with the probes; None if the store is empty."""
         self._follow_if_possible()
         if self._index is None or self._fingerprint is None:
             return None
@@ -298,7 +297,7 @@ class CollectionIndex:
         return None if self._failed is None or self._followed is None else time.monotonic() - self._followed
 
     def _follow_if_possible(self) -> None:
-        """Follow; where the store cannot be reached, go on with what is known, if it was known whole."""
+        """Update. If the store is unreachable, continue with the last content, provided that it was complete."""
         if self._failed is not None and self._followed is not None and time.monotonic() - self._failed < RETRY_SECONDS:
             return
         try:
@@ -327,7 +326,7 @@ class CollectionIndex:
                 return
 
     def _add(self, changes: Sequence[Change]) -> None:
-        # Told of twice where its subject's metadata changed: the latest holds.
+        # Reported twice if its subject's metadata changed: the latest counts.
         latest = {change.template: change for change in changes}
         new = [change for change in latest.values() if change.template not in self._leaves]
         if new:
@@ -365,7 +364,7 @@ class CollectionIndex:
             if self._index is not None and template in self._index:
                 self._index.remove(template)
         if not self._leaves:
-            # An empty collection is free to be pinned anew.
+            # An empty collection can be pinned again.
             self._index = self._fingerprint = None
 
 

@@ -1,4 +1,4 @@
-"""Exact nearest neighbours under the part-wise distance, in memory."""
+"""Exact in-memory nearest-neighbour search with the part-wise distance."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from gallery.search.codes import UNDERFLOW, Bounds, Codes
 Indices = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
-BLOCK_BYTES = 64 << 20  # of codes kept in one tensor, so that growing copies nothing
-SCRATCH_BYTES = 128 << 20  # of bounds held at a time
-CANDIDATES = 1024  # embeddings coded or ranked, or measured on a GPU, at a time
-CACHE_BYTES = 1 << 20  # of embeddings measured at a time on a CPU: what a core's cache holds
+BLOCK_BYTES = 64 << 20  # of codes per tensor, so that growing needs no copy
+SCRATCH_BYTES = 128 << 20  # of bounds per step
+CANDIDATES = 1024  # embeddings coded or ranked, or measured on a GPU, per step
+CACHE_BYTES = 1 << 20  # of embeddings measured per step on a CPU: the size of a core's cache
 PRECISIONS = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
@@ -48,17 +48,18 @@ class _Block:
 
 
 class PartwiseIndex:
-    """Embeddings of templates by subject, searched in full.
+    """Embeddings of templates by subject, with exhaustive search.
 
-    Every template is told apart from the nearest by a lower bound of its distance (:mod:`gallery.search.codes`), which
-    reads a byte a number. Whatever the bound does not rule out is measured in float32 by differences, whose error is
-    known, and what is left of that in float64. So the answer equals a float64 search of the stored values, near
-    duplicates and ties included, whatever the order of adding and removing was. Not safe under threads by itself.
+    A lower bound of the distance (:mod:`gallery.search.codes`), which reads one byte per number, excludes most
+    templates. The remaining ones are measured in float32 by differences, with a known error, and those that are still
+    undecided in float64. So the answer equals a float64 search of the stored values, including near duplicates and
+    ties, and does not depend on the order of additions and removals. Not thread-safe.
 
     Args:
         parts, dims: shape (P, C) of an embedding.
-        device: where embeddings lie and are searched.
-        precision: "float32", "float16" or "bfloat16": in which embeddings are kept, and to which the answer is exact.
+        device: device for the embeddings and the search.
+        precision: "float32", "float16" or "bfloat16". Number format of the embeddings; the answer is exact for the
+            values in this format.
     """
 
     def __init__(self, parts: int, dims: int, device: str | torch.device = "cpu", precision: str = "float32") -> None:
@@ -96,15 +97,15 @@ class PartwiseIndex:
         subjects: Sequence[str],
         embeddings: Tensor,
     ) -> None:
-        """Add n templates, of subjects without metadata as far as they are new, that do not expire.
+        """Add n templates that do not expire. New subjects have no metadata.
 
         Args:
             templates: n ids, new ones.
-            subjects: the subject of each.
-            embeddings: (n, P, C), finite in the index's precision.
+            subjects: subject of each template.
+            embeddings: (n, P, C), finite in the index's number format.
 
         Raises:
-            ValueError: an id is there already, or the embeddings have another shape or are not finite.
+            ValueError: an id exists already, or the embeddings have another shape or are not finite.
         """
         if embeddings.shape != (len(templates), *self.shape):
             raise ValueError(f"({len(templates)}, *{self.shape}) expected, got {tuple(embeddings.shape)}.")
@@ -134,15 +135,15 @@ class PartwiseIndex:
             done = some.stop
 
     def annotate(self, template: str, metadata: Mapping[str, str], expiry: float = math.inf) -> None:
-        """Set what a template's subject is filtered by, and from when on it is not found.
+        """Set the metadata of a template's subject, and the template's expiry.
 
         Args:
-            template: one that is there.
-            metadata: of its subject.
-            expiry: seconds since 1970, infinity for never.
+            template: id of an existing template.
+            metadata: metadata of its subject.
+            expiry: time in seconds since 1970; infinity for never.
 
         Raises:
-            KeyError: the template is not there.
+            KeyError: the template does not exist.
         """
         block, row = self._at(self._positions[template])
         self._metadata[int(block.owners[row])] = metadata
@@ -151,10 +152,10 @@ class PartwiseIndex:
             self._mortal.add(template)
 
     def remove(self, template: str) -> None:
-        """Remove one template; the last one takes its row.
+        """Remove one template. The last one moves to its row.
 
         Raises:
-            KeyError: it is not there.
+            KeyError: the template does not exist.
         """
         position = self._positions.pop(template)
         self._mortal.discard(template)
@@ -182,16 +183,17 @@ class PartwiseIndex:
     def search(
         self, probes: Tensor, k: int, where: Mapping[str, str] | None = None, now: float | None = None
     ) -> tuple[list[list[Hit]], int]:
-        """The ``k`` nearest subjects of each probe, by distance, then by id; a subject is as near as its best template.
+        """The ``k`` nearest subjects of each probe, by distance, then by id. A subject's distance is that of its
+        nearest template.
 
         Args:
-            probes: finite (Q, P, C), taken as float32.
-            k: at least 1; fewer are found where there are fewer subjects.
-            where: metadata that a subject must have to be found; its templates alone are searched.
-            now: seconds since 1970 at which templates must not have expired; the clock's where not given.
+            probes: finite (Q, P, C), converted to float32.
+            k: at least 1. With fewer subjects, fewer are returned.
+            where: metadata that subjects must have. Only their templates are searched.
+            now: time in seconds since 1970 for the check of expiry; by default the clock's.
 
         Returns:
-            Hits of each probe, and the number of templates that were searched.
+            Hits of each probe, and the number of searched templates.
 
         Raises:
             ValueError: ``k`` is less than 1.
@@ -221,7 +223,7 @@ class PartwiseIndex:
         return hits, len(found)
 
     def nearest_of(self, subject: str, probe: Tensor, now: float | None = None) -> Hit | None:
-        """The nearest template of one subject to a probe (P, C), in float64; None where it has none."""
+        """The nearest template of one subject to a probe (P, C), in float64; None if it has none."""
         slot = self._slots.get(subject)
         if slot is None:
             return None
@@ -232,24 +234,25 @@ class PartwiseIndex:
         return hits[0] if hits else None
 
     def embeddings(self, templates: Sequence[str]) -> Tensor:
-        """The embeddings of templates, float32 (m, P, C) on the processor.
+        """The embeddings of templates, float32 (m, P, C) on the CPU.
 
         Raises:
-            KeyError: one of them is not there.
+            KeyError: one of them does not exist.
         """
         rows = [self._at(self._positions[template]) for template in templates]
         found = [block.values[row].float().cpu() for block, row in rows]
         return torch.stack(found) if found else torch.zeros(0, *self.shape)
 
     def cohort(self, people: int, each: int = 1, now: float | None = None) -> dict[str, list[str]]:
-        """Templates of some subjects: the first of both by a digest of the subject's id and by the template's id.
+        """Templates of some subjects: the first subjects by a digest of their ids, and of each the first templates by
+        id.
 
-        A digest orders subjects by chance, so that the first are like all; by their ids those of one place would come
-        first, as "north-001".
+        A digest gives a random order, so the first subjects are representative. Sorted by id, those of one place would
+        come first, for example "north-001".
 
         Args:
-            people: most subjects; fewer where fewer have a template that has not expired.
-            each: most templates of a subject.
+            people: maximum number of subjects. Only subjects with a template that has not expired count.
+            each: maximum number of templates per subject.
             now: as of :meth:`search`.
 
         Returns:
@@ -270,7 +273,7 @@ class PartwiseIndex:
         return {subject: sorted(templates)[:each] for subject, templates in found.items()}
 
     def _lower(self, bounds: Bounds, probes: int) -> Tensor:
-        """What bounds the distances to all templates, float32 (Q, n)."""
+        """Lower bounds of the distances to all templates, float32 (Q, n)."""
         lower = torch.empty(probes, len(self), device=self._device)
         for i, block in enumerate(self._blocks):
             start = i * self._size
@@ -281,9 +284,11 @@ class PartwiseIndex:
     def _nearest(
         self, probe: Tensor, lower: Tensor, first: Indices, slots: Indices, bounds: Bounds, i: int, k: int
     ) -> list[Hit]:
-        """The ``k`` nearest subjects of one probe (P, C), from the bounds (n,) of its distances; there are as many."""
-        # The promising templates, of k subjects at least, are measured first. None of the k nearest can be farther
-        # than the k-th of these subjects; and a subject that was measured can only be as near as that, or nearer.
+        """The ``k`` nearest subjects of one probe (P, C), from the bounds (n,) of its distances. There must be at least
+        ``k`` subjects.
+        """
+        # Measure the most promising templates first, of at least k subjects. None of the k nearest can be farther than
+        # the k-th of these subjects; and a measured subject can only be as near as measured, or nearer.
         reach = _Reach(slots[first], self._measured(first, probe)[1], k)
         left = _true(lower <= min(bounds.limit(i, reach.farthest), torch.finfo(torch.float32).max))
         left = left[_taken(lower, left) <= bounds.limit(i, reach.of(slots[left]))]
@@ -292,8 +297,11 @@ class PartwiseIndex:
         return self._ranked(left[at_least <= reach.of(slots[left])], probe, k)
 
     def _promising(self, lower: Tensor, owners: Tensor, k: int) -> list[Indices]:
-        """For each row of bounds (Q, n): rising positions of templates with low ones, of ``k`` subjects or more."""
-        # The lowest of each of many runs of templates; where these are of too few subjects, the lowest of each subject.
+        """For each row of bounds (Q, n): increasing positions of templates with low bounds, of at least ``k``
+        subjects.
+        """
+        # Take the lowest bound of each of many runs of templates. If these have too few subjects, take the lowest of
+        # each subject.
         length = max(1, len(owners) // (64 * k))
         runs = lower[:, : len(owners) // length * length].view(len(lower), -1, length)
         chosen = runs.amin(dim=2).topk(min(2 * k, runs.shape[1]), largest=False).indices.sort().values
@@ -302,7 +310,9 @@ class PartwiseIndex:
         return [self._of_enough(row, first, owners, k) for row, first in zip(lower, positions, strict=True)]
 
     def _of_enough(self, lower: Tensor, positions: Indices, owners: Tensor, k: int) -> Indices:
-        """These positions, or, where they are of fewer than ``k`` subjects, those of the best of ``k`` subjects."""
+        """These positions. If they have fewer than ``k`` subjects, the positions of the best template of ``k``
+        subjects.
+        """
         positions = positions[_taken(lower, positions) < math.inf]
         if len(np.unique(_taken(owners, positions))) >= k:
             return positions
@@ -311,10 +321,10 @@ class PartwiseIndex:
         return _true((lower <= best.topk(k, largest=False).values[-1]) & (lower == best[owners]))
 
     def _measured(self, positions: Indices, probe: Tensor) -> tuple[Floats, Floats]:
-        """At least and at most the distances of templates at rising positions, (m,) each.
+        """Lower and upper bounds of the distances of templates at increasing positions, (m,) each.
 
-        A difference of two float32 numbers is off by one rounding of itself, so nothing cancels: sums of squares of
-        differences are off by C + 2 roundings, their roots by half as many, the sum over parts by P more.
+        A difference of two float32 numbers has an error of one rounding, so there is no cancellation. Sums of squared
+        differences have an error of C + 2 roundings, their roots half as many, and the sum over parts P more.
         """
         parts, dims = self.shape
         share = (dims + parts + 16) * 2.0**-24
@@ -323,7 +333,7 @@ class PartwiseIndex:
         ]
         distances = torch.cat(found).double().cpu().numpy()
         slack = math.sqrt(dims) * UNDERFLOW
-        # What overflows is at least 0 and at most anything.
+        # Overflowed values get the bounds 0 and infinity.
         finite = np.isfinite(distances)
         return (
             np.where(finite, distances * (1 - share) - slack, 0.0),
@@ -331,7 +341,7 @@ class PartwiseIndex:
         )
 
     def _ranked(self, positions: Indices, probe: Tensor, k: int) -> list[Hit]:
-        """The best hit of each subject among these templates, the ``k`` nearest of them in order."""
+        """The best hit of each subject among these templates; of these the ``k`` nearest, in order."""
         wanted = probe.double().cpu().numpy()
         best: dict[str, Hit] = {}
         for start in range(0, len(positions), CANDIDATES):
@@ -348,7 +358,7 @@ class PartwiseIndex:
         return sorted(best.values(), key=lambda hit: (hit.distance, hit.subject))[:k]
 
     def _rows(self, positions: Indices) -> Iterator[Tensor]:
-        """Copies of the embeddings at rising positions, (m, P, C) in the precision that they are kept in, by pieces."""
+        """Copies of the embeddings at increasing positions, (m, P, C) in the index's number format, in pieces."""
         for start, block in zip(range(0, len(self), self._size), self._blocks, strict=True):
             first, last = np.searchsorted(positions, (start, start + self._size))
             for some in range(first, last, self._at_once):
@@ -394,12 +404,12 @@ class PartwiseIndex:
 
 
 class _Reach:
-    """How far away each subject may be if it is one of the ``k`` nearest, given templates of so many at least.
+    """Upper bound of the distances of the ``k`` nearest subjects, from templates of at least ``k`` subjects.
 
     Args:
-        slots: of the subjects of some templates.
-        at_most: how far away each of these templates is, at most.
-        k: subjects that are looked for.
+        slots: slots of the subjects of some templates.
+        at_most: upper bound of the distance of each of these templates.
+        k: number of subjects to find.
     """
 
     def __init__(self, slots: Indices, at_most: Floats, k: int) -> None:
@@ -410,24 +420,24 @@ class _Reach:
         self._reach = np.minimum(nearest, self.farthest)
 
     def of(self, slots: Indices) -> Floats:
-        """For each of these subjects, whether any template of it was given or none."""
+        """The bound of each of these subjects, whether or not any of its templates was given."""
         places = np.searchsorted(self._known, slots).clip(max=len(self._known) - 1)
         return np.where(self._known[places] == slots, self._reach[places], self.farthest)
 
 
 @lru_cache(maxsize=1 << 17)
 def digest_order(subject: str) -> bytes:
-    """By what subjects are put in an order that has nothing to do with their ids, the same everywhere."""
+    """Sort key that orders subjects independently of their ids, the same on every host."""
     return hashlib.blake2b(subject.encode(), digest_size=8).digest()
 
 
 def _true(mask: Tensor) -> Indices:
-    """Indices of what is true, rising."""
+    """Increasing indices of the true values."""
     return np.flatnonzero(mask.numpy()) if mask.device.type == "cpu" else mask.nonzero()[:, 0].cpu().numpy()
 
 
 def _taken(values: Tensor, positions: Indices) -> npt.NDArray[Any]:
-    """Some of the values (n,), wherever they lie."""
+    """Select values (n,) by index, on any device."""
     if values.device.type == "cpu":
         taken: npt.NDArray[Any] = values.numpy()[positions]
         return taken

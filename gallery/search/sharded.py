@@ -1,4 +1,4 @@
-"""A collection searched in shares, each by a searcher of its own, and merged without loss."""
+"""Sharded search: each searcher searches one share of a collection, and the results are merged exactly."""
 
 from __future__ import annotations
 
@@ -16,33 +16,33 @@ from pipelines.fingerprint import Fingerprint
 
 
 class Searchers(Protocol):
-    """Searchers that each follow the store and search one share of a collection's subjects, wherever they run."""
+    """Searchers, local or remote. Each follows the store and searches one share of a collection's subjects."""
 
     def __len__(self) -> int:
-        """How many there are, at least 1."""
+        """Number of searchers, at least 1."""
         ...
 
     def ask(self, method: str, *args: Any, only: int | None = None) -> list[Any]:
-        """What a method of :class:`gallery.search.index.CollectionIndex` gives at every searcher, by number, or at one.
+        """Call a method of :class:`gallery.search.index.CollectionIndex` on every searcher, or on one.
 
-        Raises whatever one of them raised.
+        Returns the results in the order of the searchers. Raises the error of any searcher.
         """
         ...
 
     def close(self) -> None:
-        """Ask them no more."""
+        """Stop using the searchers."""
         ...
 
 
 class ShardedIndex:
-    """As :class:`gallery.search.index.CollectionIndex`, over the shares of several searchers.
+    """As :class:`gallery.search.index.CollectionIndex`, for the shares of several searchers.
 
-    Every searcher gives the nearest of its own subjects, measured in float64 from the stored embeddings alone, so the
-    nearest of all are among them, with the very distances that one searcher of everything would give. They are merged
-    by distance, then by id.
+    Every searcher returns the nearest of its subjects, measured in float64 from the stored embeddings. The nearest of
+    all are among them, with the same distances that a single searcher would give. They are merged by distance, then by
+    id.
 
     Args:
-        searchers: of one collection.
+        searchers: the searchers of one collection.
     """
 
     def __init__(self, searchers: Searchers) -> None:
@@ -58,9 +58,9 @@ class ShardedIndex:
     ) -> Found:
         """As :meth:`gallery.search.index.CollectionIndex.search`.
 
-        What happened after the cursor of the answer may have been searched, too; what happened before was.
+        All changes up to the cursor of the answer were searched. Later changes may be included.
         """
-        # Asked first: each searcher follows the store when it is asked, so all of them know at least as much.
+        # Read the cursor first: each searcher updates when it is called, so all of them know at least as much.
         [cursor] = self._searchers.ask("followed", only=0)
         found: list[Found] = self._searchers.ask("search", fingerprint, probes, k, where, corrections)
         ages = [one.age for one in found if one.age is not None]
@@ -102,9 +102,9 @@ class ShardedIndex:
         return {subject: found[subject] for subject in sorted(found, key=digest_order)[:people]}
 
     def ready(self) -> bool:
-        """Whether every searcher has proven that it knows what the store holds."""
+        """Whether every searcher has verified its index against the store."""
         return all(self._searchers.ask("ready"))
 
     def close(self) -> None:
-        """Ask the searchers no more."""
+        """Stop using the searchers."""
         self._searchers.close()

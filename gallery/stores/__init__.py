@@ -1,1 +1,1 @@
-"""Where templates are kept: the protocol of a store, the stores that there are, and what they share."""
+"""Storage of templates: the store protocol, its implementations, and their shared code."""

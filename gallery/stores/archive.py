@@ -1,9 +1,8 @@
-"""A collection as one file: for backups, and for moving it to another store, of another kind if need be.
+"""Archives: a collection as one file, for backups and for copying it to another store of any kind.
 
-After eight letters and a header come the templates, each in a frame of its own with its subject and its sequence, and
-at last a frame that says that this was all. Frames are sealed with a key of the archive's own, which a master key of
-the store has sealed, or carry a digest where nothing is encrypted. Either way damage, a missing end and frames in
-another order are found before anything is imported.
+Layout: eight magic bytes, a header, one frame per template with its subject and its sequence, and an end frame. Frames
+are encrypted with a key of the archive, which is encrypted with a master key of the store. Without encryption, frames
+carry a digest. In both cases damage, a missing end and reordered frames are detected before anything is imported.
 """
 
 from __future__ import annotations
@@ -43,7 +42,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 class Archive(Record):
-    """What an archive says of itself in its header, and how much there was in it."""
+    """Header of an archive, and the amounts of its content."""
 
     collection: str
     fingerprint: FingerprintText | None
@@ -55,20 +54,20 @@ class Archive(Record):
 
 
 def export_collection(store: Store, collection: str, path: Path, vault: Vault | None = None) -> Archive:
-    """Write a collection's live templates to a file that only its owner can read, whole or not at all.
+    """Write a collection's live templates to a file that only its owner can read. The file is written atomically.
 
-    What is enrolled meanwhile may be in it or not; subjects without templates are left out, and so is the log.
+    Concurrent enrolments may or may not be included. Subjects without templates and the log are left out.
 
     Args:
-        store: where it is.
+        store: store of the collection.
         collection: its name.
-        path: of the file; replaced where it is there.
-        vault: encrypts the archive; None for none.
+        path: path of the file. An existing file is replaced.
+        vault: encrypts the archive; None for no encryption.
 
     Raises:
         NotFound, StoreUnavailable: see the store.
-        BadCollection: it is none of a user's, as those where strangers and passers-by lie.
-        Conflict: other embeddings have gone live meanwhile.
+        BadCollection: it is an internal collection, for example that of strangers or passers-by.
+        Conflict: another set of embeddings has gone live meanwhile.
         OSError: the file cannot be written.
     """
     there = store.collection(check_collection(collection))
@@ -108,22 +107,22 @@ def export_collection(store: Store, collection: str, path: Path, vault: Vault | 
 
 
 def import_collection(store: Store, path: Path, collection: str | None = None, vault: Vault | None = None) -> Archive:
-    """Enrol everything in an archive, with its ids and times, after all of it has been checked.
+    """Check an archive, then enrol everything in it, with its ids and times.
 
-    What is there already stays as it is, so an import that was cut short is taken up by importing again. Names and
-    metadata of subjects are those of the archive.
+    Existing templates are unchanged, so an interrupted import is continued by importing again. Subjects get the names
+    and metadata of the archive.
 
     Args:
-        store: where to.
-        path: of the archive.
-        collection: its name there; None for the one it had. Made where there is none.
-        vault: with the key that the archive was encrypted with.
+        store: store to import into.
+        path: path of the archive.
+        collection: name of the collection; None for the archived name. It is created if it does not exist.
+        vault: contains the key that encrypted the archive.
 
     Raises:
-        BadArchive: it is damaged, cut short, or no archive.
-        BadStoreKey: its key is missing or another one.
-        FingerprintMismatch, ClipOfOtherSubject, Conflict: the collection holds what contradicts it.
-        OSError: it cannot be read.
+        BadArchive: the file is damaged, truncated, or not an archive.
+        BadStoreKey: the key is missing or wrong.
+        FingerprintMismatch, ClipOfOtherSubject, Conflict: the archive conflicts with the collection's content.
+        OSError: the file cannot be read.
     """
     with path.open("rb") as file:
         header, frames = _opened(file, vault)
@@ -143,7 +142,7 @@ def import_collection(store: Store, path: Path, collection: str | None = None, v
 
 
 class _Frames:
-    """The frames of a file, each bound to its number and to the header."""
+    """The frames of a file. Each is authenticated together with its number and the header."""
 
     def __init__(self, file: IO[bytes], header: bytes, key: bytes | None) -> None:
         self._file, self._header, self._key = file, header, key
@@ -161,7 +160,7 @@ class _Frames:
         self._file.write(_LENGTH.pack(len(sealed)) + sealed)
 
     def read(self) -> Iterator[bytes]:
-        """What was written, up to the end, which must come."""
+        """Read the frames up to the end frame, which is required."""
         while True:
             sealed = _take(self._file)
             if self._key is None:
@@ -215,7 +214,7 @@ def _people(store: Store, collection: str) -> Iterator[tuple[Subject, Template]]
 def _content(store: Store, subject: Subject, template: Template) -> bytes:
     embedding = store.embedding(template.collection, template.id)
     half = embedding.astype(np.float16)
-    # In half precision where that loses nothing, as where it was enrolled so.
+    # Use half precision if that is lossless, for example if it was enrolled in half precision.
     dtype, data, _ = bytes_of(half if np.array_equal(half, embedding) else embedding)
     fields = {
         "subject": subject.model_dump(mode="json"),

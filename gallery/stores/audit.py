@@ -1,4 +1,6 @@
-"""Who did what to a gallery: an append-only log that names subjects by keyed digests alone, and holds no biometrics."""
+"""Audit log: an append-only record of who did what to a gallery. It names subjects only by keyed digests and contains
+no biometrics.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,7 @@ _actor: ContextVar[str] = ContextVar("actor", default="local")
 
 @contextmanager
 def acting(actor: str) -> Iterator[None]:
-    """Log what this thread does to any gallery within the block as done by ``actor``."""
+    """Context manager: log everything that this thread does to any gallery as done by ``actor``."""
     token = _actor.set(actor)
     try:
         yield
@@ -28,18 +30,18 @@ def acting(actor: str) -> Iterator[None]:
 
 
 def new_key(vault: Vault | None) -> bytes:
-    """A key for the digests of subject ids as it is stored, sealed where there is a master key."""
+    """Create a key for the digests of subject ids, in stored form: encrypted if there is a master key."""
     key = os.urandom(KEY_BYTES)
     return key if vault is None else vault.lock(key)
 
 
 def digest(vault: Vault | None, key: bytes, subject: str) -> str:
-    """A subject's name in the log, by the stored key."""
+    """The name of a subject in the log, made with the stored key."""
     return hmac.new(key if vault is None else vault.unlock(key), subject.encode(), hashlib.sha256).hexdigest()
 
 
 def entry(action: Action, collection: str, subject: str | None, templates: int) -> dict[str, str | int | None]:
-    """The fields of a new entry, with now and whoever is acting."""
+    """The fields of a new entry, with the current time and actor."""
     return {
         "at": stamp(datetime.now(UTC)),
         "actor": _actor.get(),
@@ -51,6 +53,6 @@ def entry(action: Action, collection: str, subject: str | None, templates: int) 
 
 
 def gone(entries: Sequence[AuditEntry]) -> set[str]:
-    """Digests of the subjects whose last entry is their erasure."""
+    """Digests of the subjects whose last log entry is their erasure."""
     last = {entry.subject: entry.action for entry in entries if entry.subject is not None}
     return {subject for subject, action in last.items() if action is Action.ERASE}

@@ -1,4 +1,4 @@
-"""Embeddings and moments as the stores keep them."""
+"""Stored form of embeddings and times."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ def bytes_of(embedding: npt.NDArray[np.floating]) -> tuple[str, bytes, bytes]:
 
 
 def embedding_from(data: bytes, dtype: str, shape: tuple[int, int], template: str) -> Embedding:
-    """The embedding, float32 (P, C). Raises BadStore where its bytes are not as many as its shape says."""
+    """Decode an embedding, float32 (P, C). Raises BadStore if the number of bytes does not match the shape."""
     if dtype not in ("f2", "f4") or len(data) != int(dtype[1]) * shape[0] * shape[1]:
         raise BadStore(f"The embedding of template {template!r} is damaged.")
     return np.frombuffer(data, f"<{dtype}").reshape(shape).astype(np.float32)
 
 
 def stamp(moment: datetime) -> str:
-    """A moment in UTC as text of one length, so that texts sort as moments do."""
+    """A UTC time as text of fixed length, so that texts sort like times."""
     return moment.astimezone(UTC).isoformat(timespec="microseconds")
 
 
 def expiry(template: NewTemplate, ttl: float | None, created: datetime) -> datetime | None:
-    """When a new template expires: when it says so itself, else after the collection's time to live."""
+    """Expiry of a new template: its own value if it has one, otherwise the collection's time to live."""
     if template.expires is not None or ttl is None:
         return template.expires
     return created + timedelta(seconds=ttl)

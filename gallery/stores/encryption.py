@@ -1,8 +1,9 @@
-"""Encryption at rest: a master key seals a key for each collection, and that one a key for each subject.
+"""Encryption at rest: a master key encrypts a key for each collection, which encrypts a key for each subject.
 
-All of it is AES-256-GCM of the package ``cryptography`` with random nonces. A subject's key seals its embeddings
-and sequences, and goes with the subject. A new master key comes with new collection keys, so that a copy of the store
-made before, the keys of subjects erased since included, is of no use to whoever holds only what is used now.
+All encryption is AES-256-GCM from the package ``cryptography`` with random nonces. "Sealed" means encrypted this way. A
+subject's key seals its embeddings and sequences, and is deleted with the subject. A new master key comes with new
+collection keys. The current keys therefore cannot decrypt an older copy of the store, including the keys of subjects
+erased since.
 """
 
 from __future__ import annotations
@@ -24,23 +25,23 @@ NONCE_BYTES = 12
 
 
 class Seals(Protocol):
-    """What a store does with the bytes of one collection: seal them, or nothing."""
+    """Interface for the bytes of one collection: encrypts them, or leaves them unchanged."""
 
     salt: bytes
-    """Key of the digest's leaves."""
+    """Key for the leaves of the digest."""
 
     def subject_key(self, sealed: bytes | None) -> bytes | None:
-        """The sealed key of a subject: the one that it has, or a new one; None where nothing is encrypted."""
+        """The sealed key of a subject: the existing one or a new one; None without encryption."""
 
     def seal(self, key: bytes | None, what: str, data: bytes) -> bytes:
-        """Seal bytes with a subject's sealed key; ``what`` they are must be said again to open them."""
+        """Encrypt bytes with a subject's sealed key. ``what`` describes the data; decryption needs the same text."""
 
     def open(self, key: bytes | None, what: str, data: bytes) -> bytes:
-        """Open what :meth:`seal` made. Raises BadStore where that is damaged or something else."""
+        """Decrypt the result of :meth:`seal`. Raises BadStore if the data is damaged or ``what`` differs."""
 
 
 class Plain:
-    """Of a collection that is not encrypted."""
+    """Implementation for a collection without encryption."""
 
     salt = b""
 
@@ -55,7 +56,7 @@ class Plain:
 
 
 class Sealing:
-    """Of a collection with this key and salt; unsealed keys of subjects are kept while it lives."""
+    """Implementation for a collection with this key and salt. It caches the decrypted keys of subjects."""
 
     def __init__(self, key: bytes, salt: bytes) -> None:
         self.salt = salt
@@ -67,11 +68,11 @@ class Sealing:
         return sealed or self.wrap(os.urandom(KEY_BYTES))
 
     def wrap(self, key: bytes) -> bytes:
-        """Seal a subject's key."""
+        """Encrypt a subject's key."""
         return _seal(self._aead, b"subject", key)
 
     def unwrap(self, sealed: bytes) -> bytes:
-        """A subject's key."""
+        """The decrypted key of a subject."""
         return _open(self._aead, b"subject", sealed)
 
     def seal(self, key: bytes | None, what: str, data: bytes) -> bytes:
@@ -89,10 +90,10 @@ class Sealing:
 
 
 class Vault:
-    """The master keys: the first seals, and each of them opens what it has sealed.
+    """The master keys. The first one encrypts; any of them can decrypt.
 
     Args:
-        keys: of 32 bytes each.
+        keys: keys of 32 bytes each.
     """
 
     def __init__(self, keys: Sequence[bytes]) -> None:
@@ -102,31 +103,31 @@ class Vault:
 
     @classmethod
     def parse(cls, text: str) -> Vault:
-        """From keys as text, 64 hexadecimal digits or base64 each, with commas or blanks between them.
+        """Parse keys from text: 64 hexadecimal digits or base64 each, separated by commas or blanks.
 
         Raises:
-            BadStoreKey: not such a text.
+            BadStoreKey: the text is invalid.
         """
         return cls([_key(word) for word in re.split(r"[,\s]+", text.strip())])
 
     @classmethod
     def read(cls, path: Path) -> Vault:
-        """From a file with such a text. Raises BadStoreKey."""
+        """Read the keys from a file with such a text. Raises BadStoreKey."""
         try:
             return cls.parse(path.read_text("ascii"))
         except (OSError, UnicodeDecodeError) as error:
             raise BadStoreKey(f"The store's key cannot be read from {path}: {error}.") from error
 
     def new_secret(self) -> bytes:
-        """The sealed secret of a new collection: its key and salt."""
+        """Create the sealed secret of a new collection: its key and salt."""
         return self._wrap(os.urandom(KEY_BYTES), os.urandom(KEY_BYTES))
 
     def renewed(self, secret: bytes) -> bytes:
-        """A sealed secret with a new key, by the first master key, and the old one's salt."""
+        """Create a sealed secret with a new key, the old salt, and the first master key."""
         return self._wrap(os.urandom(KEY_BYTES), self.sealing(secret).salt)
 
     def is_current(self, secret: bytes) -> bool:
-        """Whether the first master key sealed it."""
+        """Whether the first master key sealed this secret."""
         try:
             _open(self._masters[0], b"collection", secret)
         except BadStore:
@@ -134,15 +135,15 @@ class Vault:
         return True
 
     def lock(self, data: bytes) -> bytes:
-        """Seal something of the store's own with the first master key."""
+        """Encrypt the store's own data with the first master key."""
         return _seal(self._masters[0], b"store", data)
 
     def unlock(self, data: bytes) -> bytes:
-        """Open what :meth:`lock` made. Raises BadStoreKey where none of the keys does."""
+        """Decrypt the result of :meth:`lock`. Raises BadStoreKey if no key fits."""
         return self._open_by_any(b"store", data)
 
     def sealing(self, secret: bytes) -> Sealing:
-        """Of the collection with that sealed secret. Raises BadStoreKey where none of the keys opens it."""
+        """The encryption of the collection with this sealed secret. Raises BadStoreKey if no key fits."""
         both = self._open_by_any(b"collection", secret)
         return Sealing(both[:KEY_BYTES], both[KEY_BYTES:])
 
@@ -159,10 +160,10 @@ class Vault:
 
 
 def seals(vault: Vault | None, secret: bytes | None, collection: str) -> Seals:
-    """How a collection's bytes are sealed, by its sealed secret, None where it is not encrypted.
+    """The encryption of a collection from its sealed secret, which is None without encryption.
 
     Raises:
-        BadStoreKey: a key is needed and there is none, or another; or there is one and the collection is not encrypted.
+        BadStoreKey: the required key is missing or wrong, or there is a key and the collection is not encrypted.
     """
     if secret is None:
         if vault is not None:
@@ -186,12 +187,12 @@ def _key(word: str) -> bytes:
 
 
 def seal(key: bytes, what: bytes, data: bytes) -> bytes:
-    """Seal bytes with a key of 32 bytes; ``what`` they are must be said again to open them."""
+    """Encrypt bytes with a key of 32 bytes. ``what`` describes the data; decryption needs the same text."""
     return _seal(AESGCM(key), what, data)
 
 
 def open_sealed(key: bytes, what: bytes, data: bytes) -> bytes:
-    """Open what :func:`seal` made. Raises BadStore where that is damaged or something else."""
+    """Decrypt the result of :func:`seal`. Raises BadStore if the data is damaged or ``what`` differs."""
     return _open(AESGCM(key), what, data)
 
 

@@ -1,4 +1,4 @@
-"""The stores by the scheme of their URL."""
+"""Opens a store by the scheme of its URL."""
 
 from __future__ import annotations
 
@@ -32,21 +32,21 @@ STORES: dict[str, Callable[[str, Vault | None], Store]] = {
 
 
 def open_store(url: str, vault: Vault | None = None) -> Store:
-    """The store at a URL, made where it is new.
+    """Open the store at a URL, and create it if it does not exist.
 
-    ``sqlite:///relative.db`` or ``sqlite:////absolute.db``; ``redis://host:port/db`` and its kin, see
+    ``sqlite:///relative.db`` or ``sqlite:////absolute.db``; ``redis://host:port/db`` and its variants, see
     :class:`gallery.stores.redis.store.RedisStore`.
 
     Args:
-        url: where it is.
-        vault: the keys by which its embeddings and sequences are encrypted; None where they are not.
+        url: URL of the store.
+        vault: keys that encrypt embeddings and sequences; None for no encryption.
 
     Raises:
-        UnknownStore: no kind of store goes by that URL.
-        StoreUnavailable: it cannot be reached.
-        StoreNotDurable: it may lose what it has acknowledged, and the URL does not accept that.
-        BadStoreKey: it is encrypted and the key is missing or another one.
-        BadStore: it is damaged, of something else, or of a newer version.
+        UnknownStore: no kind of store has this URL scheme.
+        StoreUnavailable: the store cannot be reached.
+        StoreNotDurable: the store can lose acknowledged writes, and the URL does not accept that.
+        BadStoreKey: the store is encrypted, and the key is missing or wrong.
+        BadStore: the store is damaged, belongs to another program, or has a newer version.
     """
     scheme = url.partition("://")[0]
     if scheme not in STORES:

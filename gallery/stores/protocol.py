@@ -1,4 +1,4 @@
-"""The protocol of a store, and what goes in and out of one."""
+"""The store protocol, and the types of its arguments and results."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ Embedding = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class NewSubject:
-    """A subject as an enrolment or an update names it; None leaves what is stored, empty text takes it away.
+    """Subject data of an enrolment or update. None keeps the stored value; an empty text deletes it.
 
     Attributes:
-        id: of the subject.
+        id: the subject's id.
         display_name, metadata, legal_basis: see :class:`gallery.types.Subject`.
-        created: None for now; a subject that is read from an archive keeps its own.
+        created: time of creation; None for now. A subject from an archive keeps its own.
     """
 
     id: str
@@ -40,20 +40,20 @@ class NewSubject:
 
 @dataclass(frozen=True, eq=False)
 class NewTemplate:
-    """What one enrolment adds.
+    """The template that an enrolment adds.
 
     Attributes:
-        fingerprint: what the embedding was made with.
-        embedding: finite float32 or float16 (P, C); kept in its own precision.
-        sequence: the compact file of the gait sequence behind it.
-        has_heatmaps: whether that file has heatmaps.
-        quality: of the sequence.
+        fingerprint: fingerprint of the embedding.
+        embedding: finite float32 or float16 (P, C), stored in its own precision.
+        sequence: gait sequence behind the template, as a compact file.
+        has_heatmaps: whether that file contains heatmaps.
+        quality: quality of the sequence.
         track: number of the tracklet in its clip.
-        start, end: seconds of the sequence's first and last frame.
+        start, end: times of the sequence's first and last frame in seconds.
         clip_sha256: digest of the clip, lower-case hexadecimal, or None.
-        camera, heading: from where it was seen, where that is known; see :class:`gallery.views.View`.
-        expires: when it expires; None where the collection's ``ttl_seconds`` says.
-        id, created: None for a new id and now; a template that is read from an archive keeps its own.
+        camera, heading: view of the walk, if known; see :class:`gallery.views.View`.
+        expires: time of expiry; None to use the collection's ``ttl_seconds``.
+        id, created: None for a new id and the current time. A template from an archive keeps its own.
     """
 
     fingerprint: Fingerprint
@@ -82,14 +82,14 @@ class NewTemplate:
         view: View | None = None,
         clip_sha256: str | None = None,
     ) -> Self:
-        """A template of a walk.
+        """Make the template of a walk.
 
         Args:
-            seq: the walk, one frame at least.
-            fingerprint: of its embedding.
-            embedding: finite float32 (P, C), on the processor.
-            heatmaps: whether to keep those of the sequence.
-            view: from where it was seen, where that is known.
+            seq: the walk, with at least one frame.
+            fingerprint: fingerprint of its embedding.
+            embedding: finite float32 (P, C), on the CPU.
+            heatmaps: whether to keep the sequence's heatmaps.
+            view: view of the walk, if known.
             clip_sha256: as of the class.
         """
         kept = seq if heatmaps else seq.without_heatmaps()
@@ -110,14 +110,14 @@ class NewTemplate:
 
 @dataclass(frozen=True, eq=False)
 class Change:
-    """A template that came, changed, or went.
+    """A template that was added, changed or removed.
 
     Attributes:
-        template: its id. One that is known already is told of again where its subject's metadata changed.
-        subject, fingerprint, embedding, metadata: of a template that is there; None where it is gone. The metadata is
-            its subject's.
-        expires: from when on it must not be found any more, though it is still there; None for never.
-        camera, heading: from where it was seen; None where that is not known.
+        template: id of the template. A known template is reported again if its subject's metadata changed.
+        subject, fingerprint, embedding, metadata: data of the template; None if it was removed. The metadata is its
+            subject's.
+        expires: time from which searches must ignore it, although it is still stored; None for never.
+        camera, heading: view of the walk; None if unknown.
     """
 
     template: str
@@ -132,13 +132,13 @@ class Change:
 
 @dataclass(frozen=True, eq=False)
 class Changes:
-    """What a follower of a collection has to do next.
+    """The next changes for a follower of a collection.
 
     Attributes:
-        changes: in their order.
-        cursor: what to ask with next time; equal to the one asked with where there is nothing new.
-        reset: True where the follower must forget all it knows before it takes ``changes``: other embeddings have gone
-            live, the collection was made anew, or the follower has been away for longer than the store remembers.
+        changes: the changes, in order.
+        cursor: cursor for the next request. Unchanged if there is nothing new.
+        reset: True if the follower must discard its copy before it applies ``changes``. Reasons: another set of
+            embeddings has gone live, the collection was created again, or the cursor is older than the store's history.
     """
 
     changes: tuple[Change, ...]
@@ -148,12 +148,13 @@ class Changes:
 
 @dataclass(frozen=True)
 class Digest:
-    """By which a follower proves that it knows what the store holds: templates told of by ``changes``, expired or not.
+    """Digest of the stored templates. A follower compares it with its copy, which ``changes`` built. Expired templates
+    count.
 
     Attributes:
         count: number of templates.
-        value: 32 bytes, the exclusive or of every template's :meth:`leaf`, so that order does not matter.
-        salt: key of the leaves, different for each collection where the store is encrypted.
+        value: 32 bytes, the exclusive or of every template's :meth:`leaf`. It does not depend on the order.
+        salt: key of the leaves. It differs per collection if the store is encrypted.
     """
 
     count: int
@@ -166,41 +167,40 @@ class Digest:
 
 
 def leaf_of(salt: bytes, template: str, float32: bytes) -> bytes:
-    """As :meth:`Digest.leaf`, of an embedding's float32 bytes."""
+    """As :meth:`Digest.leaf`, for an embedding's float32 bytes."""
     return hmac.digest(salt, template.encode() + b"\0" + float32, hashlib.sha256)
 
 
 def xor_of(leaves: bytes) -> bytes:
-    """The exclusive or, 32 bytes, of leaves put one behind the other."""
+    """The exclusive or, 32 bytes, of concatenated leaves."""
     rows = np.frombuffer(leaves, np.uint8).reshape(-1, 32)
     return bytes(np.bitwise_xor.reduce(rows, axis=0))
 
 
 class Store(Protocol):
-    """Keeps collections, subjects and templates; safe under threads, and under processes that share it.
+    """Stores collections, subjects and templates. Safe for concurrent threads and processes.
 
-    Every method may raise StoreUnavailable, and BadStore where what is stored cannot be read. Every method that names
-    a collection raises NotFound where there is none of that name.
+    Every method may raise StoreUnavailable, and BadStore if stored data cannot be read. Every method with a collection
+    raises NotFound if it does not exist.
 
-    **Expiry.** A template carries the moment from which it must not be found. It stays stored, and listed with its
-    ``expires``, until :meth:`purge` removes it; whoever searches leaves it out from that moment on.
+    **Expiry.** A template has a time of expiry. Searches ignore it from that time on. It stays stored, and listed with
+    its ``expires``, until :meth:`purge` removes it.
 
     **Moving to another fingerprint.** A collection has one live set of embeddings and at most one other, its shadow.
-    Subjects, templates and sequences are one; only embeddings are twofold. Enrolments, erasures and all that is read
-    concern the live set alone, except that what goes, goes from both. An enrolment is thus never refused or lost
-    during a move: its template is listed by :meth:`shadow_missing` until its sequence, embedded by the other network,
-    is given to :meth:`put_shadow`. :meth:`flip` checks within its transaction that nothing is missing, so no template
-    is ever left behind, and then swaps the two sets; followers are told by ``reset``. The former live set becomes the
-    shadow: going back is the same swap under the same check.
+    Both sets share subjects, templates and sequences; only the embeddings differ. Enrolments and reads use only the
+    live set. Removals apply to both sets. So an enrolment is never refused or lost during a migration:
+    :meth:`shadow_missing` lists its template until :meth:`put_shadow` gets the embedding by the other network.
+    :meth:`flip` checks in its transaction that no template is missing, and then swaps the two sets; followers see
+    ``reset``. The former live set becomes the shadow: going back is the same swap with the same check.
     """
 
     def promises(self) -> Promises:
-        """What an acknowledged enrolment outlives, in plain words."""
+        """Description of the failures that an acknowledged enrolment survives."""
 
     def ensure_collection(
         self, name: str, *, keeps_heatmaps: bool = False, ttl_seconds: float | None = None
     ) -> Collection:
-        """The collection of that name, made where there is none. The keywords concern a new one alone."""
+        """The collection of that name, created if it does not exist. The keyword arguments only apply to a new one."""
 
     def collection(self, name: str) -> Collection:
         """The collection of that name."""
@@ -209,43 +209,42 @@ class Store(Protocol):
         """All collections, by name."""
 
     def set_ttl(self, collection: str, ttl_seconds: float | None) -> Collection:
-        """Set after how many seconds a template expires that is enrolled from now on; None for never."""
+        """Set the time in seconds after which future templates expire; None for never."""
 
     def delete_collection(self, collection: str) -> Removal:
-        """Remove a collection with everything in it."""
+        """Delete a collection and its content."""
 
     def enroll(self, collection: str, subject: NewSubject, template: NewTemplate, seen: str | None = None) -> Template:
-        """Add a template, and its subject where it is new, all or nothing. On return it is as durable as promised.
+        """Add a template, and its subject if it is new, atomically. Durable on return, as :meth:`promises` says.
 
-        The first template pins the collection to its fingerprint; with the last one gone it is free again. The same
-        clip and track of the same subject gives the template that is there, marked ``duplicate``, and so does an id
-        that is there.
+        The first template pins the collection to its fingerprint; removing the last one unpins it. The same clip and
+        track of the same subject returns the existing template, marked ``duplicate``. So does an existing id.
 
         Args:
             collection: its name.
-            subject: whose template it is.
-            template: what to add.
-            seen: a cursor of :meth:`changes`: nothing new is added where anything has happened after it, so that what
-                a caller concluded from what there was still holds when this is written.
+            subject: subject of the template.
+            template: the template to add.
+            seen: a cursor of :meth:`changes`. Nothing is added if there are later changes. So a conclusion that the
+                caller drew from the collection still holds when the template is written.
 
         Raises:
-            Overtaken: something has happened after ``seen``.
+            Overtaken: there are changes after ``seen``.
             FingerprintMismatch: the collection is pinned to another fingerprint or another shape of embedding.
             ClipOfOtherSubject: the same clip and track is enrolled as another subject.
-            Conflict: the template's id is another subject's.
+            Conflict: another subject has a template with this id.
         """
 
     def update_subject(self, collection: str, subject: NewSubject) -> Subject:
         """Change a subject's display name, metadata or legal basis; its id stays. Raises NotFound."""
 
     def subjects(self, collection: str, after: str = "", limit: int | None = None) -> list[Subject]:
-        """The subjects with an id greater than ``after``, by id (code points), at most ``limit`` of them."""
+        """The subjects with an id greater than ``after``, sorted by id (code points), at most ``limit``."""
 
     def subject(self, collection: str, subject: str) -> Subject:
         """One subject. Raises NotFound."""
 
     def templates(self, collection: str, subject: str) -> list[Template]:
-        """A subject's templates in the order of their enrolment. Raises NotFound for an unknown subject."""
+        """A subject's templates in order of enrolment. Raises NotFound for an unknown subject."""
 
     def template(self, collection: str, template: str) -> Template:
         """One template. Raises NotFound."""
@@ -254,56 +253,58 @@ class Store(Protocol):
         """A template's embedding, float32 (P, C). Raises NotFound."""
 
     def sequence(self, collection: str, template: str) -> bytes:
-        """The compact file of the gait sequence behind a template. Raises NotFound."""
+        """The gait sequence behind a template, as a compact file. Raises NotFound."""
 
     def erase(self, collection: str, subject: str) -> Erasure:
-        """Remove a subject with everything kept of it. Raises NotFound."""
+        """Erase a subject and all its data. Raises NotFound."""
 
     def delete_template(self, collection: str, template: str) -> Removal:
-        """Remove one template; its subject stays, even without any. Raises NotFound."""
+        """Remove one template. Its subject stays, even without templates. Raises NotFound."""
 
     def purge(self, collection: str, now: datetime) -> Removal:
-        """Remove the templates that have expired, and the subjects whose last template was among them."""
+        """Remove expired templates, and the subjects that lose their last template by this."""
 
     def flush(self) -> bool:
-        """Overwrite on disk what was removed and reported as ``pending``; True where nothing is left to do."""
+        """Overwrite removed data on disk that was reported as ``pending``. Returns True if nothing is left to do."""
 
     def changes(self, collection: str, after: str = "", limit: int = 1000) -> Changes:
-        """What happened after the cursor ``after``, at most ``limit`` steps of it; from "" everything stored.
+        """The changes after the cursor ``after``, at most ``limit`` of them; with "" everything stored.
 
-        Asked again and again with the cursor of the reply until there is nothing new, it gives what is stored now.
-        A template that came and went since is told of as gone.
+        Repeated calls with the returned cursor, until there is nothing new, give the current content. A template that
+        was added and removed in between is reported as removed.
         """
 
     def wait(self, collection: str, after: str, seconds: float) -> bool:
-        """Block until there is something after the cursor, and say True, or until that many seconds have passed."""
+        """Block until there is a change after the cursor, then return True; return False after the timeout in
+        seconds.
+        """
 
     def digest(self, collection: str) -> Digest:
-        """Number and digest of the templates stored."""
+        """Number and digest of the stored templates."""
 
     def begin_shadow(self, collection: str, fingerprint: Fingerprint) -> Collection:
-        """Begin, or take up again, a shadow of that fingerprint.
+        """Start, or continue, a shadow with this fingerprint.
 
         Raises:
-            Conflict: there is a shadow of another fingerprint, or the live set has this one.
+            Conflict: there is a shadow with another fingerprint, or the live set has this fingerprint.
         """
 
     def shadow_missing(self, collection: str, limit: int = 1000) -> list[str]:
-        """Ids of the oldest templates without an embedding in the shadow. Raises Conflict where there is no shadow."""
+        """Ids of the oldest templates without an embedding in the shadow. Raises Conflict if there is no shadow."""
 
     def put_shadow(
         self, collection: str, template: str, fingerprint: Fingerprint, embedding: npt.NDArray[np.floating]
     ) -> None:
-        """Give a template its embedding in the shadow; on return it is as durable as an enrolment.
+        """Set a template's embedding in the shadow. On return it is as durable as an enrolment.
 
         Raises:
-            NotFound: the template is gone by now.
+            NotFound: the template was removed.
             FingerprintMismatch: the shadow has another fingerprint, or embeddings of another shape.
             Conflict: there is no shadow.
         """
 
     def flip(self, collection: str) -> Collection:
-        """Make the shadow live and the live set the shadow, at once for everybody; also the way back.
+        """Swap the shadow and the live set atomically. A second call swaps them back.
 
         Raises:
             ShadowBehind: ``missing`` templates have no embedding in the shadow.
@@ -311,25 +312,25 @@ class Store(Protocol):
         """
 
     def rollback(self, collection: str) -> Collection:
-        """As :meth:`flip`, but only to a set that was live before. Raises Conflict where the shadow never was."""
+        """As :meth:`flip`, but only to a set that was live before. Raises Conflict if the shadow never was live."""
 
     def drop_shadow(self, collection: str) -> Removal:
-        """Remove the shadow's embeddings. Raises Conflict where there is none."""
+        """Remove the shadow's embeddings. Raises Conflict if there is no shadow."""
 
     def rotate_key(self) -> int:
-        """Give every encrypted collection whose key is sealed by another than the first master key a new key.
+        """Give a new key to every encrypted collection whose key is not sealed by the first master key.
 
-        Data keys of subjects are sealed anew; what they have sealed stays. Returns how many collections got a key.
+        The keys of subjects are sealed again; the data that they seal is unchanged. Returns the number of new keys.
         """
 
     def note(self, collection: str, action: Action) -> None:
-        """Log what is done with a collection from outside the store."""
+        """Log an action on a collection that happens outside the store."""
 
     def audit(self, collection: str) -> AuditReport:
-        """The log of a collection, one that is deleted included, and the proof that what was erased is gone."""
+        """The log of a collection, also of a deleted one, and the check that erased data is gone."""
 
     def ping(self) -> None:
-        """Write and read back, so that a service can tell that it is ready."""
+        """Test the store by writing and reading. Used for readiness checks."""
 
     def close(self) -> None:
-        """Let go of files and connections; the store cannot be used afterwards."""
+        """Close files and connections. The store cannot be used afterwards."""

@@ -1,1 +1,1 @@
-"""API keys, what each may do, and callers on this machine."""
+"""API keys, their permissions, and detection of local callers."""

@@ -1,4 +1,4 @@
-"""Who is asking, known to whatever works for them; and the policy: which address takes which scope."""
+"""The caller of the current request, and the access policy: which path needs which scope."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from dataclasses import dataclass
 from service.auth.keys import Key, Scope
 
 CALLER: ContextVar[Key | None] = ContextVar("caller", default=None)
-"""The key of the request that is being worked for; none where no keys are asked for, and on the command line."""
+"""Key of the current request; None if the service has no keys, and on the command line."""
 
 
 NOBODY = "anybody here"
-"""As whom the gallery's log names whoever came without a key, where none is asked for."""
+"""The gallery's log uses this name for callers without a key, if the service needs none."""
 
 
 @dataclass(frozen=True)
 class Rule:
-    """What an address takes.
+    """Which key a path needs.
 
     Attributes:
-        path: pattern of the whole path; its group ``collection``, if any, is the collection acted on.
-        scope: needed of the key; none where any key will do.
-        public: True where no key is needed at all.
-        everywhere: True where the key must not be bound to collections.
+        path: pattern of the whole path. Its group ``collection``, if any, is the name of the collection.
+        scope: scope that the key must have; None if any key is accepted.
+        public: True if no key is needed.
+        everywhere: True if the key must not be limited to certain collections.
     """
 
     path: re.Pattern[str]
@@ -40,22 +40,22 @@ RULES = (
     Rule(re.compile(r"/collections/(?P<collection>[^/]+)(/.*)?"), Scope.ADMIN),
     Rule(re.compile(r"/jobs(/.*)?")),
     Rule(re.compile(r"/models(/.*)?")),
-    # Everything else, present and future, is for whoever administers the whole service.
+    # All other paths, including future ones, need a key that administers the whole service.
     Rule(re.compile(r".*", re.DOTALL), Scope.ADMIN, everywhere=True),
 )
 
 
 def rule_of(path: str) -> Rule:
-    """The rule of an address."""
+    """The access rule of a path."""
     return next(rule for rule in RULES if rule.path.fullmatch(path))
 
 
 def permit(key: Key, path: str) -> None:
-    """Pass where the key may go to an address, by what the address says. A collection that is named elsewhere, as in a
-    form, is checked by :func:`require_collection` when it is opened.
+    """Check that the key may use a path. Only the path itself is read: a collection that is named elsewhere, for
+    example in a form, is checked by :func:`require_collection` when it is opened.
 
     Raises:
-        Forbidden: it may not.
+        Forbidden: the key may not use this path.
     """
     rule = rule_of(path)
     if rule.everywhere:
@@ -65,10 +65,10 @@ def permit(key: Key, path: str) -> None:
 
 
 def require_collection(collection: str) -> None:
-    """Pass where whoever is asking may act on a collection at all.
+    """Check that the current caller may use a collection.
 
     Raises:
-        Forbidden: they may not.
+        Forbidden: the caller may not use it.
     """
     if (key := CALLER.get()) is not None:
         key.require(collection=collection)

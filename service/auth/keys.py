@@ -1,4 +1,4 @@
-"""API keys: who may do what in which collections."""
+"""API keys, with their scopes and collections."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FORM = re.compile(r"gk_([0-9a-f]{16})_([A-Za-z0-9_-]{43})")
 
 
 class Scope(StrEnum):
-    """What a key is good for. ``admin`` includes the others, and is needed to see or erase who is enrolled."""
+    """Scope of a key. ``admin`` includes the other scopes. It is needed to list or erase subjects."""
 
     ENROL = "enrol"
     IDENTIFY = "identify"
@@ -29,7 +29,7 @@ class Scope(StrEnum):
 
 
 class Key(BaseModel):
-    """What is known of a key; the key itself is not."""
+    """Description of a key. The secret itself is not stored."""
 
     id: str = Field(description="Sixteen hexadecimal digits, also a part of the key.")
     name: str = Field(description="What whoever made it calls it.")
@@ -40,18 +40,19 @@ class Key(BaseModel):
 
     @property
     def actor(self) -> str:
-        """As whom the gallery's log names whoever uses it."""
+        """Name that the gallery's log gives to users of this key."""
         return f"{self.name} ({self.id})" if self.name else self.id
 
     def require(self, scope: Scope | None = None, collection: str | None = None) -> None:
-        """Pass where the key is good for this.
+        """Check that the key has a scope for a collection.
 
         Args:
-            scope: what is asked for; none where any key will do.
-            collection: where; none where it does not matter yet.
+            scope: the required scope; None if any key is accepted.
+            collection: name of the collection; None if it is not known yet.
 
         Raises:
-            Forbidden: it is not. The sentence is the same whether there is such a collection or not.
+            Forbidden: the key lacks the scope or the collection. The message does not reveal whether the collection
+                exists.
         """
         if scope is not None and scope not in self.scopes and Scope.ADMIN not in self.scopes:
             raise Forbidden(f"This key has not the scope {scope}.")
@@ -59,10 +60,10 @@ class Key(BaseModel):
             raise Forbidden("This key is not for that collection.")
 
     def require_everywhere(self) -> None:
-        """Pass where the key administers every collection.
+        """Check that the key administers all collections.
 
         Raises:
-            Forbidden: it does not.
+            Forbidden: the key does not.
         """
         self.require(Scope.ADMIN)
         if self.collections is not None:
@@ -72,11 +73,11 @@ class Key(BaseModel):
 class Keys:
     """The keys of one service.
 
-    A key is 256 random bits, of which a SHA-256 digest is kept: there is no list of likely keys to try, as there is of
-    passwords, so a slow hash would cost every request and hinder nobody.
+    A key has 256 random bits, and only its SHA-256 digest is stored. Random keys cannot be guessed from a dictionary as
+    passwords can. A slow hash would therefore slow down every request without stopping any attack.
 
     Args:
-        state: where they lie.
+        state: storage of the keys.
     """
 
     def __init__(self, state: State) -> None:
@@ -85,7 +86,7 @@ class Keys:
     def create(
         self, scopes: Sequence[Scope], collections: Sequence[str] | None = None, name: str = ""
     ) -> tuple[Key, str]:
-        """A new key, and its text, which is shown this once.
+        """Create a key. Returns the key and its text, which cannot be shown again.
 
         Raises:
             BadCollection: no collection can have this name.
@@ -108,14 +109,14 @@ class Keys:
         return key, f"gk_{key.id}_{secret}"
 
     def list(self) -> list[Key]:
-        """Every key, revoked ones too, in the order of their making."""
+        """All keys, including revoked ones, in order of creation."""
         return [_key(row) for row in self._state.rows("SELECT * FROM keys ORDER BY created, id")]
 
     def revoke(self, key_id: str) -> Key:
-        """Make a key good for nothing, at once; again does nothing.
+        """Revoke a key with immediate effect. Revoking it again has no effect.
 
         Raises:
-            KeyNotFound: there is none.
+            KeyNotFound: no key has this id.
         """
         with self._state.transaction() as db:
             db.execute("UPDATE keys SET revoked = ? WHERE id = ? AND revoked IS NULL", (time.time(), key_id))
@@ -125,26 +126,26 @@ class Keys:
         return _key(row)
 
     def exist(self) -> bool:
-        """Whether a key was ever made. A service whose last key is revoked lets nobody in, and not everybody."""
+        """Whether a key was ever created. A service whose keys are all revoked rejects all callers."""
         return bool(self._state.rows("SELECT 1 FROM keys LIMIT 1"))
 
     def actor_of(self, key_id: str) -> str:
-        """As whom the gallery's log names whoever uses a key, by its id; revoked ones too."""
+        """Name that the gallery's log gives to users of a key, by the key's id. Revoked keys included."""
         return next((_key(row).actor for row in self._state.rows("SELECT * FROM keys WHERE id = ?", key_id)), key_id)
 
     def stands(self, key_id: str) -> bool:
-        """Whether there is a key of that id that is not revoked."""
+        """Whether a key with this id exists and is not revoked."""
         return bool(self._state.rows("SELECT 1 FROM keys WHERE id = ? AND revoked IS NULL", key_id))
 
     def check(self, text: str) -> Key:
-        """The key of that text.
+        """Find the key with this text.
 
         Raises:
-            Unauthorised: there is none, or it is revoked.
+            Unauthorised: no such key exists, or it is revoked.
         """
         parts = FORM.fullmatch(text)
         rows = self._state.rows("SELECT * FROM keys WHERE id = ?", parts[1]) if parts else []
-        # Compared even where there is nothing to compare with, in time that does not depend on what differs.
+        # Always compare, even if no key was found, and in constant time: the duration must not reveal anything.
         kept = rows[0]["digest"] if rows else bytes(32)
         same = hmac.compare_digest(kept, _digest(parts[2] if parts else ""))
         if not same or not rows or rows[0]["revoked"] is not None:

@@ -1,4 +1,4 @@
-"""Which names and addresses are this machine's own."""
+"""Loopback names and addresses."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ LOCAL_NAMES = frozenset({"localhost", "ip6-localhost"})
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a name or address, without brackets, is this machine's own."""
+    """Whether a host name or IP address (without brackets) is a loopback one."""
     try:
         return host in LOCAL_NAMES or ipaddress.ip_address(host).is_loopback
     except ValueError:

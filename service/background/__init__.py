@@ -1,1 +1,1 @@
-"""What is done beside requests: jobs, webhooks, replies kept to be repeated, removal of what expired."""
+"""Background work: jobs, webhooks, stored replies for idempotent requests, and removal of expired data."""

@@ -1,4 +1,4 @@
-"""What has expired is removed while the service runs, without anybody asking."""
+"""Removes expired data periodically while the service runs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ACTOR = "expiry"
 
 
 async def purging(engine: Engine) -> None:
-    """Remove what has expired, at once and every ``purge_seconds``, until cancelled."""
+    """Remove expired data now and every ``purge_seconds``, until cancelled."""
     while True:
         try:
             gone = await anyio.to_thread.run_sync(purge, engine)
@@ -27,23 +27,24 @@ async def purging(engine: Engine) -> None:
                 log.info("%d expired template(s) removed", gone)
         except GaitkeeperError as error:
             log.error("what has expired could not be removed: %s: %s", error.code, error.detail)
-        except Exception:  # nobody would notice if this ended
+        except Exception:  # keep running: if this task ended, nothing would report it
             log.exception("what has expired could not be removed")
         await asyncio.sleep(engine.settings.purge_seconds)
 
 
 def purge(engine: Engine) -> int:
-    """Remove what has expired from every collection, of strangers and passers-by, too, and from the service's own file.
+    """Remove expired data from every collection, including those of strangers and passers-by, and from the service's
+    state file.
 
     Returns:
-        How many templates went.
+        Number of removed templates.
     """
     gone = 0
     with acting(ACTOR):
         for collection in engine.store.collections():
             try:
                 gone += _purge(engine, collection.name)
-            except GaitkeeperError as error:  # of this one; the others' are due all the same
+            except GaitkeeperError as error:  # go on with the other collections
                 log.error("a collection's expired templates could not be removed: %s: %s", error.code, error.detail)
     engine.state.expire(time.time() - engine.settings.keep_jobs)
     return gone
@@ -51,7 +52,7 @@ def purge(engine: Engine) -> int:
 
 def _purge(engine: Engine, collection: str) -> int:
     removed = engine.store.purge(collection, datetime.now(UTC))
-    # Also whoever was erased by another process, or just before this one ended.
+    # Also handle subjects that another process erased, or that were erased just before this process last ended.
     for subject in engine.state.named(collection):
         if not engine.has(collection, subject):
             engine.forget(collection, subject)

@@ -1,7 +1,7 @@
-"""Clips that are worked on after their request was answered.
+"""Jobs: clips that are processed after their request was answered.
 
-A table says what is to be done and what came of it, and one thread does it, the oldest job first. What was waiting or
-running when the service ended is done when it starts again, and given up where it ends the service a second time.
+A table holds the jobs and their results. One thread processes them, oldest first. Jobs that were queued or running when
+the service ended are processed after the next start. A job that was running at two ends of the service is given up.
 """
 
 from __future__ import annotations
@@ -33,30 +33,30 @@ from service.schemas import JobReply, JobsReply, JobState
 from service.state import State
 
 Do = Callable[[str, Path, dict[str, Any], Progress], tuple[int, Reply]]
-"""Kind, clip, fields and whom to tell progress; gives status and reply."""
+"""Function that processes a job: takes its kind, clip, fields and progress callback; returns status and reply."""
 
 log = logging.getLogger("gaitkeeper")
 
 LIVE = ("queued", "running")
 RUNS = 2
 PAUSE = 5.0
-"""Seconds after which the table is looked at again even where no job was announced, as after an error."""
+"""Seconds until the table is checked again without a new job, for example after an error."""
 LISTENERS = 16
-"""Of one job at a time; each is a socket that somebody holds open."""
+"""Maximum number of listeners per job. Each is an open socket."""
 
 
 class Jobs:
-    """The jobs of one service; safe under threads.
+    """The jobs of one service. Thread-safe.
 
     Args:
-        state: where the table lies; beside it a folder of clips.
-        work: does a job.
-        there: whether a subject of a collection is there still.
-        bound: jobs that may wait.
-        keep: seconds to keep what came of a job.
-        retry_after: seconds that a caller is asked to wait where too many do.
-        on_end: told of a job once it has ended.
-        on_problem: told the code of the problem that a job ended in.
+        state: database with the table. The folder of clips is next to it.
+        work: processes a job.
+        there: tells whether a subject of a collection still exists.
+        bound: maximum number of queued jobs.
+        keep: seconds to keep the result of a job.
+        retry_after: seconds after which a caller should retry when the queue is full.
+        on_end: called with a job once it has ended.
+        on_problem: called with the error code of a failed job.
     """
 
     def __init__(
@@ -88,16 +88,16 @@ class Jobs:
         self._worker.start()
 
     def close(self) -> None:
-        """End the work; what is running is done again at the next start."""
+        """Stop processing. A running job is repeated after the next start."""
         self._stopping = True
         self._wake.set()
         self._worker.join()
 
     def submit(self, kind: str, clip: IO[bytes], fields: dict[str, Any], collection: str) -> JobReply:
-        """Take on a job; durable on return.
+        """Add a job. It is durable on return.
 
         Raises:
-            Overloaded: as many as may wait are waiting.
+            Overloaded: the queue is full.
         """
         self._expire()
         waiting = self.waiting()
@@ -119,7 +119,7 @@ class Jobs:
                     "INSERT INTO jobs VALUES (?, ?, ?, ?, ?, 'queued', 0, NULL, NULL, ?, NULL)",
                     (job, _owner(), kind, collection, json.dumps(fields), now),
                 )
-        except BaseException:  # as where the disk is full: what is no job keeps no clip
+        except BaseException:  # for example a full disk: without a job, delete the clip
             self._clip(job).unlink(missing_ok=True)
             raise
         finally:
@@ -128,16 +128,16 @@ class Jobs:
         return self.show(job)
 
     def waiting(self) -> int:
-        """Jobs that have not begun."""
+        """Number of jobs that have not started."""
         return int(self._state.rows("SELECT count(*) FROM jobs WHERE state = 'queued'")[0][0])
 
     def page(self, limit: int, after: str | None = None, collection: str | None = None) -> JobsReply:
         """A page of the caller's jobs, newest first.
 
         Args:
-            limit: most of them.
+            limit: maximum number of jobs.
             after: the last job of the page before.
-            collection: whose alone.
+            collection: list only jobs of this collection.
         """
         self._expire()
         rows = self._state.rows(
@@ -154,10 +154,10 @@ class Jobs:
 
     @contextmanager
     def listening(self, job: str, notify: Callable[[], None]) -> Iterator[None]:
-        """For a block: ``notify`` is called, from whatever thread, whenever a job stands otherwise than before.
+        """Context manager: calls ``notify`` whenever the state of a job changes, possibly from another thread.
 
         Raises:
-            Overloaded: as many as may listen to it do.
+            Overloaded: the job has the maximum number of listeners.
         """
         with self._lock:
             if len(self._listeners.get(job, ())) >= LISTENERS:
@@ -172,10 +172,10 @@ class Jobs:
                     del self._listeners[job]
 
     def show(self, job: str) -> JobReply:
-        """How a job of the caller's stands.
+        """State and result of one of the caller's jobs.
 
         Raises:
-            NotFound: the caller has none of that id.
+            NotFound: the caller has no job with this id.
         """
         self._expire()
         rows = self._state.rows("SELECT * FROM jobs WHERE id = ? AND owner = ?", job, _owner())
@@ -205,7 +205,7 @@ class Jobs:
             notify()
 
     def cancel(self, job: str) -> JobReply:
-        """Give up a job of the caller's; one that has ended stays as it is. Raises NotFound."""
+        """Cancel one of the caller's jobs. A job that has ended is unchanged. Raises NotFound."""
         if self.show(job).state in LIVE:
             self._cancelled.add(job)
             with self._state.transaction() as db:
@@ -214,14 +214,14 @@ class Jobs:
                     (time.time(), job),
                 ).fetchone()
             self._changed(job)
-            if ended is not None:  # no turn in the queue will come to anything: neither does its clip wait for that
+            if ended is not None:  # the worker will skip it, so delete its clip now
                 self._clip(job).unlink(missing_ok=True)
                 self._cancelled.discard(job)
                 self._on_end(self._stands(ended))
         return self.show(job)
 
     def _serve(self) -> None:
-        """Do what waits, the oldest job first, until the service ends."""
+        """Process queued jobs, oldest first, until the service ends."""
         while not self._stopping:
             try:
                 self._tidy()
@@ -229,16 +229,16 @@ class Jobs:
                 if taken is not None:
                     self._do(taken)
                     continue
-            except Exception:  # as where the disk is full: the table keeps what was not written, and it is tried again
+            except Exception:  # for example a full disk: the job stays in the table and is retried
                 log.exception("jobs")
                 self._wake.wait(PAUSE)
             self._wake.wait(PAUSE)
             self._wake.clear()
 
     def _tidy(self) -> None:
-        """Drop the clips of jobs that are no longer waiting, as those of erased subjects, and tell who follows them."""
+        """Delete the clips of jobs that are no longer live, as of erased subjects, and notify their listeners."""
         clips = list(self._folder.iterdir())
-        arriving = set(self._arriving)  # before the table is read: what is in neither has gone
+        arriving = set(self._arriving)  # read this before the table: a clip in neither has no job
         live = {row["id"] for row in self._state.rows("SELECT id FROM jobs WHERE state IN ('queued', 'running')")}
         for clip in clips:
             if clip.stem not in live | arriving:
@@ -269,7 +269,7 @@ class Jobs:
             self._end(job, "done", status, reply.model_dump_json(), subjects)
         except JobCancelled:
             if self._stopping and job not in self._cancelled:
-                with self._state.transaction() as db:  # an orderly end is no run that failed
+                with self._state.transaction() as db:  # an orderly shutdown does not count as a failed run
                     db.execute("UPDATE jobs SET state = 'queued', runs = runs - 1 WHERE id = ?", (job,))
                 return
             self._end(job, "cancelled", None, None, [])
@@ -302,11 +302,11 @@ class Jobs:
         self._progress.pop(job, None)
         self._cancelled.discard(job)
         self._changed(job)
-        if ended is not None:  # its collection may have been deleted meanwhile
+        if ended is not None:  # None if its collection was deleted meanwhile
             self._on_end(self._stands(ended))
 
     def _recover(self) -> None:
-        """Let what was not ended wait again."""
+        """Queue unfinished jobs again."""
         with self._state.transaction() as db:
             db.execute("UPDATE jobs SET state = 'queued' WHERE state = 'running' AND runs < ?", (RUNS,))
             lost = body(GaitkeeperError("The service ended twice while it was working on this."))
@@ -316,7 +316,7 @@ class Jobs:
             ).rowcount
         for _ in range(given_up):
             self._on_problem(lost["code"])
-        for end in ("", "-shm", "-wal"):  # versions before 0.2 had a queue in a file of its own
+        for end in ("", "-shm", "-wal"):  # versions before 0.2 had a queue in a separate file
             self._state.path.with_suffix(f".queue.db{end}").unlink(missing_ok=True)
         self._tidy()
 

@@ -1,4 +1,6 @@
-"""Replies to requests with an ``Idempotency-Key``, kept so that a repeated request is answered and not done again."""
+"""Stores replies to requests with an ``Idempotency-Key``, so that a repeated request gets the same reply without being
+processed again.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ from service.state import State
 
 
 def digest(route: str, fields: dict[str, Any], clip: IO[bytes], more: Sequence[IO[bytes]] = ()) -> bytes:
-    """What makes two requests the same: address, fields and the clips' bytes, not how the form was written."""
+    """Digest that identifies a request by its path, its fields and the clips' bytes. The encoding of the form does not
+    matter.
+    """
     digests = []
     for one in (clip, *more):
         one.seek(0)
@@ -28,20 +32,20 @@ def digest(route: str, fields: dict[str, Any], clip: IO[bytes], more: Sequence[I
 
 
 class Replays:
-    """Kept replies of one service; safe under threads.
+    """Stored replies of one service. Thread-safe.
 
-    Only successes are kept: a refusal is soon made again, and may hold pictures of people. Tokens of one API key are
-    unknown to all others.
+    Only successful replies are stored: an error is cheap to produce again, and may contain pictures of people. Each API
+    key has its own tokens.
 
     Args:
-        state: where they lie.
-        keep: seconds to keep each.
+        state: storage of the replies.
+        keep: seconds to keep each reply.
     """
 
     def __init__(self, state: State, keep: float) -> None:
         self._state = state
         self._keep = keep
-        with state.transaction() as db:  # what was being done when the service ended was not answered
+        with state.transaction() as db:  # requests in progress when the service ended have no reply
             db.execute("DELETE FROM replies WHERE status IS NULL")
 
     def once(
@@ -53,19 +57,19 @@ class Replays:
         there: Callable[[str], bool],
         model: type[BaseModel],
     ) -> tuple[int, Reply]:
-        """Status and reply of a request: the kept one, or that of ``work``, which is then kept.
+        """Status and reply of a request: the stored ones, or those of ``work``, which are then stored.
 
         Args:
             token: the Idempotency-Key.
-            request: what :func:`digest` says.
-            collection: acted on.
-            work: does it.
-            there: whether a subject is there still; what names one that was erased meanwhile is not kept.
-            model: of the reply to a request that has not become a job.
+            request: the request's :func:`digest`.
+            collection: the collection that the request uses.
+            work: processes the request.
+            there: tells whether a subject still exists. A reply that names a subject erased meanwhile is not stored.
+            model: type of the reply, if the request has not become a job.
 
         Raises:
-            IdempotencyMismatch: the token came with another request before.
-            InProgress: the same request is being worked on now.
+            IdempotencyMismatch: the token was used with another request.
+            InProgress: the same request is being processed now.
         """
         key = CALLER.get()
         owner = key.id if key else ""
@@ -83,9 +87,9 @@ class Replays:
                 "UPDATE replies SET status = ?, body = ? WHERE owner = ? AND token = ?",
                 (status, reply.model_dump_json().encode(), owner, token),
             )
-            if done.rowcount:  # the collection may have been erased meanwhile, and this with it
+            if done.rowcount:  # else the collection and this reply were erased meanwhile
                 db.executemany("INSERT INTO named VALUES (?, ?, ?)", [(owner, token, subject) for subject in subjects])
-        # Kept first and looked at then: whoever erases now finds it, and whoever erased before is seen here.
+        # Store first, then check. A later erasure finds the stored reply; an earlier one is noticed by this check.
         if not still_there(there, subjects):
             self._drop(owner, token)
         return status, reply

@@ -1,8 +1,8 @@
-"""Telling other programs: signed messages to targets that the settings list, and to no others.
+"""Webhooks: signed messages to the targets in the settings, and to no others.
 
-Messages are those of the Standard Webhooks specification: ``webhook-id``, ``webhook-timestamp``, ``webhook-signature``,
-which is ``v1,`` and the base64 HMAC-SHA256 of "id.timestamp.body". They wait in the service's own file, so that an end
-of the service loses none, and erasing a subject drops those that name it.
+Messages follow the Standard Webhooks specification: ``webhook-id``, ``webhook-timestamp``, ``webhook-signature``, which
+is ``v1,`` and the base64 HMAC-SHA256 of "id.timestamp.body". They are queued in the service's state file, so none is
+lost when the service ends. Erasing a subject deletes the messages that name it.
 """
 
 from __future__ import annotations
@@ -31,23 +31,23 @@ from service.state import State
 log = logging.getLogger("gaitkeeper")
 
 MOST_WAITING = 1000
-"""Messages to one target; more are dropped, and counted."""
-SECONDS = 10.0  # that a target may take to answer
+"""Maximum number of queued messages per target. Further ones are dropped and counted."""
+SECONDS = 10.0  # time limit for a target's reply
 GROWTH = 6  # 5 s, 30 s, 3 min, 18 min, 1.8 h
 GONE = 410
 
 
 class Webhooks:
-    """The messages of one service; safe under threads. Each target has a thread, so that none waits for another.
+    """The messages of one service. Thread-safe. Each target has its own thread, so a slow target does not delay others.
 
     Args:
-        state: where they wait.
-        targets: who is told of what.
-        secret: key of the signatures.
-        metrics: told how each try went.
-        there: whether a subject of a collection is there still.
-        attempts: tries of one message.
-        first_delay: seconds between the first try and the second; it grows sixfold with each.
+        state: storage of the queued messages.
+        targets: URLs, with the events that each receives.
+        secret: signing key.
+        metrics: records the result of each attempt.
+        there: tells whether a subject of a collection still exists.
+        attempts: maximum attempts per message.
+        first_delay: seconds between the first attempt and the second. The delay grows by a factor of 6 per attempt.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class Webhooks:
         self._attempts, self._first_delay = attempts, first_delay
         self._ending = threading.Event()
         self._news = {target.url: threading.Event() for target in targets}
-        # Whoever is not on the list any more is told nothing any more.
+        # Delete the messages to targets that are no longer in the settings.
         with state.transaction() as db:
             for row in db.execute("SELECT DISTINCT target FROM messages").fetchall():
                 if row["target"] not in self._news:
@@ -76,7 +76,7 @@ class Webhooks:
             thread.start()
 
     def close(self) -> None:
-        """End the tries; what waits is tried again at the next start."""
+        """Stop sending. Queued messages are sent after the next start."""
         self._ending.set()
         for news in self._news.values():
             news.set()
@@ -84,7 +84,7 @@ class Webhooks:
             thread.join()
 
     def identified(self, reply: IdentifyReply) -> None:
-        """Tell of every match."""
+        """Queue a message for every match."""
         for person in reply.people:
             if person.verdict is not Verdict.MATCH:
                 continue
@@ -106,26 +106,26 @@ class Webhooks:
                 },
                 subject=first.subject,
             )
-            # Kept first and looked at then: whoever erases now finds it, and whoever erased before is seen here.
+            # Store first, then check. A later erasure finds the message; an earlier one is noticed by this check.
             try:
                 there = self._there(reply.collection, first.subject)
             except StoreUnavailable:
-                there = True  # nobody is erased while the store is gone
+                there = True  # nothing can be erased while the store is unreachable
             if not there:
                 with self._state.transaction() as db:
                     gone = (reply.collection, first.subject)
                     db.execute("DELETE FROM messages WHERE collection = ? AND subject = ?", gone)
 
     def ended(self, job: JobState) -> None:
-        """Tell of a job that has ended, and not of what came of it."""
+        """Queue a message that a job has ended. It does not contain the job's result."""
         self._tell("job.ended", job.collection, job.model_dump(mode="json"))
 
     def waiting(self) -> int:
-        """Messages that have not come through yet."""
+        """Number of messages that are not delivered yet."""
         return int(self._state.rows("SELECT count(*) FROM messages")[0][0])
 
     def _tell(self, event: str, collection: str, data: dict[str, Any], subject: str | None = None) -> None:
-        """Put a message down for everybody who wants it; where that fails, what it tells of stands."""
+        """Queue a message for each target that receives this event. A failure does not affect the reported result."""
         now = time.time()
         sent = datetime.fromtimestamp(now, UTC).isoformat().replace("+00:00", "Z")
         body = json.dumps({"type": event, "timestamp": sent, "data": data}).encode()
@@ -152,7 +152,7 @@ class Webhooks:
 
     def _work(self, url: str) -> None:
         news = self._news[url]
-        # The address is one that an operator listed: no proxy between, and never on to where it points.
+        # The operator listed this URL: use no proxy, and follow no redirects.
         with httpx.Client(timeout=SECONDS, follow_redirects=False, trust_env=False) as client:
             while not self._ending.is_set():
                 news.clear()
@@ -177,7 +177,7 @@ class Webhooks:
             "webhook-signature": signature(self._secret, row["id"], at, row["body"]),
         }
         try:
-            # What is answered beyond the status is not read.
+            # Read only the status of the reply.
             with client.stream("POST", row["target"], content=row["body"], headers=headers) as reply:
                 status: int | None = reply.status_code
         except httpx.HTTPError:
@@ -197,6 +197,6 @@ class Webhooks:
 
 
 def signature(secret: bytes, message: str, timestamp: str, body: bytes) -> str:
-    """What ``webhook-signature`` holds, by section "Symmetric" of the Standard Webhooks specification."""
+    """The value of ``webhook-signature``, according to section "Symmetric" of the Standard Webhooks specification."""
     digest = hmac.digest(secret, f"{message}.{timestamp}.".encode() + body, hashlib.sha256)
     return f"v1,{base64.b64encode(digest).decode()}"

@@ -1,4 +1,4 @@
-"""What a clip was sent for, done at once or as a job."""
+"""Processes a clip request, at once or as a job."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from service.schemas import EnrollReply, IdentifyReply, JobReply
 Reply = EnrollReply | IdentifyReply | JobReply
 
 SHORT_BYTES = 2 * 2**20
-"""Of a clip that is not asked for its length: what there is in so few is soon looked at."""
+"""Clips below this size in bytes are not probed for their length: they are processed quickly anyway."""
 
 
 class Work:
-    """Enrols and identifies, and counts it.
+    """Runs enrolments and identifications, and counts them.
 
     ``kind`` is "enroll" or "identify", and ``fields`` are the arguments of the engine's method of that name.
     """
@@ -35,7 +35,7 @@ class Work:
         self.webhooks = webhooks
 
     def check(self, kind: str, fields: dict[str, Any]) -> None:
-        """Refuse at once what would be refused later, whatever is in the clip. Raises as :meth:`do`."""
+        """Check everything that does not depend on the clip's content. Raises as :meth:`do`."""
         check_camera(fields["camera"])
         if kind == "enroll":
             check_subject(fields["subject"])
@@ -47,7 +47,7 @@ class Work:
         self.engine.gallery(fields["collection"], create=kind == "enroll", network=fields["network"])
 
     def is_long(self, clip: IO[bytes], deadline: float) -> bool:
-        """Whether a clip is to become a job."""
+        """Whether a clip should become a job."""
         if clip.seek(0, 2) <= SHORT_BYTES:
             return False
         return self.engine.pipeline.decoder.probe(clip, deadline).duration > self.engine.settings.async_seconds
@@ -61,7 +61,9 @@ class Work:
         deadline: float | None = None,
         more: Sequence[IO[bytes]] = (),
     ) -> tuple[int, EnrollReply | IdentifyReply]:
-        """HTTP status and reply; ``more`` are further clips to enrol from. Raises as the engine's method."""
+        """Process a clip; returns HTTP status and reply. ``more`` are further clips to enrol from. Raises as the
+        engine's method.
+        """
         if kind == "enroll":
             enrolled = self.engine.enroll(clip, **fields, more=more, on_progress=on_progress, deadline=deadline)
             self.metrics.enrolled(enrolled)
@@ -75,7 +77,7 @@ class Work:
 
 
 def still_there(there: Callable[[str], bool], subjects: Iterable[str]) -> bool:
-    """Whether all subjects are enrolled still; where the store cannot be reached, nobody was erased meanwhile."""
+    """Whether all subjects still exist. If the store is unreachable, none can have been erased."""
     try:
         return all(there(subject) for subject in subjects)
     except StoreUnavailable:
@@ -93,5 +95,5 @@ def named(reply: Reply) -> list[str]:
 
 
 def accused(error: GaitkeeperError) -> list[str]:
-    """The subjects that a refusal names: those whom the walker is, or looks like."""
+    """The subjects that an error names because the walker is, or resembles, them."""
     return [error.extra["subject"]] if isinstance(error, (ClipOfOtherSubject, LooksLikeOtherSubject)) else []

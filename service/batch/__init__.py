@@ -1,1 +1,1 @@
-"""Archives of clips: every clip enrolled or identified once, whatever is interrupted in between."""
+"""Batches: each clip of an archive is enrolled or identified once, despite interruptions."""

@@ -1,4 +1,4 @@
-"""Where an archive's clips lie: a folder, or a bucket."""
+"""Archives of clips: a folder or a bucket."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class Item(Record):
     r"""One clip of an archive.
 
     Attributes:
-        name: its path below the archive, with slashes; what is no UTF-8 of it as ``\xff``.
-        size: bytes.
-        changed: when it was changed last, in nanoseconds since 1970; 0 where the archive does not say.
-        path: base64 of the path's bytes where these are no UTF-8, so that no JSON holds them as text.
+        name: its path below the archive, with slashes; bytes that are not UTF-8 are written as ``\xff``.
+        size: size in bytes.
+        changed: time of the last change, in nanoseconds since 1970; 0 if unknown.
+        path: base64 of the path's bytes if they are not UTF-8, because JSON cannot contain them as text.
     """
 
     name: str
@@ -40,36 +40,36 @@ class Item(Record):
 
     @property
     def key(self) -> tuple[str, str | None]:
-        """What tells it from every other clip of the archive."""
+        """Unique id of the clip in the archive."""
         return self.name, self.path
 
     @property
     def subject(self) -> str | None:
-        """The folder that it lies in, directly below the archive; None where it lies in none."""
+        """The top-level folder that contains the clip; None if there is none."""
         first, *rest = PurePosixPath(self.name).parts
         return first if rest else None
 
 
 class Archive(Protocol):
-    """Clips that can be listed, and read one at a time."""
+    """Interface of an archive: lists clips, and opens them one at a time."""
 
     def items(self) -> Iterator[Item]:
-        """Every file that may be a clip by its suffix, hidden ones left out. Raises NoArchive."""
+        """All files with the suffix of a clip, without hidden ones. Raises NoArchive."""
         ...
 
     @contextmanager
     def opened(self, item: Item, limit: int) -> Iterator[IO[bytes]]:
-        """A clip as a file that can seek, for a block; of what is fetched nothing stays.
+        """Context manager: a clip as a seekable file. No fetched data remains.
 
         Raises:
-            TooLarge: it has more than ``limit`` bytes.
-            OSError: it cannot be read.
+            TooLarge: the clip has more than ``limit`` bytes.
+            OSError: the clip cannot be read.
         """
         ...
 
 
 class Folder:
-    """A folder and all below it. Links are not followed, so that nothing outside is read."""
+    """A folder with its subfolders. Links are not followed, so no file outside is read."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -89,7 +89,7 @@ class Folder:
     def opened(self, item: Item, limit: int) -> Iterator[IO[bytes]]:
         """As :meth:`Archive.opened`."""
         name = os.fsdecode(base64.b64decode(item.path)) if item.path else item.name
-        # Not to wait for whoever would write to a pipe.
+        # Do not wait for the writer of a pipe.
         with os.fdopen(os.open(self.root / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise UnsupportedMedia(f"{item.name} is no file with a clip in it, but a pipe, a socket or a device.")
@@ -99,12 +99,12 @@ class Folder:
 
 
 class Bucket:
-    """What a URL names: ``s3://…``, ``gs://…``, and whatever else pyarrow reads.
+    """An archive at a URL: ``s3://…``, ``gs://…``, and other schemes that pyarrow reads.
 
-    A clip is fetched to a temporary file without a name, block by block, when it is its turn.
+    Each clip is fetched to an unnamed temporary file, block by block, when it is processed.
 
     Raises:
-        NoArchive: pyarrow, of the extra ``ray``, is not installed, or does not know such a URL.
+        NoArchive: pyarrow, from the extra ``ray``, is not installed, or does not support the URL.
     """
 
     def __init__(self, url: str) -> None:
@@ -149,7 +149,7 @@ class Bucket:
 
 
 def printable(path: str) -> str:
-    r"""A path as text that can be sent and stored: what is no UTF-8 of it as ``\xff``."""
+    r"""A path as text that can be sent and stored: bytes that are not UTF-8 are written as ``\xff``."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
@@ -158,17 +158,17 @@ def _found(path: Path, name: str) -> Item:
     raw = None if shown == name else base64.b64encode(os.fsencode(name)).decode()
     try:
         about = path.stat()
-    except OSError:  # it has just gone: its line says so when it is its turn
+    except OSError:  # it was just deleted: its result line will report this
         return Item(name=shown, size=0, changed=0, path=raw)
     return Item(name=shown, size=about.st_size, changed=about.st_mtime_ns, path=raw)
 
 
 def archive_at(place: str) -> Archive:
-    """The archive at a path or a URL.
+    """Open the archive at a path or a URL.
 
     Raises:
-        NoArchive: such URLs are not read here, or the path is no UTF-8.
-        BadSettings: a URL holds a password, which would end up in lists of processes and in results.
+        NoArchive: the URL is not supported, or the path is not UTF-8.
+        BadSettings: the URL contains a password, which would appear in process lists and in results.
     """
     if printable(place) != place:
         raise NoArchive(

@@ -1,4 +1,4 @@
-"""A batch's file of results, which is also how it knows what is done."""
+"""A batch's file of results, which also records the clips that are done."""
 
 from __future__ import annotations
 
@@ -16,18 +16,19 @@ from service.errors import CannotWrite, OtherResults
 
 
 class Journal:
-    """JSON lines: the order, then a line for every clip that was settled, the later one where there are two.
+    """JSON lines: the order, then a line for every settled clip. If a clip has two lines, the later one counts.
 
-    A line that was cut short when a run was killed is taken off, and its clip done again. One run at a time holds the
-    file. It names people, so its owner alone may read it.
+    A line that is incomplete because a run was killed is removed, and its clip is repeated. One run at a time locks the
+    file. It names people, so only its owner can read it.
 
     Args:
-        path: of the file, made where it is missing.
-        order: what is being done.
+        path: path of the file, created if missing.
+        order: the order of the batch.
 
     Raises:
-        OtherResults: it is held by another run, or holds results of another order, or of no batch at all.
-        CannotWrite: it cannot be opened.
+        OtherResults: another run has locked the file, or it contains results of another order, or no results of a
+            batch.
+        CannotWrite: the file cannot be opened.
     """
 
     def __init__(self, path: Path, order: Order) -> None:
@@ -55,12 +56,12 @@ class Journal:
         self._file.close()
 
     def known(self, item: Item) -> Line | None:
-        """What became of a clip that has not changed since."""
+        """The stored result of a clip, if the clip has not changed since."""
         line = self._lines.get(item.key)
         return line if line is not None and (line.size, line.changed) == (item.size, item.changed) else None
 
     def add(self, line: Line) -> None:
-        """Keep what became of a clip."""
+        """Store the result of a clip."""
         self._write(line.model_dump_json())
         self._lines[line.key] = line
 

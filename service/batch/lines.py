@@ -1,4 +1,4 @@
-"""What is asked of a batch, and what it says: the lines of a file of results."""
+"""The order of a batch, and the lines of its file of results."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from service.schemas import Person
 
 
 class Order(Record):
-    """What to do with every clip of an archive; the first line of its file of results.
+    """The order: what to do with every clip of an archive. It is the first line of the file of results.
 
     Attributes:
-        kind: what is done.
+        kind: the operation.
         place: path or URL of the archive.
-        collection: acted on.
-        made: when that was made, by which every host proves that it has the same store.
-        network, camera, rotate, min_quality, strict, top_k, fpir, where: as of
+        collection: name of the collection.
+        made: creation time of the collection. Every host checks it to ensure that it has the same store.
+        network, camera, rotate, min_quality, strict, top_k, fpir, where: as for
             :class:`service.recognition.engine.Engine`.
     """
 
@@ -47,7 +47,7 @@ class Trouble(Record):
 
 
 class Line(Item):
-    """What became of one clip."""
+    """Result of one clip."""
 
     seconds: float = Field(description="That it took.")
     sha256: str | None = Field(None, description="Digest of the clip; null where it could not be read.")
@@ -58,7 +58,7 @@ class Line(Item):
 
     @property
     def final(self) -> bool:
-        """Whether doing it again would change nothing: it was done, or the clip itself is at fault."""
+        """Whether the result is final: the clip was processed, or the clip itself causes the failure."""
         return self.problem is None or not is_ours(self.problem.code)
 
 
@@ -80,7 +80,7 @@ class Warned(BaseModel):
 
 
 class BatchReport(BaseModel):
-    """What came of a batch, those clips included that were done by an earlier run on the same file of results."""
+    """Result of a batch. Includes clips that an earlier run with the same file of results processed."""
 
     results: str = Field(description="The file of results.")
     clips: int = Field(description="Clips in the archive.")
@@ -93,5 +93,5 @@ class BatchReport(BaseModel):
 
 
 def is_ours(code: str) -> bool:
-    """Whether an error is the fault of the service or its machines, which may be gone the next time."""
+    """Whether the service or its machines cause an error, so that a retry may succeed."""
     return exit_code(code) == 1

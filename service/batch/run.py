@@ -1,4 +1,4 @@
-"""An archive done clip by clip, on this machine or on a cluster, going on where it was stopped."""
+"""Processes an archive clip by clip, on this machine or on a cluster. An interrupted run is continued."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from service.batch.worker import Worker
 from service.recognition.engine import Engine
 
 Executor = Callable[[Order, list[Item]], Iterable[Line]]
-"""Does the clips of an order, in whatever sequence."""
+"""Processes the clips of an order, in any sequence."""
 
 
 def run(
@@ -26,14 +26,14 @@ def run(
     retry: bool = False,
     tell: Callable[[str, float], None] = lambda stage, share: None,
 ) -> BatchReport:
-    """Do every clip of an archive that no earlier run has settled.
+    """Process every clip of an archive that no earlier run has settled.
 
     Args:
-        order: what to do.
+        order: the order.
         results: the file of results.
-        executor: what does the clips.
-        retry: also what failed for the clip's own fault is done again.
-        tell: told the last clip, and the share that is done.
+        executor: processes the clips.
+        retry: also repeat clips whose failure was caused by the clip itself.
+        tell: called with the last clip, and the completed fraction.
 
     Raises:
         NoArchive, OtherResults, CannotWrite: the archive or the file of results cannot be used.
@@ -71,7 +71,7 @@ def run(
 
 
 def here(engine: Engine, threads: int) -> Executor:
-    """Does the clips in threads of this process."""
+    """Processes the clips in threads of this process."""
 
     def do(order: Order, items: list[Item]) -> Iterator[Line]:
         worker, waiting = Worker(engine, order), iter(items)

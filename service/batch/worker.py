@@ -1,4 +1,4 @@
-"""One clip of an archive, enrolled or identified."""
+"""Enrols or identifies one clip of an archive."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from service.recognition.clip_walkers import sha256_of
 from service.recognition.engine import Engine
 
 WAITS = (1.0, 5.0, 25.0)
-"""Seconds between tries where the store cannot be reached."""
+"""Seconds between attempts while the store is unreachable."""
 
 
 class Worker:
-    """Does one clip at a time, however many threads call it; never raises for what is wrong with a clip.
+    """Each call processes one clip; several threads may call it. Never raises for problems of a clip.
 
-    Enrolling is done at most once, whoever does it again: the store tells the same walker of the same clip by the
-    clip's digest, and a clip whose digest is known for its subject is not even looked at.
+    A repeated enrolment has no effect: the store detects the same walker of the same clip by the clip's digest. A clip
+    whose digest is known for its subject is not processed at all.
 
     Args:
-        engine: what does the work, on the store that holds the order's collection.
-        order: what to do.
+        engine: engine with the store of the order's collection.
+        order: the order.
 
     Raises:
         NoArchive: there is no archive at the order's place.
-        ClusterUnavailable: the engine's store is not the one that the order was made on.
+        ClusterUnavailable: the engine's store is not the one for which the order was made.
     """
 
     def __init__(self, engine: Engine, order: Order) -> None:
@@ -47,7 +47,7 @@ class Worker:
             )
 
     def __call__(self, item: Item, sleep: Callable[[float], None] = time.sleep) -> Line:
-        """What becomes of a clip."""
+        """Process a clip and return its result."""
         started = time.perf_counter()
         found: dict[str, Any] = {}
         try:
@@ -59,7 +59,7 @@ class Worker:
                 found |= self._patiently(lambda: self._do(item, clip, found["sha256"]), sleep)
         except GaitkeeperError as error:
             found["problem"] = Trouble(code=error.code, detail=error.detail)
-        except Exception as error:  # a clip that nobody foresaw must not end the others
+        except Exception as error:  # an unexpected error with one clip must not end the batch
             found["problem"] = Trouble(code="internal", detail=f"{type(error).__name__}: {error}")
         return Line(**item.model_dump(), seconds=time.perf_counter() - started, **found)
 

@@ -1,4 +1,4 @@
-"""The caller's side of a live stream."""
+"""Client side of a live stream."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ MAX_EVENT = 2**22
 
 
 class LiveStream:
-    """Frames out, events in; a thread of its own hears them. Made by :meth:`service.client.Client.stream`.
+    """Sends frames and receives events; a background thread receives them. Created by
+    :meth:`service.client.Client.stream`.
 
     >>> with client.stream() as live:  # doctest: +SKIP
     ...     live.send(jpeg, seq=0, t=0.0)
@@ -36,8 +37,8 @@ class LiveStream:
     ...         print(event)
 
     Raises:
-        ServerUnreachable, UnexpectedReply: nobody answers, or nobody who speaks this.
-        GaitkeeperError: the service refuses the stream, as the class that it raised.
+        ServerUnreachable, UnexpectedReply: no server replies, or it does not use this protocol.
+        GaitkeeperError: the service rejects the stream. The class is the one that the service raised.
     """
 
     def __init__(self, url: str, key: str | None, query: Mapping[str, object], timeout: float = 30.0) -> None:
@@ -55,7 +56,7 @@ class LiveStream:
                 max_size=MAX_EVENT,
                 compression=None,
                 open_timeout=timeout,
-                proxy=None,  # the address is one that the user named
+                proxy=None,  # the user gave this address
             )
             self._socket: ClientConnection = self._stack.enter_context(dialled)
         except InvalidStatus as error:
@@ -78,13 +79,13 @@ class LiveStream:
 
         Args:
             data: a JPEG file, or an access unit in Annex B.
-            seq: its number.
-            t: seconds.
-            codec: of the data.
-            wait: seconds to wait for a credit; None as long as it takes.
+            seq: frame number.
+            t: timestamp in seconds.
+            codec: codec of the data.
+            wait: seconds to wait for a credit; None means no limit.
 
         Returns:
-            False where there was no credit in that time, or the stream is over: the frame was not sent.
+            Whether the frame was sent. False if no credit came in time, or if the stream has ended.
         """
         with self._credit:
             self._credit.wait_for(lambda: self._left > 0 or self._over, wait)
@@ -99,23 +100,23 @@ class LiveStream:
         return True
 
     def shoot(self, seq: int, shot: Shot) -> bool:
-        """Send a frame of a source, if there is a credit; whether it was sent."""
+        """Send a frame of a source, if there is a credit. Returns whether it was sent."""
         codec, data = shot.coded()
-        # Later frames of H.264 need this one.
+        # H.264: later frames depend on this one.
         return self.send(data, seq=seq, t=shot.t, codec=codec, wait=None if codec == "h264" else 0.0)
 
     def finish(self) -> None:
-        """Say that no more frames come; events come until the last."""
+        """Signal the end of the frames. The remaining events still arrive."""
         try:
             self._socket.send(json.dumps({"end": True}))
         except ConnectionClosed:
             return
 
     def events(self, timeout: float | None = None) -> Iterator[Event]:
-        """Events as they come, until the stream is over or, with a timeout in seconds, none came for so long.
+        """Iterate over events until the stream ends, or until none arrives within ``timeout`` seconds.
 
         Raises:
-            GaitkeeperError: what ended the stream.
+            GaitkeeperError: the error that ended the stream.
         """
         while True:
             try:

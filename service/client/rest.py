@@ -47,39 +47,39 @@ if TYPE_CHECKING:
 
 Reply = TypeVar("Reply", bound=BaseModel)
 Progress = Callable[[str, float], None]
-"""Told a stage and the share of it that is done, in [0, 1]."""
+"""Progress callback: takes the name of a stage and its completed fraction, in [0, 1]."""
 
 POLL_SECONDS = 0.5
 KEY_VARIABLE = "GAITKEEPER_API_KEY"
 
 
 class Client:
-    """Talks to one service.
+    """Client of one service.
 
     >>> with Client("http://127.0.0.1:8321") as client:  # doctest: +SKIP
     ...     client.enroll("walk.mp4", "alice")
     ...     client.identify("another.mp4").people[0].verdict
 
-    Every method raises the error class that the service raised, with its code and sentence, and besides:
+    Every method raises the error class that the service raised, with its code and message. In addition:
 
     Raises:
-        ServerUnreachable: nothing answers at the address, or it broke off.
-        UnexpectedReply: what answers does not speak this API.
-        NotAFile: there is no file at the path of a clip.
+        ServerUnreachable: no server replies at the address, or the connection broke.
+        UnexpectedReply: the server does not implement this API.
+        NotAFile: the path of a clip is not a file.
     """
 
     def __init__(self, url: str = "http://127.0.0.1:8321", *, key: str | None = None, timeout: float = 600.0) -> None:
-        """Prepare a client; nothing is sent yet.
+        """Create a client. Nothing is sent yet.
 
         Args:
             url: address of the service.
-            key: API key, where the service asks for one; that of ``GAITKEEPER_API_KEY`` where not given.
-            timeout: seconds to wait for a reply once a clip has been sent.
+            key: API key, if the service needs one. Default: the value of ``GAITKEEPER_API_KEY``.
+            timeout: seconds to wait for a reply after a clip was sent.
         """
         self.url = url
         key = self._key = key or os.environ.get(KEY_VARIABLE)
         headers = {"Authorization": f"Bearer {key}"} if key else None
-        # The address is one that the user named: a proxy from the environment has no business between.
+        # The user gave this address, so ignore proxies from the environment.
         self._http = httpx.Client(
             base_url=url, headers=headers, timeout=httpx.Timeout(timeout, connect=5.0), trust_env=False
         )
@@ -93,7 +93,7 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
         self._http.close()
 
     def enroll(
@@ -113,10 +113,11 @@ class Client:
         on_progress: Progress | None = None,
         idempotency_key: str | None = None,
     ) -> EnrollReply:
-        """Enrol a clip's one walker, or the one of ``track`` or at ``point``, as ``subject``.
+        """Enrol a clip's only walker, or the one of ``track`` or at ``point``, as ``subject``.
 
-        It is done once for an ``idempotency_key``. ``more`` clips of the same person are enrolled with it, or none. If
-        ``strict``, a walker who matches another subject is refused with LooksLikeOtherSubject.
+        Requests with the same ``idempotency_key`` are processed once. With ``more`` clips of the same person, either
+        all clips are enrolled or none. If ``strict``, a walker who matches another subject is rejected with
+        LooksLikeOtherSubject.
         """
         fields: dict[str, Any] = {"subject": subject, "collection": collection, "strict": strict}
         fields |= _given(
@@ -142,9 +143,9 @@ class Client:
         on_progress: Progress | None = None,
         idempotency_key: str | None = None,
     ) -> IdentifyReply:
-        """Rank the collection's subjects, those with the metadata ``where`` alone, for every walker of a clip.
+        """Rank the collection's subjects for every walker of a clip. With ``where``, only subjects with this metadata.
 
-        ``pictures``, ``boxes`` and ``explain`` ask for more about each walker; see :class:`service.schemas.Person`.
+        ``pictures``, ``boxes`` and ``explain`` add details about each walker; see :class:`service.schemas.Person`.
         """
         fields: dict[str, Any] = {"top_k": top_k, "fpir": fpir, "collection": collection}
         fields |= {"pictures": pictures, "boxes": boxes, "explain": explain}
@@ -167,7 +168,7 @@ class Client:
         collection: str = "default",
         on_progress: Progress | None = None,
     ) -> VerifyReply:
-        """Whether a clip's one walker, or the one of ``track`` or at ``point``, is ``subject``."""
+        """Verify that a clip's only walker, or the one of ``track`` or at ``point``, is ``subject``."""
         fields: dict[str, Any] = {"subject": subject, "fmr": fmr, "collection": collection}
         fields |= _given(
             track=track, point=point, camera=camera, rotate=rotate, min_quality=min_quality, network=network
@@ -183,7 +184,7 @@ class Client:
         collection: str = "default",
         on_progress: Progress | None = None,
     ) -> LearnReply:
-        """Keep the walkers of a clip as passers-by of a camera, without asking who they are."""
+        """Keep the walkers of a clip as passers-by of a camera, without identifying them."""
         fields = {"camera": camera, "collection": collection, **_given(rotate=rotate)}
         return self._upload("/learn", clip, fields, LearnReply, on_progress, None)
 
@@ -197,7 +198,7 @@ class Client:
         rotate: int | None = None,
         collection: str = "default",
     ) -> LiveStream:
-        """A live stream: frames are sent one by one, tracks and verdicts come as events."""
+        """Open a live stream: send frames one by one, receive tracks and verdicts as events."""
         from service.client.live import LiveStream
 
         query: dict[str, object] = {"top_k": top_k, "fpir": fpir, "collection": collection}
@@ -231,7 +232,7 @@ class Client:
         return self._send("GET", f"/collections/{_part(collection)}/subjects/{_part(subject)}", SubjectReply)
 
     def erase(self, subject: str, *, collection: str = "default") -> Erasure:
-        """Remove a subject with everything kept of it."""
+        """Erase a subject and all its data."""
         return self._send("DELETE", f"/collections/{_part(collection)}/subjects/{_part(subject)}", Erasure)
 
     def update_subject(
@@ -243,13 +244,13 @@ class Client:
         legal_basis: str | None = None,
         collection: str = "default",
     ) -> SubjectReply:
-        """Change a subject's display name, metadata or legal basis; None leaves what is there."""
+        """Change a subject's display name, metadata or legal basis; None keeps the stored value."""
         change = {"display_name": display_name, "metadata": metadata, "legal_basis": legal_basis}
         path = f"/collections/{_part(collection)}/subjects/{_part(subject)}"
         return self._send("PATCH", path, SubjectReply, json=change)
 
     def template_pictures(self, subject: str, template: str, *, collection: str = "default") -> Strips:
-        """A template's walk, to look at."""
+        """Pictures of a template's walk."""
         path = f"/collections/{_part(collection)}/subjects/{_part(subject)}/templates/{_part(template)}/pictures"
         return self._send("GET", path, Strips)
 
@@ -259,11 +260,11 @@ class Client:
         return self._send("DELETE", path, Removal)
 
     def strangers(self, *, collection: str = "default") -> StrangersReply:
-        """Those whom the collection did not know, grouped."""
+        """The collection's unknown walkers, grouped."""
         return self._send("GET", f"/collections/{_part(collection)}/strangers", StrangersReply)
 
     def keep_strangers(self, keep_seconds: float | None, *, collection: str = "default") -> StrangersReply:
-        """Keep those who are unknown from now on, for so long; None keeps nobody, and forgets all."""
+        """Keep future unknown walkers for this time. None stops this and deletes all kept ones."""
         path = f"/collections/{_part(collection)}/strangers"
         return self._send("PUT", path, StrangersReply, json={"keep_seconds": keep_seconds})
 
@@ -275,12 +276,12 @@ class Client:
         return self._send("POST", path, NamedReply, json={"subject": subject, "display_name": display_name})
 
     def forget_strangers(self, group: str | None = None, *, collection: str = "default") -> Removal:
-        """Forget a group of strangers, or all of them."""
+        """Delete a group of strangers, or all of them."""
         end = "" if group is None else f"/{_part(group)}"
         return self._send("DELETE", f"/collections/{_part(collection)}/strangers{end}", Removal)
 
     def stranger_pictures(self, stranger: str, *, collection: str = "default") -> Strips:
-        """A stranger's walk, to look at."""
+        """Pictures of a stranger's walk."""
         return self._send("GET", f"/collections/{_part(collection)}/strangers/{_part(stranger)}/pictures", Strips)
 
     def collections(self) -> CollectionsReply:
@@ -300,25 +301,25 @@ class Client:
     def create_collection(
         self, collection: str, *, keeps_heatmaps: bool = False, ttl_seconds: float | None = None
     ) -> Collection:
-        """Make a collection."""
+        """Create a collection."""
         new = {"name": collection, "keeps_heatmaps": keeps_heatmaps, "ttl_seconds": ttl_seconds}
         return self._send("POST", "/collections", Collection, json=new)
 
     def delete_collection(self, collection: str) -> Removal:
-        """Remove a collection with everything in it."""
+        """Delete a collection and its content."""
         return self._send("DELETE", f"/collections/{_part(collection)}", Removal)
 
     def cameras(self, collection: str = "default") -> CamerasReply:
-        """What a collection knows of cameras."""
+        """What a collection has learnt about cameras."""
         return self._send("GET", f"/collections/{_part(collection)}/cameras", CamerasReply)
 
     def keep_passers_by(self, keep_seconds: float | None, *, collection: str = "default") -> CamerasReply:
-        """Keep who passes a camera from now on, for so long; None keeps nobody, and forgets all."""
+        """Keep future passers-by for this time. None stops this and deletes all kept ones."""
         path = f"/collections/{_part(collection)}/cameras"
         return self._send("PUT", path, CamerasReply, json={"keep_seconds": keep_seconds})
 
     def forget_camera(self, collection: str, camera: str) -> CamerasReply:
-        """Forget what a collection knows of a camera."""
+        """Delete what a collection knows about a camera."""
         return self._send("DELETE", f"/collections/{_part(collection)}/cameras/{_part(camera)}", CamerasReply)
 
     def jobs(self, *, limit: int = 100, after: str | None = None, collection: str | None = None) -> JobsReply:
@@ -331,11 +332,11 @@ class Client:
         return self._send("GET", "/models", ModelsReply)
 
     def system(self) -> SystemReply:
-        """What runs there, and how busy it is."""
+        """Description and load of the service."""
         return self._send("GET", "/system", SystemReply)
 
     def job(self, job: str) -> JobReply:
-        """How a job stands."""
+        """State of a job."""
         return self._send("GET", f"/jobs/{_part(job)}", JobReply)
 
     def cancel(self, job: str) -> JobReply:
@@ -347,7 +348,7 @@ class Client:
         return self._send("GET", "/livez", Health)
 
     def ready(self) -> Readiness:
-        """Whether it can answer for clips; raises NotReady where it cannot."""
+        """Whether the service can process clips. Raises NotReady if it cannot."""
         return self._send("GET", "/readyz", Readiness)
 
     def _upload(
@@ -387,7 +388,7 @@ class Client:
         return self._model(reply, document, kind)
 
     def _result(self, job: JobReply) -> dict[str, Any]:
-        """What came of a job, waited for."""
+        """Wait for a job and return its result."""
         while job.ended is None:
             time.sleep(POLL_SECONDS)
             job = self.job(job.id)
@@ -405,7 +406,7 @@ class Client:
 
 
 class _Watched(io.FileIO):
-    """A file that tells how much of it has been sent."""
+    """A file that reports how much of it has been sent."""
 
     def __init__(self, path: str | Path, on_progress: Progress | None) -> None:
         super().__init__(require_file(path))
@@ -420,7 +421,7 @@ class _Watched(io.FileIO):
 
 
 def _given(**fields: Any) -> dict[str, Any]:
-    """The fields that say something; 0 does, where something else is set for a camera."""
+    """The fields that are not None. 0 is kept: it can override a camera's setting."""
     return {name: value for name, value in fields.items() if value is not None}
 
 

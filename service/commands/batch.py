@@ -101,7 +101,7 @@ def identify(
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Rank the enrolled people for everybody who walks in any clip of an archive."""
+    """Rank the enrolled people for every walker in the clips of an archive."""
 
     def order(engine: Engine) -> Order:
         from gallery.decision.verdict import check_fpir

@@ -1,4 +1,4 @@
-"""Commands on cameras, and on who passes them."""
+"""Commands for cameras and passers-by."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def list_(
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List the cameras of which passers-by are kept, by the way people walk in them."""
+    """List the cameras with kept passers-by, by walking direction."""
     with progress("reading the gallery"), recogniser(server, store, key) as worker:
         reply = worker.cameras(collection)
     if as_json:
@@ -55,7 +55,7 @@ def keep(
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Keep who passes a camera from now on; without SECONDS keep nobody, and forget all."""
+    """Keep future passers-by for SECONDS. Without SECONDS, stop keeping them and delete all."""
     with progress("writing"), recogniser(server, store, key) as worker:
         reply = worker.keep_passers_by(seconds, collection=collection)
     if as_json:
@@ -78,7 +78,7 @@ def learn(
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Keep who walks in clips as passers-by of a camera, without asking who they are."""
+    """Keep the walkers of clips as passers-by of a camera, without identifying them."""
     with recogniser(server, store, key) as worker:
         for clip in clips:
             with progress(f"looking at {clip.name}") as tell:
@@ -99,7 +99,7 @@ def forget(
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Forget who passed a camera, as when it is moved."""
+    """Delete the passers-by of a camera, for example after it was moved."""
     with progress("erasing"), recogniser(server, store, key) as worker:
         reply = worker.forget_camera(collection, camera)
     if as_json:

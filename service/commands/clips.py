@@ -94,7 +94,7 @@ def verify(
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Tell whether the person who walks in a clip is the one that is claimed."""
+    """Verify that the person who walks in a clip is the claimed subject."""
     with progress("verifying") as tell, recogniser(server, store, key) as worker:
         reply = worker.verify(
             clip,
@@ -137,7 +137,7 @@ def identify(
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Rank the enrolled people for everybody who walks in a clip."""
+    """Rank the enrolled people for every walker in a clip."""
     with progress("identifying") as tell, recogniser(server, store, key) as worker:
         from service.recognition.metadata import pairs_of
 
@@ -174,7 +174,7 @@ def inspect(
         bool, typer.Option("--json", help="Print what was seen, and the pictures' paths, as JSON.")
     ] = False,
 ) -> None:
-    """Write a picture per walker: silhouettes, skeletons, and the way through the clip."""
+    """Write a picture per walker: silhouettes, skeletons, and the path through the clip."""
     with progress("looking") as tell:
         from pipelines.inspect import write_pictures
         from pipelines.pipeline import Pipeline

@@ -1,4 +1,4 @@
-"""Commands on collections."""
+"""Commands for collections."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def create(
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Make a collection."""
+    """Create a collection."""
     with progress("writing"), recogniser(server, store, key) as worker:
         reply = worker.create_collection(collection, keeps_heatmaps=keeps_heatmaps, ttl_seconds=ttl)
     if as_json:
@@ -70,7 +70,7 @@ def delete(
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Delete a collection with everybody in it."""
+    """Delete a collection and everyone in it."""
     with progress("deleting"), recogniser(server, store, key) as worker:
         reply = worker.delete_collection(collection)
     if as_json:
@@ -89,7 +89,7 @@ def migrate(
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Move a collection to another network, from the gait sequences that it keeps; searches go on throughout."""
+    """Migrate a collection to another network, from its stored gait sequences. Searches continue meanwhile."""
     import models
     from gallery.migration import migrate, rollback
     from gallery.names import check_collection

@@ -1,4 +1,4 @@
-"""Commands on strangers who come back."""
+"""Commands for strangers."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def list_(
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List those whom the collection did not know, grouped by likeness."""
+    """List the unknown walkers, grouped by similarity."""
     with progress("reading the gallery"), recogniser(server, store, key) as worker:
         reply = worker.strangers(collection=collection)
     if as_json:
@@ -53,7 +53,7 @@ def keep(
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Keep those who are judged unknown from now on; without SECONDS keep nobody, and forget all."""
+    """Keep future unknown walkers for SECONDS. Without SECONDS, stop keeping them and delete all."""
     with progress("writing"), recogniser(server, store, key) as worker:
         reply = worker.keep_strangers(seconds, collection=collection)
     if as_json:
@@ -90,7 +90,7 @@ def forget(
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Forget a group, or all strangers."""
+    """Delete a group, or all strangers."""
     with progress("erasing"), recogniser(server, store, key) as worker:
         reply = worker.forget_strangers(group, collection=collection)
     if as_json:

@@ -1,4 +1,4 @@
-"""Commands on the people of a collection."""
+"""Commands for the people of a collection."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def show(
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show one person: what is known of them, and their templates."""
+    """Show one person's data and templates."""
     with progress("reading the gallery"), recogniser(server, store, key) as worker:
         reply = worker.subject(subject, collection=collection)
     if as_json:
@@ -74,7 +74,7 @@ def erase(
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Erase a person with everything kept of them."""
+    """Erase a person and all their data."""
     with progress("erasing"), recogniser(server, store, key) as worker:
         reply = worker.erase(subject, collection=collection)
     if as_json:

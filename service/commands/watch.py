@@ -48,7 +48,7 @@ def watch(
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Name whoever walks before a camera, as they walk; a file is played as if it were one."""
+    """Identify people live in front of a camera. A file is played like a camera."""
     with ExitStack() as stack:
         with progress("starting"):
             from pipelines.pipeline import Pipeline
@@ -60,7 +60,7 @@ def watch(
             pipeline = Pipeline(settings.pipeline)
             stack.callback(pipeline.close)
             opened = partial(shots_of, source, settings, pipeline.decoder)
-            opened()  # what may not be watched is refused before anything is started
+            opened()  # check that the source is allowed before anything is started
             worker = stack.enter_context(recogniser(server, store, key))
             stream = partial(
                 _stream,

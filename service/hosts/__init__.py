@@ -1,1 +1,1 @@
-"""The work of one service spread over the hosts of a Ray cluster; see docs/scale.md."""
+"""Distribution of one service's work over the hosts of a Ray cluster; see docs/scale.md."""

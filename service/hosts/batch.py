@@ -1,4 +1,4 @@
-"""A batch on Ray Data: a cluster's processes do one clip at a time each."""
+"""Batches on Ray Data: each process of a cluster handles one clip at a time."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from service.recognition.engine import Engine
 from service.settings import Settings, load_settings
 
 PIECES = 20_000
-"""Most pieces that an archive is cut into; what a lost host was doing is done again by the piece."""
+"""Maximum number of pieces of an archive. The pieces of a lost host are repeated."""
 RETRIES = 5
-"""Of a piece whose process ended or whose host was lost."""
+"""Attempts for a piece whose process ended or whose host was lost."""
 
 
 @cache
 def _worker(order: str) -> Worker:
-    """What does an order's clips in this process: models and gallery are loaded for the first of them."""
+    """The worker for an order's clips in this process. Models and gallery are loaded for the first clip."""
     return Worker(Engine(load_settings()), Order.model_validate_json(order))
 
 
 def do_clips(clips: dict[str, Any], order: str) -> dict[str, list[str]]:
-    """JSON of the lines of some clips, or what is wrong with this host, which is no clip's fault."""
+    """The result lines of some clips as JSON, or the error of this host, which is not caused by a clip."""
     try:
         worker = _worker(order)
     except GaitkeeperError as error:
@@ -39,19 +39,19 @@ def do_clips(clips: dict[str, Any], order: str) -> dict[str, list[str]]:
 
 
 def on_ray(address: str, settings: Settings, workers: int | None) -> Executor:
-    """Does the clips on a cluster.
+    """Processes the clips on a cluster.
 
-    Ray does again, on another host, whatever was being done on one that is gone. That a clip may so be done twice
-    changes nothing: the store knows an enrolment by its clip, and of each clip one line comes back.
+    Ray repeats the work of a lost host on another host. A clip may thus be processed twice, which is harmless: the
+    store detects a repeated enrolment by its clip, and each clip returns one line.
 
     Args:
-        address: as of :func:`service.hosts.cluster.joined`.
-        settings: of this process; every other reads those of its host.
-        workers: how many clips at a time, at most; as many as there are resources for where none is given.
+        address: as for :func:`service.hosts.cluster.joined`.
+        settings: settings of this process. Every other process reads those of its host.
+        workers: maximum number of clips at a time; by default as many as the resources allow.
 
     Raises:
-        ClusterUnavailable: as there; or a host's archive, store or weights are not those of this one.
-        HostsUnavailable: what did a clip was lost again and again.
+        ClusterUnavailable: as there; or a host's archive, store or weights differ from those of this host.
+        HostsUnavailable: the processes for a clip were lost repeatedly.
     """
 
     def do(order: Order, items: list[Item]) -> Iterator[Line]:
@@ -75,7 +75,7 @@ def on_ray(address: str, settings: Settings, workers: int | None) -> Executor:
                 fn_kwargs={"order": order.model_dump_json()},
                 concurrency=workers,
                 max_retries=RETRIES,
-                max_calls=0,  # a process keeps its models for the next clip
+                max_calls=0,  # so that a process keeps its models for the next clip
                 **reserved,
             )
             try:

@@ -1,4 +1,4 @@
-"""On and off a Ray cluster."""
+"""Connection to a Ray cluster."""
 
 from __future__ import annotations
 
@@ -22,36 +22,36 @@ T = TypeVar("T")
 
 LOCAL = "local"
 STORE_BYTES = 512 * 2**20
-"""Of shared memory, for what processes of a cluster of this machine alone hand to each other."""
+"""Bytes of shared memory for data between the processes of a local cluster."""
 TRIES = 6
 
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DISABLE_IMPORT_WARNING": "1"}
 NO_SPILLING = {"automatic_object_spilling_enabled": False}
-"""Of a head: clips are never written to a disk that nobody wipes; where memory is short, work waits."""
+"""Options of a head: clips are never spilt to disk, where they would stay; if memory is short, work waits."""
 LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
-"""By which Ray binds and names 127.0.0.1 alone."""
+"""Environment that makes Ray use only 127.0.0.1."""
 
 
 def prepare(address: str) -> None:
-    """Set what Ray reads when it is first imported.
+    """Set the environment variables that Ray reads at its first import.
 
     Args:
-        address: as of :func:`joined`.
+        address: as for :func:`joined`.
     """
     os.environ.update(QUIET | (LOOPBACK if address == LOCAL else {}))
 
 
 @contextmanager
 def joined(address: str, settings: Settings) -> Iterator[ModuleType]:
-    """Ray, connected for a block.
+    """Context manager: Ray, connected to a cluster.
 
     Args:
-        address: of a cluster, ``auto`` for the one that this host belongs to, or ``local`` for one of this machine's
-            own, which listens on loopback alone and ends with the block.
-        settings: whose store the cluster is to work on.
+        address: address of a cluster; ``auto`` for the cluster of this host; ``local`` for a new one on this machine,
+            which only listens on loopback and ends with the block.
+        settings: settings with the store that the cluster should use.
 
     Raises:
-        ClusterUnavailable: Ray is not installed, or no cluster is there, or its hosts cannot share the store.
+        ClusterUnavailable: Ray is not installed, there is no cluster, or its hosts cannot share the store.
     """
     prepare(address)
     try:
@@ -91,10 +91,10 @@ def joined(address: str, settings: Settings) -> Iterator[ModuleType]:
 
 
 def _called(address: str) -> None:
-    """See that somebody listens there, for which Ray itself would wait many minutes.
+    """Check that a server listens at the address. Ray itself would wait many minutes.
 
     Raises:
-        ClusterUnavailable: nobody does.
+        ClusterUnavailable: no server listens there.
     """
     if address in (LOCAL, "auto") or "://" in address:
         return
@@ -106,15 +106,15 @@ def _called(address: str) -> None:
 
 
 def persistently(do: Callable[[], T], deadline: float | None = None) -> T:
-    """What ``do`` gives, done again where a host was lost meanwhile; so it must be something that can be.
+    """Run ``do``, and repeat it if a host is lost. It must be safe to repeat.
 
     Args:
-        do: asks another process.
-        deadline: instant of ``time.monotonic`` at which to give up.
+        do: function that calls another process.
+        deadline: time of ``time.monotonic`` at which to give up.
 
     Raises:
-        DeadlineExceeded: it was not done by then.
-        HostsUnavailable: hosts were lost again and again.
+        DeadlineExceeded: the work took longer.
+        HostsUnavailable: hosts were lost repeatedly.
     """
     from ray.exceptions import GetTimeoutError, RayError, RayTaskError
 
@@ -135,5 +135,5 @@ def persistently(do: Callable[[], T], deadline: float | None = None) -> T:
 
 
 def seconds_left(deadline: float | None) -> float | None:
-    """Until an instant of ``time.monotonic``, which means nothing on another host; at least 0."""
+    """Seconds until a time of ``time.monotonic``, at least 0. The clock's values are not valid on other hosts."""
     return None if deadline is None else max(0.0, deadline - time.monotonic())

@@ -1,4 +1,4 @@
-"""Replicas that listen on their host's own address in the cluster alone."""
+"""Makes replicas listen only on their host's own address in the cluster."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ _CALL = "add_port_to_grpc_server"
 
 
 def keep_to_own_address() -> None:
-    """Have the replica of this process listen where others of the cluster call it, which is loopback for `local`.
+    """Make the replica of this process listen only on the address that the cluster uses for it; loopback for `local`.
 
-    A replica takes calls, which are pickles, on every address of its host, and Ray Serve has no setting for that (2.60,
-    ``ray/serve/_private/replica.py``).
+    By default a replica accepts calls, which are pickles, on all addresses of its host, and Ray Serve has no setting
+    for that (2.60, ``ray/serve/_private/replica.py``).
 
     Raises:
-        ClusterUnavailable: this version of Ray does it in another way.
+        ClusterUnavailable: this version of Ray works differently.
     """
     theirs = getattr(replica, _CALL, None)
     if theirs is None:

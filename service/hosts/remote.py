@@ -1,4 +1,4 @@
-"""An engine's heavy work, done by the replicas and searchers of a cluster."""
+"""Runs an engine's heavy work on the replicas and searchers of a cluster."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from service.hosts.cluster import persistently, seconds_left
 from service.hosts.searchers import RaySearchers
 
 PATIENCE = 60.0
-"""Seconds that an embedding, or a try of the models, may take."""
+"""Time limit in seconds for an embedding, or a test of the models."""
 
 
 class RemotePipeline(Pipeline):
-    """A pipeline whose clips are looked at by replicas. Live streams are looked at here.
+    """A pipeline whose clips are processed by replicas. Live streams are processed in this process.
 
     Args:
-        settings: of decoding, for what is asked of a clip before it is sent on.
-        replicas: of :class:`service.hosts.replicas.Perception`.
+        settings: settings of the decoder, for checks of a clip before it is sent to a replica.
+        replicas: replicas of :class:`service.hosts.replicas.Perception`.
     """
 
     def __init__(self, settings: PipelineSettings, replicas: DeploymentHandle[Any]) -> None:
@@ -49,10 +49,10 @@ class RemotePipeline(Pipeline):
         deadline: float | None = None,
         rotate: int = 0,
     ) -> ClipResult:
-        """As :meth:`pipelines.pipeline.Pipeline.process`; looked at anew where a host was lost meanwhile.
+        """As :meth:`pipelines.pipeline.Pipeline.process`. Repeated if a host is lost.
 
         Raises:
-            HostsUnavailable: hosts were lost again and again.
+            HostsUnavailable: hosts were lost repeatedly.
         """
         clip = _bytes_of(source)
         tell = on_progress or (lambda _: None)
@@ -78,13 +78,12 @@ class RemotePipeline(Pipeline):
 
 
 class Remote:
-    """Where the engine of a cluster's front door has its work done; see
-    :class:`service.recognition.remote_work.Elsewhere`.
+    """The remote work of the engine in a cluster's front end; see :class:`service.recognition.remote_work.Elsewhere`.
 
     Args:
-        settings: of the pipeline.
+        settings: settings of the pipeline.
         perception, embedding: replicas of :mod:`service.hosts.replicas`.
-        searchers: by :func:`service.hosts.searchers.start_searchers`.
+        searchers: searchers from :func:`service.hosts.searchers.start_searchers`.
     """
 
     def __init__(
@@ -99,11 +98,11 @@ class Remote:
         self._searchers = searchers
 
     def index(self, collection: Collection) -> Index:
-        """What searches a collection."""
+        """The index that searches a collection."""
         return ShardedIndex(RaySearchers(self._searchers, collection))
 
     def embed(self, seqs: Sequence[GaitSequence], net: GaitNetwork) -> Tensor:
-        """As :func:`pipelines.embed.embed`, by a replica. Raises HostsUnavailable, ClusterUnavailable besides."""
+        """As :func:`pipelines.embed.embed`, on a replica. Also raises HostsUnavailable, ClusterUnavailable."""
         if not seqs:
             return torch.empty(0, *net.out_shape)
         sent = list(seqs) if "heatmaps" in net.inputs else [seq.without_heatmaps() for seq in seqs]
@@ -111,7 +110,7 @@ class Remote:
         found = persistently(lambda: self._embedding.embed.remote(wanted, sent).result(timeout_s=PATIENCE))
         if isinstance(found, GaitkeeperError):
             raise found
-        return torch.from_numpy(found.copy())  # what lies in shared memory cannot be written
+        return torch.from_numpy(found.copy())  # arrays in shared memory are read-only
 
 
 def _bytes_of(source: Source) -> bytes:

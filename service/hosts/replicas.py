@@ -1,4 +1,4 @@
-"""What the replicas of the Ray Serve deployments do: look at clips, and embed gait sequences."""
+"""Replicas of the Ray Serve deployments: they process clips and embed gait sequences."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from service.hosts.own_address import keep_to_own_address
 from service.settings import load_settings
 
 TICK = 0.5
-"""Seconds after which whoever waits for a clip is told how much of it is done."""
+"""Seconds between progress reports to the caller that waits for a clip."""
 OVERLAP = 16
-"""Batches of clips that may be in work: one that is full is not waited for."""
+"""Maximum number of concurrent batches of clips, so that a full batch does not block the next."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -35,16 +35,16 @@ Embedded = npt.NDArray[np.float32] | GaitkeeperError
 
 
 def _batched(at_once: int) -> Callable[[F], F]:
-    """``serve.batch``, which does not know the types of methods: callers give one of each list, and get one back."""
+    """``serve.batch`` with a type for methods: callers pass one item of each list, and get one back."""
     return cast(Callable[[F], F], serve.batch(max_concurrent_batches=at_once))
 
 
 class Perception:
-    """Looks at clips, those of a batch side by side, each decoded in the sandbox of this very host.
+    """Processes clips. Those of a batch run in parallel, each decoded in the sandbox of this host.
 
     Args:
-        batch: clips that are taken together.
-        wait: seconds that the first of them waits for others.
+        batch: maximum number of clips per batch.
+        wait: seconds that the first one waits for others.
     """
 
     def __init__(self, batch: int, wait: float) -> None:
@@ -61,15 +61,15 @@ class Perception:
         return await asyncio.to_thread(self._pipeline.tried, picture)
 
     async def look(self, clip: bytes, seconds: float | None, rotate: int = 0) -> AsyncIterator[tuple[Any]]:
-        """The shares of a clip that are done, in [0, 1], and at last what came of it.
+        """Iterate over the progress of a clip, in [0, 1], and finally its result.
 
         Args:
-            clip: its bytes.
-            seconds: that it may take; None for any.
-            rotate: as of :meth:`pipelines.pipeline.Pipeline.process`.
+            clip: bytes of the clip.
+            seconds: time limit; None for no limit.
+            rotate: as for :meth:`pipelines.pipeline.Pipeline.process`.
 
         Returns:
-            Tuples of one: a share, then a ClipResult or the error that says why there is none.
+            Tuples with one item: progress values, and finally a ClipResult or an error.
         """
         async for news in self._look(clip, seconds, rotate):  # type: ignore[arg-type]  # one of each list
             yield news  # type: ignore[misc]
@@ -78,7 +78,7 @@ class Perception:
     async def _look(
         self, clips: list[bytes], seconds: list[float | None], rotates: list[int]
     ) -> AsyncIterator[list[Any]]:
-        """As :meth:`look`, of several clips: each is told of as soon as it is done, whatever becomes of the others."""
+        """As :meth:`look`, for several clips. Each is reported as soon as it is done, independently of the others."""
         loop = asyncio.get_running_loop()
         shares = [0.0] * len(clips)
 
@@ -110,11 +110,11 @@ class Perception:
 
 
 class Embedding:
-    """Embeds gait sequences, those of a batch together.
+    """Embeds gait sequences in batches.
 
     Args:
-        batch: calls that are taken together.
-        wait: seconds that the first of them waits for others.
+        batch: maximum number of calls per batch.
+        wait: seconds that the first one waits for others.
     """
 
     def __init__(self, batch: int, wait: float) -> None:
@@ -128,7 +128,7 @@ class Embedding:
 
     @_batched(1)
     async def embed(self, prints: list[Fingerprint], calls: list[list[GaitSequence]]) -> list[Embedded]:
-        """The embeddings (N, P, C) of each call's sequences by the network of its fingerprint, or what is wrong."""
+        """The embeddings (N, P, C) of each call's sequences by the network of its fingerprint, or an error."""
         return await asyncio.to_thread(self._embedded, prints, calls)
 
     def _embedded(self, prints: Sequence[Fingerprint], calls: Sequence[list[GaitSequence]]) -> list[Embedded]:
@@ -143,7 +143,7 @@ class Embedding:
             except GaitkeeperError as error:
                 if len(some) == 1:
                     out[some[0]] = error
-                else:  # one call's sequences must not spoil those of others
+                else:  # one call's sequences must not affect those of others
                     out.update({i: self._embedded([wanted], [calls[i]])[0] for i in some})
         return [out[i] for i in range(len(calls))]
 

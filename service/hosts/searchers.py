@@ -1,4 +1,4 @@
-"""Searchers as Ray actors: each follows the store and searches its share of every collection."""
+"""Searchers as Ray actors. Each follows the store and searches its share of every collection."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from service.hosts.cluster import persistently
 from service.settings import load_settings
 
 AT_ONCE = 8
-"""Calls that one searcher takes at a time; of one collection it searches for one at a time."""
+"""Maximum number of concurrent calls per searcher. It runs one search per collection at a time."""
 
 
 class Searcher:
-    """Searches one share, on the store that its own host's settings name.
+    """Searches one share, with the store in the settings of its own host.
 
     Args:
-        share: of the subjects.
+        share: share of the subjects.
     """
 
     def __init__(self, share: Share) -> None:
@@ -37,10 +37,10 @@ class Searcher:
         self._lock = threading.Lock()
 
     def ask(self, collection: str, made: datetime, method: str, args: tuple[Any, ...]) -> Any:
-        """What a method of the collection's index gives.
+        """Call a method of the collection's index.
 
         Raises:
-            ClusterUnavailable: the collection was made at another time: this is another store.
+            ClusterUnavailable: the collection has another creation time, so this is another store.
         """
         return getattr(self._index(collection, made), method)(*args)
 
@@ -51,7 +51,7 @@ class Searcher:
                     raise ClusterUnavailable(
                         "A searcher has another store: every host needs the same GAITKEEPER_STORE."
                     )
-                # One of that name that was deleted meanwhile is forgotten.
+                # Forget a deleted collection of the same name.
                 self._indices = {key: index for key, index in self._indices.items() if key[0] != collection}
                 self._indices[collection, made] = CollectionIndex(
                     self._store, collection, self._device, self._precision, self._share
@@ -60,8 +60,9 @@ class Searcher:
 
 
 def start_searchers(count: int) -> list[ActorHandle[Any]]:
-    """Searchers on as many hosts as there are. They end with this process; one whose host is lost is started on another
-    host, where it reads its share anew before it answers."""
+    """Start searchers, spread over all hosts. They end with this process. If a host is lost, its searcher is restarted
+    on another host, and reads its share again before it answers.
+    """
     actor: Any = ray.remote(Searcher)
     options = {"max_restarts": -1, "max_task_retries": -1, "max_concurrency": AT_ONCE, "num_cpus": 0}
     return [
@@ -73,8 +74,8 @@ class RaySearchers:
     """The searchers of one collection; see :class:`gallery.search.sharded.Searchers`.
 
     Args:
-        actors: by :func:`start_searchers`.
-        collection: to be searched.
+        actors: actors from :func:`start_searchers`.
+        collection: name of the collection to search.
     """
 
     def __init__(self, actors: list[ActorHandle[Any]], collection: Collection) -> None:
@@ -85,12 +86,11 @@ class RaySearchers:
         return len(self._actors)
 
     def ask(self, method: str, *args: Any, only: int | None = None) -> list[Any]:
-        """As :meth:`gallery.search.sharded.Searchers.ask`. Raises HostsUnavailable where hosts are lost again and
-        again."""
+        """As :meth:`gallery.search.sharded.Searchers.ask`. Raises HostsUnavailable if hosts are lost repeatedly."""
         actors = self._actors if only is None else [self._actors[only]]
-        # What is handed to all of them is put into shared memory once.
+        # Put arguments for all searchers into shared memory once.
         shared = ray.put(args) if len(actors) > 1 else args
         return persistently(lambda: ray.get([actor.ask.remote(*self._collection, method, shared) for actor in actors]))
 
     def close(self) -> None:
-        """Nothing: the actors search other collections, too."""
+        """Do nothing: the actors also search other collections."""

@@ -1,1 +1,1 @@
-"""What stands between the network and the routes: admission, limits, errors, the OpenAPI document."""
+"""HTTP layer in front of the routes: admission, limits, errors and the OpenAPI document."""

@@ -1,4 +1,4 @@
-"""The door: who comes in, how often, and from which pages. It stands before everything that reads a body."""
+"""Admission control: API keys, rate limits and allowed origins. It runs before anything reads a request body."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from service.http.sockets import REFUSED, key_text
 
 
 class RateLimit:
-    """Requests by key in a moving window.
+    """Counts the requests of each key in a moving window.
 
     Args:
         rate: as in "600/minute".
 
     Raises:
-        BadSettings: this is no rate.
+        BadSettings: the rate cannot be parsed.
     """
 
     def __init__(self, rate: str) -> None:
@@ -41,7 +41,7 @@ class RateLimit:
         """Count a request.
 
         Raises:
-            RateLimited: there were too many; ``retry_after`` is in seconds.
+            RateLimited: the key has sent too many requests; ``retry_after`` is in seconds.
         """
         if not self._limiter.hit(self._rate, key_id):
             again = self._limiter.get_window_stats(self._rate, key_id).reset_time
@@ -50,16 +50,17 @@ class RateLimit:
 
 
 class Gate:
-    """Middleware that lets in whoever has a key for the address asked for.
+    """Middleware that admits requests with a key for the requested path.
 
-    While no key was ever made, requests need none, and must come from this machine: their host must be a loopback
-    address, so that no page of another host reaches the service under a name of its own, and their origin, where a
-    browser tells it, the service itself or one of ``origins``.
+    Until the first key is created, requests need no key but must come from this machine. Their Host header must be a
+    loopback address, which prevents DNS rebinding by pages of other hosts. Their Origin header, if there is one, must
+    be the service itself or one of ``origins``.
 
     Args:
-        app: what is behind. Its ``state.keys`` are asked at every request, so that a revoked one is refused at once.
-        rate: most requests by key.
-        origins: of pages that may ask.
+        app: the wrapped application. Its ``state.keys`` are read at every request, so a revoked key is rejected at
+            once.
+        rate: maximum rate of requests per key.
+        origins: allowed origins of web pages.
     """
 
     def __init__(self, app: ASGIApp, rate: RateLimit, origins: Sequence[str] = ()) -> None:
@@ -89,7 +90,7 @@ class Gate:
         self._require_own_page(headers)
         if rule_of(path).public:
             return None
-        # Once locked it stays locked, whatever becomes of the file.
+        # Once a key was seen, keys stay required, even if the state file is lost.
         self._locked = self._locked or keys.exist()
         if not self._locked:
             _require_local_host(headers)
@@ -108,10 +109,10 @@ class Gate:
 
 
 def rate_of(text: str) -> RateLimitItem:
-    """A rate such as "600/minute".
+    """Parse a rate such as "600/minute".
 
     Raises:
-        BadSettings: this is none.
+        BadSettings: the text is not a rate.
     """
     try:
         return parse(text)
@@ -127,13 +128,13 @@ def _require_local_host(headers: Headers) -> None:
 
 
 async def refuse(error: GaitkeeperError, scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer without reading the body, and without accepting a WebSocket."""
+    """Reply without reading the body, and without accepting a WebSocket."""
     if scope["type"] == "websocket" and "websocket.http.response" not in scope.get("extensions", {}):
         await receive()
         await send({"type": "websocket.close", "code": REFUSED, "reason": error.code})
         return
     answer = reply(scope["app"], error)
-    answer.headers["Connection"] = "close"  # what was not read is not read later, either
+    answer.headers["Connection"] = "close"  # the unread body is never read
     if isinstance(error, Unauthorised):
         answer.headers["WWW-Authenticate"] = "Bearer"
     await answer(scope, receive, send)

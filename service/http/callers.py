@@ -1,4 +1,4 @@
-"""Whether the caller of a request is still there. Work for one who has hung up keeps others waiting for nothing."""
+"""Detects callers that have disconnected, so that no work is done for them while others wait."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from service.errors import CallerGone
 
 
 class Caller:
-    """The caller of one request, asked after by the thread that works for it.
+    """Connection state of one request's caller. The thread that processes the request checks it.
 
     Args:
-        request: whose body has been read, so that nothing comes any more but that the caller goes.
+        request: the request. Its body must be read, so that the only further message is the disconnect.
     """
 
     def __init__(self, request: Request) -> None:
@@ -23,27 +23,27 @@ class Caller:
         self._gone = threading.Event()
 
     async def wait_until_gone(self, then: Callable[[], object]) -> None:
-        """Return once the caller has hung up, after calling ``then``."""
+        """Wait until the caller disconnects, then call ``then``."""
         while (await self._request.receive())["type"] != "http.disconnect":
             pass
         self.leave()
         then()
 
     def leave(self) -> None:
-        """Take the caller for gone."""
+        """Mark the caller as disconnected."""
         self._gone.set()
 
     def require(self) -> None:
-        """Pass while the caller is there.
+        """Check that the caller is still connected.
 
         Raises:
-            CallerGone: the caller has hung up.
+            CallerGone: the caller has disconnected.
         """
         if self._gone.is_set():
             raise CallerGone("The caller hung up, and the work was given up.")
 
     def tell(self, stage: str, share: float) -> None:
-        """Progress of the work, of which the caller is not told; raises as :meth:`require`, which ends the work."""
+        """Progress callback. It does not report progress; it raises as :meth:`require`, which ends the work."""
         self.require()
 
 

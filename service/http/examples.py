@@ -1,4 +1,4 @@
-"""The examples in the OpenAPI document. A test reads each of them as the reply that it is an example of."""
+"""The examples in the OpenAPI document. A test validates each of them against its reply type."""
 
 from __future__ import annotations
 
@@ -330,4 +330,4 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "Health": {"status": "ok"},
     "Readiness": READY,
 }
-"""By the name of the reply's schema."""
+"""Examples by the name of the reply's schema."""

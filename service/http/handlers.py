@@ -1,4 +1,4 @@
-"""Errors to HTTP replies: every reply that is not a success is a problem document, without traceback or path."""
+"""Converts errors to HTTP replies. Every error reply is a problem document, without traceback or path."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from service.problems import MEDIA_TYPE, PROBLEMS, body
 
 log = logging.getLogger("gaitkeeper")
 RETRY_SECONDS = 2
-"""After which to ask again what something outside the service stood in the way of."""
+"""Seconds until a retry, if something outside the service prevented the reply."""
 
 
 def reply(app: Any, error: GaitkeeperError) -> Response:
-    """The HTTP reply of an error, counted; an extra ``retry_after`` becomes a header, and every 503 has one."""
+    """Make the HTTP reply of an error, and count it. An extra ``retry_after`` becomes a header; every 503 has one."""
     app.state.metrics.problem(error.code)
     document = body(error)
     after = document.get("retry_after", RETRY_SECONDS if document["status"] == 503 else None)
@@ -35,12 +35,12 @@ def reply(app: Any, error: GaitkeeperError) -> Response:
 
 
 def install(app: FastAPI) -> None:
-    """Make ``app`` answer errors with problem documents."""
+    """Register the error handlers, which reply with problem documents, on ``app``."""
 
     @app.exception_handler(GaitkeeperError)
     async def _ours(request: Request, error: GaitkeeperError) -> Response:
         if PROBLEMS[error.code].private:
-            # Not the address, which may name a person.
+            # Log no URL: it may name a person.
             log.error("%s: %s", error.code, error.detail)
         return reply(request.app, error)
 
@@ -50,7 +50,7 @@ def install(app: FastAPI) -> None:
         names = names_of(app, request)
         if unknown := unknown_field(extra, names.body if names else ()):
             return reply(request.app, unknown)
-        # What was sent is not sent back: it may be a clip.
+        # Do not send the input back: it may be a clip.
         errors = [{"field": str(e["loc"][-1]), "message": e["msg"]} for e in error.errors()]
         sentence = "; ".join(f"{e['field']}: {e['message']}" for e in errors)
         return reply(request.app, InvalidRequest(f"{sentence}.", errors=errors))
@@ -70,7 +70,7 @@ def install(app: FastAPI) -> None:
 
 
 def _methods(app: FastAPI, path: str) -> list[str]:
-    """Every method of an address; the framework names those of one route alone."""
+    """All methods of a path. The framework lists only those of one route."""
     items = app.openapi()["paths"].items()
     return sorted(
         {method.upper() for pattern, item in items if compile_path(pattern)[0].match(path) for method in item}
@@ -78,9 +78,9 @@ def _methods(app: FastAPI, path: str) -> list[str]:
 
 
 def _from_status(request: Request, error: HTTPException) -> GaitkeeperError:
-    """The framework's own refusals, in our words."""
+    """Convert the framework's own errors to problem documents."""
     if isinstance(error.__cause__, OSError):
-        # An upload that could not be kept: the framework blames the body for it.
+        # The upload could not be stored. The framework reports this as a bad body.
         log.error("the upload could not be kept", exc_info=error.__cause__)
         return GaitkeeperError("The upload could not be kept.")
     if error.status_code == 404:

@@ -1,4 +1,4 @@
-"""Bounds that keep one caller from taking the service down: bytes of a body, clips in work and in waiting."""
+"""Limits that keep one caller from overloading the service: body size, and clips being processed or waiting."""
 
 from __future__ import annotations
 
@@ -25,25 +25,25 @@ T = TypeVar("T")
 
 WITH_CLIPS = {"/enroll", "/identify", "/verify", "/learn"}
 SMALL = 2**20
-"""Bytes of a body without clips, which is held in memory."""
+"""Maximum bytes of a body without clips. Such a body is held in memory."""
 LINGER_SECONDS, LINGER_BYTES = 2.0, 16 * 2**20
-"""How much of a refused body is still taken, and thrown away, before its connection is closed."""
+"""Bytes of a rejected body that are still read and discarded before the connection is closed."""
 
 
 class BodyTooLarge(HTTPException):
-    """Raised into whoever reads the body; the framework lets only its own exception type through form parsing."""
+    """Raised in the code that reads the body. Form parsing only passes on the framework's own exception type."""
 
     def __init__(self, limit: int) -> None:
         super().__init__(
             413,
             f"The request has more than {limit} bytes, which is the most that is taken here.",
-            # Otherwise the server would go on reading what it has refused.
+            # Otherwise the server would continue to read the rejected body.
             {"Connection": "close"},
         )
 
 
 class BodyTooSlow(HTTPException):
-    """As :class:`BodyTooLarge`, of a body that does not come."""
+    """As :class:`BodyTooLarge`, for a body that does not arrive in time."""
 
     def __init__(self, seconds: float | None = None) -> None:
         late = "came too slowly, and others need its place" if seconds is None else f"did not come within {seconds:g} s"
@@ -51,7 +51,7 @@ class BodyTooSlow(HTTPException):
 
 
 class NoPlace(HTTPException):
-    """As :class:`BodyTooLarge`, of a body that there is no place for."""
+    """As :class:`BodyTooLarge`, for a body that exceeds the number of concurrent uploads."""
 
     def __init__(self, bound: int, retry_after: int) -> None:
         self.retry_after = retry_after
@@ -65,9 +65,10 @@ class NoPlace(HTTPException):
 class BodyLimit:
     """Middleware that counts a request's body while it streams, and stops reading at the limit of bytes or of time.
 
-    A body that declares its length is refused before its first byte is read. What does not come in one piece takes one
-    of a bounded number of places, which a slow one loses to others. A connection that is closed while its body still
-    comes is reset, and the answer lost on the way: so the answer goes out first, and the rest is taken for a while.
+    A body with a declared length that is too large is rejected before its first byte is read. A body that arrives in
+    several pieces takes one of a limited number of upload places; a slow upload can lose its place to others. Closing a
+    connection while its body still arrives resets it, and the reply is lost. Therefore the reply is sent first, and the
+    rest of the body is read for a while.
     """
 
     def __init__(self, app: ASGIApp, limit: int, seconds: float, uploads: Uploads, retry_after: int) -> None:
@@ -101,7 +102,7 @@ class BodyLimit:
                 raise BodyTooLarge(limit)
             if asked_to_leave and not whole:
                 raise BodyTooSlow
-            # After the body the framework waits for the caller to go, which may take as long as it likes.
+            # After the body, the framework waits for the disconnect. That wait has no time limit.
             with anyio.CancelScope(deadline=math.inf if whole else end) as waiting:
                 message = await receive()
             late, waiting = waiting.cancelled_caught, None
@@ -139,7 +140,7 @@ class BodyLimit:
 
 
 async def linger(receive: Receive) -> None:
-    """Take what still comes of a body, within bounds of time and bytes, until the caller goes."""
+    """Read the rest of a body, within limits of time and bytes, until the caller disconnects."""
     came = 0
     with anyio.move_on_after(LINGER_SECONDS):
         while came < LINGER_BYTES:
@@ -150,10 +151,10 @@ async def linger(receive: Receive) -> None:
 
 
 class WorkQueue:
-    """Runs blocking work in threads: ``workers`` at a time, ``waiting`` more in line, and no more than that.
+    """Runs blocking work in threads: at most ``workers`` at a time, and at most ``waiting`` more in the queue.
 
-    Work that waits for a caller who has hung up is dropped at once. Work that has begun counts until it ends, which it
-    does at its next look at :class:`service.http.callers.Caller`, where it looks.
+    Queued work is dropped as soon as its caller disconnects. Running work occupies its thread until it ends. It ends
+    early if it checks :class:`service.http.callers.Caller` after the disconnect.
     """
 
     def __init__(self, workers: int, waiting: int, retry_after: int) -> None:
@@ -163,10 +164,10 @@ class WorkQueue:
         self._slots = anyio.CapacityLimiter(workers)
 
     def admit(self) -> None:
-        """Let the caller go on where there is room.
+        """Admit the caller if there is room in the queue.
 
         Raises:
-            Overloaded: as many clips as may wait are waiting.
+            Overloaded: the queue is full.
         """
         if self.pending >= self.bound:
             raise Overloaded(
@@ -178,18 +179,19 @@ class WorkQueue:
     async def run(
         self, work: Callable[..., T], *args: Any, deadline: float = math.inf, caller: Caller | None = None
     ) -> T:
-        """The result of ``work(*args)``.
+        """Run ``work(*args)`` and return its result.
 
         Args:
-            work: to be run in a thread.
-            args: for it.
-            deadline: instant of ``time.monotonic`` until which to wait for a thread; the work keeps it by itself.
-            caller: for whom it is; None for work that is done whoever goes.
+            work: function to run in a thread.
+            args: its arguments.
+            deadline: time of ``time.monotonic`` until which to wait for a thread. The work itself must respect it once
+                it runs.
+            caller: the caller that waits for the result; None for work that must not be cancelled.
 
         Raises:
-            Overloaded: as :meth:`admit`; and whatever the work raises.
-            DeadlineExceeded: no thread was free until then.
-            CallerGone: the caller hung up before there was one.
+            Overloaded: as :meth:`admit`. Errors of the work are passed on.
+            DeadlineExceeded: no thread was free before the deadline.
+            CallerGone: the caller disconnected before a thread was free.
         """
         self.admit()
         self.pending += 1
@@ -209,5 +211,5 @@ class WorkQueue:
         finally:
             self.pending -= 1
             if caller and watching:
-                caller.leave()  # where the server has cancelled the request, the thread is to know
+                caller.leave()  # if the server cancels the request, the thread must notice
                 watching.cancel()

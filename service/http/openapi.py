@@ -1,4 +1,4 @@
-"""What the OpenAPI document adds to the framework's: problem documents as media type, schema and examples."""
+"""Additions to the framework's OpenAPI document: media type, schema and examples of problem documents."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from service.problems import MEDIA_TYPE, PROBLEMS, body, classes
 from service.schemas import ProblemDetails
 
 SHARED = ("invalid_request", "unknown_field", "unauthorised", "forbidden", "rate_limited", "internal")
-"""Codes that every route may answer with."""
+"""Error codes that every route can return."""
 
 Responses = dict[int | str, dict[str, Any]]
 
 
 def problems(*codes: str) -> Responses:
-    """The ``responses`` of a route that may answer with these codes, and with those that every route shares."""
+    """The ``responses`` of a route that can return these error codes, together with the codes that all routes share."""
     by_status: dict[int, list[str]] = {}
     for code in dict.fromkeys((*codes, *SHARED)):
         by_status.setdefault(PROBLEMS[code].status or 500, []).append(code)
@@ -39,7 +39,7 @@ def problems(*codes: str) -> Responses:
 
 
 def install(app: FastAPI) -> None:
-    """Give ``app`` its document, with the schema that the problem documents refer to."""
+    """Make ``app`` serve its OpenAPI document, with the schema of problem documents."""
 
     def document() -> dict[str, Any]:
         if app.openapi_schema is None:
@@ -53,7 +53,7 @@ def install(app: FastAPI) -> None:
                 }
             }
             for name, schema in made["components"]["schemas"].items():
-                if name.startswith("Body_"):  # of a form; the framework says nothing of fields that it does not know
+                if name.startswith("Body_"):  # for forms; the framework does not describe unknown fields
                     schema["additionalProperties"] = False
             for path, item in made["paths"].items():
                 for operation in item.values():
@@ -67,7 +67,7 @@ def install(app: FastAPI) -> None:
 
 
 def _show_examples(responses: dict[str, Any]) -> None:
-    """Put the example of a success beside its schema. The framework would leave the nulls out of it."""
+    """Add the success example next to its schema. The framework would omit its null values."""
     for status, response in responses.items():
         if status.startswith("2"):
             content = response["content"]["application/json"]

@@ -1,4 +1,4 @@
-"""What every reply carries: an id of its request, and headers that keep browsers from making more of it."""
+"""Headers of every reply: the request's id, and security headers for browsers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from service.metrics import Metrics
 log = logging.getLogger("gaitkeeper")
 
 REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)
-"""Of the request that is being worked for."""
+"""Id of the current request."""
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 ACCEPTED = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -30,11 +30,11 @@ SECURITY = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Cache-Control": "no-store",
 }
-"""For replies that do not say otherwise themselves, as a page does."""
+"""Default headers. A reply can override them, as the page does."""
 
 
 class Edge:
-    """Middleware around all others."""
+    """Outermost middleware. Adds the headers to every reply."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -72,7 +72,7 @@ class Edge:
 
 
 def route_of(scope: Scope) -> str:
-    """The pattern of a request's address. The address itself may name a person."""
+    """The pattern of a request's path. The path itself may name a person."""
     return getattr(scope.get("route"), "path", "unmatched")
 
 

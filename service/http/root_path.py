@@ -1,4 +1,4 @@
-"""A service that lies below a path of its host, behind a proxy."""
+"""Support for serving below a path prefix, behind a proxy."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 
 def root_of(text: str) -> str:
-    """A path with one slash before it and none after it; empty for the host itself."""
+    """Normalise a path prefix: one leading slash, no trailing slash; empty for the host's root."""
     path = text.strip("/")
     return f"/{path}" if path else ""
 
 
 class Under:
-    """Middleware around all others that tells them where the service lies: every path has ``root`` before it, and
-    ``root_path`` says so, whether the proxy passes the path as it came or takes ``root`` off.
+    """Outermost middleware that sets the path prefix. It makes every path begin with ``root`` and sets ``root_path``,
+    whether or not the proxy strips the prefix.
 
     Args:
-        root: as :func:`root_of` gives it.
+        root: the prefix, as returned by :func:`root_of`.
     """
 
     def __init__(self, app: ASGIApp, root: str) -> None:
@@ -32,6 +32,6 @@ class Under:
 
 
 def path_of(scope: Scope) -> str:
-    """The path of a request below the service's own."""
+    """The path of a request without the prefix."""
     path: str = scope["path"]
     return path.removeprefix(scope.get("root_path", "")) or "/"

@@ -1,8 +1,9 @@
-"""WebSockets: how a key travels that a browser cannot put into a header, and how every socket begins and ends.
+"""WebSockets: transport of the API key, and the life cycle of every socket. Browsers cannot set an ``Authorization``
+header on a WebSocket.
 
-A page offers two subprotocols, ``new WebSocket(url, ["gaitkeeper.v1", "gaitkeeper.key.gk_…"])``; the service takes the
-first, and never says the second back. Programs may send the ``Authorization`` header instead. Key and Origin are
-checked by :class:`service.http.admission.Gate` before the socket is accepted, on every route alike.
+A page therefore offers two subprotocols, ``new WebSocket(url, ["gaitkeeper.v1", "gaitkeeper.key.gk_…"])``; the service
+accepts the first, and never echoes the second. Programs may send the ``Authorization`` header instead. Key and Origin
+are checked by :class:`service.http.admission.Gate` before the socket is accepted, on every route.
 """
 
 from __future__ import annotations
@@ -33,16 +34,16 @@ FAILED = 1011
 
 
 def offered(headers: Headers) -> list[str]:
-    """The subprotocols that whoever connects would speak."""
+    """The subprotocols that the client offers."""
     lines = headers.getlist("sec-websocket-protocol")
     return [name for name in (part.strip() for part in ",".join(lines).split(",")) if name]
 
 
 def key_text(headers: Headers, *, socket: bool) -> str:
-    """The text of the API key that a request or, if ``socket``, a connection brings.
+    """The text of the API key of a request or, if ``socket``, of a WebSocket connection.
 
     Raises:
-        Unauthorised: it brings none.
+        Unauthorised: it has no key.
     """
     kind, _, text = headers.get("authorization", "").partition(" ")
     if kind.lower() == "bearer":
@@ -55,10 +56,10 @@ def key_text(headers: Headers, *, socket: bool) -> str:
 
 
 class Channel:
-    """An accepted socket that speaks JSON events.
+    """An accepted socket that sends JSON events.
 
     Args:
-        socket: the framework's own, for whatever else is sent or received.
+        socket: the framework's socket, for all other messages.
     """
 
     def __init__(self, socket: WebSocket) -> None:
@@ -66,19 +67,19 @@ class Channel:
         self._keys: Keys = socket.app.state.keys
 
     async def send(self, event: str, content: BaseModel | None = None, **fields: object) -> None:
-        """Send ``{"event": event, …}`` with the content's fields and the others.
+        """Send ``{"event": event, …}`` with the fields of ``content`` and the keyword arguments.
 
         Raises:
-            WebSocketDisconnect: nobody is there any more.
+            WebSocketDisconnect: the caller has disconnected.
         """
         more = {} if content is None else content.model_dump(mode="json")
         await self.socket.send_text(json.dumps({"event": event, **more, **fields}))
 
     async def while_there(self, work: Coroutine[Any, Any, None]) -> None:
-        """Do work that only sends, until it ends; what the caller sends is not read.
+        """Run work that only sends, until it ends. Messages from the caller are discarded.
 
         Raises:
-            WebSocketDisconnect: the caller has gone, and the work was given up.
+            WebSocketDisconnect: the caller has disconnected, and the work was cancelled.
         """
         doing, gone = asyncio.create_task(work), asyncio.create_task(self._gone())
         try:
@@ -95,10 +96,10 @@ class Channel:
         raise WebSocketDisconnect(message["code"])
 
     def check(self) -> None:
-        """Pass while the key that opened the socket is good; to be called every few seconds by whoever holds one open.
+        """Check that the key that opened the socket is still valid. Call this every few seconds while a socket is open.
 
         Raises:
-            Unauthorised: it was revoked in the meantime.
+            Unauthorised: the key was revoked in the meantime.
         """
         key = CALLER.get()
         if key is not None and not self._keys.stands(key.id):
@@ -107,10 +108,10 @@ class Channel:
 
 @asynccontextmanager
 async def opened(socket: WebSocket) -> AsyncIterator[Channel]:
-    """Accept a connection that the gate has let through, for a block, and close it after.
+    """Context manager that accepts an admitted connection and closes it afterwards.
 
-    An error of ours that the block raises goes out as the event ``error`` with the fields of its problem document, and
-    closes the socket; so does any other, as ``internal``, which is then raised on. A caller who goes ends the block.
+    If the block raises a :class:`GaitkeeperError`, the event ``error`` is sent with the fields of its problem document,
+    and the socket is closed. Any other exception is sent as ``internal`` and raised again. A disconnect ends the block.
     """
     await socket.accept(subprotocol=PROTOCOL if PROTOCOL in offered(socket.headers) else None)
     channel, code = Channel(socket), ENDED
@@ -130,7 +131,7 @@ async def opened(socket: WebSocket) -> AsyncIterator[Channel]:
 
 
 async def _last(channel: Channel, error: GaitkeeperError) -> None:
-    """Say what was wrong, where somebody is there to hear it."""
+    """Send the error, if the caller is still connected."""
     channel.socket.app.state.metrics.problem(error.code)
     try:
         await channel.send("error", **body(error))

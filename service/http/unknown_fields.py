@@ -1,6 +1,6 @@
-"""Names that an operation does not take are refused: a slip of the pen in one would be a request for something else.
+"""Rejects parameters that an operation does not have. Otherwise a misspelt parameter would be ignored silently.
 
-Which names it takes is read from the OpenAPI document, so that what is documented is what is taken.
+The accepted names are read from the OpenAPI document, so documentation and behaviour agree.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ FORMS = ("multipart/form-data", "application/x-www-form-urlencoded")
 
 @dataclass(frozen=True)
 class Names:
-    """What one operation takes.
+    """The parameters of one operation.
 
     Attributes:
         query: its query parameters.
         body: the fields of its form or of its JSON object.
-        lists: those of either that may come more than once.
+        lists: parameters and fields that may occur more than once.
         files: fields that are files.
         form: whether its body is a form.
     """
@@ -38,7 +38,7 @@ class Names:
 
 
 def names_of(app: FastAPI, connection: HTTPConnection) -> Names | None:
-    """What the operation of a request takes; None for what is not in the document, as the page."""
+    """The parameters of a request's operation; None if the document does not list it, as for the page."""
     table: dict[tuple[str, str], Names] | None = getattr(app.state, "names", None)
     if table is None:
         document = app.openapi()
@@ -52,12 +52,12 @@ def names_of(app: FastAPI, connection: HTTPConnection) -> Names | None:
 
 
 async def known_only(connection: HTTPConnection) -> None:
-    """A dependency of every operation; it comes before the framework looks at any value.
+    """Dependency of every operation. It runs before the framework validates any value.
 
     Raises:
-        UnknownField: a query parameter or form field has a name that the operation does not take.
-        InvalidRequest: one comes twice that is no list; the framework would take one of them.
-        NotMultipart: the operation takes a clip, and what came is no form with a file.
+        UnknownField: the operation has no query parameter or form field of this name.
+        InvalidRequest: a parameter that is not a list occurs twice. The framework would use one of the values.
+        NotMultipart: the operation needs a clip, and the body is not a form with a file.
     """
     if not isinstance(connection, Request) or (names := names_of(connection.app, connection)) is None:
         return
@@ -71,7 +71,7 @@ async def known_only(connection: HTTPConnection) -> None:
         if kind or connection.headers.get("content-length", "0") != "0" or "transfer-encoding" in connection.headers:
             raise _not_multipart(connection, f"The body is {kind or 'of no kind that it names'}")
         return
-    form = await connection.form()  # read before; this gives it again
+    form = await connection.form()  # parsed before; this returns the cached form
     fields = [name for name, _ in form.multi_items()]
     refuse_unknown(fields, names.body)
     _refuse_twice(fields, names.lists)
@@ -81,18 +81,20 @@ async def known_only(connection: HTTPConnection) -> None:
 
 
 def refuse_unknown(given: Iterable[str], known: Collection[str]) -> None:
-    """Pass where every name is known. Raises UnknownField."""
+    """Check that every name is known. Raises UnknownField."""
     if (error := unknown_field(given, known)) is not None:
         raise error
 
 
 def unknown_field(given: Iterable[str], known: Collection[str]) -> UnknownField | None:
-    """The refusal of names that are not known, None where all are; ``errors`` has each with the nearest, or null."""
+    """The error for unknown names, or None if all are known. ``errors`` lists each with the most similar known name, or
+    null.
+    """
     errors = []
     for name in dict.fromkeys(given):
         if name not in known:
             near = nearest(name, known)
-            # Not an endless one: it comes back in the reply.
+            # Shorten it: the reply repeats it.
             errors.append({"field": name[:100], "message": _sentence(near, known), "nearest": near})
     if not errors:
         return None
@@ -101,7 +103,7 @@ def unknown_field(given: Iterable[str], known: Collection[str]) -> UnknownField 
 
 
 def nearest(name: str, known: Collection[str]) -> str | None:
-    """The known name that is most like one, None where none is; capitals and `-` for `_` do not matter."""
+    """The known name that is most similar, or None. Case and the difference between `-` and `_` are ignored."""
     alike = get_close_matches(name[:100].lower().replace("-", "_"), sorted(known), n=1, cutoff=0.6)
     return alike[0] if alike else None
 

@@ -1,4 +1,4 @@
-"""How many bodies may come in at once, so that neither many callers nor slow ones take the memory and disk of all."""
+"""Limits the number of concurrent uploads, so that neither many callers nor slow ones exhaust memory and disk."""
 
 from __future__ import annotations
 
@@ -8,33 +8,33 @@ from contextlib import contextmanager
 
 GRACE_SECONDS = 2.0
 SLOW = 64 * 1024
-"""Bytes a second; whoever sends less may be asked to leave when others wait."""
+"""Bytes per second. A slower upload can lose its place when others wait."""
 
 
 class Upload:
-    """A body that is coming in.
+    """An upload in progress.
 
     Attributes:
-        came: bytes of it so far.
+        came: bytes received so far.
     """
 
     def __init__(self, leave: Callable[[], None]) -> None:
         self.came, self.began, self.leave = 0, time.monotonic(), leave
 
     def rate(self, now: float) -> float:
-        """Bytes a second since its beginning; of one that has just begun, none can be told."""
+        """Mean bytes per second since the start; infinite for an upload that has just started."""
         age = now - self.began
         return self.came / age if age >= GRACE_SECONDS else float("inf")
 
 
 class Uploads:
-    """The bodies that are coming in, in one event loop: at most so many.
+    """The uploads in progress in one event loop, limited in number.
 
-    Where all places are taken, the slowest makes room for whoever comes, if it sends less than ``SLOW``: a caller who
-    sends a byte now and then keeps a place only until somebody needs it.
+    If all places are taken, a new upload replaces the slowest one, provided that one is slower than ``SLOW``. A caller
+    that sends a byte now and then keeps its place only until another upload needs it.
 
     Args:
-        bound: places.
+        bound: number of places.
     """
 
     def __init__(self, bound: int) -> None:
@@ -42,12 +42,14 @@ class Uploads:
         self._coming: set[Upload] = set()
 
     def __len__(self) -> int:
-        """Places taken."""
+        """Number of occupied places."""
         return len(self._coming)
 
     @contextmanager
     def place(self, leave: Callable[[], None]) -> Iterator[Upload | None]:
-        """A place for a block, None where there is none; ``leave`` is called where it is needed by another."""
+        """Context manager that gives a place, or None if there is none. ``leave`` is called if another upload takes the
+        place.
+        """
         if len(self._coming) >= self.bound and not self._make_room():
             yield None
             return

@@ -1,1 +1,1 @@
-"""Live streams: frames in, tracks and rolling verdicts out."""
+"""Live streams: they take frames, and return tracks and updated verdicts."""

@@ -1,4 +1,4 @@
-"""A live stream over a WebSocket: messages to a session, its events to the caller."""
+"""A live stream over a WebSocket: passes messages to a session, and its events to the caller."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from service.settings import Settings
 
 CHECK_SECONDS = 5.0
 FAULTS = 10
-"""Malformed messages that end a stream."""
+"""Number of malformed messages after which a stream ends."""
 BACKLOG = 20 * CREDITS
-"""Events that may wait for the caller to take them."""
+"""Maximum number of events that wait to be sent."""
 
 
 class Conversation:
-    """One accepted socket.
+    """The live stream of one accepted socket.
 
     Args:
-        channel: of the caller.
-        make: the session, given whom to tell its events.
-        settings: how long a stream may be silent, and last.
+        channel: the caller's channel.
+        make: creates the session, given a callback for its events.
+        settings: time limits for silence and for the whole stream.
     """
 
     def __init__(self, channel: Channel, make: Callable[[Tell], Session], settings: Settings) -> None:
@@ -45,11 +45,11 @@ class Conversation:
         self._faults = 0
 
     async def run(self) -> None:
-        """Until either end has had enough.
+        """Run until the caller or the service ends the stream.
 
         Raises:
-            GaitkeeperError: what ended the stream.
-            WebSocketDisconnect: the caller has gone.
+            GaitkeeperError: the error that ended the stream.
+            WebSocketDisconnect: the caller has disconnected.
         """
         self._session.start()
         hearing = asyncio.create_task(self._hear())
@@ -64,11 +64,11 @@ class Conversation:
     def _told(self, event: Event | GaitkeeperError | None) -> None:
         try:
             self._loop.call_soon_threadsafe(self._events.put_nowait, event)
-        except RuntimeError:  # the loop has ended, and the stream with it
+        except RuntimeError:  # the event loop and the stream have ended
             return
 
     def _heard(self, hearing: asyncio.Task[None]) -> None:
-        """Hand on what ended the hearing; where it was the caller's last word, the session has some left."""
+        """Pass on the error that ended the receiver. After the caller's regular end, the session still sends events."""
         if hearing.cancelled() or (error := hearing.exception()) is None:
             return
         self._events.put_nowait(error if isinstance(error, GaitkeeperError) else None)
@@ -86,7 +86,7 @@ class Conversation:
                 raise WebSocketDisconnect
 
     def _require_taken(self) -> None:
-        """Raise StreamTimeout where the caller leaves too many events."""
+        """Raise StreamTimeout if too many events wait to be sent."""
         if self._events.qsize() > BACKLOG:
             raise StreamTimeout("The stream's events were not taken as they came.")
 
@@ -98,7 +98,7 @@ class Conversation:
             metrics.frames_dropped(event.reason, len(event.frames))
 
     async def _hear(self) -> None:
-        """Take messages until the last."""
+        """Receive messages until the last."""
         end = time.monotonic() + self._settings.stream_seconds
         checked = time.monotonic()
         while True:
@@ -113,7 +113,7 @@ class Conversation:
                 )
             if message["type"] == "websocket.disconnect":
                 raise WebSocketDisconnect
-            self._require_taken()  # who sends and never reads would have events pile up here
+            self._require_taken()  # otherwise events pile up if the caller sends but never reads
             if time.monotonic() - checked > CHECK_SECONDS:
                 checked = time.monotonic()
                 await anyio.to_thread.run_sync(self._channel.check)
@@ -127,10 +127,10 @@ class Conversation:
                 self._told(ErrorEvent(**{**body(error), "fatal": False}))
 
     def _take(self, text: str | None, data: bytes | None) -> bool:
-        """Take a message; False where it is the last.
+        """Process a message. Returns False if it is the last.
 
         Raises:
-            BadMessage: it is not what was to come.
+            BadMessage: this message is not valid at this point.
         """
         if data is not None:
             header, self._header = self._header, None

@@ -1,4 +1,4 @@
-"""What goes over the wire of a live stream: the header of a frame, and the events that come back."""
+"""Messages of a live stream: the header of a frame, and the events sent back."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class FrameHeader(BaseModel):
 
 
 class EndHeader(BaseModel):
-    """The last text message: no more frames will come."""
+    """The last text message: the caller sends no more frames."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -33,7 +33,7 @@ class EndHeader(BaseModel):
 
 
 class Shown(BaseModel):
-    """What is said of a track now; it changes more slowly than the verdicts on single windows."""
+    """The name shown for a track. It changes more slowly than the verdicts on single windows."""
 
     verdict: Verdict = Verdict.INCONCLUSIVE
     reason: str | None = Field(
@@ -45,7 +45,7 @@ class Shown(BaseModel):
 
 
 class Person(BaseModel):
-    """Somebody in a frame."""
+    """A person in a frame."""
 
     track: int = Field(description="Number of the track in the stream, from 1, in order of appearance.")
     box: tuple[float, float, float, float] = Field(description="x1, y1, x2, y2 in pixels.")
@@ -56,7 +56,7 @@ class Person(BaseModel):
 
 
 class Tracks(BaseModel):
-    """Everyone in a frame."""
+    """All people in a frame."""
 
     event: Literal["tracks"] = "tracks"
     seq: int
@@ -69,7 +69,7 @@ class Tracks(BaseModel):
 
 
 class VerdictEvent(BaseModel):
-    """A window was judged, or a name taken back."""
+    """The verdict on a window, or the withdrawal of a name."""
 
     event: Literal["verdict"] = "verdict"
     track: int
@@ -83,7 +83,7 @@ class VerdictEvent(BaseModel):
 
 
 class Dropped(BaseModel):
-    """Frames that were not looked at."""
+    """Frames that were not processed."""
 
     event: Literal["dropped"] = "dropped"
     reason: DropReason
@@ -91,7 +91,7 @@ class Dropped(BaseModel):
 
 
 class Segment(BaseModel):
-    """The sender's clock has jumped back: all tracks end, and what comes now is looked at as a new beginning."""
+    """The sender's clock has jumped back. All tracks end, and the following frames start a new segment."""
 
     event: Literal["segment"] = "segment"
     seq: int = Field(description="The first frame after the jump.")
@@ -100,7 +100,7 @@ class Segment(BaseModel):
 
 
 class SourceEvent(BaseModel):
-    """A camera that is watched was lost, or is back; said by whoever watches it, not by a service."""
+    """A watched camera was lost, or is back. The watching program creates this event, not the service."""
 
     event: Literal["source"] = "source"
     state: Literal["lost", "back"]
@@ -110,14 +110,14 @@ class SourceEvent(BaseModel):
 
 
 class Credit(BaseModel):
-    """So many more frames may be sent."""
+    """Permission to send this number of further frames."""
 
     event: Literal["credit"] = "credit"
     frames: int
 
 
 class ErrorEvent(BaseModel):
-    """A problem document; the stream goes on only where it says so."""
+    """A problem document. The stream continues only if ``fatal`` is false."""
 
     model_config = ConfigDict(extra="allow")
 

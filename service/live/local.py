@@ -1,4 +1,4 @@
-"""A live stream in this process, with the methods of one through a service."""
+"""A live stream in this process, with the same methods as one to a service."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from service.live.sources import Shot
 
 
 class LocalStream:
-    """As :class:`service.client.live.LiveStream`; takes pictures, too.
+    """As :class:`service.client.live.LiveStream`. It also accepts pictures.
 
     Args:
         pipeline, judge, limits, rotate: as of :class:`service.live.session.Session`.
@@ -37,20 +37,20 @@ class LocalStream:
         self.close()
 
     def shoot(self, seq: int, shot: Shot) -> bool:
-        """Offer a frame of a source; True, for what is not looked at is told by an event."""
+        """Offer a frame of a source. Always True: events report the frames that are not processed."""
         self._ready.wait()
         self._session.offer(seq, shot.t, shot.codec, shot.data, shot.image)
         return True
 
     def finish(self) -> None:
-        """Say that no more frames come."""
+        """Signal the end of the frames."""
         self._session.finish()
 
     def events(self) -> Iterator[Event]:
-        """Events as they come, until the stream is over.
+        """Iterate over events until the stream ends.
 
         Raises:
-            GaitkeeperError: what ended the stream.
+            GaitkeeperError: the error that ended the stream.
         """
         while (event := self._events.get()) is not None:
             if isinstance(event, GaitkeeperError):
@@ -65,4 +65,4 @@ class LocalStream:
     def _told(self, event: Event | GaitkeeperError | None) -> None:
         if not isinstance(event, Credit):
             self._events.put(event)
-        self._ready.set()  # the models are loaded, or will not be
+        self._ready.set()  # the models are loaded, or loading has failed

@@ -1,4 +1,4 @@
-"""What is said of a track, so that a name does not flicker."""
+"""The name shown for a track, smoothed so that it does not flicker."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ class Name:
     """The name of one track.
 
     A match is shown when two windows in a row name the same subject, whatever was shown before: every window is another
-    chance to be taken for somebody. That nobody is known is shown at once, and in place of a name when two windows in a
-    row say so. Windows that cannot tell leave what is shown, until four in a row cannot.
+    chance of a false match. "Unknown" is shown at once if no name is shown, and replaces a name after two windows in a
+    row. Inconclusive windows change nothing until there are four in a row.
     """
 
     def __init__(self) -> None:
@@ -23,10 +23,10 @@ class Name:
         self._times = 0
 
     def judged(self, person: Identification | None, reason: str | None = None) -> bool:
-        """Take the verdict on a window; whether what is shown has changed.
+        """Process the verdict on a window. Returns whether the shown name has changed.
 
         Args:
-            person: the verdict, None where the window was not compared with anybody.
+            person: the verdict; None if the window was not compared.
             reason: why not.
         """
         verdict = Verdict.INCONCLUSIVE if person is None else person.verdict
@@ -52,7 +52,7 @@ class Name:
         return (self.shown.verdict, self.shown.subject, self.shown.reason) != (*says, before.reason)
 
     def withdraw(self) -> bool:
-        """Forget all: the track may be another person's. Whether that changed what is shown."""
+        """Reset, because the track may show another person now. Returns whether the shown name has changed."""
         changed = self.shown.verdict is not Verdict.INCONCLUSIVE
         self.shown = Shown(reason="likeness_changed")
         self._last, self._times = None, 0

@@ -1,4 +1,4 @@
-"""Who passes the camera of a live stream: one walk of each track, once it has ended; and who was there before."""
+"""Identifies the people of a live stream, and lets the collection learn one walk of each ended track."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ log = logging.getLogger("gaitkeeper")
 
 
 class Passing:
-    """Names the people of windows, and has the collection learn the last window of each track that ends.
+    """Identifies the people in windows, and lets the collection learn the last window of each ended track.
 
     Args:
-        gallery: names, and learns.
-        camera: that is looked through; without one nothing is learnt.
+        gallery: the gallery that identifies and learns.
+        camera: name of the stream's camera; without one nothing is learnt.
         top_k, fpir, where: as of :meth:`gallery.Gallery.identify_many`.
     """
 
@@ -37,7 +37,7 @@ class Passing:
         self._walks = Walks()
 
     def __call__(self, seqs: Sequence[GaitSequence], spans: Sequence[Span]) -> list[Identification]:
-        """Who each is; windows of one track overlap, so none of them is learnt yet.
+        """Identify each window. Windows of one track overlap, so none of them is learnt yet.
 
         Args:
             seqs: windows of different tracks.
@@ -52,10 +52,10 @@ class Passing:
         )
 
     def ended(self, track: int, span: Span) -> None:
-        """Learn what was seen last of a track; where that fails, the stream goes on.
+        """Learn the last window of a track. If this fails, the stream continues.
 
         Args:
-            track: its number.
+            track: number of the track.
             span: the first and the last frame in which it was seen.
         """
         self._walks.saw(track, span, over=True)

@@ -1,4 +1,4 @@
-"""One live stream at work, whatever carries it: frames are offered, events are told."""
+"""Processing of one live stream, independent of its transport: takes frames and emits events."""
 
 from __future__ import annotations
 
@@ -34,22 +34,23 @@ Tell = Callable[[Event | GaitkeeperError | None], None]
 log = logging.getLogger("gaitkeeper")
 
 CREDITS = 16
-"""Frames that may be on their way or waiting."""
+"""Maximum number of frames in transit or waiting."""
 LAG = 0.25
-"""Seconds after which a waiting frame is passed over where there is a newer one."""
+"""Seconds after which a waiting frame is dropped if there is a newer one."""
 AHEAD = 4
-"""Pictures decoded before they are looked at, and frames done with, between the two threads."""
+"""Maximum length of the queue between the two threads: decoded pictures, and markers of finished frames."""
 REMEMBERED = 64
-"""Frames whose picture is still to come, as where a coder sends them out of order."""
+"""Maximum number of frames whose picture is not decoded yet, for example because the encoder reorders frames."""
 DISORDER = 1.0
-"""Seconds by which a frame may come behind a later one; from beyond, the sender's clock has jumped back."""
+"""Seconds by which a frame may be older than an earlier received one. Beyond that, the sender's clock has jumped back.
+"""
 UNFORESEEN = GaitkeeperError("An error that nobody foresaw.")
 DENSE_HZ, THINNED_HZ = 36.0, 30.0
 
 
 @dataclass(frozen=True, eq=False)
 class Limits:
-    """Of one stream: pixels of a picture, bytes of a message, frames a second."""
+    """Limits of one stream: pixels per picture, bytes per message, frames per second."""
 
     pixels: int
     message_bytes: int
@@ -57,13 +58,13 @@ class Limits:
 
     @classmethod
     def of(cls, settings: Settings) -> Limits:
-        """Those that the settings say."""
+        """The limits in the settings."""
         return cls(settings.stream_pixels, settings.stream_message_bytes, settings.stream_rate)
 
 
 @dataclass(frozen=True, eq=False)
 class Offered:
-    """A frame that came: a message of a codec, or a picture, RGB uint8 (H, W, 3)."""
+    """A received frame: encoded data, or a picture, RGB uint8 (H, W, 3)."""
 
     seq: int
     t: float
@@ -74,14 +75,14 @@ class Offered:
 
 
 class Session:
-    """Works in threads of its own: one decodes, one sees, and one judges windows beside them.
+    """Runs three threads: one decodes, one runs perception, and one identifies windows.
 
     Args:
-        pipeline: decodes and sees.
-        judge: names people.
-        limits: of this stream.
-        tell: takes events, in any thread; the last is an error that ended the stream, or None.
-        rotate: degrees by which to turn pictures clockwise.
+        pipeline: decodes and runs perception.
+        judge: identifies people.
+        limits: the limits of this stream.
+        tell: called with each event, from any thread. The last one is the error that ended the stream, or None.
+        rotate: clockwise rotation of the pictures in degrees.
     """
 
     def __init__(self, pipeline: Pipeline, judge: Passing, limits: Limits, tell: Tell, rotate: int = 0) -> None:
@@ -108,14 +109,14 @@ class Session:
         self._thread = threading.Thread(target=self._run, name="live", daemon=True)
 
     def start(self) -> None:
-        """Begin; the first event says how many frames may be sent."""
+        """Start. The first event gives the number of frames that may be sent."""
         self._thread.start()
 
     def offer(self, seq: int, t: float, codec: Codec | None, data: bytes = b"", image: Array | None = None) -> None:
-        """Take a frame, or tell why not.
+        """Accept a frame, or emit an event with the reason for dropping it.
 
         Raises:
-            BadMessage: the codec is not that of the frames before.
+            BadMessage: the codec differs from that of the earlier frames.
         """
         with self._lock:
             if self._credit <= 0:
@@ -129,7 +130,7 @@ class Session:
                 self._drop("rate", seq)
             elif len(data) > self._limits.message_bytes:
                 self._drop("too_large", seq)
-            elif not data and image is None:  # to a decoder, nothing is the end
+            elif not data and image is None:  # decoders read empty data as the end of the stream
                 self._drop("undecodable", seq)
             else:
                 self._credit -= 1
@@ -139,19 +140,19 @@ class Session:
             self.refund()
 
     def refund(self) -> None:
-        """Give back the credit of a frame that was not taken."""
+        """Return the credit of a frame that was not accepted."""
         with self._lock:
             if self._credit > 0:
                 self._tell(Credit(frames=1))
 
     def finish(self) -> None:
-        """No more frames will come: what waits is looked at, tracks end, and then comes the last event."""
+        """Signal the end of the frames. Waiting frames are processed, tracks end, and the last event is emitted."""
         with self._lock:
             self._finishing = True
             self._lock.notify_all()
 
     def stop(self, seconds: float = 30.0) -> None:
-        """End at once, and wait for the threads."""
+        """Stop at once, and wait for the threads."""
         with self._lock:
             self._stopped = True
             self._lock.notify_all()
@@ -159,7 +160,7 @@ class Session:
             self._thread.join(seconds)
 
     def _run(self) -> None:
-        """See: the thread that looks at pictures, and ends the stream."""
+        """Main thread: runs perception on pictures, and ends the stream."""
         decoding = threading.Thread(target=self._decode_all, name="live-decode", daemon=True)
         try:
             watch = LiveWatch(self._pipeline.perception, self._pipeline.settings)
@@ -196,7 +197,7 @@ class Session:
             self._tell(None)
 
     def _decode_all(self) -> None:
-        """Decode: the thread that makes pictures of what comes, a few ahead of those that are looked at."""
+        """Decoder thread: decodes frames, a few ahead of the main thread."""
         try:
             while (frame := self._next()) is not None:
                 if frame.image is not None:
@@ -226,7 +227,7 @@ class Session:
             return None if self._stopped or not self._waiting else self._waiting.popleft()
 
     def _hand_over(self, frame: Offered, image: Array | None) -> None:
-        """Have a picture looked at; without one, the frame is done with."""
+        """Queue a picture for perception. Without a picture, mark the frame as finished."""
         image = None if image is None else turned(image, self._rotate)
         with self._lock:
             self._lock.wait_for(lambda: len(self._shown) < AHEAD or self._stopped)
@@ -242,7 +243,7 @@ class Session:
             return self._shown.popleft()
 
     def _decode(self, frame: Offered | None) -> None:
-        """Hand over the pictures of a frame, or those that are left where there is none."""
+        """Decode a frame and queue its pictures. Without a frame, flush the decoder."""
         if self._pictures is None:
             assert self._codec is not None
             limits = self._limits
@@ -316,7 +317,7 @@ class Session:
         self._submit(sight.due)
 
     def _submit(self, due: Sequence[Due]) -> None:
-        """Have windows judged; one that waits still gives way to a later one of its track."""
+        """Queue windows for identification. A later window replaces a waiting one of the same track."""
         with self._lock:
             self._due.update({one.track: one for one in due})
             if self._due and (self._judging is None or self._judging.done()):
@@ -346,7 +347,7 @@ class Session:
             person = next(people) if reason is None and one.fresh else None
             with self._lock:
                 if one.window != self._windows.get(one.track, 1) and not one.final:
-                    continue  # the track began anew meanwhile
+                    continue  # the track has been restarted meanwhile
                 name = self._names.setdefault(one.track, Name())
                 changed = one.fresh and name.judged(person, reason)
                 came = self._came.get(one.time)
@@ -374,7 +375,7 @@ class Session:
             return bool(newer) and time.monotonic() - frame.came > LAG
 
     def _is_dense(self) -> bool:
-        """Whether frames come above 36 Hz."""
+        """Whether the frame rate is above 36 Hz."""
         return len(self._stamps) >= 8 and float(np.median(np.diff(np.sort(self._stamps)))) < 1 / DENSE_HZ
 
     def _in_rate(self) -> bool:
@@ -399,7 +400,7 @@ class Session:
 
 
 def _why_not(due: Due, seq: GaitSequence) -> str | None:
-    """Why a window is compared with nobody, or None."""
+    """The reason for not comparing a window, or None."""
     if not due.enough:
         return "too_short"
     return None if seq.quality.gait_cycles > 0 else "standing"

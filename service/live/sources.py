@@ -1,4 +1,4 @@
-"""Where `gaitkeeper watch` gets its pictures: a camera on the network, a webcam, or a file as if it were one."""
+"""Picture sources of `gaitkeeper watch`: a network camera, a webcam, or a file played like a camera."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ WEBCAM = re.compile(r"/dev/video\d+")
 
 @dataclass(frozen=True, eq=False)
 class Shot:
-    """A frame of a source: as it was sent, or as a picture, RGB uint8 (H, W, 3)."""
+    """A frame of a source: encoded data, or a picture, RGB uint8 (H, W, 3)."""
 
     t: float
     codec: Codec | None
@@ -35,7 +35,7 @@ class Shot:
     image: Array | None = None
 
     def coded(self) -> tuple[Codec, bytes]:
-        """The frame as it can be sent on."""
+        """The frame in encoded form, for sending."""
         if self.codec is not None or self.image is None:
             return self.codec or "jpeg", self.data
         import cv2
@@ -44,16 +44,16 @@ class Shot:
 
 
 def shots_of(source: str, settings: Settings, decoder: Decoder) -> Iterator[Shot]:
-    """The frames of a source, as they come; of a file, at the pace at which it was filmed.
+    """Iterate over the frames of a source as they arrive. A file is played at its recorded speed.
 
     Args:
         source: ``rtsp://…``, ``/dev/videoN``, or a file.
-        settings: which cameras may be opened.
-        decoder: of files.
+        settings: list the cameras that may be opened.
+        decoder: decoder for files.
 
     Raises:
         SourceNotAllowed: the camera is not on the list.
-        SourceUnavailable: it cannot be opened, or sends something else than H.264 or JPEG.
+        SourceUnavailable: the source cannot be opened, or sends neither H.264 nor JPEG.
         ClipError: the file cannot be used.
     """
     if "://" in source:
@@ -67,7 +67,7 @@ def shots_of(source: str, settings: Settings, decoder: Decoder) -> Iterator[Shot
 
 
 def is_camera(source: str) -> bool:
-    """Whether a source has no end of its own, so that one that ends was lost."""
+    """Whether a source is endless. If an endless source ends, the connection was lost."""
     return "://" in source or WEBCAM.fullmatch(source) is not None
 
 
@@ -80,16 +80,16 @@ def _require_allowed(source: str, allowed: list[str]) -> None:
 
 
 def _place(url: str) -> tuple[str, str | None, int | None, str, str]:
-    """An address without name and password."""
+    """Remove user name and password from a URL."""
     parts = urlsplit(url)
     return parts.scheme, parts.hostname, parts.port, parts.path, parts.query
 
 
 def _network(url: str) -> Iterator[Shot]:
-    """Frames as the camera sends them; they are decoded elsewhere."""
+    """Frames as the camera sends them, not decoded."""
     import av
 
-    # Not the address: it may hold a password.
+    # Do not show the URL: it may contain a password.
     gone = SourceUnavailable("The camera does not answer, or broke off.")
     options = {"rtsp_transport": "tcp", "protocol_whitelist": "rtsp,rtsps,rtp,tcp,tls"}
     try:
@@ -101,7 +101,7 @@ def _network(url: str) -> Iterator[Shot]:
         codec = CODECS.get(stream.codec_context.name) if stream is not None else None
         if stream is None or codec is None:
             raise SourceUnavailable("The camera sends no H.264 and no JPEG.")
-        opening = bytes(stream.codec_context.extradata or b"")  # SPS and PPS, where they came with the description
+        opening = bytes(stream.codec_context.extradata or b"")  # SPS and PPS, if the session description contains them
         start = time.monotonic()
         try:
             for packet in container.demux(stream):

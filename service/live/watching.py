@@ -1,4 +1,4 @@
-"""A source watched until its end: its frames into a stream, and again when a camera that was lost is back."""
+"""Watches a source until its end: sends its frames to a stream, and reconnects a lost camera."""
 
 from __future__ import annotations
 
@@ -15,34 +15,35 @@ from service.live.events import Credit, Dropped, Event, SourceEvent
 from service.live.sources import Shot
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
-"""Seconds before the first new try of a camera that was lost, doubled from try to try up to the longest."""
+"""Seconds before the first attempt to reconnect a lost camera. The pause doubles with each attempt, up to the longest.
+"""
 STEADY = 10.0
-"""Seconds that a camera must have stayed for the next pause to be the first again."""
+"""Seconds that a connection must last to reset the pause."""
 
 
 class Stream(Protocol):
-    """A live stream, here or at a service."""
+    """A live stream, in this process or at a service."""
 
     def shoot(self, seq: int, shot: Shot) -> bool:
-        """Send a frame; whether it was sent."""
+        """Send a frame. Returns whether it was sent."""
 
     def finish(self) -> None:
-        """Say that no more frames come."""
+        """Signal the end of the frames."""
 
     def events(self) -> Iterator[Event]:
-        """Events until the stream is over."""
+        """Iterate over events until the stream ends."""
 
 
 class Watching:
-    """One source, watched once.
+    """One run over one source.
 
-    Every time that a camera is back, its frames go into a new stream: what was seen before has had its last verdicts,
-    and tracks are numbered from 1 again. Frames are numbered on, and their times go on by the clock.
+    After each reconnection the frames go into a new stream: the old stream has sent its last verdicts, and track
+    numbers start at 1 again. Frame numbers continue, and timestamps continue by the clock.
 
     Args:
-        source: opens the source; its frames.
+        source: opens the source and returns its frames.
         stream: opens a stream.
-        retry_for: seconds for which to look for a camera that was lost; None for a source that may end, as a file.
+        retry_for: seconds to try to reconnect a lost camera; None for a source that can end, such as a file.
     """
 
     def __init__(
@@ -54,19 +55,19 @@ class Watching:
         self._source, self._stream, self._retry_for = source, stream, retry_for
         self._stop = threading.Event()
         self._seq = 0
-        self._last: tuple[float, float] | None = None  # seconds of the last frame, and when it came
+        self._last: tuple[float, float] | None = None  # timestamp of the last frame, and its time of arrival
         self._failed: Exception | None = None
 
     def stop(self) -> None:
-        """Have it end at the next frame."""
+        """Stop at the next frame."""
         self._stop.set()
 
     def events(self) -> Iterator[Event]:
-        """What comes of the frames, and of the source.
+        """Iterate over the events of the stream and of the source.
 
         Raises:
-            SourceUnavailable: the source cannot be opened, or a camera was lost and did not come back.
-            GaitkeeperError: a file cannot be used, or what ended a stream.
+            SourceUnavailable: the source cannot be opened, or a lost camera could not be reconnected.
+            GaitkeeperError: a file cannot be used, or an error ended a stream.
         """
         shots: Iterator[Shot] | None = self._opened()
         tries = 0
@@ -82,7 +83,7 @@ class Watching:
             shots, tries = yield from self._back(self._retry_for, tries, error)
 
     def _seen(self, shots: Iterator[Shot]) -> Iterator[Event]:
-        """What comes of frames; they are sent from a thread of their own."""
+        """Iterate over the events of a stream. A separate thread sends the frames."""
         self._failed = None
         withheld: list[int] = []
         with self._stream() as live:
@@ -95,7 +96,7 @@ class Watching:
                         if not live.shoot(self._seq, shot):
                             withheld.append(self._seq)
                         self._seq += 1
-                except Exception as error:  # raised where the events are read
+                except Exception as error:  # the reader of the events raises it
                     self._failed = error
                 finally:
                     live.finish()
@@ -114,10 +115,10 @@ class Watching:
     def _back(
         self, retry_for: float, tries: int, error: Exception | None
     ) -> Generator[Event, None, tuple[Iterator[Shot] | None, int]]:
-        """Look for a camera that was lost; its frames, or None where nobody wants them any more, and the tries made.
+        """Reconnect a lost camera. Returns its frames, or None after :meth:`stop`, and the number of attempts.
 
         Raises:
-            SourceUnavailable: it was not back in time.
+            SourceUnavailable: the camera was not back in time.
         """
         lost = time.monotonic()
         why = error.detail if isinstance(error, SourceUnavailable) else "The camera ended the connection."
@@ -138,10 +139,10 @@ class Watching:
         raise SourceUnavailable(f"The camera was lost, and was not back within {retry_for:g} s. {why}") from error
 
     def _opened(self) -> Iterator[Shot]:
-        """The frames of the source, the first of which has come.
+        """Open the source and wait for its first frame. Returns all frames.
 
         Raises:
-            SourceUnavailable: there is none.
+            SourceUnavailable: the source gives no frame.
         """
         shots = self._source()
         first = next(shots, None)

@@ -1,1 +1,1 @@
-"""For those who run the service: checks, logs, sizing, the demo and its report."""
+"""Tools for operators: checks, logs, sizing, the demo and its report."""

@@ -1,4 +1,4 @@
-"""The demo: enrol the people of some clips, name those of others, and show how it went."""
+"""The demo: enrols the people of some clips, identifies those of others, and shows the result."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from service.schemas import DemoProbe, DemoReply, FailedClip, IdentifyReply
 
 @dataclass(frozen=True)
 class Walk:
-    """A clip and who walks in it, None where nobody says."""
+    """A clip and the subject who walks in it; None if unknown."""
 
     clip: Path
     subject: str | None = None
@@ -53,19 +53,19 @@ class Probe:
         return self.seen.result.thumbnails[track]
 
     def is_truth(self, subject: str) -> bool | None:
-        """Whether that subject walks here, None where nobody knows."""
+        """Whether this subject walks in the clip; None if unknown."""
         return None if self.truth is None else subject == self.truth
 
 
 @dataclass(frozen=True, eq=False)
 class Demo:
-    """What the demo did.
+    """Result of the demo.
 
     Attributes:
-        enrolled: the gallery.
+        enrolled: the enrolled walkers.
         probes: the clips that were identified.
-        failed: clips that could not be used, and why.
-        rendered: True where the project made the clips itself.
+        failed: clips that could not be used, with the reasons.
+        rendered: True if the project rendered the clips.
     """
 
     enrolled: list[Enrolled]
@@ -85,7 +85,7 @@ class Demo:
 
     @property
     def rank1(self) -> tuple[int, int]:
-        """Walkers whose nearest candidate is the right one, and walkers of whom that is known."""
+        """Number of walkers whose nearest candidate is correct, and number of walkers with a known subject."""
         known = [(p, probe) for probe in self.probes if probe.truth is not None for p in probe.reply.people]
         return sum(bool(p.candidates) and p.candidates[0].subject == probe.truth for p, probe in known), len(known)
 
@@ -111,16 +111,16 @@ def run(
     rendered: bool = False,
     on_progress: Progress | None = None,
 ) -> Demo:
-    """Enrol everybody in the gallery's clips and identify everybody in the probes'.
+    """Enrol all walkers in the gallery's clips and identify all walkers in the probes'.
 
     Args:
-        engine: on a store of the demo's own.
+        engine: engine with the demo's own store.
         gallery: clips to enrol from. A walk without a subject may show several people: they become person-1, person-2
             and so on, in order of appearance.
         probes: clips to identify.
         top_k: candidates per walker.
         rendered: whether the project made the clips.
-        on_progress: told the clip at work, and the share of all clips that is done.
+        on_progress: called with the current clip, and the completed fraction of all clips.
 
     Raises:
         ClipError: a clip to enrol from cannot be used. A probe that cannot be used is listed as failed instead.
@@ -145,14 +145,14 @@ def run(
 def rendered_walks(
     folder: Path, people: int, seconds: float, seed: int, on_progress: Progress | None = None
 ) -> tuple[list[Walk], list[Walk]]:
-    """Render people who do not exist, a clip each to enrol and another to identify.
+    """Render synthetic people: for each, one clip to enrol and one to identify.
 
     Args:
-        folder: where the clips go; made if it is not there.
-        people: how many.
-        seconds: of each clip.
-        seed: the same seed makes the same people and clips.
-        on_progress: told the clip at work, and the share of all that is rendered.
+        folder: folder for the clips, created if missing.
+        people: number of people.
+        seconds: length of each clip.
+        seed: the same seed gives the same people and clips.
+        on_progress: called with the current clip, and the rendered fraction.
     """
     from training.walkers.clips import gallery, write_clip
 
@@ -168,7 +168,7 @@ def rendered_walks(
 
 
 def fresh_store(folder: Path) -> str:
-    """URL of an empty store in the folder; that of an earlier demo is removed."""
+    """URL of an empty store in the folder. The store of an earlier demo is deleted."""
     for name in ("gallery.db", "gallery.db-wal", "gallery.db-shm"):
         (folder / name).unlink(missing_ok=True)
     return f"sqlite:///{folder / 'gallery.db'}"
@@ -201,7 +201,7 @@ def _enroll(engine: Engine, walk: Walk, known: int, on_progress: Progress) -> li
 
 
 def _part(tell: Progress, what: str, before: int, count: int) -> Progress:
-    """From the share of one clip that is done to that of all ``count``, of which ``before`` were done earlier."""
+    """Convert the progress within one clip to that of all ``count`` clips, of which ``before`` are done."""
     return lambda _, share: tell(what, (before + share) / count)
 
 

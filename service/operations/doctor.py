@@ -1,4 +1,4 @@
-"""What can be wrong with an installation, found out by trying each part."""
+"""Checks an installation by testing each part."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ EXCLUSIVE = (
     ("opencv-python", "opencv-python-headless", "opencv-contrib-python", "opencv-contrib-python-headless"),
     ("onnxruntime", "onnxruntime-gpu"),
 )
-"""Distributions that hold the same files: the one installed last overwrites the other, and removing it breaks both."""
+"""Distributions that contain the same files: the one installed last overwrites the other, and removing it breaks
+both.
+"""
 
 
 @dataclass(frozen=True)
@@ -26,9 +28,9 @@ class Check:
     """One part of the installation.
 
     Attributes:
-        name: which part.
-        ok: False where something must be done.
-        finding: what is there, or what is wrong and what to do.
+        name: name of the part.
+        ok: False if action is needed.
+        finding: what was found, or what is wrong and what to do.
     """
 
     name: str
@@ -37,7 +39,7 @@ class Check:
 
 
 def examine(store: str | None = None) -> Iterator[Check]:
-    """Every check, as it is made."""
+    """Run all checks, and yield each result."""
     yield _python(sys.version_info[:3])
     installed = {name: found for group in EXCLUSIVE for name in group if (found := _version(name))}
     for group in EXCLUSIVE:
@@ -60,7 +62,7 @@ def examine(store: str | None = None) -> Iterator[Check]:
 
 
 def exclusive(group: tuple[str, ...], installed: dict[str, str]) -> Check:
-    """At most one distribution of a group may be installed.
+    """Check that at most one distribution of a group is installed.
 
     Args:
         group: distributions that overwrite each other's files.
@@ -79,7 +81,7 @@ def exclusive(group: tuple[str, ...], installed: dict[str, str]) -> Check:
 
 
 def weights_state(name: str) -> str:
-    """ "present", "missing" or "corrupt": what became of a manifest entry on this machine."""
+    """ "present", "missing" or "corrupt": state of a manifest entry on this machine."""
     from models.weights import locate
 
     try:
@@ -115,7 +117,7 @@ def _tried(name: str, try_out: Callable[[Settings], str], settings: Settings) ->
         return Check(name, True, try_out(settings))
     except GaitkeeperError as error:
         return Check(name, False, error.detail)
-    except Exception as error:  # an installation can be broken in any way at all
+    except Exception as error:  # an installation can be broken in any way
         return Check(name, False, f"{type(error).__name__}: {error}")
 
 
@@ -151,7 +153,7 @@ def _device(settings: Settings) -> str:
 
 
 def _runtime() -> str:
-    """What onnxruntime could run networks on; whether that works is tried with the perception."""
+    """The devices that onnxruntime lists. The check of the perception tests whether they work."""
     try:
         import onnxruntime
     except ImportError:
@@ -175,7 +177,7 @@ def _store(settings: Settings) -> str:
     scheme, _, name = settings.store.partition(":///")
     file = Path(name).expanduser()
     if scheme == "sqlite" and name and not file.exists():
-        # Opening would make the file, and an examination leaves nothing behind.
+        # Opening would create the file, and a check must leave nothing behind.
         if not os.access(file.parent, os.W_OK):
             raise StoreUnavailable(f"{file.parent} is no folder that can be written, and the store is to lie there.")
         return f"{settings.store_shown} is not there yet and can be made"

@@ -1,4 +1,4 @@
-"""Where the service may listen."""
+"""Rules for the address on which the service listens."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from service.settings import Settings
 
 
 def require_loopback(host: str) -> None:
-    """Pass where every address behind ``host`` is a loopback address.
+    """Check that ``host`` only resolves to loopback addresses.
 
     Raises:
-        NotLoopback: other machines could reach the service, and it has no keys to keep them out.
+        NotLoopback: other machines could reach the service, and it has no keys.
         BadSettings: the host has no address.
     """
     try:
@@ -30,17 +30,17 @@ def require_loopback(host: str) -> None:
 
 
 def listen(host: str, port: int, *, published_on_loopback: bool = False, keys: bool = False) -> socket.socket:
-    """A listening socket.
+    """Open a listening socket.
 
     Args:
-        host: a loopback address, or any where ``published_on_loopback`` or ``keys``.
-        port: 0 takes a free one.
-        published_on_loopback: whoever started this container sees to it that only their own machine gets in.
-        keys: the service lets in nobody without an API key.
+        host: a loopback address, or any address if ``published_on_loopback`` or ``keys``.
+        port: port number; 0 chooses a free one.
+        published_on_loopback: the container's port is published on loopback only, so other machines cannot reach it.
+        keys: the service rejects callers without an API key.
 
     Raises:
         NotLoopback: as :func:`require_loopback`.
-        BadSettings: the address cannot be had, as where another program holds the port.
+        BadSettings: the address cannot be used, for example because the port is in use.
     """
     if not published_on_loopback and not keys:
         require_loopback(host)
@@ -52,15 +52,15 @@ def listen(host: str, port: int, *, published_on_loopback: bool = False, keys: b
 
 
 def url_of(door: socket.socket) -> str:
-    """The address of a listening socket, for clients on this machine."""
+    """The URL of a listening socket, for clients on this machine."""
     host, port = door.getsockname()[:2]
     return f"http://[{host}]:{port}" if door.family == socket.AF_INET6 else f"http://{host}:{port}"
 
 
 def socket_options(settings: Settings) -> dict[str, Any]:
-    """What the server is told about WebSockets: little is read ahead, and nothing unpacked that would be larger."""
+    """WebSocket options of the server: a short receive queue, and no compression."""
     return {
-        # A little more than a message may have, so that one that is too large is told so.
+        # Slightly more than the message limit, so that a message that is too large gets an error reply.
         "ws_max_size": settings.stream_message_bytes + 2**16,
         "ws_max_queue": 4,
         "ws_per_message_deflate": False,

@@ -1,4 +1,4 @@
-"""Logs as one JSON object a line. They tell routes and codes, and neither addresses, which name people, nor bodies."""
+"""Logs with one JSON object per line. They contain routes and codes, but no URLs, which name people, and no bodies."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from datetime import UTC, datetime
 from service.http.reply_headers import REQUEST_ID
 
 FIELDS = ("method", "route", "status", "seconds", "key")
-"""What a record may carry beside its message."""
+"""Extra fields of a record."""
 
 
 class JsonFormatter(logging.Formatter):
     """A record as a JSON object."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line, without its end."""
+        """The line without newline."""
         line = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),

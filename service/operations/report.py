@@ -1,4 +1,4 @@
-"""The demo's report: one HTML file that needs nothing else."""
+"""The demo's report: one self-contained HTML file."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class Bar:
     """One candidate of a bar chart.
 
     Attributes:
-        candidate: whose distance it is.
-        share: of the longest bar in the report, in [0, 1].
-        truth: True where this is who walked, False where it is not, None where nobody knows.
+        candidate: the candidate.
+        share: length relative to the longest bar in the report, in [0, 1].
+        truth: whether the candidate is the walker; None if unknown.
     """
 
     candidate: Candidate
@@ -35,14 +35,14 @@ class Bar:
 
 @dataclass(frozen=True)
 class Walker:
-    """One walker as the report shows it.
+    """One walker in the report.
 
     Attributes:
-        title: who or which track.
+        title: name or track number.
         clip: name of the clip.
         thumbnail, silhouettes, skeletons: pictures as data URIs.
         about: the template or identification: times, quality.
-        bars: candidates, nearest first; none for an enrolled walker.
+        bars: candidates, nearest first; empty for an enrolled walker.
     """
 
     title: str

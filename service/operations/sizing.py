@@ -1,4 +1,4 @@
-"""How much hardware a load needs: the formulas of docs/scale.md."""
+"""Hardware needed for a load, with the formulas of docs/scale.md."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ import math
 from pydantic import BaseModel, Field
 
 CODE_BYTES = 1
-"""That search keeps of each number of an embedding beside the number itself."""
+"""Bytes that the search index adds for each number of an embedding."""
 
 
 class Load(BaseModel):
-    """What is asked of an installation.
+    """The expected load of an installation.
 
     Attributes:
-        cameras: that send clips.
-        people: who walk past each, an hour.
-        seconds: of the clip that shows one of them.
-        templates: enrolled.
-        peak: how many times the mean the busiest minutes are.
+        cameras: number of cameras that send clips.
+        people: people per hour and camera.
+        seconds: length of the clip of one person.
+        templates: number of enrolled templates.
+        peak: ratio of the peak load to the mean load.
     """
 
     cameras: int = Field(ge=1)
@@ -29,19 +29,19 @@ class Load(BaseModel):
 
 
 class Units(BaseModel):
-    """What one unit of work costs.
+    """Costs per unit of work.
 
     Attributes:
-        perception: processor seconds for a second of clip with one walker.
-        embedding: processor seconds for one walk.
-        search: processor seconds for one probe against a billion numbers of embeddings.
-        gpu_frames: frames a second that one GPU takes through perception; None where nobody has measured it.
-        frame_rate: frames a second of a clip.
-        clip: bytes of a second of clip.
-        sequence: bytes of a second of gait sequence without heatmaps.
-        numbers: of one embedding, parts times dims; those of the network that ships.
-        precision: bytes of each in memory, 4 or 2.
-        busy: share of a processor that may be used, so that queues stay short.
+        perception: CPU seconds per second of clip with one walker.
+        embedding: CPU seconds per walk.
+        search: CPU seconds per probe and billion numbers of embeddings.
+        gpu_frames: frames per second of perception on one GPU; None if not measured.
+        frame_rate: frames per second of a clip.
+        clip: bytes per second of clip.
+        sequence: bytes per second of gait sequence without heatmaps.
+        numbers: numbers per embedding, parts times dims; by default of the network that ships.
+        precision: bytes per number in memory, 4 or 2.
+        busy: maximum CPU utilisation that keeps queues short.
     """
 
     perception: float = 1.76
@@ -57,7 +57,7 @@ class Units(BaseModel):
 
 
 class Size(BaseModel):
-    """What a load needs, at its peak."""
+    """Hardware needed at the peak of a load."""
 
     walks: float = Field(description="Walks a second.")
     perception_cores: int = Field(description="Processor cores that look at clips, where no GPU does.")
@@ -69,7 +69,7 @@ class Size(BaseModel):
     network_bytes: float = Field(description="A second, into the front door and from there to the replicas.")
 
     def rows(self) -> list[tuple[str, str]]:
-        """For people to read."""
+        """Human-readable text."""
         return [
             ("walks a second", f"{self.walks:.1f}"),
             ("cores for perception", str(self.perception_cores)),
@@ -83,15 +83,15 @@ class Size(BaseModel):
 
 
 def size(load: Load, units: Units | None = None) -> Size:
-    """What a load needs.
+    """Compute the hardware needed for a load.
 
     Args:
-        load: as expected.
-        units: costs; those of docs/scale.md where none are given.
+        load: the expected load.
+        units: costs; by default those of docs/scale.md.
     """
     units = units or Units()
     walks = load.cameras * load.people / 3600 * load.peak
-    seen = walks * load.seconds  # seconds of clip a second
+    seen = walks * load.seconds  # seconds of clip per second
 
     def cores(spent: float) -> int:
         return math.ceil(spent / units.busy)

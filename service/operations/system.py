@@ -1,4 +1,4 @@
-"""What runs here: the networks and their weights, the machine, and how busy it is."""
+"""Description of the service: networks and their weights, the machine, and its load."""
 
 from __future__ import annotations
 
@@ -60,14 +60,14 @@ def _model(name: str, entry: Entry | None, calibrations: Mapping[Fingerprint, Ca
 
 
 def system(engine: Engine, queue: WorkQueue, jobs: Jobs, *, started: float, locked: bool) -> SystemReply:
-    """The machine and what it is busy with.
+    """The machine and its load.
 
     Args:
-        engine: of the service.
-        queue: of its clips.
-        jobs: that it works on later.
-        started: seconds since 1970.
-        locked: whether it asks for keys.
+        engine: engine of the service.
+        queue: queue of its clips.
+        jobs: its jobs.
+        started: start time in seconds since 1970.
+        locked: whether the service needs keys.
     """
     settings = engine.settings
     promises = engine.store.promises()
@@ -114,7 +114,7 @@ def system(engine: Engine, queue: WorkQueue, jobs: Jobs, *, started: float, lock
 
 
 def resident() -> int | None:
-    """Bytes of memory that this process holds; None where the kernel does not say."""
+    """Memory of this process in bytes; None if the kernel does not report it."""
     try:
         return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except (OSError, ValueError, IndexError):

@@ -1,1 +1,1 @@
-"""Clips in, replies out: the engine, and what serves one request."""
+"""The engine, which turns clips into replies, and the parts that serve one request."""

@@ -1,4 +1,4 @@
-"""What is done with those who are enrolled, or kept, without a clip."""
+"""Operations on collections, subjects, strangers and cameras that need no clip."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ DEFAULT_COLLECTION = "default"
 
 
 class Administration:
-    """A store, its galleries, and what the service remembers; safe under threads.
+    """A store, its galleries and the service's own state. Thread-safe.
 
     Args:
-        settings: what to open. The store is opened at once, networks when they are needed.
-        elsewhere: where embeddings are made and searched; in this process where it is not given.
+        settings: the service's settings. The store is opened at once, networks on first use.
+        elsewhere: computes and searches embeddings remotely. By default this process does it.
 
     Raises:
         StoreUnavailable, UnknownStore, BadStore: the store cannot be used.
@@ -74,14 +74,14 @@ class Administration:
         self.close()
 
     def close(self) -> None:
-        """Let go of the store."""
+        """Close the store."""
         self.store.close()
         if self._state is not None:
             self._state.close()
 
     @property
     def state(self) -> State:
-        """What the service itself remembers; opened when first asked for. Raises StoreUnavailable."""
+        """The service's own state, opened on first use. Raises StoreUnavailable."""
         with self._lock:
             if self._state is None:
                 self._state = State(self.settings.state_path)
@@ -92,14 +92,14 @@ class Administration:
 
         Args:
             collection: its name.
-            create: make it where there is none.
-            network: name of the network that it must be pinned to, or, if ``create``, will be.
+            create: create the collection if it does not exist.
+            network: name of the network that the collection must be pinned to, or, if ``create``, will be pinned to.
 
         Raises:
-            NotFound: there is no such collection, and it was not to be made.
-            BadCollection: no collection can have this name.
-            Forbidden: whoever is asking may not act on it.
-            UnknownNetwork: there is no network of that name.
+            NotFound: the collection does not exist, and ``create`` is False.
+            BadCollection: the collection's name is invalid.
+            Forbidden: the caller may not use the collection.
+            UnknownNetwork: no network has this name.
             FingerprintMismatch: the collection is pinned to another.
         """
         require_collection(collection)
@@ -121,7 +121,7 @@ class Administration:
         return gallery
 
     def _opened(self, collection: str, network: str | None) -> Gallery:
-        # A collection that holds something stays with the network that it holds embeddings of.
+        # A collection that is not empty stays pinned to the network that made its embeddings.
         out = self.elsewhere
         return Gallery(
             self.store,
@@ -142,7 +142,7 @@ class Administration:
     def subjects(
         self, *, collection: str = DEFAULT_COLLECTION, limit: int | None = None, after: str | None = None
     ) -> SubjectsReply:
-        """The subjects of a collection by id, all or a page. Raises NotFound where there is no such collection."""
+        """The subjects of a collection by id, all or one page. Raises NotFound if the collection does not exist."""
         name = self.gallery(collection).name
         listed = self.store.subjects(name, normalize("NFC", after or ""), None if limit is None else limit + 1)
         page = listed[:limit]
@@ -151,7 +151,7 @@ class Administration:
         )
 
     def has(self, collection: str, subject: str) -> bool:
-        """Whether somebody of that id is enrolled."""
+        """Whether a subject with this id exists."""
         try:
             self.gallery(collection).subject(subject)
         except NotFound:
@@ -159,7 +159,7 @@ class Administration:
         return True
 
     def subject(self, subject: str, *, collection: str = DEFAULT_COLLECTION) -> SubjectReply:
-        """One subject, its templates, and which of these are outliers. Raises NotFound."""
+        """One subject, its templates, and which of them are outliers. Raises NotFound."""
         gallery = self.gallery(collection)
         return SubjectReply(
             subject=gallery.subject(subject),
@@ -183,7 +183,7 @@ class Administration:
         return self.subject(subject, collection=collection)
 
     def template_pictures(self, subject: str, template: str, *, collection: str = DEFAULT_COLLECTION) -> Strips:
-        """A template's walk, to look at. Raises NotFound."""
+        """Pictures of a template's walk. Raises NotFound."""
         gallery = self.gallery(collection)
         self._require_template(gallery, subject, template)
         return strips(gallery.sequence(template))
@@ -209,7 +209,7 @@ class Administration:
         limit: int | None = None,
         after: str | None = None,
     ) -> TemplatesReply:
-        """A subject's templates, all or a page; none after a template that is gone. Raises NotFound."""
+        """A subject's templates, all or one page. The page after a removed template is empty. Raises NotFound."""
         found = self.gallery(collection).templates(subject)
         ids = [template.id for template in found]
         start = 0 if after is None else ids.index(after) + 1 if after in ids else len(ids)
@@ -223,7 +223,7 @@ class Administration:
         )
 
     def collections(self, *, limit: int | None = None, after: str | None = None) -> CollectionsReply:
-        """The collections by name, all or a page."""
+        """The collections by name, all or one page."""
         listed = [c for c in enrolled_only(self.store.collections()) if after is None or c.name > after]
         page = listed[:limit]
         return CollectionsReply(collections=page, next=page[-1].name if len(page) < len(listed) else None)
@@ -233,29 +233,31 @@ class Administration:
         return self.gallery(collection).collection
 
     def cameras(self, collection: str = DEFAULT_COLLECTION) -> CamerasReply:
-        """What a collection knows of cameras. Raises NotFound where there is no such collection."""
+        """What a collection has learnt about cameras. Raises NotFound if the collection does not exist."""
         gallery = self.gallery(collection)
         keep_seconds = gallery.passers_by.keep_seconds
         return CamerasReply(collection=collection, keep_seconds=keep_seconds, views=gallery.cameras())
 
     def keep_passers_by(self, keep_seconds: float | None, *, collection: str = DEFAULT_COLLECTION) -> CamerasReply:
-        """Keep who passes a camera from now on, for so long; None keeps nobody, and forgets all. Raises NotFound."""
+        """Keep future passers-by for this time. None stops this and deletes all kept ones. Raises NotFound."""
         self.gallery(collection).keep_passers_by(keep_seconds)
         return self.cameras(collection)
 
     def forget_camera(self, collection: str, camera: str) -> CamerasReply:
-        """Forget what a collection knows of a camera; what it knows of others. Raises NotFound, BadCamera."""
+        """Delete what a collection knows about a camera; returns what it knows about others. Raises NotFound,
+        BadCamera.
+        """
         self.gallery(collection).forget_camera(camera)
         return self.cameras(collection)
 
     def create_collection(
         self, collection: str, *, keeps_heatmaps: bool = False, ttl_seconds: float | None = None
     ) -> Collection:
-        """Make a collection.
+        """Create a collection.
 
         Raises:
-            BadCollection: no collection can have this name.
-            Conflict: there is one.
+            BadCollection: the collection's name is invalid.
+            Conflict: a collection has this name already.
         """
         require_collection(check_collection(collection))
         if any(known.name == collection for known in self.store.collections()):
@@ -263,7 +265,7 @@ class Administration:
         return self.store.ensure_collection(collection, keeps_heatmaps=keeps_heatmaps, ttl_seconds=ttl_seconds)
 
     def delete_collection(self, collection: str) -> Removal:
-        """Remove a collection with everything in it; the default one is made anew. Raises NotFound, BadCollection."""
+        """Delete a collection and its content. The default one is recreated empty. Raises NotFound, BadCollection."""
         gallery = self.gallery(collection)
         forget_companions(self.store, gallery.name)
         removed = self.store.delete_collection(gallery.name)
@@ -275,12 +277,12 @@ class Administration:
         return removed
 
     def strangers(self, *, collection: str = DEFAULT_COLLECTION) -> StrangersReply:
-        """Those whom the collection did not know, grouped. Raises NotFound where there is no such collection."""
+        """The collection's unknown walkers, grouped. Raises NotFound if the collection does not exist."""
         kept = Strangers(self.gallery(collection))
         return StrangersReply(collection=collection, keep_seconds=kept.keep_seconds, groups=kept.groups())
 
     def keep_strangers(self, keep_seconds: float | None, *, collection: str = DEFAULT_COLLECTION) -> StrangersReply:
-        """Keep those who are unknown from now on, for so long; None keeps nobody, and forgets all. Raises NotFound."""
+        """Keep future unknown walkers for this time. None stops this and deletes all kept ones. Raises NotFound."""
         Strangers(self.gallery(collection)).keep(keep_seconds)
         return self.strangers(collection=collection)
 
@@ -292,15 +294,15 @@ class Administration:
         return NamedReply(collection=collection, subject=templates[0].subject, templates=templates)
 
     def forget_strangers(self, group: str | None = None, *, collection: str = DEFAULT_COLLECTION) -> Removal:
-        """Forget a group of strangers, or all of them. Raises NotFound."""
+        """Delete a group of strangers, or all of them. Raises NotFound."""
         return Strangers(self.gallery(collection)).forget(group)
 
     def stranger_pictures(self, stranger: str, *, collection: str = DEFAULT_COLLECTION) -> Strips:
-        """A stranger's walk, to look at. Raises NotFound."""
+        """Pictures of a stranger's walk. Raises NotFound."""
         return strips(Strangers(self.gallery(collection)).sequence(stranger))
 
     def erase(self, subject: str, *, collection: str = DEFAULT_COLLECTION) -> Erasure:
-        """Remove a subject with everything kept of it, and the jobs that would enrol it again. Raises NotFound."""
+        """Erase a subject and all its data, and the jobs that would enrol it again. Raises NotFound."""
         erased = self.gallery(collection).erase(subject)
         if self.settings.state_path.exists():
             self.state.withdraw(collection, known_subject(subject))
@@ -308,6 +310,6 @@ class Administration:
         return erased
 
     def forget(self, collection: str, subject: str | None = None) -> None:
-        """Drop kept replies that name a subject, or all of a collection; to be called once it is erased."""
+        """Delete kept replies that name a subject, or all of a collection. Call it after the erasure."""
         if self.settings.state_path.exists():
             self.state.forget(collection, None if subject is None else known_subject(subject))

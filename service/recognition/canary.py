@@ -1,4 +1,4 @@
-"""Small made-up inputs that show whether a part works at all."""
+"""Small synthetic inputs that show whether a part works."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ Array = npt.NDArray[Any]
 
 
 def picture() -> Array:
-    """A soft gradient without people, uint8 (240, 320, 3), RGB."""
+    """A colour gradient without people, uint8 (240, 320, 3), RGB."""
     ramp = np.linspace(60, 200, 320, dtype=np.float32)[None, :, None] * np.linspace(0.7, 1, 240)[:, None, None]
     return np.broadcast_to(ramp, (240, 320, 3)).astype(np.uint8)
 
 
 def clip(frames: int = 5) -> bytes:
-    """An mp4 of a few such pictures."""
+    """An mp4 clip of a few such pictures."""
     import av
 
     buffer = io.BytesIO()
@@ -35,7 +35,7 @@ def clip(frames: int = 5) -> bytes:
 
 
 def sequence(perception: str, frames: int = 8) -> GaitSequence:
-    """A standing ellipse with joints in a row: a gait sequence in form, not in meaning."""
+    """A valid gait sequence without meaning: a standing ellipse with joints in a row."""
     y, x = np.mgrid[-1:1:64j, -1:1:64j]
     ellipse = np.where((x / 0.3) ** 2 + y**2 < 1, np.uint8(255), np.uint8(0))
     joints = np.stack([np.full(17, 160.0), np.linspace(40, 200, 17), np.ones(17)], axis=-1).astype(np.float32)

@@ -1,4 +1,4 @@
-"""What the pipeline saw in a clip, and who of it is meant."""
+"""What the pipeline found in a clip, and the choice of one walker in it."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from service.schemas import Clip, Skipped, TrackChoice
 
 ClipSource = str | Path | IO[bytes]
 Progress = Callable[[str, float], None]
-"""Told a stage and the share of it that is done, in [0, 1]."""
+"""Progress callback: takes the name of a stage and its completed fraction, in [0, 1]."""
 
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """What the pipeline saw in a clip, and the digest of the clip's bytes."""
+    """What the pipeline found in a clip, and the digest of the clip's bytes."""
 
     result: ClipResult
     sha256: str
@@ -41,16 +41,16 @@ class Seen:
         """Run a pipeline on a clip.
 
         Args:
-            pipeline: what looks.
-            clip: path, or a binary file that can seek; it is read from its start and left open.
-            on_progress: told the stage and how much of it is done.
-            deadline: instant of ``time.monotonic`` at which to give up.
-            rotate: degrees by which to turn the pictures clockwise; see :meth:`pipelines.pipeline.Pipeline.process`.
+            pipeline: the pipeline.
+            clip: path, or a seekable binary file, which is read from its start and left open.
+            on_progress: called with the stage and its completed fraction.
+            deadline: time of ``time.monotonic`` at which processing is aborted.
+            rotate: clockwise rotation of the pictures in degrees; see :meth:`pipelines.pipeline.Pipeline.process`.
 
         Raises:
-            NotAFile: there is no file at the path.
+            NotAFile: the path is not a file.
             ClipError: the clip cannot be used; see :mod:`pipelines.errors`.
-            DeadlineExceeded: the work was not done by then.
+            DeadlineExceeded: processing took longer.
         """
         tell = on_progress or _silent
         with require_file(clip).open("rb") if isinstance(clip, (str, Path)) else nullcontext(clip) as file:
@@ -66,19 +66,21 @@ class Seen:
 
     @property
     def skipped(self) -> list[Skipped]:
-        """People who were followed but did not become a sequence."""
+        """Tracked people without a usable sequence."""
         return [Skipped.model_validate(tracklet) for tracklet in self.result.skipped]
 
     def walker(self, track: int | None, point: str | None = None) -> GaitSequence:
-        """The sequence of ``track``, of whoever is at ``point``, or of the only walker.
+        """The sequence of ``track``, of the walker at ``point``, or of the only walker.
 
         Args:
             track: number of the walker.
-            point: as :func:`service.recognition.walker_options.point_of` reads it, of the upright picture.
+            point: position in the upright picture, in the format of
+                :func:`service.recognition.walker_options.point_of`.
 
         Raises:
-            MultiplePeople: there are several and none was chosen, or several are at that point; ``tracks`` lists them.
-            TrackNotFound: none has that number, or nobody is there.
+            MultiplePeople: the clip has several walkers and none was chosen, or several are at the point; ``tracks``
+                lists them.
+            TrackNotFound: no walker has this number, or no walker is at the point.
         """
         walkers = {sequence.track: sequence for sequence in self.result.sequences}
         if point is not None:
@@ -121,7 +123,7 @@ class Seen:
 
 
 def sha256_of(file: IO[bytes]) -> str:
-    """Digest of a file from where it stands, lower-case hexadecimal."""
+    """SHA-256 digest of a file from its current position, lower-case hexadecimal."""
     digest = hashlib.sha256()
     while block := file.read(2**20):
         digest.update(block)
@@ -129,4 +131,4 @@ def sha256_of(file: IO[bytes]) -> str:
 
 
 def _silent(stage: str, share: float) -> None:
-    """Progress that nobody wants to know."""
+    """Progress callback that does nothing."""

@@ -1,4 +1,4 @@
-"""Clips in, replies out: one pipeline and the galleries of one store, in this process."""
+"""The engine: one pipeline and the galleries of one store, in this process. It turns clips into replies."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from service.settings import Settings
 
 
 class Engine(Administration):
-    """Does what the REST routes and the command line offer; safe under threads.
+    """Implements the operations of the REST routes and the command line. Thread-safe.
 
     Args:
-        settings: what to open. The store is opened at once, the models at the first clip or by :meth:`check`.
-        elsewhere: where clips are looked at, embedded and searched; in this process where it is not given.
+        settings: the service's settings. The store is opened at once, the models at the first clip or by :meth:`check`.
+        elsewhere: processes clips, and computes and searches embeddings, remotely. By default this process does it.
 
     Raises:
-        DeviceUnavailable: a GPU was asked for, and there is none.
+        DeviceUnavailable: the settings ask for a GPU, and none is available.
         StoreUnavailable, UnknownStore, BadStore: the store cannot be used.
     """
 
@@ -45,7 +45,7 @@ class Engine(Administration):
         super().__init__(settings, elsewhere)
 
     def close(self) -> None:
-        """Let go of the store and of the decoder."""
+        """Close the store and the decoder."""
         self.pipeline.close()
         super().close()
 
@@ -58,8 +58,9 @@ class Engine(Administration):
         rotate: int | None = None,
         camera: str | None = None,
     ) -> Seen:
-        """Run the pipeline on a clip; see :meth:`Seen.through`. Unless it is told, pictures are turned as the settings
-        say of the camera."""
+        """Run the pipeline on a clip; see :meth:`Seen.through`. By default pictures are rotated as the settings say for
+        the camera.
+        """
         return Seen.through(self.pipeline, clip, on_progress, deadline, self.settings.turn_of(camera, rotate))
 
     def enroll(
@@ -79,17 +80,18 @@ class Engine(Administration):
         on_progress: Progress | None = None,
         deadline: float | None = None,
     ) -> EnrollReply:
-        """Enrol a clip's one walker, or the one of ``track`` or at ``point``, as ``subject``; durable on return.
+        """Enrol a clip's only walker, or the one of ``track`` or at ``point``, as ``subject``. Durable on return.
 
-        With ``more`` clips of the same person, one walker in each, all are looked at before the first is enrolled.
+        With ``more`` clips of the same person, one walker in each, all clips are processed before the first is
+        enrolled.
 
         Raises:
-            LooksLikeOtherSubject: only if ``strict``: the walker matches somebody else.
-            PoorQuality: the walker is seen too poorly, or more poorly than ``min_quality``.
-            DeadlineExceeded: the clip was not looked at by ``deadline``, an instant of ``time.monotonic``.
-            ClipError: a clip cannot be used, has several walkers and none was chosen, or not the chosen one; where
-                there are several clips, ``clip`` counts them from 1.
-            InvalidRequest: there are several clips, and a track or point.
+            LooksLikeOtherSubject: the walker matches another subject. Only if ``strict``.
+            PoorQuality: the walker's quality is too low, or lower than ``min_quality``.
+            DeadlineExceeded: the clip was not processed by ``deadline``, a time of ``time.monotonic``.
+            ClipError: a clip cannot be used, has several walkers and none was chosen, or lacks the chosen one. If there
+                are several clips, ``clip`` is the number of this one, from 1.
+            InvalidRequest: a track or point is given together with several clips.
             BadSubject, BadCollection, BadCamera, UnknownNetwork, FingerprintMismatch, ClipOfOtherSubject,
             StoreUnavailable: see the gallery.
         """
@@ -140,16 +142,16 @@ class Engine(Administration):
         on_progress: Progress | None = None,
         deadline: float | None = None,
     ) -> IdentifyReply:
-        """Rank the collection's subjects, those with the metadata ``where`` alone, for every walker of a clip.
+        """Rank the collection's subjects for every walker of a clip. With ``where``, only subjects with this metadata.
 
-        ``pictures``, ``boxes`` and ``explain`` ask for more about each walker; see :class:`service.schemas.Person`.
-        Whoever has a lower mean joint score than ``min_quality`` is inconclusive. ``network`` is the one that the
-        collection must be pinned to.
+        ``pictures``, ``boxes`` and ``explain`` add details about each walker; see :class:`service.schemas.Person`. A
+        walker with a mean joint score below ``min_quality`` is inconclusive. ``network`` is the name of the network
+        that the collection must be pinned to.
 
         Raises:
-            UnknownNetwork: there is no network of that name.
+            UnknownNetwork: no network has this name.
             ClipError: the clip cannot be used.
-            DeadlineExceeded: the clip was not looked at by ``deadline``, an instant of ``time.monotonic``.
+            DeadlineExceeded: the clip was not processed by ``deadline``, a time of ``time.monotonic``.
             NotFound, BadCollection, BadFpir, BadCamera, FingerprintMismatch, StoreUnavailable: see the gallery.
         """
         check_fpir(fpir)
@@ -168,7 +170,7 @@ class Engine(Administration):
             camera=camera,
             min_quality=min_quality,
         )
-        if not where:  # whoever is not among some may well be among all
+        if not where:  # a walker who is unknown among some subjects may be known among all
             keep_unknown(gallery, seen.result.sequences, reply.people, seen.sha256, camera)
         return reply
 
@@ -186,7 +188,7 @@ class Engine(Administration):
         camera: str | None = None,
         min_quality: float = 0.0,
     ) -> IdentifyReply:
-        """As :meth:`identify`, of a clip that was looked at before."""
+        """As :meth:`identify`, for a clip that is already processed."""
         found = gallery.identify_many(
             seen.result.sequences,
             top_k=top_k,
@@ -214,12 +216,12 @@ class Engine(Administration):
         on_progress: Progress | None = None,
         deadline: float | None = None,
     ) -> LearnReply:
-        """Keep the walkers of a clip as passers-by of a camera, without asking who they are.
+        """Keep the walkers of a clip as passers-by of a camera, without identifying them.
 
         Raises:
-            Conflict: the collection keeps no passers-by.
+            Conflict: the collection does not keep passers-by.
             ClipError: the clip cannot be used.
-            DeadlineExceeded: the clip was not looked at by ``deadline``, an instant of ``time.monotonic``.
+            DeadlineExceeded: the clip was not processed by ``deadline``, a time of ``time.monotonic``.
             NotFound, BadCollection, BadCamera, FingerprintMismatch, StoreUnavailable: see the gallery.
         """
         check_camera(camera)
@@ -257,15 +259,15 @@ class Engine(Administration):
         on_progress: Progress | None = None,
         deadline: float | None = None,
     ) -> VerifyReply:
-        """Whether a clip's one walker, or the one of ``track`` or at ``point``, is ``subject``.
+        """Verify that a clip's only walker, or the one of ``track`` or at ``point``, is ``subject``.
 
-        ``min_quality`` and ``network`` are as of :meth:`identify`, but that a poor walk raises.
+        ``min_quality`` and ``network`` are as of :meth:`identify`, but low quality raises an error.
 
         Raises:
-            PoorQuality: the walker has a lower mean joint score than ``min_quality``.
-            UnknownNetwork: there is no network of that name.
-            ClipError: the clip cannot be used, has several walkers and none was chosen, or not the chosen one.
-            DeadlineExceeded: the clip was not looked at by ``deadline``, an instant of ``time.monotonic``.
+            PoorQuality: the walker's mean joint score is below ``min_quality``.
+            UnknownNetwork: no network has this name.
+            ClipError: the clip cannot be used, has several walkers and none was chosen, or lacks the chosen one.
+            DeadlineExceeded: the clip was not processed by ``deadline``, a time of ``time.monotonic``.
             NotFound, BadCollection, BadSubject, BadFmr, BadCamera, FingerprintMismatch, StoreUnavailable: see the
                 gallery.
         """
@@ -281,17 +283,17 @@ class Engine(Administration):
         return VerifyReply(person=person, clip=seen.clip, skipped=seen.skipped, timings=timings)
 
     def check(self, wanted: Callable[[], None] = lambda: None) -> dict[str, float]:
-        """Try every part: decoder on a clip, person models on a picture, network on a sequence, store both ways; and
-        have the index of every collection proven equal to the store.
+        """Test every part: the decoder on a clip, the person models on a picture, the network on a sequence, and the
+        store by writing and reading. Also verify the index of every collection against the store.
 
         Args:
-            wanted: called after each part; what it raises ends the trial.
+            wanted: called after each part. If it raises, the test ends.
 
         Returns:
             Seconds by part.
 
         Raises:
-            GaitkeeperError: of the first part that does not work.
+            GaitkeeperError: the error of the first part that does not work.
         """
         laps = [time.perf_counter()]
 
@@ -319,6 +321,6 @@ class Engine(Administration):
 
 
 def _with(timings: dict[str, float], more: dict[str, float]) -> dict[str, float]:
-    """Further stages, and at the end the total grown by them."""
+    """Add stages to the timings, and add their time to the total, which stays last."""
     stages = {stage: seconds for stage, seconds in timings.items() if stage != "total"}
     return {**stages, **more, "total": timings["total"] + sum(more.values())}

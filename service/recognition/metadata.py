@@ -1,4 +1,4 @@
-"""Metadata as a caller writes it in a form or in options."""
+"""Parser for metadata in form fields and command-line options."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from service.errors import InvalidRequest
 
 
 def pairs_of(texts: Sequence[str]) -> dict[str, str]:
-    """Metadata as it stands in a form or in options: ``key=value`` each.
+    """Parse metadata from entries of the form ``key=value``.
 
     Raises:
-        InvalidRequest: one has no equals sign, or a key comes twice.
+        InvalidRequest: an entry has no equals sign, or a key occurs twice.
     """
     found: dict[str, str] = {}
     for text in texts:

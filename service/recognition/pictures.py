@@ -1,4 +1,4 @@
-"""What a person looks at beside an answer: strips of a walker, thumbnails, boxes through the clip."""
+"""Pictures that accompany an answer: strips of a walker, thumbnails, and boxes per frame."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from service.schemas import Person, Strips, Trail, WalkerPictures
 def person_of(
     found: Identification, result: ClipResult, gallery: Gallery, *, pictures: bool = False, boxes: bool = False
 ) -> Person:
-    """An identification with what else was asked for.
+    """Add the requested pictures and boxes to an identification.
 
     Args:
-        found: what the gallery says of one walker.
-        result: of the clip.
-        gallery: that said it; asked for the sequences of the candidates that ``found`` explains.
-        pictures: strips and thumbnail; of the explained candidates, too.
-        boxes: where the walker is in each frame.
+        found: the gallery's answer for one walker.
+        result: the pipeline's result for the clip.
+        gallery: the gallery that gave the answer. It holds the sequences of the candidates that ``found`` explains.
+        pictures: whether to add strips and a thumbnail, also for the explained candidates.
+        boxes: whether to add the walker's box in each frame.
     """
     sequence = next(seq for seq in result.sequences if seq.track == found.track)
     return Person(
@@ -43,7 +43,7 @@ def _pictures(found: Identification, sequence: GaitSequence, result: ClipResult,
     for candidate in explained:
         try:
             templates[candidate.template] = strips(gallery.sequence(candidate.template))
-        except NotFound:  # erased since it was found
+        except NotFound:  # erased after the search
             continue
     own = strips(sequence)
     thumbnail = base64.b64encode(result.thumbnails[found.track]).decode()
@@ -53,7 +53,7 @@ def _pictures(found: Identification, sequence: GaitSequence, result: ClipResult,
 
 
 def strips(sequence: GaitSequence) -> Strips:
-    """Silhouettes and skeletons of a walk, as pictures."""
+    """Render the silhouettes and skeletons of a walk."""
     return Strips(
         silhouettes=base64.b64encode(png(silhouette_strip(sequence)[..., 0])).decode(),
         skeletons=base64.b64encode(png(skeleton_strip(sequence))).decode(),
@@ -61,7 +61,7 @@ def strips(sequence: GaitSequence) -> Strips:
 
 
 def trail(sequence: GaitSequence) -> Trail:
-    """Where a walker is, frame by frame."""
+    """The walker's box in each frame."""
     return Trail(
         times=[round(float(time), 3) for time in sequence.timestamps],
         boxes=[tuple(round(float(edge), 1) for edge in box) for box in sequence.boxes],
@@ -69,7 +69,7 @@ def trail(sequence: GaitSequence) -> Trail:
 
 
 def png(image: npt.NDArray[Any]) -> bytes:
-    """An image, uint8 (H, W) or (H, W, 3) RGB, as PNG."""
+    """Encode an image, uint8 (H, W) or (H, W, 3) RGB, as PNG."""
     turned = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
     _, data = cv2.imencode(".png", turned, [cv2.IMWRITE_PNG_COMPRESSION, 9])
     return bytes(data)

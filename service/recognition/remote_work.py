@@ -1,4 +1,4 @@
-"""Where an engine has its heavy work done, if not in its own process."""
+"""Interface for running an engine's heavy work outside its own process."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from pipelines.sequence import GaitSequence
 
 
 class Elsewhere(Protocol):
-    """Does what an engine would do itself; the answers are the same."""
+    """Does the heavy work of an engine, with the same results as the engine itself."""
 
     @property
     def pipeline(self) -> Pipeline:
-        """What looks at clips; closed by the engine."""
+        """The pipeline that processes clips. The engine closes it."""
         ...
 
     def index(self, collection: Collection) -> Index:
-        """What searches a collection; closed with its gallery."""
+        """The index that searches a collection. Its gallery closes it."""
         ...
 
     def embed(self, seqs: Sequence[GaitSequence], net: GaitNetwork) -> Tensor:

@@ -1,4 +1,4 @@
-"""Who comes back: in the same clip under another number, or, unknown and kept for a while, in another clip."""
+"""Recognition of unknown walkers who reappear: under another track number in the same clip, or in another clip."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from service.recognition.clip_walkers import Seen
 from service.schemas import Person
 
 FPIR = 0.01
-"""The rate asked for where no calibration has any."""
+"""The rate to ask for if no calibration has one."""
 
 log = logging.getLogger("gaitkeeper")
 
 
 def walker_of(seen: Seen, gallery: Gallery, track: int | None, point: str | None, camera: str | None) -> GaitSequence:
-    """As :meth:`service.recognition.clip_walkers.Seen.walker`; where several walk, the error says which of them are one
-    person.
+    """As :meth:`service.recognition.clip_walkers.Seen.walker`. If there are several walkers, the error also says which
+    tracks are the same person.
 
     Args:
-        seen: the clip.
-        gallery: that the walker is to be compared with or enrolled in; told nothing of the clip.
-        track, point: who is meant.
-        camera: that saw the clip, where it is named.
+        seen: what the pipeline found in the clip.
+        gallery: the gallery to compare with or enrol in. The clip is not added to it.
+        track, point: choice of the walker.
+        camera: name of the camera that recorded the clip, if it is given.
 
     Raises:
-        MultiplePeople: as there; ``same_as`` of each of ``tracks`` is an earlier one of the same person.
+        MultiplePeople: as there. ``same_as`` of each of ``tracks`` is an earlier track of the same person.
         TrackNotFound: as there.
         FingerprintMismatch, StoreUnavailable: see the gallery.
     """
@@ -57,7 +57,7 @@ def walker_of(seen: Seen, gallery: Gallery, track: int | None, point: str | None
 
 
 def first_of(track: int, same: Mapping[int, int | None]) -> int:
-    """The first track of the person of a track, by what is the same as what."""
+    """The first track of the person that a track shows, following the ``same_as`` links."""
     while (earlier := same[track]) is not None:
         track = earlier
     return track
@@ -66,14 +66,14 @@ def first_of(track: int, same: Mapping[int, int | None]) -> int:
 def keep_unknown(
     gallery: Gallery, seqs: Sequence[GaitSequence], people: list[Person], clip_sha256: str, camera: str | None
 ) -> None:
-    """Keep everybody among ``people`` who is unknown, and say under which id; where that fails the answer stands.
+    """Keep the unknown walkers among ``people``, and set their ids. If this fails, the answer is unchanged.
 
     Args:
-        gallery: that said so.
-        seqs: of a clip, of whom ``people`` tells, by track.
-        people: changed in place.
+        gallery: the gallery that gave the answers.
+        seqs: the sequences of the clip's walkers.
+        people: the answers for these walkers, changed in place.
         clip_sha256: digest of the clip.
-        camera: that saw it, where it is named.
+        camera: name of the camera that recorded the clip, if it is given.
     """
     sequences = {seq.track: seq for seq in seqs}
     for i, person in enumerate(people):

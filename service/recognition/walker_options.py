@@ -1,4 +1,4 @@
-"""What a caller may ask of the walkers and of the network beside their fields: a point, a least quality, a name."""
+"""Parsers and checks of request options: a point in the picture, a minimum quality, a network's name."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from pipelines.sequence import GaitSequence
 from service.errors import InvalidRequest
 
 POINT = r"\d{1,5}(\.\d{1,3})?,\d{1,5}(\.\d{1,3})?(@\d{1,5}(\.\d{1,3})?)?"
-"""``x,y`` in pixels of the upright picture, or ``x,y@t`` at a time in seconds."""
+"""``x,y`` in pixels of the upright picture, or ``x,y@t`` with a time in seconds."""
 NEAR_SECONDS = 0.25
-"""How far from the time of a point a walker may have been seen last."""
+"""Maximum distance in seconds between the time of a point and the nearest frame that shows the walker."""
 
 
 @dataclass(frozen=True)
 class Point:
-    """A place in the picture, in pixels, and a time in seconds where one is given."""
+    """A position in the picture, in pixels, and optionally a time in seconds."""
 
     x: float
     y: float
@@ -30,10 +30,10 @@ class Point:
 
 
 def point_of(text: str) -> Point:
-    """Read ``x,y`` or ``x,y@t``.
+    """Parse ``x,y`` or ``x,y@t``.
 
     Raises:
-        InvalidRequest: it is neither.
+        InvalidRequest: the text has neither form.
     """
     if not re.fullmatch(POINT, text, re.ASCII):
         raise InvalidRequest(f"{text!r} is no point: write x,y in pixels, or x,y@t with a time in seconds.")
@@ -43,7 +43,7 @@ def point_of(text: str) -> Point:
 
 
 def is_at(sequence: GaitSequence, point: Point) -> bool:
-    """Whether a walker's box holds a point: in any frame, or in the one nearest to the point's time."""
+    """Whether a walker's box contains a point: in any frame, or in the frame nearest to the point's time."""
     x1, y1, x2, y2 = sequence.boxes.T
     inside = (x1 <= point.x) & (point.x <= x2) & (y1 <= point.y) & (point.y <= y2)
     if point.t is None:
@@ -54,7 +54,7 @@ def is_at(sequence: GaitSequence, point: Point) -> bool:
 
 
 def require_quality(sequence: GaitSequence, least: float) -> None:
-    """Raise PoorQuality where a walker's mean joint score is less than ``least``."""
+    """Raise PoorQuality if a walker's mean joint score is below ``least``."""
     score = sequence.quality.mean_joint_score
     if score < least:
         raise PoorQuality(
@@ -63,18 +63,18 @@ def require_quality(sequence: GaitSequence, least: float) -> None:
 
 
 def judged(found: Identification, least: float) -> Identification:
-    """The answer, inconclusive where the walker's mean joint score is less than ``least``."""
+    """The answer, changed to inconclusive if the walker's mean joint score is below ``least``."""
     if found.verdict is Verdict.INCONCLUSIVE or found.quality.mean_joint_score >= least:
         return found
     return found.model_copy(update={"verdict": Verdict.INCONCLUSIVE, "reason": Reason.POOR_QUALITY})
 
 
 def network_named(name: str) -> GaitNetwork:
-    """A network that ships, by its name. A caller names no file.
+    """Load a network that ships, by its name. Callers cannot name a file.
 
     Raises:
-        UnknownNetwork: there is none of that name.
-        WeightsMissing, WeightsCorrupt: its weights are not here, or not right.
+        UnknownNetwork: no network has this name.
+        WeightsMissing, WeightsCorrupt: its weights are missing or damaged.
     """
     known = {*NETWORKS, *(entry.name for entry in manifest().values() if entry.kind == "network")}
     if name not in known:

@@ -1,1 +1,1 @@
-"""The REST routes: thin, one file a resource."""
+"""The REST routes, one file per resource."""

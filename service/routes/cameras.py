@@ -1,4 +1,4 @@
-"""What a collection knows of its cameras, and who passed them."""
+"""Routes for a collection's cameras and passers-by."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ STORE_PROBLEMS = ("not_found", "bad_collection", "store_unavailable", "bad_store
 
 @router.get("", summary="List what is known of cameras", responses=problems(*STORE_PROBLEMS))
 def list_cameras(engine: EngineOf, collection: CollectionPath) -> CamerasReply:
-    """Every camera of which passers-by are kept, by the way people walk in it, and how many they are."""
+    """The cameras with kept passers-by, by walking direction, with their numbers."""
     return engine.cameras(collection)
 
 
 @router.put("", summary="Keep passers-by of cameras, or not", responses=problems(*STORE_PROBLEMS, "bad_request"))
 def keep_passers_by(engine: EngineOf, collection: CollectionPath, keep: KeepPassersBy) -> CamerasReply:
-    """Off unless asked for. Concerns who passes a camera that is named from now on; turned off, all are forgotten."""
+    """Off by default. Applies to future passers-by of named cameras. Turning it off deletes all kept ones."""
     return engine.keep_passers_by(keep.keep_seconds, collection=collection)
 
 
 @router.delete("/{camera}", summary="Forget a camera", responses=problems(*STORE_PROBLEMS, "bad_camera"))
 def forget_camera(engine: EngineOf, collection: CollectionPath, camera: CameraPath) -> CamerasReply:
-    """For a camera that was moved: who passed it is erased; nobody who is enrolled is."""
+    """Erases the passers-by of a camera, for example after it was moved. Enrolled people are unchanged."""
     return engine.forget_camera(collection, camera)

@@ -1,4 +1,4 @@
-"""The front door: clips in, enrolments and identifications out."""
+"""Routes that take clips and return enrolments and identifications."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ from service.routes.dependencies import (
 )
 from service.schemas import EnrollReply, IdentifyReply, JobReply, LearnReply, VerifyReply
 
-# Clips go to disk, and fields into memory: of these there are few, and short ones.
+# Clips are stored on disk. Fields stay in memory, because they are few and short.
 FIELDS: Any = {"max_files": 17, "max_fields": 100, "max_part_size": 2**14}
 router = APIRouter(tags=["clips"], route_class=ClipRoute, form_limits=FIELDS)
 
@@ -57,7 +57,7 @@ JOB: dict[str, Any] = {
 
 
 class Asked:
-    """How a clip is to be answered: once or again, now or later."""
+    """Processing mode of a clip request: idempotent or not, at once or as a job."""
 
     def __init__(
         self,
@@ -78,7 +78,9 @@ class Asked:
     async def answer(
         self, kind: str, clip: IO[bytes], fields: dict[str, Any], response: Response, more: Sequence[IO[bytes]] = ()
     ) -> Any:
-        """The reply, its status set; or a response where the clip has become a job, which several clips do not."""
+        """The reply, with its status set, or a response if the clip has become a job. Several clips never become
+        a job.
+        """
         end = time.monotonic() + self._work.engine.settings.deadline
         if self._later and not more:
             status, reply = await anyio.to_thread.run_sync(self._once, kind, clip, fields, end)
@@ -108,7 +110,7 @@ class Asked:
         if not more and (self._later or self._work.is_long(clip, end)):
             self._work.check(kind, fields)
             if not self._later:
-                self._caller.require()  # no job is made of which nobody is told
+                self._caller.require()  # create no job if the caller has disconnected
             return 202, self._jobs.submit(kind, clip, fields, fields["collection"])
         return self._work.do(kind, clip, fields, self._caller.tell, deadline=end, more=more)
 
@@ -181,9 +183,10 @@ async def enroll(
     min_quality: MinQuality = 0.0,
     network: NetworkField = None,
 ) -> EnrollReply | Response:
-    """One walker is enrolled from each clip, and from none where one cannot be used. Where several walk in a clip, name
-    one by `track` or `point`: the reply `multiple_people` lists them with a picture each. Somebody else whom the walker
-    matches is named in `warning`."""
+    """Enrols one walker from each clip, or none if a clip cannot be used. If a clip has several walkers, choose one by
+    `track` or `point`: the reply `multiple_people` lists them with a picture each. `warning` names another subject that
+    the walker matches.
+    """
     fields = {
         "subject": subject,
         "track": track,
@@ -258,8 +261,9 @@ async def learn(
     rotate: RotateField = None,
     collection: CollectionField = "default",
 ) -> LearnReply:
-    """Who is seen well enough is kept as a passer-by of the camera, without being compared with anybody. `conflict`
-    where the collection keeps no passers-by."""
+    """Keeps walkers of sufficient quality as passers-by of the camera, without identifying them. `conflict` if the
+    collection does not keep passers-by.
+    """
     end = time.monotonic() + engine.settings.deadline
     work = partial(
         engine.learn,
@@ -301,8 +305,9 @@ async def verify(
     network: NetworkField = None,
     collection: CollectionField = "default",
 ) -> VerifyReply:
-    """Compares one walker with one subject: `match`, `unknown` where the walker is not shown to be the subject, or
-    `inconclusive` with a reason."""
+    """Compares one walker with one subject: `match`, `unknown` if the walker does not match the subject, or
+    `inconclusive` with a reason.
+    """
     end = time.monotonic() + engine.settings.deadline
     work = partial(
         engine.verify,

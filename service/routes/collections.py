@@ -1,4 +1,4 @@
-"""The collections of the store."""
+"""Routes for collections."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ STORE_PROBLEMS = ("store_unavailable", "bad_store")
 
 @router.get("", summary="List the collections", responses=problems(*STORE_PROBLEMS))
 def list_collections(engine: EngineOf, page: PageOf) -> CollectionsReply:
-    """The collections, by name, page by page, with the fingerprint that each is pinned to."""
+    """Lists the collections by name, in pages, each with its fingerprint."""
     return engine.collections(limit=page.limit, after=page.after)
 
 
@@ -26,7 +26,7 @@ def list_collections(engine: EngineOf, page: PageOf) -> CollectionsReply:
     responses=problems(*STORE_PROBLEMS, "bad_request", "bad_collection", "conflict"),
 )
 def create_collection(engine: EngineOf, new: NewCollection) -> Collection:
-    """An empty collection; enrolling makes one too, with the defaults."""
+    """Creates an empty collection. Enrolling also creates one, with the defaults."""
     return engine.create_collection(new.name, keeps_heatmaps=new.keeps_heatmaps, ttl_seconds=new.ttl_seconds)
 
 
@@ -34,7 +34,7 @@ def create_collection(engine: EngineOf, new: NewCollection) -> Collection:
     "/{collection}", summary="Show a collection", responses=problems(*STORE_PROBLEMS, "not_found", "bad_collection")
 )
 def show_collection(engine: EngineOf, collection: CollectionPath) -> Collection:
-    """What the collection is pinned to, and how much is in it."""
+    """The collection's fingerprint, settings and size."""
     return engine.collection(collection)
 
 
@@ -42,5 +42,5 @@ def show_collection(engine: EngineOf, collection: CollectionPath) -> Collection:
     "/{collection}", summary="Delete a collection", responses=problems(*STORE_PROBLEMS, "not_found", "bad_collection")
 )
 def delete_collection(engine: EngineOf, collection: CollectionPath) -> Removal:
-    """The collection goes with everybody in it; `default` is there again at once, empty."""
+    """Deletes the collection and everyone in it. `default` is recreated at once, empty."""
     return engine.delete_collection(collection)

@@ -1,4 +1,4 @@
-"""What routes take, as annotated types."""
+"""Parameters and dependencies of routes, as annotated types."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from service.recognition.walker_options import POINT
 
 
 def _of_app(name: str) -> Any:
-    """A dependency on what the application keeps in its state under that name."""
+    """A dependency that returns an attribute of the application's state."""
 
     def found(request: Request) -> Any:
         return getattr(request.app.state, name)
@@ -29,10 +29,10 @@ def _of_app(name: str) -> Any:
 
 
 class ClipRoute(APIRoute):
-    """A route that takes a clip: refused while the queue is full, before the clip is read."""
+    """A route that takes a clip. Requests are rejected before the clip is read if the queue is full."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """The framework's handler behind the queue's door."""
+        """The framework's handler, with a check of the queue before it."""
         handle = super().get_route_handler()
 
         async def admitted(request: Request) -> Response:
@@ -129,14 +129,14 @@ Prefer = Annotated[
 
 
 class Page(BaseModel):
-    """Which part of a list."""
+    """Page of a list."""
 
     limit: int = Field(100, ge=1, le=1000, description="Most entries of a page.")
     after: str | None = Field(None, max_length=512, description="Where the page begins: `next` of the page before it.")
 
 
 class JobsPage(Page):
-    """Which part of the list of jobs."""
+    """Page of the list of jobs."""
 
     collection: str | None = Field(None, description="List this collection's jobs alone.")
 

@@ -1,4 +1,4 @@
-"""Jobs: clips that are worked on after their request was answered."""
+"""Routes for jobs: clips that are processed after their request was answered."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ router = APIRouter(prefix="/jobs", tags=["jobs"])
 JobPath = Annotated[str, Path(description="Id of the job.", examples=["0c8b6f1e6f5f4f7d9a3b2c1d0e9f8a7b"])]
 
 AT_MOST_EVERY = 0.1
-"""Seconds between two events of one job."""
+"""Minimum seconds between two events of one job."""
 CHECK_EVERY = 5.0
-"""Seconds between two looks at whether the key still stands."""
+"""Seconds between two checks that the key is still valid."""
 
 
 @router.get("", summary="List your jobs", responses=problems("store_unavailable"))
 def list_jobs(jobs: JobsOf, page: JobsPageOf) -> JobsReply:
-    """The jobs of the key that asks, newest first, page by page, without their results."""
+    """Lists the jobs of the caller's key, newest first, in pages, without their results."""
     if page.collection is not None:
         require_collection(page.collection)
     return jobs.page(page.limit, page.after, page.collection)
@@ -39,7 +39,7 @@ def list_jobs(jobs: JobsOf, page: JobsPageOf) -> JobsReply:
 
 @router.get("/{job}", summary="How a job stands", responses=problems("not_found", "store_unavailable"))
 def show_job(jobs: JobsOf, response: Response, job: JobPath) -> JobReply:
-    """State and progress; once it has ended, the reply or the problem that the request would have got."""
+    """State and progress. After the end of the job, also the reply or problem document of the request."""
     reply = jobs.show(job)
     if reply.ended is None:
         response.headers["Retry-After"] = "1"
@@ -48,13 +48,15 @@ def show_job(jobs: JobsOf, response: Response, job: JobPath) -> JobReply:
 
 @router.delete("/{job}", summary="Cancel a job", responses=problems("not_found", "store_unavailable"))
 def cancel_job(jobs: JobsOf, job: JobPath) -> JobReply:
-    """A waiting job is cancelled at once, a running one at its next frame; one that has ended stays as it is."""
+    """Cancels a queued job at once, a running one at its next frame. A job that has ended is unchanged."""
     return jobs.cancel(job)
 
 
 @router.websocket("/{job}/events")
 async def job_events(socket: WebSocket, job: str) -> None:
-    """The event ``job`` whenever the job stands otherwise, the last time with what came of it; then it closes."""
+    """Sends the event ``job`` whenever the job's state changes. The last event contains the result; then the socket is
+    closed.
+    """
     try:
         refuse_unknown(socket.query_params, ())
     except UnknownField as error:
@@ -70,10 +72,10 @@ async def _tell(channel: Channel, jobs: Jobs, job: str) -> None:
     told: JobState | None = None
 
     def notify() -> None:
-        with suppress(RuntimeError):  # the service is ending, and nobody listens
+        with suppress(RuntimeError):  # the service is ending, so there is no listener
             loop.call_soon_threadsafe(changed.set)
 
-    await anyio.to_thread.run_sync(jobs.show, job)  # nobody takes a place at another's job
+    await anyio.to_thread.run_sync(jobs.show, job)  # raises if the job belongs to another caller
     with jobs.listening(job, notify):
         while True:
             changed.clear()

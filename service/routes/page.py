@@ -1,4 +1,4 @@
-"""The web page: files of this package, and nothing from anywhere else."""
+"""The web page. All its files are part of this package."""
 
 from __future__ import annotations
 
@@ -20,19 +20,21 @@ KINDS = {
 }
 READ = ["GET", "HEAD"]
 POLICY = {
-    # Nothing is loaded from another host; `blob:` is the clip that somebody has chosen, `data:` a picture in a reply.
+    # Load nothing from other hosts. `blob:` is for the chosen clip, `data:` for pictures in replies.
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
     "media-src blob:; connect-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'; "
     "require-trusted-types-for 'script'; trusted-types 'none'",
     "Permissions-Policy": "camera=(self), microphone=(), geolocation=()",
     "Cross-Origin-Opener-Policy": "same-origin",
-    # Asked for anew each time, so that a page never runs with half of another version.
+    # Revalidate each time, so that a page never mixes files of two versions.
     "Cache-Control": "no-cache",
 }
 
 
 def page_router() -> APIRouter:
-    """Routes of the page: ``/`` and, under ``/static``, each file of the package by its name; read here, once."""
+    """Routes of the page: ``/``, and each file of the package by its name under ``/static``. The files are read once,
+    here.
+    """
     router = APIRouter(include_in_schema=False)
     found = {name: (file.read_bytes(), KINDS[Path(name).suffix]) for name, file in _files()}
     tags = {name: f'"{hashlib.sha256(data).hexdigest()[:32]}"' for name, (data, _) in found.items()}
@@ -58,7 +60,7 @@ def page_router() -> APIRouter:
 
 
 def _files() -> list[tuple[str, Traversable]]:
-    """The page's files with their names, those of folders with the folder's before it."""
+    """The page's files with their names, prefixed with the folder's name."""
     pairs: list[tuple[str, Traversable]] = []
     for entry in files("service").joinpath("page").iterdir():
         inside = [(f"{entry.name}/{file.name}", file) for file in entry.iterdir()] if entry.is_dir() else []

@@ -1,4 +1,4 @@
-"""Strangers who come back."""
+"""Routes for strangers."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ StrangerPath = Annotated[str, Path(description="Id of the stranger.", examples=[
 
 @router.get("", summary="List the strangers", responses=problems(*STORE_PROBLEMS))
 def list_strangers(engine: EngineOf, collection: CollectionPath) -> StrangersReply:
-    """Walkers who were judged unknown, grouped by likeness, last seen first; at most 1,000 are kept."""
+    """Unknown walkers, grouped by similarity, most recently seen first. At most 1,000 are kept."""
     return engine.strangers(collection=collection)
 
 
 @router.put("", summary="Keep strangers, or not", responses=problems(*STORE_PROBLEMS, "bad_request"))
 def keep_strangers(engine: EngineOf, collection: CollectionPath, keep: KeepStrangers) -> StrangersReply:
-    """Off unless asked for. Concerns those who are judged from now on; turned off, everybody is forgotten."""
+    """Off by default. Applies to future unknown walkers. Turning it off deletes all kept ones."""
     return engine.keep_strangers(keep.keep_seconds, collection=collection)
 
 
 @router.delete("", summary="Forget all strangers", responses=problems(*STORE_PROBLEMS))
 def forget_all(engine: EngineOf, collection: CollectionPath) -> Removal:
-    """Strangers of later clips are kept again."""
+    """Deletes all strangers. Those of later clips are kept again."""
     return engine.forget_strangers(collection=collection)
 
 
@@ -52,13 +52,13 @@ def forget_all(engine: EngineOf, collection: CollectionPath) -> Removal:
     ),
 )
 def name_strangers(engine: EngineOf, collection: CollectionPath, group: GroupPath, name: NewName) -> NamedReply:
-    """Everybody of the group is enrolled as one subject. A group that somebody has joined since is `not_found`."""
+    """Enrols all strangers of the group as one subject. If the group has grown since, the reply is `not_found`."""
     return engine.name_strangers(group, name.subject, display_name=name.display_name, collection=collection)
 
 
 @router.delete("/{group}", summary="Forget a group of strangers", responses=problems(*STORE_PROBLEMS))
 def forget_group(engine: EngineOf, collection: CollectionPath, group: GroupPath) -> Removal:
-    """Erased as enrolled people are."""
+    """Erases the group in the same way as enrolled people."""
     return engine.forget_strangers(group, collection=collection)
 
 

@@ -1,4 +1,4 @@
-"""The live stream: frames in, tracks and rolling verdicts out, over a WebSocket."""
+"""The live stream over a WebSocket: takes frames, and returns tracks and updated verdicts."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ router = APIRouter()
 
 
 class StreamQuery(BaseModel):
-    """What the address of a stream says."""
+    """Query parameters of a stream."""
 
     collection: str = "default"
     top_k: int = Field(5, ge=1, le=1000)
@@ -40,11 +40,11 @@ class StreamQuery(BaseModel):
 
 
 class Streams:
-    """The live streams of one service; at most so many at a time.
+    """The live streams of one service, limited in number.
 
     Args:
-        bound: most of them.
-        retry_after: seconds that a caller is asked to wait where there are too many.
+        bound: maximum number of streams.
+        retry_after: seconds after which a caller should retry if there are too many.
     """
 
     def __init__(self, bound: int, retry_after: int) -> None:
@@ -53,10 +53,10 @@ class Streams:
         self._lock = threading.Lock()
 
     def take(self) -> ExitStack:
-        """A place, given back when the block of what is returned ends.
+        """Take a place. The returned context manager releases it.
 
         Raises:
-            Overloaded: there is none.
+            Overloaded: all places are taken.
         """
         with self._lock:
             if self.live >= self._bound:
@@ -77,7 +77,7 @@ class Streams:
 
 @router.websocket("/stream")
 async def stream(socket: WebSocket) -> None:
-    """Everything that can be refused is refused before the WebSocket is accepted."""
+    """Makes all checks before the WebSocket is accepted."""
     state = socket.app.state
     settings: Settings = state.engine.settings
     try:
@@ -96,7 +96,7 @@ async def stream(socket: WebSocket) -> None:
 
 
 def _query(socket: WebSocket) -> StreamQuery:
-    """Raises UnknownField, InvalidRequest."""
+    """Parse the query parameters. Raises UnknownField, InvalidRequest."""
     refuse_unknown(socket.query_params, StreamQuery.model_fields)
     given = dict(socket.query_params)
     where = socket.query_params.getlist("where")
@@ -109,10 +109,10 @@ def _query(socket: WebSocket) -> StreamQuery:
 
 
 def _judge(engine: Engine, query: StreamQuery) -> Passing:
-    """What names people, for a caller who may ask for the collection.
+    """The identifier of people for a stream, after a check that the caller may use the collection.
 
     Raises:
-        NotFound, BadCollection, Forbidden, BadFpir, BadSubject, BadCamera: it may not be had.
+        NotFound, BadCollection, Forbidden, BadFpir, BadSubject, BadCamera: a parameter is invalid or not allowed.
     """
     check_fpir(query.fpir)
     where = pairs_of(query.where)

@@ -1,4 +1,4 @@
-"""The people of a collection."""
+"""Routes for subjects."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ GALLERY_PROBLEMS = ("not_found", "bad_collection", "bad_subject", "store_unavail
 
 @router.get("", summary="List the subjects", responses=problems(*GALLERY_PROBLEMS))
 def list_subjects(engine: EngineOf, collection: CollectionPath, page: PageOf) -> SubjectsReply:
-    """The subjects of the collection, by id, page by page."""
+    """Lists the subjects of the collection by id, in pages."""
     return engine.subjects(collection=collection, limit=page.limit, after=page.after)
 
 
 @router.get("/{subject}", summary="Show a subject", responses=problems(*GALLERY_PROBLEMS))
 def show_subject(engine: EngineOf, collection: CollectionPath, subject: SubjectPath) -> SubjectReply:
-    """The subject and its templates, in the order of their enrolment, and which of them may not be the subject's."""
+    """The subject and its templates in order of enrolment, and the templates that may show another person."""
     return engine.subject(subject, collection=collection)
 
 
 @router.delete("/{subject}", summary="Erase a subject", responses=problems(*GALLERY_PROBLEMS))
 def erase_subject(engine: EngineOf, collection: CollectionPath, subject: SubjectPath) -> Erasure:
-    """The subject goes with everything kept of it: templates, embeddings and sequences."""
+    """Erases the subject and all its data: templates, embeddings and sequences."""
     return engine.erase(subject, collection=collection)
 
 
@@ -35,7 +35,7 @@ def erase_subject(engine: EngineOf, collection: CollectionPath, subject: Subject
 def update_subject(
     engine: EngineOf, collection: CollectionPath, subject: SubjectPath, change: SubjectChange
 ) -> SubjectReply:
-    """Display name, metadata or legal basis; the id stays. Candidates are filtered by the new metadata at once."""
+    """Changes the display name, metadata or legal basis, but not the id. Filters use the new metadata at once."""
     return engine.update_subject(subject, **change.model_dump(), collection=collection)
 
 
@@ -50,7 +50,7 @@ def list_templates(
     subject: SubjectPath,
     page: PageOf,
 ) -> TemplatesReply:
-    """The templates in the order of their enrolment, page by page."""
+    """Lists the templates in order of enrolment, in pages."""
     return engine.templates(subject, collection=collection, limit=page.limit, after=page.after)
 
 
@@ -68,5 +68,5 @@ def template_pictures(
 def delete_template(
     engine: EngineOf, collection: CollectionPath, subject: SubjectPath, template: TemplatePath
 ) -> Removal:
-    """The template goes with its embedding and sequence; the subject stays, even without any."""
+    """Deletes the template with its embedding and sequence. The subject stays, even without templates."""
     return engine.delete_template(subject, template, collection=collection)

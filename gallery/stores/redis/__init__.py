@@ -1,1 +1,1 @@
-"""The store for many hosts: Redis, one server or a cluster."""
+"""Store for several hosts: Redis, as a single server or a cluster."""

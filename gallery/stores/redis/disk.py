@@ -1,4 +1,4 @@
-"""What a Redis server does about its disk: what it can promise, and the overwriting of what was erased."""
+"""Persistence of a Redis server: its durability, and the overwriting of erased data."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ WAITAOF_SINCE = (7, 2)
 
 
 def promise(link: Link) -> Promises:
-    """Look at the settings of every server, and use WAITAOF from now on where they all have it.
+    """Check the settings of every server, and use WAITAOF from now on if all of them support it.
 
     Raises:
-        StoreNotDurable: a server may lose what it has acknowledged, and the URL does not say ``durability=any``.
-        StoreUnavailable: it cannot be reached.
+        StoreNotDurable: a server can lose acknowledged writes, and the URL does not set ``durability=any``.
+        StoreUnavailable: Redis cannot be reached.
     """
     with link.direct():
         found = [_look(node) for node in link.nodes()]
@@ -43,13 +43,13 @@ def promise(link: Link) -> Promises:
 
 
 class _Server:
-    """What one server says of itself."""
+    """Settings and state reported by one server."""
 
     def __init__(self, info: dict[str, Any], config: dict[Any, Any] | None, confirms: bool) -> None:
         self.info, self.config, self.confirms = info, config, confirms
 
     def faults(self, confirms: bool) -> list[str]:
-        """Sentences on what may lose an acknowledged enrolment."""
+        """Sentences that describe how an acknowledged enrolment can be lost."""
         out = []
         if not self.info["aof_enabled"]:
             out.append("Its append-only file is off (`appendonly yes` is needed): what it holds goes with it.")
@@ -85,11 +85,11 @@ def _look(node: redis.Redis) -> _Server:
 
 
 def rewrite(node: redis.Redis, seconds: float = REWRITE_SECONDS) -> bool:
-    """Have a server write its append-only file and its snapshot anew, so that nothing erased is left in them.
+    """Make a server rewrite its append-only file and its snapshot, so that they contain no erased data.
 
     Returns:
-        True once both are done; False where the ACL forbids it, it fails or takes longer than ``seconds``, or replicas
-        keep files of their own, which nobody but they can rewrite.
+        True once both are done. False if the ACL forbids it, if it fails or takes longer than ``seconds``, or if
+        replicas have their own files, which only they can rewrite.
     """
     deadline = time.monotonic() + seconds
     try:
@@ -107,7 +107,7 @@ def rewrite(node: redis.Redis, seconds: float = REWRITE_SECONDS) -> bool:
 
 
 def _saves(node: redis.Redis) -> bool:
-    """Whether the server takes snapshots by itself, so that there may be one from before its start."""
+    """Whether the server takes snapshots on its own. Then there may be one from before its start."""
     try:
         return bool(node.config_get("save")["save"])
     except NoPermissionError:
@@ -122,7 +122,7 @@ def _start(node: redis.Redis, command: str, deadline: float) -> None:
         except NoPermissionError:
             raise
         except ResponseError as error:
-            # One that is running may have begun before the erasure, so it is another that is needed.
+            # A running rewrite may have started before the erasure, so another one is needed.
             if "progress" not in str(error) or time.monotonic() > deadline:
                 raise
             time.sleep(0.02)

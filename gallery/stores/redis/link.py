@@ -1,4 +1,4 @@
-"""Connections to Redis: one server, one found by Sentinel, or a cluster; scripts run on it, and durably where asked."""
+"""Connections to Redis: one server, one found by Sentinel, or a cluster. Runs scripts, durably on request."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from gallery.errors import BadStore, StoreUnavailable, UnknownStore
 CONNECT_SECONDS = 2.0
 REPLY_SECONDS = 15.0
 DISK_SECONDS = 10.0
-"""How long WAITAOF waits for the disk; below REPLY_SECONDS, so that it is Redis that says no."""
+"""Timeout of WAITAOF; below REPLY_SECONDS, so that Redis itself reports the timeout."""
 SCHEMES = ("redis", "rediss", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster")
 
 
 @dataclass(frozen=True)
 class Address:
-    """What a Redis URL says.
+    """Parsed Redis URL.
 
     Attributes:
-        url: without user, password and parameters, as it may be printed.
+        url: the URL without user, password and parameters, safe to print.
         kind: "server", "sentinel" or "cluster".
-        hosts: host and port of each server, Sentinel, or cluster node that is named.
-        master: the name that Sentinel knows the server by.
-        any_durability: True where a server is good enough that may lose what was acknowledged.
-        replicas: how many replicas must have an enrolment on disk, too, before it is acknowledged.
-        options: of redis-py's connections.
+        hosts: host and port of each server, Sentinel or cluster node in the URL.
+        master: name of the server in Sentinel.
+        any_durability: True to accept a server that can lose acknowledged writes.
+        replicas: number of replicas that must also have an enrolment on disk before it is acknowledged.
+        options: options for redis-py's connections.
     """
 
     url: str
@@ -49,10 +49,10 @@ class Address:
 
     @classmethod
     def parse(cls, url: str) -> Address:
-        """Read ``redis://``, ``rediss://`` (TLS), ``redis+sentinel://HOSTS/MASTER/DB`` or ``redis+cluster://HOSTS``.
+        """Parse ``redis://``, ``rediss://`` (TLS), ``redis+sentinel://HOSTS/MASTER/DB`` or ``redis+cluster://HOSTS``.
 
         Raises:
-            UnknownStore: it is none of these, or a parameter has a value that it cannot have.
+            UnknownStore: the URL has another scheme, or a parameter has an invalid value.
         """
         parts = urlsplit(url)
         scheme, _, kind = parts.scheme.partition("+")
@@ -84,14 +84,14 @@ class Address:
 
 
 class Link:
-    """Runs scripts on the Redis at an address; safe under threads.
+    """Runs scripts on the Redis at a URL. Thread-safe.
 
-    A connection that breaks is made anew at the next call, and the next call finds the server that is master by then.
+    After a broken connection, the next call reconnects to the server that is master by then.
     """
 
     def __init__(self, address: Address) -> None:
         self.address = address
-        self.confirms = False  # whether WAITAOF is to be asked after each write
+        self.confirms = False  # whether to call WAITAOF after each write
         self._closed = False
         self._cluster: RedisCluster | None = None
         self._server: redis.Redis | None = None
@@ -115,24 +115,24 @@ class Link:
             self._server = redis.Redis(host=host, port=port, **options)
 
     def call(self, base: str, script: str, *args: Any, durable: bool = False) -> list[Any]:
-        """Run a script with ``base`` as its key, on the node that has it.
+        """Run a script with ``base`` as its key, on the node that owns the key.
 
         Args:
-            base: the key, with the hash tag of all that the script touches.
+            base: the key, with the hash tag of all keys that the script uses.
             script: Lua source.
             args: its arguments.
-            durable: return only once what it wrote is on disk.
+            durable: return only after its writes are on disk.
 
         Raises:
-            StoreUnavailable: Redis cannot be reached, refuses to write, or could not confirm in time.
-            BadStore: another kind of data lies under the store's keys.
+            StoreUnavailable: Redis cannot be reached, rejects writes, or did not confirm in time.
+            BadStore: the store's keys contain another kind of data.
         """
         with self._translated():
             for attempt in range(4):
                 try:
                     return self._call(self.node(base), base, script, args, durable)
                 except (MovedError, redis.ConnectionError) as error:
-                    # In a cluster a slot may have moved, or its node may have failed and another taken over.
+                    # In a cluster, a slot may have moved, or another node may have taken over after a failure.
                     last = attempt == (3 if isinstance(error, MovedError) else 1)
                     if self._cluster is None or last:
                         raise
@@ -143,7 +143,7 @@ class Link:
         if not (durable and self.confirms):
             return list(node.eval(script, 1, base, *args))
         wanted = self.address.replicas
-        # One connection for both: WAITAOF speaks of what was written on its own.
+        # Use one connection for both: WAITAOF only covers writes of its own connection.
         with node.pipeline(transaction=False) as both:
             both.eval(script, 1, base, *args)
             both.execute_command("WAITAOF", 1, wanted, int(1000 * DISK_SECONDS))
@@ -156,7 +156,7 @@ class Link:
         return list(reply)
 
     def node(self, base: str) -> redis.Redis:
-        """The server that has a key."""
+        """The server that owns a key."""
         if self._closed:
             raise StoreUnavailable(f"The gallery at {self.address.url} is closed.")
         if self._server is not None:
@@ -165,7 +165,7 @@ class Link:
         return cluster.get_redis_connection(cluster.get_node_from_key(base))
 
     def nodes(self) -> list[redis.Redis]:
-        """Every server that takes writes."""
+        """All servers that accept writes."""
         if self._server is not None:
             return [self._server]
         cluster = self._nodes()
@@ -179,7 +179,7 @@ class Link:
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
-        """Redis' errors as ours."""
+        """Context manager that converts Redis errors to those of the gallery."""
         try:
             yield
         except ResponseError as error:
@@ -191,12 +191,14 @@ class Link:
 
     @contextmanager
     def direct(self) -> Iterator[None]:
-        """For commands that are sent to :meth:`node` or :meth:`nodes` by hand: errors as those of :meth:`call`."""
+        """Context manager for direct commands to :meth:`node` or :meth:`nodes`. It raises the errors of
+        :meth:`call`.
+        """
         with self._translated():
             yield
 
     def close(self) -> None:
-        """Close every connection."""
+        """Close all connections."""
         self._closed = True
         for client in (self._server, self._cluster):
             if client is not None:

@@ -1,6 +1,6 @@
-"""The Redis store's steps as Lua scripts, each of which Redis runs, and logs, all or nothing.
+"""Common parts of the Redis store's Lua scripts. Redis runs and logs each script atomically.
 
-A collection ``C`` is kept under keys that share the hash tag ``{C}``, so that a cluster has them on one node:
+All keys of a collection ``C`` share the hash tag ``{C}``, so a cluster keeps them on one node:
 
 ``gaitkeeper:{C}``         hash: keeps_heatmaps, ttl, created, revision, trimmed, secret (hexadecimal), and ids of the
                            generations live and shadow
@@ -18,7 +18,7 @@ from __future__ import annotations
 
 
 def entry(place: int) -> str:
-    """What a script that changes revisions begins with: its entry of the log is its argument at this place, from 1."""
+    """Prelude of a script that changes revisions. Its log entry is the argument at this position, from 1."""
     return f"\nlocal entry = ARGV[{place}]\n"
 
 
@@ -32,7 +32,7 @@ local shadow = redis.call('HGET', B, 'shadow')
 
 READ = "#!lua flags=no-writes,allow-stale\n" + PRELUDE
 
-FREE = "#!lua flags=allow-oom\n" + PRELUDE  # what frees memory must work where there is none left
+FREE = "#!lua flags=allow-oom\n" + PRELUDE  # scripts that free memory must also work when none is left
 
 WRITE = "#!lua\n" + PRELUDE
 
@@ -42,7 +42,7 @@ local function log(fields, templates)
 end
 """
 
-# Of the script's own entry of the log, which no other write has: see ``entry``.
+# Made from the script's own log entry, which is unique: see ``entry``.
 BUMP = """
 local function bump()
     local revision = redis.call('HINCRBY', B, 'revision', 1)
@@ -51,8 +51,8 @@ local function bump()
 end
 """
 
-# After a failover to a replica that had not got the last writes, other writes take their revisions. By which a revision
-# was made tells the two apart, as long as the stream remembers it.
+# After a failover to a replica that lacks the last writes, other writes get the same revisions. The digest of the write
+# that made a revision distinguishes the two, as long as the stream contains it.
 STRAYED = """
 local function maker(revision)
     local entry = redis.call('XRANGE', K'events', revision .. '-0', revision .. '-0')[1]

@@ -1,4 +1,4 @@
-"""Records of the Redis store as the gallery's types."""
+"""Conversion of the Redis store's records to the gallery's types."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ Hash = dict[str, str]
 
 
 def hash_of(flat: Sequence[bytes]) -> Hash:
-    """What HGETALL gave to a script: names and values in turn."""
+    """Convert the result of HGETALL in a script: names and values alternate."""
     return {flat[i].decode(): flat[i + 1].decode() for i in range(0, len(flat), 2)}
 
 
 def collection_of(name: str, reply: Sequence[Any]) -> Collection:
-    """What the script COLLECTION replied."""
+    """Convert the reply of the script COLLECTION."""
     own, live, other = map(hash_of, reply[1:4])
     shadowed, subjects, templates = reply[4:7]
     fingerprint = Fingerprint.parse(live["fingerprint"]) if "fingerprint" in live else None
@@ -50,7 +50,7 @@ def collection_of(name: str, reply: Sequence[Any]) -> Collection:
 
 
 def subject_fields(subject: NewSubject, sealed_key: bytes | None) -> str:
-    """The fields that an enrolment or an update names, as the script's ``upsert`` takes them."""
+    """The fields of an enrolment or update, in the form of the script's ``upsert``."""
     fields = {"display_name": subject.display_name, "legal_basis": subject.legal_basis}
     if sealed_key is not None:
         fields["key"] = sealed_key.hex()
@@ -60,7 +60,7 @@ def subject_fields(subject: NewSubject, sealed_key: bytes | None) -> str:
 
 
 def subject_of(row: Sequence[Any], collection: str) -> Subject:
-    """A subject's id, record and number of templates."""
+    """Convert a subject's id, record and number of templates."""
     record = json.loads(row[1])
     return Subject(
         id=row[0].decode(),
@@ -74,7 +74,7 @@ def subject_of(row: Sequence[Any], collection: str) -> Subject:
 
 
 def template_record(new: NewTemplate, subject: str, created: datetime, expires: datetime | None) -> str:
-    """What is kept of a template beside its embedding and sequence."""
+    """The record of a template, without its embedding and sequence."""
     fields = {
         "subject": subject,
         "clip_sha256": new.clip_sha256,
@@ -92,7 +92,7 @@ def template_record(new: NewTemplate, subject: str, created: datetime, expires: 
 
 
 def template_of(row: Sequence[bytes], live: Hash, collection: str, *, duplicate: bool = False) -> Template:
-    """A template's id and record, and the hash of the generation that is live."""
+    """Convert a template's id and record, and the hash of the live generation."""
     fields = json.loads(row[1])
     fingerprint = Fingerprint.parse(live["fingerprint"])
     return Template(
@@ -123,13 +123,13 @@ def key_of(record: bytes) -> bytes | None:
 
 
 def embedding_of(value: bytes, live: Hash, template: str, sealing: Seals, sealed_key: bytes | None) -> Embedding:
-    """An embedding behind the two letters of its type."""
+    """Decode an embedding that is prefixed with the two letters of its type."""
     data = sealing.open(sealed_key, f"embedding {template}", value[2:])
     return embedding_from(data, value[:2].decode("ascii", "replace"), (int(live["parts"]), int(live["dims"])), template)
 
 
 def change_of(row: Sequence[bytes], live: Hash, sealing: Seals) -> Change:
-    """A change's template, and the records and the embedding of one that is there."""
+    """Convert a change: the template's id and, if it exists, its records and embedding."""
     template = row[0].decode()
     if len(row) == 1:
         return Change(template)
@@ -147,7 +147,7 @@ def change_of(row: Sequence[bytes], live: Hash, sealing: Seals) -> Change:
 
 
 def micros(moment: datetime) -> int:
-    """A moment as a sorted set counts it."""
+    """A time as the score in a sorted set."""
     return round((moment - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() * 1e6)
 
 

@@ -1,4 +1,4 @@
-"""What the Redis store does, as Lua scripts; of the keys see :mod:`gallery.stores.redis.lua`."""
+"""The operations of the Redis store as Lua scripts. For the keys see :mod:`gallery.stores.redis.lua`."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ return reply
 """
 )
 
-# ARGV[2] says what of the template is wanted beside its record.
+# ARGV[2] names the data to return in addition to the template's record.
 TEMPLATE = (
     READ
     + """
@@ -227,8 +227,8 @@ return {'ok', #ids, subjects}
 """
 )
 
-# A cursor is the generation it was read from, the revision at its beginning, the last revision it has seen, and by
-# which write the later of the two was made: before its beginning nobody need be told of what is gone.
+# A cursor contains the generation, its starting revision, the last revision seen, and the digest of the write that made
+# the later of the two. Removals before the starting revision need not be reported.
 CHANGES = (
     READ
     + STRAYED
@@ -266,7 +266,7 @@ return {'ok', table.concat(redis.call('HVALS', K('leaves:' .. live))), redis.cal
 """
 )
 
-# What earlier versions kept of cameras: nothing reads it any more.
+# Camera data of earlier versions, which is no longer read.
 DROP_STATISTICS = (
     FREE
     + """

@@ -96,7 +96,7 @@ return {'ok', templates}
 
 
 def begin(calls: Calls, collection: str, fingerprint: Fingerprint) -> None:
-    """Make a shadow generation, or find the one of that fingerprint."""
+    """Create a shadow generation, or find the one with this fingerprint."""
     args = (str(fingerprint), uuid.uuid4().hex)
     status, *details = calls.of_collection(collection, _BEGIN, *args, durable=True)
     if status == b"empty":
@@ -115,10 +115,10 @@ def missing(calls: Calls, collection: str, limit: int) -> list[str]:
 def put(
     calls: Calls, collection: str, template: str, fingerprint: Fingerprint, embedding: npt.NDArray[np.floating]
 ) -> None:
-    """Give a template its embedding in the shadow."""
+    """Set a template's embedding in the shadow."""
     dtype, data, float32 = bytes_of(embedding)
     status: bytes = b"key"
-    while status == b"key":  # again, where the keys are others by the time that the script looks
+    while status == b"key":  # repeat if the keys have changed before the script runs
         _, _, _, secret, owner = calls.of_template(collection, template, scripts.TEMPLATE, "")
         sealing, key = calls.trust.seals(collection, secret), key_of(owner)
         sealed = dtype.encode() + sealing.seal(key, f"embedding {template}", data)
@@ -131,7 +131,7 @@ def put(
 
 
 def flip(calls: Calls, collection: str, *, back: bool = False) -> None:
-    """Make the shadow live and what was live the shadow; ``back`` only to one that was live before."""
+    """Swap the live generation and the shadow. With ``back``, only if the shadow was live before."""
     args = ("back" if back else "", calls.trust.entry(Action.FLIP, collection))
     status, *details = calls.of_shadow(collection, _FLIP, *args, durable=True)
     if status == b"never":
@@ -145,7 +145,7 @@ def flip(calls: Calls, collection: str, *, back: bool = False) -> None:
 
 
 def drop(calls: Calls, collection: str) -> int:
-    """Remove the shadow; how many embeddings it had."""
+    """Remove the shadow. Returns the number of its embeddings."""
     args = (calls.trust.entry(Action.DROP_SHADOW, collection),)
     templates: int = calls.of_shadow(collection, _DROP, *args, durable=True)[1]
     return templates

@@ -1,4 +1,4 @@
-"""The store for many hosts: Redis 7 or newer, one server, one behind Sentinel, or a cluster."""
+"""Store for several hosts: Redis 7 or newer, as one server, one behind Sentinel, or a cluster."""
 
 from __future__ import annotations
 
@@ -36,29 +36,29 @@ from pipelines.fingerprint import Fingerprint
 
 NAMES = "gaitkeeper:collections"
 MEMORY = 100_000
-"""Templates that are remembered as gone, for followers that were away."""
-PURGED_AT_ONCE = 1000  # by one script, so that nobody else waits for long
+"""Number of removed templates that are remembered for followers that were disconnected."""
+PURGED_AT_ONCE = 1000  # per script, so that other clients do not wait for long
 BLOCK_SECONDS = 0.5
 
 
 class RedisStore:
-    """The :class:`gallery.stores.protocol.Store` in Redis, with its append-only file on.
+    """Implements :class:`gallery.stores.protocol.Store` in Redis, with the append-only file enabled.
 
     From Redis 7.2 on an enrolment is acknowledged once WAITAOF has confirmed that it is on disk; on 7.0 the server must
-    run with ``appendfsync always``. What a collection holds lies under one hash tag, and every write is one script, so
-    it is done as a whole or not at all.
+    run with ``appendfsync always``. All keys of a collection share one hash tag, and every write is one script, so
+    every write is atomic.
 
     Args:
         url: ``redis://HOST:PORT/DB``, ``rediss://`` for TLS, ``redis+sentinel://HOST:PORT,…/MASTER/DB``,
-            ``redis+cluster://HOST:PORT,…``; user and password before an ``@``. ``durability=any`` accepts a server
-            that may lose acknowledged enrolments, ``replicas=N`` waits for the disks of so many replicas, too; other
-            parameters are redis-py's.
-        vault: the keys by which it is encrypted, None where it is not.
+            ``redis+cluster://HOST:PORT,…``; user and password before an ``@``. ``durability=any`` accepts a server that
+            can lose acknowledged enrolments. ``replicas=N`` also waits for the disks of N replicas. Other parameters go
+            to redis-py.
+        vault: encryption keys; None for no encryption.
 
     Raises:
-        UnknownStore: the URL names no Redis.
-        StoreUnavailable: it cannot be reached.
-        StoreNotDurable: its settings may lose what was acknowledged, and the URL does not accept that.
+        UnknownStore: it is not a Redis URL.
+        StoreUnavailable: Redis cannot be reached.
+        StoreNotDurable: its settings can lose acknowledged writes, and the URL does not accept that.
         BadStoreKey: as :func:`gallery.stores.open.open_store`.
     """
 
@@ -71,7 +71,7 @@ class RedisStore:
             for name in self._names():
                 if (state := self._trust.state(base_of(name), "")) and state.secret:
                     self._trust.seals(name, state.own["secret"])
-                with suppress(NotFound, StoreUnavailable):  # if not now, then when it is opened next
+                with suppress(NotFound, StoreUnavailable):  # otherwise the next opening tries again
                     self._calls.of_collection(name, scripts.DROP_STATISTICS)
         except BaseException:
             self._link.close()
@@ -84,7 +84,7 @@ class RedisStore:
     def ensure_collection(
         self, name: str, *, keeps_heatmaps: bool = False, ttl_seconds: float | None = None
     ) -> Collection:
-        # First the name: one without a collection is passed over, a collection without a name would be lost.
+        # Write the name first: a name without a collection is skipped, a collection without a name would be lost.
         self._link.call(NAMES, "return {redis.call('SADD', KEYS[1], ARGV[1])}", name, durable=True)
         ttl = "" if ttl_seconds is None else repr(ttl_seconds)
         vault = self._trust.vault
@@ -126,7 +126,7 @@ class RedisStore:
             generation, start, revision, by = _parts(seen)
             since = [generation, max(start, revision), by]
         status: bytes = b"key"
-        while status == b"key":  # again, where the keys are others by the time that the script looks
+        while status == b"key":  # repeat if the keys have changed before the script runs
             state = self._calls.state(collection, subject.id)
             sealing = self._trust.seals(collection, state.own.get("secret", ""))
             key = sealing.subject_key(state.sealed_key)
@@ -167,7 +167,7 @@ class RedisStore:
         live = {"fingerprint": str(template.fingerprint), "parts": str(parts), "dims": str(dims)}
         if status == b"new":
             return template_of((new.encode(), record.encode()), live, collection)
-        # Found by an id of our own making: a connection broke, and this is the second try.
+        # The existing id is our own: the connection broke, and this is the second attempt.
         again = template.id is None and details[0] == new.encode()
         return template_of(details, live, collection, duplicate=not again)
 
@@ -251,7 +251,7 @@ class RedisStore:
                 return False
             _, start, revision, _ = _parts(news.cursor)
             with self._link.direct():
-                # Not for long: the stream of a collection that is deleted wakes nobody.
+                # Wait only briefly: the stream of a deleted collection does not wake a reader.
                 self._link.node(base).xread(
                     {f"{base}:events": f"{max(start, revision)}-0"}, 1, int(1000 * min(left, BLOCK_SECONDS)) + 1
                 )
@@ -315,7 +315,9 @@ class RedisStore:
 
 
 def _parts(cursor: str) -> tuple[str, int, int, str]:
-    """The generation that was read, the revision when that began, the last one seen, by what the later was made."""
+    """Parse a cursor: generation, starting revision, last revision seen, and digest of the write that made the later
+    one.
+    """
     generation, start, revision, by = cursor.split(".") if cursor else ("", "0", "0", "")
     return generation, int(start), int(revision), by
 

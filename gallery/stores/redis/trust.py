@@ -1,4 +1,4 @@
-"""New keys for a Redis store, its log, and the proof that nothing erased is left in it."""
+"""Key rotation, audit log, and the check for leftovers of erased data, for a Redis store."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gallery.types import Action, AuditEntry, AuditReport
 
 _KEYS = ("t", "q", "s", "names", "log", "gone", "clips", "expiry", "todo", "events", "audit", "auditkey")
 
-# What has to be known before something is written: the collection, a subject's record, the key of the log's digests.
+# Data needed before a write: the collection, a subject's record, and the key of the log's digests.
 _STATE = (
     READ
     + """
@@ -30,7 +30,7 @@ return {redis.call('GET', KEYS[1] .. ':auditkey')}
 """
 
 
-# ARGV: the old secret, the new one, the log's key, the log's entry, then subject, old key and new key of each in turn.
+# ARGV: old secret, new secret, key of the log, log entry; then id, old key and new key of each subject.
 _ROTATE = (
     WRITE
     + LOG
@@ -53,7 +53,7 @@ return {'ok'}
 """
 )
 
-# Whether everything kept is of a template that is there, and that of a subject that is there.
+# Check that all data belongs to an existing template, and every template to an existing subject.
 _BALANCE = (
     READ
     + """
@@ -71,12 +71,12 @@ return {'ok', {'template', redis.call('HLEN', K't') - owned, 'sequence', redis.c
 
 @dataclass(frozen=True)
 class State:
-    """What has to be known of a collection, and of a subject, before something is written.
+    """Data about a collection and a subject that is needed before a write.
 
     Attributes:
-        own: the collection's hash.
-        sealed_key: of the subject; None where it is new, or nothing is encrypted.
-        audit_key: the stored key of the log's digests.
+        own: hash of the collection.
+        sealed_key: sealed key of the subject; None if the subject is new, or without encryption.
+        audit_key: stored key of the log's digests.
     """
 
     own: Hash
@@ -85,23 +85,23 @@ class State:
 
     @property
     def secret(self) -> bytes | None:
-        """The collection's sealed secret, None where it is not encrypted."""
+        """The collection's sealed secret; None without encryption."""
         return bytes.fromhex(self.own["secret"]) if "secret" in self.own else None
 
 
 class Trust:
-    """Keys and log of the collections of a Redis.
+    """Keys and log of the collections in Redis.
 
     Args:
-        link: to it.
-        vault: its master keys; None where nothing is encrypted.
+        link: connection to Redis.
+        vault: master keys; None for no encryption.
     """
 
     def __init__(self, link: Link, vault: Vault | None) -> None:
         self._link, self.vault = link, vault
 
     def state(self, base: str, subject: str) -> State | None:
-        """Of the collection under ``base``, None where there is none."""
+        """The data about the collection under ``base``; None if it does not exist."""
         reply = self._link.call(base, _STATE, subject)
         if reply[0] == b"none":
             return None
@@ -111,17 +111,19 @@ class Trust:
         return State(hash_of(reply[1]), key_of(reply[2]), key)
 
     def seals(self, collection: str, secret: str | bytes) -> Seals:
-        """How the collection's bytes are sealed, by its secret in hexadecimal, empty where it is not encrypted."""
+        """The encryption of the collection, from its secret in hexadecimal, which is empty without encryption."""
         text = secret.decode() if isinstance(secret, bytes) else secret
         return seals(self.vault, bytes.fromhex(text) if text else None, collection)
 
     def entry(self, action: Action, collection: str, subject: str | None = None, key: bytes = b"") -> str:
-        """A new entry of the log; the script that does what it tells of adds the number of templates."""
+        """Make a new log entry. The script that performs the logged action adds the number of templates."""
         name = None if subject is None else audit.digest(self.vault, key, subject)
         return json.dumps(audit.entry(action, collection, name, 0))
 
     def rotate(self, base: str, collection: str) -> bool:
-        """Give a collection a new key, sealed by the first master key; False where it has one or is not encrypted."""
+        """Give a collection a new key, sealed by the first master key. Returns False if it has one or is not
+        encrypted.
+        """
         while True:
             state = self.state(base, "")
             if state is None or state.secret is None or self.vault is None or self.vault.is_current(state.secret):

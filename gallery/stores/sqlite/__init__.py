@@ -1,1 +1,1 @@
-"""The embedded store: one SQLite file."""
+"""Embedded store: one SQLite file."""

@@ -1,4 +1,4 @@
-"""An SQLite file that holds a gallery: how it is opened, and the connections to it."""
+"""Opening of an SQLite gallery file, and its connections."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ BUSY_SECONDS = 10.0
 
 
 class Connections:
-    """Connections to one gallery file, each lent to one thread at a time.
+    """Pool of connections to one gallery file. One thread at a time uses a connection.
 
     Raises:
         StoreUnavailable: the file cannot be opened or written.
-        BadStore: the file is no SQLite database, belongs to another program, or is of a newer version.
+        BadStore: the file is not an SQLite database, belongs to another program, or has a newer version.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._idle: list[sqlite3.Connection] = []
         self._lock = threading.Lock()
-        self._writing = threading.Lock()  # SQLite's own waiting is a poll; within the process a lock is fairer
+        self._writing = threading.Lock()  # SQLite waits by polling; a lock within the process is fairer
         self._closed = False
         try:
             with self._connection() as connection:
@@ -42,7 +42,7 @@ class Connections:
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """One consistent view of the file, however many queries are made."""
+        """Context manager: one consistent view of the file for any number of queries."""
         with self._connection() as connection:
             connection.execute("BEGIN")
             yield connection
@@ -50,20 +50,22 @@ class Connections:
 
     @contextmanager
     def reading_freely(self) -> Iterator[sqlite3.Connection]:
-        """A connection outside any transaction, for looking at the file's state again and again."""
+        """Context manager: a connection without a transaction, for polling the file's state."""
         with self._connection() as connection:
             yield connection
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
-        """One transaction, on disk once the block is left; nothing of it is kept where the block raises."""
+        """Context manager: one transaction. It is on disk when the block ends, and rolled back if the block raises."""
         with self._writing, self._connection() as connection:
             connection.execute("BEGIN IMMEDIATE")
             yield connection
             connection.execute("COMMIT")
 
     def flush(self) -> bool:
-        """Move everything from the write-ahead log to the file and empty the log; False where others hinder it."""
+        """Move everything from the write-ahead log to the file and empty the log. Returns False if other connections
+        prevent it.
+        """
         with self._connection() as connection:
             try:
                 (busy, _, _) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
@@ -72,7 +74,7 @@ class Connections:
             return not busy
 
     def close(self) -> None:
-        """Close idle connections now, lent ones when they come back."""
+        """Close idle connections now, and connections in use when they are returned."""
         with self._lock:
             self._closed = True
             idle, self._idle = self._idle, []
@@ -102,7 +104,7 @@ class Connections:
 
 @contextmanager
 def _translated(path: Path) -> Iterator[None]:
-    """SQLite's errors as ours."""
+    """Context manager that converts SQLite errors to those of the gallery."""
     try:
         yield
     except sqlite3.IntegrityError:
@@ -122,10 +124,10 @@ def _connect(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA synchronous = FULL")  # in WAL mode NORMAL would lose the last commits in a power cut
         connection.execute("PRAGMA secure_delete = ON")  # erased rows are overwritten
-        connection.execute("PRAGMA temp_store = MEMORY")  # and never spilt elsewhere
-        pragma(connection, "schema_version")  # makes the file where there is none
+        connection.execute("PRAGMA temp_store = MEMORY")  # keep temporary data in memory, not in files
+        pragma(connection, "schema_version")  # create the file if it does not exist
         if new:
-            path.chmod(0o600)  # before anything is in it; its log inherits this
+            path.chmod(0o600)  # while it is empty; its log inherits the mode
     except BaseException:
         connection.close()
         raise
@@ -133,8 +135,8 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 
 def _check_ours(connection: sqlite3.Connection, path: Path) -> None:
-    """Look before touching: a database of another program is left as it is."""
-    connection.execute("BEGIN")  # one view: another process may be making its tables
+    """Check before writing: a database of another program stays unchanged."""
+    connection.execute("BEGIN")  # one view, because another process may be creating the tables
     application = pragma(connection, "application_id")
     version = pragma(connection, "user_version")
     tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
@@ -155,7 +157,7 @@ def _use_wal(connection: sqlite3.Connection, path: Path) -> None:
             mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
             break
         except sqlite3.OperationalError as error:
-            # Here SQLite does not wait by itself for another process that is doing the same.
+            # SQLite does not wait here for another process that does the same.
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
                 raise
             time.sleep(0.01)

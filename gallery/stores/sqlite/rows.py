@@ -1,4 +1,4 @@
-"""Rows of the SQLite store as the gallery's types."""
+"""Conversion of the SQLite store's rows to the gallery's types."""
 
 from __future__ import annotations
 
@@ -76,13 +76,13 @@ def template_of(row: sqlite3.Row, collection: str, *, duplicate: bool = False) -
 
 
 def embedding_of(row: sqlite3.Row, template: str, sealing: Seals) -> Embedding:
-    """The embedding, float32 (P, C). Raises BadStore where it is damaged."""
+    """The embedding, float32 (P, C). Raises BadStore if it is damaged."""
     data = sealing.open(row["sealed_key"], f"embedding {template}", row["data"])
     return embedding_from(data, row["dtype"], (row["parts"], row["dims"]), template)
 
 
 def change_of(row: sqlite3.Row, sealing: Seals) -> Change:
-    """A template that is there, or, where no template is left beside the change, one that is gone."""
+    """A change: the template, or its removal if the change has no template any more."""
     if row["subject"] is None:
         return Change(row["template"])
     return Change(

@@ -1,4 +1,4 @@
-"""The schema of an SQLite file that holds a gallery, as the steps that lead to it."""
+"""Schema of an SQLite gallery file, as a list of migration steps."""
 
 from __future__ import annotations
 
@@ -47,7 +47,8 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             template INTEGER PRIMARY KEY REFERENCES templates (key) ON DELETE CASCADE,
             data BLOB NOT NULL
         ) STRICT""",
-        # One row a template that ever was: rewritten, with a new revision, when the template goes. It names nobody.
+        # One row per template that ever existed. Removing the template rewrites it with a new revision. It contains no
+        # names.
         """CREATE TABLE changes (
             revision INTEGER PRIMARY KEY AUTOINCREMENT,
             collection INTEGER NOT NULL REFERENCES collections (key) ON DELETE CASCADE,
@@ -56,7 +57,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX changes_by_collection ON changes (collection, revision)",
     ),
     (
-        # Embeddings apart from templates: a collection may have two of each template, of two fingerprints.
+        # Embeddings are separate from templates: a template can have two embeddings, with different fingerprints.
         "ALTER TABLE collections ADD COLUMN ttl REAL",
         "ALTER TABLE collections ADD COLUMN secret BLOB",
         "ALTER TABLE subjects ADD COLUMN legal_basis TEXT",
@@ -120,7 +121,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "DROP TABLE changes",
         "ALTER TABLE new_changes RENAME TO changes",
         "CREATE INDEX changes_by_collection ON changes (collection, revision)",
-        # The log outlives the collections that it tells of.
+        # The log outlives its collections.
         """CREATE TABLE audit (
             number INTEGER PRIMARY KEY AUTOINCREMENT,
             at TEXT NOT NULL,
@@ -147,19 +148,19 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             PRIMARY KEY (collection, name)
         ) STRICT""",
     ),
-    # What is known of cameras is told from the passers-by that a collection keeps.
+    # What is known about cameras is computed from the passers-by that a collection keeps.
     ("DROP TABLE statistics",),
 )
-"""Step i takes a file from schema version i to i + 1, in one transaction. Never edit a step that was released."""
+"""Step i upgrades a file from schema version i to i + 1, in one transaction. Never edit a released step."""
 
 
 def migrate(connection: sqlite3.Connection, application_id: int) -> None:
-    """Bring a file to the newest version; safe where several processes do it at once."""
+    """Upgrade a file to the newest version. Safe if several processes do it at once."""
     connection.create_function("leaf", 2, lambda template, data: leaf_of(b"", template, data), deterministic=True)
-    connection.execute("PRAGMA foreign_keys = OFF")  # tables are rebuilt, and must not take others with them
+    connection.execute("PRAGMA foreign_keys = OFF")  # rebuilding a table must not cascade to others
     while pragma(connection, "user_version") < len(MIGRATIONS):
         connection.execute("BEGIN IMMEDIATE")
-        version = pragma(connection, "user_version")  # again: another process may have been quicker
+        version = pragma(connection, "user_version")  # check again: another process may have done it
         if version < len(MIGRATIONS):
             for statement in MIGRATIONS[version]:
                 connection.execute(statement)
@@ -170,5 +171,5 @@ def migrate(connection: sqlite3.Connection, application_id: int) -> None:
 
 
 def pragma(connection: sqlite3.Connection, name: str) -> int:
-    """A setting that is a number."""
+    """Read a numeric setting."""
     return int(connection.execute(f"PRAGMA {name}").fetchone()[0])

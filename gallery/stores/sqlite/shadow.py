@@ -1,5 +1,6 @@
-"""The SQLite store's second set of embeddings, within a transaction of the caller's; see
-gallery.stores.protocol.Store."""
+"""The SQLite store's second set of embeddings. The caller provides the transaction; see
+gallery.stores.protocol.Store.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +20,7 @@ _MISSING = """
 
 
 def begin(db: sqlite3.Connection, collection: sqlite3.Row, fingerprint: Fingerprint) -> None:
-    """Make a shadow generation, or find the one of that fingerprint."""
+    """Create a shadow generation, or find the one with this fingerprint."""
     name, wanted = collection["name"], str(fingerprint)
     if collection["fingerprint"] is None:
         raise Conflict(f"The collection {name!r} is empty: it has nothing to move.")
@@ -49,7 +50,7 @@ def put(
     embedding: npt.NDArray[np.floating],
     sealing: Seals,
 ) -> None:
-    """Give a template its embedding in the shadow."""
+    """Set a template's embedding in the shadow."""
     shadow = _shadow(db, collection)
     if shadow["fingerprint"] != str(fingerprint):
         raise FingerprintMismatch.between(collection["name"], shadow["fingerprint"], fingerprint)
@@ -61,7 +62,9 @@ def put(
 
 
 def flip(db: sqlite3.Connection, collection: sqlite3.Row, *, back: bool = False) -> None:
-    """Swap the live generation and the shadow, if every template is in both; ``back`` to one that was live only."""
+    """Swap the live generation and the shadow, if every template is in both. With ``back``, only if the shadow was live
+    before.
+    """
     shadow, name = _shadow(db, collection), collection["name"]
     if back and not shadow["was_live"]:
         raise Conflict(f"The collection {name!r} has no embeddings that were live before.")
@@ -81,7 +84,7 @@ def flip(db: sqlite3.Connection, collection: sqlite3.Row, *, back: bool = False)
 
 
 def drop(db: sqlite3.Connection, collection: sqlite3.Row) -> int:
-    """Remove the shadow; the number of its embeddings."""
+    """Remove the shadow. Returns the number of its embeddings."""
     key = _shadow(db, collection)["key"]
     gone = db.execute("DELETE FROM embeddings WHERE generation = ?", (key,)).rowcount
     db.execute("DELETE FROM generations WHERE key = ?", (key,))

@@ -1,4 +1,4 @@
-"""The embedded store: one SQLite file in WAL mode, shared by any number of threads and processes of one machine."""
+"""Embedded store: one SQLite file in WAL mode, for any number of threads and processes on one machine."""
 
 from __future__ import annotations
 
@@ -48,17 +48,17 @@ _CHANGES = """
 
 
 class SQLiteStore:
-    """The :class:`gallery.stores.protocol.Store` in an SQLite file.
+    """Implements :class:`gallery.stores.protocol.Store` in an SQLite file.
 
     A committed enrolment is synced to disk before the call returns. Erased rows are overwritten in the file, and the
-    write-ahead log is emptied after each erasure. A new file is readable by its owner alone.
+    write-ahead log is emptied after each erasure. A new file is only readable by its owner.
 
     Args:
-        url: ``sqlite:///relative.db``, ``sqlite:////absolute.db``; the folder must be there.
-        vault: the keys by which it is encrypted, None where it is not.
+        url: ``sqlite:///relative.db``, ``sqlite:////absolute.db``; the folder must exist.
+        vault: encryption keys; None for no encryption.
 
     Raises:
-        UnknownStore: the URL names no file.
+        UnknownStore: the URL has no file name.
         StoreUnavailable, BadStore, BadStoreKey: as :func:`gallery.stores.open.open_store`.
     """
 
@@ -210,7 +210,7 @@ class SQLiteStore:
 
     def wait(self, collection: str, after: str, seconds: float) -> bool:
         deadline = time.monotonic() + seconds
-        with self._file.reading_freely() as db:  # its data_version tells of every other connection's commits
+        with self._file.reading_freely() as db:  # its data_version changes with every commit of another connection
             seen = None
             while True:
                 version = db.execute("PRAGMA data_version").fetchone()[0]

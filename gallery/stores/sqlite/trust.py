@@ -1,4 +1,4 @@
-"""New keys for an SQLite store, and the proof that nothing erased is left in it."""
+"""Key rotation, and the check for leftovers of erased data, for an SQLite store."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LEFT = """
 
 
 def rotate(db: sqlite3.Connection, vault: Vault, collection: sqlite3.Row) -> bool:
-    """Give a collection a new key, sealed by the first master key; False where it has one or is not encrypted."""
+    """Give a collection a new key, sealed by the first master key. Returns False if it has one or is not encrypted."""
     secret, name = collection["secret"], collection["name"]
     if secret is None or vault.is_current(secret):
         return False
@@ -37,7 +37,7 @@ def rotate(db: sqlite3.Connection, vault: Vault, collection: sqlite3.Row) -> boo
 
 
 def audit(db: sqlite3.Connection, vault: Vault | None, collection: str, *, pending: bool) -> AuditReport:
-    """A collection's log, and whatever is found of subjects that are erased, or of none at all."""
+    """A collection's log, and all data found that belongs to erased subjects or to no subject."""
     rows = db.execute(
         "SELECT at, actor, action, collection, subject, templates FROM audit WHERE collection = ? ORDER BY number",
         (collection,),

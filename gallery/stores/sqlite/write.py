@@ -1,4 +1,4 @@
-"""What writes to the SQLite store, within a transaction of the caller's."""
+"""Write operations of the SQLite store. The caller provides the transaction."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def subject_row(db: sqlite3.Connection, collection: str, subject: str) -> sqlite
 def ensure_collection(
     db: sqlite3.Connection, vault: Vault | None, name: str, keeps_heatmaps: bool, ttl: float | None
 ) -> None:
-    """Make a collection where there is none of that name; one without anybody is encrypted where there is a key."""
+    """Create a collection if it does not exist. An empty one is encrypted if there is a key."""
     made = db.execute(
         "INSERT INTO collections (name, keeps_heatmaps, ttl, created) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
         (name, keeps_heatmaps, ttl, stamp(datetime.now(UTC))),
@@ -80,7 +80,7 @@ def log(
     subject: str | None = None,
     templates: int = 0,
 ) -> None:
-    """Put down what this transaction does."""
+    """Log the action of this transaction."""
     if subject is not None:
         db.execute("INSERT OR IGNORE INTO audit_keys VALUES (?, ?)", (collection, audit.new_key(vault)))
         subject = audit.digest(vault, audit_key(db, collection), subject)
@@ -92,7 +92,7 @@ def log(
 
 
 def audit_key(db: sqlite3.Connection, collection: str) -> bytes:
-    """The stored key of the digests by which the log names a collection's subjects; empty where it names none."""
+    """The stored key of the digests that name a collection's subjects in the log; empty if the log names none."""
     row = db.execute("SELECT key FROM audit_keys WHERE collection = ?", (collection,)).fetchone()
     return b"" if row is None else bytes(row["key"])
 
@@ -140,7 +140,7 @@ def _happened_after(db: sqlite3.Connection, pinned: sqlite3.Row, cursor: str) ->
 
 
 def _check_fits(pinned: sqlite3.Row, template: NewTemplate) -> None:
-    """Refuse what could not be compared with the collection's templates."""
+    """Reject an embedding that cannot be compared with the collection's templates."""
     if pinned["fingerprint"] not in (None, str(template.fingerprint)):
         raise FingerprintMismatch.between(pinned["name"], pinned["fingerprint"], template.fingerprint)
     shape = (pinned["parts"], pinned["dims"])
@@ -159,7 +159,7 @@ def _other_subject(known: sqlite3.Row, template: NewTemplate) -> Conflict:
 
 
 def upsert_subject(db: sqlite3.Connection, collection: int, subject: NewSubject) -> sqlite3.Row:
-    """Make or change a subject; its key, and the sealed one to what is kept of it."""
+    """Create or change a subject. Returns its row key, and the sealed key of its data."""
     row: sqlite3.Row = db.execute(
         """INSERT INTO subjects (collection, id, display_name, metadata, legal_basis, created)
            VALUES (:collection, :id, nullif(:name, ''), coalesce(:metadata, '{}'), nullif(:basis, ''), :created)
@@ -230,7 +230,7 @@ def insert_embedding(
     sealing: Seals,
     sealed_key: bytes | None,
 ) -> None:
-    """Give a template its embedding in a generation, in place of one that it may have there."""
+    """Set a template's embedding in a generation, replacing an existing one."""
     dtype, data, float32 = bytes_of(embedding)
     db.execute(
         "INSERT OR REPLACE INTO embeddings (generation, template, leaf, dtype, data) VALUES (?, ?, ?, ?, ?)",
@@ -245,7 +245,7 @@ def insert_embedding(
 
 
 def announce(db: sqlite3.Connection, collection: int, templates: Iterable[int]) -> None:
-    """Tell followers of templates, by their keys."""
+    """Report templates to followers, by their row keys."""
     db.executemany(
         "INSERT OR REPLACE INTO changes (collection, template) SELECT ?, id FROM templates WHERE key = ?",
         ((collection, key) for key in templates),
@@ -253,14 +253,14 @@ def announce(db: sqlite3.Connection, collection: int, templates: Iterable[int]) 
 
 
 def templates_of(db: sqlite3.Connection, subject: int) -> list[int]:
-    """Keys of a subject's templates, in the order of their enrolment."""
+    """Row keys of a subject's templates, in order of enrolment."""
     return [row[0] for row in db.execute("SELECT key FROM templates WHERE subject = ? ORDER BY key", (subject,))]
 
 
 def remove(db: sqlite3.Connection, collection: int, templates: Collection[int]) -> int:
-    """Remove templates by their keys; their number.
+    """Remove templates by their row keys. Returns their number.
 
-    A collection that is empty afterwards is pinned to nothing any more and has no shadow.
+    If the collection is empty afterwards, it is unpinned and its shadow is removed.
     """
     announce(db, collection, templates)
     db.executemany("DELETE FROM templates WHERE key = ?", ((key,) for key in templates))
@@ -273,7 +273,7 @@ def remove(db: sqlite3.Connection, collection: int, templates: Collection[int]) 
 
 
 def purge(db: sqlite3.Connection, collection: int, now: str) -> tuple[int, int]:
-    """Remove what has expired; the numbers of templates and of subjects, those left without templates by it."""
+    """Remove expired templates, and subjects that lose their last template. Returns the numbers of both."""
     due = db.execute(
         "SELECT key, subject FROM templates WHERE collection = ? AND expires <= ? ORDER BY key", (collection, now)
     ).fetchall()

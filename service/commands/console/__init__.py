@@ -1,1 +1,1 @@
-"""What commands share: options, tables, progress and errors on a terminal."""
+"""Shared parts of the commands: options, tables, progress and errors on a terminal."""

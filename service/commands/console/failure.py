@@ -1,4 +1,4 @@
-"""How an error looks on the command line."""
+"""Error output of the command line."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ DEBUG = "GAITKEEPER_DEBUG"
 
 
 def report(error: Exception) -> int:
-    """Print an error's sentence and code on stderr.
+    """Print an error's message and code on stderr.
 
     Returns:
-        The exit code: 2 where the caller can mend it, 1 where something here is wrong.
+        The exit code: 2 for errors of the caller, 1 for errors of the installation.
     """
     if isinstance(error, GaitkeeperError):
         sentence, code = error.detail, error.code
@@ -44,7 +44,7 @@ def _tracks(error: GaitkeeperError) -> Table:
     for choice in error.extra["tracks"]:
         span = f"{choice['start']:.1f} – {choice['end']:.1f}"
         box = " ".join(f"{value:.0f}" for value in choice["box"])
-        earlier = choice.get("same_as")  # which older services do not say
+        earlier = choice.get("same_as")  # older services do not send this
         again = "" if earlier is None else f"track {earlier}"
         table.add_row(str(choice["track"]), span, str(choice["quality"]["frames"]), box, again)
     return table

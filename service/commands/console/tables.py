@@ -42,18 +42,18 @@ COLOURS = {Verdict.MATCH: "green", Verdict.UNKNOWN: "yellow", Verdict.INCONCLUSI
 
 
 def plain(text: str) -> str:
-    """Text of others, its square brackets shown instead of obeyed."""
+    """Escape text from outside, so that square brackets are not read as markup."""
     return escape(text)
 
 
 def folding(*columns: str | Column, box: Box | None = SIMPLE_HEAD, show_header: bool = True) -> Table:
-    """A table whose cells are folded where the terminal is too narrow, so that no figure is cut."""
+    """A table that wraps its cells on narrow terminals, so that no number is cut."""
     given = (one if isinstance(one, Column) else Column(one) for one in columns)
     return Table(*(replace(one, overflow="fold") for one in given), box=box, show_header=show_header)
 
 
 def people(found: Iterable[Identification]) -> Group:
-    """A table per walker: who it may be, nearest first."""
+    """One table of candidates per walker, nearest first."""
     return Group(*(person(walker) for walker in found))
 
 
@@ -61,8 +61,8 @@ def person(found: Identification, truth: str | None = None) -> Group:
     """One walker's ranked candidates.
 
     Args:
-        found: what the gallery says.
-        truth: who it is, where that is known; the candidate is marked.
+        found: the gallery's answer.
+        truth: the true subject, if known. This candidate is marked.
     """
     verdict = f"[{COLOURS[found.verdict]}]{found.verdict}[/]" + (f" ({found.reason})" if found.reason else "")
     again = "" if found.same_as is None else f", the same person as track {found.same_as}"
@@ -80,7 +80,9 @@ def person(found: Identification, truth: str | None = None) -> Group:
 
 
 def explanation(found: Explanation) -> Group:
-    """A mark for every part of each candidate: the higher, the more pairs of different people are as near in it."""
+    """One mark per part of each candidate. A higher mark means that more pairs of different people are as near in this
+    part.
+    """
     known = found.source is not None
     title = (
         f"part by part, low and green speaks for, high and red against ({found.pairs} pairs, {found.source})"
@@ -101,7 +103,7 @@ def explanation(found: Explanation) -> Group:
 
 
 def _order(parts: Sequence[PartImpostors]) -> str:
-    """What the marks run along."""
+    """Label of the axis along which the marks are arranged."""
     tops = [part.top for part in parts if part.top is not None]
     if not tops or any(part.top is None for part in parts[: len(tops)]):
         return f"parts 1 to {len(parts)}"
@@ -118,7 +120,7 @@ def _mark(height: float, share: float | None) -> str:
 
 
 def audit(entries: Iterable[AuditEntry]) -> Table:
-    """What was done to a collection, oldest first; subjects by the beginning of their digest."""
+    """The log of a collection, oldest first. Subjects are shown by the first digits of their digest."""
     table = folding("time", "who", "what", "subject", Column("templates", justify="right"))
     for entry in entries:
         when = entry.at.astimezone(UTC).isoformat(" ", "seconds")
@@ -127,7 +129,7 @@ def audit(entries: Iterable[AuditEntry]) -> Table:
 
 
 def verification(found: Verification) -> str:
-    """Whether a walker is who is claimed, in a line."""
+    """The result of a verification, in one line."""
     verdict = f"[{COLOURS[found.verdict]}]{found.verdict}[/]" + (f" ({found.reason})" if found.reason else "")
     distance = "" if found.distance is None else f", distance {found.distance:.3f}"
     threshold = "" if found.threshold.value is None else f" of {found.threshold.value:.3f}"
@@ -135,7 +137,7 @@ def verification(found: Verification) -> str:
 
 
 def outlier(found: Outlier) -> str:
-    """What is odd about a template, in a line."""
+    """The problem with an outlier template, in one line."""
     if found.reason is OutlierReason.NEARER_TO_OTHER:
         why = f"nearer to {plain(str(found.other_subject))}, {found.other_distance:.3f}, than to its own"
     else:
@@ -144,7 +146,7 @@ def outlier(found: Outlier) -> str:
 
 
 def cameras(views: Sequence[ViewStatistics]) -> Table:
-    """What is known of cameras."""
+    """Table of cameras."""
     table = folding("camera", "heading", Column("walks", justify="right"))
     for view in views:
         table.add_row(view.camera, view.heading, str(view.walks))
@@ -161,7 +163,7 @@ def collections(listed: Iterable[Collection]) -> Table:
 
 
 def notes(console: Console, fingerprint: Fingerprint, trained: bool, skipped: Sequence[Skipped]) -> None:
-    """What a reader of a ranking must know beside it."""
+    """Notes to a ranking."""
     console.print(f"network {fingerprint.network}, fingerprint {fingerprint}", style="dim", soft_wrap=True)
     if not trained:
         console.print(
@@ -171,7 +173,7 @@ def notes(console: Console, fingerprint: Fingerprint, trained: bool, skipped: Se
 
 
 def walkers(seen: Iterable[TrackChoice]) -> Table:
-    """Everybody who walks in a clip."""
+    """Table of the walkers in a clip."""
     table = folding(
         "track",
         "seconds",
@@ -198,13 +200,13 @@ def walkers(seen: Iterable[TrackChoice]) -> Table:
 
 
 def repaired(console: Console, clip: Clip) -> None:
-    """A line for every kind of frames whose time had to be mended."""
+    """One line per kind of corrected timestamps."""
     for kind, count in clip.repaired.items():
         console.print(f"repaired {kind}, {count}: {REPAIRS.get(kind, '')}", style="dim", markup=False)
 
 
 def skipped_ones(console: Console, skipped: Iterable[Skipped]) -> None:
-    """A line for everybody who was seen and cannot be told."""
+    """One line per person who was seen and cannot be identified."""
     for tracklet in skipped:
         console.print(
             f"skipped track {tracklet.track}, {tracklet.start:.1f} to {tracklet.end:.1f} s: {tracklet.reason} "
@@ -214,7 +216,7 @@ def skipped_ones(console: Console, skipped: Iterable[Skipped]) -> None:
 
 
 def subjects(listed: Iterable[Subject]) -> Table:
-    """The enrolled people; columns for what is known of any of them."""
+    """Table of the enrolled people. A column is shown if any of them has a value for it."""
     people = list(listed)
     columns: dict[str, Callable[[Subject], str]] = {
         "subject": lambda one: one.id,
@@ -233,7 +235,7 @@ def subjects(listed: Iterable[Subject]) -> Table:
 
 
 def strangers(groups: Iterable[StrangerGroup]) -> Table:
-    """Groups of those whom nobody knew."""
+    """Table of groups of unknown walkers."""
     table = folding("group", "walks", "first seen", "last seen", "spread")
     for group in groups:
         first, last = (moment.astimezone(UTC) for moment in (group.first_seen, group.last_seen))
@@ -263,7 +265,7 @@ def templates(listed: Iterable[Template]) -> Table:
 
 
 def weights(entries: Iterable[Entry], states: Mapping[str, str]) -> Table:
-    """The weights that are known."""
+    """Table of the known weights."""
     table = folding("name", "kind", "state", "licence", "about")
     for entry in entries:
         colour = "green" if states[entry.name] == "present" else "yellow"
@@ -289,7 +291,7 @@ def keys(listed: Iterable[Key]) -> Table:
 
 
 def checks(made: Iterable[Check]) -> Table:
-    """What the doctor found."""
+    """Table of the doctor's findings."""
     table = folding("", "check", "finding", show_header=False, box=None)
     for check in made:
         table.add_row("[green]ok[/]" if check.ok else "[red]wrong[/]", check.name, plain(check.finding))

@@ -1,4 +1,4 @@
-"""What the commands share: consoles, progress bars, JSON, and the choice between a server and this process."""
+"""Shared parts of the commands: consoles, progress bars, JSON, and the choice between a server and this process."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PIPE_WIDTH = 10_000
 
 
 class _Console(Console):
-    """As wide as the terminal; in a pipe or a file, as wide as what is printed."""
+    """A console as wide as the terminal. In a pipe or a file it is as wide as the output."""
 
     @property
     def size(self) -> ConsoleDimensions:
@@ -97,26 +97,26 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print the REST reply's
 
 
 def rotation(given: Rotate | None) -> int | None:
-    """Degrees, where they were given."""
+    """Degrees, or None if not given."""
     return None if given is None else int(given)
 
 
 def print_json(reply: BaseModel) -> None:
-    """The reply as the service would have sent it, on stdout, free of colours."""
+    """Print the reply as the service would send it, on stdout, without colours."""
     typer.echo(reply.model_dump_json(indent=2))
 
 
 def waiting(pending: bool) -> str:
-    """What to add to the report of a removal that the store has yet to make good on disk."""
+    """Note for a removal whose data the store has not yet overwritten on disk."""
     return "; the store has yet to overwrite the bytes" if pending else ""
 
 
 @contextmanager
 def recogniser(server: str | None, store: str | None, key: str | None = None) -> Iterator[Client | Engine]:
-    """The service at ``server``, or an engine in this process on ``store``; both have the same methods.
+    """The client of ``server``, or an engine in this process with ``store``. Both have the same methods.
 
     Raises:
-        BadSettings: both were named, or the settings cannot be used.
+        BadSettings: both were given, or the settings are invalid.
     """
     from service.errors import BadSettings
 
@@ -137,7 +137,9 @@ def recogniser(server: str | None, store: str | None, key: str | None = None) ->
 
 @contextmanager
 def progress(title: str) -> Iterator[Callable[[str, float], None]]:
-    """A bar on stderr, told a stage and the share of it that is done; nothing where stderr is no terminal."""
+    """A progress bar on stderr, updated with a stage and its completed fraction. Nothing is shown if stderr is not a
+    terminal.
+    """
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=ERR, transient=True, disable=not ERR.is_terminal) as bar:
         task: TaskID = bar.add_task(title, total=None)

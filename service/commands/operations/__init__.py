@@ -1,1 +1,1 @@
-"""Commands for those who run the service."""
+"""Commands for operators."""

@@ -1,4 +1,4 @@
-"""The command that shows the whole way."""
+"""The demo command."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def demo(
     seed: Annotated[int, typer.Option(help="Of the people who are rendered.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the identify replies as JSON.")] = False,
 ) -> None:
-    """Enrol people, name them in other clips, and write a report. Renders its own people unless clips are given."""
+    """Enrol people, identify them in other clips, and write a report. Renders its own people unless clips are given."""
     with progress("demo") as tell:
         from service.operations import demo as demo_
         from service.operations.report import render

@@ -1,4 +1,4 @@
-"""The command that says what is wrong with an installation."""
+"""The command that checks an installation."""
 
 from __future__ import annotations
 

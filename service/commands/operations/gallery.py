@@ -1,4 +1,4 @@
-"""Commands on the gallery's store as a whole: its log, its keys, and its collections as files."""
+"""Commands for the whole store: its log, its keys, and its collections as files."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def _opened(store: str | None) -> Iterator[tuple[Store, Vault | None]]:
 
 @app.command()
 def audit(collection: CollectionOption = "default", store: StoreOption = None, as_json: JsonOption = False) -> None:
-    """Say who did what to a collection, and prove that nothing is left of whom was erased; exit code 1 where it is."""
+    """Show who did what to a collection, and check for leftovers of erased subjects. Exit code 1 if there are any."""
     with progress("looking through the store"), _opened(store) as (opened, _):
         report = opened.audit(collection)
     if as_json:
@@ -74,7 +74,7 @@ def export(
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Write a collection to one file, encrypted where the store is."""
+    """Write a collection to one file, encrypted if the store is encrypted."""
     from gallery.stores.archive import export_collection
 
     with progress("writing the archive"), _opened(store) as (opened, vault):
@@ -93,7 +93,7 @@ def import_(
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Read a collection from a file, once all of it has been checked."""
+    """Check a file, then import the collection in it."""
     from gallery.stores.archive import import_collection
 
     with progress("reading the archive"), _opened(store) as (opened, vault):
@@ -108,7 +108,7 @@ def backup(
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Write every collection to a file of its own in a folder, made where it is not there."""
+    """Write every collection to a separate file in a folder, which is created if missing."""
     from gallery.names import enrolled_only
     from gallery.stores.archive import export_collection
 
@@ -129,7 +129,7 @@ def backup(
 
 @app.command("rotate-key")
 def rotate_key(store: StoreOption = None, as_json: JsonOption = False) -> None:
-    """Have the first of several keys in GAITKEEPER_STORE_KEY take over from the others."""
+    """Rotate keys: replace the other keys in GAITKEEPER_STORE_KEY by the first one."""
     from gallery.errors import BadStoreKey
 
     with progress("changing keys"), _opened(store) as (opened, vault):

@@ -1,4 +1,4 @@
-"""Commands on API keys."""
+"""Commands for API keys."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def create(
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Make a key and show it, this once. From the first key on the service asks for one."""
+    """Create a key and show it once. After the first key is created, the service requires one."""
     from service.auth.keys import Scope
     from service.errors import BadSettings
 
@@ -58,7 +58,7 @@ def create(
 
 @app.command("list")
 def list_(store: StoreOption = None, as_json: JsonOption = False) -> None:
-    """List the keys, revoked ones too; none can be shown again."""
+    """List the keys, including revoked ones. The keys themselves cannot be shown again."""
     with _opened(store) as keys:
         listed = keys.list()
     if as_json:
@@ -71,7 +71,7 @@ def list_(store: StoreOption = None, as_json: JsonOption = False) -> None:
 
 @app.command()
 def exist(store: StoreOption = None, as_json: JsonOption = False) -> None:
-    """Say whether a key was ever made; exit code 1 where none was: then everybody on this machine gets in."""
+    """Tell whether a key was ever created. Exit code 1 if not: then the service admits everyone on this machine."""
     with _opened(store) as keys:
         made = keys.exist()
     if as_json:
@@ -88,7 +88,7 @@ def revoke(
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Make a key good for nothing, from the next request on."""
+    """Revoke a key, from the next request on."""
     with _opened(store) as keys:
         key = keys.revoke(key_id)
     if as_json:

@@ -38,7 +38,7 @@ def serve(
 
         given = {"host": host, "port": port, "store": store, "root_path": root_path}
         settings = load_settings(**{name: value for name, value in given.items() if value is not None})
-        # Opened and tried here, so that what is wrong is said in a sentence instead of a failed start's traceback.
+        # Open and test the engine here, so that errors appear as a message and not as the traceback of a failed start.
         engine = Engine(settings)
         door = listen(
             settings.host,
@@ -47,7 +47,7 @@ def serve(
             keys=Keys(engine.state).exist(),
         )
         app = create_app(settings, engine)
-        # Whoever is answered at all is answered by models that have been loaded and tried.
+        # The service only accepts requests after its models were loaded and tested.
         engine.check()
     ERR.print(f"gaitkeeper on {url_of(door)} (routes in /openapi.json; stop with Ctrl-C)", soft_wrap=True)
     configure(settings.log)
@@ -57,7 +57,7 @@ def serve(
         access_log=False,
         server_header=False,
         **socket_options(settings),
-        # Told to stop, it takes no more requests and finishes those that run, which their deadline bounds.
+        # On a stop signal it accepts no more requests and finishes the running ones, which have a deadline.
         timeout_graceful_shutdown=math.ceil(settings.deadline) + 5,
     )
     uvicorn.Server(config).run([door])

@@ -1,4 +1,4 @@
-"""The command that works out hardware."""
+"""The command that computes the hardware for a load."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def size(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Work out what hardware a load needs; the sums are in docs/scale.md."""
+    """Compute the hardware that a load needs. The formulas are in docs/scale.md."""
     from service.operations.sizing import Load, Units
     from service.operations.sizing import size as sized
 

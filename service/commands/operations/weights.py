@@ -1,4 +1,4 @@
-"""Commands on weights files."""
+"""Commands for weights files."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ app = typer.Typer(help="The files that networks are made of.", no_args_is_help=T
 
 @app.command("list")
 def list_(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
-    """List the weights that are known, and which are on this machine."""
+    """List the known weights, and whether they are on this machine."""
     with progress("verifying"):
         from models.weights import manifest
         from service.operations.doctor import weights_state
@@ -41,7 +41,7 @@ def pull(
     names: Annotated[list[str] | None, typer.Argument(help="Names from the list; none takes the default ones.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Fetch weights into the cache and verify them; licences that ask for it are to be accepted."""
+    """Fetch weights into the cache and verify them. Some licences must be accepted first."""
     _ask(names or ())
     states: dict[str, str] = {}
     with progress("pulling") as tell:
@@ -72,7 +72,7 @@ def import_(
     format_: Annotated[str, typer.Option("--format", help="Whose names its entries have.")] = "opengait",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Convert a published checkpoint to a weights file, and say what was left out."""
+    """Convert a published checkpoint to a weights file, and list what was left out."""
     with progress("importing") as tell, _written(target) as partial:
         from models.importers import import_checkpoint
 
@@ -129,7 +129,7 @@ def export_pose(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Write a pose network of mmpose as an ONNX file for any number of crops, and hold it against PyTorch."""
+    """Write a pose network of mmpose as an ONNX file for any number of crops, and compare it with PyTorch."""
     from models import cache
     from models.weights import export_path, locate, manifest
     from service.errors import InvalidRequest
@@ -147,7 +147,7 @@ def export_pose(
         tell(source.name, 0.0)
         with _written(target) as partial:
             done = export_pose((listed.config if listed else None) or config, source, partial)
-        # A file in the cache is used only if it is what was written there.
+        # Use a cached file only if its content is what was written.
         cache.lock_file(target).unlink(missing_ok=True)
         cache.record(target, cache.digest_of(target))
     if as_json:
@@ -162,7 +162,7 @@ def export_pose(
 
 
 def _ask(names: Iterable[str]) -> None:
-    """Ask for a yes to the licences that need one, where somebody sits at a terminal."""
+    """Ask the user to accept the licences that require it, if there is a terminal."""
     from models import licences
     from models.weights import entry
 
@@ -181,10 +181,11 @@ def _ask(names: Iterable[str]) -> None:
 
 @contextmanager
 def _written(target: Path) -> Iterator[Path]:
-    """A file beside ``target`` of the same suffix, which takes its place when all went well and is gone otherwise.
+    """Context manager: a temporary file next to ``target`` with the same suffix. It replaces ``target`` on success and
+    is deleted otherwise.
 
     Raises:
-        CannotWrite: no file can be made there.
+        CannotWrite: the file cannot be created.
     """
     from service.errors import CannotWrite
 

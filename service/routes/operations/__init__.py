@@ -1,1 +1,1 @@
-"""Routes for those who run the service: health, metrics, and what runs here."""
+"""Routes for operators: health, metrics, and a description of the service."""

@@ -21,7 +21,7 @@ log = logging.getLogger("gaitkeeper")
 @router.head("/livez", include_in_schema=False)
 @router.get("/livez", summary="Is the process alive?", responses=problems())
 async def livez() -> Health:
-    """Always `ok`: there is an answer at all."""
+    """Always `ok`: the process is running."""
     return Health()
 
 

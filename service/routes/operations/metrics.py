@@ -1,4 +1,4 @@
-"""Figures for Prometheus."""
+"""Metrics for Prometheus."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from service.routes.dependencies import MetricsOf
 router = APIRouter()
 
 
-# Text of a form of its own, which the OpenAPI document would say nothing about.
+# Not in the OpenAPI document, which cannot describe this text format.
 @router.get("/metrics", include_in_schema=False)
 async def metrics(counted: MetricsOf) -> Response:
-    """All figures."""
+    """All metrics."""
     return Response(counted.text(), headers={"Content-Type": CONTENT_TYPE})

@@ -1,4 +1,4 @@
-"""What runs here."""
+"""Routes that describe the service."""
 
 from __future__ import annotations
 
