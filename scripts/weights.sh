@@ -50,6 +50,7 @@ for network in "$@"; do
     case $network in
         fusion) strictness=0.88 ;;
         gaitbase) strictness=0.98 ;;
+        gaittake) strictness=0.74 ;;
         *) strictness=1 ;;
     esac
     gaitkeeper calibrate "weights/$network.safetensors" data/walkers-calibrate.npz weights/calibration.json \
