@@ -15,17 +15,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from rich.console import Console
 from rich.table import Table
 
 import models
 from bench.real_open import rates, search
-from bench.real_people import interval
+from bench.real_people import calibration_of, interval
 from bench.real_walks import Setting, Walks, rank_1, walks_of
 from bench.report import data_folder, write
-from gallery.decision.calibration import Calibration, shipped_calibrations
-from models.distance import part_distances
+from gallery.decision.calibration import Calibration
 from training.datasets import Dataset, kth, open_dataset
 from training.datasets.sample import Inputs, Sample
 
@@ -60,22 +58,10 @@ def _read(sample: Sample, how: Any) -> Inputs:
     return found
 
 
-def together(enrolled: Walks, probes: Walks) -> tuple[Walks, np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """Walks of both, and the rows of each."""
-    embeddings = torch.cat([enrolled.embeddings, probes.embeddings])
-    names = {
-        name: np.concatenate([getattr(enrolled, name), getattr(probes, name)])
-        for name in ("subjects", "conditions", "takes", "views")
-    }
-    split = len(enrolled.embeddings)
-    rows = np.arange(len(embeddings))
-    both = Walks(embeddings, **names, distances=part_distances(embeddings, embeddings).numpy())
-    return both, rows[:split], rows[split:]
-
-
 def figures(enrolled: Walks, probes: Walks, name: str, calibration: Calibration | None, draws: int) -> dict[str, Any]:
     """Rank-1, and the open set at the shipped threshold for 1 %."""
-    walks, gallery, rows = together(enrolled, probes)
+    walks = enrolled.beside(probes)
+    gallery, rows = np.split(np.arange(len(walks.subjects)), [len(enrolled.subjects)])
     row: dict[str, Any] = {"probes": len(rows), "rank_1": rank_1(walks, gallery, rows)}
     if calibration is not None:
         found = search(Setting(name, walks, ((gallery, rows),)), calibration, 0.01, draws=draws)
@@ -118,11 +104,10 @@ def measure(net: models.GaitNetwork, args: argparse.Namespace) -> list[dict[str,
     sets = {"kth": open_dataset("kth", folder / "kth")}
     if set(net.inputs) == {"silhouettes"}:
         sets["tum"] = open_dataset("tum", folder / "tum")
-    enrolled = {name: seen_by(net, where(sets["kth"], "d1")) for name in SETTINGS.values()}
+    enrolled = dict.fromkeys(SETTINGS.values(), seen_by(net, where(sets["kth"], "d1")))
     if "tum" in sets:
         enrolled["TUM 1 to 2, 4"] = seen_by(net, sets["tum"].where(lambda sample: sample.take == "1"))
-    known = shipped_calibrations().items()
-    calibration = next((one for key, one in known if key.weights == net.weights_id != "none"), None)
+    calibration = calibration_of(net)
     rows = []
     for rate in args.rates:
         for name, probes in probes_at(folder, sets, rate, not args.after).items():

@@ -145,6 +145,12 @@ def interval(values: list[float]) -> str:
     return f"{values[0]:.1f}" + (f" ({values[1]:.1f}-{values[2]:.1f})" if len(values) == 3 else "")
 
 
+def calibration_of(network: models.GaitNetwork) -> Calibration | None:
+    """The calibration that ships with the network's weights; None if there is none."""
+    known = shipped_calibrations().items()
+    return next((one for key, one in known if key.weights == network.weights_id != "none"), None)
+
+
 def networks(named: list[str]) -> list[models.GaitNetwork]:
     """The named networks, or GEI, an untrained GaitBase, and all shipped networks."""
     shipped = sorted(entry.name for entry in manifest().values() if entry.kind == "network")
@@ -174,8 +180,7 @@ def main() -> None:
         found = embedded(network, sets["heatmaps" in network.inputs], args.keep)
         name = network.name if network.trained else f"{network.name}, {UNTRAINED}"
         row: dict[str, Any] = {"network": name, "weights": network.weights_id, "ranks": ranks(found)}
-        prints = shipped_calibrations().items()
-        calibration = next((one for key, one in prints if key.weights == network.weights_id != "none"), None)
+        calibration = calibration_of(network)
         if calibration is not None:
             reads = args.rendered is not None and "heatmaps" not in network.inputs
             rendered = rendered_people(network, args.rendered, max(MIXED), args.keep) if reads else None

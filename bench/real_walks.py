@@ -42,6 +42,18 @@ class Walks:
     views: Array = field(repr=False)
     distances: Array = field(repr=False)
 
+    @classmethod
+    def of(cls, embeddings: Tensor, subjects: Array, conditions: Array, takes: Array, views: Array) -> Walks:
+        """The walks with the distances of their embeddings."""
+        distances = part_distances(embeddings, embeddings).numpy()
+        return cls(embeddings, subjects, conditions, takes, views, distances)
+
+    def beside(self, others: Walks) -> Walks:
+        """These walks, then others of the same network."""
+        both = [(walks.subjects, walks.conditions, walks.takes, walks.views) for walks in (self, others)]
+        names = (np.concatenate(pair) for pair in zip(*both, strict=True))
+        return Walks.of(torch.cat([self.embeddings, others.embeddings]), *names)
+
 
 @dataclass(frozen=True, eq=False)
 class Setting:
@@ -87,15 +99,8 @@ def quartet(clips: Path) -> Dataset:
 
 def beside(setting: Setting, rendered: Walks) -> Setting:
     """The setting with rendered people, who may also be enrolled."""
-    walks = setting.walks
-    columns = {
-        name: np.concatenate([getattr(walks, name), getattr(rendered, name)])
-        for name in ("subjects", "conditions", "takes", "views")
-    }
-    embeddings = torch.cat([walks.embeddings, rendered.embeddings])
-    distances = part_distances(embeddings, embeddings).numpy()
-    company = np.arange(len(walks.subjects), len(embeddings))
-    return replace(setting, walks=Walks(embeddings, **columns, distances=distances), company=company)
+    both = setting.walks.beside(rendered)
+    return replace(setting, walks=both, company=np.arange(len(setting.walks.subjects), len(both.subjects)))
 
 
 def embedded(net: GaitNetwork, sets: Mapping[str, Opened], keep: Path | None) -> dict[str, Walks]:
@@ -131,8 +136,7 @@ def walks_of(net: GaitNetwork, read: Opened, path: Path | None = None) -> Walks:
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
             torch.save({"embeddings": embeddings, "names": names.tolist()}, path)
-    subjects, conditions, takes, views = names.T
-    return Walks(embeddings, subjects, conditions, takes, views, part_distances(embeddings, embeddings).numpy())
+    return Walks.of(embeddings, *names.T)
 
 
 def _file(net: GaitNetwork, name: str, folder: Path | None) -> Path | None:
@@ -192,5 +196,4 @@ def centred(walks: Walks, gallery: Array, probes: Array) -> Walks:
     own = walks.embeddings.clone()
     own[probes] = centred_probes(walks.embeddings, walks.subjects, walks.views)[probes]
     own[gallery] = centred_gallery(walks.embeddings[gallery], walks.subjects[gallery], walks.views[gallery])
-    distances = part_distances(own, own).numpy()
-    return Walks(own, walks.subjects, walks.conditions, walks.takes, walks.views, distances)
+    return Walks.of(own, walks.subjects, walks.conditions, walks.takes, walks.views)

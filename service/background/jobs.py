@@ -215,8 +215,7 @@ class Jobs:
                 ).fetchone()
             self._changed(job)
             if ended is not None:  # the worker will skip it, so delete its clip now
-                self._clip(job).unlink(missing_ok=True)
-                self._cancelled.discard(job)
+                self._drop(job)
                 self._on_end(self._stands(ended))
         return self.show(job)
 
@@ -231,7 +230,6 @@ class Jobs:
                     continue
             except Exception:  # for example a full disk: the job stays in the table and is retried
                 log.exception("jobs")
-                self._wake.wait(PAUSE)
             self._wake.wait(PAUSE)
             self._wake.clear()
 
@@ -242,9 +240,13 @@ class Jobs:
         live = {row["id"] for row in self._state.rows("SELECT id FROM jobs WHERE state IN ('queued', 'running')")}
         for clip in clips:
             if clip.stem not in live | arriving:
-                clip.unlink(missing_ok=True)
-                self._cancelled.discard(clip.stem)
+                self._drop(clip.stem)
                 self._changed(clip.stem)
+
+    def _drop(self, job: str) -> None:
+        """Delete what is kept for a job that will not be processed."""
+        self._clip(job).unlink(missing_ok=True)
+        self._cancelled.discard(job)
 
     def _take(self) -> sqlite3.Row | None:
         with self._state.transaction() as db:

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from service.client.live import LiveStream
 
 Reply = TypeVar("Reply", bound=BaseModel)
+Pages = TypeVar("Pages", SubjectsReply, TemplatesReply, CollectionsReply)
 Progress = Callable[[str, float], None]
 """Progress callback: takes the name of a stage and its completed fraction, in [0, 1]."""
 
@@ -208,24 +209,12 @@ class Client:
 
     def subjects(self, *, collection: str = "default") -> SubjectsReply:
         """The subjects of a collection, from all pages."""
-        path, query = f"/collections/{_part(collection)}/subjects", {"limit": "1000"}
-        whole = page = self._send("GET", path, SubjectsReply, params=query)
-        while page.next is not None:
-            page = self._send("GET", path, SubjectsReply, params={**query, "after": page.next})
-            whole.subjects.extend(page.subjects)
-        whole.next = None
-        return whole
+        return self._pages(f"/collections/{_part(collection)}/subjects", SubjectsReply, "subjects")
 
     def templates(self, subject: str, *, collection: str = "default") -> TemplatesReply:
         """A subject's templates, from all pages."""
         path = f"/collections/{_part(collection)}/subjects/{_part(subject)}/templates"
-        query = {"limit": "1000"}
-        whole = page = self._send("GET", path, TemplatesReply, params=query)
-        while page.next is not None:
-            page = self._send("GET", path, TemplatesReply, params={**query, "after": page.next})
-            whole.templates.extend(page.templates)
-        whole.next = None
-        return whole
+        return self._pages(path, TemplatesReply, "templates")
 
     def subject(self, subject: str, *, collection: str = "default") -> SubjectReply:
         """One subject and its templates."""
@@ -286,13 +275,7 @@ class Client:
 
     def collections(self) -> CollectionsReply:
         """All collections, from all pages."""
-        query = {"limit": "1000"}
-        whole = page = self._send("GET", "/collections", CollectionsReply, params=query)
-        while page.next is not None:
-            page = self._send("GET", "/collections", CollectionsReply, params={**query, "after": page.next})
-            whole.collections.extend(page.collections)
-        whole.next = None
-        return whole
+        return self._pages("/collections", CollectionsReply, "collections")
 
     def collection(self, collection: str) -> Collection:
         """One collection."""
@@ -367,6 +350,16 @@ class Client:
                 ("clip", (Path(one).name, stack.enter_context(_Watched(one, on_progress)))) for one in (clip, *more)
             ]
             return self._send("POST", path, kind, data=fields, files=files, headers=headers)
+
+    def _pages(self, path: str, model: type[Pages], entries: str) -> Pages:
+        """A list from all its pages; ``entries`` is the field of the reply that holds them."""
+        query = {"limit": "1000"}
+        whole = page = self._send("GET", path, model, params=query)
+        while page.next is not None:
+            page = self._send("GET", path, model, params={**query, "after": page.next})
+            getattr(whole, entries).extend(getattr(page, entries))
+        whole.next = None
+        return whole
 
     def _send(self, method: str, path: str, kind: type[Reply], **content: Any) -> Reply:
         try:

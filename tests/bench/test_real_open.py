@@ -15,7 +15,6 @@ from bench.real_walks import Setting, Walks, beside
 from gallery import Gallery, Verdict
 from gallery.decision.calibration import Calibration, ConfidenceMap, FpirThresholds, InUnits
 from gallery.stores.open import open_store
-from models.distance import part_distances
 from pipelines.fingerprint import Fingerprint
 from pipelines.sequence import GaitSequence, Quality
 
@@ -47,7 +46,7 @@ def walks_of(people: int, prefix: str, seed: int) -> Walks:
     subjects = np.repeat([f"{prefix}{i}" for i in range(people)], walks)
     takes = np.tile([f"{'enrol' if i < ENROLLED else 'probe'}{i}" for i in range(walks)], people)
     stacked, none = torch.from_numpy(embeddings.astype(np.float32)), np.full(len(subjects), "")
-    return Walks(stacked, subjects, none, takes, none, part_distances(stacked, stacked).numpy())
+    return Walks.of(stacked, subjects, none, takes, none)
 
 
 @pytest.fixture(scope="module")

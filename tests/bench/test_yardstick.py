@@ -12,7 +12,6 @@ from rich.console import Console
 from bench.real_people import MIXED, PASSERS, mixed, opened, ranks, show
 from bench.real_walks import Walks, settings
 from gallery.decision.calibration import Calibration, ConfidenceMap, FpirThresholds, InUnits
-from models.distance import part_distances
 
 RATES = (0.01, 0.001)
 
@@ -24,7 +23,7 @@ def drawn(people: int, names: list[tuple[str, str, str]], seed: int, noise: floa
     embeddings = torch.from_numpy(points.reshape(-1, 4, 8).astype(np.float32))
     subjects = np.repeat([f"{seed}-{i}" for i in range(people)], len(names))
     conditions, takes, views = np.array(names * people).T
-    return Walks(embeddings, subjects, conditions, takes, views, part_distances(embeddings, embeddings).numpy())
+    return Walks.of(embeddings, subjects, conditions, takes, views)
 
 
 @pytest.fixture(scope="module")

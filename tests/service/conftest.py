@@ -12,7 +12,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from serving import Clips, Service, Start, running
+from serving import Clips, Outcome, Run, Service, Start, running
 
 from service.cli import main
 from service.settings import Settings
@@ -51,19 +51,33 @@ def calibrated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
 
 
 @pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """``gaitkeeper``, run in this process with the arguments that it is called with."""
+
+    def run(*args: object) -> Outcome:
+        monkeypatch.setattr(sys, "argv", ["gaitkeeper", *map(str, args)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as caught:
+            main()
+        captured = capsys.readouterr()
+        assert "Traceback" not in captured.err
+        code = caught.value.code
+        return Outcome(code if isinstance(code, int) else int(code is not None), captured.out, captured.err)
+
+    return run
+
+
+@pytest.fixture
 def gaitkeeper_batch(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    command: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., tuple[int, dict[str, object]]]:
     """``gaitkeeper batch``, run in this process in a folder of its own; its exit code and JSON, if any."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GAITKEEPER_STORE", f"sqlite:///{tmp_path / 'gallery.db'}")
 
     def batch(*args: object) -> tuple[int, dict[str, object]]:
-        monkeypatch.setattr(sys, "argv", ["gaitkeeper", "batch", *map(str, args), "--json"])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as caught:
-            main()
-        return int(caught.value.code or 0), json.loads(capsys.readouterr().out or "{}")
+        outcome = command("batch", *args, "--json")
+        return outcome.code, json.loads(outcome.out or "{}")
 
     return batch
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import uvicorn
 
@@ -25,8 +26,17 @@ class Service:
     client: Client
 
 
+class Outcome(NamedTuple):
+    """What one run of the command did."""
+
+    code: int
+    out: str
+    err: str
+
+
 Start = Callable[..., Service]
 Clips = Callable[[str], Path]
+Run = Callable[..., Outcome]
 
 
 @contextmanager

@@ -8,46 +8,19 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 import pytest
-from serving import Clips
-
-from service.cli import main
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What one run of the command did."""
-
-    code: int
-    out: str
-    err: str
-
-
-Run = Callable[..., Outcome]
+from serving import Clips, Run
 
 
 @pytest.fixture
-def gaitkeeper(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
-    """The command, run in this process in a folder of its own."""
+def gaitkeeper(command: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
+    """The command, run in a folder of its own."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "100")
-
-    def run(*args: object) -> Outcome:
-        monkeypatch.setattr(sys, "argv", ["gaitkeeper", *map(str, args)])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as caught:
-            main()
-        captured = capsys.readouterr()
-        assert "Traceback" not in captured.err
-        code = caught.value.code
-        return Outcome(code if isinstance(code, int) else int(code is not None), captured.out, captured.err)
-
-    return run
+    return command
 
 
 @pytest.mark.parametrize("with_server", [True, False])

@@ -3,37 +3,25 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from serving import Run
 
 from gallery.stores.open import open_store
 from gallery.stores.protocol import NewSubject, NewTemplate
 from pipelines.fingerprint import Fingerprint
 from pipelines.sequence import Quality
-from service.cli import main
 
 OLD, NEW = bytes(range(32)).hex(), bytes(range(32, 64)).hex()
-Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def gaitkeeper(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
+def gaitkeeper(command: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "120")
-
-    def run(*args: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["gaitkeeper", *map(str, args)])
-        with pytest.raises(SystemExit) as caught:
-            main()
-        captured = capsys.readouterr()
-        assert "Traceback" not in captured.err
-        return int(caught.value.code or 0), captured.out, captured.err
-
-    return run
+    return command
 
 
 @pytest.fixture

@@ -6,51 +6,28 @@ import io
 import json
 import re
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import onnx
 import pytest
 import torch
 import typer
+from serving import Run
 
 import models
 from bench import plain
 from models.export import run_onnx
-from service.cli import app, main
+from service.cli import app
 
 LICENCE = "AGPL-3.0"
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "cli.md"
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What one run of the command did."""
-
-    code: int
-    out: str
-    err: str
-
-
-Run = Callable[..., Outcome]
-
-
 @pytest.fixture
-def weights(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
-    """``gaitkeeper weights``, run in this process."""
-
-    def run(*args: object) -> Outcome:
-        monkeypatch.setattr(sys, "argv", ["gaitkeeper", "weights", *map(str, args)])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as caught:
-            main()
-        captured = capsys.readouterr()
-        assert "Traceback" not in captured.err
-        code = caught.value.code
-        return Outcome(code if isinstance(code, int) else int(code is not None), captured.out, captured.err)
-
-    return run
+def weights(command: Run) -> Run:
+    """``gaitkeeper weights``."""
+    return partial(command, "weights")
 
 
 @pytest.fixture

@@ -178,9 +178,7 @@ def test_a_body_that_does_not_come_is_given_up_and_stops_nobody_else(start: Star
         assert httpx.post(f"{service.url}/identify", data={"clip": "no file"}, timeout=60).status_code == 422
         for line in slow:
             line.settimeout(60)
-            reply = b""
-            while not reply.endswith(b"}") and (piece := line.recv(65536)):  # the body may come after its head
-                reply += piece
+            reply = answered(line)
             assert b"408" in reply.splitlines()[0] and b'"upload_timeout"' in reply
 
 

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import base64
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
-from serving import Clips, Service, Start
+from serving import Clips, Run, Service, Start
 
 from gallery.decision import calibration
 from gallery.errors import BadSubject, NotFound
-from service.cli import main
 
 
 @pytest.fixture
@@ -39,9 +37,7 @@ def calibrated(start: Start, clip: Clips, tmp_path: Path, monkeypatch: pytest.Mo
     calibration.shipped_calibrations.cache_clear()
 
 
-def test_whoever_comes_back_is_named(
-    calibrated: Service, clip: Clips, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_whoever_comes_back_is_named(calibrated: Service, clip: Clips, command: Run) -> None:
     client = calibrated.client
     assert client.identify(clip("ann-1")).people[0].stranger is None
     assert client.strangers().model_dump() == {"collection": "default", "keep_seconds": None, "groups": []}
@@ -67,13 +63,9 @@ def test_whoever_comes_back_is_named(
     assert str(client.identify(clip("ann-1")).people[0].verdict) == "match"
 
     def run(*args: str) -> str:
-        monkeypatch.setattr(sys, "argv", ["gaitkeeper", "strangers", *args, "--server", calibrated.url])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main()
-        captured = capsys.readouterr()
-        assert not ended.value.code, captured.err
-        return captured.out
+        outcome = command("strangers", *args, "--server", calibrated.url)
+        assert not outcome.code, outcome.err
+        return outcome.out
 
     client.erase("ann")
     assert client.identify(clip("ann-2")).people[0].stranger

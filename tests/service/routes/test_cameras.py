@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-
 import httpx
 import pytest
-from serving import Clips, Start
+from serving import Clips, Run, Start
 from typer.testing import CliRunner
 
 from gallery.errors import BadCamera, Conflict, NotFound
-from service.cli import app, main
+from service.cli import app
 
 
 def test_a_camera_is_named_learnt_listed_and_forgotten(start: Start, clip: Clips) -> None:
@@ -36,19 +34,15 @@ def test_a_camera_is_named_learnt_listed_and_forgotten(start: Start, clip: Clips
 
 
 def test_passers_by_are_learnt_from_clips_and_kept_as_long_as_asked_for(
-    start: Start, clip: Clips, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    start: Start, clip: Clips, command: Run
 ) -> None:
     service = start(network="gei")
     client = service.client
 
     def run(*args: str) -> str:
-        monkeypatch.setattr(sys, "argv", ["gaitkeeper", "cameras", *args, "--server", service.url])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main()
-        captured = capsys.readouterr()
-        assert not ended.value.code, captured.err
-        return captured.out
+        outcome = command("cameras", *args, "--server", service.url)
+        assert not outcome.code, outcome.err
+        return outcome.out
 
     with pytest.raises(Conflict, match="keeps no passers-by"):
         client.learn(clip("ann-1"), "door")

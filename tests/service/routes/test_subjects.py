@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from urllib.parse import quote
 
 import httpx
 import pytest
-from serving import Clips, Service, Start
+from serving import Clips, Run, Service, Start
 
 from gallery import Verdict
 from gallery.errors import BadSubject, Conflict, LooksLikeOtherSubject, NotFound
 from pipelines.errors import MultiplePeople
-from service.cli import main
 from service.errors import InvalidRequest
 from service.recognition.metadata import pairs_of
 
@@ -25,15 +23,11 @@ def service(start: Start) -> Service:
     return start(network="gei")
 
 
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *args: object) -> str:
-    """The command's output, once it has ended well."""
-    monkeypatch.setattr(sys, "argv", ["gaitkeeper", *map(str, args)])
-    capsys.readouterr()
-    with pytest.raises(SystemExit) as caught:
-        main()
-    captured = capsys.readouterr()
-    assert not caught.value.code, captured.err
-    return captured.out + captured.err
+def told(command: Run, *args: object) -> str:
+    """The command's output, after it succeeded."""
+    outcome = command(*args)
+    assert not outcome.code, outcome.err
+    return outcome.out + outcome.err
 
 
 def test_a_claim_is_verified(service: Service, clip: Clips) -> None:
@@ -142,20 +136,18 @@ def test_collections_are_made_and_deleted(service: Service, clip: Clips) -> None
     assert (reply.status_code, reply.json()["code"]) == (422, "bad_collection")
 
 
-def test_a_running_service_follows_a_collection_that_moves(
-    start: Start, clip: Clips, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_running_service_follows_a_collection_that_moves(start: Start, clip: Clips, command: Run) -> None:
     service = start(network="gei")
     place = ("--store", f"sqlite:///{service.store}")
     service.client.enroll(clip("ann-1"), "ann")
     before = service.client.identify(clip("ann-2")).people[0]
-    shown = run(monkeypatch, capsys, "collections", "migrate", "default", "--to", "gaitset", *place)
+    shown = told(command, "collections", "migrate", "default", "--to", "gaitset", *place)
     assert "1 template(s), now of gaitset:" in shown
     after = service.client.identify(clip("ann-2")).people[0]
     assert (after.fingerprint.network, after.candidates[0].subject) == ("gaitset", "ann")
     assert service.client.enroll(clip("bob-1"), "bob").template.fingerprint == after.fingerprint
-    assert "gei" in run(monkeypatch, capsys, "collections", "list", *place)
-    run(monkeypatch, capsys, "collections", "migrate", "default", "--rollback", "--json", *place)
+    assert "gei" in told(command, "collections", "list", *place)
+    told(command, "collections", "migrate", "default", "--rollback", "--json", *place)
     back = service.client.identify(clip("ann-2")).people[0]
     assert back.fingerprint == before.fingerprint
     assert back.candidates[0].distance == before.candidates[0].distance
@@ -163,9 +155,7 @@ def test_a_running_service_follows_a_collection_that_moves(
     assert service.client.ready().checks["index"] >= 0
 
 
-def test_a_migration_is_to_a_network_or_back(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
+def test_a_migration_is_to_a_network_or_back(command: Run, tmp_path: Path) -> None:
     place = ("--store", f"sqlite:///{tmp_path / 'own.db'}")
     for args, code in (
         ((), "bad_settings"),
@@ -173,19 +163,17 @@ def test_a_migration_is_to_a_network_or_back(
         (("--to", "nonsense"), "unknown_network"),
         (("--to", "gei"), "not_found"),
     ):
-        monkeypatch.setattr(sys, "argv", ["gaitkeeper", "collections", "migrate", "default", *args, *place])
-        with pytest.raises(SystemExit) as caught:
-            main()
-        assert caught.value.code == 2
-        assert f"[{code}]" in capsys.readouterr().err
+        outcome = command("collections", "migrate", "default", *args, *place)
+        assert outcome.code == 2
+        assert f"[{code}]" in outcome.err
 
 
 @pytest.mark.parametrize("with_server", [True, False])
 def test_the_commands_do_what_the_client_does(
     request: pytest.FixtureRequest,
     clip: Clips,
+    command: Run,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
     with_server: bool,
 ) -> None:
@@ -197,7 +185,7 @@ def test_the_commands_do_what_the_client_does(
     monkeypatch.setenv("GAITKEEPER_NETWORK", "gei")
 
     def gaitkeeper(*args: object) -> str:
-        return run(monkeypatch, capsys, *args, *place)
+        return told(command, *args, *place)
 
     for subject, film in (("ann", "ann-1"), ("bob", "bob-1"), ("bob", "ann-2")):
         gaitkeeper("enroll", clip(film), "-s", subject)
