@@ -214,8 +214,8 @@ class Identification(Record):
     quality: Quality = Field(description="Of the probe; says what was skipped and why.")
     same_as: int | None = Field(
         default=None,
-        description="The track of an earlier walker of the same clip or stream with whom this one agrees: somebody who"
-        " left and returned. Null where there is none, or where that was not looked for.",
+        description="The track of an earlier walker of the same clip or stream who is the same person by this answer's"
+        " threshold. Null if there is none, or if none was looked for.",
     )
     timings: dict[str, float] = Field(description="Seconds by stage, embed and search, of the whole call.")
     explanation: Explanation | None = Field(default=None, description="Where it was asked for.")

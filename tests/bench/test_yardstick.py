@@ -41,7 +41,7 @@ def found() -> dict[str, Walks]:
 
 @pytest.fixture(scope="module")
 def calibration() -> Calibration:
-    """The prior lets nobody pass, units let the near ones."""
+    """The prior refuses all strangers, units accept the near ones."""
     thresholds = tuple(FpirThresholds(fpir=rate, gallery_sizes=(1,), distances=(0.01,)) for rate in RATES)
     known = InUnits(
         thresholds=tuple(
@@ -75,7 +75,7 @@ def test_the_open_set_has_halves_sizes_mixtures_and_passers(found: dict[str, Wal
     assert set(figures["halves"]["0.01"]) == {place.name for place in settings(found)} | {"pooled"}
     named, right = (figures["halves"]["0.01"]["pooled"][name][0] for name in ("named", "right"))
     assert figures["halves"]["0.001"]["pooled"]["named"][0] <= named < right
-    # With one or two enrolled nobody is measured but by the prior.
+    # With one or two enrolled people only the prior decides.
     for size in (1, 2):
         assert figures["sizes"][size]["named"] == figures["sizes"][size]["right"] == [0]
         assert figures["mixed"][size]["named"] == [0]

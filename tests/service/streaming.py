@@ -38,7 +38,7 @@ def access_units(clip: Path) -> list[tuple[float, bytes]]:
 
 
 def waited_for(live: LiveStream, data: bytes, codec: Codec, first: int = 0) -> int:
-    """Send a picture, 30 times a second on its clock, until somebody is seen in it; the number of the next frame.
+    """Send a picture, 30 times a second on its clock, until a person is seen in it; the number of the next frame.
 
     Args:
         live: where.

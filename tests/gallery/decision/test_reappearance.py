@@ -59,7 +59,7 @@ def test_two_names_are_two_people():
     walks = Walks({1: (0, 1), 2: (2, 3), 3: (4, 5)})
     assert walks.returning([walk(1, 0, "ann"), walk(2, 0.1, "bob"), walk(3, 0.2)], near) == {3: 2}
     walks = Walks({1: (0, 1), 2: (2, 3), 3: (4, 5)})
-    # Nobody knows the second, who cannot be both.
+    # The second has no match, and cannot be both.
     assert walks.returning([walk(1, 0, "ann"), walk(2, 0.2), walk(3, 0.3, "bob")], near) == {3: 2}
 
 

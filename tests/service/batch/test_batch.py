@@ -250,7 +250,7 @@ def test_a_store_that_is_gone_is_waited_for(three: Path, tmp_path: Path, monkeyp
         assert sorted(line.name for line in lines) == ["a.mp4", "b.mp4", "c.mp4"]
 
 
-def test_whoever_looks_like_another_subject_is_named_in_the_summary(
+def test_the_summary_names_a_clip_whose_walker_matches_another_subject(
     calibrated: None,
     gaitkeeper_batch: Callable[..., tuple[int, dict[str, object]]],
     clip: Clips,

@@ -89,7 +89,7 @@ def test_a_walker_is_enrolled_and_identified(folder: Path, clip: Clips, kind: st
 
 
 def test_what_cannot_be_written_is_told_by_a_sentence_and_a_code(folder: Path, clip: Clips) -> None:
-    """Weights that are in nobody's cache, and cannot be pulled into one; a store in a folder of root's."""
+    """Weights that are in no cache and cannot be pulled into one; a store in a folder of root."""
     shutil.copy(clip("ann-1"), folder)
     (folder / "ann-1.mp4").chmod(0o644)
     refused = run(folder, {}, "enroll", "ann-1.mp4", "-s", "ann", "--store", "sqlite:////proc/gallery.db")

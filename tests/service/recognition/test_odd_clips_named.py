@@ -102,4 +102,4 @@ def test_a_cut_to_somebody_else_is_never_one_template(service: Service, odd: Pat
     if len(people) == 1:
         assert (people[0]["verdict"], people[0]["reason"]) == ("inconclusive", "likeness_changed")
     else:
-        assert [one["same_as"] for one in people] == [None, None], "two people are nobody's return"
+        assert [one["same_as"] for one in people] == [None, None], "two people who do not return"

@@ -1,4 +1,4 @@
-"""A camera that hangs otherwise: `rotate` and the camera's setting right its pictures, whoever asks."""
+"""A camera that is not mounted upright: `rotate` and the camera's setting turn its pictures, in each interface."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def test_a_stream_is_turned(service: Service, clip: Clips, given: dict[str, obje
     assert events and {(one.width, one.height) for one in events} == {(480, 360)}
     for one in events:
         x1, y1, x2, y2 = one.people[0].box
-        assert y2 - y1 > x2 - x1, "somebody stands"
+        assert y2 - y1 > x2 - x1, "the person stands"
 
 
 @pytest.mark.parametrize("with_server", [True, False])

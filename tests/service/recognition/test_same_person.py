@@ -93,14 +93,14 @@ def in_time(live: LiveStream, frames: list[tuple[float, bytes]], first: int, *, 
 def test_a_live_stream_says_it_of_a_track_that_has_ended(
     service: Service, clip: Clips, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Ann walks, nobody is there for more than a second, and Ann walks again."""
+    """Ann walks, the picture is empty for more than a second, and Ann walks again."""
     monkeypatch.setattr(session, "LAG", 600.0)  # on a busy machine half of the frames would be too late
-    walk, nobody = jpegs(clip("ann-long")), jpegs(clip("empty"))
+    walk, empty = jpegs(clip("ann-long")), jpegs(clip("empty"))
     with service.client.stream() as live:
         sent = waited_for(live, walk[0][1], "jpeg")
-        events = in_time(live, [*walk, *nobody, *nobody], sent)
-        # However slow the machine, the next walk begins when somebody has been found.
-        sent = waited_for(live, walk[0][1], "jpeg", sent + len(walk) + 2 * len(nobody))
+        events = in_time(live, [*walk, *empty, *empty], sent)
+        # However slow the machine, the next walk begins when a person has been found.
+        sent = waited_for(live, walk[0][1], "jpeg", sent + len(walk) + 2 * len(empty))
         events += in_time(live, walk, sent, finish=True)
     told = [one for one in events if isinstance(one, VerdictEvent) and one.person is not None]
     assert {one.track for one in told} == {1, 2}
