@@ -60,6 +60,7 @@ def opened(
 ) -> dict[str, Any]:
     """The open set at the shipped thresholds: by setting and pooled, in small and mixed galleries, by passers-by."""
     places = list(settings(found))
+    fewer = max(1, draws // 2)
     out: dict[str, Any] = {"halves": {}, "sizes": {}, "mixed": {}, "passers": {}}
     for rate in RATES:
         every = [search(place, calibration, rate, draws=draws) for place in places]
@@ -70,13 +71,13 @@ def opened(
             out["reliability"] = reliability(every)
     for size in SIZES:
         fit = [place for place in places if size < len(np.unique(place.walks.subjects))]
-        some = [search(place, calibration, RATES[0], draws=draws // 2, enrolled=size) for place in fit]
+        some = [search(place, calibration, RATES[0], draws=fewer, enrolled=size) for place in fit]
         if some:
             out["sizes"][size] = pooled(some)
     if rendered is not None:
-        out["mixed"] = mixed(places, rendered, calibration, draws // 2)
+        out["mixed"] = mixed(places, rendered, calibration, fewer)
     for passers in PASSERS:
-        some = [search(place, calibration, RATES[0], draws=draws // 2, passers=passers) for place in places]
+        some = [search(place, calibration, RATES[0], draws=fewer, passers=passers) for place in places]
         out["passers"][passers] = pooled(some) | {
             "by_setting": {place.name: rates(one) for place, one in zip(places, some, strict=True)},
             "strictness": strictness_of(some, RATES[0]),

@@ -1,0 +1,42 @@
+"""The tables of real people are made of as few galleries as one."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from bench.real_people import PASSERS, RATES, SIZES, opened
+from bench.real_walks import Walks
+from gallery.decision.calibration import Calibration, ConfidenceMap, FpirThresholds, InUnits
+from pipelines.fingerprint import Fingerprint
+
+PEOPLE, PASSES = 6, 4
+
+
+def walks() -> Walks:
+    """Four passes of six people, each near the person's own point."""
+    points, drawn = np.random.default_rng(0).normal(size=(PEOPLE, 1, 2, 4)), np.random.default_rng(1)
+    embeddings = (points + 0.1 * drawn.normal(size=(PEOPLE, PASSES, 2, 4))).reshape(-1, 2, 4)
+    subjects = np.repeat([f"p{i}" for i in range(PEOPLE)], PASSES)
+    takes = np.tile([str(i + 1) for i in range(PASSES)], PEOPLE)
+    unset = np.full(len(subjects), "")
+    return Walks.of(torch.from_numpy(embeddings.astype(np.float32)), subjects, unset, takes, unset)
+
+
+def test_one_draw_fills_every_table() -> None:
+    known = InUnits(
+        thresholds=tuple(FpirThresholds(fpir=rate, gallery_sizes=(1,), distances=(0.5,)) for rate in RATES),
+        confidence=ConfidenceMap(distances=(0.1, 1.5), confidences=(1.0, 0.0)),
+    )
+    calibration = Calibration(
+        fingerprint=Fingerprint("gei", "none", "1", "blazepose-full/1"),
+        thresholds=tuple(FpirThresholds(fpir=rate, gallery_sizes=(1,), distances=(0.5,)) for rate in RATES),
+        confidence=ConfidenceMap(distances=(0.1, 1.5), confidences=(1.0, 0.0)),
+        collection=known,
+        camera=known,
+    )
+    found = opened({"tum": walks()}, calibration, draws=1)
+    assert set(found["halves"]["0.01"]) == {"TUM 1 to 2, 3, 4", "pooled"}
+    assert list(found["sizes"]) == [size for size in SIZES if size < PEOPLE]
+    assert list(found["passers"]) == list(PASSERS)
+    assert found["halves"]["0.01"]["pooled"]["right"][0] > 90
