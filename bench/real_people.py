@@ -18,7 +18,18 @@ from rich.table import Table
 
 import models
 from bench.real_open import Searched, rates, reliability, search, strictness_of
-from bench.real_walks import Setting, Walks, beside, centred, data_sets, embedded, rank_1, rendered_people, settings
+from bench.real_walks import (
+    Setting,
+    Walks,
+    beside,
+    cameras,
+    centred,
+    data_sets,
+    embedded,
+    rank_1,
+    rendered_people,
+    settings,
+)
 from bench.report import data_folder, write
 from gallery.decision.calibration import Calibration, shipped_calibrations
 from models.weights import manifest
@@ -40,6 +51,7 @@ def ranks(found: dict[str, Walks]) -> dict[str, float]:
             probes = walks.conditions == condition
             for label, same in (("", None), (" same direction", True), (" other direction", False)):
                 out[f"KTH {condition}{label}"] = rank_1(walks, enrolled, probes, same)
+            out[f"KTH {condition} centred"] = rank_1(centred(cameras(walks), enrolled, ~enrolled), enrolled, probes)
     if walks := found.get("quartet"):
         out["quartet, front to back"] = rank_1(walks, walks.conditions == "front", walks.conditions == "back")
     if walks := found.get("tum"):

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from bench.real_people import PASSERS, RATES, SIZES, opened
-from bench.real_walks import Walks
+from bench.real_walks import Walks, cameras
 from gallery.decision.calibration import Calibration, ConfidenceMap, FpirThresholds, InUnits
 from pipelines.fingerprint import Fingerprint
 
@@ -40,3 +40,12 @@ def test_one_draw_fills_every_table() -> None:
     assert list(found["sizes"]) == [size for size in SIZES if size < PEOPLE]
     assert list(found["passers"]) == list(PASSERS)
     assert found["halves"]["0.01"]["pooled"]["right"][0] > 90
+
+
+def test_a_setting_of_kth_is_a_camera_by_heading() -> None:
+    unset = np.full(5, "")
+    subjects, settings = np.array(["a", "b", "a", "b", "a"]), np.array(["d1", "d1", "d1", "d1", "d4"])
+    headings = np.array(["left", "left", "right", "left", "still"])
+    found = cameras(Walks.of(torch.zeros(5, 1, 2), subjects, settings, unset, headings))
+    # Only one person goes to the right: no other people to be centred by.
+    assert list(found.views) == ["d1 left", "d1 left", "d1 left", "d1 left", "d4 still"]
