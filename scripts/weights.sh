@@ -31,16 +31,17 @@ for network in "$@"; do
         *) first= ;;
     esac
     if [ "$network" = fusion ]; then
-        gaitkeeper fuse weights/gaitbase.safetensors weights/gaitpart.safetensors data/gaittake-first.safetensors \
-            weights/fusion.safetensors --share 14 --share 3 --share 3 --walks data/walkers-calibrate.npz
+        # Each person's outfits vary in these walks, so that they show which directions a change of clothes moves.
+        [ -e data/bodies-any.npz ] || gaitkeeper walkers bodies train "$kinect" data/bodies-any.npz \
+            --people 1000 --takes 12 --outfit-share 0.2 --seed 40001
+        gaitkeeper refit training/kept/gaittemplate-same-clothes.safetensors data/bodies-any.npz \
+            data/gaittemplate-even.safetensors --dims 128 --equal
+        gaitkeeper fuse weights/gaitbase.safetensors weights/gaittemplate.safetensors data/gaittemplate-even.safetensors \
+            weights/fusion.safetensors --share 1 --share 1 --share 2 --walks data/walkers-calibrate.npz
     else
         config=training/configs/$network-walkers-cpu.toml
         if [ -n "$first" ] && [[ $(newest "$network") < runs/$network/step-$(printf %08d $((first + 1))) ]]; then
             gaitkeeper train "$config" --out "runs/$network" --set "steps=$first"
-            # The fusion has GaitTAKE as it was then: the other steps gain it nothing, and cost on PsyMo.
-            [ "$network" != gaittake ] ||
-                gaitkeeper refit "$(newest gaittake)/weights.safetensors" data/walkers-train.npz data/gaittake-first.safetensors \
-                    "${walks[@]}"
         fi
         gaitkeeper train "$config" --out "runs/$network"
         last=$(newest "$network")/weights.safetensors

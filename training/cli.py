@@ -114,6 +114,10 @@ def refit(
     walks: Annotated[int, typer.Option(min=1, help="How many walks, drawn at random.")] = 4000,
     dims: Annotated[int, typer.Option(min=1, help="Width of the new embedding.")] = 64,
     ridge: Annotated[float, typer.Option(min=0, max=0.99, help="Share of an isotropic covariance.")] = 0.1,
+    weigh: Annotated[
+        bool,
+        typer.Option("--weigh/--equal", help="Weigh each direction by how much people differ in it, or all equally."),
+    ] = True,
     seed: Annotated[int, typer.Option(min=0, help="Of the draw of walks.")] = 0,
 ) -> None:
     """Fit a network's last layer in closed form, so that distances weigh what separates people; stored in fp16."""
@@ -130,7 +134,14 @@ def refit(
     dataset = dataset.drawn(walks, seed)
     with Progress(BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), transient=True) as bar:
         task = bar.add_task("walks", total=len(dataset))
-        net = fit(before, dataset, dims=dims, ridge=ridge, on_progress=lambda n: bar.update(task, completed=n))
+        net = fit(
+            before,
+            dataset,
+            dims=dims,
+            ridge=ridge,
+            weigh=weigh,
+            on_progress=lambda n: bar.update(task, completed=n),
+        )
     models.save(net, out, half=True)
     typer.echo(f"{net.name}: {len(dataset)} walks, embeddings of {net.out_shape[0]} × {net.out_shape[1]} in {out}")
 

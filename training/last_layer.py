@@ -4,8 +4,9 @@ A network that was trained for an hour has not yet learnt which directions of it
 which on the view or the coat. Over many walks of many people this is a generalised eigenvalue problem for each part
 (Fisher, Annals of Eugenics 7, 1936; Rao 1948). Embeddings are whitened by the covariance within people, over all views
 and clothes, and rotated into the directions in which people differ. Each direction is weighted by the share of its
-variance between people, as in probabilistic LDA (Ioffe, ECCV 2006). The last layer is linear, so the product is a
-linear layer, too.
+variance between people, as in probabilistic LDA (Ioffe, ECCV 2006), or all equally, which is within-class covariance
+normalisation (Hatch, Kajarekar and Stolcke, Interspeech 2006): real people also differ in directions in which rendered
+people hardly do. The last layer is linear, so the product is a linear layer, too.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ def refit(
     *,
     dims: int = 64,
     ridge: float = 0.1,
+    weigh: bool = True,
     on_progress: Callable[[int], None] | None = None,
 ) -> GaitNetwork:
     """The same network with a new last layer.
@@ -42,6 +44,7 @@ def refit(
         walks: walks of training people, each in several views and clothes.
         dims: C of the new embeddings; at most the old C, and fewer than there are people. GaitHeat's C stays.
         ridge: share of an isotropic covariance that is mixed into the one within people, in [0, 1).
+        weigh: weight each direction by the share of its variance between people; False leaves all equal.
         on_progress: called with the number of embedded walks.
 
     Raises:
@@ -60,7 +63,7 @@ def refit(
             f"{dims} dims cannot be fitted to {len(who)} walks of {len(people)} people, C = {width}."
         )
     x = embedded.embeddings.double().numpy()
-    turns = torch.from_numpy(np.stack([discriminants(x[:, part], who, dims, ridge) for part in range(parts)]))
+    turns = torch.from_numpy(np.stack([discriminants(x[:, part], who, dims, ridge, weigh) for part in range(parts)]))
     state = net.turned(turns)
     assert state is not None
     out = models.build(net.name, **{**vars(net.without_classifier()[0]), "embed_dim": dims}).eval()
@@ -69,14 +72,14 @@ def refit(
     return out
 
 
-def discriminants(x: Array, who: npt.NDArray[np.intp], dims: int, ridge: float) -> Array:
+def discriminants(x: Array, who: npt.NDArray[np.intp], dims: int, ridge: float, weigh: bool = True) -> Array:
     """A projection (C, dims), best direction first.
 
     Args:
         x: (N, C).
         who: (N,) indices of people.
         dims: at most C.
-        ridge: as in :func:`refit`.
+        ridge, weigh: as in :func:`refit`.
     """
     counts = np.bincount(who)
     means = np.stack([np.bincount(who, column) / counts for column in x.T], 1)
@@ -89,7 +92,7 @@ def discriminants(x: Array, who: npt.NDArray[np.intp], dims: int, ridge: float) 
     gains, turn = np.linalg.eigh(white.T @ between @ white)
     best = np.argsort(-gains)[:dims]
     gain = np.maximum(gains[best], 0.0)
-    projection: Array = white @ turn[:, best] * np.sqrt(gain / (1 + gain))
+    projection: Array = white @ turn[:, best] * (np.sqrt(gain / (1 + gain)) if weigh else 1.0)
     return projection
 
 

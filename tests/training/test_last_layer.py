@@ -28,6 +28,17 @@ def test_the_direction_in_which_people_differ_is_found() -> None:
     assert within[0] > 3 * within[1]  # an axis that tells nobody apart hardly counts in the distance
 
 
+def test_all_directions_count_alike_if_asked_to() -> None:
+    rng = np.random.default_rng(0)
+    who = np.repeat(np.arange(20), 30)
+    x = rng.normal(size=(600, 6)) * np.array([10.0, 1, 1, 1, 1, 1])
+    x[:, 3] += 4 * rng.normal(size=20)[who]
+    found = x @ discriminants(x, who, 6, ridge=0.0, weigh=False)
+    means = np.stack([found[who == i].mean(0) for i in range(20)])
+    within = np.cov((found - means[who]).T) * 599 / 580
+    np.testing.assert_allclose(within, np.eye(6), atol=1e-6)
+
+
 @pytest.mark.parametrize(("name", "parts"), [("gaitpart", 16), ("gstsn", 45)])
 def test_the_new_network_is_the_old_one_times_a_matrix(name: str, parts: int, rendered_walks: Dataset) -> None:
     net = models.build(name, seed=0, channels=(4, 8, 16), embed_dim=12, num_classes=7).eval()
