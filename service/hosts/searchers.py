@@ -19,6 +19,9 @@ from service.settings import load_settings
 AT_ONCE = 8
 """Maximum number of concurrent calls per searcher. It runs one search per collection at a time."""
 
+ANSWER_WITHIN = 600.0
+"""Seconds that a search waits for its searchers. A restarted searcher reads its share of a collection again first."""
+
 
 class Searcher:
     """Searches one share, with the store in the settings of its own host.
@@ -86,11 +89,22 @@ class RaySearchers:
         return len(self._actors)
 
     def ask(self, method: str, *args: Any, only: int | None = None) -> list[Any]:
-        """As :meth:`gallery.search.sharded.Searchers.ask`. Raises HostsUnavailable if hosts are lost repeatedly."""
+        """As :meth:`gallery.search.sharded.Searchers.ask`.
+
+        Raises:
+            DeadlineExceeded: a searcher did not answer within :data:`ANSWER_WITHIN`.
+            HostsUnavailable: hosts were lost repeatedly.
+        """
         actors = self._actors if only is None else [self._actors[only]]
         # Put arguments for all searchers into shared memory once.
         shared = ray.put(args) if len(actors) > 1 else args
-        return persistently(lambda: ray.get([actor.ask.remote(*self._collection, method, shared) for actor in actors]))
+
+        def asked() -> list[Any]:
+            answers = [actor.ask.remote(*self._collection, method, shared) for actor in actors]
+            found: list[Any] = ray.get(answers, timeout=ANSWER_WITHIN)
+            return found
+
+        return persistently(asked)
 
     def close(self) -> None:
         """Do nothing: the actors also search other collections."""

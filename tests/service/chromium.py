@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
-TIMEOUT = 60_000
-"""Milliseconds to wait for what should be there: a busy machine is no failure."""
+TIMEOUT = 240_000
+"""Milliseconds to wait for what should be there: a busy machine is no failure, and shows a live view late."""
 
 
 @contextmanager

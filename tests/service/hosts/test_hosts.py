@@ -41,7 +41,7 @@ pytestmark = [
 ]
 
 PRINT = Fingerprint("gaitpart", "0123456789abcdef", "1", "blazepose-full/1")
-HEALTH = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 1000, "health_check_failure_threshold": 6}
+HEALTH = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 1000, "health_check_failure_threshold": 20}
 
 
 @dataclass
@@ -184,6 +184,28 @@ def test_searchers_answer_as_one_search_does_also_after_a_host_was_lost(hosts: H
         with pytest.raises(ClusterUnavailable, match="another store"):
             ShardedIndex(RaySearchers(start_searchers(1), wrong)).search(PRINT, probes, 1)
     store.delete_collection("searched")
+    store.close()
+
+
+def test_a_search_does_not_wait_for_ever_for_a_searcher(hosts: Hosts, monkeypatch: pytest.MonkeyPatch) -> None:
+    import ray
+
+    from service.hosts import searchers
+    from service.hosts.cluster import joined
+
+    class Stuck:
+        def ask(self, *args: object) -> None:
+            threading.Event().wait(600)
+
+    settings = load_settings()
+    store = open_store(settings.store_url)
+    collection = store.ensure_collection("stuck")
+    with joined(hosts.address, settings):
+        actor: Any = ray.remote(Stuck)
+        monkeypatch.setattr(searchers, "ANSWER_WITHIN", 0.5)
+        with pytest.raises(DeadlineExceeded):
+            searchers.RaySearchers([actor.remote()], collection).ask("followed")
+    store.delete_collection("stuck")
     store.close()
 
 
