@@ -68,7 +68,7 @@ def create_app(settings: Settings | None = None, engine: Engine | None = None) -
             app.state.probes = WorkQueue(1, settings.queue, settings.retry_after)
             app.state.jobs = Jobs(
                 opened.state,
-                work.do,
+                work.do_job,
                 opened.has,
                 bound=settings.jobs,
                 keep=settings.keep_jobs,

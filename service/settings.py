@@ -33,9 +33,9 @@ from pydantic_settings import (
 
 from gallery.stores.encryption import Vault
 from pipelines.settings import PipelineSettings
-from pipelines.upright import Rotation
 from service.auth.loopback import is_loopback
 from service.errors import BadSettings
+from service.options import Rotation
 from service.scale import Scale
 from service.setting_names import PREFIX, meant, names_of, strange
 

@@ -8,11 +8,12 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Sequence
-from typing import IO, Any, cast
+from typing import IO, cast
 
 from pydantic import BaseModel
 
 from service.auth.access import CALLER
+from service.background.requests import ClipRequest
 from service.background.work import Reply, named, still_there
 from service.errors import IdempotencyMismatch, InProgress
 from service.recognition.clip_walkers import sha256_of
@@ -20,15 +21,17 @@ from service.schemas import JobReply
 from service.state import State
 
 
-def digest(route: str, fields: dict[str, Any], clip: IO[bytes], more: Sequence[IO[bytes]] = ()) -> bytes:
-    """Digest that identifies a request by its path, its fields and the clips' bytes. The encoding of the form does not
+def digest(request: ClipRequest, clip: IO[bytes], more: Sequence[IO[bytes]] = ()) -> bytes:
+    """Digest that identifies a request by its kind, its fields and the clips' bytes. The encoding of the form does not
     matter.
     """
     digests = []
     for one in (clip, *more):
         one.seek(0)
         digests.append(sha256_of(one))
-    return hashlib.sha256(json.dumps([route, ",".join(digests), fields], sort_keys=True).encode()).digest()
+    return hashlib.sha256(
+        json.dumps([request.kind, ",".join(digests), request.fields], sort_keys=True).encode()
+    ).digest()
 
 
 class Replays:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 
 from gallery.types import Record, Resemblance, Template
 from service.batch.archive import Item
+from service.options import EnrollOptions, IdentifyOptions, complete
 from service.problems import exit_code
 from service.schemas import Person
 
@@ -19,24 +20,22 @@ class Order(Record):
     Attributes:
         kind: the operation.
         place: path or URL of the archive.
-        collection: name of the collection.
         made: creation time of the collection. Every host checks it to ensure that it has the same store.
-        network, camera, rotate, min_quality, strict, top_k, fpir, where: as for
-            :class:`service.recognition.engine.Engine`.
+        options: all options of the operation, as of :mod:`service.options`. They may also be given as fields of their
+            own, as in the files of earlier versions.
     """
 
     kind: Literal["enroll", "identify"]
     place: str
-    collection: str
     made: datetime
-    network: str | None = None
-    camera: str | None = None
-    rotate: int | None = None
-    min_quality: float = 0.0
-    strict: bool = False
-    top_k: int = 5
-    fpir: float = 0.01
-    where: dict[str, str] = Field(default_factory=dict)
+    options: dict[str, Any]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _complete(cls, given: dict[str, Any]) -> dict[str, Any]:
+        kind: Any = EnrollOptions if given.get("kind") == "enroll" else IdentifyOptions
+        own = {name: given[name] for name in ("kind", "place", "made") if name in given}
+        return {**own, "options": complete(kind, given.get("options", given))}
 
 
 class Trouble(Record):

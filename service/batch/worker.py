@@ -14,6 +14,7 @@ from pipelines.errors import EmptyUpload
 from service.batch.archive import Archive, Item, archive_at
 from service.batch.lines import Line, Order, Trouble
 from service.errors import ClusterUnavailable, InvalidRequest
+from service.options import EnrollOptions, IdentifyOptions, complete
 from service.recognition.clip_walkers import sha256_of
 from service.recognition.engine import Engine
 
@@ -40,10 +41,10 @@ class Worker:
         self._engine = engine
         self._order = order
         self._archive: Archive = archive_at(order.place)
-        self._gallery: Gallery = engine.gallery(order.collection)
+        self._gallery: Gallery = engine.gallery(order.options["collection"])
         if self._gallery.collection.created != order.made:
             raise ClusterUnavailable(
-                f"The collection {order.collection!r} is another one here: every host needs the same GAITKEEPER_STORE."
+                f"This host has another collection {self._gallery.name!r}: set the same GAITKEEPER_STORE on all hosts."
             )
 
     def __call__(self, item: Item, sleep: Callable[[float], None] = time.sleep) -> Line:
@@ -73,25 +74,17 @@ class Worker:
 
     def _do(self, item: Item, clip: IO[bytes], digest: str) -> dict[str, Any]:
         order = self._order
-        asked: dict[str, Any] = {
-            "camera": order.camera,
-            "rotate": order.rotate,
-            "min_quality": order.min_quality,
-            "network": order.network,
-            "collection": order.collection,
-        }
         if order.kind == "identify":
-            reply = self._engine.identify(clip, top_k=order.top_k, fpir=order.fpir, where=order.where or None, **asked)
-            return {"people": reply.people}
+            return {"people": self._engine.identify(clip, **complete(IdentifyOptions, order.options)).people}
         if item.path is not None and item.subject is not None and "\\" in item.subject:
             raise InvalidRequest(f"The folder of {item.name} names no subject: its name is no UTF-8.")
         if item.subject is None:
             raise InvalidRequest(f"{item.name} lies in no folder that names its subject, as in alice/{item.name}.")
-        if self._engine.has(order.collection, item.subject):
+        if self._engine.has(self._gallery.name, item.subject):
             for template in self._gallery.templates(item.subject):
                 if template.clip_sha256 == digest:
                     return {"template": template.model_copy(update={"duplicate": True})}
-        enrolled = self._engine.enroll(clip, item.subject, strict=order.strict, **asked)
+        enrolled = self._engine.enroll(clip, item.subject, **complete(EnrollOptions, order.options))
         return {"template": enrolled.template, "warning": enrolled.warning}
 
 

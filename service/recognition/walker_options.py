@@ -13,9 +13,8 @@ from models.errors import UnknownNetwork
 from models.weights import manifest
 from pipelines.sequence import GaitSequence
 from service.errors import InvalidRequest
+from service.options import POINT
 
-POINT = r"\d{1,5}(\.\d{1,3})?,\d{1,5}(\.\d{1,3})?(@\d{1,5}(\.\d{1,3})?)?"
-"""``x,y`` in pixels of the upright picture, or ``x,y@t`` with a time in seconds."""
 NEAR_SECONDS = 0.25
 """Maximum distance in seconds between the time of a point and the nearest frame that shows the walker."""
 
