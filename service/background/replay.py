@@ -7,8 +7,8 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Sequence
-from typing import IO, cast
+from collections.abc import Callable, Iterable
+from typing import cast
 
 from pydantic import BaseModel
 
@@ -16,22 +16,17 @@ from service.auth.access import CALLER
 from service.background.requests import ClipRequest
 from service.background.work import Reply, named, still_there
 from service.errors import IdempotencyMismatch, InProgress
-from service.recognition.clip_walkers import sha256_of
+from service.recognition.clip_walkers import OpenClip
 from service.schemas import JobReply
 from service.state import State
 
 
-def digest(request: ClipRequest, clip: IO[bytes], more: Sequence[IO[bytes]] = ()) -> bytes:
+def digest(request: ClipRequest, clips: Iterable[OpenClip]) -> bytes:
     """Digest that identifies a request by its kind, its fields and the clips' bytes. The encoding of the form does not
     matter.
     """
-    digests = []
-    for one in (clip, *more):
-        one.seek(0)
-        digests.append(sha256_of(one))
-    return hashlib.sha256(
-        json.dumps([request.kind, ",".join(digests), request.fields], sort_keys=True).encode()
-    ).digest()
+    about = [request.kind, ",".join(clip.sha256 for clip in clips), request.fields]
+    return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).digest()
 
 
 class Replays:

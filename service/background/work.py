@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from gallery.decision.verdict import check_fpir
 from gallery.errors import ClipOfOtherSubject, LooksLikeOtherSubject, StoreUnavailable
@@ -13,7 +13,7 @@ from models.errors import GaitkeeperError
 from service.background.requests import ClipRequest, EnrollRequest, request_of
 from service.background.webhooks import Webhooks
 from service.metrics import Metrics
-from service.recognition.clip_walkers import Progress
+from service.recognition.clip_walkers import ClipSource, OpenClip, Progress
 from service.recognition.engine import Engine
 from service.recognition.walker_options import point_of
 from service.schemas import EnrollReply, IdentifyReply, JobReply
@@ -45,19 +45,19 @@ class Work:
             check_metadata(request.options["where"])
         self.engine.gallery(options["collection"], create=enrolls, network=options["network"])
 
-    def is_long(self, clip: IO[bytes], deadline: float) -> bool:
+    def is_long(self, clip: OpenClip, deadline: float) -> bool:
         """Whether a clip should become a job."""
-        if clip.seek(0, 2) <= SHORT_BYTES:
+        if clip.file.seek(0, 2) <= SHORT_BYTES:
             return False
-        return self.engine.pipeline.decoder.probe(clip, deadline).duration > self.engine.settings.async_seconds
+        return clip.probe(self.engine.pipeline.decoder, deadline).duration > self.engine.settings.async_seconds
 
     def do(
         self,
         request: ClipRequest,
-        clip: str | Path | IO[bytes],
+        clip: ClipSource,
         on_progress: Progress | None = None,
         deadline: float | None = None,
-        more: Sequence[IO[bytes]] = (),
+        more: Sequence[ClipSource] = (),
     ) -> tuple[int, EnrollReply | IdentifyReply]:
         """Process a clip; returns HTTP status and reply. ``more`` are further clips to enrol from. Raises as the
         engine's method.

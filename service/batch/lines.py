@@ -34,7 +34,7 @@ class Order(Record):
     @classmethod
     def _complete(cls, given: dict[str, Any]) -> dict[str, Any]:
         kind: Any = EnrollOptions if given.get("kind") == "enroll" else IdentifyOptions
-        own = {name: given[name] for name in ("kind", "place", "made") if name in given}
+        own: dict[str, Any] = {name: given[name] for name in ("kind", "place", "made") if name in given}
         return {**own, "options": complete(kind, given.get("options", given))}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import IO, Any
+from typing import Any
 
 from gallery.errors import StoreUnavailable
 from gallery.gallery import Gallery
@@ -15,7 +15,7 @@ from service.batch.archive import Archive, Item, archive_at
 from service.batch.lines import Line, Order, Trouble
 from service.errors import ClusterUnavailable, InvalidRequest
 from service.options import EnrollOptions, IdentifyOptions, complete
-from service.recognition.clip_walkers import sha256_of
+from service.recognition.clip_walkers import OpenClip
 from service.recognition.engine import Engine
 
 WAITS = (1.0, 5.0, 25.0)
@@ -53,11 +53,12 @@ class Worker:
         found: dict[str, Any] = {}
         try:
             limit = self._engine.settings.max_upload_bytes
-            with acting("batch"), self._archive.opened(item, limit) as clip:
-                if not clip.seek(0, 2):
+            with acting("batch"), self._archive.opened(item, limit) as file:
+                if not file.seek(0, 2):
                     raise EmptyUpload("The clip has no bytes.")
-                found["sha256"] = _digest(clip)
-                found |= self._patiently(lambda: self._do(item, clip, found["sha256"]), sleep)
+                clip = OpenClip(file)
+                found["sha256"] = clip.sha256
+                found |= self._patiently(lambda: self._do(item, clip), sleep)
         except GaitkeeperError as error:
             found["problem"] = Trouble(code=error.code, detail=error.detail)
         except Exception as error:  # an unexpected error with one clip must not end the batch
@@ -72,7 +73,7 @@ class Worker:
                 sleep(wait)
         return do()
 
-    def _do(self, item: Item, clip: IO[bytes], digest: str) -> dict[str, Any]:
+    def _do(self, item: Item, clip: OpenClip) -> dict[str, Any]:
         order = self._order
         if order.kind == "identify":
             return {"people": self._engine.identify(clip, **complete(IdentifyOptions, order.options)).people}
@@ -82,12 +83,7 @@ class Worker:
             raise InvalidRequest(f"{item.name} lies in no folder that names its subject, as in alice/{item.name}.")
         if self._engine.has(self._gallery.name, item.subject):
             for template in self._gallery.templates(item.subject):
-                if template.clip_sha256 == digest:
+                if template.clip_sha256 == clip.sha256:
                     return {"template": template.model_copy(update={"duplicate": True})}
         enrolled = self._engine.enroll(clip, item.subject, **complete(EnrollOptions, order.options))
         return {"template": enrolled.template, "warning": enrolled.warning}
-
-
-def _digest(clip: IO[bytes]) -> str:
-    clip.seek(0)
-    return sha256_of(clip)

@@ -156,7 +156,7 @@ class Engine(Administration):
         check_fpir(options["fpir"])
         check_camera(options["camera"])
         check_metadata(options["where"])
-        gallery = self.gallery(options["collection"], network=options["network"])
+        gallery = self.gallery(options["collection"], network=options["network"]).for_one_request()
         seen = self.see(clip, on_progress, deadline, rotate=options["rotate"], camera=options["camera"])
         reply = self.identification(seen, gallery, **options)
         if not options["where"]:  # a walker who is unknown among some subjects may be known among all

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from functools import partial
-from typing import IO, Annotated, Any
+from typing import Annotated, Any
 
 import anyio.to_thread
 from fastapi import APIRouter, Depends, Form, Request, Response
@@ -17,6 +17,7 @@ from service.background.work import Reply
 from service.http.callers import CallerOf
 from service.http.openapi import problems
 from service.options import ClipOptions, EnrollOptions, IdentifyOptions, VerifyOptions
+from service.recognition.clip_walkers import OpenClip
 from service.routes.dependencies import (
     ClipFile,
     ClipFiles,
@@ -63,7 +64,7 @@ class Asked:
         self._later = "respond-async" in (prefer or "").lower()
 
     async def answer(
-        self, request: ClipRequest, clip: IO[bytes], response: Response, more: Sequence[IO[bytes]] = ()
+        self, request: ClipRequest, clip: OpenClip, response: Response, more: Sequence[OpenClip] = ()
     ) -> Any:
         """The reply, with its status set, or a response if the clip has become a job. Several clips never become
         a job.
@@ -81,21 +82,21 @@ class Asked:
         return reply
 
     def _once(
-        self, request: ClipRequest, clip: IO[bytes], end: float, more: Sequence[IO[bytes]] = ()
+        self, request: ClipRequest, clip: OpenClip, end: float, more: Sequence[OpenClip] = ()
     ) -> tuple[int, Reply]:
         if self._token is None:
             return self._done(request, clip, end, more)
         collection = request.options["collection"]
         there = partial(self._work.engine.has, collection)
         work = partial(self._done, request, clip, end, more)
-        return self._replays.once(self._token, digest(request, clip, more), collection, work, there, request.reply)
+        return self._replays.once(self._token, digest(request, (clip, *more)), collection, work, there, request.reply)
 
-    def _done(self, request: ClipRequest, clip: IO[bytes], end: float, more: Sequence[IO[bytes]]) -> tuple[int, Reply]:
+    def _done(self, request: ClipRequest, clip: OpenClip, end: float, more: Sequence[OpenClip]) -> tuple[int, Reply]:
         if not more and (self._later or self._work.is_long(clip, end)):
             self._work.check(request)
             if not self._later:
                 self._caller.require()  # create no job if the caller has disconnected
-            return 202, self._jobs.submit(request.kind, clip, request.fields, request.options["collection"])
+            return 202, self._jobs.submit(request.kind, clip.file, request.fields, request.options["collection"])
         return self._work.do(request, clip, self._caller.tell, deadline=end, more=more)
 
 
@@ -164,7 +165,7 @@ async def enroll(
     `track` or `point`: the reply `multiple_people` lists them with a picture each. `warning` names another subject that
     the walker matches.
     """
-    first, *more = (one.file for one in clip)
+    first, *more = (OpenClip(one.file) for one in clip)
     reply: EnrollReply | Response = await asked.answer(EnrollRequest(subject, options), first, response, more)
     return reply
 
@@ -182,7 +183,7 @@ async def identify(
     options: Annotated[IdentifyOptions, Depends(form(IdentifyOptions))],
 ) -> IdentifyReply | Response:
     """Every walker gets a verdict (`match`, `unknown`, or `inconclusive` with a reason) and ranked candidates."""
-    reply: IdentifyReply | Response = await asked.answer(IdentifyRequest(options), clip.file, response)
+    reply: IdentifyReply | Response = await asked.answer(IdentifyRequest(options), OpenClip(clip.file), response)
     return reply
 
 

@@ -35,7 +35,7 @@ FROM_HERE = ("worker", "tell")
 SLOW_TO_IMPORT: dict[str, Any] = {"Recogniser": Any, "Progress": Any}
 """Their types. Typer does not see them, so importing them before ``--help`` would be in vain."""
 
-Rotate = StrEnum("Rotate", {f"DEGREES_{degrees}": str(degrees) for degrees in get_args(Rotation)})
+Rotate: Any = StrEnum("Rotate", {f"DEGREES_{one}": str(one) for one in get_args(Rotation)})  # type: ignore[misc]
 
 
 def with_options(kind: type[Options], *without: str) -> Callable[[Command], Command]:
@@ -126,8 +126,9 @@ def _annotation(name: str, option: Option) -> Any:
         type_ = list[str] | None
     elif is_rotation(option):
         type_ = Rotate | None
-    limits = {"min": option.ge, "max": option.le}  # typer has no open limits; the operations check those themselves
-    return Annotated[type_, typer.Option(*names, help=option.description, metavar=option.metavar, **limits)]
+    # Typer has no open limits, such as ``gt``: the operations check those themselves.
+    shown = typer.Option(*names, help=option.description, metavar=option.metavar, min=option.ge, max=option.le)
+    return Annotated[type_, shown]
 
 
 def _value(option: Option, given: Any) -> Any:
