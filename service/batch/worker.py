@@ -44,7 +44,7 @@ class Worker:
         self._gallery: Gallery = engine.gallery(order.options["collection"])
         if self._gallery.collection.created != order.made:
             raise ClusterUnavailable(
-                f"This host has another collection {self._gallery.name!r}: set the same GAITKEEPER_STORE on all hosts."
+                f"On this host {self._gallery.name!r} is another one: set the same GAITKEEPER_STORE on all hosts."
             )
 
     def __call__(self, item: Item, sleep: Callable[[float], None] = time.sleep) -> Line:

@@ -24,7 +24,12 @@ def form(kind: type[Options]) -> Callable[..., Options]:
         return _values(kind, fields)
 
     parameters = [
-        Parameter(name, Parameter.KEYWORD_ONLY, default=Form(**_field(option)), annotation=_type(option))
+        Parameter(
+            name,
+            Parameter.KEYWORD_ONLY,
+            default=_default(option),
+            annotation=Annotated[_type(option), Form(**_about(option))],
+        )
         for name, option in options_of(kind).items()
     ]
     read.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
@@ -48,7 +53,7 @@ def query(kind: type[Options], given: Mapping[str, Any]) -> Options:
 @cache
 def _model(kind: Any) -> type[BaseModel]:
     fields: dict[str, Any] = {
-        name: (_type(option), Field(**_field(option))) for name, option in options_of(kind).items()
+        name: (_type(option), Field(_default(option), **_about(option))) for name, option in options_of(kind).items()
     }
     return create_model(kind.__name__, **fields)
 
@@ -64,12 +69,15 @@ def _type(option: Option) -> Any:
     return Annotated[option.type, BeforeValidator(_number)] if is_rotation(option) else option.type
 
 
-def _field(option: Option) -> dict[str, Any]:
-    """Keyword arguments of pydantic's ``Field`` and of its subclass ``Form``."""
+def _default(option: Option) -> Any:
+    return [] if option.pairs else option.default
+
+
+def _about(option: Option) -> dict[str, Any]:
+    """Keyword arguments of pydantic's ``Field``, and of its subclass ``Form``."""
     names = ("description", "ge", "gt", "le", "lt", "pattern")
     about = {name: getattr(option, name) for name in names if getattr(option, name) is not None}
-    examples = {"examples": list(option.examples)} if option.examples else {}
-    return {"default": [] if option.pairs else option.default, **about, **examples}
+    return {**about, "examples": list(option.examples)} if option.examples else about
 
 
 def _number(value: object) -> object:
