@@ -73,7 +73,7 @@ class Webhook(BaseModel):
         if parts.username or parts.password or parts.fragment or not parts.hostname:
             raise ValueError("an address without user, password and fragment expected")
         if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname)):
-            raise ValueError("only https is safe on the way to another machine")
+            raise ValueError("use https for an address on another machine")
         return url
 
 
@@ -316,7 +316,7 @@ def load_settings(**given: Any) -> Settings:
     except ValidationError as error:
         raise BadSettings(f"{'; '.join(map(_told, error.errors()))}.") from error
     except SettingsError as error:
-        raise BadSettings(f"{error}: JSON is expected there.") from error
+        raise BadSettings(f"{error}: JSON is expected.") from error
     except tomllib.TOMLDecodeError as error:
         raise BadSettings(f"{config} is no TOML: {error}.") from error
     except UnicodeDecodeError as error:

@@ -78,9 +78,9 @@ class Worker:
         if order.kind == "identify":
             return {"people": self._engine.identify(clip, **complete(IdentifyOptions, order.options)).people}
         if item.path is not None and item.subject is not None and "\\" in item.subject:
-            raise InvalidRequest(f"The folder of {item.name} names no subject: its name is no UTF-8.")
+            raise InvalidRequest(f"The folder of {item.name} does not name a subject: its name is no UTF-8.")
         if item.subject is None:
-            raise InvalidRequest(f"{item.name} lies in no folder that names its subject, as in alice/{item.name}.")
+            raise InvalidRequest(f"{item.name} is not in a folder that names its subject, as in alice/{item.name}.")
         if self._engine.has(self._gallery.name, item.subject):
             for template in self._gallery.templates(item.subject):
                 if template.clip_sha256 == clip.sha256:

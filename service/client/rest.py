@@ -321,15 +321,13 @@ class Client:
         try:
             reply = self._http.request(method, path, **content)
         except httpx.TimeoutException as error:
-            raise ServerUnreachable(f"The service at {self.url} did not answer in time.") from error
+            raise ServerUnreachable(f"The service at {self.url} did not reply in time.") from error
         except (httpx.TransportError, httpx.InvalidURL) as error:
             raise ServerUnreachable(f"No service answers at {self.url}: {error}.") from error
         try:
             document = reply.json()
         except ValueError as error:
-            raise UnexpectedReply(
-                f"{self.url} answered {reply.status_code} with something that is not JSON."
-            ) from error
+            raise UnexpectedReply(f"{self.url} replied {reply.status_code} with a body that is not JSON.") from error
         if not reply.is_success:
             raise problems.from_body(document)
         if reply.status_code == 202:
@@ -349,9 +347,7 @@ class Client:
         try:
             return kind.model_validate(document)
         except ValidationError as error:
-            raise UnexpectedReply(
-                f"{self.url} answered {reply.status_code} with something else than expected."
-            ) from error
+            raise UnexpectedReply(f"{self.url} replied {reply.status_code} with an unexpected body.") from error
 
 
 class _Watched(io.FileIO):

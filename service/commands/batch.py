@@ -86,7 +86,7 @@ def _run(
         from service.settings import load_settings
 
         if ray and store:
-            raise BadSettings("--ray and --store exclude each other: every host takes its own GAITKEEPER_STORE.")
+            raise BadSettings("--ray and --store exclude each other: every host uses its own GAITKEEPER_STORE.")
         settings = load_settings(**({"store": store} if store else {}))
         with Engine(settings) as engine:
             check_camera(options["camera"])

@@ -77,7 +77,7 @@ def migrate(
     from service.settings import load_settings
 
     if (to is None) != back:
-        raise BadSettings("Name a network by --to, or go back by --rollback: one of the two.")
+        raise BadSettings("Use either --to with a network, or --rollback.")
     settings = load_settings(**({"store": store} if store else {}))
     check_collection(collection)
 

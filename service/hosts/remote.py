@@ -82,7 +82,7 @@ class RemotePipeline(Pipeline):
                 tell(one)
         finally:
             news.cancel()
-        raise HostsUnavailable("A replica ended without an answer.")
+        raise HostsUnavailable("A replica ended without a reply.")
 
 
 class Remote:

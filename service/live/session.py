@@ -44,7 +44,7 @@ REMEMBERED = 64
 DISORDER = 1.0
 """Seconds by which a frame may be older than an earlier received one. Beyond that, the sender's clock has jumped back.
 """
-UNFORESEEN = GaitkeeperError("An error that nobody foresaw.")
+UNFORESEEN = GaitkeeperError("An internal error occurred.")
 DENSE_HZ, THINNED_HZ = 36.0, 30.0
 
 
@@ -124,7 +124,7 @@ class Session:
                 return
             if self._codec not in (None, codec):
                 self.refund()
-                raise BadMessage(f"This stream is {self._codec}; a frame of another codec came.")
+                raise BadMessage(f"This stream uses {self._codec}, but a frame has another codec.")
             self._codec = codec
             if not self._in_rate():
                 self._drop("rate", seq)

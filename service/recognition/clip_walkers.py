@@ -131,7 +131,7 @@ class Seen:
     def _several(self, walkers: Sequence[GaitSequence]) -> MultiplePeople:
         known = {sequence.track for sequence in walkers}
         return MultiplePeople(
-            f"{len(walkers)} people walk in the clip: name the `track` of the one who is meant.",
+            f"{len(walkers)} people walk in the clip: choose one by `track`.",
             tracks=[choice.model_dump() for choice in self.choices() if choice.track in known],
         )
 

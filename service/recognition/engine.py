@@ -289,7 +289,7 @@ class Engine(Administration):
             known.name for known in enrolled_only(self.store.collections()) if not self.gallery(known.name).ready()
         ]
         if behind:
-            raise NotReady(f"What is searched is not yet what is stored in {', '.join(behind)}.")
+            raise NotReady(f"The search index is behind the store in {', '.join(behind)}.")
         lap()
         parts = ("decoder", "perception", "network", "store", "index")
         return {name: laps[i + 1] - laps[i] for i, name in enumerate(parts)}

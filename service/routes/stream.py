@@ -48,8 +48,7 @@ class Streams:
         with self._lock:
             if self.live >= self._bound:
                 raise Overloaded(
-                    f"{self.live} live streams are running, which is all this service takes: "
-                    f"try again in {self._retry_after} s.",
+                    f"{self.live} live streams are running, which is the limit: try again in {self._retry_after} s.",
                     retry_after=self._retry_after,
                 )
             self.live += 1

@@ -134,7 +134,9 @@ def rotate_key(store: StoreOption = None, as_json: JsonOption = False) -> None:
 
     with progress("changing keys"), _opened(store) as (opened, vault):
         if vault is None:
-            raise BadStoreKey("No key is given: set GAITKEEPER_STORE_KEY to the new key and the old one, with a comma.")
+            raise BadStoreKey(
+                "The key is missing: set GAITKEEPER_STORE_KEY to the new key and the old one, separated by a comma."
+            )
         done = opened.rotate_key()
     if as_json:
         typer.echo(json.dumps({"collections": done}))

@@ -45,7 +45,7 @@ def create(
     from service.errors import BadSettings
 
     if unknown := set(scope) - set(Scope):
-        raise BadSettings(f"There is no scope {unknown.pop()!r}; known are {', '.join(Scope)}.")
+        raise BadSettings(f"The scope {unknown.pop()!r} does not exist; known are {', '.join(Scope)}.")
     with _opened(store) as keys:
         key, text = keys.create([Scope(one) for one in scope], collection, name)
     if as_json:

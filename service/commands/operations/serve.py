@@ -73,7 +73,7 @@ def _on_cluster(host: str | None, port: int | None, root_path: str | None, store
         if root_path is not None:
             raise BadSettings("--ray and --root-path exclude each other: set GAITKEEPER_ROOT_PATH on every host.")
         if store is not None:
-            raise BadSettings("--ray and --store exclude each other: every host takes its own GAITKEEPER_STORE.")
+            raise BadSettings("--ray and --store exclude each other: every host uses its own GAITKEEPER_STORE.")
         given = {"host": host, "port": port}
         settings = load_settings(**{name: value for name, value in given.items() if value is not None})
         prepare(address)

@@ -139,9 +139,7 @@ def export_pose(
 
         listed = manifest().get(config)
         if listed is None and checkpoint is None:
-            raise InvalidRequest(
-                f"{config!r} is no name of `gaitkeeper weights list`: a checkpoint is to be named too."
-            )
+            raise InvalidRequest(f"{config!r} is not in `gaitkeeper weights list`: give a checkpoint, too.")
         source = checkpoint or locate(config)
         target = out or (export_path(config) if listed else source.with_suffix(".onnx"))
         tell(source.name, 0.0)
