@@ -134,7 +134,7 @@ class Settings(BaseSettings):
         description="Bodies that may come in at the same time; one more takes the place of a slow one, or is "
         "`overloaded`.",
     )
-    workers: int = Field(1, ge=1, description="Clips processed at the same time.")
+    workers: int = Field(1, ge=1, description="Number of clips processed at the same time.")
     batch: int = Field(
         32, ge=1, description="Walkers, of whichever requests, that go through a gait network together at most."
     )

@@ -48,12 +48,12 @@ class Trouble(Record):
 class Line(Item):
     """Result of one clip."""
 
-    seconds: float = Field(description="That it took.")
-    sha256: str | None = Field(None, description="Digest of the clip; null where it could not be read.")
-    template: Template | None = Field(None, description="Of an enrolment.")
-    warning: Resemblance | None = Field(None, description="Where the walker matches somebody else who is enrolled.")
-    people: list[Person] | None = Field(None, description="Of an identification.")
-    problem: Trouble | None = Field(None, description="Why there is nothing of these.")
+    seconds: float = Field(description="Seconds that the clip took.")
+    sha256: str | None = Field(None, description="Digest of the clip; null if it could not be read.")
+    template: Template | None = Field(None, description="Template of an enrolment.")
+    warning: Resemblance | None = Field(None, description="Another subject that the walker matches, if there is one.")
+    people: list[Person] | None = Field(None, description="Walkers of an identification.")
+    problem: Trouble | None = Field(None, description="The error, if there is no result.")
 
     @property
     def final(self) -> bool:
@@ -73,7 +73,7 @@ class Warned(BaseModel):
     """A clip that was enrolled although its walker matches another subject; see ``--strict``."""
 
     clip: str
-    subject: str = Field(description="Enrolled as.")
+    subject: str = Field(description="Subject of the enrolment.")
     other: str = Field(description="The other subject.")
     detail: str
 
@@ -87,7 +87,9 @@ class BatchReport(BaseModel):
     duplicates: int = Field(description="Of these, clips whose walker had been enrolled before.")
     earlier: int = Field(description="Clips that an earlier run had settled.")
     failed: list[Failed]
-    warned: list[Warned] = Field([], description="Clips whose walkers match another subject; enrolled all the same.")
+    warned: list[Warned] = Field(
+        [], description="Clips that were enrolled although the walker matches another subject."
+    )
     seconds: float
 
 

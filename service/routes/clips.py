@@ -39,7 +39,7 @@ FIELDS: Any = {"max_files": 17, "max_fields": 100, "max_part_size": 2**14}
 router = APIRouter(tags=["clips"], route_class=ClipRoute, form_limits=FIELDS)
 
 JOB: dict[str, Any] = {
-    "description": "The clip has become a job, as asked for or since it is long; `Location` says where it stands.",
+    "description": "The clip became a job, as requested or because it is long. `Location` is the job's address.",
     "model": JobReply,
 }
 
@@ -138,7 +138,7 @@ CLIP_PROBLEMS = (
     responses={
         201: {"description": "Enrolled, and durable."},
         200: {
-            "description": "This walk of this subject was enrolled before; its template is given again.",
+            "description": "This walk of this subject was enrolled before; the reply contains its template.",
             "model": EnrollReply,
         },
         202: JOB,
@@ -173,7 +173,7 @@ async def enroll(
 @router.post(
     "/identify",
     response_model=IdentifyReply,
-    summary="Name everybody who walks in a clip",
+    summary="Identify everybody who walks in a clip",
     responses={202: JOB, **problems(*CLIP_PROBLEMS, "bad_fpir", "bad_subject", "not_found")},
 )
 async def identify(
@@ -189,7 +189,7 @@ async def identify(
 
 @router.post(
     "/learn",
-    summary="Learn of a camera from who walks in a clip",
+    summary="Learn about a camera from the walkers of a clip",
     responses=problems(
         *(code for code in CLIP_PROBLEMS if code not in ("idempotency_mismatch", "in_progress", "unknown_network")),
         "conflict",
@@ -201,7 +201,7 @@ async def learn(
     queue: Queue,
     caller: CallerOf,
     clip: ClipFile,
-    camera: Annotated[str, Form(description="Name of the camera that took the clip.", examples=["north-door"])],
+    camera: Annotated[str, Form(description="Name of the camera that recorded the clip.", examples=["north-door"])],
     options: Annotated[ClipOptions, Depends(form(ClipOptions))],
 ) -> LearnReply:
     """Keeps walkers of sufficient quality as passers-by of the camera, without identifying them. `conflict` if the
@@ -214,7 +214,7 @@ async def learn(
 
 @router.post(
     "/verify",
-    summary="Tell whether the person who walks in a clip is the one that is claimed",
+    summary="Verify that the person who walks in a clip is the claimed subject",
     responses=problems(
         *(code for code in CLIP_PROBLEMS if code not in ("idempotency_mismatch", "in_progress")),
         "multiple_people",

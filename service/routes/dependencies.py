@@ -55,7 +55,7 @@ ClipFiles = Annotated[
     File(
         min_length=1,
         max_length=16,
-        description="The clip: mp4, mov, mkv, webm or avi; several of the same person, if wanted.",
+        description="The clip: mp4, mov, mkv, webm or avi. May be given several times, for clips of the same person.",
     ),
 ]
 SubjectField = Annotated[
@@ -68,25 +68,27 @@ IdempotencyKey = Annotated[
         min_length=1,
         max_length=255,
         pattern=r"^[!-~]+$",
-        description="Made up by the caller; the same request with the same key gets the same reply and is done once.",
+        description="Text chosen by the caller. The same request with the same key is processed once, and always gets "
+        "the same reply.",
     ),
 ]
 Prefer = Annotated[
-    str | None, Header(description="`respond-async` makes a job of the clip: 202 with its address in `Location`.")
+    str | None,
+    Header(description="`respond-async` makes the clip a job: status 202, with the job's address in `Location`."),
 ]
 
 
 class Page(BaseModel):
     """Page of a list."""
 
-    limit: int = Field(100, ge=1, le=1000, description="Most entries of a page.")
-    after: str | None = Field(None, max_length=512, description="Where the page begins: `next` of the page before it.")
+    limit: int = Field(100, ge=1, le=1000, description="Maximum number of entries in a page.")
+    after: str | None = Field(None, max_length=512, description="Start of the page: `next` of the page before.")
 
 
 class JobsPage(Page):
     """Page of the list of jobs."""
 
-    collection: str | None = Field(None, description="List this collection's jobs alone.")
+    collection: str | None = Field(None, description="List only jobs of this collection.")
 
 
 PageOf = Annotated[Page, Query()]
