@@ -35,7 +35,7 @@ class OpenClip:
     def sha256(self) -> str:
         """SHA-256 digest of the clip's bytes, lower-case hexadecimal."""
         self.file.seek(0)
-        return hashlib.file_digest(self.file, "sha256").hexdigest()
+        return hashlib.file_digest(self.file, "sha256").hexdigest()  # type: ignore[arg-type]  # IO has no readinto
 
     def probe(self, decoder: Decoder, deadline: float | None) -> ClipInfo:
         """The clip's properties. Raises as :meth:`pipelines.decode.Decoder.probe`."""
