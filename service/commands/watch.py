@@ -75,11 +75,8 @@ def _stream(worker: Recogniser, options: StreamOptions) -> LocalStream | LiveStr
 
     if not isinstance(worker, Engine):
         return cast("Client", worker).stream(**options)
-    camera = options["camera"]
-    judge = Passing(
-        worker.gallery(options["collection"]), camera, options["top_k"], options["fpir"], options["where"] or None
-    )
-    turn = worker.settings.turn_of(camera, options["rotate"])
+    judge = Passing.asked(worker.gallery(options["collection"]), options)
+    turn = worker.settings.turn_of(options["camera"], options["rotate"])
     return LocalStream(worker.pipeline, judge, Limits.of(worker.settings), turn)
 
 

@@ -96,5 +96,4 @@ def _judge(engine: Engine, options: StreamOptions) -> Passing:
     check_fpir(options["fpir"])
     check_metadata(options["where"])
     check_camera(options["camera"])
-    gallery = engine.gallery(options["collection"])
-    return Passing(gallery, options["camera"], options["top_k"], options["fpir"], options["where"] or None)
+    return Passing.asked(engine.gallery(options["collection"]), options)
