@@ -96,7 +96,7 @@ def inspect(
     options: ClipOptions,
     out: Annotated[Path, typer.Option(help="Folder for the pictures.", file_okay=False)] = Path("inspect"),
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print what was seen, and the pictures' paths, as JSON.")
+        bool, typer.Option("--json", help="Print the walkers and the paths of the pictures as JSON.")
     ] = False,
 ) -> None:
     """Write a picture per walker: silhouettes, skeletons, and the path through the clip."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pipelines.fingerprint import Fingerprint
     from service.recogniser import Recogniser
 
-app = typer.Typer(help="Collections, each with a network of its own.", no_args_is_help=True)
+app = typer.Typer(help="Collections. Each has its own network.", no_args_is_help=True)
 NameArgument = Annotated[str, typer.Argument(metavar="C", help="Name of the collection.")]
 
 
@@ -62,7 +62,7 @@ def migrate(
     to: Annotated[
         str | None, typer.Option("--to", metavar="NETWORK", help="A network's name, or a .safetensors file.")
     ] = None,
-    back: Annotated[bool, typer.Option("--rollback", help="Go back to the network before the last move.")] = False,
+    back: Annotated[bool, typer.Option("--rollback", help="Return to the network before the last migration.")] = False,
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:

@@ -53,7 +53,9 @@ def _files(paths: list[Path] | None) -> list[Path] | None:
 ClipArgument = Annotated[Path, typer.Argument(help="A video file.", callback=_file)]
 AnyClipsArgument = Annotated[
     list[Path] | None,
-    typer.Argument(help="Your clips: the first one's walkers are enrolled, the others' named.", callback=_files),
+    typer.Argument(
+        help="Your clips: the walkers of the first are enrolled, those of the others identified.", callback=_files
+    ),
 ]
 ArchiveArgument = Annotated[Path, typer.Argument(help="The archive.", callback=_file)]
 ClipsArgument = Annotated[
@@ -71,7 +73,7 @@ ServerOption = Annotated[
     typer.Option(
         "--server",
         envvar="GAITKEEPER_SERVER",
-        help="Address of a running service; by default this process works.",
+        help="Address of a running service. By default, this process does the work.",
     ),
 ]
 KeyOption = Annotated[
@@ -80,7 +82,7 @@ KeyOption = Annotated[
 StoreOption = Annotated[
     str | None, typer.Option("--store", help="Gallery store of this process, as in sqlite:///gallery.db.")
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print the reply as JSON, as the REST API gives it.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the reply as JSON, as in the REST API.")]
 
 
 def print_json(reply: BaseModel) -> None:
@@ -90,7 +92,7 @@ def print_json(reply: BaseModel) -> None:
 
 def waiting(pending: bool) -> str:
     """Note for a removal whose data the store has not yet overwritten on disk."""
-    return "; the store has yet to overwrite the bytes" if pending else ""
+    return "; the store will overwrite the bytes later" if pending else ""
 
 
 @contextmanager
