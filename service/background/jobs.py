@@ -28,7 +28,7 @@ from service.auth.keys import Keys
 from service.background.work import Reply, accused, named, still_there
 from service.errors import JobCancelled, Overloaded
 from service.problems import body
-from service.recognition.clip_walkers import Progress
+from service.recogniser import Progress
 from service.schemas import JobReply, JobsReply, JobState
 from service.state import State
 

@@ -13,7 +13,8 @@ from models.errors import GaitkeeperError
 from service.background.requests import ClipRequest, EnrollRequest, request_of
 from service.background.webhooks import Webhooks
 from service.metrics import Metrics
-from service.recognition.clip_walkers import ClipSource, OpenClip, Progress
+from service.recogniser import Progress
+from service.recognition.clip_walkers import ClipSource, OpenClip
 from service.recognition.engine import Engine
 from service.recognition.walker_options import point_of
 from service.schemas import EnrollReply, IdentifyReply, JobReply

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -27,6 +27,7 @@ from service.options import (
     documented,
     texts,
 )
+from service.recogniser import Progress
 from service.schemas import (
     CamerasReply,
     Collection,
@@ -56,8 +57,6 @@ if TYPE_CHECKING:
 
 Reply = TypeVar("Reply", bound=BaseModel)
 Pages = TypeVar("Pages", SubjectsReply, TemplatesReply, CollectionsReply)
-Progress = Callable[[str, float], None]
-"""Progress callback: takes the name of a stage and its completed fraction, in [0, 1]."""
 
 POLL_SECONDS = 0.5
 KEY_VARIABLE = "GAITKEEPER_API_KEY"

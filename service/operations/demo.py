@@ -12,7 +12,8 @@ from models.errors import GaitkeeperError
 from pipelines.fingerprint import Fingerprint
 from pipelines.sequence import GaitSequence
 from service.errors import BadRequest
-from service.recognition.clip_walkers import Progress, Seen
+from service.recogniser import Progress
+from service.recognition.clip_walkers import Seen
 from service.recognition.engine import Engine
 from service.schemas import DemoProbe, DemoReply, FailedClip, IdentifyReply
 

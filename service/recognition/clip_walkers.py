@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -16,6 +16,7 @@ from pipelines.errors import MultiplePeople, TrackNotFound
 from pipelines.pipeline import ClipResult, Pipeline
 from pipelines.sequence import GaitSequence
 from service.files import require_file
+from service.recogniser import Progress
 from service.recognition.walker_options import is_at, point_of
 from service.schemas import Clip, Skipped, TrackChoice
 
@@ -45,8 +46,6 @@ class OpenClip:
 
 
 ClipSource = str | Path | IO[bytes] | OpenClip
-Progress = Callable[[str, float], None]
-"""Progress callback: takes the name of a stage and its completed fraction, in [0, 1]."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,9 +17,10 @@ from pipelines.pipeline import Pipeline
 from pipelines.sequence import GaitSequence
 from service.errors import InvalidRequest, NotReady
 from service.options import ClipOptions, EnrollOptions, IdentifyOptions, VerifyOptions, complete, documented
+from service.recogniser import Progress
 from service.recognition import canary
 from service.recognition.administration import DEFAULT_COLLECTION, Administration
-from service.recognition.clip_walkers import ClipSource, Progress, Seen
+from service.recognition.clip_walkers import ClipSource, Seen
 from service.recognition.pictures import person_of
 from service.recognition.remote_work import Elsewhere
 from service.recognition.unknown_walkers import keep_unknown, walker_of
