@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from copy import copy
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -27,7 +29,7 @@ from gallery.names import (
     known_subject,
 )
 from gallery.passers import PassersBy
-from gallery.pinned import Embed, PinnedNetwork, embedded
+from gallery.pinned import Embed, EmbedOnce, PinnedNetwork, embedded
 from gallery.search.index import CollectionIndex, Index
 from gallery.stores.open import open_store
 from gallery.stores.protocol import Embedding, NewSubject, NewTemplate, Store
@@ -178,6 +180,13 @@ class Gallery:
         except BaseException:
             store.close()
             raise
+
+    def for_one_request(self) -> Self:
+        """This gallery, but each walker is embedded once, however many operations of a request need the embedding."""
+        own = copy(self)
+        own.embed = EmbedOnce(self.embed)
+        own._answers = replace(self._answers, embed=own.embed)
+        return own
 
     @property
     def network(self) -> GaitNetwork:

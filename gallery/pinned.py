@@ -25,6 +25,27 @@ Embed = Callable[[Sequence[GaitSequence], GaitNetwork], Tensor]
 DEFAULT_NETWORK = "fusion"
 
 
+class EmbedOnce:
+    """Embeds each sequence once with each network, and remembers the result. Meant for one request, in one thread.
+
+    Args:
+        by: embeds sequences that are not remembered.
+    """
+
+    def __init__(self, by: Embed) -> None:
+        self._by = by
+        self._known: dict[tuple[int, int], tuple[GaitSequence, GaitNetwork, Tensor]] = {}  # by identity, hence kept
+
+    def __call__(self, seqs: Sequence[GaitSequence], net: GaitNetwork) -> Tensor:
+        """As :func:`pipelines.embed.embed`."""
+        if not seqs:
+            return self._by(seqs, net)
+        if new := [seq for seq in seqs if (id(seq), id(net)) not in self._known]:
+            for seq, embedding in zip(new, self._by(new, net), strict=True):
+                self._known[id(seq), id(net)] = seq, net, embedding
+        return torch.stack([self._known[id(seq), id(net)][2] for seq in seqs])
+
+
 class PinnedNetwork:
     """The network that computes the embeddings of one collection.
 

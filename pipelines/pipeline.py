@@ -137,6 +137,7 @@ class Pipeline:
         on_progress: Callable[[float], None] | None = None,
         deadline: float | None = None,
         rotate: int = 0,
+        info: ClipInfo | None = None,
     ) -> ClipResult:
         """As :meth:`sequences`, with skipped people, timings and thumbnails.
 
@@ -145,6 +146,7 @@ class Pipeline:
             on_progress: called from time to time with the finished share, in [0, 1]; an exception ends the work.
             deadline: instant of ``time.monotonic`` at which to give up.
             rotate: degrees, 0, 90, 180 or 270, to turn the pictures clockwise, after the clip's own rotation.
+            info: the clip's properties, if its decoder was already asked for them.
 
         Raises:
             DeadlineExceeded: the work was not finished by then.
@@ -152,7 +154,7 @@ class Pipeline:
         """
         started = time.perf_counter()
         tell = on_progress or (lambda _: None)
-        info = self.decoder.probe(source, deadline)
+        info = info or self.decoder.probe(source, deadline)
         if info.frames < (needed := frames_needed(self.settings.min_frames, info.rate)):
             raise TooShort(
                 f"The clip has {info.frames} frame{'s' * (info.frames != 1)}; a gait needs at least {needed}, "

@@ -52,12 +52,11 @@ def prepare(seqs: Sequence[GaitSequence], net: GaitNetwork) -> tuple[tuple[Tenso
         raise TooShort("The gait sequence has no frame.")
     seqs = [at_rate(seq) for seq in seqs]
     device = device_of(net)
-    tensors = tuple(_INPUTS[name](seqs).to(device) for name in net.inputs)
-    scaled = tuple(x.float().div_(255) if x.dtype == torch.uint8 else x for x in tensors)
+    tensors = tuple(as_floats(padded([_frames(seq, name) for seq in seqs]).to(device)) for name in net.inputs)
     lengths = [len(seq) for seq in seqs]
     if len(set(lengths)) == 1:
-        return scaled, None
-    return scaled, torch.tensor(lengths, dtype=torch.int64, device=device)
+        return tensors, None
+    return tensors, torch.tensor(lengths, dtype=torch.int64, device=device)
 
 
 def at_rate(seq: GaitSequence) -> GaitSequence:
@@ -113,7 +112,16 @@ def normalise_joints(joints: Array) -> Array:
     return out
 
 
-def _padded(arrays: list[Array]) -> Tensor:
+AS_READ: dict[str, Callable[[Array], Array]] = {
+    "silhouettes": lambda frames: frames[:, None, :, CUT],
+    "joints": normalise_joints,
+    "heatmaps": lambda frames: frames,
+}
+"""How networks read the frames (T, ...) of each input. Pictures stay uint8 until :func:`as_floats`."""
+
+
+def padded(arrays: Sequence[Array]) -> Tensor:
+    """Arrays (T, ...) of one type as a tensor (N, T, ...), with zeros after the end of the shorter ones."""
     longest = max(len(a) for a in arrays)
     out = np.zeros((len(arrays), longest, *arrays[0].shape[1:]), arrays[0].dtype)
     for row, a in zip(out, arrays, strict=True):
@@ -121,23 +129,13 @@ def _padded(arrays: list[Array]) -> Tensor:
     return torch.from_numpy(out)
 
 
-def _silhouettes(seqs: Sequence[GaitSequence]) -> Tensor:
-    return _padded([seq.silhouettes[:, None, :, CUT] for seq in seqs])
+def as_floats(tensor: Tensor) -> Tensor:
+    """The tensor as float32; the values of pictures from 0..255 to 0..1."""
+    return tensor.float().div_(255) if tensor.dtype == torch.uint8 else tensor.float()
 
 
-def _joints(seqs: Sequence[GaitSequence]) -> Tensor:
-    return _padded([normalise_joints(seq.joints) for seq in seqs])
-
-
-def _heatmaps(seqs: Sequence[GaitSequence]) -> Tensor:
-    kept = [seq.heatmaps for seq in seqs if seq.heatmaps is not None]
-    if len(kept) < len(seqs):
-        raise HeatmapsMissing("The network reads joint heatmaps, and the gait sequence was kept without them.")
-    return _padded(kept)
-
-
-_INPUTS: dict[str, Callable[[Sequence[GaitSequence]], Tensor]] = {
-    "silhouettes": _silhouettes,
-    "joints": _joints,
-    "heatmaps": _heatmaps,
-}
+def _frames(seq: GaitSequence, name: str) -> Array:
+    frames: Array | None = getattr(seq, name)
+    if frames is None:
+        raise HeatmapsMissing("The network reads joint heatmaps, and the gait sequence was stored without them.")
+    return AS_READ[name](frames)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,17 +15,11 @@ if TYPE_CHECKING:
     from pipelines.decode import ClipInfo, Frame
 
 Image = npt.NDArray[np.uint8]
-Rotation = Literal[0, 90, 180, 270]
 
 ROTATIONS = (0, 90, 180, 270)
 """Rotations that can be applied, in degrees clockwise."""
 WIDEST = 4
 """Maximum pixel aspect ratio, either way; a more extreme value in the stream is ignored as invalid."""
-
-
-def number_of(value: object) -> object:
-    """Convert a form or query value to a number if it is one."""
-    return int(value) if isinstance(value, str) and value.isascii() and value.isdigit() else value
 
 
 @dataclass(frozen=True)

@@ -68,7 +68,7 @@ def create_app(settings: Settings | None = None, engine: Engine | None = None) -
             app.state.probes = WorkQueue(1, settings.queue, settings.retry_after)
             app.state.jobs = Jobs(
                 opened.state,
-                work.do,
+                work.do_job,
                 opened.has,
                 bound=settings.jobs,
                 keep=settings.keep_jobs,
@@ -88,7 +88,7 @@ def create_app(settings: Settings | None = None, engine: Engine | None = None) -
     app = FastAPI(
         title="Gaitkeeper",
         version=version(DISTRIBUTION),
-        description="Names people by the way they walk. Errors are RFC 9457 problem documents with a stable `code`.",
+        description="Identifies people by their gait. Errors are RFC 9457 problem documents with a stable `code`.",
         lifespan=lifespan,
         # The framework's documentation pages load scripts from another host. A service with biometric data must not do
         # that.

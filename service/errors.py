@@ -144,7 +144,7 @@ class NotLoopback(GaitkeeperError):
 
 
 class ServerUnreachable(GaitkeeperError):
-    """No service replies at the given address."""
+    """No service answers at the given address."""
 
     code = "server_unreachable"
 

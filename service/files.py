@@ -10,7 +10,7 @@ from service.errors import NotAFile
 
 KINDS = {
     stat.S_IFDIR: "is a folder",
-    stat.S_IFIFO: "is a pipe, which is read but once: save what comes out of it to a file, and name that",
+    stat.S_IFIFO: "is a pipe, which can be read only once: save its content to a file",
     stat.S_IFSOCK: "is a socket",
     stat.S_IFCHR: "is a device",
     stat.S_IFBLK: "is a device",
@@ -28,7 +28,7 @@ def require_file(path: str | Path) -> Path:
     except (OSError, ValueError) as error:
         raise NotAFile(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}.") from error
     if not stat.S_ISREG(mode):
-        raise NotAFile(f"{path} is no file; it {KINDS.get(stat.S_IFMT(mode), 'is something else')}.")
+        raise NotAFile(f"{path} is not a file; it {KINDS.get(stat.S_IFMT(mode), 'is something else')}.")
     if not os.access(path, os.R_OK):
-        raise NotAFile(f"{path} may not be read by this user.")
+        raise NotAFile(f"This user has no permission to read {path}.")
     return Path(path)

@@ -59,7 +59,9 @@ class Metrics:
         )
         self._occupancy = _Occupancy()
         own.register(self._occupancy)
-        self._pending = Gauge("gaitkeeper_clips_pending", "Clips in work and in waiting.", registry=own)
+        self._pending = Gauge(
+            "gaitkeeper_clips_pending", "Number of clips that are being processed or waiting.", registry=own
+        )
 
     def watch(self, pending: Callable[[], float]) -> None:
         """Register gauges for the clips being processed and waiting. They are read at each scrape."""

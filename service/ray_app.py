@@ -85,10 +85,10 @@ class Front:
         remote = Remote(settings.pipeline, perception, embedding, start_searchers(searchers))
         self._settings, self._engine = settings, Engine(settings, remote)
         if self._engine.store.collection(DEFAULT_COLLECTION).created != made:
-            raise ClusterUnavailable("The front door has another store: set GAITKEEPER_STORE on every host.")
+            raise ClusterUnavailable("The front end has another store: set the same GAITKEEPER_STORE on all hosts.")
         self._locked = Keys(self._engine.state).exist()
         if locked and not self._locked:
-            raise ClusterUnavailable("The front door does not find the keys: set GAITKEEPER_STATE on the head.")
+            raise ClusterUnavailable("The front end does not find the keys: set GAITKEEPER_STATE on the head.")
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         app = create_app(self._settings, self._engine)
@@ -160,7 +160,7 @@ def run(settings: Settings, address: str, ready: Callable[[str], None], stop: th
             if not Keys(own.state).exist() and not settings.published_on_loopback:
                 require_loopback(settings.host)
         if not settings.port:
-            raise BadSettings("On a cluster the port must be named: --port 8321.")
+            raise BadSettings("On a cluster, the port must be given: --port 8321.")
         try:
             serve.start(proxy_location="HeadOnly", http_options={"host": settings.host, "port": settings.port})
             serve.run(app, name=NAME, route_prefix="/")

@@ -76,21 +76,21 @@ class Clip(BaseModel):
     """The clip that was received."""
 
     sha256: str = Field(description="Digest of the clip's bytes, lower-case hexadecimal.")
-    width: int = Field(description="Pixels of the upright picture, which are square.")
-    height: int = Field(description="Pixels of the upright picture, which are square.")
+    width: int = Field(description="In square pixels, of the upright picture.")
+    height: int = Field(description="In square pixels, of the upright picture.")
     rate: float = Field(description="Median frame rate of the stream, in hertz.")
-    frames: int = Field(description="Frames that the clip shows.")
-    duration: float = Field(description="Seconds that the clip shows.")
+    frames: int = Field(description="Number of frames that are shown.")
+    duration: float = Field(description="Duration in seconds.")
     codec: str = Field(description="Video codec.")
-    container: str = Field(description="Kind of file.")
-    stream: int = Field(0, description="Index in the file of the video stream that was looked at.")
+    container: str = Field(description="Container format.")
+    stream: int = Field(0, description="Index of the video stream that was used.")
     repaired: dict[str, int] = Field(
         {},
-        description="Frames whose time had to be mended, or that could not be decoded, by kind: `ran_back`, `jumped`, "
+        description="Number of frames that were repaired or could not be decoded, by kind: `ran_back`, `jumped`, "
         "`burst`, `stood_still`, `decode_order`, `missing`, `undecoded`.",
     )
     rotated: int = Field(
-        0, description="Degrees by which pictures were turned clockwise beyond what the clip says, as was asked or set."
+        0, description="Degrees by which the pictures were turned clockwise, after the clip's own rotation."
     )
 
 
@@ -100,11 +100,11 @@ class Skipped(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
     track: int = Field(description="Number of the tracklet in the clip.")
-    reason: str = Field(description="Why, as in `too_short` or `cut_off`.")
-    frames: int = Field(description="Frames in which the person was seen.")
-    usable: int = Field(description="Frames that could have been used.")
-    start: float = Field(description="Seconds from the clip's first video frame to the first of them.")
-    end: float = Field(description="Seconds from the clip's first video frame to the last of them.")
+    reason: str = Field(description="Reason, for example `too_short` or `cut_off`.")
+    frames: int = Field(description="Number of frames that show the person.")
+    usable: int = Field(description="Number of frames of sufficient quality.")
+    start: float = Field(description="Seconds from the clip's first video frame to the person's first.")
+    end: float = Field(description="Seconds from the clip's first video frame to the person's last.")
 
 
 class TrackChoice(BaseModel):
@@ -113,11 +113,11 @@ class TrackChoice(BaseModel):
     track: int = Field(description="Number of the tracklet in the clip, from 1, in order of appearance.")
     start: float = Field(description="Seconds from the clip's first video frame to the walker's first.")
     end: float = Field(description="Seconds from the clip's first video frame to the walker's last.")
-    box: tuple[float, float, float, float] = Field(description="x1, y1, x2, y2 in pixels, half-way through.")
+    box: tuple[float, float, float, float] = Field(description="x1, y1, x2, y2 in pixels, in the middle frame.")
     quality: Quality
     same_as: int | None = Field(
         None,
-        description="The track of an earlier walker who is the same person, as it seems: one who left and returned.",
+        description="Track of an earlier walker who seems to be the same person, who left and returned.",
     )
     thumbnail: str | None = Field(None, description="JPEG of the person, base64.")
 
@@ -127,7 +127,7 @@ class ClipEnrolment(BaseModel):
 
     template: Template
     warning: Resemblance | None = Field(
-        None, description="Somebody else whom the walker matches at the strictest calibrated rate."
+        None, description="Another subject that the walker matches at the strictest calibrated rate."
     )
     clip: Clip
     skipped: list[Skipped]
@@ -137,7 +137,9 @@ class ClipEnrolment(BaseModel):
 class EnrollReply(ClipEnrolment):
     """A completed, durable enrolment."""
 
-    others: list[ClipEnrolment] = Field([], description="From the other clips, in their order, where several came.")
+    others: list[ClipEnrolment] = Field(
+        [], description="Enrolments from the other clips of the request, in their order."
+    )
 
 
 class Strips(BaseModel):
@@ -151,7 +153,7 @@ class WalkerPictures(Strips):
     """Pictures of one walker of the clip, and of the templates that the explanation compares it with."""
 
     thumbnail: str = Field(description="JPEG of the person, base64.")
-    templates: dict[str, Strips] = Field(description="By template, of the candidates in `explanation`.")
+    templates: dict[str, Strips] = Field(description="Pictures of the candidates in `explanation`, by template.")
 
 
 class Trail(BaseModel):
@@ -169,7 +171,8 @@ class Person(Identification):
     pictures: WalkerPictures | None = Field(default=None, description="With `pictures`.")
     trail: Trail | None = Field(default=None, description="With `boxes`.")
     stranger: str | None = Field(
-        default=None, description="Id under which an unknown walker is now kept, where the collection keeps strangers."
+        default=None,
+        description="Id of the kept stranger, if the walker is unknown and the collection keeps strangers.",
     )
 
 
@@ -177,7 +180,7 @@ class IdentifyReply(BaseModel):
     """All walkers of a clip, each with ranked candidates and a verdict."""
 
     collection: str
-    people: list[Person] = Field(description="One a walker, by track.")
+    people: list[Person] = Field(description="One entry per walker, by track.")
     clip: Clip
     skipped: list[Skipped]
     timings: dict[str, float] = Field(description="Seconds by stage.")
@@ -197,9 +200,9 @@ class LearnReply(BaseModel):
 
     collection: str
     camera: str
-    walkers: int = Field(description="Walkers of the clip.")
+    walkers: int = Field(description="Number of walkers in the clip.")
     kept: int = Field(
-        description="Of them, how many are kept as passers-by: not who is seen too poorly or like one that is there."
+        description="Number of walkers that are kept as passers-by: those of good quality that resemble no kept one."
     )
     clip: Clip
     skipped: list[Skipped]
@@ -220,7 +223,7 @@ class DemoProbe(BaseModel):
     """A clip that the demo identified. This type and the next two are used by the command line only."""
 
     file: str
-    truth: str | None = Field(description="Who walks in it, where that is known.")
+    truth: str | None = Field(description="Subject who walks in the clip, if known.")
     reply: IdentifyReply
 
 
@@ -238,8 +241,8 @@ class DemoReply(BaseModel):
     enrolled: list[Template]
     probes: list[DemoProbe]
     failed: list[FailedClip]
-    rank1: int = Field(description="Walkers whose nearest candidate is the right one.")
-    known: int = Field(description="Walkers of whom it is known who they are.")
+    rank1: int = Field(description="Number of walkers whose nearest candidate is correct.")
+    known: int = Field(description="Number of walkers with a known subject.")
     report: str = Field(description="Path of the HTML report.")
 
 
@@ -250,24 +253,24 @@ class JobState(BaseModel):
     kind: Literal["enroll", "identify"]
     collection: str
     state: Literal["queued", "running", "done", "failed", "cancelled"]
-    progress: float = Field(description="Share that is done, in [0, 1].")
+    progress: float = Field(description="Completed fraction, in [0, 1].")
     created: float = Field(description="Seconds since 1970.")
     ended: float | None = Field(description="Seconds since 1970.")
-    status: int | None = Field(description="HTTP status that the request would have got.")
+    status: int | None = Field(description="HTTP status of the reply.")
 
 
 class JobReply(JobState):
     """State of a job, with its result."""
 
-    result: EnrollReply | IdentifyReply | None = Field(description="The reply that the request would have got.")
-    problem: dict[str, Any] | None = Field(description="The problem document that it would have got.")
+    result: EnrollReply | IdentifyReply | None = Field(description="The reply to the request.")
+    problem: dict[str, Any] | None = Field(description="The problem document, if the job failed.")
 
 
 class JobsReply(BaseModel):
     """The caller's jobs, newest first, or a page of them."""
 
     jobs: list[JobState]
-    next: str | None = Field(None, description="`after` of the next page; null where there is none.")
+    next: str | None = Field(None, description="`after` of the next page; null if there is none.")
 
 
 class ModelWeights(BaseModel):
@@ -276,15 +279,15 @@ class ModelWeights(BaseModel):
     sha256: str
     licence: str = Field(description="SPDX identifier.")
     about: str
-    state: str = Field(description="`present`, or what is wrong with the file.")
+    state: str = Field(description="`present`, or the problem with the file.")
 
 
 class Calibrated(BaseModel):
     """A fingerprint that has calibrated thresholds."""
 
     fingerprint: FingerprintText
-    fpirs: list[float] = Field(description="False-positive identification rates to decide at.")
-    gallery_sizes: list[int] = Field(description="Templates, at which they were measured.")
+    fpirs: list[float] = Field(description="Calibrated false-positive identification rates.")
+    gallery_sizes: list[int] = Field(description="Numbers of templates for which the thresholds were measured.")
 
 
 class Model(BaseModel):
@@ -292,11 +295,11 @@ class Model(BaseModel):
 
     name: str
     about: str = Field(description="One sentence.")
-    inputs: tuple[str, ...] = Field(description="What it reads, of `silhouettes`, `joints` and `heatmaps`.")
-    default: bool = Field(description="Whether new collections take it unless the settings name another.")
-    trained: bool = Field(description="False where its weights are random numbers.")
+    inputs: tuple[str, ...] = Field(description="Its inputs, out of `silhouettes`, `joints` and `heatmaps`.")
+    default: bool = Field(description="Whether new collections use it by default.")
+    trained: bool = Field(description="False if its weights are random.")
     weights: ModelWeights | None
-    calibrated: list[Calibrated] = Field(description="Without any it gives no verdict but `inconclusive`.")
+    calibrated: list[Calibrated] = Field(description="Without a calibration, every verdict is `inconclusive`.")
 
 
 class ModelsReply(BaseModel):
@@ -308,8 +311,8 @@ class ModelsReply(BaseModel):
 class StoreState(BaseModel):
     """The gallery's store."""
 
-    kind: str = Field(description="As in `sqlite` or `redis`.")
-    durable: bool = Field(description="Whether what it acknowledges outlives a power cut.")
+    kind: str = Field(description="For example `sqlite` or `redis`.")
+    durable: bool = Field(description="Whether acknowledged data survives a power failure.")
     encrypted: bool
     collections: int
     subjects: int
@@ -319,23 +322,23 @@ class StoreState(BaseModel):
 class Load(BaseModel):
     """Load of the service."""
 
-    clips_pending: int = Field(description="Clips in work and in waiting.")
-    clips_bound: int = Field(description="One more than so many is `overloaded`.")
-    workers: int = Field(description="Clips processed at the same time.")
+    clips_pending: int = Field(description="Number of clips that are being processed or waiting.")
+    clips_bound: int = Field(description="Maximum of `clips_pending`; further clips get the error `overloaded`.")
+    workers: int = Field(description="Number of clips processed at the same time.")
     jobs_waiting: int
     jobs_bound: int
-    load_average: float = Field(description="Of the machine, over a minute.")
-    memory_bytes: int | None = Field(description="That this process holds; null where it is not known.")
+    load_average: float = Field(description="Load average of the machine over one minute.")
+    memory_bytes: int | None = Field(description="Memory of this process; null if unknown.")
 
 
 class Limits(BaseModel):
     """Limits that requests must respect."""
 
     max_upload_bytes: int
-    max_seconds: float = Field(description="Of a clip.")
+    max_seconds: float = Field(description="Maximum duration of a clip.")
     async_seconds: float = Field(description="A longer clip becomes a job.")
-    deadline: float = Field(description="Seconds for a body to come, and for its clip to be answered.")
-    rate: str = Field(description="Requests that one API key may make.")
+    deadline: float = Field(description="Seconds for the body to arrive, and for the clip to be processed.")
+    rate: str = Field(description="Rate limit of one API key.")
 
 
 class SystemReply(BaseModel):
@@ -344,14 +347,14 @@ class SystemReply(BaseModel):
     version: str
     torch: str
     device: str
-    device_name: str | None = Field(description="Of a GPU.")
+    device_name: str | None = Field(description="Name of the GPU, if one is used.")
     processors: int
-    threads: int = Field(description="That look at people side by side.")
-    network: str = Field(description="Of new collections.")
-    precision: str = Field(description="In which embeddings are searched.")
+    threads: int = Field(description="Number of threads that run perception.")
+    network: str = Field(description="Network of new collections.")
+    precision: str = Field(description="Number format of the searched embeddings.")
     perception: str
-    sandbox: bool = Field(description="Whether clips are decoded in a process of their own that is locked up.")
-    locked: bool = Field(description="Whether keys are asked for.")
+    sandbox: bool = Field(description="Whether clips are decoded in a sandboxed process.")
+    locked: bool = Field(description="Whether API keys are required.")
     store: StoreState
     load: Load
     limits: Limits
@@ -364,7 +367,7 @@ class SubjectsReply(BaseModel):
 
     collection: str
     subjects: list[Subject]
-    next: str | None = Field(None, description="`after` of the next page; null where there is none.")
+    next: str | None = Field(None, description="`after` of the next page; null if there is none.")
 
 
 class SubjectReply(BaseModel):
@@ -372,7 +375,7 @@ class SubjectReply(BaseModel):
 
     subject: Subject
     templates: list[Template]
-    outliers: list[Outlier] = Field([], description="Templates that may be of somebody else, or of a walk gone wrong.")
+    outliers: list[Outlier] = Field([], description="Templates that may show another person or a bad walk.")
 
 
 class SubjectChange(BaseModel):
@@ -382,9 +385,9 @@ class SubjectChange(BaseModel):
 
     display_name: str | None = Field(None, description="1 to 256 characters.", examples=["Alice B."])
     metadata: dict[str, str] | None = Field(
-        None, description="In place of all that is there; at most 64 entries.", examples=[{"site": "north"}]
+        None, description="Replaces the present metadata; at most 64 entries.", examples=[{"site": "north"}]
     )
-    legal_basis: str | None = Field(None, description="Up to 256 characters; empty takes it away.")
+    legal_basis: str | None = Field(None, description="Up to 256 characters; an empty text removes it.")
 
 
 class NewCollection(BaseModel):
@@ -394,7 +397,7 @@ class NewCollection(BaseModel):
 
     name: str = Field(description="1 to 64 ASCII letters, digits, `_`, `-` and `.`.", examples=["hall"])
     keeps_heatmaps: bool = Field(
-        False, description="Keep joint heatmaps, which a move to a network that reads them needs."
+        False, description="Keep joint heatmaps. A migration to a network that reads heatmaps needs them."
     )
     ttl_seconds: float | None = Field(
         None, ge=1, le=3.2e9, description="Seconds after which templates expire; null for never."
@@ -407,7 +410,7 @@ class KeepStrangers(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     keep_seconds: float | None = Field(
-        ge=1, le=3.2e9, description="For how long each is kept; null keeps nobody, and forgets all.", examples=[86400.0]
+        ge=1, le=3.2e9, description="Seconds to keep each of them; null stops this and deletes all.", examples=[86400.0]
     )
 
 
@@ -415,7 +418,7 @@ class StrangersReply(BaseModel):
     """Unknown walkers, grouped by similarity, most recently seen first."""
 
     collection: str
-    keep_seconds: float | None = Field(description="For how long each is kept; null where nobody is.")
+    keep_seconds: float | None = Field(description="Seconds to keep each of them; null if none is kept.")
     groups: list[StrangerGroup]
 
 
@@ -444,7 +447,7 @@ class KeepPassersBy(BaseModel):
     keep_seconds: float | None = Field(
         ge=1,
         le=3.2e9,
-        description="For how long each is kept; null keeps nobody, and forgets all.",
+        description="Seconds to keep each of them; null stops this and deletes all.",
         examples=[604800.0],
     )
 
@@ -453,7 +456,7 @@ class CamerasReply(BaseModel):
     """What a collection has learnt about its cameras from the passers-by that it keeps."""
 
     collection: str
-    keep_seconds: float | None = Field(description="For how long a passer-by is kept; null where nobody is.")
+    keep_seconds: float | None = Field(description="Seconds to keep each passer-by; null if none is kept.")
     views: list[ViewStatistics] = Field(description="By camera and heading.")
 
 
@@ -463,14 +466,14 @@ class TemplatesReply(BaseModel):
     collection: str
     subject: str
     templates: list[Template]
-    next: str | None = Field(None, description="`after` of the next page; null where there is none.")
+    next: str | None = Field(None, description="`after` of the next page; null if there is none.")
 
 
 class CollectionsReply(BaseModel):
     """The collections, by name, or a page of them."""
 
     collections: list[Collection]
-    next: str | None = Field(None, description="`after` of the next page; null where there is none.")
+    next: str | None = Field(None, description="`after` of the next page; null if there is none.")
 
 
 class Health(BaseModel):
@@ -492,7 +495,7 @@ class ProblemDetails(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     type: str = Field(description="URN of the code.")
-    title: str = Field(description="The same for every occurrence of the code.")
+    title: str = Field(description="The same for all occurrences of the code.")
     status: int
-    code: str = Field(description="Stable; the one to program against.")
-    detail: str = Field(description="One sentence about this occurrence.")
+    code: str = Field(description="Stable code for programs.")
+    detail: str = Field(description="One sentence that describes this occurrence.")

@@ -33,9 +33,9 @@ from pydantic_settings import (
 
 from gallery.stores.encryption import Vault
 from pipelines.settings import PipelineSettings
-from pipelines.upright import Rotation
 from service.auth.loopback import is_loopback
 from service.errors import BadSettings
+from service.options import Rotation
 from service.scale import Scale
 from service.setting_names import PREFIX, meant, names_of, strange
 
@@ -73,7 +73,7 @@ class Webhook(BaseModel):
         if parts.username or parts.password or parts.fragment or not parts.hostname:
             raise ValueError("an address without user, password and fragment expected")
         if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname)):
-            raise ValueError("only https is safe on the way to another machine")
+            raise ValueError("use https for an address on another machine")
         return url
 
 
@@ -134,7 +134,7 @@ class Settings(BaseSettings):
         description="Bodies that may come in at the same time; one more takes the place of a slow one, or is "
         "`overloaded`.",
     )
-    workers: int = Field(1, ge=1, description="Clips processed at the same time.")
+    workers: int = Field(1, ge=1, description="Number of clips processed at the same time.")
     batch: int = Field(
         32, ge=1, description="Walkers, of whichever requests, that go through a gait network together at most."
     )
@@ -316,7 +316,7 @@ def load_settings(**given: Any) -> Settings:
     except ValidationError as error:
         raise BadSettings(f"{'; '.join(map(_told, error.errors()))}.") from error
     except SettingsError as error:
-        raise BadSettings(f"{error}: JSON is expected there.") from error
+        raise BadSettings(f"{error}: JSON is expected.") from error
     except tomllib.TOMLDecodeError as error:
         raise BadSettings(f"{config} is no TOML: {error}.") from error
     except UnicodeDecodeError as error:

@@ -156,4 +156,4 @@ def _told() -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        raise StoreUnavailable(f"The service's own file cannot be used: {error}.") from error
+        raise StoreUnavailable(f"The service's state file cannot be used: {error}.") from error

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset as TorchDataset
 
 from models.base import GaitNetwork
-from pipelines.tensors import CUT, normalise_joints
+from pipelines.tensors import AS_READ, as_floats, padded
 from training.augment import OF_FRAMES, OF_OUTLINES, OF_PICTURES, augment
 from training.config import TrainingConfig
 from training.datasets import Dataset, Inputs, load_partition, open_dataset
@@ -89,16 +88,16 @@ def arrays(inputs: Inputs, net: GaitNetwork, *, scaled: bool = False, min_score:
     out: dict[str, Array] = {}
     kept = np.ones(len(inputs), np.bool_)
     if "silhouettes" in net.inputs and inputs.silhouettes is not None:
-        out["silhouettes"] = inputs.silhouettes[:, None, :, CUT]
+        out["silhouettes"] = AS_READ["silhouettes"](inputs.silhouettes)
     if "heatmaps" in net.inputs and inputs.heatmaps is not None:
-        out["heatmaps"] = inputs.heatmaps
+        out["heatmaps"] = AS_READ["heatmaps"](inputs.heatmaps)
         kept &= inputs.heatmaps.max(axis=(2, 3)).mean(axis=1) >= 255 * min_score
     if "joints" in net.inputs and inputs.joints is not None:
         if skeleton == "kinect":
             out["joints"] = xy16(inputs.joints, scaled=scaled)
         else:
             kept &= inputs.joints[..., 2].mean(axis=1) >= min_score
-            out["joints"] = normalise_joints(inputs.joints)
+            out["joints"] = AS_READ["joints"](inputs.joints)
     return {name: out[name][kept] for name in net.inputs}
 
 
@@ -157,7 +156,7 @@ class Batches(TorchDataset[Batch]):
 
     def _framewise(self, cuts: list[dict[str, Array]], generator: torch.Generator) -> Made:
         lengths = torch.tensor([_length(cut) for cut in cuts])
-        inputs = {name: _stacked([cut[name] for cut in cuts]) for name in self.net.inputs}
+        inputs = {name: as_floats(padded([cut[name] for cut in cuts])) for name in self.net.inputs}
         inputs = augment(inputs, self.config.augment, generator)
         equal = bool((lengths == lengths[0]).all())
         return tuple(inputs[name] for name in self.net.inputs), None if equal else lengths
@@ -172,7 +171,7 @@ class Batches(TorchDataset[Batch]):
         for cut in cuts:
             frames = {name: torch.from_numpy(cut[name])[None] for name in self.net.inputs}
             frames = augment(frames, on_outlines, generator)
-            frames = {name: _float(x) for name, x in frames.items()}
+            frames = {name: as_floats(x) for name, x in frames.items()}
             frames = augment(frames, on_frames, generator)
             picture = self.net.condense(*(frames[name] for name in self.net.inputs))
             if picture is None:
@@ -212,13 +211,3 @@ class Batches(TorchDataset[Batch]):
 
 def _length(walk: dict[str, Array]) -> int:
     return len(next(iter(walk.values())))
-
-
-def _stacked(cuts: Sequence[Array]) -> Tensor:
-    """(N, T, ...) float32, zeros beyond the end of shorter ones."""
-    return _float(pad_sequence([torch.from_numpy(cut) for cut in cuts], batch_first=True))
-
-
-def _float(tensor: Tensor) -> Tensor:
-    """Convert to float32; pictures from 0..255 to 0..1."""
-    return tensor.float().div_(255) if tensor.dtype == torch.uint8 else tensor.float()

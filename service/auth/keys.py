@@ -55,7 +55,7 @@ class Key(BaseModel):
                 exists.
         """
         if scope is not None and scope not in self.scopes and Scope.ADMIN not in self.scopes:
-            raise Forbidden(f"This key has not the scope {scope}.")
+            raise Forbidden(f"This key does not have the scope {scope}.")
         if collection is not None and self.collections is not None and collection not in self.collections:
             raise Forbidden("This key is not for that collection.")
 
@@ -67,7 +67,7 @@ class Key(BaseModel):
         """
         self.require(Scope.ADMIN)
         if self.collections is not None:
-            raise Forbidden("This takes a key that is not bound to collections.")
+            raise Forbidden("This needs a key that is not limited to collections.")
 
 
 class Keys:
@@ -122,7 +122,7 @@ class Keys:
             db.execute("UPDATE keys SET revoked = ? WHERE id = ? AND revoked IS NULL", (time.time(), key_id))
             row = db.execute("SELECT * FROM keys WHERE id = ?", (key_id,)).fetchone()
         if row is None:
-            raise KeyNotFound(f"There is no key {key_id!r}.")
+            raise KeyNotFound(f"The key {key_id!r} does not exist.")
         return _key(row)
 
     def exist(self) -> bool:

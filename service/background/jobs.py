@@ -28,7 +28,7 @@ from service.auth.keys import Keys
 from service.background.work import Reply, accused, named, still_there
 from service.errors import JobCancelled, Overloaded
 from service.problems import body
-from service.recognition.clip_walkers import Progress
+from service.recogniser import Progress
 from service.schemas import JobReply, JobsReply, JobState
 from service.state import State
 
@@ -103,7 +103,7 @@ class Jobs:
         waiting = self.waiting()
         if waiting >= self._bound:
             raise Overloaded(
-                f"{waiting} jobs are waiting, which is all this service takes: try again in {self._retry_after} s.",
+                f"{waiting} jobs are waiting, which is the limit: try again in {self._retry_after} s.",
                 retry_after=self._retry_after,
             )
         job, now = uuid.uuid4().hex, time.time()
@@ -161,7 +161,9 @@ class Jobs:
         """
         with self._lock:
             if len(self._listeners.get(job, ())) >= LISTENERS:
-                raise Overloaded(f"{LISTENERS} follow this job, which is all it takes.", retry_after=self._retry_after)
+                raise Overloaded(
+                    f"{LISTENERS} connections follow this job, which is the limit.", retry_after=self._retry_after
+                )
             self._listeners.setdefault(job, set()).add(notify)
         try:
             yield
@@ -180,7 +182,7 @@ class Jobs:
         self._expire()
         rows = self._state.rows("SELECT * FROM jobs WHERE id = ? AND owner = ?", job, _owner())
         if not rows:
-            raise NotFound(f"There is no job {job!r}.")
+            raise NotFound(f"The job {job!r} does not exist.")
         row = rows[0]
         outcome = json.loads(row["body"]) if row["body"] is not None else None
         done = row["state"] == "done"
@@ -278,7 +280,7 @@ class Jobs:
         except Exception as error:
             if not isinstance(error, GaitkeeperError):
                 log.exception("job %s", job)
-                error = GaitkeeperError("An error that nobody foresaw.")
+                error = GaitkeeperError("An internal error occurred.")
             document, subjects = body(error), accused(error)
             self._on_problem(document["code"])
             self._end(job, "failed", document["status"], json.dumps(document), subjects)
@@ -311,7 +313,7 @@ class Jobs:
         """Queue unfinished jobs again."""
         with self._state.transaction() as db:
             db.execute("UPDATE jobs SET state = 'queued' WHERE state = 'running' AND runs < ?", (RUNS,))
-            lost = body(GaitkeeperError("The service ended twice while it was working on this."))
+            lost = body(GaitkeeperError("The service ended twice while it was processing this."))
             given_up = db.execute(
                 "UPDATE jobs SET state = 'failed', status = ?, body = ?, ended = ? WHERE state = 'running'",
                 (lost["status"], json.dumps(lost).encode(), time.time()),

@@ -7,28 +7,26 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Sequence
-from typing import IO, Any, cast
+from collections.abc import Callable, Iterable
+from typing import cast
 
 from pydantic import BaseModel
 
 from service.auth.access import CALLER
+from service.background.requests import ClipRequest
 from service.background.work import Reply, named, still_there
 from service.errors import IdempotencyMismatch, InProgress
-from service.recognition.clip_walkers import sha256_of
+from service.recognition.clip_walkers import OpenClip
 from service.schemas import JobReply
 from service.state import State
 
 
-def digest(route: str, fields: dict[str, Any], clip: IO[bytes], more: Sequence[IO[bytes]] = ()) -> bytes:
-    """Digest that identifies a request by its path, its fields and the clips' bytes. The encoding of the form does not
+def digest(request: ClipRequest, clips: Iterable[OpenClip]) -> bytes:
+    """Digest that identifies a request by its kind, its fields and the clips' bytes. The encoding of the form does not
     matter.
     """
-    digests = []
-    for one in (clip, *more):
-        one.seek(0)
-        digests.append(sha256_of(one))
-    return hashlib.sha256(json.dumps([route, ",".join(digests), fields], sort_keys=True).encode()).digest()
+    about = [request.kind, ",".join(clip.sha256 for clip in clips), request.fields]
+    return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).digest()
 
 
 class Replays:
@@ -106,9 +104,9 @@ class Replays:
                 )
                 return None
         if row["request"] != request:
-            raise IdempotencyMismatch("This Idempotency-Key came with another request before: take a new one.")
+            raise IdempotencyMismatch("This Idempotency-Key was used with another request: use a new one.")
         if row["status"] is None:
-            raise InProgress("The same request is being worked on: ask again for its reply.", retry_after=1)
+            raise InProgress("The same request is being processed: repeat it to get the reply.", retry_after=1)
         return row["status"], row["body"]
 
     def _drop(self, owner: str, token: str) -> None:

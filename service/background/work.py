@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from gallery.decision.verdict import check_fpir
 from gallery.errors import ClipOfOtherSubject, LooksLikeOtherSubject, StoreUnavailable
 from gallery.names import check_camera, check_metadata, check_subject
 from models.errors import GaitkeeperError
+from service.background.requests import ClipRequest, EnrollRequest, request_of
 from service.background.webhooks import Webhooks
 from service.metrics import Metrics
-from service.recognition.clip_walkers import Progress
+from service.recogniser import Progress
+from service.recognition.clip_walkers import ClipSource, OpenClip
 from service.recognition.engine import Engine
 from service.recognition.walker_options import point_of
 from service.schemas import EnrollReply, IdentifyReply, JobReply
@@ -24,56 +26,61 @@ SHORT_BYTES = 2 * 2**20
 
 
 class Work:
-    """Runs enrolments and identifications, and counts them.
-
-    ``kind`` is "enroll" or "identify", and ``fields`` are the arguments of the engine's method of that name.
-    """
+    """Runs enrolments and identifications, and counts them."""
 
     def __init__(self, engine: Engine, metrics: Metrics, webhooks: Webhooks | None = None) -> None:
         self.engine = engine
         self.metrics = metrics
         self.webhooks = webhooks
 
-    def check(self, kind: str, fields: dict[str, Any]) -> None:
+    def check(self, request: ClipRequest) -> None:
         """Check everything that does not depend on the clip's content. Raises as :meth:`do`."""
-        check_camera(fields["camera"])
-        if kind == "enroll":
-            check_subject(fields["subject"])
-            if fields["point"] is not None:
-                point_of(fields["point"])
+        options, enrolls = request.options, isinstance(request, EnrollRequest)
+        check_camera(options["camera"])
+        if isinstance(request, EnrollRequest):
+            check_subject(request.subject)
+            if request.options["point"] is not None:
+                point_of(request.options["point"])
         else:
-            check_fpir(fields["fpir"])
-            check_metadata(fields["where"])
-        self.engine.gallery(fields["collection"], create=kind == "enroll", network=fields["network"])
+            check_fpir(request.options["fpir"])
+            check_metadata(request.options["where"])
+        self.engine.gallery(options["collection"], create=enrolls, network=options["network"])
 
-    def is_long(self, clip: IO[bytes], deadline: float) -> bool:
+    def is_long(self, clip: OpenClip, deadline: float) -> bool:
         """Whether a clip should become a job."""
-        if clip.seek(0, 2) <= SHORT_BYTES:
+        if clip.file.seek(0, 2) <= SHORT_BYTES:
             return False
-        return self.engine.pipeline.decoder.probe(clip, deadline).duration > self.engine.settings.async_seconds
+        return clip.probe(self.engine.pipeline.decoder, deadline).duration > self.engine.settings.async_seconds
 
     def do(
         self,
-        kind: str,
-        clip: str | Path | IO[bytes],
-        fields: dict[str, Any],
+        request: ClipRequest,
+        clip: ClipSource,
         on_progress: Progress | None = None,
         deadline: float | None = None,
-        more: Sequence[IO[bytes]] = (),
+        more: Sequence[ClipSource] = (),
     ) -> tuple[int, EnrollReply | IdentifyReply]:
         """Process a clip; returns HTTP status and reply. ``more`` are further clips to enrol from. Raises as the
         engine's method.
         """
-        if kind == "enroll":
-            enrolled = self.engine.enroll(clip, **fields, more=more, on_progress=on_progress, deadline=deadline)
+        if isinstance(request, EnrollRequest):
+            enrolled = self.engine.enroll(
+                clip, request.subject, more=more, on_progress=on_progress, deadline=deadline, **request.options
+            )
             self.metrics.enrolled(enrolled)
             known = all(one.template.duplicate for one in (enrolled, *enrolled.others))
             return 200 if known else 201, enrolled
-        identified = self.engine.identify(clip, **fields, on_progress=on_progress, deadline=deadline)
+        identified = self.engine.identify(clip, on_progress=on_progress, deadline=deadline, **request.options)
         self.metrics.identified(identified)
         if self.webhooks:
             self.webhooks.identified(identified)
         return 200, identified
+
+    def do_job(
+        self, kind: str, clip: Path, fields: Mapping[str, Any], on_progress: Progress
+    ) -> tuple[int, EnrollReply | IdentifyReply]:
+        """As :meth:`do`, for a request that was stored as a job."""
+        return self.do(request_of(kind, fields), clip, on_progress)
 
 
 def still_there(there: Callable[[str], bool], subjects: Iterable[str]) -> bool:

@@ -77,7 +77,7 @@ class Folder:
     def items(self) -> Iterator[Item]:
         """As :meth:`Archive.items`."""
         if not self.root.is_dir():
-            raise NoArchive(f"{self.root} is no folder.")
+            raise NoArchive(f"{self.root} is not a folder.")
         for folder, below, files in os.walk(self.root):
             below[:] = sorted(name for name in below if not name.startswith("."))
             for name in sorted(files):
@@ -92,7 +92,7 @@ class Folder:
         # Do not wait for the writer of a pipe.
         with os.fdopen(os.open(self.root / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise UnsupportedMedia(f"{item.name} is no file with a clip in it, but a pipe, a socket or a device.")
+                raise UnsupportedMedia(f"{item.name} is not a file, but a pipe, a socket or a device.")
             if os.fstat(file.fileno()).st_size > limit:
                 raise _too_large(limit)
             yield file
@@ -112,11 +112,11 @@ class Bucket:
             from pyarrow import ArrowException
             from pyarrow.fs import FileSystem
         except ModuleNotFoundError as error:
-            raise NoArchive("Buckets are read by pyarrow: pip install 'gaitkeeper-id[ray]'.") from error
+            raise NoArchive("Buckets need pyarrow: pip install 'gaitkeeper-id[ray]'.") from error
         try:
             system, self._root = FileSystem.from_uri(url)
         except (ArrowException, OSError, ValueError) as error:
-            raise NoArchive(f"This is no place that clips are read from: {error}.") from error
+            raise NoArchive(f"Clips cannot be read from this place: {error}.") from error
         self._system: FileSystem = system
 
     def items(self) -> Iterator[Item]:
@@ -171,16 +171,14 @@ def archive_at(place: str) -> Archive:
         BadSettings: the URL contains a password, which would appear in process lists and in results.
     """
     if printable(place) != place:
-        raise NoArchive(
-            f"The path {printable(place)} is no UTF-8: name the archive by another one, as by a link to it."
-        )
+        raise NoArchive(f"The path {printable(place)} is no UTF-8: use another path, for example a link.")
     scheme, sep, rest = place.partition("://")
     if not sep:
         return Folder(Path(place))
     if scheme == "file":
         return Folder(Path(unquote(rest)))
     if "@" in rest.partition("/")[0]:
-        raise BadSettings(f"Give the credentials of {scheme}:// by its own environment, not in the URL.")
+        raise BadSettings(f"Give the credentials of {scheme}:// in its environment variables, not in the URL.")
     return Bucket(place)
 
 

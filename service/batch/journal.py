@@ -75,12 +75,14 @@ class Journal:
             try:
                 if number == 0:
                     if Order.model_validate_json(text) != order:
-                        raise OtherResults(f"{self.path} holds results of another run: name another file by --out.")
+                        raise OtherResults(
+                            f"{self.path} contains results of another run: choose another file with --out."
+                        )
                 else:
                     line = Line.model_validate_json(text)
                     lines[line.key] = line
             except ValidationError as error:
-                raise OtherResults(f"{self.path}, line {number + 1}, is no result of a batch.") from error
+                raise OtherResults(f"{self.path}, line {number + 1}, is not a result of a batch.") from error
         self._file.seek(whole)
         self._file.truncate()
         if not whole:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 
 from gallery.types import Record, Resemblance, Template
 from service.batch.archive import Item
+from service.options import EnrollOptions, IdentifyOptions, complete
 from service.problems import exit_code
 from service.schemas import Person
 
@@ -19,24 +20,22 @@ class Order(Record):
     Attributes:
         kind: the operation.
         place: path or URL of the archive.
-        collection: name of the collection.
         made: creation time of the collection. Every host checks it to ensure that it has the same store.
-        network, camera, rotate, min_quality, strict, top_k, fpir, where: as for
-            :class:`service.recognition.engine.Engine`.
+        options: all options of the operation, as of :mod:`service.options`. They may also be given as fields of their
+            own, as in the files of earlier versions.
     """
 
     kind: Literal["enroll", "identify"]
     place: str
-    collection: str
     made: datetime
-    network: str | None = None
-    camera: str | None = None
-    rotate: int | None = None
-    min_quality: float = 0.0
-    strict: bool = False
-    top_k: int = 5
-    fpir: float = 0.01
-    where: dict[str, str] = Field(default_factory=dict)
+    options: dict[str, Any]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _complete(cls, given: dict[str, Any]) -> dict[str, Any]:
+        kind: Any = EnrollOptions if given.get("kind") == "enroll" else IdentifyOptions
+        own: dict[str, Any] = {name: given[name] for name in ("kind", "place", "made") if name in given}
+        return {**own, "options": complete(kind, given.get("options", given))}
 
 
 class Trouble(Record):
@@ -49,12 +48,12 @@ class Trouble(Record):
 class Line(Item):
     """Result of one clip."""
 
-    seconds: float = Field(description="That it took.")
-    sha256: str | None = Field(None, description="Digest of the clip; null where it could not be read.")
-    template: Template | None = Field(None, description="Of an enrolment.")
-    warning: Resemblance | None = Field(None, description="Where the walker matches somebody else who is enrolled.")
-    people: list[Person] | None = Field(None, description="Of an identification.")
-    problem: Trouble | None = Field(None, description="Why there is nothing of these.")
+    seconds: float = Field(description="Seconds that the clip took.")
+    sha256: str | None = Field(None, description="Digest of the clip; null if it could not be read.")
+    template: Template | None = Field(None, description="Template of an enrolment.")
+    warning: Resemblance | None = Field(None, description="Another subject that the walker matches, if there is one.")
+    people: list[Person] | None = Field(None, description="Walkers of an identification.")
+    problem: Trouble | None = Field(None, description="The error, if there is no result.")
 
     @property
     def final(self) -> bool:
@@ -74,7 +73,7 @@ class Warned(BaseModel):
     """A clip that was enrolled although its walker matches another subject; see ``--strict``."""
 
     clip: str
-    subject: str = Field(description="Enrolled as.")
+    subject: str = Field(description="Subject of the enrolment.")
     other: str = Field(description="The other subject.")
     detail: str
 
@@ -88,7 +87,9 @@ class BatchReport(BaseModel):
     duplicates: int = Field(description="Of these, clips whose walker had been enrolled before.")
     earlier: int = Field(description="Clips that an earlier run had settled.")
     failed: list[Failed]
-    warned: list[Warned] = Field([], description="Clips whose walkers match another subject; enrolled all the same.")
+    warned: list[Warned] = Field(
+        [], description="Clips that were enrolled although the walker matches another subject."
+    )
     seconds: float
 
 

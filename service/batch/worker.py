@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import IO, Any
+from typing import Any
 
 from gallery.errors import StoreUnavailable
 from gallery.gallery import Gallery
@@ -14,7 +14,8 @@ from pipelines.errors import EmptyUpload
 from service.batch.archive import Archive, Item, archive_at
 from service.batch.lines import Line, Order, Trouble
 from service.errors import ClusterUnavailable, InvalidRequest
-from service.recognition.clip_walkers import sha256_of
+from service.options import EnrollOptions, IdentifyOptions, complete
+from service.recognition.clip_walkers import OpenClip
 from service.recognition.engine import Engine
 
 WAITS = (1.0, 5.0, 25.0)
@@ -40,10 +41,10 @@ class Worker:
         self._engine = engine
         self._order = order
         self._archive: Archive = archive_at(order.place)
-        self._gallery: Gallery = engine.gallery(order.collection)
+        self._gallery: Gallery = engine.gallery(order.options["collection"])
         if self._gallery.collection.created != order.made:
             raise ClusterUnavailable(
-                f"The collection {order.collection!r} is another one here: every host needs the same GAITKEEPER_STORE."
+                f"On this host {self._gallery.name!r} is another one: set the same GAITKEEPER_STORE on all hosts."
             )
 
     def __call__(self, item: Item, sleep: Callable[[float], None] = time.sleep) -> Line:
@@ -52,11 +53,12 @@ class Worker:
         found: dict[str, Any] = {}
         try:
             limit = self._engine.settings.max_upload_bytes
-            with acting("batch"), self._archive.opened(item, limit) as clip:
-                if not clip.seek(0, 2):
+            with acting("batch"), self._archive.opened(item, limit) as file:
+                if not file.seek(0, 2):
                     raise EmptyUpload("The clip has no bytes.")
-                found["sha256"] = _digest(clip)
-                found |= self._patiently(lambda: self._do(item, clip, found["sha256"]), sleep)
+                clip = OpenClip(file)
+                found["sha256"] = clip.sha256
+                found |= self._patiently(lambda: self._do(item, clip), sleep)
         except GaitkeeperError as error:
             found["problem"] = Trouble(code=error.code, detail=error.detail)
         except Exception as error:  # an unexpected error with one clip must not end the batch
@@ -71,30 +73,17 @@ class Worker:
                 sleep(wait)
         return do()
 
-    def _do(self, item: Item, clip: IO[bytes], digest: str) -> dict[str, Any]:
+    def _do(self, item: Item, clip: OpenClip) -> dict[str, Any]:
         order = self._order
-        asked: dict[str, Any] = {
-            "camera": order.camera,
-            "rotate": order.rotate,
-            "min_quality": order.min_quality,
-            "network": order.network,
-            "collection": order.collection,
-        }
         if order.kind == "identify":
-            reply = self._engine.identify(clip, top_k=order.top_k, fpir=order.fpir, where=order.where or None, **asked)
-            return {"people": reply.people}
+            return {"people": self._engine.identify(clip, **complete(IdentifyOptions, order.options)).people}
         if item.path is not None and item.subject is not None and "\\" in item.subject:
-            raise InvalidRequest(f"The folder of {item.name} names no subject: its name is no UTF-8.")
+            raise InvalidRequest(f"The folder of {item.name} does not name a subject: its name is no UTF-8.")
         if item.subject is None:
-            raise InvalidRequest(f"{item.name} lies in no folder that names its subject, as in alice/{item.name}.")
-        if self._engine.has(order.collection, item.subject):
+            raise InvalidRequest(f"{item.name} is not in a folder that names its subject, as in alice/{item.name}.")
+        if self._engine.has(self._gallery.name, item.subject):
             for template in self._gallery.templates(item.subject):
-                if template.clip_sha256 == digest:
+                if template.clip_sha256 == clip.sha256:
                     return {"template": template.model_copy(update={"duplicate": True})}
-        enrolled = self._engine.enroll(clip, item.subject, strict=order.strict, **asked)
+        enrolled = self._engine.enroll(clip, item.subject, **complete(EnrollOptions, order.options))
         return {"template": enrolled.template, "warning": enrolled.warning}
-
-
-def _digest(clip: IO[bytes]) -> str:
-    clip.seek(0)
-    return sha256_of(clip)

@@ -150,9 +150,9 @@ class LiveStream:
                         self._credit.notify_all()
                 self._events.put(event)
         except ValidationError:
-            last = UnexpectedReply("An event came that this client does not know.")
+            last = UnexpectedReply("The service sent an event that this client does not know.")
         except ConnectionClosed as error:
-            last = ServerUnreachable(f"The stream broke off: {error}.")
+            last = ServerUnreachable(f"The stream was interrupted: {error}.")
         finally:
             with self._credit:
                 self._over = True
@@ -164,4 +164,4 @@ def _refusal(url: str, content: bytes | bytearray | None) -> Exception:
     try:
         return problems.from_body(json.loads(content or b""))
     except (ValueError, AttributeError):
-        return UnexpectedReply(f"{url} refused the stream with something that is no problem document.")
+        return UnexpectedReply(f"{url} refused the stream with a body that is not a problem document.")

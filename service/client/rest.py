@@ -5,11 +5,11 @@ from __future__ import annotations
 import io
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 from urllib.parse import quote
 
 import httpx
@@ -18,6 +18,16 @@ from pydantic import BaseModel, ValidationError
 from service import problems
 from service.errors import JobCancelled, ServerUnreachable, UnexpectedReply
 from service.files import require_file
+from service.options import (
+    ClipOptions,
+    EnrollOptions,
+    IdentifyOptions,
+    StreamOptions,
+    VerifyOptions,
+    documented,
+    texts,
+)
+from service.recogniser import Progress
 from service.schemas import (
     CamerasReply,
     Collection,
@@ -47,8 +57,6 @@ if TYPE_CHECKING:
 
 Reply = TypeVar("Reply", bound=BaseModel)
 Pages = TypeVar("Pages", SubjectsReply, TemplatesReply, CollectionsReply)
-Progress = Callable[[str, float], None]
-"""Progress callback: takes the name of a stage and its completed fraction, in [0, 1]."""
 
 POLL_SECONDS = 0.5
 KEY_VARIABLE = "GAITKEEPER_API_KEY"
@@ -97,115 +105,62 @@ class Client:
         """Close the connections."""
         self._http.close()
 
+    @documented(EnrollOptions)
     def enroll(
         self,
         clip: str | Path,
         subject: str,
         *,
         more: Sequence[str | Path] = (),
-        track: int | None = None,
-        point: str | None = None,
-        collection: str = "default",
-        strict: bool = False,
-        camera: str | None = None,
-        rotate: int | None = None,
-        min_quality: float = 0.0,
-        network: str | None = None,
         on_progress: Progress | None = None,
         idempotency_key: str | None = None,
+        **options: Unpack[EnrollOptions],
     ) -> EnrollReply:
         """Enrol a clip's only walker, or the one of ``track`` or at ``point``, as ``subject``.
 
         Requests with the same ``idempotency_key`` are processed once. With ``more`` clips of the same person, either
-        all clips are enrolled or none. If ``strict``, a walker who matches another subject is rejected with
-        LooksLikeOtherSubject.
+        all clips are enrolled or none.
         """
-        fields: dict[str, Any] = {"subject": subject, "collection": collection, "strict": strict}
-        fields |= _given(
-            track=track, point=point, camera=camera, rotate=rotate, min_quality=min_quality, network=network
-        )
+        fields = {"subject": subject, **texts(options)}
         return self._upload("/enroll", clip, fields, EnrollReply, on_progress, idempotency_key, more)
 
+    @documented(IdentifyOptions)
     def identify(
         self,
         clip: str | Path,
         *,
-        top_k: int = 5,
-        fpir: float = 0.01,
-        where: Mapping[str, str] | None = None,
-        pictures: bool = False,
-        boxes: bool = False,
-        explain: bool = False,
-        camera: str | None = None,
-        rotate: int | None = None,
-        min_quality: float = 0.0,
-        network: str | None = None,
-        collection: str = "default",
         on_progress: Progress | None = None,
         idempotency_key: str | None = None,
+        **options: Unpack[IdentifyOptions],
     ) -> IdentifyReply:
-        """Rank the collection's subjects for every walker of a clip. With ``where``, only subjects with this metadata.
+        """Rank the collection's subjects for every walker of a clip."""
+        return self._upload("/identify", clip, texts(options), IdentifyReply, on_progress, idempotency_key)
 
-        ``pictures``, ``boxes`` and ``explain`` add details about each walker; see :class:`service.schemas.Person`.
-        """
-        fields: dict[str, Any] = {"top_k": top_k, "fpir": fpir, "collection": collection}
-        fields |= {"pictures": pictures, "boxes": boxes, "explain": explain}
-        fields |= _given(camera=camera, rotate=rotate, min_quality=min_quality, network=network)
-        fields |= {"where": [f"{key}={value}" for key, value in where.items()]} if where else {}
-        return self._upload("/identify", clip, fields, IdentifyReply, on_progress, idempotency_key)
-
+    @documented(VerifyOptions)
     def verify(
         self,
         clip: str | Path,
         subject: str,
         *,
-        track: int | None = None,
-        point: str | None = None,
-        fmr: float = 0.001,
-        camera: str | None = None,
-        rotate: int | None = None,
-        min_quality: float = 0.0,
-        network: str | None = None,
-        collection: str = "default",
         on_progress: Progress | None = None,
+        **options: Unpack[VerifyOptions],
     ) -> VerifyReply:
         """Verify that a clip's only walker, or the one of ``track`` or at ``point``, is ``subject``."""
-        fields: dict[str, Any] = {"subject": subject, "fmr": fmr, "collection": collection}
-        fields |= _given(
-            track=track, point=point, camera=camera, rotate=rotate, min_quality=min_quality, network=network
-        )
-        return self._upload("/verify", clip, fields, VerifyReply, on_progress, None)
+        return self._upload("/verify", clip, {"subject": subject, **texts(options)}, VerifyReply, on_progress)
 
+    @documented(ClipOptions)
     def learn(
-        self,
-        clip: str | Path,
-        camera: str,
-        *,
-        rotate: int | None = None,
-        collection: str = "default",
-        on_progress: Progress | None = None,
+        self, clip: str | Path, camera: str, *, on_progress: Progress | None = None, **options: Unpack[ClipOptions]
     ) -> LearnReply:
         """Keep the walkers of a clip as passers-by of a camera, without identifying them."""
-        fields = {"camera": camera, "collection": collection, **_given(rotate=rotate)}
-        return self._upload("/learn", clip, fields, LearnReply, on_progress, None)
+        return self._upload("/learn", clip, {"camera": camera, **texts(options)}, LearnReply, on_progress)
 
-    def stream(
-        self,
-        *,
-        top_k: int = 5,
-        fpir: float = 0.01,
-        where: Mapping[str, str] | None = None,
-        camera: str | None = None,
-        rotate: int | None = None,
-        collection: str = "default",
-    ) -> LiveStream:
+    @documented(StreamOptions)
+    def stream(self, **options: Unpack[StreamOptions]) -> LiveStream:
         """Open a live stream: send frames one by one, receive tracks and verdicts as events."""
         from service.client.live import LiveStream
 
-        query: dict[str, object] = {"top_k": top_k, "fpir": fpir, "collection": collection}
-        query |= {"where": [f"{key}={value}" for key, value in where.items()]} if where else {}
-        query |= _given(camera=camera, rotate=rotate)
-        return LiveStream(self.url, self._key, query)
+        return LiveStream(self.url, self._key, texts(options))
 
     def subjects(self, *, collection: str = "default") -> SubjectsReply:
         """The subjects of a collection, from all pages."""
@@ -341,7 +296,7 @@ class Client:
         fields: dict[str, Any],
         kind: type[Reply],
         on_progress: Progress | None,
-        idempotency_key: str | None,
+        idempotency_key: str | None = None,
         more: Sequence[str | Path] = (),
     ) -> Reply:
         headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
@@ -365,15 +320,13 @@ class Client:
         try:
             reply = self._http.request(method, path, **content)
         except httpx.TimeoutException as error:
-            raise ServerUnreachable(f"The service at {self.url} did not answer in time.") from error
+            raise ServerUnreachable(f"The service at {self.url} did not reply in time.") from error
         except (httpx.TransportError, httpx.InvalidURL) as error:
             raise ServerUnreachable(f"No service answers at {self.url}: {error}.") from error
         try:
             document = reply.json()
         except ValueError as error:
-            raise UnexpectedReply(
-                f"{self.url} answered {reply.status_code} with something that is not JSON."
-            ) from error
+            raise UnexpectedReply(f"{self.url} replied {reply.status_code} with a body that is not JSON.") from error
         if not reply.is_success:
             raise problems.from_body(document)
         if reply.status_code == 202:
@@ -393,9 +346,7 @@ class Client:
         try:
             return kind.model_validate(document)
         except ValidationError as error:
-            raise UnexpectedReply(
-                f"{self.url} answered {reply.status_code} with something else than expected."
-            ) from error
+            raise UnexpectedReply(f"{self.url} replied {reply.status_code} with an unexpected body.") from error
 
 
 class _Watched(io.FileIO):
@@ -411,11 +362,6 @@ class _Watched(io.FileIO):
         if self._tell:
             self._tell("upload", self.tell() / self._size)
         return data or b""
-
-
-def _given(**fields: Any) -> dict[str, Any]:
-    """The fields that are not None. 0 is kept: it can override a camera's setting."""
-    return {name: value for name, value in fields.items() if value is not None}
 
 
 def _part(text: str) -> str:

@@ -2,58 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from service.commands.console.terminal import (
-    ERR,
-    OUT,
-    CameraOption,
-    CollectionOption,
-    JsonOption,
-    NetworkOption,
-    QualityOption,
-    RotateOption,
-    StoreOption,
-    progress,
-    rotation,
-)
+from service.commands.console.command import with_options
+from service.commands.console.terminal import ERR, OUT, JsonOption, StoreOption, progress
+from service.options import EnrollOptions, IdentifyOptions, complete
 
 if TYPE_CHECKING:
-    from service.batch.lines import BatchReport, Order
-    from service.recognition.engine import Engine
+    from service.batch.lines import BatchReport
 
-app = typer.Typer(help="Archives of clips: every clip once, going on where it was stopped.", no_args_is_help=True)
+app = typer.Typer(help="Process archives of clips. An interrupted run is continued.", no_args_is_help=True)
 
 PlaceArgument = Annotated[str, typer.Argument(metavar="PLACE", help="A folder, or a bucket such as s3://NAME/PATH.")]
-OutOption = Annotated[Path, typer.Option(help="File of results, JSON lines; named again, it goes on.", dir_okay=False)]
+OutOption = Annotated[Path, typer.Option(help="File of results. A run with the same file continues.", dir_okay=False)]
 WorkersOption = Annotated[
-    int | None, typer.Option(min=1, help="Clips at a time: threads here, or workers of the cluster.")
+    int | None,
+    typer.Option(min=1, help="Number of clips at a time, in threads or in workers of the cluster."),
 ]
 RayOption = Annotated[
     str | None,
     typer.Option(
         "--ray",
         envvar="RAY_ADDRESS",
-        help="Do it on a Ray cluster: its address, `auto`, or `local` for one on this machine.",
+        help="Use a Ray cluster: its address, `auto`, or `local` for one on this machine.",
     ),
 ]
-RetryOption = Annotated[bool, typer.Option("--retry", help="Try again also what failed for the clip's own fault.")]
+RetryOption = Annotated[bool, typer.Option("--retry", help="Also repeat clips that failed because of the clip itself.")]
 
 
 @app.command()
+@with_options(EnrollOptions, "track", "point")  # one walker in each clip
 def enroll(
     place: PlaceArgument,
+    options: EnrollOptions,
     out: OutOption = Path("enrolled.jsonl"),
-    strict: Annotated[bool, typer.Option("--strict", help="Refuse a walker who matches another subject.")] = False,
-    camera: CameraOption = None,
-    rotate: RotateOption = None,
-    min_quality: QualityOption = 0.0,
-    network: NetworkOption = None,
-    collection: CollectionOption = "default",
     workers: WorkersOption = None,
     ray: RayOption = None,
     retry: RetryOption = False,
@@ -61,40 +46,15 @@ def enroll(
     as_json: JsonOption = False,
 ) -> None:
     """Enrol every clip SUBJECT/NAME of an archive, one walker in each."""
-
-    def order(engine: Engine) -> Order:
-        from service.batch.lines import Order
-
-        made = engine.gallery(collection, create=True, network=network).collection.created
-        return Order(
-            kind="enroll",
-            place=place,
-            collection=collection,
-            made=made,
-            network=network,
-            camera=camera,
-            rotate=rotation(rotate),
-            min_quality=min_quality,
-            strict=strict,
-        )
-
-    _run(order, out, workers, ray, retry, store, as_json)
+    _run("enroll", place, options, out, workers, ray, retry, store, as_json)
 
 
 @app.command()
+@with_options(IdentifyOptions, "pictures", "boxes", "explain")
 def identify(
     place: PlaceArgument,
+    options: IdentifyOptions,
     out: OutOption = Path("identified.jsonl"),
-    top_k: Annotated[int, typer.Option(min=1, max=1000, help="Candidates per walker.")] = 5,
-    fpir: Annotated[float, typer.Option(help="False-positive identification rate to decide at.")] = 0.01,
-    where: Annotated[
-        list[str] | None, typer.Option(metavar="KEY=VALUE", help="Metadata that a subject must have; may be repeated.")
-    ] = None,
-    camera: CameraOption = None,
-    rotate: RotateOption = None,
-    min_quality: QualityOption = 0.0,
-    network: NetworkOption = None,
-    collection: CollectionOption = "default",
     workers: WorkersOption = None,
     ray: RayOption = None,
     retry: RetryOption = False,
@@ -102,32 +62,13 @@ def identify(
     as_json: JsonOption = False,
 ) -> None:
     """Rank the enrolled people for every walker in the clips of an archive."""
-
-    def order(engine: Engine) -> Order:
-        from gallery.decision.verdict import check_fpir
-        from service.batch.lines import Order
-        from service.recognition.metadata import pairs_of
-
-        check_fpir(fpir)
-        return Order(
-            kind="identify",
-            place=place,
-            collection=collection,
-            made=engine.gallery(collection, network=network).collection.created,
-            network=network,
-            camera=camera,
-            rotate=rotation(rotate),
-            min_quality=min_quality,
-            top_k=top_k,
-            fpir=fpir,
-            where=pairs_of(where or []),
-        )
-
-    _run(order, out, workers, ray, retry, store, as_json)
+    _run("identify", place, options, out, workers, ray, retry, store, as_json)
 
 
 def _run(
-    order: Callable[[Engine], Order],
+    kind: Literal["enroll", "identify"],
+    place: str,
+    options: EnrollOptions | IdentifyOptions,
     out: Path,
     workers: int | None,
     ray: str | None,
@@ -136,18 +77,22 @@ def _run(
     as_json: bool,
 ) -> None:
     with progress("batch") as tell:
+        from gallery.decision.verdict import check_fpir
         from gallery.names import check_camera
+        from service.batch.lines import Order
         from service.batch.run import here, run
         from service.errors import BadSettings
         from service.recognition.engine import Engine
         from service.settings import load_settings
 
         if ray and store:
-            raise BadSettings("--ray and --store exclude each other: every host takes its own GAITKEEPER_STORE.")
+            raise BadSettings("--ray and --store exclude each other: every host uses its own GAITKEEPER_STORE.")
         settings = load_settings(**({"store": store} if store else {}))
         with Engine(settings) as engine:
-            asked = order(engine)
-            check_camera(asked.camera)
+            check_camera(options["camera"])
+            check_fpir(complete(IdentifyOptions, options)["fpir"])
+            gallery = engine.gallery(options["collection"], create=kind == "enroll", network=options["network"])
+            asked = Order(kind=kind, place=place, made=gallery.collection.created, options={**options})
             if ray:
                 from service.hosts.batch import on_ray
 

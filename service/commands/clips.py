@@ -3,175 +3,100 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from service.commands.console.command import Answer, answers, with_options
 from service.commands.console.terminal import (
     ERR,
     OUT,
-    CameraOption,
     ClipArgument,
     ClipsArgument,
-    CollectionOption,
-    JsonOption,
-    KeyOption,
-    NetworkOption,
-    PointOption,
-    QualityOption,
-    RotateOption,
-    ServerOption,
-    StoreOption,
     print_json,
     progress,
-    recogniser,
-    rotation,
 )
+from service.options import ClipOptions, EnrollOptions, IdentifyOptions, VerifyOptions
+
+if TYPE_CHECKING:
+    from service.recogniser import Progress, Recogniser
 
 
+@answers("enrolling")
+@with_options(EnrollOptions)
 def enroll(
+    worker: Recogniser,
     clips: ClipsArgument,
     subject: Annotated[str, typer.Option("--subject", "-s", help="Id of the person who walks.")],
-    track: Annotated[int | None, typer.Option(min=1, help="Which walker, where several are in the clip.")] = None,
-    point: PointOption = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Refuse a walker who matches another subject.")] = False,
-    camera: CameraOption = None,
-    rotate: RotateOption = None,
-    min_quality: QualityOption = 0.0,
-    network: NetworkOption = None,
-    collection: CollectionOption = "default",
-    server: ServerOption = None,
-    key: KeyOption = None,
-    store: StoreOption = None,
-    as_json: JsonOption = False,
-) -> None:
+    options: EnrollOptions,
+    tell: Progress,
+) -> Answer:
     """Enrol the person who walks in a clip, or in each of several."""
-    with progress("enrolling") as tell, recogniser(server, store, key) as worker:
-        reply = worker.enroll(
-            clips[0],
-            subject,
-            more=clips[1:],
-            track=track,
-            point=point,
-            collection=collection,
-            strict=strict,
-            camera=camera,
-            rotate=rotation(rotate),
-            min_quality=min_quality,
-            network=network,
-            on_progress=tell,
-        )
-    if as_json:
-        print_json(reply)
-        return
-    from service.commands.console import tables
+    reply = worker.enroll(clips[0], subject, more=clips[1:], on_progress=tell, **options)
 
-    for one in (reply, *reply.others):
-        template = one.template
-        done = "was enrolled before" if template.duplicate else "enrolled"
-        where = (
-            f"track {template.track}, {template.quality.frames} frames, {template.start:.1f} to {template.end:.1f} s"
-        )
-        OUT.print(f"[bold]{tables.plain(template.subject)}[/] {done} in {template.collection}: {where}")
-        if one.warning:
-            ERR.print(f"warning: {one.warning.detail}", style="yellow", markup=False, soft_wrap=True)
-    for one in (reply, *reply.others):
-        tables.repaired(ERR, one.clip)
-    tables.notes(ERR, reply.template.fingerprint, reply.template.trained, reply.skipped)
+    def show() -> None:
+        from service.commands.console import tables
+
+        for one in (reply, *reply.others):
+            new = one.template
+            done = "was enrolled before" if new.duplicate else "enrolled"
+            where = f"track {new.track}, {new.quality.frames} frames, {new.start:.1f} to {new.end:.1f} s"
+            OUT.print(f"[bold]{tables.plain(new.subject)}[/] {done} in {new.collection}: {where}")
+            if one.warning:
+                ERR.print(f"warning: {one.warning.detail}", style="yellow", markup=False, soft_wrap=True)
+        for one in (reply, *reply.others):
+            tables.repaired(ERR, one.clip)
+        tables.notes(ERR, reply.template.fingerprint, reply.template.trained, reply.skipped)
+
+    return reply, show
 
 
+@answers("verifying")
+@with_options(VerifyOptions)
 def verify(
+    worker: Recogniser,
     clip: ClipArgument,
-    subject: Annotated[str, typer.Option("--subject", "-s", help="Id of the person who is said to walk.")],
-    track: Annotated[int | None, typer.Option(min=1, help="Which walker, where several are in the clip.")] = None,
-    point: PointOption = None,
-    fmr: Annotated[float, typer.Option(help="False match rate to decide at.")] = 0.001,
-    camera: CameraOption = None,
-    rotate: RotateOption = None,
-    collection: CollectionOption = "default",
-    server: ServerOption = None,
-    key: KeyOption = None,
-    store: StoreOption = None,
-    as_json: JsonOption = False,
-) -> None:
+    subject: Annotated[str, typer.Option("--subject", "-s", help="Id of the claimed person.")],
+    options: VerifyOptions,
+    tell: Progress,
+) -> Answer:
     """Verify that the person who walks in a clip is the claimed subject."""
-    with progress("verifying") as tell, recogniser(server, store, key) as worker:
-        reply = worker.verify(
-            clip,
-            subject,
-            track=track,
-            point=point,
-            fmr=fmr,
-            camera=camera,
-            rotate=rotation(rotate),
-            collection=collection,
-            on_progress=tell,
-        )
-    if as_json:
-        print_json(reply)
-        return
-    from service.commands.console import tables
+    reply = worker.verify(clip, subject, on_progress=tell, **options)
 
-    OUT.print(tables.verification(reply.person))
-    tables.repaired(ERR, reply.clip)
-    tables.notes(ERR, reply.person.fingerprint, reply.person.trained, reply.skipped)
+    def show() -> None:
+        from service.commands.console import tables
+
+        OUT.print(tables.verification(reply.person))
+        tables.repaired(ERR, reply.clip)
+        tables.notes(ERR, reply.person.fingerprint, reply.person.trained, reply.skipped)
+
+    return reply, show
 
 
-def identify(
-    clip: ClipArgument,
-    top_k: Annotated[int, typer.Option(min=1, max=1000, help="Candidates per walker.")] = 5,
-    fpir: Annotated[float, typer.Option(help="False-positive identification rate to decide at.")] = 0.01,
-    where: Annotated[
-        list[str] | None, typer.Option(metavar="KEY=VALUE", help="Metadata that a subject must have; may be repeated.")
-    ] = None,
-    explain: Annotated[
-        bool, typer.Option("--explain", help="Show part by part what speaks for each candidate and what against.")
-    ] = False,
-    camera: CameraOption = None,
-    rotate: RotateOption = None,
-    min_quality: QualityOption = 0.0,
-    network: NetworkOption = None,
-    collection: CollectionOption = "default",
-    server: ServerOption = None,
-    key: KeyOption = None,
-    store: StoreOption = None,
-    as_json: JsonOption = False,
-) -> None:
+@answers("identifying")
+@with_options(IdentifyOptions, "pictures", "boxes")  # a table cannot show them
+def identify(worker: Recogniser, clip: ClipArgument, options: IdentifyOptions, tell: Progress) -> Answer:
     """Rank the enrolled people for every walker in a clip."""
-    with progress("identifying") as tell, recogniser(server, store, key) as worker:
-        from service.recognition.metadata import pairs_of
+    reply = worker.identify(clip, on_progress=tell, **options)
 
-        found = pairs_of(where or [])
-        reply = worker.identify(
-            clip,
-            top_k=top_k,
-            fpir=fpir,
-            where=found,
-            explain=explain,
-            camera=camera,
-            rotate=rotation(rotate),
-            min_quality=min_quality,
-            network=network,
-            collection=collection,
-            on_progress=tell,
-        )
-    if as_json:
-        print_json(reply)
-        return
-    from service.commands.console import tables
+    def show() -> None:
+        from service.commands.console import tables
 
-    OUT.print(tables.people(reply.people))
-    tables.repaired(ERR, reply.clip)
-    first = reply.people[0]
-    tables.notes(ERR, first.fingerprint, first.trained, reply.skipped)
+        OUT.print(tables.people(reply.people))
+        tables.repaired(ERR, reply.clip)
+        first = reply.people[0]
+        tables.notes(ERR, first.fingerprint, first.trained, reply.skipped)
+
+    return reply, show
 
 
+@with_options(ClipOptions, "collection")
 def inspect(
     clip: ClipArgument,
-    rotate: RotateOption = None,
+    options: ClipOptions,
     out: Annotated[Path, typer.Option(help="Folder for the pictures.", file_okay=False)] = Path("inspect"),
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print what was seen, and the pictures' paths, as JSON.")
+        bool, typer.Option("--json", help="Print the walkers and the paths of the pictures as JSON.")
     ] = False,
 ) -> None:
     """Write a picture per walker: silhouettes, skeletons, and the path through the clip."""
@@ -182,7 +107,7 @@ def inspect(
         from service.schemas import InspectReply
         from service.settings import load_settings
 
-        seen = Seen.through(Pipeline(load_settings().pipeline), clip, tell, rotate=rotation(rotate) or 0)
+        seen = Seen.through(Pipeline(load_settings().pipeline), clip, tell, rotate=options["rotate"] or 0)
         out.mkdir(parents=True, exist_ok=True)
         pictures = [str(path) for path in write_pictures(seen.result, out)]
         reply = InspectReply(

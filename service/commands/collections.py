@@ -6,77 +6,54 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from service.commands.console.terminal import (
-    OUT,
-    JsonOption,
-    KeyOption,
-    ServerOption,
-    StoreOption,
-    print_json,
-    progress,
-    recogniser,
-    waiting,
-)
+from service.commands.console.command import Answer, answers
+from service.commands.console.terminal import OUT, JsonOption, StoreOption, print_json, progress, waiting
 
 if TYPE_CHECKING:
     from models import GaitNetwork
     from pipelines.fingerprint import Fingerprint
+    from service.recogniser import Recogniser
 
-app = typer.Typer(help="Collections, each with a network of its own.", no_args_is_help=True)
+app = typer.Typer(help="Collections. Each has its own network.", no_args_is_help=True)
 NameArgument = Annotated[str, typer.Argument(metavar="C", help="Name of the collection.")]
 
 
 @app.command("list")
-def list_(
-    server: ServerOption = None, key: KeyOption = None, store: StoreOption = None, as_json: JsonOption = False
-) -> None:
+@answers("reading the gallery")
+def list_(worker: Recogniser) -> Answer:
     """List the collections."""
-    with progress("reading the gallery"), recogniser(server, store, key) as worker:
-        reply = worker.collections()
-    if as_json:
-        print_json(reply)
-        return
-    from service.commands.console import tables
+    reply = worker.collections()
 
-    OUT.print(tables.collections(reply.collections))
+    def show() -> None:
+        from service.commands.console import tables
+
+        OUT.print(tables.collections(reply.collections))
+
+    return reply, show
 
 
 @app.command()
+@answers("writing")
 def create(
+    worker: Recogniser,
     collection: NameArgument,
     keeps_heatmaps: Annotated[
-        bool, typer.Option("--keep-heatmaps", help="Keep joint heatmaps, for a move to a network that reads them.")
+        bool,
+        typer.Option("--keep-heatmaps", help="Keep joint heatmaps, which some networks read."),
     ] = False,
     ttl: Annotated[float | None, typer.Option(min=1, max=3.2e9, help="Seconds after which templates expire.")] = None,
-    server: ServerOption = None,
-    key: KeyOption = None,
-    store: StoreOption = None,
-    as_json: JsonOption = False,
-) -> None:
+) -> Answer:
     """Create a collection."""
-    with progress("writing"), recogniser(server, store, key) as worker:
-        reply = worker.create_collection(collection, keeps_heatmaps=keeps_heatmaps, ttl_seconds=ttl)
-    if as_json:
-        print_json(reply)
-        return
-    OUT.print(f"{reply.name} is there, and empty", markup=False)
+    reply = worker.create_collection(collection, keeps_heatmaps=keeps_heatmaps, ttl_seconds=ttl)
+    return reply, f"{reply.name} is there, and empty"
 
 
 @app.command()
-def delete(
-    collection: NameArgument,
-    server: ServerOption = None,
-    key: KeyOption = None,
-    store: StoreOption = None,
-    as_json: JsonOption = False,
-) -> None:
+@answers("deleting")
+def delete(worker: Recogniser, collection: NameArgument) -> Answer:
     """Delete a collection and everyone in it."""
-    with progress("deleting"), recogniser(server, store, key) as worker:
-        reply = worker.delete_collection(collection)
-    if as_json:
-        print_json(reply)
-        return
-    OUT.print(f"{collection} deleted with {reply.templates} template(s){waiting(reply.pending)}", markup=False)
+    reply = worker.delete_collection(collection)
+    return reply, f"{collection} deleted with {reply.templates} template(s){waiting(reply.pending)}"
 
 
 @app.command()
@@ -85,7 +62,7 @@ def migrate(
     to: Annotated[
         str | None, typer.Option("--to", metavar="NETWORK", help="A network's name, or a .safetensors file.")
     ] = None,
-    back: Annotated[bool, typer.Option("--rollback", help="Go back to the network before the last move.")] = False,
+    back: Annotated[bool, typer.Option("--rollback", help="Return to the network before the last migration.")] = False,
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -100,7 +77,7 @@ def migrate(
     from service.settings import load_settings
 
     if (to is None) != back:
-        raise BadSettings("Name a network by --to, or go back by --rollback: one of the two.")
+        raise BadSettings("Use either --to with a network, or --rollback.")
     settings = load_settings(**({"store": store} if store else {}))
     check_collection(collection)
 

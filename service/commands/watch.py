@@ -4,45 +4,40 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from functools import partial
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from service.commands.console.command import with_options
 from service.commands.console.terminal import (
     ERR,
     OUT,
-    CameraOption,
-    CollectionOption,
     JsonOption,
     KeyOption,
-    RotateOption,
     ServerOption,
     StoreOption,
     progress,
     recogniser,
-    rotation,
 )
+from service.options import StreamOptions
 
 if TYPE_CHECKING:
     from service.client import Client
     from service.client.live import LiveStream
     from service.live.events import Event
     from service.live.local import LocalStream
-    from service.recognition.engine import Engine
+    from service.recogniser import Recogniser
 
 
+@with_options(StreamOptions)
 def watch(
     source: Annotated[
         str, typer.Argument(help="rtsp://… on the list of GAITKEEPER_LIVE_SOURCES, /dev/videoN, or a file.")
     ],
-    top_k: Annotated[int, typer.Option(min=1, max=1000, help="Candidates per walker.")] = 5,
-    fpir: Annotated[float, typer.Option(help="False-positive identification rate to decide at.")] = 0.01,
-    camera: CameraOption = None,
-    rotate: RotateOption = None,
+    options: StreamOptions,
     retry_for: Annotated[
-        float, typer.Option(min=0, metavar="SECONDS", help="How long to look for a camera that was lost.")
+        float, typer.Option(min=0, metavar="SECONDS", help="Time to try to reconnect a lost camera.")
     ] = 300.0,
-    collection: CollectionOption = "default",
     server: ServerOption = None,
     key: KeyOption = None,
     store: StoreOption = None,
@@ -62,15 +57,7 @@ def watch(
             opened = partial(shots_of, source, settings, pipeline.decoder)
             opened()  # check that the source is allowed before anything is started
             worker = stack.enter_context(recogniser(server, store, key))
-            stream = partial(
-                _stream,
-                worker,
-                collection=collection,
-                top_k=top_k,
-                fpir=fpir,
-                camera=camera,
-                rotate=rotation(rotate),
-            )
+            stream = partial(_stream, worker, options)
             watching = Watching(opened, stream, retry_for if is_camera(source) else None)
             stack.callback(watching.stop)
         for event in watching.events():
@@ -80,18 +67,17 @@ def watch(
                 _print(event)
 
 
-def _stream(
-    worker: Client | Engine, *, collection: str, top_k: int, fpir: float, camera: str | None, rotate: int | None
-) -> LocalStream | LiveStream:
+def _stream(worker: Recogniser, options: StreamOptions) -> LocalStream | LiveStream:
     from service.live.local import LocalStream
     from service.live.passing import Passing
     from service.live.session import Limits
     from service.recognition.engine import Engine
 
     if not isinstance(worker, Engine):
-        return worker.stream(collection=collection, top_k=top_k, fpir=fpir, camera=camera, rotate=rotate)
-    judge = Passing(worker.gallery(collection), camera, top_k, fpir)
-    return LocalStream(worker.pipeline, judge, Limits.of(worker.settings), worker.settings.turn_of(camera, rotate))
+        return cast("Client", worker).stream(**options)
+    judge = Passing.asked(worker.gallery(options["collection"]), options)
+    turn = worker.settings.turn_of(options["camera"], options["rotate"])
+    return LocalStream(worker.pipeline, judge, Limits.of(worker.settings), turn)
 
 
 def _print(event: Event) -> None:

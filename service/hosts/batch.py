@@ -63,7 +63,7 @@ def on_ray(address: str, settings: Settings, workers: int | None) -> Executor:
             reserved = settings.ray.perception.reserved(settings.pipeline.device)
             there = ray.cluster_resources()
             if any(there.get(name, 0) < reserved[field] for name, field in (("CPU", "num_cpus"), ("GPU", "num_gpus"))):
-                raise ClusterUnavailable(f"No host of the cluster has what one worker reserves: {reserved}.")
+                raise ClusterUnavailable(f"No host of the cluster has the resources of one worker: {reserved}.")
             context = ray.data.DataContext.get_current()
             context.enable_progress_bars = False
             clips = ray.data.from_items(
@@ -84,6 +84,8 @@ def on_ray(address: str, settings: Settings, workers: int | None) -> Executor:
                         raise ClusterUnavailable(row["wrong"])
                     yield Line.model_validate_json(row["line"])
             except RayError as error:
-                raise HostsUnavailable(f"What did a clip was lost {RETRIES} times: {type(error).__name__}.") from error
+                raise HostsUnavailable(
+                    f"The process of a clip was lost {RETRIES} times: {type(error).__name__}."
+                ) from error
 
     return do

@@ -79,7 +79,7 @@ def joined(address: str, settings: Settings) -> Iterator[ModuleType]:
         raise ClusterUnavailable(f"There is no Ray cluster at {address!r}: {error}.") from error
     try:
         if address == LOCAL and not is_loopback(ray.util.get_node_ip_address()):  # type: ignore[no-untyped-call]
-            raise ClusterUnavailable("Ray was imported before it was told to keep to loopback.")
+            raise ClusterUnavailable("Ray was imported before it was limited to loopback.")
         hosts = sum(node["Alive"] for node in ray.nodes())  # type: ignore[no-untyped-call]
         if hosts > 1 and settings.store.startswith("sqlite:"):
             raise ClusterUnavailable(
@@ -122,7 +122,7 @@ def persistently(do: Callable[[], T], deadline: float | None = None) -> T:
         try:
             return do()
         except (TimeoutError, GetTimeoutError) as error:
-            raise DeadlineExceeded("The work could not be done in the time that a request may take.") from error
+            raise DeadlineExceeded("The request was not processed within the time limit.") from error
         except RayTaskError as error:
             raise getattr(error, "cause", error) from None
         except RayError as error:
@@ -131,7 +131,7 @@ def persistently(do: Callable[[], T], deadline: float | None = None) -> T:
             if deadline is not None and time.monotonic() + pause > deadline:
                 break
             time.sleep(pause)
-    raise HostsUnavailable(f"The hosts that were to do this were lost: {type(lost).__name__}.") from lost
+    raise HostsUnavailable(f"The hosts that processed this were lost: {type(lost).__name__}.") from lost
 
 
 def seconds_left(deadline: float | None) -> float | None:

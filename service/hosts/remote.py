@@ -16,7 +16,7 @@ from gallery.search.sharded import ShardedIndex
 from gallery.types import Collection
 from models import GaitNetwork
 from models.errors import GaitkeeperError
-from pipelines.decode import Source
+from pipelines.decode import ClipInfo, Source
 from pipelines.fingerprint import fingerprint_of
 from pipelines.pipeline import ClipResult, Pipeline
 from pipelines.sequence import Array, GaitSequence
@@ -48,6 +48,7 @@ class RemotePipeline(Pipeline):
         on_progress: Callable[[float], None] | None = None,
         deadline: float | None = None,
         rotate: int = 0,
+        info: ClipInfo | None = None,
     ) -> ClipResult:
         """As :meth:`pipelines.pipeline.Pipeline.process`. Repeated if a host is lost.
 
@@ -56,15 +57,22 @@ class RemotePipeline(Pipeline):
         """
         clip = _bytes_of(source)
         tell = on_progress or (lambda _: None)
-        return persistently(lambda: self._looked(clip, tell, deadline, rotate), deadline)
+        return persistently(lambda: self._looked(clip, tell, deadline, rotate, info), deadline)
 
     def tried(self, picture: Array) -> str:
         """As :meth:`pipelines.pipeline.Pipeline.tried`, by one of the replicas."""
         name: str = persistently(lambda: self._replicas.tried.remote(picture).result(timeout_s=PATIENCE))
         return name
 
-    def _looked(self, clip: bytes, tell: Callable[[float], None], deadline: float | None, rotate: int) -> ClipResult:
-        news = self._streaming.look.remote(clip, seconds_left(deadline), rotate)
+    def _looked(
+        self,
+        clip: bytes,
+        tell: Callable[[float], None],
+        deadline: float | None,
+        rotate: int,
+        info: ClipInfo | None,
+    ) -> ClipResult:
+        news = self._streaming.look.remote(clip, seconds_left(deadline), rotate, info)
         try:
             for (one,) in news:
                 if isinstance(one, GaitkeeperError):
@@ -74,7 +82,7 @@ class RemotePipeline(Pipeline):
                 tell(one)
         finally:
             news.cancel()
-        raise HostsUnavailable("A replica ended without an answer.")
+        raise HostsUnavailable("A replica ended without a reply.")
 
 
 class Remote:

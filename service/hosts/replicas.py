@@ -15,6 +15,7 @@ from ray import serve
 from gallery.networks import network_of
 from models import GaitNetwork
 from models.errors import GaitkeeperError
+from pipelines.decode import ClipInfo
 from pipelines.device import require_device
 from pipelines.embed import embed
 from pipelines.fingerprint import Fingerprint
@@ -60,23 +61,25 @@ class Perception:
         """As :meth:`pipelines.pipeline.Pipeline.tried`."""
         return await asyncio.to_thread(self._pipeline.tried, picture)
 
-    async def look(self, clip: bytes, seconds: float | None, rotate: int = 0) -> AsyncIterator[tuple[Any]]:
+    async def look(
+        self, clip: bytes, seconds: float | None, rotate: int = 0, info: ClipInfo | None = None
+    ) -> AsyncIterator[tuple[Any]]:
         """Iterate over the progress of a clip, in [0, 1], and finally its result.
 
         Args:
             clip: bytes of the clip.
             seconds: time limit; None for no limit.
-            rotate: as for :meth:`pipelines.pipeline.Pipeline.process`.
+            rotate, info: as for :meth:`pipelines.pipeline.Pipeline.process`.
 
         Returns:
             Tuples with one item: progress values, and finally a ClipResult or an error.
         """
-        async for news in self._look(clip, seconds, rotate):  # type: ignore[arg-type]  # one of each list
+        async for news in self._look(clip, seconds, rotate, info):  # type: ignore[arg-type]  # one of each list
             yield news  # type: ignore[misc]
 
     @_batched(OVERLAP)
     async def _look(
-        self, clips: list[bytes], seconds: list[float | None], rotates: list[int]
+        self, clips: list[bytes], seconds: list[float | None], rotates: list[int], infos: list[ClipInfo | None]
     ) -> AsyncIterator[list[Any]]:
         """As :meth:`look`, for several clips. Each is reported as soon as it is done, independently of the others."""
         loop = asyncio.get_running_loop()
@@ -87,7 +90,7 @@ class Perception:
             deadline = None if limit is None else time.monotonic() + limit
             try:
                 return self._pipeline.process(
-                    clips[i], lambda share: shares.__setitem__(i, share), deadline, rotates[i]
+                    clips[i], lambda share: shares.__setitem__(i, share), deadline, rotates[i], infos[i]
                 )
             except GaitkeeperError as error:
                 return error

@@ -52,7 +52,7 @@ class Searcher:
             if (collection, made) not in self._indices:
                 if self._store.collection(collection).created != made:
                     raise ClusterUnavailable(
-                        "A searcher has another store: every host needs the same GAITKEEPER_STORE."
+                        "A searcher has another store: set the same GAITKEEPER_STORE on all hosts."
                     )
                 # Forget a deleted collection of the same name.
                 self._indices = {key: index for key, index in self._indices.items() if key[0] != collection}

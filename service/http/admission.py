@@ -46,7 +46,9 @@ class RateLimit:
         if not self._limiter.hit(self._rate, key_id):
             again = self._limiter.get_window_stats(self._rate, key_id).reset_time
             wait = max(1, math.ceil(again - time.time()))
-            raise RateLimited(f"More than {self._rate} came with this key: try again in {wait} s.", retry_after=wait)
+            raise RateLimited(
+                f"More than {self._rate} were sent with this key: try again in {wait} s.", retry_after=wait
+            )
 
 
 class Gate:
@@ -105,7 +107,7 @@ class Gate:
         if origin is None or origin in self._origins:
             return
         if origin.partition("://")[2] != headers.get("host"):
-            raise Forbidden("Pages of other hosts may not ask this service.")
+            raise Forbidden("Pages of other hosts are not allowed to use this service.")
 
 
 def rate_of(text: str) -> RateLimitItem:
@@ -117,14 +119,14 @@ def rate_of(text: str) -> RateLimitItem:
     try:
         return parse(text)
     except ValueError as error:
-        raise BadSettings(f"{text!r} is no rate: write it as in `600/minute`.") from error
+        raise BadSettings(f"{text!r} is no rate: write it like `600/minute`.") from error
 
 
 def _require_local_host(headers: Headers) -> None:
     host = headers.get("host", "")
     name = host[1:].partition("]")[0] if host.startswith("[") else host.rpartition(":")[0] or host
     if not is_loopback(name):
-        raise Forbidden("Without keys this service answers to loopback addresses only, and not to other names.")
+        raise Forbidden("Without keys this service only accepts loopback addresses as host names.")
 
 
 async def refuse(error: GaitkeeperError, scope: Scope, receive: Receive, send: Send) -> None:

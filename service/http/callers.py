@@ -40,7 +40,7 @@ class Caller:
             CallerGone: the caller has disconnected.
         """
         if self._gone.is_set():
-            raise CallerGone("The caller hung up, and the work was given up.")
+            raise CallerGone("The caller disconnected, so the work was stopped.")
 
     def tell(self, stage: str, share: float) -> None:
         """Progress callback. It does not report progress; it raises as :meth:`require`, which ends the work."""

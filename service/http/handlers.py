@@ -66,7 +66,7 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(Exception)
     async def _unforeseen(request: Request, error: Exception) -> Response:
         # The framework raises it again after this reply, and the server logs it with its traceback.
-        return reply(request.app, GaitkeeperError("An error that nobody foresaw."))
+        return reply(request.app, GaitkeeperError("An internal error occurred."))
 
 
 def _methods(app: FastAPI, path: str) -> list[str]:
@@ -82,9 +82,9 @@ def _from_status(request: Request, error: HTTPException) -> GaitkeeperError:
     if isinstance(error.__cause__, OSError):
         # The upload could not be stored. The framework reports this as a bad body.
         log.error("the upload could not be kept", exc_info=error.__cause__)
-        return GaitkeeperError("The upload could not be kept.")
+        return GaitkeeperError("The upload could not be stored.")
     if error.status_code == 404:
-        return RouteNotFound(f"There is nothing at {request.url.path}; /openapi.json says what there is.")
+        return RouteNotFound(f"{request.url.path} does not exist; see /openapi.json.")
     if error.status_code == 405:
         return MethodNotAllowed(f"{request.method} is not taken at {request.url.path}.")
     if error.status_code == 408:

@@ -171,7 +171,7 @@ class WorkQueue:
         """
         if self.pending >= self.bound:
             raise Overloaded(
-                f"{self.pending} clips are being processed or waiting, which is all this service takes: "
+                f"{self.pending} clips are being processed or waiting, which is the limit: "
                 f"try again in {self.retry_after} s.",
                 retry_after=self.retry_after,
             )
@@ -203,7 +203,7 @@ class WorkQueue:
             if waiting.cancelled_caught:
                 if caller:
                     caller.require()
-                raise DeadlineExceeded("No worker was free for the clip in the time that a request may take.")
+                raise DeadlineExceeded("No worker became free for the clip within the time limit.")
             try:
                 return await anyio.to_thread.run_sync(work, *args, limiter=anyio.CapacityLimiter(1))
             finally:

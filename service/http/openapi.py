@@ -49,7 +49,7 @@ def install(app: FastAPI) -> None:
                 "key": {
                     "type": "http",
                     "scheme": "bearer",
-                    "description": "Needed as soon as a key was ever made by `gaitkeeper keys create`.",
+                    "description": "Required once a key was created by `gaitkeeper keys create`.",
                 }
             }
             for name, schema in made["components"]["schemas"].items():

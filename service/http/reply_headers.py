@@ -64,7 +64,7 @@ class Edge:
             if status or scope["type"] == "websocket":
                 raise
             log.exception("%s %s", scope["method"], route_of(scope))
-            await reply(scope["app"], GaitkeeperError("An error that nobody foresaw."))(scope, receive, dressed)
+            await reply(scope["app"], GaitkeeperError("An internal error occurred."))(scope, receive, dressed)
         finally:
             if scope["type"] == "http":
                 _note(scope, status, time.perf_counter() - began)

@@ -51,7 +51,7 @@ def key_text(headers: Headers, *, socket: bool) -> str:
     keys = [name.removeprefix(KEY_PREFIX) for name in offered(headers) if name.startswith(KEY_PREFIX)] if socket else []
     if not keys:
         another = f", or offer the subprotocols `{PROTOCOL}` and `{KEY_PREFIX}gk_…`" if socket else ""
-        raise Unauthorised(f"This takes an API key: send `Authorization: Bearer gk_…`{another}.")
+        raise Unauthorised(f"This needs an API key: send `Authorization: Bearer gk_…`{another}.")
     return keys[0]
 
 
@@ -120,7 +120,7 @@ async def opened(socket: WebSocket) -> AsyncIterator[Channel]:
     except WebSocketDisconnect:
         return
     except Exception as error:
-        known = error if isinstance(error, GaitkeeperError) else GaitkeeperError("An error that nobody foresaw.")
+        known = error if isinstance(error, GaitkeeperError) else GaitkeeperError("An internal error occurred.")
         code = FAILED if body(known)["status"] >= 500 else REFUSED
         await _last(channel, known)
         if known is not error:

@@ -69,7 +69,7 @@ async def known_only(connection: HTTPConnection) -> None:
     kind = connection.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind not in FORMS:
         if kind or connection.headers.get("content-length", "0") != "0" or "transfer-encoding" in connection.headers:
-            raise _not_multipart(connection, f"The body is {kind or 'of no kind that it names'}")
+            raise _not_multipart(connection, f"The body's type is {kind or 'missing'}")
         return
     form = await connection.form()  # parsed before; this returns the cached form
     fields = [name for name, _ in form.multi_items()]
@@ -77,7 +77,7 @@ async def known_only(connection: HTTPConnection) -> None:
     _refuse_twice(fields, names.lists)
     for name in sorted(names.files):
         if any(isinstance(value, str) for value in form.getlist(name)):
-            raise _not_multipart(connection, f"`{name}` came as text and not as a file")
+            raise _not_multipart(connection, f"`{name}` was sent as text, not as a file")
 
 
 def refuse_unknown(given: Iterable[str], known: Collection[str]) -> None:
@@ -110,16 +110,16 @@ def nearest(name: str, known: Collection[str]) -> str | None:
 
 def _sentence(near: str | None, known: Collection[str]) -> str:
     if near is not None:
-        return f"There is no such field here; the nearest is `{near}`"
+        return f"Unknown field; the nearest is `{near}`"
     if not known:
-        return "There is no such field here, and no other"
-    return f"There is no such field here; there are {', '.join(f'`{one}`' for one in sorted(known))}"
+        return "Unknown field; this operation has none"
+    return f"Unknown field; known are {', '.join(f'`{one}`' for one in sorted(known))}"
 
 
 def _refuse_twice(names: list[str], lists: Collection[str]) -> None:
     if twice := sorted({name for name in names if name not in lists and names.count(name) > 1}):
-        errors = [{"field": name, "message": "Comes more than once"} for name in twice]
-        raise InvalidRequest(f"{', '.join(twice)}: comes more than once.", errors=errors)
+        errors = [{"field": name, "message": "Given more than once"} for name in twice]
+        raise InvalidRequest(f"{', '.join(twice)}: given more than once.", errors=errors)
 
 
 def _not_multipart(connection: HTTPConnection, why: str) -> NotMultipart:

@@ -88,7 +88,7 @@ class Conversation:
     def _require_taken(self) -> None:
         """Raise StreamTimeout if too many events wait to be sent."""
         if self._events.qsize() > BACKLOG:
-            raise StreamTimeout("The stream's events were not taken as they came.")
+            raise StreamTimeout("The caller did not read the stream's events fast enough.")
 
     def _count(self, event: Event) -> None:
         metrics = self._channel.socket.app.state.metrics
@@ -109,7 +109,7 @@ class Conversation:
             if waiting.cancelled_caught:
                 seconds = self._settings.stream_seconds if lasted else self._settings.stream_idle
                 raise StreamTimeout(
-                    f"The stream {'lasted' if lasted else 'was silent for'} {seconds:g} s, as long as one may."
+                    f"The stream {'lasted' if lasted else 'was silent for'} {seconds:g} s, which is the limit."
                 )
             if message["type"] == "websocket.disconnect":
                 raise WebSocketDisconnect
@@ -136,12 +136,12 @@ class Conversation:
             header, self._header = self._header, None
             if header is None:
                 self._session.refund()
-                raise BadMessage("A picture came without the JSON message that goes before it.")
+                raise BadMessage("A picture was sent without a JSON message before it.")
             self._session.offer(header.seq, header.t, header.codec, data)
             return True
         if self._header is not None:
             seq, self._header = self._header.seq, None
-            raise BadMessage(f"The picture of frame {seq} did not come after its JSON message.")
+            raise BadMessage(f"The JSON message of frame {seq} was not followed by its picture.")
         try:
             told = json.loads(text or "")
             if isinstance(told, dict) and "end" in told:
@@ -151,7 +151,7 @@ class Conversation:
             self._header = FrameHeader.model_validate(told)
         except ValidationError as error:
             faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:5])
-            raise BadMessage(f"The message is no header of a frame: {faults}.") from error
+            raise BadMessage(f"The message is not the header of a frame: {faults}.") from error
         except (ValueError, RecursionError) as error:
             raise BadMessage("The message is no JSON.") from error
         return True

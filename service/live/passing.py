@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from typing import Self
 
 from gallery import Gallery
 from gallery.decision.reappearance import Span, Walks
 from gallery.types import Identification
 from models.errors import GaitkeeperError
 from pipelines.sequence import GaitSequence
+from service.options import StreamOptions
 
 log = logging.getLogger("gaitkeeper")
 
@@ -35,6 +37,11 @@ class Passing:
         self._top_k, self._fpir, self._where = top_k, fpir, where
         self._last: dict[int, GaitSequence] = {}
         self._walks = Walks()
+
+    @classmethod
+    def asked(cls, gallery: Gallery, options: StreamOptions) -> Self:
+        """For a stream with these options, which are complete."""
+        return cls(gallery, options["camera"], options["top_k"], options["fpir"], options["where"] or None)
 
     def __call__(self, seqs: Sequence[GaitSequence], spans: Sequence[Span]) -> list[Identification]:
         """Identify each window. Windows of one track overlap, so none of them is learnt yet.

@@ -44,7 +44,7 @@ REMEMBERED = 64
 DISORDER = 1.0
 """Seconds by which a frame may be older than an earlier received one. Beyond that, the sender's clock has jumped back.
 """
-UNFORESEEN = GaitkeeperError("An error that nobody foresaw.")
+UNFORESEEN = GaitkeeperError("An internal error occurred.")
 DENSE_HZ, THINNED_HZ = 36.0, 30.0
 
 
@@ -124,7 +124,7 @@ class Session:
                 return
             if self._codec not in (None, codec):
                 self.refund()
-                raise BadMessage(f"This stream is {self._codec}; a frame of another codec came.")
+                raise BadMessage(f"This stream uses {self._codec}, but a frame has another codec.")
             self._codec = codec
             if not self._in_rate():
                 self._drop("rate", seq)
@@ -178,11 +178,8 @@ class Session:
                     self._see(watch, frame, image)
             if not self._stopped:
                 self._submit(watch.end())
-        except GaitkeeperError as error:
+        except Exception as error:
             self._failed(error)
-        except Exception:
-            log.exception("a live stream")
-            self._failed(UNFORESEEN)
         finally:
             self._judges.shutdown(cancel_futures=self._stopped)
             with self._lock:
@@ -209,11 +206,8 @@ class Session:
                 self._hand_over(frame, None)
             if not self._stopped and self._pictures is not None:
                 self._decode(None)
-        except GaitkeeperError as error:
+        except Exception as error:
             self._failed(error)
-        except Exception:
-            log.exception("a live stream")
-            self._failed(UNFORESEEN)
         finally:
             if self._pictures is not None:
                 self._pictures.close()
@@ -332,11 +326,8 @@ class Session:
                     return
             try:
                 self._judge_some(due)
-            except GaitkeeperError as error:
+            except Exception as error:
                 self._failed(error)
-            except Exception:
-                log.exception("a live stream")
-                self._failed(UNFORESEEN)
 
     def _judge_some(self, due: Sequence[Due]) -> None:
         windows = [(one, one.sequence(self._pipeline.perception.name)) for one in due]
@@ -390,7 +381,11 @@ class Session:
     def _drop(self, reason: DropReason, *seqs: int) -> None:
         self._tell(Dropped(reason=reason, frames=list(seqs)))
 
-    def _failed(self, error: GaitkeeperError) -> None:
+    def _failed(self, error: Exception) -> None:
+        """End the stream with an error. An unexpected one goes to the log, and the caller learns no details."""
+        if not isinstance(error, GaitkeeperError):
+            log.error("a live stream", exc_info=error)
+            error = UNFORESEEN
         if PROBLEMS[error.code].private:
             log.error("%s: %s", error.code, error.detail)
         self._tell(error)

@@ -62,7 +62,7 @@ def shots_of(source: str, settings: Settings, decoder: Decoder) -> Iterator[Shot
     if WEBCAM.fullmatch(source):
         return _webcam(source)
     if not Path(source).is_file():
-        raise SourceUnavailable(f"{source} is no file, no webcam (/dev/videoN) and no rtsp:// address.")
+        raise SourceUnavailable(f"{source} is neither a file, nor a webcam (/dev/videoN), nor an rtsp:// address.")
     return _file(Path(source), decoder)
 
 
@@ -74,7 +74,7 @@ def is_camera(source: str) -> bool:
 def _require_allowed(source: str, allowed: list[str]) -> None:
     if urlsplit(source).scheme not in {"rtsp", "rtsps"} or _place(source) not in {_place(one) for one in allowed}:
         raise SourceNotAllowed(
-            "This address is not on the list of cameras that may be watched: add it to GAITKEEPER_LIVE_SOURCES, "
+            "This address is not on the list of allowed cameras: add it to GAITKEEPER_LIVE_SOURCES, "
             "without name and password, as in '[\"rtsp://door.example/main\"]'."
         )
 
@@ -100,7 +100,7 @@ def _network(url: str) -> Iterator[Shot]:
         stream = next(iter(container.streams.video), None)
         codec = CODECS.get(stream.codec_context.name) if stream is not None else None
         if stream is None or codec is None:
-            raise SourceUnavailable("The camera sends no H.264 and no JPEG.")
+            raise SourceUnavailable("The camera sends neither H.264 nor JPEG.")
         opening = bytes(stream.codec_context.extradata or b"")  # SPS and PPS, if the session description contains them
         start = time.monotonic()
         try:

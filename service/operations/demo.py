@@ -12,7 +12,8 @@ from models.errors import GaitkeeperError
 from pipelines.fingerprint import Fingerprint
 from pipelines.sequence import GaitSequence
 from service.errors import BadRequest
-from service.recognition.clip_walkers import Progress, Seen
+from service.recogniser import Progress
+from service.recognition.clip_walkers import Seen
 from service.recognition.engine import Engine
 from service.schemas import DemoProbe, DemoReply, FailedClip, IdentifyReply
 
@@ -181,7 +182,7 @@ def split(clips: Sequence[Path]) -> tuple[list[Walk], list[Walk]]:
         BadRequest: there is no clip to identify.
     """
     if len(clips) < 2:
-        raise BadRequest("The demo needs two clips or more: one to enrol the walkers of, and others to name them in.")
+        raise BadRequest("The demo needs at least two clips: one to enrol from, and others to identify.")
     return [Walk(clips[0])], [Walk(clip) for clip in clips[1:]]
 
 

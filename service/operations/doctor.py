@@ -179,7 +179,7 @@ def _store(settings: Settings) -> str:
     if scheme == "sqlite" and name and not file.exists():
         # Opening would create the file, and a check must leave nothing behind.
         if not os.access(file.parent, os.W_OK):
-            raise StoreUnavailable(f"{file.parent} is no folder that can be written, and the store is to lie there.")
+            raise StoreUnavailable(f"The store's folder {file.parent} cannot be written.")
         return f"{settings.store_shown} is not there yet and can be made"
     store = open_store(settings.store_url, settings.vault)
     try:

@@ -261,7 +261,7 @@ class Administration:
         """
         require_collection(check_collection(collection))
         if any(known.name == collection for known in self.store.collections()):
-            raise Conflict(f"There is a collection {collection!r} already.", collection=collection)
+            raise Conflict(f"The collection {collection!r} exists already.", collection=collection)
         return self.store.ensure_collection(collection, keeps_heatmaps=keeps_heatmaps, ttl_seconds=ttl_seconds)
 
     def delete_collection(self, collection: str) -> Removal:

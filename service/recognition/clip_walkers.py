@@ -4,22 +4,48 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import IO
 
+from pipelines.decode import ClipInfo, Decoder
 from pipelines.errors import MultiplePeople, TrackNotFound
 from pipelines.pipeline import ClipResult, Pipeline
 from pipelines.sequence import GaitSequence
 from service.files import require_file
+from service.recogniser import Progress
 from service.recognition.walker_options import is_at, point_of
 from service.schemas import Clip, Skipped, TrackChoice
 
-ClipSource = str | Path | IO[bytes]
-Progress = Callable[[str, float], None]
-"""Progress callback: takes the name of a stage and its completed fraction, in [0, 1]."""
+
+class OpenClip:
+    """An open clip. Its digest and its properties are computed once, however many parts of a request need them.
+
+    Args:
+        file: a seekable binary file, left open.
+    """
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.file = file
+        self.info: ClipInfo | None = None
+
+    @cached_property
+    def sha256(self) -> str:
+        """SHA-256 digest of the clip's bytes, lower-case hexadecimal."""
+        self.file.seek(0)
+        return hashlib.file_digest(self.file, "sha256").hexdigest()  # type: ignore[arg-type]  # IO has no readinto
+
+    def probe(self, decoder: Decoder, deadline: float | None) -> ClipInfo:
+        """The clip's properties. Raises as :meth:`pipelines.decode.Decoder.probe`."""
+        if self.info is None:
+            self.info = decoder.probe(self.file, deadline)
+        return self.info
+
+
+ClipSource = str | Path | IO[bytes] | OpenClip
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +68,7 @@ class Seen:
 
         Args:
             pipeline: the pipeline.
-            clip: path, or a seekable binary file, which is read from its start and left open.
+            clip: path, or an open clip, or a seekable binary file, which is read from its start and left open.
             on_progress: called with the stage and its completed fraction.
             deadline: time of ``time.monotonic`` at which processing is aborted.
             rotate: clockwise rotation of the pictures in degrees; see :meth:`pipelines.pipeline.Pipeline.process`.
@@ -53,10 +79,12 @@ class Seen:
             DeadlineExceeded: processing took longer.
         """
         tell = on_progress or _silent
-        with require_file(clip).open("rb") if isinstance(clip, (str, Path)) else nullcontext(clip) as file:
-            file.seek(0)
-            sha256 = sha256_of(file)
-            result = pipeline.process(file, lambda share: tell("looking at the clip", share), deadline, rotate)
+        with require_file(clip).open("rb") if isinstance(clip, (str, Path)) else nullcontext(clip) as opened:
+            own = opened if isinstance(opened, OpenClip) else OpenClip(opened)
+            sha256 = own.sha256
+            result = pipeline.process(
+                own.file, lambda share: tell("looking at the clip", share), deadline, rotate, own.info
+            )
             return cls(result, sha256)
 
     @property
@@ -102,7 +130,7 @@ class Seen:
     def _several(self, walkers: Sequence[GaitSequence]) -> MultiplePeople:
         known = {sequence.track for sequence in walkers}
         return MultiplePeople(
-            f"{len(walkers)} people walk in the clip: name the `track` of the one who is meant.",
+            f"{len(walkers)} people walk in the clip: choose one by `track`.",
             tracks=[choice.model_dump() for choice in self.choices() if choice.track in known],
         )
 
@@ -120,14 +148,6 @@ class Seen:
             )
             for sequence in self.result.sequences
         ]
-
-
-def sha256_of(file: IO[bytes]) -> str:
-    """SHA-256 digest of a file from its current position, lower-case hexadecimal."""
-    digest = hashlib.sha256()
-    while block := file.read(2**20):
-        digest.update(block)
-    return digest.hexdigest()
 
 
 def _silent(stage: str, share: float) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from typing import Unpack
 
 from gallery import Gallery
 from gallery.decision.reappearance import Walks
@@ -15,9 +16,11 @@ from pipelines.errors import ClipError
 from pipelines.pipeline import Pipeline
 from pipelines.sequence import GaitSequence
 from service.errors import InvalidRequest, NotReady
+from service.options import ClipOptions, EnrollOptions, IdentifyOptions, VerifyOptions, complete, documented
+from service.recogniser import Progress
 from service.recognition import canary
 from service.recognition.administration import DEFAULT_COLLECTION, Administration
-from service.recognition.clip_walkers import ClipSource, Progress, Seen
+from service.recognition.clip_walkers import ClipSource, Seen
 from service.recognition.pictures import person_of
 from service.recognition.remote_work import Elsewhere
 from service.recognition.unknown_walkers import keep_unknown, walker_of
@@ -63,22 +66,16 @@ class Engine(Administration):
         """
         return Seen.through(self.pipeline, clip, on_progress, deadline, self.settings.turn_of(camera, rotate))
 
+    @documented(EnrollOptions)
     def enroll(
         self,
         clip: ClipSource,
         subject: str,
         *,
         more: Sequence[ClipSource] = (),
-        track: int | None = None,
-        point: str | None = None,
-        collection: str = DEFAULT_COLLECTION,
-        strict: bool = False,
-        camera: str | None = None,
-        rotate: int | None = None,
-        min_quality: float = 0.0,
-        network: str | None = None,
         on_progress: Progress | None = None,
         deadline: float | None = None,
+        **given: Unpack[EnrollOptions],
     ) -> EnrollReply:
         """Enrol a clip's only walker, or the one of ``track`` or at ``point``, as ``subject``. Durable on return.
 
@@ -87,7 +84,7 @@ class Engine(Administration):
 
         Raises:
             LooksLikeOtherSubject: the walker matches another subject. Only if ``strict``.
-            PoorQuality: the walker's quality is too low, or lower than ``min_quality``.
+            PoorQuality: the walker's quality is too low, or its mean joint score is lower than required.
             DeadlineExceeded: the clip was not processed by ``deadline``, a time of ``time.monotonic``.
             ClipError: a clip cannot be used, has several walkers and none was chosen, or lacks the chosen one. If there
                 are several clips, ``clip`` is the number of this one, from 1.
@@ -95,26 +92,26 @@ class Engine(Administration):
             BadSubject, BadCollection, BadCamera, UnknownNetwork, FingerprintMismatch, ClipOfOtherSubject,
             StoreUnavailable: see the gallery.
         """
+        options = complete(EnrollOptions, given)
         check_subject(subject)
-        check_camera(camera)
-        if more and (track is not None or point is not None):
-            raise InvalidRequest("With several clips nobody can be chosen by `track` or `point`: send one at a time.")
-        gallery = self.gallery(collection, create=True, network=network)
+        check_camera(options["camera"])
+        if more and (options["track"] is not None or options["point"] is not None):
+            raise InvalidRequest("`track` and `point` choose a walker of one clip: send one clip, or leave them out.")
+        gallery = self.gallery(options["collection"], create=True, network=options["network"])
         found: list[tuple[Seen, GaitSequence]] = []
         for number, one in enumerate((clip, *more), start=1):
             try:
-                seen = self.see(one, on_progress, deadline, rotate=rotate, camera=camera)
-                walker = walker_of(seen, gallery, track, point, camera)
-                require_quality(walker, min_quality)
+                found.append(self._one_walker(one, gallery, options, on_progress, deadline))
             except (ClipError, PoorQuality) as error:
                 if more:
                     error.extra["clip"] = number
                 raise
-            found.append((seen, walker))
         replies = []
         for seen, walker in found:
             started = time.perf_counter()
-            done = gallery.enrolment(subject, walker, clip_sha256=seen.sha256, strict=strict, camera=camera)
+            done = gallery.enrolment(
+                subject, walker, clip_sha256=seen.sha256, strict=options["strict"], camera=options["camera"]
+            )
             timings = _with(seen.result.timings, {"enroll": time.perf_counter() - started})
             replies.append(
                 EnrollReply(
@@ -124,29 +121,31 @@ class Engine(Administration):
         first, *others = replies
         return first.model_copy(update={"others": [ClipEnrolment(**dict(other)) for other in others]})
 
+    def _one_walker(
+        self,
+        clip: ClipSource,
+        gallery: Gallery,
+        options: EnrollOptions | VerifyOptions,
+        on_progress: Progress | None,
+        deadline: float | None,
+    ) -> tuple[Seen, GaitSequence]:
+        """What the pipeline finds in a clip, and the walker that the options choose."""
+        camera = options["camera"]
+        seen = self.see(clip, on_progress, deadline, rotate=options["rotate"], camera=camera)
+        walker = walker_of(seen, gallery, options["track"], options["point"], camera)
+        require_quality(walker, options["min_quality"])
+        return seen, walker
+
+    @documented(IdentifyOptions)
     def identify(
         self,
         clip: ClipSource,
         *,
-        top_k: int = 5,
-        fpir: float = 0.01,
-        where: Mapping[str, str] | None = None,
-        pictures: bool = False,
-        boxes: bool = False,
-        explain: bool = False,
-        camera: str | None = None,
-        rotate: int | None = None,
-        min_quality: float = 0.0,
-        network: str | None = None,
-        collection: str = DEFAULT_COLLECTION,
         on_progress: Progress | None = None,
         deadline: float | None = None,
+        **given: Unpack[IdentifyOptions],
     ) -> IdentifyReply:
-        """Rank the collection's subjects for every walker of a clip. With ``where``, only subjects with this metadata.
-
-        ``pictures``, ``boxes`` and ``explain`` add details about each walker; see :class:`service.schemas.Person`. A
-        walker with a mean joint score below ``min_quality`` is inconclusive. ``network`` is the name of the network
-        that the collection must be pinned to.
+        """Rank the collection's subjects for every walker of a clip.
 
         Raises:
             UnknownNetwork: no network has this name.
@@ -154,67 +153,54 @@ class Engine(Administration):
             DeadlineExceeded: the clip was not processed by ``deadline``, a time of ``time.monotonic``.
             NotFound, BadCollection, BadFpir, BadCamera, FingerprintMismatch, StoreUnavailable: see the gallery.
         """
-        check_fpir(fpir)
-        check_camera(camera)
-        check_metadata(where)
-        gallery = self.gallery(collection, network=network)
-        reply = self.identification(
-            seen := self.see(clip, on_progress, deadline, rotate=rotate, camera=camera),
-            gallery,
-            top_k=top_k,
-            fpir=fpir,
-            where=where,
-            pictures=pictures,
-            boxes=boxes,
-            explain=explain,
-            camera=camera,
-            min_quality=min_quality,
-        )
-        if not where:  # a walker who is unknown among some subjects may be known among all
-            keep_unknown(gallery, seen.result.sequences, reply.people, seen.sha256, camera)
+        options = complete(IdentifyOptions, given)
+        check_fpir(options["fpir"])
+        check_camera(options["camera"])
+        check_metadata(options["where"])
+        gallery = self.gallery(options["collection"], network=options["network"]).for_one_request()
+        seen = self.see(clip, on_progress, deadline, rotate=options["rotate"], camera=options["camera"])
+        reply = self.identification(seen, gallery, **options)
+        if not options["where"]:  # a walker who is unknown among some subjects may be known among all
+            keep_unknown(gallery, seen.result.sequences, reply.people, seen.sha256, options["camera"])
         return reply
 
     @staticmethod
-    def identification(
-        seen: Seen,
-        gallery: Gallery,
-        *,
-        top_k: int = 5,
-        fpir: float = 0.01,
-        where: Mapping[str, str] | None = None,
-        pictures: bool = False,
-        boxes: bool = False,
-        explain: bool = False,
-        camera: str | None = None,
-        min_quality: float = 0.0,
-    ) -> IdentifyReply:
+    def identification(seen: Seen, gallery: Gallery, **given: Unpack[IdentifyOptions]) -> IdentifyReply:
         """As :meth:`identify`, for a clip that is already processed."""
+        options = complete(IdentifyOptions, given)
         found = gallery.identify_many(
             seen.result.sequences,
-            top_k=top_k,
-            fpir=fpir,
-            where=where,
-            explained=explain,
-            camera=camera,
+            top_k=options["top_k"],
+            fpir=options["fpir"],
+            where=options["where"],
+            explained=options["explain"],
+            camera=options["camera"],
             walks=Walks(seen.result.spans),
         )
         people = [
-            person_of(judged(one, min_quality), seen.result, gallery, pictures=pictures, boxes=boxes) for one in found
+            person_of(
+                judged(one, options["min_quality"]),
+                seen.result,
+                gallery,
+                pictures=options["pictures"],
+                boxes=options["boxes"],
+            )
+            for one in found
         ]
         timings = _with(seen.result.timings, people[0].timings)
         return IdentifyReply(
             collection=gallery.name, people=people, clip=seen.clip, skipped=seen.skipped, timings=timings
         )
 
+    @documented(ClipOptions)
     def learn(
         self,
         clip: ClipSource,
         camera: str,
         *,
-        rotate: int | None = None,
-        collection: str = DEFAULT_COLLECTION,
         on_progress: Progress | None = None,
         deadline: float | None = None,
+        **given: Unpack[ClipOptions],
     ) -> LearnReply:
         """Keep the walkers of a clip as passers-by of a camera, without identifying them.
 
@@ -224,13 +210,12 @@ class Engine(Administration):
             DeadlineExceeded: the clip was not processed by ``deadline``, a time of ``time.monotonic``.
             NotFound, BadCollection, BadCamera, FingerprintMismatch, StoreUnavailable: see the gallery.
         """
+        options = complete(ClipOptions, given)
         check_camera(camera)
-        gallery = self.gallery(collection)
+        gallery = self.gallery(options["collection"])
         if gallery.passers_by.keep_seconds is None:
-            raise Conflict(
-                f"The collection {collection!r} keeps no passers-by: set for how long they are to be kept first."
-            )
-        seen = self.see(clip, on_progress, deadline, rotate=rotate, camera=camera)
+            raise Conflict(f"The collection {gallery.name!r} keeps no passers-by: set a time to keep them first.")
+        seen = self.see(clip, on_progress, deadline, rotate=options["rotate"], camera=camera)
         started = time.perf_counter()
         kept = gallery.learn(seen.result.sequences, camera)
         return LearnReply(
@@ -243,42 +228,33 @@ class Engine(Administration):
             timings=_with(seen.result.timings, {"learn": time.perf_counter() - started}),
         )
 
+    @documented(VerifyOptions)
     def verify(
         self,
         clip: ClipSource,
         subject: str,
         *,
-        track: int | None = None,
-        point: str | None = None,
-        fmr: float = 0.001,
-        camera: str | None = None,
-        rotate: int | None = None,
-        min_quality: float = 0.0,
-        network: str | None = None,
-        collection: str = DEFAULT_COLLECTION,
         on_progress: Progress | None = None,
         deadline: float | None = None,
+        **given: Unpack[VerifyOptions],
     ) -> VerifyReply:
         """Verify that a clip's only walker, or the one of ``track`` or at ``point``, is ``subject``.
 
-        ``min_quality`` and ``network`` are as of :meth:`identify`, but low quality raises an error.
-
         Raises:
-            PoorQuality: the walker's mean joint score is below ``min_quality``.
+            PoorQuality: the walker's mean joint score is lower than required.
             UnknownNetwork: no network has this name.
             ClipError: the clip cannot be used, has several walkers and none was chosen, or lacks the chosen one.
             DeadlineExceeded: the clip was not processed by ``deadline``, a time of ``time.monotonic``.
             NotFound, BadCollection, BadSubject, BadFmr, BadCamera, FingerprintMismatch, StoreUnavailable: see the
                 gallery.
         """
-        check_fmr(fmr)
-        check_camera(camera)
-        gallery = self.gallery(collection, network=network)
+        options = complete(VerifyOptions, given)
+        check_fmr(options["fmr"])
+        check_camera(options["camera"])
+        gallery = self.gallery(options["collection"], network=options["network"])
         gallery.subject(subject)
-        seen = self.see(clip, on_progress, deadline, rotate=rotate, camera=camera)
-        walker = walker_of(seen, gallery, track, point, camera)
-        require_quality(walker, min_quality)
-        person = gallery.verify(subject, walker, fmr, camera)
+        seen, walker = self._one_walker(clip, gallery, options, on_progress, deadline)
+        person = gallery.verify(subject, walker, options["fmr"], options["camera"])
         timings = _with(seen.result.timings, person.timings)
         return VerifyReply(person=person, clip=seen.clip, skipped=seen.skipped, timings=timings)
 
@@ -314,7 +290,7 @@ class Engine(Administration):
             known.name for known in enrolled_only(self.store.collections()) if not self.gallery(known.name).ready()
         ]
         if behind:
-            raise NotReady(f"What is searched is not yet what is stored in {', '.join(behind)}.")
+            raise NotReady(f"The search index is behind the store in {', '.join(behind)}.")
         lap()
         parts = ("decoder", "perception", "network", "store", "index")
         return {name: laps[i + 1] - laps[i] for i, name in enumerate(parts)}

@@ -17,6 +17,6 @@ def pairs_of(texts: Sequence[str]) -> dict[str, str]:
     for text in texts:
         key, equals, value = text.partition("=")
         if not equals or key in found:
-            raise InvalidRequest(f"{text!r} is not of the form key=value, or its key comes twice.")
+            raise InvalidRequest(f"{text!r} does not have the form key=value, or its key occurs twice.")
         found[key] = value
     return found

@@ -51,7 +51,7 @@ def walker_of(seen: Seen, gallery: Gallery, track: int | None, point: str | None
             raise
         who = "1 person walks" if people == 1 else f"{people} people walk"
         raise MultiplePeople(
-            f"{who} in the clip, {len(tracks)} times in all, as it seems: name the `track` of the walk that is meant.",
+            f"{who} in the clip, {len(tracks)} times in all, as it seems: choose a walk by `track`.",
             tracks=tracks,
         ) from error
 

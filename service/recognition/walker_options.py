@@ -13,9 +13,8 @@ from models.errors import UnknownNetwork
 from models.weights import manifest
 from pipelines.sequence import GaitSequence
 from service.errors import InvalidRequest
+from service.options import POINT
 
-POINT = r"\d{1,5}(\.\d{1,3})?,\d{1,5}(\.\d{1,3})?(@\d{1,5}(\.\d{1,3})?)?"
-"""``x,y`` in pixels of the upright picture, or ``x,y@t`` with a time in seconds."""
 NEAR_SECONDS = 0.25
 """Maximum distance in seconds between the time of a point and the nearest frame that shows the walker."""
 
@@ -36,7 +35,7 @@ def point_of(text: str) -> Point:
         InvalidRequest: the text has neither form.
     """
     if not re.fullmatch(POINT, text, re.ASCII):
-        raise InvalidRequest(f"{text!r} is no point: write x,y in pixels, or x,y@t with a time in seconds.")
+        raise InvalidRequest(f"{text!r} is not a point: write x,y in pixels, or x,y@t with a time in seconds.")
     place, _, time = text.partition("@")
     x, y = map(float, place.split(","))
     return Point(x, y, float(time) if time else None)
@@ -58,7 +57,7 @@ def require_quality(sequence: GaitSequence, least: float) -> None:
     score = sequence.quality.mean_joint_score
     if score < least:
         raise PoorQuality(
-            f"The walker has a mean joint score of {score:.2f}; at least {least:g} was asked for.", reasons=["joints"]
+            f"The walker has a mean joint score of {score:.2f}; at least {least:g} is required.", reasons=["joints"]
         )
 
 
@@ -78,5 +77,7 @@ def network_named(name: str) -> GaitNetwork:
     """
     known = {*NETWORKS, *(entry.name for entry in manifest().values() if entry.kind == "network")}
     if name not in known:
-        raise UnknownNetwork(f"There is no network {name!r}; known are {', '.join(sorted(known))}.", network=name)
+        raise UnknownNetwork(
+            f"The network {name!r} does not exist; known are {', '.join(sorted(known))}.", network=name
+        )
     return models.load(name)

@@ -5,45 +5,33 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from functools import partial
-from typing import IO, Annotated, Any
+from typing import Annotated, Any
 
 import anyio.to_thread
 from fastapi import APIRouter, Depends, Form, Request, Response
 from fastapi.responses import JSONResponse
 
 from service.background.replay import digest
+from service.background.requests import ClipRequest, EnrollRequest, IdentifyRequest
 from service.background.work import Reply
 from service.http.callers import CallerOf
 from service.http.openapi import problems
-from service.recognition.metadata import pairs_of
+from service.options import ClipOptions, EnrollOptions, IdentifyOptions, VerifyOptions
+from service.recognition.clip_walkers import OpenClip
 from service.routes.dependencies import (
-    Boxes,
-    CameraField,
     ClipFile,
     ClipFiles,
     ClipRoute,
-    CollectionField,
     EngineOf,
-    Explain,
-    Fmr,
-    Fpir,
     IdempotencyKey,
     JobsOf,
-    MinQuality,
-    NetworkField,
-    Pictures,
-    PointField,
     Prefer,
     Queue,
     ReplaysOf,
-    RotateField,
-    Strict,
     SubjectField,
-    TopK,
-    TrackField,
-    Where,
     WorkOf,
 )
+from service.routes.option_fields import form
 from service.schemas import EnrollReply, IdentifyReply, JobReply, LearnReply, VerifyReply
 
 # Clips are stored on disk. Fields stay in memory, because they are few and short.
@@ -51,7 +39,7 @@ FIELDS: Any = {"max_files": 17, "max_fields": 100, "max_part_size": 2**14}
 router = APIRouter(tags=["clips"], route_class=ClipRoute, form_limits=FIELDS)
 
 JOB: dict[str, Any] = {
-    "description": "The clip has become a job, as asked for or since it is long; `Location` says where it stands.",
+    "description": "The clip became a job, as requested or because it is long. `Location` is the job's address.",
     "model": JobReply,
 }
 
@@ -76,17 +64,17 @@ class Asked:
         self._later = "respond-async" in (prefer or "").lower()
 
     async def answer(
-        self, kind: str, clip: IO[bytes], fields: dict[str, Any], response: Response, more: Sequence[IO[bytes]] = ()
+        self, request: ClipRequest, clip: OpenClip, response: Response, more: Sequence[OpenClip] = ()
     ) -> Any:
         """The reply, with its status set, or a response if the clip has become a job. Several clips never become
         a job.
         """
         end = time.monotonic() + self._work.engine.settings.deadline
         if self._later and not more:
-            status, reply = await anyio.to_thread.run_sync(self._once, kind, clip, fields, end)
+            status, reply = await anyio.to_thread.run_sync(self._once, request, clip, end)
         else:
             status, reply = await self._queue.run(
-                self._once, kind, clip, fields, end, more, deadline=end, caller=self._caller
+                self._once, request, clip, end, more, deadline=end, caller=self._caller
             )
         if isinstance(reply, JobReply):
             return JSONResponse(reply.model_dump(mode="json"), status, {"Location": f"{self._root}/jobs/{reply.id}"})
@@ -94,25 +82,22 @@ class Asked:
         return reply
 
     def _once(
-        self, kind: str, clip: IO[bytes], fields: dict[str, Any], end: float, more: Sequence[IO[bytes]] = ()
+        self, request: ClipRequest, clip: OpenClip, end: float, more: Sequence[OpenClip] = ()
     ) -> tuple[int, Reply]:
         if self._token is None:
-            return self._done(kind, clip, fields, end, more)
-        there = partial(self._work.engine.has, fields["collection"])
-        request = digest(kind, fields, clip, more)
-        work = partial(self._done, kind, clip, fields, end, more)
-        model = EnrollReply if kind == "enroll" else IdentifyReply
-        return self._replays.once(self._token, request, fields["collection"], work, there, model)
+            return self._done(request, clip, end, more)
+        collection = request.options["collection"]
+        there = partial(self._work.engine.has, collection)
+        work = partial(self._done, request, clip, end, more)
+        return self._replays.once(self._token, digest(request, (clip, *more)), collection, work, there, request.reply)
 
-    def _done(
-        self, kind: str, clip: IO[bytes], fields: dict[str, Any], end: float, more: Sequence[IO[bytes]]
-    ) -> tuple[int, Reply]:
+    def _done(self, request: ClipRequest, clip: OpenClip, end: float, more: Sequence[OpenClip]) -> tuple[int, Reply]:
         if not more and (self._later or self._work.is_long(clip, end)):
-            self._work.check(kind, fields)
+            self._work.check(request)
             if not self._later:
                 self._caller.require()  # create no job if the caller has disconnected
-            return 202, self._jobs.submit(kind, clip, fields, fields["collection"])
-        return self._work.do(kind, clip, fields, self._caller.tell, deadline=end, more=more)
+            return 202, self._jobs.submit(request.kind, clip.file, request.fields, request.options["collection"])
+        return self._work.do(request, clip, self._caller.tell, deadline=end, more=more)
 
 
 AskedOf = Annotated[Asked, Depends()]
@@ -153,7 +138,7 @@ CLIP_PROBLEMS = (
     responses={
         201: {"description": "Enrolled, and durable."},
         200: {
-            "description": "This walk of this subject was enrolled before; its template is given again.",
+            "description": "This walk of this subject was enrolled before; the reply contains its template.",
             "model": EnrollReply,
         },
         202: JOB,
@@ -174,78 +159,37 @@ async def enroll(
     response: Response,
     clip: ClipFiles,
     subject: SubjectField,
-    track: TrackField = None,
-    point: PointField = None,
-    collection: CollectionField = "default",
-    strict: Strict = False,
-    camera: CameraField = None,
-    rotate: RotateField = None,
-    min_quality: MinQuality = 0.0,
-    network: NetworkField = None,
+    options: Annotated[EnrollOptions, Depends(form(EnrollOptions))],
 ) -> EnrollReply | Response:
     """Enrols one walker from each clip, or none if a clip cannot be used. If a clip has several walkers, choose one by
     `track` or `point`: the reply `multiple_people` lists them with a picture each. `warning` names another subject that
     the walker matches.
     """
-    fields = {
-        "subject": subject,
-        "track": track,
-        "point": point,
-        "collection": collection,
-        "strict": strict,
-        "camera": camera,
-        "rotate": rotate,
-        "min_quality": min_quality,
-        "network": network,
-    }
-    first, *more = (one.file for one in clip)
-    reply: EnrollReply | Response = await asked.answer("enroll", first, fields, response, more)
+    first, *more = (OpenClip(one.file) for one in clip)
+    reply: EnrollReply | Response = await asked.answer(EnrollRequest(subject, options), first, response, more)
     return reply
 
 
 @router.post(
     "/identify",
     response_model=IdentifyReply,
-    summary="Name everybody who walks in a clip",
+    summary="Identify everybody who walks in a clip",
     responses={202: JOB, **problems(*CLIP_PROBLEMS, "bad_fpir", "bad_subject", "not_found")},
 )
 async def identify(
     asked: AskedOf,
     response: Response,
     clip: ClipFile,
-    top_k: TopK = 5,
-    fpir: Fpir = 0.01,
-    where: Where = [],  # noqa: B006 - the framework copies it
-    pictures: Pictures = False,
-    boxes: Boxes = False,
-    explain: Explain = False,
-    camera: CameraField = None,
-    rotate: RotateField = None,
-    min_quality: MinQuality = 0.0,
-    network: NetworkField = None,
-    collection: CollectionField = "default",
+    options: Annotated[IdentifyOptions, Depends(form(IdentifyOptions))],
 ) -> IdentifyReply | Response:
     """Every walker gets a verdict (`match`, `unknown`, or `inconclusive` with a reason) and ranked candidates."""
-    fields = {
-        "top_k": top_k,
-        "fpir": fpir,
-        "where": pairs_of(where),
-        "pictures": pictures,
-        "boxes": boxes,
-        "explain": explain,
-        "camera": camera,
-        "rotate": rotate,
-        "min_quality": min_quality,
-        "network": network,
-        "collection": collection,
-    }
-    reply: IdentifyReply | Response = await asked.answer("identify", clip.file, fields, response)
+    reply: IdentifyReply | Response = await asked.answer(IdentifyRequest(options), OpenClip(clip.file), response)
     return reply
 
 
 @router.post(
     "/learn",
-    summary="Learn of a camera from who walks in a clip",
+    summary="Learn about a camera from the walkers of a clip",
     responses=problems(
         *(code for code in CLIP_PROBLEMS if code not in ("idempotency_mismatch", "in_progress", "unknown_network")),
         "conflict",
@@ -257,29 +201,20 @@ async def learn(
     queue: Queue,
     caller: CallerOf,
     clip: ClipFile,
-    camera: Annotated[str, Form(description="Name of the camera that took the clip.", examples=["north-door"])],
-    rotate: RotateField = None,
-    collection: CollectionField = "default",
+    camera: Annotated[str, Form(description="Name of the camera that recorded the clip.", examples=["north-door"])],
+    options: Annotated[ClipOptions, Depends(form(ClipOptions))],
 ) -> LearnReply:
     """Keeps walkers of sufficient quality as passers-by of the camera, without identifying them. `conflict` if the
     collection does not keep passers-by.
     """
     end = time.monotonic() + engine.settings.deadline
-    work = partial(
-        engine.learn,
-        clip.file,
-        camera,
-        rotate=rotate,
-        collection=collection,
-        on_progress=caller.tell,
-        deadline=end,
-    )
+    work = partial(engine.learn, clip.file, camera, on_progress=caller.tell, deadline=end, **options)
     return await queue.run(work, deadline=end, caller=caller)
 
 
 @router.post(
     "/verify",
-    summary="Tell whether the person who walks in a clip is the one that is claimed",
+    summary="Verify that the person who walks in a clip is the claimed subject",
     responses=problems(
         *(code for code in CLIP_PROBLEMS if code not in ("idempotency_mismatch", "in_progress")),
         "multiple_people",
@@ -296,32 +231,11 @@ async def verify(
     caller: CallerOf,
     clip: ClipFile,
     subject: SubjectField,
-    track: TrackField = None,
-    point: PointField = None,
-    fmr: Fmr = 0.001,
-    camera: CameraField = None,
-    rotate: RotateField = None,
-    min_quality: MinQuality = 0.0,
-    network: NetworkField = None,
-    collection: CollectionField = "default",
+    options: Annotated[VerifyOptions, Depends(form(VerifyOptions))],
 ) -> VerifyReply:
     """Compares one walker with one subject: `match`, `unknown` if the walker does not match the subject, or
     `inconclusive` with a reason.
     """
     end = time.monotonic() + engine.settings.deadline
-    work = partial(
-        engine.verify,
-        clip.file,
-        subject,
-        track=track,
-        point=point,
-        fmr=fmr,
-        camera=camera,
-        rotate=rotate,
-        min_quality=min_quality,
-        network=network,
-        collection=collection,
-        on_progress=caller.tell,
-        deadline=end,
-    )
+    work = partial(engine.verify, clip.file, subject, on_progress=caller.tell, deadline=end, **options)
     return await queue.run(work, deadline=end, caller=caller)

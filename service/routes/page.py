@@ -41,7 +41,7 @@ def page_router() -> APIRouter:
 
     def served(name: str, known: str | None) -> Response:
         if name not in found:
-            raise RouteNotFound(f"There is nothing at /static/{name}.")
+            raise RouteNotFound(f"/static/{name} does not exist.")
         headers = {**POLICY, "ETag": tags[name]}
         if known == tags[name]:
             return Response(status_code=304, headers=headers)

@@ -4,39 +4,26 @@ from __future__ import annotations
 
 import threading
 from contextlib import ExitStack
-from typing import Annotated
 
 import anyio.to_thread
 from fastapi import APIRouter, WebSocket
-from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 
 from gallery.decision.verdict import check_fpir
 from gallery.names import check_camera, check_metadata
 from models.errors import GaitkeeperError
-from pipelines.upright import Rotation, number_of
-from service.errors import InvalidRequest, Overloaded
+from service.errors import Overloaded
 from service.http.admission import refuse
 from service.http.sockets import opened
 from service.http.unknown_fields import refuse_unknown
 from service.live.conversation import Conversation
 from service.live.passing import Passing
 from service.live.session import Limits, Session
+from service.options import StreamOptions, options_of
 from service.recognition.engine import Engine
-from service.recognition.metadata import pairs_of
+from service.routes.option_fields import query
 from service.settings import Settings
 
 router = APIRouter()
-
-
-class StreamQuery(BaseModel):
-    """Query parameters of a stream."""
-
-    collection: str = "default"
-    top_k: int = Field(5, ge=1, le=1000)
-    fpir: float = Field(0.01, gt=0, lt=1)
-    where: list[str] = []
-    camera: str | None = None
-    rotate: Annotated[Rotation | None, BeforeValidator(number_of)] = None
 
 
 class Streams:
@@ -61,8 +48,7 @@ class Streams:
         with self._lock:
             if self.live >= self._bound:
                 raise Overloaded(
-                    f"{self.live} live streams are running, which is all this service takes: "
-                    f"try again in {self._retry_after} s.",
+                    f"{self.live} live streams are running, which is the limit: try again in {self._retry_after} s.",
                     retry_after=self._retry_after,
                 )
             self.live += 1
@@ -81,8 +67,8 @@ async def stream(socket: WebSocket) -> None:
     state = socket.app.state
     settings: Settings = state.engine.settings
     try:
-        query = _query(socket)
-        judge = await anyio.to_thread.run_sync(_judge, state.engine, query)
+        options = _query(socket)
+        judge = await anyio.to_thread.run_sync(_judge, state.engine, options)
         place = state.streams.take()
     except GaitkeeperError as error:
         await refuse(error, socket.scope, socket.receive, socket.send)
@@ -91,32 +77,23 @@ async def stream(socket: WebSocket) -> None:
     with place:
         async with opened(socket) as channel:
             pipeline = state.engine.pipeline
-            turn = settings.turn_of(query.camera, query.rotate)
+            turn = settings.turn_of(options["camera"], options["rotate"])
             await Conversation(channel, lambda tell: Session(pipeline, judge, limits, tell, turn), settings).run()
 
 
-def _query(socket: WebSocket) -> StreamQuery:
+def _query(socket: WebSocket) -> StreamOptions:
     """Parse the query parameters. Raises UnknownField, InvalidRequest."""
-    refuse_unknown(socket.query_params, StreamQuery.model_fields)
-    given = dict(socket.query_params)
-    where = socket.query_params.getlist("where")
-    try:
-        return StreamQuery.model_validate({**given, "where": where})
-    except ValidationError as error:
-        errors = [{"field": str(e["loc"][0]), "message": e["msg"]} for e in error.errors()]
-        sentence = "; ".join(f"{e['field']}: {e['message']}" for e in errors)
-        raise InvalidRequest(f"{sentence}.", errors=errors) from error
+    refuse_unknown(socket.query_params, options_of(StreamOptions))
+    return query(StreamOptions, {**socket.query_params, "where": socket.query_params.getlist("where")})
 
 
-def _judge(engine: Engine, query: StreamQuery) -> Passing:
+def _judge(engine: Engine, options: StreamOptions) -> Passing:
     """The identifier of people for a stream, after a check that the caller may use the collection.
 
     Raises:
         NotFound, BadCollection, Forbidden, BadFpir, BadSubject, BadCamera: a parameter is invalid or not allowed.
     """
-    check_fpir(query.fpir)
-    where = pairs_of(query.where)
-    check_metadata(where)
-    check_camera(query.camera)
-    gallery = engine.gallery(query.collection)
-    return Passing(gallery, query.camera, query.top_k, query.fpir, where or None)
+    check_fpir(options["fpir"])
+    check_metadata(options["where"])
+    check_camera(options["camera"])
+    return Passing.asked(engine.gallery(options["collection"]), options)

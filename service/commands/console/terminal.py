@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,11 +12,12 @@ import typer
 from rich.console import Console, ConsoleDimensions
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
+from service.options import ClipOptions, options_of
+
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from service.client import Client
-    from service.recognition.engine import Engine
+    from service.recogniser import Recogniser
 
 PIPE_WIDTH = 10_000
 
@@ -50,55 +50,39 @@ def _files(paths: list[Path] | None) -> list[Path] | None:
     return paths and [_file(path) for path in paths]
 
 
-class Rotate(StrEnum):
-    """Degrees clockwise."""
-
-    NONE, QUARTER, HALF, THREE_QUARTERS = "0", "90", "180", "270"
-
-
 ClipArgument = Annotated[Path, typer.Argument(help="A video file.", callback=_file)]
 AnyClipsArgument = Annotated[
     list[Path] | None,
-    typer.Argument(help="Your clips: the first one's walkers are enrolled, the others' named.", callback=_files),
+    typer.Argument(
+        help="Your clips: the walkers of the first are enrolled, those of the others identified.", callback=_files
+    ),
 ]
 ArchiveArgument = Annotated[Path, typer.Argument(help="The archive.", callback=_file)]
-CameraOption = Annotated[
-    str | None, typer.Option(help="The camera that took the clip: what is known of it is taken off before distances.")
-]
 ClipsArgument = Annotated[
     list[Path],
     typer.Argument(metavar="CLIP…", help="Video files of one person.", callback=_files),
 ]
-PointOption = Annotated[
-    str | None, typer.Option(metavar="X,Y[@T]", help="Which walker: the one there, in pixels, at a time in seconds.")
+CollectionOption = Annotated[
+    str, typer.Option("--collection", "-c", help=options_of(ClipOptions)["collection"].description)
 ]
-RotateOption = Annotated[
-    Rotate | None,
-    typer.Option("--rotate", help="Degrees to turn the pictures clockwise, where a camera hangs otherwise."),
+KeepArgument = Annotated[
+    float | None, typer.Argument(metavar="SECONDS", min=1, max=3.2e9, help="Time to keep each of them, in seconds.")
 ]
-QualityOption = Annotated[
-    float, typer.Option("--min-quality", min=0, max=1, help="Mean joint score that a walker must have.")
-]
-NetworkOption = Annotated[
-    str | None, typer.Option("--network", help="The network that the collection must have, or that a new one will.")
-]
-CollectionOption = Annotated[str, typer.Option("--collection", "-c", help="The collection to act on.")]
 ServerOption = Annotated[
     str | None,
-    typer.Option("--server", envvar="GAITKEEPER_SERVER", help="Address of a running service; none works right here."),
+    typer.Option(
+        "--server",
+        envvar="GAITKEEPER_SERVER",
+        help="Address of a running service. By default, this process does the work.",
+    ),
 ]
 KeyOption = Annotated[
     str | None, typer.Option("--key", envvar="GAITKEEPER_API_KEY", help="API key for the service.", show_envvar=True)
 ]
 StoreOption = Annotated[
-    str | None, typer.Option("--store", help="Gallery store for work right here, as in sqlite:///gallery.db.")
+    str | None, typer.Option("--store", help="Gallery store of this process, as in sqlite:///gallery.db.")
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print the REST reply's JSON.")]
-
-
-def rotation(given: Rotate | None) -> int | None:
-    """Degrees, or None if not given."""
-    return None if given is None else int(given)
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the reply as JSON, as in the REST API.")]
 
 
 def print_json(reply: BaseModel) -> None:
@@ -108,11 +92,11 @@ def print_json(reply: BaseModel) -> None:
 
 def waiting(pending: bool) -> str:
     """Note for a removal whose data the store has not yet overwritten on disk."""
-    return "; the store has yet to overwrite the bytes" if pending else ""
+    return "; the store will overwrite the bytes later" if pending else ""
 
 
 @contextmanager
-def recogniser(server: str | None, store: str | None, key: str | None = None) -> Iterator[Client | Engine]:
+def recogniser(server: str | None, store: str | None, key: str | None = None) -> Iterator[Recogniser]:
     """The client of ``server``, or an engine in this process with ``store``. Both have the same methods.
 
     Raises:

@@ -13,9 +13,9 @@ from service.commands.console.terminal import ERR, OUT, AnyClipsArgument, print_
 def demo(
     clips: AnyClipsArgument = None,
     out: Annotated[Path, typer.Option(help="Folder for clips, gallery and report.", file_okay=False)] = Path("demo"),
-    people: Annotated[int, typer.Option(min=2, max=50, help="People to render, where no clips are given.")] = 5,
-    seconds: Annotated[float, typer.Option(min=1.5, max=60, help="Seconds of each clip that is rendered.")] = 4.0,
-    seed: Annotated[int, typer.Option(help="Of the people who are rendered.")] = 0,
+    people: Annotated[int, typer.Option(min=2, max=50, help="Number of people to render, if no clips are given.")] = 5,
+    seconds: Annotated[float, typer.Option(min=1.5, max=60, help="Duration of each rendered clip, in seconds.")] = 4.0,
+    seed: Annotated[int, typer.Option(help="Random seed of the rendered people.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the identify replies as JSON.")] = False,
 ) -> None:
     """Enrol people, identify them in other clips, and write a report. Renders its own people unless clips are given."""

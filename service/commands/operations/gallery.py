@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from gallery.stores.protocol import Store
 
 app = typer.Typer(help="The gallery's store: audit, backup, keys.", no_args_is_help=True)
-PlainOption = Annotated[bool, typer.Option("--plain", help="Do not encrypt, though the store is encrypted.")]
+PlainOption = Annotated[
+    bool, typer.Option("--plain", help="Do not encrypt the archive, even if the store is encrypted.")
+]
 
 
 @contextmanager
@@ -68,7 +70,7 @@ def audit(collection: CollectionOption = "default", store: StoreOption = None, a
 
 @app.command("export")
 def export(
-    file: Annotated[Path, typer.Argument(help="Where to write the archive.", dir_okay=False)],
+    file: Annotated[Path, typer.Argument(help="File to write.", dir_okay=False)],
     collection: CollectionOption = "default",
     plain: PlainOption = False,
     store: StoreOption = None,
@@ -88,7 +90,8 @@ def export(
 def import_(
     file: ArchiveArgument,
     collection: Annotated[
-        str | None, typer.Option("--collection", "-c", help="Its name here; the one that it had where none is given.")
+        str | None,
+        typer.Option("--collection", "-c", help="Name of the new collection. By default, the name in the archive."),
     ] = None,
     store: StoreOption = None,
     as_json: JsonOption = False,
@@ -103,7 +106,7 @@ def import_(
 
 @app.command()
 def backup(
-    folder: Annotated[Path, typer.Argument(help="Where to write one archive a collection.", file_okay=False)],
+    folder: Annotated[Path, typer.Argument(help="Folder to write to, one archive per collection.", file_okay=False)],
     plain: PlainOption = False,
     store: StoreOption = None,
     as_json: JsonOption = False,
@@ -134,7 +137,9 @@ def rotate_key(store: StoreOption = None, as_json: JsonOption = False) -> None:
 
     with progress("changing keys"), _opened(store) as (opened, vault):
         if vault is None:
-            raise BadStoreKey("No key is given: set GAITKEEPER_STORE_KEY to the new key and the old one, with a comma.")
+            raise BadStoreKey(
+                "The key is missing: set GAITKEEPER_STORE_KEY to the new key and the old one, separated by a comma."
+            )
         done = opened.rotate_key()
     if as_json:
         typer.echo(json.dumps({"collections": done}))

@@ -32,11 +32,12 @@ def _opened(store: str | None) -> Iterator[Keys]:
 
 @app.command()
 def create(
-    scope: Annotated[list[str], typer.Option("--scope", help="enrol, identify or admin; may be given again.")],
+    scope: Annotated[list[str], typer.Option("--scope", help="enrol, identify or admin. May be repeated.")],
     collection: Annotated[
-        list[str] | None, typer.Option("--collection", "-c", help="Where it is good; may be given again.")
+        list[str] | None,
+        typer.Option("--collection", "-c", help="Collection that the key is limited to. May be repeated."),
     ] = None,
-    name: Annotated[str, typer.Option(help="What you call it.")] = "",
+    name: Annotated[str, typer.Option(help="Name of the key.")] = "",
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -45,7 +46,7 @@ def create(
     from service.errors import BadSettings
 
     if unknown := set(scope) - set(Scope):
-        raise BadSettings(f"There is no scope {unknown.pop()!r}; known are {', '.join(Scope)}.")
+        raise BadSettings(f"The scope {unknown.pop()!r} does not exist; known are {', '.join(Scope)}.")
     with _opened(store) as keys:
         key, text = keys.create([Scope(one) for one in scope], collection, name)
     if as_json:
@@ -84,7 +85,7 @@ def exist(store: StoreOption = None, as_json: JsonOption = False) -> None:
 
 @app.command()
 def revoke(
-    key_id: Annotated[str, typer.Argument(metavar="ID", help="Of the key, from the list.")],
+    key_id: Annotated[str, typer.Argument(metavar="ID", help="Id of the key, from the list.")],
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:

@@ -11,15 +11,15 @@ from service.commands.console.terminal import ERR, StoreOption, progress
 
 
 def serve(
-    host: Annotated[str | None, typer.Option(help="Address to listen on; loopback unless set.")] = None,
-    port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on; by default loopback.")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port to listen on; 0 means a free port.")] = None,
     root_path: Annotated[
-        str | None, typer.Option(metavar="PATH", help="Path below which a proxy shows the service, as in /gait.")
+        str | None, typer.Option(metavar="PATH", help="Path of the service behind a proxy, for example /gait.")
     ] = None,
     store: StoreOption = None,
     ray: Annotated[
         str | None,
-        typer.Option(help="Serve on a Ray cluster: its address, `auto`, or `local` for one on this machine alone."),
+        typer.Option(help="Serve on a Ray cluster: its address, `auto`, or `local` for one on this machine."),
     ] = None,
 ) -> None:
     """Run the REST service."""
@@ -73,7 +73,7 @@ def _on_cluster(host: str | None, port: int | None, root_path: str | None, store
         if root_path is not None:
             raise BadSettings("--ray and --root-path exclude each other: set GAITKEEPER_ROOT_PATH on every host.")
         if store is not None:
-            raise BadSettings("--ray and --store exclude each other: every host takes its own GAITKEEPER_STORE.")
+            raise BadSettings("--ray and --store exclude each other: every host uses its own GAITKEEPER_STORE.")
         given = {"host": host, "port": port}
         settings = load_settings(**{name: value for name, value in given.items() if value is not None})
         prepare(address)

@@ -10,13 +10,13 @@ from service.commands.console.terminal import OUT, JsonOption
 
 
 def size(
-    cameras: Annotated[int, typer.Option(min=1, help="Cameras that send clips.")],
-    people: Annotated[float, typer.Option(min=0.001, help="People who walk past each of them, an hour.")],
-    templates: Annotated[int, typer.Option(min=0, help="Templates that are enrolled.")],
-    seconds: Annotated[float, typer.Option(min=0.1, help="Seconds of clip that show one of them.")] = 5.0,
-    peak: Annotated[float, typer.Option(min=1, help="How many times the mean the busiest minutes are.")] = 3.0,
+    cameras: Annotated[int, typer.Option(min=1, help="Number of cameras that send clips.")],
+    people: Annotated[float, typer.Option(min=0.001, help="Number of people who walk past each camera per hour.")],
+    templates: Annotated[int, typer.Option(min=0, help="Number of enrolled templates.")],
+    seconds: Annotated[float, typer.Option(min=0.1, help="Seconds of video per person.")] = 5.0,
+    peak: Annotated[float, typer.Option(min=1, help="Load of the busiest minutes, as a multiple of the mean.")] = 3.0,
     gpu_frames: Annotated[
-        float | None, typer.Option(min=0.001, help="Frames a second of one GPU, as you measured it.")
+        float | None, typer.Option(min=0.001, help="Measured throughput of one GPU, in frames per second.")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:

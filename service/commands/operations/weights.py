@@ -15,7 +15,7 @@ import typer
 
 from service.commands.console.terminal import ERR, OUT, progress
 
-app = typer.Typer(help="The files that networks are made of.", no_args_is_help=True)
+app = typer.Typer(help="Weights of networks.", no_args_is_help=True)
 
 
 @app.command("list")
@@ -38,7 +38,9 @@ def list_(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] =
 
 @app.command()
 def pull(
-    names: Annotated[list[str] | None, typer.Argument(help="Names from the list; none takes the default ones.")] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Names from the list; by default, the default weights.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Fetch weights into the cache and verify them. Some licences must be accepted first."""
@@ -69,7 +71,7 @@ def import_(
     source: Annotated[Path, typer.Argument(metavar="IN", help="A published checkpoint: a state dict saved by torch.")],
     target: Annotated[Path, typer.Argument(metavar="OUT", help="The .safetensors file to write.")],
     network: Annotated[str, typer.Option("--network", "-n", help="gaitset, gaitpart, gaitgl or gaitbase.")],
-    format_: Annotated[str, typer.Option("--format", help="Whose names its entries have.")] = "opengait",
+    format_: Annotated[str, typer.Option("--format", help="Naming scheme of the checkpoint's entries.")] = "opengait",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Convert a published checkpoint to a weights file, and list what was left out."""
@@ -121,11 +123,11 @@ def export(
 def export_pose(
     config: Annotated[str, typer.Argument(help="A name of the list, or a configuration of mmpose.")],
     checkpoint: Annotated[
-        Path | None, typer.Argument(help="Of mmpose; the one that was pulled, where CONFIG is a name.")
+        Path | None, typer.Argument(help="Checkpoint of mmpose. If CONFIG is a name, the pulled one.")
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", help="The .onnx file to write; else one in the cache, or beside the checkpoint."),
+        typer.Option("--out", help="The .onnx file to write. By default in the cache, or next to the checkpoint."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -139,9 +141,7 @@ def export_pose(
 
         listed = manifest().get(config)
         if listed is None and checkpoint is None:
-            raise InvalidRequest(
-                f"{config!r} is no name of `gaitkeeper weights list`: a checkpoint is to be named too."
-            )
+            raise InvalidRequest(f"{config!r} is not in `gaitkeeper weights list`: give a checkpoint, too.")
         source = checkpoint or locate(config)
         target = out or (export_path(config) if listed else source.with_suffix(".onnx"))
         tell(source.name, 0.0)

@@ -1,57 +1,31 @@
 // Who passed the cameras, counted by the way they walk, and whether they are kept at all.
 
 import * as api from "../api.js";
-import { confirm, count, field, h, note, notice, words } from "../dom.js";
+import { confirm, count, h, note, words } from "../dom.js";
+import { attempts, keeping } from "../keeping.js";
 
-const DAY = 86400;
+const KEPT = {
+  name: "passers-by",
+  days: 30,
+  about: "Turned on, a few walks of the people who pass each named camera are kept for the time set here, without a name and without the clip.",
+  loss: "All kept walks are deleted at once, and nothing is known of the cameras.",
+};
 
 export async function render(view, { again }) {
   const here = api.inCollection("cameras");
   const { keep_seconds: kept, views } = await api.get(here);
   const problems = h("div", {});
-  const attempt = async (what) => {
-    try {
-      await what();
-      await again();
-    } catch (error) {
-      problems.replaceChildren(notice(error));
-    }
-  };
+  const attempt = attempts(problems, again);
   view.append(
     h("h1", {}, "Cameras"),
     h("p", { class: "lead" }, "What cameras do to everybody is learnt from who passes them, and taken off before walks are compared."),
     problems,
-    kept === null ? off(here, attempt) : on(here, kept, attempt),
+    keeping(here, kept, attempt, KEPT),
   );
   if (kept === null) return;
   if (!views.length) view.append(note("Nobody has passed yet. Name the camera of the next clips that you identify or enrol."));
   const cameras = Map.groupBy(views, ({ camera }) => camera);
   view.append(h("ul", { class: "cards" }, [...cameras].map(([camera, seen]) => entry(here, camera, seen, attempt))));
-}
-
-function off(here, attempt) {
-  const days = h("input", { type: "number", min: 0.01, step: "any", value: "30", required: true });
-  const form = h("form", { class: "card" },
-    h("h2", {}, "Passers-by are not kept"),
-    h("p", {}, "Turned on, a few walks of those who pass each camera that is named are kept for the time set here, without a name and without the clip. It is biometric data of people who may not know of it: have a ground for it, and tell them."),
-    h("div", { class: "fields" }, field("Keep each for days", days)),
-    h("div", { class: "actions" }, h("button", { class: "primary" }, "Keep passers-by")),
-  );
-  form.addEventListener("submit", (event) => {
-    event.preventDefault();
-    attempt(() => api.put(here, { keep_seconds: Number(days.value) * DAY }));
-  });
-  return form;
-}
-
-function on(here, kept, attempt) {
-  const stop = h("button", { type: "button", class: "danger small" }, "Turn off");
-  stop.addEventListener("click", async () => {
-    if (await confirm("Keep passers-by no longer?", "Everybody who was kept is forgotten at once, and nothing is known of the cameras.", "Turn off"))
-      await attempt(() => api.put(here, { keep_seconds: null }));
-  });
-  const days = (kept / DAY).toLocaleString(undefined, { maximumFractionDigits: 2 });
-  return h("div", { class: "head" }, h("p", { class: "soft" }, `Each is kept for ${days} ${days === "1" ? "day" : "days"}.`), stop);
 }
 
 function entry(here, camera, views, attempt) {

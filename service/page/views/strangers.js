@@ -2,9 +2,15 @@
 
 import * as api from "../api.js";
 import { confirm, count, date, field, h, note, notice, number, say } from "../dom.js";
+import { attempts, keeping } from "../keeping.js";
 import { stripsOf } from "../strips.js";
 
-const DAY = 86400;
+const KEPT = {
+  name: "strangers",
+  days: 7,
+  about: "Turned on, the walk of everybody who is unknown from then on is kept for the time set here, so that you see who comes back.",
+  loss: "All kept walks are deleted at once.",
+};
 /** Walks of a group that are shown at once. */
 const SHOWN = 4;
 
@@ -12,48 +18,16 @@ export async function render(view, { again }) {
   const here = api.inCollection("strangers");
   const { keep_seconds: kept, groups } = await api.get(here);
   const problems = h("div", {});
-  const attempt = async (what) => {
-    try {
-      await what();
-      await again();
-    } catch (error) {
-      problems.replaceChildren(notice(error));
-    }
-  };
+  const attempt = attempts(problems, again);
   view.append(
     h("h1", {}, "Strangers"),
     h("p", { class: "lead" }, "Walkers whom this collection did not know, grouped by likeness. Naming a group enrols it."),
     problems,
-    kept === null ? off(here, attempt) : on(here, kept, attempt),
+    keeping(here, kept, attempt, KEPT),
   );
   if (kept === null) return;
   if (!groups.length) view.append(note("No stranger has been seen yet. Those of the next clips that are identified will be here."));
   view.append(h("ul", { class: "cards" }, groups.map((group, i) => entry(here, group, i + 1, attempt))));
-}
-
-function off(here, attempt) {
-  const days = h("input", { type: "number", min: 0.01, step: "any", value: "7", required: true });
-  const form = h("form", { class: "card" },
-    h("h2", {}, "Strangers are not kept"),
-    h("p", {}, "Turned on, the walk of everybody who is judged unknown from then on is kept for the time set here, so that you see who comes back. It is biometric data of people who may not know of it: have a ground for it, and tell them."),
-    h("div", { class: "fields" }, field("Keep each for days", days)),
-    h("div", { class: "actions" }, h("button", { class: "primary" }, "Keep strangers")),
-  );
-  form.addEventListener("submit", (event) => {
-    event.preventDefault();
-    attempt(() => api.put(here, { keep_seconds: Number(days.value) * DAY }));
-  });
-  return form;
-}
-
-function on(here, kept, attempt) {
-  const stop = h("button", { type: "button", class: "danger small" }, "Turn off");
-  stop.addEventListener("click", async () => {
-    if (await confirm("Keep strangers no longer?", "Everybody who was kept is forgotten at once.", "Turn off"))
-      await attempt(() => api.put(here, { keep_seconds: null }));
-  });
-  const days = (kept / DAY).toLocaleString(undefined, { maximumFractionDigits: 2 });
-  return h("div", { class: "head" }, h("p", { class: "soft" }, `Each is kept for ${days} ${days === "1" ? "day" : "days"}.`), stop);
 }
 
 function entry(here, group, number_, attempt) {

@@ -1,0 +1,128 @@
+"""What an engine in this process and the client of a service can both do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol, Unpack
+
+from service.options import ClipOptions, EnrollOptions, IdentifyOptions, VerifyOptions
+from service.schemas import (
+    CamerasReply,
+    Collection,
+    CollectionsReply,
+    EnrollReply,
+    Erasure,
+    IdentifyReply,
+    LearnReply,
+    NamedReply,
+    Removal,
+    StrangersReply,
+    Strips,
+    SubjectReply,
+    SubjectsReply,
+    TemplatesReply,
+    VerifyReply,
+)
+
+Progress = Callable[[str, float], None]
+"""Progress callback: takes the name of a stage and its completed fraction, in [0, 1]."""
+
+
+class Recogniser(Protocol):
+    """The methods of :class:`service.recognition.engine.Engine` that :class:`service.client.Client` has, too."""
+
+    def enroll(
+        self,
+        clip: str | Path,
+        subject: str,
+        *,
+        more: Sequence[str | Path] = (),
+        on_progress: Progress | None = None,
+        **options: Unpack[EnrollOptions],
+    ) -> EnrollReply:
+        """Enrol a clip's only walker, or the chosen one."""
+
+    def identify(
+        self, clip: str | Path, *, on_progress: Progress | None = None, **options: Unpack[IdentifyOptions]
+    ) -> IdentifyReply:
+        """Rank the collection's subjects for every walker of a clip."""
+
+    def verify(
+        self, clip: str | Path, subject: str, *, on_progress: Progress | None = None, **options: Unpack[VerifyOptions]
+    ) -> VerifyReply:
+        """Verify that a clip's only walker, or the chosen one, is the subject."""
+
+    def learn(
+        self, clip: str | Path, camera: str, *, on_progress: Progress | None = None, **options: Unpack[ClipOptions]
+    ) -> LearnReply:
+        """Keep the walkers of a clip as passers-by of a camera."""
+
+    def subjects(self, *, collection: str = "default") -> SubjectsReply:
+        """The subjects of a collection."""
+
+    def subject(self, subject: str, *, collection: str = "default") -> SubjectReply:
+        """One subject and its templates."""
+
+    def update_subject(
+        self,
+        subject: str,
+        *,
+        display_name: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+        legal_basis: str | None = None,
+        collection: str = "default",
+    ) -> SubjectReply:
+        """Change a subject's display name, metadata or legal basis; None keeps the stored value."""
+
+    def erase(self, subject: str, *, collection: str = "default") -> Erasure:
+        """Erase a subject and all its data."""
+
+    def templates(self, subject: str, *, collection: str = "default") -> TemplatesReply:
+        """A subject's templates."""
+
+    def template_pictures(self, subject: str, template: str, *, collection: str = "default") -> Strips:
+        """Pictures of a template's walk."""
+
+    def delete_template(self, subject: str, template: str, *, collection: str = "default") -> Removal:
+        """Remove one template of a subject."""
+
+    def strangers(self, *, collection: str = "default") -> StrangersReply:
+        """The collection's unknown walkers, grouped."""
+
+    def keep_strangers(self, keep_seconds: float | None, *, collection: str = "default") -> StrangersReply:
+        """Keep future unknown walkers for this time. None stops this and deletes all kept ones."""
+
+    def name_strangers(
+        self, group: str, subject: str, *, display_name: str | None = None, collection: str = "default"
+    ) -> NamedReply:
+        """Enrol a group of strangers as one subject."""
+
+    def forget_strangers(self, group: str | None = None, *, collection: str = "default") -> Removal:
+        """Delete a group of strangers, or all of them."""
+
+    def stranger_pictures(self, stranger: str, *, collection: str = "default") -> Strips:
+        """Pictures of a stranger's walk."""
+
+    def cameras(self, collection: str = "default") -> CamerasReply:
+        """What a collection has learnt about cameras."""
+
+    def keep_passers_by(self, keep_seconds: float | None, *, collection: str = "default") -> CamerasReply:
+        """Keep future passers-by for this time. None stops this and deletes all kept ones."""
+
+    def forget_camera(self, collection: str, camera: str) -> CamerasReply:
+        """Delete what a collection knows about a camera."""
+
+    def collections(self) -> CollectionsReply:
+        """All collections."""
+
+    def collection(self, collection: str) -> Collection:
+        """One collection."""
+
+    def create_collection(
+        self, collection: str, *, keeps_heatmaps: bool = False, ttl_seconds: float | None = None
+    ) -> Collection:
+        """Create a collection."""
+
+    def delete_collection(self, collection: str) -> Removal:
+        """Delete a collection and its content."""
