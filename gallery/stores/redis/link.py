@@ -17,6 +17,7 @@ from redis.retry import Retry
 from redis.sentinel import Sentinel
 
 from gallery.errors import BadStore, StoreUnavailable, UnknownStore
+from gallery.stores.redis import scripts
 
 CONNECT_SECONDS = 2.0
 REPLY_SECONDS = 15.0
@@ -114,23 +115,25 @@ class Link:
             ((host, port),) = address.hosts
             self._server = redis.Redis(host=host, port=port, **options)
 
-    def call(self, base: str, script: str, *args: Any, durable: bool = False) -> list[Any]:
+    def call(self, base: str, script: str, /, *, durable: bool = False, **arguments: Any) -> list[Any]:
         """Run a script with ``base`` as its key, on the node that owns the key.
 
         Args:
             base: the key, with the hash tag of all keys that the script uses.
-            script: Lua source.
-            args: its arguments.
+            script: name of the script; see :mod:`gallery.stores.redis.scripts`.
             durable: return only after its writes are on disk.
+            arguments: the script's arguments by name.
 
         Raises:
             StoreUnavailable: Redis cannot be reached, rejects writes, or did not confirm in time.
             BadStore: the store's keys contain another kind of data.
         """
+        loaded = scripts.load(script)
+        call = (loaded.source, 1, base, *loaded.values(arguments))
         with self._translated():
             for attempt in range(4):
                 try:
-                    return self._call(self.node(base), base, script, args, durable)
+                    return self._call(self.node(base), call, durable)
                 except (MovedError, redis.ConnectionError) as error:
                     # In a cluster, a slot may have moved, or another node may have taken over after a failure.
                     last = attempt == (3 if isinstance(error, MovedError) else 1)
@@ -139,13 +142,13 @@ class Link:
                     self._cluster.nodes_manager.initialize()
         raise AssertionError("unreachable")
 
-    def _call(self, node: redis.Redis, base: str, script: str, args: tuple[Any, ...], durable: bool) -> list[Any]:
+    def _call(self, node: redis.Redis, call: tuple[Any, ...], durable: bool) -> list[Any]:
         if not (durable and self.confirms):
-            return list(node.eval(script, 1, base, *args))
+            return list(node.eval(*call))
         wanted = self.address.replicas
         # Use one connection for both: WAITAOF only covers writes of its own connection.
         with node.pipeline(transaction=False) as both:
-            both.eval(script, 1, base, *args)
+            both.eval(*call)
             both.execute_command("WAITAOF", 1, wanted, int(1000 * DISK_SECONDS))
             reply, (here, there) = both.execute()
         if here < 1 or there < wanted:
