@@ -258,7 +258,7 @@ class Answers:
     ) -> tuple[Resemblance | None, str | None]:
         """The subject other than ``subject`` that an embedding (P, C) matches at the strictest calibrated rate.
 
-        Also returns the cursor of ``Store.changes`` up to which the collection was searched. Without a calibration both
+        Also returns the cursor of ``Feed.changes`` up to which the collection was searched. Without a calibration both
         are None.
         """
         calibration = self.calibrations.get(fingerprint)

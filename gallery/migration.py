@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 
 import torch
 
@@ -112,14 +113,14 @@ def _rolled_back(
     on_progress: Progress | None,
 ) -> Collection:
     try:
-        return store.rollback(collection)
+        return store.flip(collection, back=True)
     except ShadowBehind:
         shadow = store.collection(collection).shadow
         if shadow is None:
             raise
     network = network_of(shadow.fingerprint)
     fingerprint = fingerprint_of(network, shadow.fingerprint.perception)
-    return _complete(store, collection, network, fingerprint, store.rollback, on_progress)
+    return _complete(store, collection, network, fingerprint, partial(store.flip, back=True), on_progress)
 
 
 def _complete(

@@ -12,7 +12,7 @@ from torch import Tensor
 import models
 from gallery.errors import BadEmbedding, FingerprintMismatch
 from gallery.networks import network_of
-from gallery.stores.protocol import Store
+from gallery.stores.protocol import Records
 from models import GaitNetwork
 from pipelines.embed import embed
 from pipelines.sequence import GaitSequence
@@ -36,7 +36,7 @@ class PinnedNetwork:
 
     def __init__(
         self,
-        store: Store,
+        store: Records,
         collection: str,
         wanted: GaitNetwork | str | Path | None,
         device: str,

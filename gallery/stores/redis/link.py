@@ -23,7 +23,6 @@ CONNECT_SECONDS = 2.0
 REPLY_SECONDS = 15.0
 DISK_SECONDS = 10.0
 """Timeout of WAITAOF; below REPLY_SECONDS, so that Redis itself reports the timeout."""
-SCHEMES = ("redis", "rediss", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster")
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,8 @@ class Address:
         master = path.pop(0) if kind == "sentinel" and path else ""
         try:
             if (
-                parts.scheme not in SCHEMES
+                scheme not in ("redis", "rediss")
+                or kind not in ("", "sentinel", "cluster")
                 or durability not in ("strict", "any")
                 or (kind == "sentinel") != bool(master)
             ):

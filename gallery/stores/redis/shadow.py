@@ -1,4 +1,4 @@
-"""The Redis store's second set of embeddings; see gallery.stores.protocol.Store."""
+"""The Redis store's second set of embeddings; see gallery.stores.protocol.Shadows."""
 
 from __future__ import annotations
 

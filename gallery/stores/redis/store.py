@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import uuid
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -38,7 +37,6 @@ NAMES = "gaitkeeper:collections"
 MEMORY = 100_000
 """Number of removed templates that are remembered for followers that were disconnected."""
 PURGED_AT_ONCE = 1000  # per script, so that other clients do not wait for long
-BLOCK_SECONDS = 0.5
 
 
 class RedisStore:
@@ -194,10 +192,6 @@ class RedisStore:
         _, live, *rows = self._calls.of_subject(collection, subject, "subject/templates")
         return [template_of(row, hash_of(live), collection) for row in rows]
 
-    def template(self, collection: str, template: str) -> Template:
-        _, live, row, *_ = self._calls.of_template(collection, template, "template/read", data="")
-        return template_of(row, hash_of(live), collection)
-
     def embedding(self, collection: str, template: str) -> Embedding:
         _, live, _, secret, owner, *value = self._calls.of_template(
             collection, template, "template/read", data="embedding"
@@ -219,7 +213,9 @@ class RedisStore:
         return Erasure(collection=collection, subject=subject, templates=templates, pending=pending)
 
     def delete_template(self, collection: str, template: str) -> Removal:
-        entry = self._calls.entry(Action.DELETE_TEMPLATE, collection, self.template(collection, template).subject)
+        _, live, row, *_ = self._calls.of_template(collection, template, "template/read", data="")
+        owner = template_of(row, hash_of(live), collection).subject
+        entry = self._calls.entry(Action.DELETE_TEMPLATE, collection, owner)
         self._calls.of_template(collection, template, "template/delete", durable=True, memory=MEMORY, entry=entry)
         return self._removal(collection, 1, 0)
 
@@ -242,11 +238,6 @@ class RedisStore:
             return Removal(collection=collection, templates=0, subjects=0, pending=False)
         return self._removal(collection, templates, subjects)
 
-    def flush(self) -> bool:
-        with self._link.direct():
-            done = [disk.rewrite(node) for node in self._link.nodes()]
-        return all(done)
-
     def changes(self, collection: str, after: str = "", limit: int = 1000) -> Changes:
         generation, start, revision, by = _parts(after)
         _, fresh, *cursor, live, secret, rows = self._calls.of_collection(
@@ -257,22 +248,6 @@ class RedisStore:
         changes = tuple(change_of(row, of, sealing) for row in rows)
         generation, start, revision, by = cursor[0].decode(), *cursor[1:3], cursor[3].decode()
         return Changes(changes, f"{generation}.{start}.{revision}.{by}", reset=bool(fresh) and after != "")
-
-    def wait(self, collection: str, after: str, seconds: float) -> bool:
-        deadline = time.monotonic() + seconds
-        base = base_of(collection)
-        while True:
-            news = self.changes(collection, after, 1)
-            if news.changes or news.reset:
-                return True
-            if (left := deadline - time.monotonic()) <= 0:
-                return False
-            _, start, revision, _ = _parts(news.cursor)
-            with self._link.direct():
-                # Wait only briefly: the stream of a deleted collection does not wake a reader.
-                self._link.node(base).xread(
-                    {f"{base}:events": f"{max(start, revision)}-0"}, 1, int(1000 * min(left, BLOCK_SECONDS)) + 1
-                )
 
     def digest(self, collection: str) -> Digest:
         _, leaves, secret = self._calls.of_collection(collection, "collection/digest")
@@ -290,12 +265,8 @@ class RedisStore:
     ) -> None:
         shadows.put(self._calls, collection, template, fingerprint, embedding)
 
-    def flip(self, collection: str) -> Collection:
-        shadows.flip(self._calls, collection)
-        return self.collection(collection)
-
-    def rollback(self, collection: str) -> Collection:
-        shadows.flip(self._calls, collection, back=True)
+    def flip(self, collection: str, *, back: bool = False) -> Collection:
+        shadows.flip(self._calls, collection, back=back)
         return self.collection(collection)
 
     def drop_shadow(self, collection: str) -> Removal:

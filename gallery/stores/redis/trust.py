@@ -96,7 +96,7 @@ class Trust:
                 return True
 
     def audit(self, base: str, collection: str) -> AuditReport:
-        """See :meth:`gallery.stores.protocol.Store.audit`."""
+        """See :meth:`gallery.stores.protocol.Upkeep.audit`."""
         with self._link.direct():
             node = self._link.node(base)
             pending = not disk.rewrite(node)

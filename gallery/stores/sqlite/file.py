@@ -9,12 +9,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from gallery.errors import BadStore, StoreUnavailable
+from gallery.errors import BadStore, StoreUnavailable, UnknownStore
 from gallery.stores.sqlite import schema
 from gallery.stores.sqlite.schema import pragma
 
 APPLICATION_ID = 0x47414954  # "GAIT", in the file's header
 BUSY_SECONDS = 10.0
+
+
+def file_of(url: str) -> Path:
+    """The file of a URL ``sqlite:///relative.db`` or ``sqlite:////absolute.db``. Raises UnknownStore."""
+    scheme, _, name = url.partition(":///")
+    if scheme != "sqlite" or not name or name == ":memory:":
+        raise UnknownStore(f"{url!r} names no SQLite file: sqlite:///gallery.db expected.")
+    return Path(name).expanduser()
 
 
 class Connections:
@@ -47,12 +55,6 @@ class Connections:
             connection.execute("BEGIN")
             yield connection
             connection.execute("COMMIT")
-
-    @contextmanager
-    def reading_freely(self) -> Iterator[sqlite3.Connection]:
-        """Context manager: a connection without a transaction, for polling the file's state."""
-        with self._connection() as connection:
-            yield connection
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:

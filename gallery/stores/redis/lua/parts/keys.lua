@@ -8,7 +8,7 @@
 -- ...:names, ...:of:S    sorted sets: ids of all subjects; ids of the templates of the subject S in order of enrolment
 -- ...:log, ...:gone      sorted sets: ids of stored and of removed templates, by the revision of their last change
 -- ...:clips, ...:expiry, ...:todo  templates by clip and track; by microsecond of expiry; missing in the shadow
--- ...:events             stream: one entry a revision, for followers; it contains a digest of the write that made it
+-- ...:events             stream: one entry a revision, with a digest of the write that made it
 -- ...:audit, ...:auditkey  stream: the log, which outlives the collection; key of the digests that stand for subjects
 local base = KEYS[1]
 local function key(name) return base .. ':' .. name end
