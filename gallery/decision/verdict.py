@@ -72,7 +72,7 @@ class QualityGates:
         }
         if found := {name: text for name, text in reasons.items() if text is not None}:
             raise PoorQuality(
-                f"The walker is seen too poorly to be enrolled: {'; '.join(found.values())}.", reasons=list(found)
+                f"The walker's quality is too low for enrolment: {'; '.join(found.values())}.", reasons=list(found)
             )
 
     def too_short(self, seq: GaitSequence) -> bool:

@@ -14,8 +14,7 @@ import models
 from pipelines.tensors import prepare
 from training.batches import Batches, arrays, training_walks
 from training.datasets import Dataset, Inputs, Sample
-from training.datasets.errors import InputMissing
-from training.errors import BadTrainingConfig
+from training.errors import BadTrainingConfig, InputMissing
 from training.loop import make_network
 
 

@@ -11,11 +11,11 @@ import torch
 from typer.testing import CliRunner
 
 from training.bodies import assets, errors
-from training.bodies.errors import BadAsset, BodiesMissing
 from training.bodies.mesh import join, normals, thin
 from training.bodies.mistakes import Mistakes, draw_mistakes, spoil
 from training.bodies.outfit import draw_carried, draw_outfit
 from training.bodies.solids import blob, tube
+from training.errors import BadAsset, BodiesMissing
 from training.walkers.cli import app
 
 

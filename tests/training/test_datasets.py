@@ -15,10 +15,10 @@ from models import build
 from pipelines.sequence import GaitSequence
 from pipelines.silhouette import silhouette
 from training.datasets import READERS, Dataset, Inputs, Sample, load_partition, open_dataset, partitions
-from training.datasets.errors import BadDataset, InputMissing, UnknownFormat
 from training.datasets.kinect import xy16
 from training.datasets.psymo import is_cut_off, shift
 from training.datasets.sample import silhouettes64
+from training.errors import BadDataset, InputMissing, UnknownFormat
 
 
 def person(height: int = 100, width: int = 30, size: tuple[int, int] = (240, 320), left: int = 100) -> np.ndarray:

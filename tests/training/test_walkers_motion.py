@@ -10,12 +10,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from training.datasets.errors import BadDataset
 from training.datasets.partition import load_partition
+from training.errors import BadDataset, NoClearGait
 from training.walkers.gait import Path, rest_joints
 from training.walkers.gait_cycle import CURVES, PHASES, GaitCycle, Motion, assemble, basis, walk_cycle
 from training.walkers.gait_model import LIMIT, SHIPPED, GaitModel
-from training.walkers.kinect_motion import NoClearGait, kinect_cycles, measure
+from training.walkers.kinect_motion import kinect_cycles, measure
 from training.walkers.person import Person
 from training.walkers.skeleton import INDEX, JOINTS, bone_frames
 

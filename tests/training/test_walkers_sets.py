@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 import models
 from pipelines.tensors import prepare
 from training.datasets import load_partition, open_dataset, walkers, walks_for
-from training.datasets.errors import BadDataset
+from training.errors import BadDataset
 from training.walkers.cli import app
 from training.walkers.gait_model import GaitModel
 from training.walkers.pack import render_set, render_takes

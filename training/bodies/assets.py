@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 
-from training.bodies.errors import BadAsset
+from training.errors import BadAsset
 
 MANIFEST = Path(__file__).with_name("assets.toml")
 VARIABLE = "GAITKEEPER_ASSETS"

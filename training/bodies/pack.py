@@ -16,8 +16,8 @@ from training.bodies.population import SETS, Size, Someone, Take
 from training.bodies.render import Dressed, render
 from training.bodies.wardrobe import Wardrobe
 from training.datasets import walkers as packs
-from training.datasets.errors import BadDataset
 from training.datasets.sample import NOMINAL_RATE
+from training.errors import BadDataset
 from training.walkers.gait import Path as Way
 from training.walkers.gait import rest_joints
 from training.walkers.gait_cycle import walk_cycle

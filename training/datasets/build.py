@@ -13,8 +13,8 @@ from typing import Any
 from pipelines import Pipeline
 from pipelines.errors import ClipError
 from pipelines.sequence import GaitSequence
-from training.datasets.errors import BadDataset
 from training.datasets.sequences import SUFFIX
+from training.errors import BadDataset
 
 VIDEOS = (".mp4", ".mov", ".mkv", ".avi", ".webm", ".m4v")
 REPORT = "report.json"

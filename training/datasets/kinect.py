@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from models.skeletons import KINECT_16_OF_20
-from training.datasets.errors import BadDataset
 from training.datasets.sample import NOMINAL_RATE, Array, Dataset, Inputs, Sample
+from training.errors import BadDataset
 
 JOINTS = 20
 UNIT = np.float32(1 / 4000)

@@ -11,7 +11,7 @@ import torch
 from models import build, load
 from models.base import GaitNetwork
 from training.datasets import Partition, load_partition, open_dataset
-from training.datasets.errors import BadEvaluation
+from training.errors import BadEvaluation
 from training.evaluation.evaluate import EvaluationSettings, evaluate
 from training.evaluation.protocols import PROTOCOLS, find_protocol
 from training.evaluation.results import Evaluation

@@ -13,9 +13,9 @@ from models.base import GaitNetwork
 from models.inference import embed as forward
 from pipelines.embed import embed
 from pipelines.tensors import device_of
-from training.datasets.errors import BadDataset, InputMissing
 from training.datasets.kinect import xy16
 from training.datasets.sample import Dataset, Inputs, Sample
+from training.errors import BadDataset, InputMissing
 
 CHUNK = 64
 

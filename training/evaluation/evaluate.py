@@ -12,9 +12,9 @@ from torch import Tensor
 
 from models.base import GaitNetwork
 from models.distance import part_distances
-from training.datasets.errors import BadDataset
 from training.datasets.partition import Partition
 from training.datasets.sample import Dataset, Sample
+from training.errors import BadDataset
 from training.evaluation.bootstrap import people_weights
 from training.evaluation.centring import centred_gallery, centred_probes
 from training.evaluation.closed_set import CellTable, identify

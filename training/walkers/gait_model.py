@@ -16,10 +16,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from training.datasets.errors import BadDataset
 from training.datasets.sample import Dataset
+from training.errors import BadDataset, NoClearGait
 from training.walkers.gait_cycle import CURVES, GaitCycle, Motion, assemble
-from training.walkers.kinect_motion import Measured, NoClearGait, kinect_build, measure, motion
+from training.walkers.kinect_motion import Measured, kinect_build, measure, motion
 from training.walkers.person import Build, Person, another_walk, draw_person
 
 Array = npt.NDArray[np.float64]

@@ -36,8 +36,8 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from training.datasets.errors import BadDataset
 from training.datasets.sample import NOMINAL_RATE
+from training.errors import NoClearGait
 from training.walkers.gait_cycle import CURVES, GaitCycle, Motion, assemble, basis
 from training.walkers.person import Build, Person
 
@@ -64,12 +64,6 @@ _MIDDLE = {"arm": -0.06, "forearm": 0.40}  # of the arms' angles without a bias
 _TRUSTED = {"turn": 0.0, "roll": 0.5, "out": 0.6, "forearm_out": 0.6}
 _NECK = _OFF["neck"]
 _GAIN = {"thigh": 1.13, "knee": 1.25, "arm": 1.2, "forearm": 1.2}
-
-
-class NoClearGait(BadDataset):
-    """A walk has too few clean gait cycles."""
-
-    code = "no_clear_gait"
 
 
 @dataclass(frozen=True)
