@@ -26,7 +26,7 @@ from gallery.errors import NotFound
 from gallery.gallery import Gallery
 from gallery.migration import move_along
 from gallery.names import STRANGERS
-from gallery.pinned import embedded
+from gallery.networks import embedded
 from gallery.stores.encoding import stamp
 from gallery.stores.protocol import Change
 from gallery.types import Record, Removal, Subject, Template

@@ -18,7 +18,8 @@ from torch import Tensor
 
 from gallery.errors import FingerprintMismatch, StoreUnavailable
 from gallery.search.by_view import ViewedIndex
-from gallery.search.partwise import Hit, digest_order
+from gallery.search.partwise import Hit
+from gallery.search.table import digest_order
 from gallery.stores.protocol import Change, Digest, Feed, xor_of
 from gallery.views import Corrections, View
 from pipelines.fingerprint import Fingerprint
