@@ -361,7 +361,7 @@ class Gallery(Enrolled):
         check_camera(camera)
         gone = self.passers_by.forget(camera)
         if not gone:
-            raise NotFound(f"The collection {self.name!r} knows nothing of a camera {camera!r}.", camera=camera)
+            raise NotFound(f"The collection {self.name!r} has seen nothing by the camera {camera!r}.", camera=camera)
         self.store.note(self.name, Action.FORGET_CAMERA)
         return gone
 

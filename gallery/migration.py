@@ -72,7 +72,9 @@ def _take_along(store: Store, moved: Collection, network_of: Callable[[Fingerpri
 def _moved(store: Store, collection: str, network: GaitNetwork, on_progress: Progress | None) -> Collection:
     found = store.collection(collection)
     if found.fingerprint is None:
-        raise Conflict(f"The collection {collection!r} is empty: there is nothing to move, so just enrol with it.")
+        raise Conflict(
+            f"The collection {collection!r} is empty: there is nothing to migrate. Enrol with the new network."
+        )
     if "heatmaps" in network.inputs and not found.keeps_heatmaps:
         raise HeatmapsMissing(f"The network {network.name!r} reads heatmaps, which {collection!r} does not keep.")
     fingerprint = fingerprint_of(network, found.fingerprint.perception)
@@ -170,5 +172,5 @@ def _embed(
         return
     embeddings = embed(list(found.values()), network)
     if not torch.isfinite(embeddings).all():
-        raise BadEmbedding(f"The network {network.name!r} gave an embedding that is not finite.")
+        raise BadEmbedding(f"The network {network.name!r} returned an embedding that is not finite.")
     list(writers.map(write, found, range(len(found))))

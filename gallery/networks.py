@@ -117,5 +117,5 @@ def embedded(network: GaitNetwork, seqs: Sequence[GaitSequence], by: Embed = emb
     """Embeddings of sequences, finite float32 (N, P, C). Raises BadEmbedding if they are not finite."""
     embeddings = by(seqs, network)
     if not torch.isfinite(embeddings).all():
-        raise BadEmbedding(f"The network {network.name!r} gave an embedding that is not finite.")
+        raise BadEmbedding(f"The network {network.name!r} returned an embedding that is not finite.")
     return embeddings

@@ -109,7 +109,7 @@ class NvDecoder:
                 if packet.shown:
                     yield clock.frame(_laid_out(picture.image, layout), packet.time, packet.segment)
             if count == 0:
-                raise Undecodable("Not one picture of the clip could be decoded.")
+                raise Undecodable("No picture of the clip could be decoded.")
         except BaseException:
             worker.close()  # it may still be working
             raise

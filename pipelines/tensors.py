@@ -132,7 +132,7 @@ def _joints(seqs: Sequence[GaitSequence]) -> Tensor:
 def _heatmaps(seqs: Sequence[GaitSequence]) -> Tensor:
     kept = [seq.heatmaps for seq in seqs if seq.heatmaps is not None]
     if len(kept) < len(seqs):
-        raise HeatmapsMissing("The network reads joint heatmaps, and the gait sequence was kept without them.")
+        raise HeatmapsMissing("The network reads joint heatmaps, and the gait sequence was stored without them.")
     return _padded(kept)
 
 

@@ -85,8 +85,8 @@ class QualityGates:
                 raise NotUpright.turned(seq.quality.turn, seq.quality.upright)
             case Reason.LIKENESS_CHANGED:
                 raise LikenessChanged(
-                    "What the walker looks like changes on the way: this may be two people. Send a clip, or the part of"
-                    " one, that shows one person walking.",
+                    "The track may show two people: the appearance changes during it. Send a clip, or a part of one,"
+                    " that shows one person walking.",
                     reasons=["likeness"],
                 )
 

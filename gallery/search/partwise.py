@@ -65,7 +65,7 @@ class PartwiseIndex(TemplateTable):
             ValueError: ``k`` is less than 1.
         """
         if k < 1:
-            raise ValueError("At least one candidate must be asked for.")
+            raise ValueError("k must be at least 1.")
         if not len(self):
             return [[] for _ in probes], 0
         probes = probes.to(self._device, torch.float32)

@@ -90,7 +90,7 @@ class TemplateTable:
         if embeddings.shape != (len(templates), *self.shape):
             raise ValueError(f"({len(templates)}, *{self.shape}) expected, got {tuple(embeddings.shape)}.")
         if len(set(templates)) < len(templates) or any(t in self._positions for t in templates):
-            raise ValueError("A template can be added once.")
+            raise ValueError("A template can only be added once.")
         embeddings = embeddings.to(self._device, self._dtype)
         if not embeddings.isfinite().all():
             raise ValueError("Embeddings must be finite.")

@@ -80,7 +80,7 @@ def test_a_garment_follows_the_body(model: BodyModel) -> None:
 
 def test_a_file_that_ties_nothing_is_refused(model: BodyModel, tmp_path: Path) -> None:
     (tmp_path / "rag.mhclo").write_text("name rag\nverts 0\n")
-    with pytest.raises(BadAsset, match="ties no vertices"):
+    with pytest.raises(BadAsset, match="fits no vertices"):
         read_garment(tmp_path / "rag.mhclo", model, CELL)
 
 

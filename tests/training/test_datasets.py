@@ -279,7 +279,7 @@ def test_parts_of_a_partition() -> None:
     assert grew.of(people("00001train", "00001"), "test").subjects == ("00001",)
     with pytest.raises(UnknownFormat, match="train, test"):
         oumvlp.of(people("00001"), "validation")
-    with pytest.raises(BadDataset, match="Nobody"):
+    with pytest.raises(BadDataset, match="No person of part"):
         oumvlp.of(people("x"), "test")
     with pytest.raises(UnknownFormat, match="casia_b_74"):
         load_partition("nobody")

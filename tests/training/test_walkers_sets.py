@@ -85,7 +85,7 @@ def test_broken_packs_are_refused(pack: tuple[Path, str], tmp_path: Path) -> Non
     cut = tmp_path / "cut.npz"
     cut.write_bytes(pack[0].read_bytes()[:5000])
     for path in (cut, Path(__file__)):
-        with pytest.raises(BadDataset, match="no pack"):
+        with pytest.raises(BadDataset, match="not a pack"):
             open_dataset("walkers", path)
 
 
@@ -100,7 +100,7 @@ def test_packs_may_tell_outfits_and_builds(pack: tuple[Path, str], tmp_path: Pat
     sample = walkers.read(tmp_path / "told.npz")[1]
     assert (sample.outfit, sample.build) == ("1", (2.0, 3.0))
     np.savez(tmp_path / "short.npz", **arrays, outfit=np.arange(count - 1))
-    with pytest.raises(BadDataset, match="tell outfit of all"):
+    with pytest.raises(BadDataset, match="lacks outfit of some"):
         walkers.read(tmp_path / "short.npz")
 
 

@@ -200,7 +200,7 @@ def _read_journal(path: Path, made_by: dict[str, Any]) -> dict[str, Outcome]:
     try:
         if json.loads(lines[0]) != made_by:
             raise BadDataset(
-                f"{path.parent} was begun with other settings or another perception backend; choose a new folder."
+                f"{path.parent} was made with other settings or another perception backend; choose a new folder."
             )
         outcomes = [Outcome(**json.loads(line)) for line in lines[1:]]
     except (ValueError, TypeError) as error:

@@ -79,9 +79,11 @@ def _text(path: Path) -> Inputs:
         values = np.array([[float(v) for v in row[1:4]] for row in rows[:whole]], np.float32)
         frames = values.reshape(-1, JOINTS, 3)
     except (OSError, ValueError) as error:
-        raise BadDataset(f"{path} is no walk of the Kinect data set: {error}.") from error
+        raise BadDataset(f"{path} is not a walk of the Kinect data set: {error}.") from error
     if not len(frames) or names != names[:JOINTS] * len(frames):
-        raise BadDataset(f"{path} is no walk of the Kinect data set: {JOINTS} joints a frame, in one order, expected.")
+        raise BadDataset(
+            f"{path} is not a walk of the Kinect data set: {JOINTS} joints a frame, in one order, expected."
+        )
     return _inputs(frames)
 
 

@@ -54,7 +54,7 @@ def read(root: Path, *, cut_off: bool = False, heatmaps: bool = False) -> Datase
     for name, frames in sorted(names.items()):
         fields = name.split("_")
         if len(fields) != 5:
-            raise BadDataset(f"{name} is no walk of PsyMo: ID_VIEW_DIRECTION_RUN_VARIATION expected.")
+            raise BadDataset(f"{name} is not a walk of PsyMo: ID_VIEW_DIRECTION_RUN_VARIATION expected.")
         subject, view, direction, run, variation = fields
         reader = partial(_walk, frames, skeletons.get(name), cut_off, heatmaps)
         samples.append(Sample(subject, variation, f"{view}-{direction}", run, reader))

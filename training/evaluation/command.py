@@ -52,7 +52,7 @@ def run(
         GaitkeeperError: something named does not exist or does not fit; see the called functions.
     """
     if device.startswith("cuda") and not torch.cuda.is_available():
-        raise BadEvaluation("A GPU was asked for and there is none here.")
+        raise BadEvaluation("The device is a GPU, but this machine has none.")
     chosen = find_protocol(protocol or own_protocol(format))
     dataset = open_dataset(format, root)
     division: Partition | None = None

@@ -101,7 +101,7 @@ def evaluate(
     probes = partition.probes if partition is not None else None
     needed = chosen.where(lambda s: any(_role(protocol, row, s, probes) for row in protocol.probes))
     if not len(needed):
-        raise BadDataset(f"The protocol {protocol.name!r} finds neither probes nor gallery in {dataset.name!r}.")
+        raise BadDataset(f"The protocol {protocol.name!r} finds no probes and no gallery in {dataset.name!r}.")
     embedded = embed_dataset(net, needed, scaled=scaled, on_progress=on_progress)
     return evaluate_embedded(
         embedded,

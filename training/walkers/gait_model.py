@@ -146,7 +146,7 @@ class GaitModel:
                 arrays = {name: archive[name].astype(np.float64) for name in _ARRAYS}
                 people = tuple(str(name) for name in archive["people"])
         except (OSError, KeyError, ValueError) as error:
-            raise BadDataset(f"{path} is no gait model: {error}.") from error
+            raise BadDataset(f"{path} is not a gait model: {error}.") from error
         count = len(arrays["between"])
         if arrays["components"].shape != (count, _WIDTH) or arrays["within"].shape != (count, count):
             raise BadDataset(f"{path} is a gait model of another version.")

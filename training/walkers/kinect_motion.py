@@ -96,7 +96,7 @@ def measure(joints: npt.NDArray[np.float32]) -> Measured:
     body, sideways, evidence = _body_frame(world)
     halves = _half_cycles(body, sideways, evidence)
     if len(halves) < 2 * MIN_CYCLES:
-        raise NoClearGait(f"{len(halves) / 2:g} clean gait cycles in a walk of {len(joints)} frames; 3 needed.")
+        raise NoClearGait(f"A walk of {len(joints)} frames has {len(halves) / 2:g} clean gait cycles; 3 are needed.")
     frames, phase = _phases(halves)
     body, near = body[frames], sideways[frames]
     left, right = np.clip(near, 0, 1) ** 2, np.clip(-near, 0, 1) ** 2

@@ -79,8 +79,8 @@ class Address:
             return cls(shown, kind or "server", named, master, durability == "any", int(replicas), dict(options))
         except (ValueError, TypeError):
             raise UnknownStore(
-                f"{shown!r} names no Redis: redis://HOST:PORT/DB, redis+sentinel://HOST:PORT,…/MASTER/DB or"
-                " redis+cluster://HOST:PORT,… expected, with durability=any or replicas=N as parameters of ours."
+                f"{shown!r} is not the URL of a Redis: redis://HOST:PORT/DB, redis+sentinel://HOST:PORT,…/MASTER/DB or"
+                " redis+cluster://HOST:PORT,… expected, with the optional parameters durability=any and replicas=N."
             ) from None
 
 
@@ -154,7 +154,7 @@ class Link:
         if here < 1 or there < wanted:
             raise StoreUnavailable(
                 f"The Redis at {self.address.url} could not confirm within {DISK_SECONDS:g} s that the write is on disk"
-                f" ({here} of 1 there, {there} of {wanted} replica(s)); it may be there nevertheless."
+                f" ({here} of 1 there, {there} of {wanted} replica(s)); it may still be stored."
             )
         return list(reply)
 
@@ -187,8 +187,10 @@ class Link:
             yield
         except ResponseError as error:
             if str(error).startswith("WRONGTYPE"):
-                raise BadStore(f"The Redis at {self.address.url} has other data under our keys: {error}.") from error
-            raise StoreUnavailable(f"The Redis at {self.address.url} refuses: {error}") from error
+                raise BadStore(
+                    f"The Redis at {self.address.url} has data of another kind under Gaitkeeper's keys: {error}."
+                ) from error
+            raise StoreUnavailable(f"The Redis at {self.address.url} refused: {error}") from error
         except RedisError as error:
             raise StoreUnavailable(f"The Redis at {self.address.url} cannot be used now: {error}") from error
 

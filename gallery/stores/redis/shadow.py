@@ -22,7 +22,7 @@ def begin(calls: Calls, collection: str, fingerprint: Fingerprint) -> None:
         collection, "shadow/begin", durable=True, fingerprint=str(fingerprint), generation=uuid.uuid4().hex
     )
     if status == b"empty":
-        raise Conflict(f"The collection {collection!r} is empty: it has nothing to move.")
+        raise Conflict(f"The collection {collection!r} is empty: there is nothing to migrate.")
     if status == b"pinned":
         raise Conflict(f"The collection {collection!r} is pinned to {fingerprint} already.")
     if status == b"other":

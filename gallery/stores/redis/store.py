@@ -166,7 +166,7 @@ class RedisStore:
         if status == b"overtaken":
             raise Overtaken(f"The collection {collection!r} has changed in the meantime.")
         if status == b"id":
-            raise Conflict(f"The template {new!r} is another subject's.", template=new)
+            raise Conflict(f"The template {new!r} belongs to another subject.", template=new)
         check_fits(status, details, collection, template.fingerprint, template.embedding)
         live = {"fingerprint": str(template.fingerprint), "parts": str(parts), "dims": str(dims)}
         if status == b"new":
@@ -285,7 +285,7 @@ class RedisStore:
     def ping(self) -> None:
         word = uuid.uuid4().hex.encode()
         if self._link.call("gaitkeeper:ping", "ping", durable=True, word=word) != [word]:
-            raise BadStore("Redis read back something other than was written.")
+            raise BadStore("Redis returned other data than was written.")
 
     def close(self) -> None:
         self._link.close()
@@ -316,5 +316,5 @@ def _ttl(seconds: float | None) -> str:
 
 def _there(values: list[bytes | None], template: str) -> bytes:
     if not values or values[0] is None:
-        raise BadStore(f"The template {template!r} has lost a part.")
+        raise BadStore(f"The template {template!r} is incomplete in the store.")
     return values[0]

@@ -21,7 +21,7 @@ def file_of(url: str) -> Path:
     """The file of a URL ``sqlite:///relative.db`` or ``sqlite:////absolute.db``. Raises UnknownStore."""
     scheme, _, name = url.partition(":///")
     if scheme != "sqlite" or not name or name == ":memory:":
-        raise UnknownStore(f"{url!r} names no SQLite file: sqlite:///gallery.db expected.")
+        raise UnknownStore(f"{url!r} is not the URL of an SQLite file, such as sqlite:///gallery.db.")
     return Path(name).expanduser()
 
 
@@ -114,7 +114,7 @@ def _translated(path: Path) -> Iterator[None]:
     except sqlite3.DatabaseError as error:
         primary = getattr(error, "sqlite_errorcode", 0) & 0xFF
         if primary in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-            raise BadStore(f"{path} is damaged or no gallery: {error}.") from error
+            raise BadStore(f"{path} is damaged or not a gallery: {error}.") from error
         raise StoreUnavailable(f"The gallery at {path} cannot be used now: {error}.") from error
 
 
@@ -164,4 +164,4 @@ def _use_wal(connection: sqlite3.Connection, path: Path) -> None:
                 raise
             time.sleep(0.01)
     if mode != "wal":
-        raise StoreUnavailable(f"{path} lies on a file system without write-ahead logging (SQLite gives {mode}).")
+        raise StoreUnavailable(f"{path} is on a file system without write-ahead logging (SQLite uses {mode}).")

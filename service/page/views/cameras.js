@@ -1,4 +1,4 @@
-// Who passed the cameras, counted by the way they walk, and whether they are kept at all.
+// Passers-by of each camera, counted by walking direction, and whether they are kept.
 
 import * as api from "../api.js";
 import { confirm, count, field, h, note, notice, words } from "../dom.js";
@@ -19,12 +19,12 @@ export async function render(view, { again }) {
   };
   view.append(
     h("h1", {}, "Cameras"),
-    h("p", { class: "lead" }, "What cameras do to everybody is learnt from who passes them, and taken off before walks are compared."),
+    h("p", { class: "lead" }, "Each camera changes how all walks look. This effect is learnt from passers-by, and subtracted before walks are compared."),
     problems,
     kept === null ? off(here, attempt) : on(here, kept, attempt),
   );
   if (kept === null) return;
-  if (!views.length) view.append(note("Nobody has passed yet. Name the camera of the next clips that you identify or enrol."));
+  if (!views.length) view.append(note("No passers-by yet. Name the camera of the next clips that you identify or enrol."));
   const cameras = Map.groupBy(views, ({ camera }) => camera);
   view.append(h("ul", { class: "cards" }, [...cameras].map(([camera, seen]) => entry(here, camera, seen, attempt))));
 }
@@ -33,7 +33,7 @@ function off(here, attempt) {
   const days = h("input", { type: "number", min: 0.01, step: "any", value: "30", required: true });
   const form = h("form", { class: "card" },
     h("h2", {}, "Passers-by are not kept"),
-    h("p", {}, "Turned on, a few walks of those who pass each camera that is named are kept for the time set here, without a name and without the clip. It is biometric data of people who may not know of it: have a ground for it, and tell them."),
+    h("p", {}, "If you turn this on, a few walks of people who pass each named camera are kept for the time set here, without a name and without the clip. This is biometric data of people who may not know about it: make sure that you have a legal basis, and inform them."),
     h("div", { class: "fields" }, field("Keep each for days", days)),
     h("div", { class: "actions" }, h("button", { class: "primary" }, "Keep passers-by")),
   );
@@ -47,7 +47,7 @@ function off(here, attempt) {
 function on(here, kept, attempt) {
   const stop = h("button", { type: "button", class: "danger small" }, "Turn off");
   stop.addEventListener("click", async () => {
-    if (await confirm("Keep passers-by no longer?", "Everybody who was kept is forgotten at once, and nothing is known of the cameras.", "Turn off"))
+    if (await confirm("Stop keeping passers-by?", "All kept passers-by are deleted now, and with them what is known about the cameras.", "Turn off"))
       await attempt(() => api.put(here, { keep_seconds: null }));
   });
   const days = (kept / DAY).toLocaleString(undefined, { maximumFractionDigits: 2 });

@@ -1,4 +1,4 @@
-// Walkers whom nobody knew, grouped by likeness, to be named or forgotten.
+// Unknown walkers, grouped by likeness, to be named or deleted.
 
 import * as api from "../api.js";
 import { confirm, count, date, field, h, note, notice, number, say } from "../dom.js";
@@ -22,12 +22,12 @@ export async function render(view, { again }) {
   };
   view.append(
     h("h1", {}, "Strangers"),
-    h("p", { class: "lead" }, "Walkers whom this collection did not know, grouped by likeness. Naming a group enrols it."),
+    h("p", { class: "lead" }, "Unknown walkers of this collection, grouped by likeness. Naming a group enrols it."),
     problems,
     kept === null ? off(here, attempt) : on(here, kept, attempt),
   );
   if (kept === null) return;
-  if (!groups.length) view.append(note("No stranger has been seen yet. Those of the next clips that are identified will be here."));
+  if (!groups.length) view.append(note("No stranger has been seen yet. Unknown walkers of the next clips will appear here."));
   view.append(h("ul", { class: "cards" }, groups.map((group, i) => entry(here, group, i + 1, attempt))));
 }
 
@@ -35,7 +35,7 @@ function off(here, attempt) {
   const days = h("input", { type: "number", min: 0.01, step: "any", value: "7", required: true });
   const form = h("form", { class: "card" },
     h("h2", {}, "Strangers are not kept"),
-    h("p", {}, "Turned on, the walk of everybody who is judged unknown from then on is kept for the time set here, so that you see who comes back. It is biometric data of people who may not know of it: have a ground for it, and tell them."),
+    h("p", {}, "If you turn this on, the walk of each unknown walker is kept for the time set here, so that you can see who comes back. This is biometric data of people who may not know about it: make sure that you have a legal basis, and inform them."),
     h("div", { class: "fields" }, field("Keep each for days", days)),
     h("div", { class: "actions" }, h("button", { class: "primary" }, "Keep strangers")),
   );
@@ -49,7 +49,7 @@ function off(here, attempt) {
 function on(here, kept, attempt) {
   const stop = h("button", { type: "button", class: "danger small" }, "Turn off");
   stop.addEventListener("click", async () => {
-    if (await confirm("Keep strangers no longer?", "Everybody who was kept is forgotten at once.", "Turn off"))
+    if (await confirm("Stop keeping strangers?", "All kept strangers are deleted now.", "Turn off"))
       await attempt(() => api.put(here, { keep_seconds: null }));
   });
   const days = (kept / DAY).toLocaleString(undefined, { maximumFractionDigits: 2 });

@@ -144,7 +144,7 @@ def test_refuses_what_it_cannot_hold():
             index.add(ids, ["s"] * len(ids), embeddings)
     with pytest.raises(KeyError):
         index.remove("b")
-    with pytest.raises(ValueError, match="At least one"):
+    with pytest.raises(ValueError, match="at least 1"):
         index.search(torch.zeros(1, 2, 2), 0)
     assert len(index) == 1
 

@@ -229,7 +229,7 @@ def test_other_data_under_our_keys_is_an_error(serve):
     with server.client() as client:
         client.set("gaitkeeper:{default}", "something else")
     store = open_store(server.url)
-    with pytest.raises(BadStore, match="other data"):
+    with pytest.raises(BadStore, match="data of another kind"):
         store.collection("default")
     store.close()
 
