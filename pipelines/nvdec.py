@@ -230,4 +230,4 @@ def _laid_out(image: npt.NDArray[np.uint8], layout: Layout) -> npt.NDArray[np.ui
 
 
 def _broken() -> ClipError:
-    return Undecodable("The clip cannot be decoded: it broke the GPU's decoder, or took more than a decoder may take.")
+    return Undecodable("The clip cannot be decoded: it made the GPU's decoder fail, or exceeded its limits.")
