@@ -157,7 +157,7 @@ class Settings(BaseSettings):
         86400, gt=0, description="Seconds to keep a reply to a request that carries an `Idempotency-Key`."
     )
     async_seconds: float = Field(
-        120, gt=0, description="Seconds of a clip above which it becomes a job, also where nobody asked for one."
+        120, gt=0, description="Seconds of a clip above which it becomes a job, even if the caller did not ask for one."
     )
     jobs: int = Field(16, ge=1, description="Jobs that may wait; one more is answered `overloaded`.")
     keep_jobs: float = Field(3600, gt=0, description="Seconds to keep what came of a job.")
