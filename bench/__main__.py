@@ -151,7 +151,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="a few minutes, to see that everything works")
     parser.add_argument("--long", action="store_true", help="also what takes hours: soak, load, growth of search")
-    parser.add_argument("--only", nargs="*", metavar="NAME", help="these sections alone; none gathers what is there")
+    parser.add_argument(
+        "--only", nargs="*", metavar="NAME", help="only these sections; without names, existing results are gathered"
+    )
     parser.add_argument("--compare", type=Path, metavar="OLD.json", help="an older bench.json")
     parser.add_argument("--tolerance", type=float, default=0.1, help="share by which a figure may be worse")
     args = parser.parse_args()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from typing import cast
 
 import numpy as np
 from torch import Tensor
@@ -17,7 +16,7 @@ from gallery.decision.verdict import QualityGates
 from gallery.passers import PassersBy
 from gallery.search.index import CollectionIndex
 from gallery.stores.open import open_store
-from gallery.stores.protocol import Change, Changes, Digest, Store
+from gallery.stores.protocol import Change, Changes, Digest
 from gallery.types import Identification
 from pipelines.fingerprint import Fingerprint, fingerprint_of
 from training.datasets.sample import Inputs
@@ -35,9 +34,9 @@ class Drawn:
     def __init__(self, count: int, fingerprint: Fingerprint, sample: Sampler) -> None:
         self.count, self._fingerprint, self._sample = count, fingerprint, sample
 
-    def changes(self, collection: str, cursor: str, limit: int = 1000) -> Changes:
-        """As :meth:`gallery.stores.protocol.Store.changes`."""
-        start = int(cursor or 0)
+    def changes(self, collection: str, after: str = "", limit: int = 1000) -> Changes:
+        """As :meth:`gallery.stores.protocol.Feed.changes`."""
+        start = int(after or 0)
         stop = min(self.count, start + limit)
         embeddings = self._sample(stop - start, start + 1).numpy()
         return Changes(
@@ -49,7 +48,7 @@ class Drawn:
         )
 
     def digest(self, collection: str) -> Digest:
-        """As :meth:`gallery.stores.protocol.Store.digest`, but empty: it only gives the key of the leaves."""
+        """As :meth:`gallery.stores.protocol.Feed.digest`, but empty: it only gives the key of the leaves."""
         return Digest(0, bytes(32))
 
 
@@ -64,7 +63,7 @@ def answering(
     network = models.build("gei")
     fingerprint = fingerprint_of(network, PERCEPTION)
     drawn = Drawn(templates, fingerprint, sample)
-    index = CollectionIndex(cast(Store, drawn), COLLECTION)
+    index = CollectionIndex(drawn, COLLECTION)
     probes = sample(batch, 0)
     walk = Inputs(silhouettes=np.zeros((30, 64, 64), np.uint8), perception=PERCEPTION).sequence(network.inputs)
     with tempfile.TemporaryDirectory() as folder, closing(open_store(f"sqlite:///{folder}/no-passers-by.db")) as store:

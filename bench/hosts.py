@@ -21,7 +21,7 @@ import numpy as np
 
 import models
 from bench.report import write
-from gallery.pinned import DEFAULT_NETWORK
+from gallery.networks import DEFAULT_NETWORK
 from pipelines.embed import embed
 from pipelines.pipeline import ClipResult, Pipeline
 from service.hosts.cluster import LOCAL, joined, prepare

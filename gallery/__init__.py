@@ -3,7 +3,7 @@
 from gallery.decision.calibration import Calibration, load_calibrations
 from gallery.decision.verdict import QualityGates
 from gallery.gallery import Gallery
-from gallery.pinned import DEFAULT_NETWORK
+from gallery.networks import DEFAULT_NETWORK
 from gallery.stores.open import open_store
 from gallery.types import (
     Candidate,

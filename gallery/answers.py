@@ -27,8 +27,9 @@ from gallery.decision.verdict import (
     threshold_of,
     unfit,
 )
+from gallery.errors import FingerprintMismatch
+from gallery.networks import Embed, embedded
 from gallery.passers import PassersBy, same
-from gallery.pinned import Embed, embedded
 from gallery.search.index import Index
 from gallery.search.partwise import Hit
 from gallery.types import (
@@ -241,8 +242,17 @@ class Answers:
             log.warning("a passer-by could not be kept: %s: %s", error.code, error.detail)
             return False
 
-    def learn_all(self, network: GaitNetwork, seen: Sequence[tuple[GaitSequence, View | None]]) -> int:
-        """As :meth:`learn`, for several sequences that are not embedded yet. Returns the number of kept ones."""
+    def learn_all(
+        self, network: GaitNetwork, seen: Sequence[tuple[GaitSequence, View | None]], pinned: Fingerprint | None
+    ) -> int:
+        """As :meth:`learn`, for several sequences that are not embedded yet. Returns the number of kept ones.
+
+        Raises:
+            FingerprintMismatch: the collection is pinned to another fingerprint than a sequence's.
+        """
+        for seq, _ in seen:
+            if pinned not in (None, fingerprint := fingerprint_of(network, seq.perception)):
+                raise FingerprintMismatch.between(self.collection, pinned, fingerprint)
         embeddings = embedded(network, [seq for seq, _ in seen], self.embed)
         return sum(
             self.learn(network, seq, view, embedding) for (seq, view), embedding in zip(seen, embeddings, strict=True)
@@ -258,7 +268,7 @@ class Answers:
     ) -> tuple[Resemblance | None, str | None]:
         """The subject other than ``subject`` that an embedding (P, C) matches at the strictest calibrated rate.
 
-        Also returns the cursor of ``Store.changes`` up to which the collection was searched. Without a calibration both
+        Also returns the cursor of ``Feed.changes`` up to which the collection was searched. Without a calibration both
         are None.
         """
         calibration = self.calibrations.get(fingerprint)

@@ -16,7 +16,7 @@ from torch import Tensor
 from gallery.errors import ClipOfOtherSubject, Conflict, NotFound
 from gallery.migration import move_along
 from gallery.names import COMPANIONS, companion_of
-from gallery.stores.protocol import Change, NewSubject, NewTemplate, Store
+from gallery.stores.protocol import Change, Feed, NewSubject, NewTemplate, Store
 from gallery.types import Collection, Removal
 from gallery.views import View
 from models import GaitNetwork
@@ -111,7 +111,7 @@ class Followed:
     Searched collections use :class:`gallery.search.index.CollectionIndex` instead.
     """
 
-    def __init__(self, store: Store, name: str) -> None:
+    def __init__(self, store: Feed, name: str) -> None:
         self._store, self._name = store, name
         self._lock = threading.Lock()
         self._cursor = ""

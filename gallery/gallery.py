@@ -8,8 +8,7 @@ from copy import copy
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from types import TracebackType
-from typing import Self, TypedDict, Unpack
+from typing import Self, Unpack
 
 from torch import Tensor
 
@@ -17,62 +16,42 @@ from gallery.answers import Answers, view_of
 from gallery.decision.calibration import Calibration, load_calibrations, shipped_calibrations
 from gallery.decision.reappearance import Walks
 from gallery.decision.verdict import QualityGates, check_fmr, check_fpir
-from gallery.errors import FingerprintMismatch, LooksLikeOtherSubject, NotFound, Overtaken
+from gallery.enrolment import Enrolled, EnrolOptions, enrol
+from gallery.errors import NotFound
 from gallery.names import (
     check_camera,
     check_collection,
     check_display_name,
-    check_legal_basis,
     check_metadata,
     check_subject,
-    enrolled_only,
     known_subject,
 )
+from gallery.networks import Embed, EmbedOnce, PinnedNetwork
 from gallery.passers import PassersBy
-from gallery.pinned import Embed, EmbedOnce, PinnedNetwork, embedded
 from gallery.search.index import CollectionIndex, Index
 from gallery.stores.open import open_store
-from gallery.stores.protocol import Embedding, NewSubject, NewTemplate, Store
+from gallery.stores.protocol import NewSubject, Store
 from gallery.types import (
     Action,
-    Collection,
     Enrolment,
     Erasure,
     Identification,
     Outlier,
     Removal,
-    Subject,
     Template,
     Verification,
     ViewStatistics,
 )
-from gallery.views import Corrections, View
+from gallery.views import Corrections
 from models import GaitNetwork
 from pipelines.embed import embed
-from pipelines.fingerprint import Fingerprint, fingerprint_of
+from pipelines.fingerprint import Fingerprint
 from pipelines.sequence import GaitSequence
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
-class EnrolOptions(TypedDict, total=False):
-    """Options of an enrolment.
-
-    Attributes:
-        display_name, metadata: of the subject; None keeps the stored values.
-        clip_sha256: hexadecimal digest of the clip's bytes, used to detect repeated enrolments.
-        strict: refuse a walker who matches another subject at the strictest calibrated rate.
-        camera: name of the camera that saw the walker; see :mod:`gallery.views`.
-    """
-
-    display_name: str | None
-    metadata: Mapping[str, str] | None
-    clip_sha256: str | None
-    strict: bool
-    camera: str | None
-
-
-class Gallery:
+class Gallery(Enrolled):
     """One collection of a store, with the network that computes its embeddings. Thread-safe.
 
     >>> with Gallery.open("sqlite:///gallery.db") as gallery:
@@ -113,9 +92,8 @@ class Gallery:
         index: Index | None = None,
         embed: Embed = embed,
     ) -> None:
-        self.store = store
+        super().__init__(store, collection)
         self.embed = embed
-        self.name = store.collection(collection).name
         self._pinned = PinnedNetwork(store, self.name, network, device, fallback)
         self.passers_by = PassersBy(store, self.name)
         self._answers = Answers(
@@ -193,18 +171,9 @@ class Gallery:
         """The network that computes this collection's embeddings."""
         return self._pinned.network
 
-    @property
-    def collection(self) -> Collection:
-        """The current state of the collection."""
-        return self.store.collection(self.name)
-
     def calibration(self, fingerprint: Fingerprint) -> Calibration | None:
         """The calibration of a fingerprint, if there is one."""
         return self._answers.calibrations.get(fingerprint)
-
-    def collections(self) -> list[Collection]:
-        """All collections of the store, by name."""
-        return enrolled_only(self.store.collections())
 
     def enroll(self, subject: str, seq: GaitSequence, **options: Unpack[EnrolOptions]) -> Template:
         """Enrol a walker. On return the enrolment is durable and visible to all processes that share the store.
@@ -238,37 +207,7 @@ class Gallery:
         if clip is not None and not _SHA256.fullmatch(clip):
             raise ValueError("clip_sha256 is 64 lower-case hexadecimal digits.")
         view = view_of(seq, camera)
-        return self._pinned.following(lambda network: self._enroll(network, new, seq, clip, strict, view))
-
-    def _enroll(
-        self,
-        network: GaitNetwork,
-        subject: NewSubject,
-        seq: GaitSequence,
-        clip_sha256: str | None,
-        strict: bool,
-        view: View | None,
-    ) -> Enrolment:
-        collection = self.collection
-        fingerprint = fingerprint_of(network, seq.perception)
-        if collection.fingerprint not in (None, fingerprint):
-            raise FingerprintMismatch.between(self.name, collection.fingerprint, fingerprint)
-        self._answers.check_enrolment(seq, fingerprint)
-        embedding = embedded(network, [seq], self.embed)[0]
-        template = NewTemplate.of(
-            seq, fingerprint, embedding, heatmaps=collection.keeps_heatmaps, view=view, clip_sha256=clip_sha256
-        )
-        while True:
-            warning, seen = self._answers.resemblance(subject.id, fingerprint, embedding, view)
-            if warning is not None and strict:
-                about = warning.model_dump(mode="json", exclude={"code", "detail"})
-                raise LooksLikeOtherSubject(warning.detail, **about)
-            try:
-                enrolled = self.store.enroll(self.name, subject, template, seen if strict else None)
-            except Overtaken:
-                continue  # a subject enrolled in the meantime may look like this walker
-            self._answers.learn(network, seq, view, embedding)
-            return Enrolment(template=enrolled, warning=warning)
+        return self._pinned.following(lambda network: enrol(self, self._answers, network, new, seq, clip, strict, view))
 
     def identify(
         self,
@@ -326,10 +265,9 @@ class Gallery:
             by_perception.setdefault(seq.perception, []).append(i)
         out: dict[int, Identification] = {}
         for indices in by_perception.values():
-            some = [seqs[i] for i in indices]
             answer = partial(
                 self._answers.identify,
-                seqs=some,
+                seqs=[seqs[i] for i in indices],
                 top_k=top_k,
                 fpir=fpir,
                 where=where,
@@ -338,8 +276,7 @@ class Gallery:
                 learn=learn,
                 walks=walks,
             )
-            found = self._pinned.following(answer)
-            out.update(zip(indices, found, strict=True))
+            out.update(zip(indices, self._pinned.following(answer), strict=True))
         return [out[i] for i in range(len(seqs))]
 
     def verify(self, subject: str, seq: GaitSequence, fmr: float = 0.001, camera: str | None = None) -> Verification:
@@ -375,17 +312,12 @@ class Gallery:
             HeatmapsMissing, BadEmbedding, StoreUnavailable: see :mod:`gallery.errors`.
         """
         check_camera(camera)
-        if self.passers_by.keep_seconds is None:
-            return 0
         seen = [(seq, view_of(seq, camera)) for seq in seqs if len(seq)]
-        return self._pinned.following(lambda network: self._learn(network, seen))
-
-    def _learn(self, network: GaitNetwork, seen: Sequence[tuple[GaitSequence, View | None]]) -> int:
-        pinned = self.collection.fingerprint
-        for seq, _ in seen:
-            if pinned not in (None, fingerprint := fingerprint_of(network, seq.perception)):
-                raise FingerprintMismatch.between(self.name, pinned, fingerprint)
-        return self._answers.learn_all(network, seen) if seen else 0
+        if not seen or self.passers_by.keep_seconds is None:
+            return 0
+        return self._pinned.following(
+            lambda network: self._answers.learn_all(network, seen, self.collection.fingerprint)
+        )
 
     def outliers(self, subject: str) -> list[Outlier]:
         """Templates of a subject that may show another person; see :func:`gallery.decision.verdict.outliers`.
@@ -438,29 +370,9 @@ class Gallery:
         check_camera(camera)
         gone = self.passers_by.forget(camera)
         if not gone:
-            raise NotFound(f"The collection {self.name!r} knows nothing of a camera {camera!r}.", camera=camera)
+            raise NotFound(f"The collection {self.name!r} has seen nothing by the camera {camera!r}.", camera=camera)
         self.store.note(self.name, Action.FORGET_CAMERA)
         return gone
-
-    def subjects(self) -> list[Subject]:
-        """All subjects, by id."""
-        return self.store.subjects(self.name)
-
-    def subject(self, subject: str) -> Subject:
-        """One subject. Raises NotFound."""
-        return self.store.subject(self.name, known_subject(subject))
-
-    def templates(self, subject: str) -> list[Template]:
-        """A subject's templates in order of enrolment. Raises NotFound for an unknown subject."""
-        return self.store.templates(self.name, known_subject(subject))
-
-    def embedding(self, template: str) -> Embedding:
-        """A template's embedding, float32 (P, C), by the template's id. Raises NotFound."""
-        return self.store.embedding(self.name, template)
-
-    def sequence(self, template: str) -> GaitSequence:
-        """The gait sequence that a template was made from, by the template's id. Raises NotFound."""
-        return GaitSequence.load(self.store.sequence(self.name, template))
 
     def erase(self, subject: str) -> Erasure:
         """Erase a subject: its templates, embeddings and sequences, and the passers-by that resemble one of them.
@@ -479,30 +391,6 @@ class Gallery:
             gone = self.passers_by.erase(alike).templates
         return self.store.erase(self.name, owner).model_copy(update={"passers_by": gone})
 
-    def update_subject(
-        self,
-        subject: str,
-        *,
-        display_name: str | None = None,
-        metadata: Mapping[str, str] | None = None,
-        legal_basis: str | None = None,
-    ) -> Subject:
-        """Change a subject's display name, metadata or legal basis; None keeps the stored value.
-
-        Raises:
-            NotFound: no subject has this id.
-            BadSubject: one of the values is invalid.
-        """
-        check_display_name(display_name)
-        check_metadata(metadata)
-        check_legal_basis(legal_basis)
-        new = NewSubject(known_subject(subject), display_name, metadata, legal_basis)
-        return self.store.update_subject(self.name, new)
-
-    def delete_template(self, template: str) -> Removal:
-        """Remove one template, by its id; its subject stays. Raises NotFound."""
-        return self.store.delete_template(self.name, template)
-
     def ready(self) -> bool:
         """Whether the search index has been verified against the store, by count and digest."""
         return self._answers.index.ready()
@@ -515,7 +403,5 @@ class Gallery:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()

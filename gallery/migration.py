@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 
 import torch
 
@@ -71,7 +72,9 @@ def _take_along(store: Store, moved: Collection, network_of: Callable[[Fingerpri
 def _moved(store: Store, collection: str, network: GaitNetwork, on_progress: Progress | None) -> Collection:
     found = store.collection(collection)
     if found.fingerprint is None:
-        raise Conflict(f"The collection {collection!r} is empty: there is nothing to move, so just enrol with it.")
+        raise Conflict(
+            f"The collection {collection!r} is empty: there is nothing to migrate. Enrol with the new network."
+        )
     if "heatmaps" in network.inputs and not found.keeps_heatmaps:
         raise HeatmapsMissing(f"The network {network.name!r} reads heatmaps, which {collection!r} does not keep.")
     fingerprint = fingerprint_of(network, found.fingerprint.perception)
@@ -112,14 +115,14 @@ def _rolled_back(
     on_progress: Progress | None,
 ) -> Collection:
     try:
-        return store.rollback(collection)
+        return store.flip(collection, back=True)
     except ShadowBehind:
         shadow = store.collection(collection).shadow
         if shadow is None:
             raise
     network = network_of(shadow.fingerprint)
     fingerprint = fingerprint_of(network, shadow.fingerprint.perception)
-    return _complete(store, collection, network, fingerprint, store.rollback, on_progress)
+    return _complete(store, collection, network, fingerprint, partial(store.flip, back=True), on_progress)
 
 
 def _complete(
@@ -169,5 +172,5 @@ def _embed(
         return
     embeddings = embed(list(found.values()), network)
     if not torch.isfinite(embeddings).all():
-        raise BadEmbedding(f"The network {network.name!r} gave an embedding that is not finite.")
+        raise BadEmbedding(f"The network {network.name!r} returned an embedding that is not finite.")
     list(writers.map(write, found, range(len(found))))

@@ -30,7 +30,8 @@ def check_collection(name: str) -> str:
     """
     if not _NAME.fullmatch(name):
         raise BadCollection(
-            "A collection's name has 1 to 64 ASCII letters, digits, '_', '-' and '.', and starts with none of '-', '.'."
+            "A collection's name has 1 to 64 ASCII letters, digits, '_', '-' and '.'."
+            " It does not start with '-' or '.'."
         )
     return name
 
@@ -49,7 +50,7 @@ def check_camera(name: str | None) -> None:
     """Raise BadCamera unless the name is None or valid as a collection's name."""
     if name is not None and not _NAME.fullmatch(name):
         raise BadCamera(
-            "A camera's name has 1 to 64 ASCII letters, digits, '_', '-' and '.', and starts with none of '-', '.'."
+            "A camera's name has 1 to 64 ASCII letters, digits, '_', '-' and '.'. It does not start with '-' or '.'."
         )
 
 
@@ -63,8 +64,8 @@ def check_subject(subject: str) -> str:
     subject = known_subject(subject)
     if hidden := _UNSEEN.search(subject):
         raise BadSubject(
-            f"A subject's id has no characters that are not seen or that turn the direction of writing, this one has "
-            f"U+{ord(hidden[0]):04X}. A display name may have them where a language needs them."
+            f"A subject's id has no invisible characters and none that change the direction of writing; this one has "
+            f"U+{ord(hidden[0]):04X}. A display name may have them if a language needs them."
         )
     return subject
 
@@ -80,9 +81,11 @@ def known_subject(subject: str) -> str:
     """
     subject = unicodedata.normalize("NFC", subject)
     if not 1 <= len(subject) <= 128:
-        raise BadSubject(f"A subject's id has 1 to 128 characters, this one {len(subject)}.")
+        raise BadSubject(f"A subject's id has 1 to 128 characters; this one has {len(subject)}.")
     if subject != subject.strip() or subject in (".", "..") or _has_control(subject) or set(subject) & set("/\\"):
-        raise BadSubject("A subject's id has no control character, no slash, no blank at either end, and is no dot.")
+        raise BadSubject(
+            "A subject's id has no control characters, slashes, or blanks at its ends, and is not '.' or '..'."
+        )
     return subject
 
 
@@ -92,14 +95,14 @@ def check_display_name(name: str | None) -> None:
     """
     if name is not None and (not 1 <= len(name) <= 256 or _has_control(name) or _TURNED.search(name)):
         raise BadSubject(
-            "A display name has 1 to 256 characters, and none that controls or overrides the direction of writing."
+            "A display name has 1 to 256 characters, without control characters or overrides of the writing direction."
         )
 
 
 def check_legal_basis(basis: str | None) -> None:
     """Raise BadSubject unless the text is None, empty, or up to 256 characters without control characters."""
     if basis is not None and (len(basis) > 256 or _has_control(basis)):
-        raise BadSubject("A legal basis has up to 256 characters and no control character.")
+        raise BadSubject("A legal basis has up to 256 characters, without control characters.")
 
 
 def check_metadata(metadata: Mapping[str, str] | None) -> None:

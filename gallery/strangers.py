@@ -26,7 +26,7 @@ from gallery.errors import NotFound
 from gallery.gallery import Gallery
 from gallery.migration import move_along
 from gallery.names import STRANGERS
-from gallery.pinned import embedded
+from gallery.networks import embedded
 from gallery.stores.encoding import stamp
 from gallery.stores.protocol import Change
 from gallery.types import Record, Removal, Subject, Template
@@ -45,23 +45,23 @@ class Stranger(Record):
     """A walker with the verdict "unknown"."""
 
     id: str
-    seen: datetime = Field(description="When the clip was looked at.")
-    expires: datetime | None = Field(description="When it is forgotten.")
+    seen: datetime = Field(description="Time at which the clip was processed.")
+    expires: datetime | None = Field(description="Time at which it is deleted.")
     clip_sha256: str | None = Field(description="Digest of the clip's bytes.")
     track: int = Field(description="The walker's tracklet in that clip, from 1.")
     start: float = Field(description="Seconds from the clip's first video frame to the walker's first.")
     end: float = Field(description="Seconds from the clip's first video frame to the walker's last.")
-    camera: str | None = Field(default=None, description="That saw the walker, where it was named.")
+    camera: str | None = Field(default=None, description="The camera that recorded the walker, if named.")
 
 
 class StrangerGroup(Record):
     """A group of strangers who may be the same person."""
 
-    id: str = Field(description="Follows from who is in it: another one as soon as somebody comes or goes.")
-    strangers: tuple[Stranger, ...] = Field(description="In the order in which they were seen.")
+    id: str = Field(description="Computed from the members: it changes when a member is added or removed.")
+    strangers: tuple[Stranger, ...] = Field(description="In order of appearance.")
     first_seen: datetime
     last_seen: datetime
-    spread: float = Field(description="The largest part-wise distance between two of them; 0 for one alone.")
+    spread: float = Field(description="Largest part-wise distance between two members; 0 for one member.")
 
 
 class Strangers:
@@ -175,7 +175,10 @@ class Strangers:
     def _group(self, group: str) -> StrangerGroup:
         found = next((known for known in self.groups() if known.id == group), None)
         if found is None:
-            raise NotFound(f"There is no group of strangers {group!r} any more: list them again.", group=group)
+            raise NotFound(
+                f"There is no group of strangers {group!r}: its members may have changed. List the groups again.",
+                group=group,
+            )
         return found
 
     def _all(self) -> list[Change]:

@@ -61,9 +61,9 @@ class Shadow(Record):
     """A second set of embeddings of a collection's templates, with another fingerprint, that can go live."""
 
     fingerprint: FingerprintText
-    templates: int = Field(description="Templates that have an embedding in it.")
-    missing: int = Field(description="Templates that have none yet; it can go live at 0.")
-    was_live: bool = Field(description="True where it was searched before; going back to it is a rollback.")
+    templates: int = Field(description="Templates with an embedding in it.")
+    missing: int = Field(description="Templates without one; it can go live at 0.")
+    was_live: bool = Field(description="True if it was searched before; a rollback returns to it.")
 
 
 class Collection(Record):
@@ -71,16 +71,16 @@ class Collection(Record):
 
     name: str
     fingerprint: FingerprintText | None = Field(description="Set by the first enrolment; null while empty.")
-    trained: bool | None = Field(description="False where the pinned network's weights are random; null while empty.")
+    trained: bool | None = Field(description="False if the pinned network's weights are random; null while empty.")
     keeps_heatmaps: bool = Field(description="Whether stored sequences keep their joint heatmaps.")
     subjects: int = Field(description="Number of enrolled subjects.")
     templates: int = Field(description="Number of enrolled templates.")
     created: datetime
     ttl_seconds: float | None = Field(
-        default=None, description="Seconds after which a template that is enrolled from now on expires; null for never."
+        default=None, description="Seconds after which templates enrolled from now on expire; null for never."
     )
     shadow: Shadow | None = Field(
-        default=None, description="The other fingerprint's embeddings, during and after a move."
+        default=None, description="The other fingerprint's embeddings, during and after a migration."
     )
 
 
@@ -91,7 +91,7 @@ class Subject(Record):
     collection: str
     display_name: str | None = None
     metadata: dict[str, str] = Field(default_factory=dict)
-    legal_basis: str | None = Field(default=None, description="On what ground this person's data is kept.")
+    legal_basis: str | None = Field(default=None, description="Why this person's data may be kept.")
     templates: int = Field(description="Number of this subject's templates.")
     created: datetime
 
@@ -103,22 +103,22 @@ class Template(Record):
     collection: str
     subject: str
     fingerprint: FingerprintText
-    trained: bool = Field(description="False where the network's weights are random numbers.")
+    trained: bool = Field(description="False if the network's weights are random numbers.")
     shape: tuple[int, int] = Field(description="Parts and dims of the embedding.")
-    clip_sha256: str | None = Field(description="Digest of the clip's bytes, where the caller gave it.")
+    clip_sha256: str | None = Field(description="SHA-256 of the clip's bytes, if the caller gave it.")
     track: int = Field(description="The walker's tracklet in that clip, from 1.")
-    camera: str | None = Field(default=None, description="The camera that saw it, where the caller said so.")
-    heading: str | None = Field(default=None, description="Which way the walker goes in the picture; with a camera.")
+    camera: str | None = Field(default=None, description="The camera that recorded it, if the caller named one.")
+    heading: str | None = Field(default=None, description="Walking direction in the picture; only with a camera.")
     start: float = Field(description="Seconds from the clip's first video frame to the sequence's first.")
     end: float = Field(description="Seconds from the clip's first video frame to the sequence's last.")
     quality: Quality
     has_heatmaps: bool
     created: datetime
     expires: datetime | None = Field(
-        default=None, description="When it stops being found and is due to be removed; null for never."
+        default=None, description="Time from which it is not found any more, and can be removed; null for never."
     )
     duplicate: bool = Field(
-        default=False, description="True where this enrolment had been made before and its template is given again."
+        default=False, description="True if this walk was enrolled before; its template is returned again."
     )
 
 
@@ -136,26 +136,28 @@ class Threshold(Record):
     """The distance up to which the first candidate is a match, and its origin."""
 
     value: float | None = Field(description="Null without a calibration.")
-    fpir: float = Field(description="The false-positive identification rate that was asked for.")
+    fpir: float = Field(description="The requested false-positive identification rate.")
     gallery_size: int = Field(description="Templates searched.")
-    source: str | None = Field(description='"calibration", or null where there is none for the fingerprint.')
-    extrapolated: bool = Field(description="True where the gallery's size lies outside the calibrated sizes.")
+    source: str | None = Field(description='"calibration", or null without one for the fingerprint.')
+    extrapolated: bool = Field(description="True if the gallery's size is outside the calibrated sizes.")
     basis: str | None = Field(None, description=BASIS)
     unit: float | None = Field(
         None,
-        description="How far apart different people are here, in the mean: the value is a share of it. Null where the"
-        " basis is the prior.",
+        description="Mean distance between different people here; the value is a fraction of it. Null if the basis is"
+        " the prior.",
     )
 
 
 class PartImpostors(Record):
     """Distances of one part between different people; null if unknown."""
 
-    top: float | None = Field(description="Of the strip of the body that the part looks at, 0 at the top of the head.")
-    bottom: float | None = Field(description="1 at the soles. Both are null where the part is no strip of the body.")
-    low: float | None = Field(description="Distance that 5 % of pairs of different people are within.")
-    median: float | None = Field(description="That 50 % are within.")
-    high: float | None = Field(description="That 95 % are within.")
+    top: float | None = Field(description="Upper end of the part's strip of the body; 0 is the top of the head.")
+    bottom: float | None = Field(
+        description="Its lower end; 1 is the soles. Both are null if the part is not a strip of the body."
+    )
+    low: float | None = Field(description="5 % of pairs of different people are nearer than this.")
+    median: float | None = Field(description="50 % are nearer than this.")
+    high: float | None = Field(description="95 % are nearer than this.")
 
 
 class CandidateParts(Record):
@@ -166,7 +168,7 @@ class CandidateParts(Record):
     distances: tuple[float, ...] = Field(description="Of each part; their mean is the candidate's distance.")
     impostor_shares: tuple[float, ...] | None = Field(
         description="For each part, the share of pairs of different people that are as near in this part, in [0, 1]: "
-        "near 0 speaks for the candidate, near 1 against. Null where too little is known."
+        "near 0 is evidence for the candidate, near 1 against. Null if too few people are known."
     )
 
 
@@ -174,9 +176,9 @@ class Explanation(Record):
     """Explanation of the candidates: evidence for and against each, part by part."""
 
     source: str | None = Field(
-        description='Of the impostor distances: "calibration"; "collection", pairs of its own subjects; or null.'
+        description='Source of the impostor distances: "calibration"; "collection", pairs of its own subjects; or null.'
     )
-    pairs: int = Field(description="Pairs of different people that they come from.")
+    pairs: int = Field(description="Number of pairs of different people.")
     parts: tuple[PartImpostors, ...] = Field(description="In the embedding's order.")
     candidates: tuple[CandidateParts, ...] = Field(description="The first five candidates, nearest first.")
 
@@ -185,17 +187,17 @@ class ViewStatistics(Record):
     """Statistics of one view, which is a camera and a walking direction."""
 
     camera: str
-    heading: str = Field(description="Which way the walkers go in the picture.")
-    walks: int = Field(description="How many passers-by are kept of it.")
+    heading: str = Field(description="Walking direction in the picture.")
+    walks: int = Field(description="Number of kept passers-by.")
 
 
 class SeenFrom(Record):
     """The view of a walker, and the correction applied."""
 
     camera: str
-    heading: str | None = Field(description="Which way the walker goes in the picture; null where that cannot be told.")
-    walks: int = Field(description="How many passers-by the collection keeps of this view.")
-    applied: bool = Field(description="Whether what they have in common was taken off before distances.")
+    heading: str | None = Field(description="Walking direction in the picture; null if unknown.")
+    walks: int = Field(description="Number of passers-by that the collection keeps of this view.")
+    applied: bool = Field(description="Whether their common part was subtracted before distances.")
 
 
 class Identification(Record):
@@ -206,23 +208,23 @@ class Identification(Record):
     candidates: tuple[Candidate, ...] = Field(description="Nearest subject first.")
     threshold: Threshold
     collection: str
-    fingerprint: FingerprintText = Field(description="Of the probe, and of everything it was compared with.")
-    trained: bool = Field(description="False where the network's weights are random numbers.")
+    fingerprint: FingerprintText = Field(description="Fingerprint of the probe, and of all templates compared with it.")
+    trained: bool = Field(description="False if the network's weights are random numbers.")
     track: int = Field(description="The walker's tracklet in the probe's clip, from 1.")
     start: float = Field(description="Seconds from the clip's first video frame to the probe's first.")
     end: float = Field(description="Seconds from the clip's first video frame to the probe's last.")
-    quality: Quality = Field(description="Of the probe; says what was skipped and why.")
+    quality: Quality = Field(description="Quality of the probe; it says which frames were skipped and why.")
     same_as: int | None = Field(
         default=None,
         description="The track of an earlier walker of the same clip or stream who is the same person by this answer's"
         " threshold. Null if there is none, or if none was looked for.",
     )
     timings: dict[str, float] = Field(description="Seconds by stage, embed and search, of the whole call.")
-    explanation: Explanation | None = Field(default=None, description="Where it was asked for.")
-    seen: SeenFrom | None = Field(default=None, description="Where the camera was named.")
+    explanation: Explanation | None = Field(default=None, description="Only on request.")
+    seen: SeenFrom | None = Field(default=None, description="Only if the camera was named.")
     age: float | None = Field(
         default=None,
-        description="Seconds that what was searched is old, while the store cannot be reached; null where it can.",
+        description="Age in seconds of the searched data while the store cannot be reached; otherwise null.",
     )
 
 
@@ -257,7 +259,7 @@ class Outlier(Record):
     template: str
     reason: OutlierReason
     own_distance: float = Field(description="Part-wise distance to the nearest other template of the subject.")
-    other_subject: str | None = Field(description="The nearest other subject; null where nobody else is enrolled.")
+    other_subject: str | None = Field(description="The nearest other subject; null if no other subject is enrolled.")
     other_distance: float | None = Field(description="Part-wise distance to it.")
 
 
@@ -265,8 +267,10 @@ class MatchThreshold(Record):
     """The distance up to which a walker matches the claimed subject, and its origin."""
 
     value: float | None = Field(description="Null without a calibration for one-to-one comparison.")
-    fmr: float = Field(description="The false match rate that was asked for: of strangers who claim to be the subject.")
-    source: str | None = Field(description='"calibration", or null where there is none for the fingerprint.')
+    fmr: float = Field(
+        description="The requested false match rate: the share of strangers claiming to be the subject who match."
+    )
+    source: str | None = Field(description='"calibration", or null without one for the fingerprint.')
     basis: str | None = Field(None, description=BASIS)
     unit: float | None = Field(None, description="As of an identification's threshold.")
 
@@ -274,7 +278,7 @@ class MatchThreshold(Record):
 class Verification(Record):
     """Verification result: whether a walker is the claimed subject."""
 
-    verdict: Verdict = Field(description="`unknown` where the walker is not shown to be the subject.")
+    verdict: Verdict = Field(description="`unknown` if the walker does not match the subject.")
     reason: Reason | None = Field(description="Why the verdict is inconclusive; null otherwise.")
     subject: str
     distance: float | None = Field(description="Part-wise distance to the subject's nearest template; null if none.")
@@ -282,14 +286,14 @@ class Verification(Record):
     template: str | None = Field(description="Id of that nearest template.")
     threshold: MatchThreshold
     collection: str
-    fingerprint: FingerprintText = Field(description="Of the probe, and of everything it was compared with.")
-    trained: bool = Field(description="False where the network's weights are random numbers.")
+    fingerprint: FingerprintText = Field(description="Fingerprint of the probe, and of all templates compared with it.")
+    trained: bool = Field(description="False if the network's weights are random numbers.")
     track: int = Field(description="The walker's tracklet in the probe's clip, from 1.")
     start: float = Field(description="Seconds from the clip's first video frame to the probe's first.")
     end: float = Field(description="Seconds from the clip's first video frame to the probe's last.")
-    quality: Quality = Field(description="Of the probe; says what was skipped and why.")
+    quality: Quality = Field(description="Quality of the probe; it says which frames were skipped and why.")
     timings: dict[str, float] = Field(description="Seconds by stage, embed and search.")
-    seen: SeenFrom | None = Field(default=None, description="Where the camera was named.")
+    seen: SeenFrom | None = Field(default=None, description="Only if the camera was named.")
 
 
 class Erasure(Record):
@@ -299,9 +303,9 @@ class Erasure(Record):
     subject: str
     templates: int = Field(description="Templates erased with the subject.")
     passers_by: int = Field(
-        default=0, description="Passers-by of cameras who were erased, too, as they are like one of the templates."
+        default=0, description="Passers-by that were also erased, because they resemble one of the templates."
     )
-    pending: bool = Field(description="True where the store has yet to overwrite the erased bytes on disk.")
+    pending: bool = Field(description="True if the store still has to overwrite the erased bytes on disk.")
 
 
 class Removal(Record):
@@ -310,15 +314,15 @@ class Removal(Record):
     collection: str
     templates: int = Field(description="Templates removed.")
     subjects: int = Field(description="Subjects removed with their last template.")
-    pending: bool = Field(description="True where the store has yet to overwrite the removed bytes on disk.")
+    pending: bool = Field(description="True if the store still has to overwrite the removed bytes on disk.")
 
 
 class Promises(Record):
     """Durability of an acknowledged enrolment."""
 
-    durable: bool = Field(description="True where it outlives a kill of the store and a power cut.")
-    encrypted: bool = Field(description="True where embeddings and sequences are encrypted at rest.")
-    remarks: tuple[str, ...] = Field(description="How, and what is not promised, in sentences.")
+    durable: bool = Field(description="True if enrolments survive a kill of the store and a power cut.")
+    encrypted: bool = Field(description="True if embeddings and sequences are encrypted at rest.")
+    remarks: tuple[str, ...] = Field(description="Sentences on how, and on what is not promised.")
 
 
 class Action(StrEnum):
@@ -344,13 +348,13 @@ class AuditEntry(Record):
     """One log entry."""
 
     at: datetime
-    actor: str = Field(description='Whoever did it, as the service or the command line names them; "local" otherwise.')
+    actor: str = Field(description='Who did it, as named by the service or the command line; otherwise "local".')
     action: Action
     collection: str
     subject: str | None = Field(
-        description="HMAC-SHA256 of the subject's id, hexadecimal; null where it is about none."
+        description="HMAC-SHA256 of the subject's id, hexadecimal; null if no subject is concerned."
     )
-    templates: int = Field(description="Templates that came or went.")
+    templates: int = Field(description="Number of added or removed templates.")
 
 
 class AuditReport(Record):
@@ -359,7 +363,5 @@ class AuditReport(Record):
     collection: str
     entries: tuple[AuditEntry, ...] = Field(description="Oldest first.")
     erased: int = Field(description="Subjects that were erased and have not been enrolled again since.")
-    left: tuple[str, ...] = Field(
-        description="What was found that belongs to none of the subjects there; empty if good."
-    )
-    pending: bool = Field(description="True where erased bytes may still lie in the store's files.")
+    left: tuple[str, ...] = Field(description="Data without an owner; empty if all is well.")
+    pending: bool = Field(description="True if erased bytes may still be in the store's files.")

@@ -92,7 +92,7 @@ def load(source: str | Path) -> GaitNetwork:
 def _load_file(path: Path) -> GaitNetwork:
     found = checkpoint.read(path)
     if found.network not in NETWORKS:
-        raise WeightsCorrupt(f"{path} holds weights of {found.network!r}, a network that is not known here.")
+        raise WeightsCorrupt(f"{path} holds weights of {found.network!r}, which is not a known network.")
     try:
         # Shapes are checked without memory first: a config may ask for a network far larger than the file.
         wanted = implied_shapes(NETWORKS[found.network], found.config, most=len(found.tensors))

@@ -58,7 +58,9 @@ def export_images(network: nn.Module, path: Path, side: tuple[int, int], about: 
         onnx.save(model, str(path))
         difference = max(float((_answer(path, images) - network(images)).abs().max()) for images in noise)
     if not difference <= TOLERANCE:
-        raise ExportDiffers(f"The exported file's answers differ from PyTorch's by {difference:.1e}; it is not kept.")
+        raise ExportDiffers(
+            f"The exported file's outputs differ from PyTorch's by {difference:.1e}; the file was deleted."
+        )
     return difference
 
 

@@ -53,7 +53,7 @@ class Fusion(GaitNetwork):
         if not len(c.members) == len(options) == len(self.factors) > 0:
             raise ValueError("a fusion has one or more members, and options and factors for each or for none")
         if strange := [name for name in c.members if name not in NETWORKS or NETWORKS[name] is Fusion]:
-            raise ValueError(f"{', '.join(strange)}: no network that can be fused")
+            raise ValueError(f"{', '.join(strange)}: not networks that can be fused")
         built = (
             NETWORKS[name](NETWORKS[name].Config(**dict(chosen)))
             for name, chosen in zip(c.members, options, strict=True)

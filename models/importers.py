@@ -108,7 +108,7 @@ def unpickled(path: Path, allowed: Sequence[Any] = ()) -> Any:
         raise BadCheckpoint(f"There is no readable checkpoint at {path} ({error.strerror}).") from error
     except pickle.UnpicklingError as error:
         reason = str(error).split("\n")[0]
-        raise BadCheckpoint(f"{path} holds more than tensors, so it is not opened: {reason}") from error
+        raise BadCheckpoint(f"{path} contains more than tensors, so it is not opened: {reason}") from error
     except Exception as error:  # torch documents no type for a broken file: KeyError, RuntimeError, EOFError and others
         raise BadCheckpoint(f"{path} is not a readable checkpoint: {error!r}.") from error
 
@@ -143,10 +143,10 @@ def _read(path: Path) -> tuple[State, list[str]]:
     state = {}
     for name, tensor in content.items():
         if not isinstance(name, str) or not isinstance(tensor, Tensor):
-            raise BadCheckpoint(f"{path}: the entry {name!r} is no tensor.")
+            raise BadCheckpoint(f"{path}: the entry {name!r} is not a tensor.")
         # With strides of 0 a tensor may claim more numbers than the file holds.
         if tensor.is_sparse or tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
-            raise BadCheckpoint(f"{path}: the tensor {name!r} claims more numbers than the file holds.")
+            raise BadCheckpoint(f"{path}: the tensor {name!r} claims more numbers than the file contains.")
         if not tensor.isfinite().all():
             raise BadCheckpoint(f"{path}: the tensor {name!r} has numbers that are not finite.")
         state[name.removeprefix("module.")] = tensor

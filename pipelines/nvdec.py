@@ -109,7 +109,7 @@ class NvDecoder:
                 if packet.shown:
                     yield clock.frame(_laid_out(picture.image, layout), packet.time, packet.segment)
             if count == 0:
-                raise Undecodable("Not one picture of the clip could be decoded.")
+                raise Undecodable("No picture of the clip could be decoded.")
         except BaseException:
             worker.close()  # it may still be working
             raise
@@ -230,4 +230,4 @@ def _laid_out(image: npt.NDArray[np.uint8], layout: Layout) -> npt.NDArray[np.ui
 
 
 def _broken() -> ClipError:
-    return Undecodable("The clip cannot be decoded: it broke the GPU's decoder, or took more than a decoder may take.")
+    return Undecodable("The clip cannot be decoded: it made the GPU's decoder fail, or exceeded its limits.")

@@ -97,7 +97,7 @@ class PictureDecoder:
         try:
             frames = self._context.decode(packet)
         except (av.error.FFmpegError, ValueError) as error:
-            raise Undecodable("The picture is damaged, or needs one that never came.") from error
+            raise Undecodable("The picture is damaged, or an earlier picture that it needs is missing.") from error
         return [self._picture(frame, number) for frame in frames]
 
     def close(self) -> None:
@@ -110,7 +110,7 @@ class PictureDecoder:
         if frame.width * frame.height > self._max_pixels:
             raise TooLarge(f"The picture has {frame.width} × {frame.height} pixels, {self._max_pixels} are allowed.")
         if frame.is_corrupt:
-            raise Undecodable("The picture is damaged, or needs one that never came.")
+            raise Undecodable("The picture is damaged, or an earlier picture that it needs is missing.")
         width, height = squared(frame.width, frame.height, self._context.sample_aspect_ratio)
         if width * height > self._max_pixels:
             raise TooLarge(f"The picture has {width} × {height} pixels, {self._max_pixels} are allowed.")

@@ -288,13 +288,15 @@ def _decoder(settings: PipelineSettings) -> Decoder:
 def _why_nobody(skipped: list[SkippedTracklet]) -> Exception:
     """The error for a clip without a sequence: that of the person who was seen longest."""
     if not skipped:
-        return NoPerson("Nobody was found in the clip. A walker should be seen whole, and at least 70 pixels tall.")
+        return NoPerson(
+            "No person was found in the clip. A walker's whole body must be visible, at least 70 pixels tall."
+        )
     longest = max(skipped, key=lambda s: s.frames)
     people = [{"track": s.track, "reason": s.reason, "frames": s.frames, "usable": s.usable} for s in skipped]
     if longest.reason == "cut_off":
         return CutOff("The walker is cut off by the picture's edge: show the whole body, head to feet.", skipped=people)
     if longest.reason == "standing":
-        return NoPerson("People are there, but nobody walks.", skipped=people)
+        return NoPerson("The clip shows people, but no one is walking.", skipped=people)
     if longest.reason == "too_short":
         return TooShort(
             f"The walker is seen in {longest.frames} frames only; a gait needs at least half a second, better two.",
@@ -302,7 +304,7 @@ def _why_nobody(skipped: list[SkippedTracklet]) -> Exception:
         )
     return TooShort(
         f"Only {longest.usable} of the walker's {longest.frames} frames can be used ({longest.reason}): film one "
-        "person clearly, unhidden and in good light.",
+        "person in full view and in good light.",
         skipped=people,
     )
 

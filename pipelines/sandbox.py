@@ -221,7 +221,7 @@ class Sandbox:
     def _fork(self, job: dict[str, Any], descriptors: list[int], deadline: float | None) -> tuple[Server, int]:
         server, pid = self._asked(lambda server: (server, server.fork(job, descriptors, deadline)), deadline)
         if pid <= 0:
-            raise SandboxUnavailable("The system refuses the decoder another process.")
+            raise SandboxUnavailable("The system does not allow the decoder to start a process.")
         return server, pid
 
     def _asked(self, ask: Callable[[Server], T], deadline: float | None) -> T:
@@ -240,13 +240,13 @@ class Sandbox:
                     raise
         finally:
             self._lock.release()
-        raise SandboxUnavailable(f"The decoder's process does not come up: {fault}. {OFF}")
+        raise SandboxUnavailable(f"The decoder's process does not start: {fault}. {OFF}")
 
     def _started(self) -> Server:
         """The process, which may not be ready yet."""
         if self._server is None or self._server.owner != os.getpid():
             if reason := supported():
-                raise SandboxUnavailable(f"Clips cannot be decoded behind a filter here: {reason}. {OFF}")
+                raise SandboxUnavailable(f"Clips cannot be decoded in a sandbox on this machine: {reason}. {OFF}")
             self._server = Server()
         return self._server
 
@@ -362,4 +362,4 @@ def _sound_layout(said: dict[str, Any], info: ClipInfo) -> Layout:
 
 
 def _gave_up() -> Undecodable:
-    return Undecodable("The clip cannot be decoded: it broke its decoder, or took more than a decoder may take.")
+    return Undecodable("The clip cannot be decoded: it made its decoder fail, or exceeded the limits of decoding.")

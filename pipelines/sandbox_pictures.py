@@ -54,13 +54,13 @@ class SandboxedPictures:
         if len(data) > self._max_bytes:
             raise TooLarge(f"The picture's message has {len(data)} bytes, {self._max_bytes} are allowed.")
         if self._deaths >= DEATHS:
-            raise Undecodable("The stream broke its decoder again and again.")
+            raise Undecodable("The stream made its decoder fail repeatedly.")
         try:
             return self._decoded(data, number)
         except (OSError, ValueError) as error:  # it died, it hangs, or its answer is invalid
             self._deaths += 1
             self.close()
-            raise Undecodable("The picture broke its decoder, or took more than a decoder may take.") from error
+            raise Undecodable("The picture made its decoder fail, or exceeded the limits of decoding.") from error
 
     @property
     def broken(self) -> bool:

@@ -56,7 +56,7 @@ class Server:
         """
         if not self._greeted:
             if fault := self._said(deadline).get("fault"):
-                raise SandboxUnavailable(f"Clips cannot be decoded behind a filter here: {fault}. {OFF}")
+                raise SandboxUnavailable(f"Clips cannot be decoded in a sandbox on this machine: {fault}. {OFF}")
             self._greeted = True
 
     def fork(self, job: dict[str, Any], descriptors: list[int], deadline: float | None) -> int:

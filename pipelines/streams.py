@@ -60,14 +60,14 @@ def sniff(head: bytes) -> str:
         UnsupportedMedia: none of mp4, mov, mkv, webm, avi.
     """
     if not head:
-        raise EmptyUpload("The clip is empty: 0 bytes came.")
+        raise EmptyUpload("The clip is empty: it has 0 bytes.")
     if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"):
         return "mp4"
     if head[:4] == b"\x1a\x45\xdf\xa3":
         return "matroska"
     if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
         return "avi"
-    raise UnsupportedMedia("This is not a video that is read here: send mp4, mov, mkv, webm or avi.")
+    raise UnsupportedMedia("This is not a video in a supported format: send mp4, mov, mkv, webm or avi.")
 
 
 @contextmanager
@@ -114,7 +114,7 @@ def readable(container: Any) -> list[Any]:
         raise NoVideo("The clip has no video, only sound or other data.")
     if not known:
         name = videos[0].codec_context.name if videos[0].codec_context else "unknown"
-        raise UnsupportedMedia(f"The video codec {name} is not read here: use H.264, HEVC, VP9, AV1 or MPEG-4.")
+        raise UnsupportedMedia(f"The video codec {name} is not supported: use H.264, HEVC, VP9, AV1 or MPEG-4.")
     return known
 
 
@@ -135,7 +135,7 @@ def surveys(source: Source, limits: PipelineSettings | None = None, only: int | 
     with opened(source, whole=limits is not None) as (container, _):
         streams = [stream for stream in readable(container) if only in (None, stream.index)]
         if not streams:
-            raise Undecodable("The clip does not have the video stream that was looked at before.")
+            raise Undecodable("The clip lacks the video stream of its first reading: the file changed.")
         stamps: dict[int, list[Stamp]] = {stream.index: [] for stream in streams}
         try:
             for packet in container.demux(*streams):
@@ -144,7 +144,9 @@ def surveys(source: Source, limits: PipelineSettings | None = None, only: int | 
                     if limits is not None and len(stamps[packet.stream_index]) > limits.max_frames:
                         raise TooLarge(f"The clip has more than {limits.max_frames} frames.")
         except av.error.FFmpegError as error:
-            raise Undecodable("The clip breaks off in the middle: the file is damaged or was cut short.") from error
+            raise Undecodable(
+                "The clip ends in the middle of a picture: the file is damaged or was cut short."
+            ) from error
         found = []
         for stream in streams:
             rate = stream.average_rate

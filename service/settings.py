@@ -10,7 +10,7 @@ import tomllib
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 from pydantic import (
     BaseModel,
@@ -32,6 +32,7 @@ from pydantic_settings import (
 )
 
 from gallery.stores.encryption import Vault
+from gallery.stores.open import store_file, with_password, without_password
 from pipelines.settings import PipelineSettings
 from service.auth.loopback import is_loopback
 from service.errors import BadSettings
@@ -156,7 +157,7 @@ class Settings(BaseSettings):
         86400, gt=0, description="Seconds to keep a reply to a request that carries an `Idempotency-Key`."
     )
     async_seconds: float = Field(
-        120, gt=0, description="Seconds of a clip above which it becomes a job, also where nobody asked for one."
+        120, gt=0, description="Seconds of a clip above which it becomes a job, even if the caller did not ask for one."
     )
     jobs: int = Field(16, ge=1, description="Jobs that may wait; one more is answered `overloaded`.")
     keep_jobs: float = Field(3600, gt=0, description="Seconds to keep what came of a job.")
@@ -203,10 +204,9 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _one_password(self) -> Self:
         if self.store_password_file is not None:
-            parts = urlsplit(self.store)
-            if not parts.scheme.startswith("redis"):
+            if store_file(self.store) is not None:
                 raise ValueError("store_password_file is for Redis; this store has no password")
-            if parts.password:
+            if urlsplit(self.store).password:
                 raise ValueError("the store has a password in its URL and one in store_password_file")
         return self
 
@@ -255,25 +255,19 @@ class Settings(BaseSettings):
             ) from error
         if not password:
             raise BadSettings(f"There is no password in {self.store_password_file}.")
-        parts = urlsplit(self.store)
-        user, _, hosts = parts.netloc.rpartition("@")
-        return parts._replace(netloc=f"{user.rstrip(':')}:{quote(password, safe='')}@{hosts}").geturl()
+        return with_password(self.store, password)
 
     @property
     def store_shown(self) -> str:
         """The store's URL without user, password and parameters, safe to print."""
-        parts = urlsplit(self.store)
-        if not parts.scheme.startswith("redis"):
-            return self.store
-        return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()
+        return without_password(self.store)
 
     @property
     def state_path(self) -> Path:
         """Path of the service's state file."""
         if self.state is not None:
             return Path(self.state).expanduser()
-        scheme, _, file = self.store.partition(":///")
-        beside = Path(file).expanduser() if scheme == "sqlite" and file else Path("gaitkeeper.db")
+        beside = store_file(self.store) or Path("gaitkeeper.db")
         return beside.with_name(f"{beside.stem}.service.db")
 
     @property

@@ -15,10 +15,9 @@ from pipelines.tensors import AS_READ, as_floats, padded
 from training.augment import OF_FRAMES, OF_OUTLINES, OF_PICTURES, augment
 from training.config import TrainingConfig
 from training.datasets import Dataset, Inputs, load_partition, open_dataset
-from training.datasets.errors import InputMissing
 from training.datasets.kinect import xy16
 from training.datasets.sample import Array
-from training.errors import BadTrainingConfig
+from training.errors import BadTrainingConfig, InputMissing
 from training.folds import stratified_folds
 from training.samplers import PKSampler, at_positions, frame_positions
 

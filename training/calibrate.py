@@ -37,7 +37,7 @@ from models.distance import part_distances
 from pipelines.fingerprint import fingerprint_of
 from pipelines.quality import MIN_RATE
 from training.datasets import Dataset
-from training.datasets.errors import BadDataset
+from training.errors import BadDataset
 from training.evaluation.embedding import embed_dataset
 
 Array = npt.NDArray[Any]

@@ -63,12 +63,12 @@ def open_run(run: Path, config: TrainingConfig, *, fresh: bool) -> None:
         try:
             then = TrainingConfig.model_validate_json((run / CONFIG).read_text(encoding="utf-8"))
         except (OSError, ValidationError) as error:
-            raise BadTrainingConfig(f"{run} holds checkpoints, but no configuration that can be read.") from error
+            raise BadTrainingConfig(f"{run} contains checkpoints, but no readable configuration.") from error
         theirs = then.model_dump(mode="json", exclude={"run"})
         longer = mine["steps"] > theirs["steps"]
         different = [key for key in mine if mine[key] != theirs[key] and not (key == "steps" and longer)]
         if different:
             raise BadTrainingConfig(
-                f"{run} holds a training with another {', '.join(different)}; choose another folder, or start afresh."
+                f"{run} contains a training with another {', '.join(different)}; choose another folder, or use --fresh."
             )
     (run / CONFIG).write_text(json.dumps(mine, indent=1), encoding="utf-8")

@@ -29,7 +29,7 @@ def claim(run: Path) -> Iterator[None]:
                 break
             except BlockingIOError as error:
                 if not left:
-                    raise TrainingRunning(f"Another process trains in {run} just now.") from error
+                    raise TrainingRunning(f"Another process is training in {run}.") from error
                 time.sleep(PAUSE)
         yield
 

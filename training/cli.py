@@ -110,7 +110,7 @@ def refit(
         Path, typer.Argument(help="Walks of training people: the set 'train' of `gaitkeeper walkers render`.")
     ],
     out: Annotated[Path, typer.Argument(help="Weights file to write, .safetensors.")],
-    partition: Annotated[str | None, typer.Option(help="Whose walks; everybody's if not given.")] = None,
+    partition: Annotated[str | None, typer.Option(help="Partition of the people; all people if not given.")] = None,
     walks: Annotated[int, typer.Option(min=1, help="How many walks, drawn at random.")] = 4000,
     dims: Annotated[int, typer.Option(min=1, help="Width of the new embedding.")] = 64,
     ridge: Annotated[float, typer.Option(min=0, max=0.99, help="Share of an isotropic covariance.")] = 0.1,

@@ -65,7 +65,7 @@ def evaluate(
     baselines: Annotated[bool, typer.Option(help="Also the gait energy image, and each network untrained.")] = False,
     scaled: Annotated[bool, typer.Option(help="Kinect networks that read scale-normalised joints.")] = False,
     centring: Annotated[
-        bool, typer.Option(help="Take off what a view does to everybody, told from other people.")
+        bool, typer.Option(help="Subtract each view's mean effect, estimated from other people.")
     ] = False,
     max_pairs: Annotated[
         int, typer.Option(min=1, help="Probe-template pairs of the verification and open-set tests.")

@@ -260,7 +260,7 @@ def load_config(path: str | Path, changes: Iterable[str] = ()) -> TrainingConfig
     except OSError as error:
         raise BadTrainingConfig(f"There is no readable training configuration at {path} ({error.strerror}).") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadTrainingConfig(f"{path} is no TOML file: {error}.") from error
+        raise BadTrainingConfig(f"{path} is not a TOML file: {error}.") from error
     for change in changes:
         _change(content, change)
     try:
@@ -288,4 +288,4 @@ def _change(content: dict[str, Any], change: str) -> None:
         else:
             del target[int(last) if isinstance(target, list) else last]
     except (ValueError, IndexError, KeyError, TypeError, AttributeError) as error:
-        raise BadTrainingConfig(f"{key!r} names nothing in the configuration.") from error
+        raise BadTrainingConfig(f"{key!r} is not a key of the configuration.") from error

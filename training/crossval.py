@@ -53,7 +53,7 @@ def cross_validate(config: TrainingConfig, runs: Path, folds: Sequence[int] | No
     """
     count = config.data.folds
     if count is None:
-        raise BadTrainingConfig("The configuration says nothing of folds: set data.folds.")
+        raise BadTrainingConfig("The configuration has no folds: set data.folds.")
     results = []
     for fold in folds if folds is not None else range(count):
         chosen = config.model_copy(update={"data": config.data.model_copy(update={"fold": fold})})

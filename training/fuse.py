@@ -43,7 +43,7 @@ def fuse(
         BadDataset, InputMissing: the walks cannot be read.
     """
     if len(nets) != len(shares) or not nets or min(shares) <= 0:
-        raise BadTrainingConfig("Give a share above 0 to each of the networks that are fused.")
+        raise BadTrainingConfig("Give each network a share above 0.")
     scales = [stranger_distance(embed_dataset(net, walks, on_progress=on_progress), seed) for net in nets]
     weights = tuple(share / sum(shares) / scale for share, scale in zip(shares, scales, strict=True))
     configs, states = zip(*(net.without_classifier() for net in nets), strict=True)

@@ -54,7 +54,7 @@ def refit(
     parts, width = net.out_shape
     if net.turned(torch.zeros(parts, width, dims, dtype=torch.float64)) is None:
         raise BadTrainingConfig(
-            f"{net.name} does not end in one linear layer a part that could be fitted anew to {dims} dims."
+            f"{net.name} does not end in one linear layer a part that could be fitted to {dims} dims."
         )
     embedded = embed_dataset(net, walks, on_progress=on_progress)
     people, who = np.unique(embedded.subjects, return_inverse=True)

@@ -162,7 +162,7 @@ def make_fabric(config: TrainingConfig) -> Fabric:
     """
     cuda = torch.cuda.is_available()
     if config.run.device == "cuda" and not cuda:
-        raise BadTrainingConfig("run.device is cuda, and torch sees no GPU here.")
+        raise BadTrainingConfig("run.device is cuda, but torch finds no GPU.")
     device = "cuda" if cuda and config.run.device != "cpu" else "cpu"
     local = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
     world = int(os.environ.get("WORLD_SIZE", local))
@@ -193,7 +193,9 @@ def make_network(config: TrainingConfig, people: int) -> GaitNetwork:
     try:
         net = models.build(config.network.name, seed=config.seed, **options)
     except (TypeError, ValueError, KeyError) as error:
-        raise BadTrainingConfig(f"The network {config.network.name!r} cannot be built so: {error}.") from error
+        raise BadTrainingConfig(
+            f"The network {config.network.name!r} cannot be built with these options: {error}."
+        ) from error
     if not any(True for _ in net.parameters()):
         raise BadTrainingConfig(f"The network {config.network.name!r} has no weights to train.")
     return net
@@ -210,7 +212,9 @@ def start_from(path: Path, net: GaitNetwork) -> None:
     _, mine = net.without_classifier()
     state = before.state_dict()
     if before.name != net.name or {k: t.shape for k, t in state.items()} != {k: t.shape for k, t in mine.items()}:
-        raise BadTrainingConfig(f"{path} holds {before.name} of other sizes than this {net.name}, or another network.")
+        raise BadTrainingConfig(
+            f"{path} contains {before.name} of other sizes than this {net.name}, or another network."
+        )
     net.load_state_dict(state, strict=False)
 
 

@@ -63,7 +63,7 @@ def configurations(paths: Iterable[Path]) -> list[Path]:
     files = list(dict.fromkeys(file.resolve() for file in found))
     names = [file.stem for file in files]
     if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise BadTrainingConfig(f"Two configurations are called {twice[0]!r}, and would share one run.")
+        raise BadTrainingConfig(f"Two configurations have the name {twice[0]!r} and would share one run.")
     return files
 
 

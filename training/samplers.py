@@ -67,7 +67,7 @@ class PKSampler:
         self.alike = alike
         if alike:
             if builds is None:
-                raise BadTrainingConfig("batch.alike needs a data set that tells the build of its people.")
+                raise BadTrainingConfig("batch.alike needs a data set with the body build of its people.")
             bodies = np.stack([builds[self.walks[subject]].mean(axis=0) for subject in self.subjects])
             self.bodies = (bodies - bodies.mean(axis=0)) / np.maximum(bodies.std(axis=0), 1e-9)
 

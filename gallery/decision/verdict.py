@@ -72,7 +72,7 @@ class QualityGates:
         }
         if found := {name: text for name, text in reasons.items() if text is not None}:
             raise PoorQuality(
-                f"The walker is seen too poorly to be enrolled: {'; '.join(found.values())}.", reasons=list(found)
+                f"The walker's quality is too low for enrolment: {'; '.join(found.values())}.", reasons=list(found)
             )
 
     def too_short(self, seq: GaitSequence) -> bool:
@@ -85,8 +85,8 @@ class QualityGates:
                 raise NotUpright.turned(seq.quality.turn, seq.quality.upright)
             case Reason.LIKENESS_CHANGED:
                 raise LikenessChanged(
-                    "What the walker looks like changes on the way: this may be two people. Send a clip, or the part of"
-                    " one, that shows one person walking.",
+                    "The track may show two people: the appearance changes during it. Send a clip, or a part of one,"
+                    " that shows one person walking.",
                     reasons=["likeness"],
                 )
 

@@ -12,7 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from gallery.search.partwise import Hit, PartwiseIndex, digest_order
+from gallery.search.partwise import Hit, PartwiseIndex
+from gallery.search.table import digest_order
 from gallery.views import Corrections, View, centred
 
 

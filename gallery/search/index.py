@@ -18,8 +18,9 @@ from torch import Tensor
 
 from gallery.errors import FingerprintMismatch, StoreUnavailable
 from gallery.search.by_view import ViewedIndex
-from gallery.search.partwise import Hit, digest_order
-from gallery.stores.protocol import Change, Digest, Store, xor_of
+from gallery.search.partwise import Hit
+from gallery.search.table import digest_order
+from gallery.stores.protocol import Change, Digest, Feed, xor_of
 from gallery.views import Corrections, View
 from pipelines.fingerprint import Fingerprint
 
@@ -35,7 +36,7 @@ class Found:
         hits: hits of each probe, nearest subject first.
         size: number of searched templates.
         subjects: upper bound of the number of their subjects.
-        cursor: cursor of ``Store.changes``. The search covered exactly the changes up to it.
+        cursor: cursor of ``Feed.changes``. The search covered exactly the changes up to it.
         age: seconds since the last complete update, if the store is unreachable now; otherwise None.
     """
 
@@ -144,7 +145,7 @@ class CollectionIndex:
 
     def __init__(
         self,
-        store: Store,
+        store: Feed,
         collection: str,
         device: str = "cpu",
         precision: str = "float32",

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from gallery.search.by_view import nearest
 from gallery.search.index import NONE, Found, Share
-from gallery.search.partwise import Hit, digest_order
+from gallery.search.partwise import Hit
+from gallery.search.table import digest_order
 from gallery.views import Corrections
 from pipelines.fingerprint import Fingerprint
 

@@ -99,7 +99,9 @@ def export_collection(store: Store, collection: str, path: Path, vault: Vault | 
             file.flush()
             os.fsync(file.fileno())
         if store.collection(collection).fingerprint != there.fingerprint and templates:
-            raise Conflict(f"The collection {collection!r} has moved to another network meanwhile; export it again.")
+            raise Conflict(
+                f"The collection {collection!r} has migrated to another network in the meantime; export it again."
+            )
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
@@ -175,7 +177,7 @@ class _Frames:
             fields, _, _ = _unpack(content)
             if "end" in fields:
                 if fields["end"] != self._number - 1 or self._file.read(1):
-                    raise BadArchive("The archive ends where it should not.")
+                    raise BadArchive("The archive is cut short.")
                 return
             yield content
 
@@ -187,7 +189,7 @@ class _Frames:
 def _opened(file: IO[bytes], vault: Vault | None) -> tuple[Archive, _Frames]:
     file.seek(0)
     if file.read(len(MAGIC)) != MAGIC:
-        raise BadArchive("The file is no archive of a collection.")
+        raise BadArchive("The file is not an archive of a collection.")
     text = _take(file)
     try:
         header = Archive.model_validate_json(text)
@@ -248,7 +250,7 @@ def _parsed(content: bytes, header: Archive) -> tuple[NewSubject, NewTemplate]:
         ):
             raise ValueError("template")
     except (KeyError, TypeError, ValueError, ValidationError, GaitkeeperError) as error:
-        raise BadArchive("The archive holds something that is no template.") from error
+        raise BadArchive("The archive contains something that is not a template.") from error
     return (
         NewSubject(owner, subject.display_name, subject.metadata, subject.legal_basis, subject.created),
         NewTemplate(

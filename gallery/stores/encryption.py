@@ -153,7 +153,7 @@ class Vault:
                 return _open(master, what, data)
             except BadStore:
                 continue
-        raise BadStoreKey("The store is encrypted with another key than the one given.")
+        raise BadStoreKey("The store is encrypted with another key.")
 
     def _wrap(self, key: bytes, salt: bytes) -> bytes:
         return _seal(self._masters[0], b"collection", key + salt)
@@ -205,4 +205,4 @@ def _open(aead: AESGCM, what: bytes, data: bytes) -> bytes:
     try:
         return aead.decrypt(data[:NONCE_BYTES], data[NONCE_BYTES:], what)
     except (InvalidTag, ValueError):
-        raise BadStore("Something encrypted in the store is damaged, or in another's place.") from None
+        raise BadStore("Encrypted data in the store is damaged, or was copied from another record.") from None

@@ -1,13 +1,31 @@
-"""Opens a store by the scheme of its URL."""
+"""The kinds of store, by the scheme of their URLs."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote, urlsplit
 
 from gallery.errors import StoreUnavailable, UnknownStore
 from gallery.stores.encryption import Vault
 from gallery.stores.protocol import Store
+from gallery.stores.sqlite.file import file_of
 from gallery.stores.sqlite.store import SQLiteStore
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of store.
+
+    Attributes:
+        open: opens the store at a URL, with encryption keys or None.
+        file: gives the file of a URL, if such a store is a file on this machine. None for a server, which several
+            hosts can share, and whose URL can contain a user and a password.
+    """
+
+    open: Callable[[str, Vault | None], Store]
+    file: Callable[[str], Path] | None = None
 
 
 def _redis(url: str, vault: Vault | None) -> Store:
@@ -20,15 +38,17 @@ def _redis(url: str, vault: Vault | None) -> Store:
     return RedisStore(url, vault)
 
 
-STORES: dict[str, Callable[[str, Vault | None], Store]] = {
-    "sqlite": SQLiteStore,
-    "redis": _redis,
-    "rediss": _redis,
-    "redis+sentinel": _redis,
-    "rediss+sentinel": _redis,
-    "redis+cluster": _redis,
-    "rediss+cluster": _redis,
+REDIS = Kind(_redis)
+STORES: dict[str, Kind] = {
+    "sqlite": Kind(SQLiteStore, file_of),
+    "redis": REDIS,
+    "rediss": REDIS,
+    "redis+sentinel": REDIS,
+    "rediss+sentinel": REDIS,
+    "redis+cluster": REDIS,
+    "rediss+cluster": REDIS,
 }
+"""Kind of store by URL scheme. Nothing else in Gaitkeeper knows the schemes."""
 
 
 def open_store(url: str, vault: Vault | None = None) -> Store:
@@ -48,7 +68,34 @@ def open_store(url: str, vault: Vault | None = None) -> Store:
         BadStoreKey: the store is encrypted, and the key is missing or wrong.
         BadStore: the store is damaged, belongs to another program, or has a newer version.
     """
+    return kind_of(url).open(url, vault)
+
+
+def kind_of(url: str) -> Kind:
+    """The kind of store at a URL. Raises UnknownStore."""
     scheme = url.partition("://")[0]
     if scheme not in STORES:
-        raise UnknownStore(f"{url!r} is no store; known are {', '.join(f'{s}://' for s in sorted(STORES))}.")
-    return STORES[scheme](url, vault)
+        schemes = ", ".join(f"{scheme}://" for scheme in sorted(STORES))
+        raise UnknownStore(f"{without_password(url)!r} is not a store's URL. It must begin with one of {schemes}.")
+    return STORES[scheme]
+
+
+def store_file(url: str) -> Path | None:
+    """The file of the store at a URL; None if it is on a server. Raises UnknownStore."""
+    kind = kind_of(url)
+    return None if kind.file is None else kind.file(url)
+
+
+def with_password(url: str, password: str) -> str:
+    """The URL of a server with this password."""
+    parts = urlsplit(url)
+    user, _, hosts = parts.netloc.rpartition("@")
+    return parts._replace(netloc=f"{user.rstrip(':')}:{quote(password, safe='')}@{hosts}").geturl()
+
+
+def without_password(url: str) -> str:
+    """A store's URL without user, password and parameters, safe to print."""
+    parts = urlsplit(url)
+    if not parts.netloc:  # a file
+        return url
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()

@@ -177,25 +177,12 @@ def xor_of(leaves: bytes) -> bytes:
     return bytes(np.bitwise_xor.reduce(rows, axis=0))
 
 
-class Store(Protocol):
-    """Stores collections, subjects and templates. Safe for concurrent threads and processes.
-
-    Every method may raise StoreUnavailable, and BadStore if stored data cannot be read. Every method with a collection
-    raises NotFound if it does not exist.
+class Records(Protocol):
+    """Collections, subjects and templates.
 
     **Expiry.** A template has a time of expiry. Searches ignore it from that time on. It stays stored, and listed with
     its ``expires``, until :meth:`purge` removes it.
-
-    **Moving to another fingerprint.** A collection has one live set of embeddings and at most one other, its shadow.
-    Both sets share subjects, templates and sequences; only the embeddings differ. Enrolments and reads use only the
-    live set. Removals apply to both sets. So an enrolment is never refused or lost during a migration:
-    :meth:`shadow_missing` lists its template until :meth:`put_shadow` gets the embedding by the other network.
-    :meth:`flip` checks in its transaction that no template is missing, and then swaps the two sets; followers see
-    ``reset``. The former live set becomes the shadow: going back is the same swap with the same check.
     """
-
-    def promises(self) -> Promises:
-        """Description of the failures that an acknowledged enrolment survives."""
 
     def ensure_collection(
         self, name: str, *, keeps_heatmaps: bool = False, ttl_seconds: float | None = None
@@ -246,9 +233,6 @@ class Store(Protocol):
     def templates(self, collection: str, subject: str) -> list[Template]:
         """A subject's templates in order of enrolment. Raises NotFound for an unknown subject."""
 
-    def template(self, collection: str, template: str) -> Template:
-        """One template. Raises NotFound."""
-
     def embedding(self, collection: str, template: str) -> Embedding:
         """A template's embedding, float32 (P, C). Raises NotFound."""
 
@@ -264,8 +248,9 @@ class Store(Protocol):
     def purge(self, collection: str, now: datetime) -> Removal:
         """Remove expired templates, and the subjects that lose their last template by this."""
 
-    def flush(self) -> bool:
-        """Overwrite removed data on disk that was reported as ``pending``. Returns True if nothing is left to do."""
+
+class Feed(Protocol):
+    """The content of a collection for followers, such as the search index: first everything, then each change."""
 
     def changes(self, collection: str, after: str = "", limit: int = 1000) -> Changes:
         """The changes after the cursor ``after``, at most ``limit`` of them; with "" everything stored.
@@ -274,13 +259,20 @@ class Store(Protocol):
         was added and removed in between is reported as removed.
         """
 
-    def wait(self, collection: str, after: str, seconds: float) -> bool:
-        """Block until there is a change after the cursor, then return True; return False after the timeout in
-        seconds.
-        """
-
     def digest(self, collection: str) -> Digest:
         """Number and digest of the stored templates."""
+
+
+class Shadows(Protocol):
+    """The move of a collection to embeddings with another fingerprint.
+
+    A collection has one live set of embeddings and at most one other, its shadow. Both sets share subjects, templates
+    and sequences; only the embeddings differ. Enrolments and reads use only the live set. Removals apply to both sets.
+    So an enrolment is never refused or lost during a migration: :meth:`shadow_missing` lists its template until
+    :meth:`put_shadow` gets the embedding by the other network. :meth:`flip` checks in its transaction that no template
+    is missing, and then swaps the two sets; followers see ``reset``. The former live set becomes the shadow: going back
+    is the same swap with the same check.
+    """
 
     def begin_shadow(self, collection: str, fingerprint: Fingerprint) -> Collection:
         """Start, or continue, a shadow with this fingerprint.
@@ -303,19 +295,27 @@ class Store(Protocol):
             Conflict: there is no shadow.
         """
 
-    def flip(self, collection: str) -> Collection:
+    def flip(self, collection: str, *, back: bool = False) -> Collection:
         """Swap the shadow and the live set atomically. A second call swaps them back.
+
+        Args:
+            collection: its name.
+            back: swap only if the shadow was live before.
 
         Raises:
             ShadowBehind: ``missing`` templates have no embedding in the shadow.
-            Conflict: there is no shadow.
+            Conflict: there is no shadow, or with ``back``, it never was live.
         """
-
-    def rollback(self, collection: str) -> Collection:
-        """As :meth:`flip`, but only to a set that was live before. Raises Conflict if the shadow never was live."""
 
     def drop_shadow(self, collection: str) -> Removal:
         """Remove the shadow's embeddings. Raises Conflict if there is no shadow."""
+
+
+class Upkeep(Protocol):
+    """Durability, encryption keys, and the log of a store."""
+
+    def promises(self) -> Promises:
+        """Description of the failures that an acknowledged enrolment survives."""
 
     def rotate_key(self) -> int:
         """Give a new key to every encrypted collection whose key is not sealed by the first master key.
@@ -334,3 +334,14 @@ class Store(Protocol):
 
     def close(self) -> None:
         """Close files and connections. The store cannot be used afterwards."""
+
+
+class Store(Records, Feed, Shadows, Upkeep, Protocol):
+    """What a store must do. Safe for concurrent threads and processes.
+
+    Every method may raise StoreUnavailable, and BadStore if stored data cannot be read. Every method with a collection
+    raises NotFound if it does not exist.
+
+    Searches, migrations, archives, passers-by and strangers are built on these four parts: each function says which
+    part it needs.
+    """

@@ -78,7 +78,7 @@ class _Onnx:
         try:
             self._session = onnxruntime.InferenceSession(path, options, providers=wanted)
         except Exception as error:  # onnxruntime documents no type for a broken file
-            raise WeightsCorrupt(f"{path} is no network that onnxruntime reads: {error}") from error
+            raise WeightsCorrupt(f"{path} is not a network that onnxruntime can read: {error}") from error
         # onnxruntime skips a provider with missing libraries and only logs it.
         if wanted[0][0] not in self._session.get_providers():
             raise DeviceUnavailable(_no_provider(wanted[0][0]))
@@ -179,7 +179,7 @@ def _unpickled(path: Path) -> Any:
         from ultralytics.nn.tasks import _SafeLoad, torch_safe_load
     except ImportError as error:
         raise DeviceUnavailable(
-            f"{path.name} is read by the package {ULTRALYTICS} {SAFE_SINCE} or newer, which is not here ({error}): "
+            f"{path.name} needs the package {ULTRALYTICS} {SAFE_SINCE} or newer, which is not installed ({error}): "
             "install the extra `gpu`, or use an ONNX export of the network."
         ) from error
     if not _SafeLoad.SUPPORTED:
@@ -188,7 +188,7 @@ def _unpickled(path: Path) -> Any:
         content, _ = torch_safe_load(path, safe_only=True)
         model = content.get("ema") or content["model"]
     except (TypeError, KeyError, AttributeError, RuntimeError, ModuleNotFoundError, pickle.UnpicklingError) as error:
-        raise WeightsCorrupt(f"{path} is no checkpoint that can be opened safely: {error}") from error
+        raise WeightsCorrupt(f"{path} is not a checkpoint that can be opened safely: {error}") from error
     if not isinstance(model, torch.nn.Module):
         raise WeightsCorrupt(f"{path} holds no network of Ultralytics.")
     return model

@@ -79,7 +79,7 @@ def export_pose(config: str, checkpoint: Path, path: Path) -> ExportedPose:
     state = _state(checkpoint)
     file, found = _config(config)
     if tuple(found.codec.get("heatmap_size", ())) != HEATMAP[:0:-1] or found.codec["type"] not in CODECS:
-        raise BadCheckpoint(f"{file} is of no network that gives heatmaps of 64 × 48.")
+        raise BadCheckpoint(f"{file} does not describe a network with heatmaps of 64 × 48.")
     found.model.backbone.init_cfg = None  # it would fetch other weights
     scale = found.model.data_preprocessor
     network = build(found.model)
@@ -151,7 +151,7 @@ def _state(path: Path) -> Mapping[str, Tensor]:
     content = unpickled(path, _numbers())
     state = content.get("state_dict", content) if isinstance(content, Mapping) else None
     if not state or not all(isinstance(value, Tensor) for value in state.values()):
-        raise BadCheckpoint(f"{path} holds no state dict.")
+        raise BadCheckpoint(f"{path} contains no state dict.")
     # Training statistics, and means and deviations, which the export takes from the configuration.
     return {name: value for name, value in state.items() if not name.startswith("data_preprocessor.")}
 

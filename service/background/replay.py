@@ -106,7 +106,7 @@ class Replays:
         if row["request"] != request:
             raise IdempotencyMismatch("This Idempotency-Key was used with another request: use a new one.")
         if row["status"] is None:
-            raise InProgress("The same request is being processed: repeat it to get the reply.", retry_after=1)
+            raise InProgress("The same request is still being processed: ask again for its reply.", retry_after=1)
         return row["status"], row["body"]
 
     def _drop(self, owner: str, token: str) -> None:

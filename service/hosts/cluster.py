@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from gallery.stores.open import store_file
 from pipelines.errors import DeadlineExceeded
 from service.auth.loopback import is_loopback
 from service.errors import ClusterUnavailable, HostsUnavailable
@@ -81,7 +82,7 @@ def joined(address: str, settings: Settings) -> Iterator[ModuleType]:
         if address == LOCAL and not is_loopback(ray.util.get_node_ip_address()):  # type: ignore[no-untyped-call]
             raise ClusterUnavailable("Ray was imported before it was limited to loopback.")
         hosts = sum(node["Alive"] for node in ray.nodes())  # type: ignore[no-untyped-call]
-        if hosts > 1 and settings.store.startswith("sqlite:"):
+        if hosts > 1 and store_file(settings.store) is not None:
             raise ClusterUnavailable(
                 f"{hosts} hosts cannot share an SQLite file: set GAITKEEPER_STORE to a Redis on every one of them."
             )

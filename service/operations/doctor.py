@@ -7,7 +7,6 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
 from gallery.errors import StoreUnavailable
 from models.errors import GaitkeeperError, WeightsCorrupt, WeightsMissing
@@ -172,11 +171,10 @@ def _perceive(settings: Settings) -> str:
 
 
 def _store(settings: Settings) -> str:
-    from gallery.stores.open import open_store
+    from gallery.stores.open import open_store, store_file
 
-    scheme, _, name = settings.store.partition(":///")
-    file = Path(name).expanduser()
-    if scheme == "sqlite" and name and not file.exists():
+    file = store_file(settings.store)
+    if file is not None and not file.exists():
         # Opening would create the file, and a check must leave nothing behind.
         if not os.access(file.parent, os.W_OK):
             raise StoreUnavailable(f"The store's folder {file.parent} cannot be written.")

@@ -139,13 +139,13 @@ export async function work(kind, clip, fields, { signal, cancel, tell }) {
   const form = new FormData();
   for (const [name, values] of Object.entries(fields)) for (const value of [values].flat()) form.append(name, value);
   form.append("clip", clip, clip.name ?? "clip.webm");
-  const onSent = (share) => tell(share < 1 ? share : null, share < 1 ? "Sending the clip" : "Looking at the clip");
+  const onSent = (share) => tell(share < 1 ? share : null, share < 1 ? "Sending the clip" : "Processing the clip");
   const job = await keyed(() => sent(`/${kind}`, form, { later: true, signals: [signal, cancel], onSent }));
   if (job.state === undefined) return job; // answered at once
   return follow(job.id, { signal, cancel, tell });
 }
 
-const TOLD = { queued: "Waiting for a worker", running: "Looking at the clip" };
+const TOLD = { queued: "Waiting for a worker", running: "Processing the clip" };
 
 /** Wait for a job's end, until the view is left or the job given up. */
 async function follow(id, { signal, cancel, tell }) {

@@ -96,7 +96,7 @@ export async function webcam(signal) {
 /** Show the webcam, count down, and record until told to stop; null where it was given up. */
 async function recorded(studio, signal) {
   const { stream, stop } = await webcam(signal);
-  const preview = h("video", { muted: true, autoplay: true, "aria-label": "What the webcam sees" });
+  const preview = h("video", { muted: true, autoplay: true, "aria-label": "The webcam's picture" });
   preview.playsInline = true;
   preview.srcObject = stream;
   const told = h("p", { class: "soft", role: "status" }, "Step back until the whole body is in the picture.");

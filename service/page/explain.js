@@ -41,7 +41,7 @@ export function explained(person, candidate, name) {
   if (!found) return null;
   const parts = partsOf(person.explanation, found);
   const body = h("div", { class: "explained" });
-  const details = h("details", { class: "explain" }, h("summary", {}, `What spoke for and against ${name}`), body);
+  const details = h("details", { class: "explain" }, h("summary", {}, `Evidence for and against ${name}`), body);
   details.addEventListener("toggle", () => details.open && !body.hasChildNodes() && fill(body, person, candidate, parts, name));
   if (candidate.rank === 1 && person.verdict === "match") details.open = true;
   return details;
@@ -50,7 +50,7 @@ export function explained(person, candidate, name) {
 function fill(body, person, candidate, parts, name) {
   const { pictures, explanation } = person;
   const other = pictures?.templates[candidate.template];
-  if (!parts.length) return body.append(h("p", { class: "soft" }, "This network does not look at the body strip by strip."));
+  if (!parts.length) return body.append(h("p", { class: "soft" }, "This network does not divide the body into strips."));
   body.append(
     h("div", { class: "bodies" },
       pictures && figure(pictures.silhouettes, parts, "This walker"),
@@ -63,7 +63,7 @@ function fill(body, person, candidate, parts, name) {
 }
 
 function told({ source, pairs }) {
-  if (source === null) return "Too few people are enrolled to say how far apart different people are in each part.";
+  if (source === null) return "Too few people are enrolled to know typical distances between different people in each part.";
   const from = source === "calibration" ? "the network's calibration" : "this collection";
   return [
     h("span", { class: "key for" }), " nearer than most different people are, ",
@@ -145,7 +145,7 @@ function chart(parts) {
 function table(parts) {
   const head = ["Strip", "Distance", "Half of different people within", "As near by chance"];
   return h("details", { class: "numbers" },
-    h("summary", {}, "The same in figures"),
+    h("summary", {}, "Table of these values"),
     h("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "Figures by strip" },
       h("table", {},
         h("thead", {}, h("tr", {}, head.map((text) => h("th", { scope: "col" }, text)))),

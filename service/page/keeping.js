@@ -32,7 +32,7 @@ function off(here, attempt, { name, days, about }) {
   const time = h("input", { type: "number", min: 0.01, step: "any", value: String(days), required: true });
   const form = h("form", { class: "card" },
     h("h2", {}, `${name[0].toUpperCase()}${name.slice(1)} are not kept`),
-    h("p", {}, `${about} It is biometric data of people who may not know of it: have a legal ground for it, and tell them.`),
+    h("p", {}, `${about} This is biometric data of people who may not know about it: make sure that you have a legal basis, and inform them.`),
     h("div", { class: "fields" }, field("Keep each for days", time)),
     h("div", { class: "actions" }, h("button", { class: "primary" }, `Keep ${name}`)),
   );
@@ -46,7 +46,7 @@ function off(here, attempt, { name, days, about }) {
 function on(here, seconds, attempt, { name, loss }) {
   const stop = h("button", { type: "button", class: "danger small" }, "Turn off");
   stop.addEventListener("click", async () => {
-    if (await confirm(`Keep ${name} no longer?`, loss, "Turn off")) await attempt(() => api.put(here, { keep_seconds: null }));
+    if (await confirm(`Stop keeping ${name}?`, loss, "Turn off")) await attempt(() => api.put(here, { keep_seconds: null }));
   });
   const days = (seconds / DAY).toLocaleString(undefined, { maximumFractionDigits: 2 });
   return h("div", { class: "head" }, h("p", { class: "soft" }, `Each is kept for ${days} ${days === "1" ? "day" : "days"}.`), stop);

@@ -5,16 +5,16 @@ import { h, number, styled, sure, words } from "./dom.js";
 const MARKS = { match: "✓", unknown: "?", inconclusive: "–" };
 
 const REASONS = {
-  empty_gallery: "Nobody is enrolled in this collection.",
-  too_short: "The walk is too short to tell.",
-  low_rate: "The clip has too few frames a second to tell.",
-  poor_quality: "The walker is seen too poorly to tell.",
+  empty_gallery: "No one is enrolled in this collection.",
+  too_short: "The walk is too short for a verdict.",
+  low_rate: "The clip has too few frames per second for a verdict.",
+  poor_quality: "The walker's quality is too low for a verdict.",
   not_upright: "The walker does not stand upright in the picture.",
-  likeness_changed: "The walker's look changes on the way: this may be two people.",
-  uncalibrated: "The network has no calibration here: only the ranking counts.",
+  likeness_changed: "The walker's appearance changes: this may be two people.",
+  uncalibrated: "The network is not calibrated: only the ranking is meaningful.",
 };
 
-/** Who somebody is said to be, in a few words. */
+/** The name in a verdict, in a few words. */
 export function nameOf(person, names = new Map()) {
   if (person.verdict !== "match") return person.verdict;
   const { subject } = person.candidates[0];
@@ -82,16 +82,16 @@ function legend({ value, fpir, gallery_size: size, extrapolated, basis, unit }) 
 /** What a threshold rests on, in a sentence. */
 function rests(basis, unit) {
   if (basis == null) return "";
-  if (unit == null) return " Too few other people are known here to compare with, so it is strict.";
-  const whom = basis === "collection" ? "the other people enrolled" : basis.replace("camera", "people this camera saw");
-  return ` It is a share of ${number(unit, 3)}, the mean distance to ${whom}.`;
+  if (unit == null) return " It is strict, because too few other people are known for comparison.";
+  const others = basis === "collection" ? "the other people enrolled" : basis.replace("camera", "people this camera saw");
+  return ` It is a share of ${number(unit, 3)}, the mean distance to ${others}.`;
 }
 
 const seenFrom = ({ camera, heading, walks, applied }) =>
-  `Seen by ${camera}${heading ? `, walking ${words(heading)}` : ""}: ${walks} passers-by are kept of this view, ${applied ? "and what they have in common was taken off." : "too few to be taken off."}`;
+  `Seen by ${camera}${heading ? `, walking ${words(heading)}` : ""}: ${walks} passers-by of this view are kept, ${applied ? "and their common part was subtracted." : "too few to subtract their common part."}`;
 
-/** That a walker was there before, under another number. */
-export const returned = (track) => `The same person as walker ${track}, as it seems, who left and came back.`;
+/** Says that a walker appeared before, under another number. */
+export const returned = (track) => `Probably the same person as walker ${track}, who left and came back.`;
 
 /** A card of one walker. */
 export function card(person, names, { picture, strips, explain } = {}) {
@@ -112,11 +112,11 @@ export function card(person, names, { picture, strips, explain } = {}) {
       ),
     ),
     person.reason && h("p", {}, REASONS[person.reason] ?? words(person.reason)),
-    person.verdict === "unknown" && best && h("p", {}, "Nobody who is enrolled is near enough."),
-    Number.isFinite(person.age) && h("p", { class: "notice warn" }, `The store cannot be reached: who was searched is what was known ${Math.round(person.age)} s ago.`),
+    person.verdict === "unknown" && best && h("p", {}, "No enrolled person is near enough."),
+    Number.isFinite(person.age) && h("p", { class: "notice warn" }, `The store cannot be reached: the search used data that is ${Math.round(person.age)} s old.`),
     person.same_as && h("p", {}, returned(person.same_as)),
     person.seen && h("p", { class: "soft" }, seenFrom(person.seen)),
-    !person.trained && h("p", { class: "notice" }, "The network is untrained: the ranking means little."),
+    !person.trained && h("p", { class: "notice" }, "The network is untrained: do not rely on the ranking."),
     strips,
     person.candidates.length > 0 && distances(person, names),
     explain && person.candidates.map(explain),

@@ -28,7 +28,7 @@ export function player(clip, size, trails, signal) {
   const turn = size.rotated ?? 0;
   const video = h("video", { controls: !turn, muted: true, loop: true, autoplay: !calm, src: address });
   video.playsInline = true;
-  video.setAttribute("aria-label", "The clip, with a box and a name for everybody who walks in it");
+  video.setAttribute("aria-label", "The clip, with a box and a name for each walker");
   const canvas = h("canvas", { width: size.width, height: size.height, "aria-hidden": "true" });
   // A turned clip is painted picture by picture, and the video itself is not shown: its controls would lie on their side.
   const upright = turn ? h("canvas", { class: "upright", width: size.width, height: size.height, "aria-hidden": "true" }) : null;
@@ -39,7 +39,7 @@ export function player(clip, size, trails, signal) {
   });
   const element = h("figure", { class: "player" }, stage, turn ? controls(video, signal) : null);
   video.addEventListener("error", () =>
-    element.replaceChildren(h("p", { class: "notice" }, "This browser cannot play this kind of clip; the service could.")),
+    element.replaceChildren(h("p", { class: "notice" }, "This browser cannot play this clip; the service can read it.")),
   );
   const draw = (seconds) => {
     if (upright) paintTurned(upright, video, turn);
@@ -58,7 +58,7 @@ export function player(clip, size, trails, signal) {
 /** What there is to press where a browser's own controls cannot be shown. */
 function controls(video, signal) {
   const button = h("button", { type: "button", class: "quiet small" }, "Play");
-  const at = h("input", { type: "range", min: 0, max: 1, step: "any", value: 0, "aria-label": "Place in the clip" });
+  const at = h("input", { type: "range", min: 0, max: 1, step: "any", value: 0, "aria-label": "Position in the clip" });
   button.addEventListener("click", () => (video.paused ? video.play() : video.pause()));
   at.addEventListener("input", () => (video.currentTime = at.value * video.duration));
   const on = (name, what) => video.addEventListener(name, what, { signal });

@@ -104,5 +104,5 @@ function dialled(address) {
 // Why a handshake was refused is not told to pages.
 const refused = () =>
   Object.assign(new Error(), {
-    detail: "The service did not take the stream: as many as it takes may be running, or the key may not ask here.",
+    detail: "The service refused the stream: too many streams may be running, or the key may not permit this.",
   });

@@ -3,7 +3,7 @@
 import { field, h } from "./dom.js";
 
 const TURNS = [
-  ["", "As the camera is set"],
+  ["", "As set for the camera"],
   ["0", "Not turned"],
   ["90", "90° clockwise"],
   ["180", "Upside down"],
@@ -14,7 +14,7 @@ const TURNS = [
 export const turnChooser = () => h("select", {}, TURNS.map(([value, text]) => h("option", { value }, text)));
 
 /** The control with its label. */
-export const turnField = (select) => field("Turn the pictures", select, "For a camera that hangs upside down or on its side.");
+export const turnField = (select) => field("Turn the pictures", select, "For a camera mounted upside down or on its side.");
 
 /** Paint a picture, turned, over a canvas of the size that it then has. */
 export function paintTurned(canvas, picture, degrees) {

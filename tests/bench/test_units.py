@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import models
-from gallery.pinned import DEFAULT_NETWORK
+from gallery.networks import DEFAULT_NETWORK
 from training.walkers import clips
 from training.walkers.person import draw_people
 

@@ -40,6 +40,8 @@ def test_what_the_engine_is_sent_is_enough_for_the_wheel(tmp_path: Path) -> None
     (wheel,) = tmp_path.glob("*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {"service/page/index.html", "service/templates/report.html.j2", "weights/gaitpart.safetensors"} <= names
+    scripts = {str(path.relative_to(ROOT)) for path in (ROOT / "gallery/stores/redis/lua").rglob("*.lua")}
+    assert scripts and scripts <= names
 
 
 @pytest.fixture(scope="module")

@@ -192,9 +192,9 @@ def test_of_two_look_alikes_enrolled_strictly_at_once_by_two_processes_one_is(st
         ({"rate_hz": 5.0, "low_rate": True, "mask_stability": 0.4}, ["masks", "rate"]),
     ],
 )
-def test_whoever_is_seen_too_poorly_is_not_enrolled(store_url, walker, fields, reasons):
+def test_a_walker_of_low_quality_is_not_enrolled(store_url, walker, fields, reasons):
     with Gallery.open(store_url, network="gei") as gallery:
-        with pytest.raises(PoorQuality, match="too poorly") as caught:
+        with pytest.raises(PoorQuality, match="quality is too low") as caught:
             gallery.enroll("p1", walker(1, **fields))
         assert caught.value.extra["reasons"] == reasons
         assert gallery.subjects() == []

@@ -82,13 +82,13 @@ def spoilt(state: dict[str, Tensor], how: str, folder: Path) -> object:
         ("a whole module", "more than tensors"),
         ("no dict", "no state dict"),
         ("empty", "no state dict"),
-        ("a number among the tensors", "'epoch' is no tensor"),
+        ("a number among the tensors", "'epoch' is not a tensor"),
         ("an entry missing", "no entry 'Head.fc_bin'"),
         ("an entry too many", "Backbone.other"),
         ("another shape", "does not fit"),
         ("no dimensions", "shapes that gaitpart cannot have"),
         ("not a number", "not finite"),
-        ("strides of zero", "more numbers than the file holds"),
+        ("strides of zero", "more numbers than the file contains"),
     ],
 )
 def test_anything_else_is_refused_with_the_reason(how: str, reason: str, tmp_path: Path) -> None:

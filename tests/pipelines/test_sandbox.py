@@ -228,7 +228,7 @@ def test_a_decoder_that_dies_is_a_clip_that_cannot_be_decoded(sandbox, make_clip
     server = server_of(sandbox)
     for child in server.children():
         child.send_signal(number)
-    with pytest.raises(Undecodable, match="broke its decoder"):
+    with pytest.raises(Undecodable, match="made its decoder fail"):
         list(stream)
     assert len(list(sandbox.frames(path, sandbox.probe(path)))) == 60
     assert wait_for(lambda: not server.children())
@@ -335,7 +335,7 @@ def _once_patient(close, monkeypatch):
 def test_a_process_that_ends_again_and_again_is_unavailable(make_clip, monkeypatch, tmp_path):
     (tmp_path / "sitecustomize.py").write_text("import os; os._exit(3)\n")
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(SandboxUnavailable, match=r"does not come up: the process ended"):
+    with pytest.raises(SandboxUnavailable, match=r"does not start: the process ended"):
         Sandbox().probe(make_clip("a.mp4", count=3))
 
 

@@ -99,7 +99,7 @@ def test_a_checkpoint_that_holds_code_is_refused_and_not_run(tmp_path: Path) -> 
     with pytest.raises(WeightsCorrupt, match="safely"):
         open_network(tmp_path / "trap.pt", PipelineSettings())
     assert not (tmp_path / "ran").exists()
-    (tmp_path / "text.pt").write_text("no checkpoint")
+    (tmp_path / "text.pt").write_text("not a checkpoint")
     with pytest.raises(WeightsCorrupt):
         open_network(tmp_path / "text.pt", PipelineSettings())
     torch.save({"model": {"weight": torch.ones(1)}}, tmp_path / "tensors.pt")

@@ -14,8 +14,7 @@ import models
 from pipelines.tensors import prepare
 from training.batches import Batches, arrays, training_walks
 from training.datasets import Dataset, Inputs, Sample
-from training.datasets.errors import InputMissing
-from training.errors import BadTrainingConfig
+from training.errors import BadTrainingConfig, InputMissing
 from training.loop import make_network
 
 
@@ -183,5 +182,5 @@ def test_builds_and_outfits_of_the_walks_choose_a_batch(tmp_path: Path) -> None:
         assert np.ptp([sample.build for sample in drawn]) <= 9
         assert all(a.outfit == b.outfit for a, b in zip(drawn[::2], drawn[1::2], strict=True))
     unknown = Dataset("made", (*walks, Sample("99", "nm", "", "0", walks[0].read)))
-    with pytest.raises(BadTrainingConfig, match="tells the build"):
+    with pytest.raises(BadTrainingConfig, match="body build"):
         Batches(config, unknown, make_network(config, 21))

@@ -15,7 +15,6 @@ pytest.importorskip("anny", reason="the extra 'bodies' is not installed")
 
 from training.bodies import pack as bodies_pack
 from training.bodies.assets import VARIABLE
-from training.bodies.errors import BadAsset
 from training.bodies.garment import read_garment
 from training.bodies.mesh import Mesh
 from training.bodies.model import BodyModel, body_model
@@ -25,7 +24,7 @@ from training.bodies.population import OUTFITS, SETS, Size, Someone
 from training.bodies.render import Dressed, render
 from training.bodies.wardrobe import CELL, Wardrobe
 from training.datasets import open_dataset
-from training.datasets.errors import BadDataset
+from training.errors import BadAsset, BadDataset
 from training.walkers.gait import rest_joints
 from training.walkers.gait_cycle import walk_cycle
 from training.walkers.gait_model import GaitModel
@@ -81,7 +80,7 @@ def test_a_garment_follows_the_body(model: BodyModel) -> None:
 
 def test_a_file_that_ties_nothing_is_refused(model: BodyModel, tmp_path: Path) -> None:
     (tmp_path / "rag.mhclo").write_text("name rag\nverts 0\n")
-    with pytest.raises(BadAsset, match="ties no vertices"):
+    with pytest.raises(BadAsset, match="fits no vertices"):
         read_garment(tmp_path / "rag.mhclo", model, CELL)
 
 

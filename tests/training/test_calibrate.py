@@ -18,7 +18,7 @@ from pipelines.fingerprint import fingerprint_of
 from service.cli import app
 from training.calibrate import STRICTER, calibrate, calibrate_embedded
 from training.datasets import Dataset, open_dataset
-from training.datasets.errors import BadDataset
+from training.errors import BadDataset
 from training.evaluation.embedding import embed_dataset
 from training.walkers.pack import render_set
 from training.walkers.sets import Size

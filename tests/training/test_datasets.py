@@ -15,10 +15,10 @@ from models import build
 from pipelines.sequence import GaitSequence
 from pipelines.silhouette import silhouette
 from training.datasets import READERS, Dataset, Inputs, Sample, load_partition, open_dataset, partitions
-from training.datasets.errors import BadDataset, InputMissing, UnknownFormat
 from training.datasets.kinect import xy16
 from training.datasets.psymo import is_cut_off, shift
 from training.datasets.sample import silhouettes64
+from training.errors import BadDataset, InputMissing, UnknownFormat
 
 
 def person(height: int = 100, width: int = 30, size: tuple[int, int] = (240, 320), left: int = 100) -> np.ndarray:
@@ -279,7 +279,7 @@ def test_parts_of_a_partition() -> None:
     assert grew.of(people("00001train", "00001"), "test").subjects == ("00001",)
     with pytest.raises(UnknownFormat, match="train, test"):
         oumvlp.of(people("00001"), "validation")
-    with pytest.raises(BadDataset, match="Nobody"):
+    with pytest.raises(BadDataset, match="No person of part"):
         oumvlp.of(people("x"), "test")
     with pytest.raises(UnknownFormat, match="casia_b_74"):
         load_partition("nobody")

@@ -23,7 +23,7 @@ from pipelines.settings import PipelineSettings
 from service.cli import app
 from training.datasets import open_dataset
 from training.datasets.build import JOURNAL, REPORT, build_dataset
-from training.datasets.errors import BadDataset
+from training.errors import BadDataset
 
 
 def grey_clip(path: Path, frames: int = 20) -> None:

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from training.datasets import open_dataset
-from training.datasets.errors import BadDataset, UnsafePickle
 from training.datasets.pickled import load_arrays
+from training.errors import BadDataset, UnsafePickle
 
 FRAMES = np.random.default_rng(0).integers(0, 256, (7, 64, 44), np.uint8)
 

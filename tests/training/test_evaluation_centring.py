@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from models.distance import part_distances
-from training.datasets.errors import BadDataset
 from training.datasets.sample import Inputs, Sample
+from training.errors import BadDataset
 from training.evaluation.centring import centred_gallery, centred_probes
 from training.evaluation.embedding import Embedded
 from training.evaluation.evaluate import EvaluationSettings, evaluate_embedded

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from models import build, save
 from service.cli import app
-from training.datasets.errors import BadEvaluation, UnknownFormat
+from training.errors import BadEvaluation, UnknownFormat
 from training.evaluation.command import DEFAULT, own_protocol
 
 RUN = CliRunner()

@@ -10,7 +10,7 @@ import pytest
 from bench.kinect import fold_accuracies
 from models import build
 from training.datasets import Dataset, Inputs, Sample, load_partition, open_dataset
-from training.datasets.errors import InputMissing
+from training.errors import InputMissing
 from training.evaluation import embed_dataset, evaluate_embedded, find_protocol
 from training.evaluation.bone_lengths import BONES_16, BONES_20, bone_lengths, embed_bone_lengths
 from training.evaluation.evaluate import EvaluationSettings

@@ -12,8 +12,8 @@ import torch
 
 from models import build
 from training.datasets import Dataset, Inputs, Partition, Sample, load_partition, open_dataset
-from training.datasets.errors import BadDataset, InputMissing, UnknownFormat
 from training.datasets.partition import People
+from training.errors import BadDataset, InputMissing, UnknownFormat
 from training.evaluation import PROTOCOLS, Embedded, embed_dataset, evaluate, evaluate_embedded, find_protocol
 from training.evaluation.evaluate import EvaluationSettings
 

@@ -123,7 +123,7 @@ def test_a_folder_of_another_training_is_not_mixed_up(kinect: Path, tmp_path: Pa
         train(kinect_config(kinect, steps=1), tmp_path)
     assert train(kinect_config(kinect, steps=2, seed=4), tmp_path, fresh=True).loss is not None
     (tmp_path / CONFIG).write_text("{}")
-    with pytest.raises(BadTrainingConfig, match="no configuration"):
+    with pytest.raises(BadTrainingConfig, match="no readable configuration"):
         train(kinect_config(kinect, steps=2), tmp_path)
 
 

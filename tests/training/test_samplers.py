@@ -184,7 +184,7 @@ def test_people_of_a_batch_are_of_like_build_as_often_as_asked() -> None:
     assert spread(1.0) <= 12
     assert spread(0.0) > 30
     assert spread(1.0) + 5 < spread(0.5) < spread(0.0) - 5
-    with pytest.raises(BadTrainingConfig, match="tells the build"):
+    with pytest.raises(BadTrainingConfig, match="body build"):
         PKSampler(subjects, [""] * 120, people=4, takes=2, alike=0.5)
 
 

@@ -11,10 +11,11 @@ from typer.testing import CliRunner
 
 from training.datasets import Dataset, open_dataset
 from training.datasets.partition import load_partition
+from training.errors import NoClearGait
 from training.walkers.cli import app
 from training.walkers.gait_cycle import CURVES, GaitCycle
 from training.walkers.gait_model import GaitModel
-from training.walkers.kinect_motion import Measured, NoClearGait, cycle_of, kinect_build, measure, motion
+from training.walkers.kinect_motion import Measured, cycle_of, kinect_build, measure, motion
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 import models
 from pipelines.tensors import prepare
 from training.datasets import load_partition, open_dataset, walkers, walks_for
-from training.datasets.errors import BadDataset
+from training.errors import BadDataset
 from training.walkers.cli import app
 from training.walkers.gait_model import GaitModel
 from training.walkers.pack import render_set, render_takes
@@ -85,7 +85,7 @@ def test_broken_packs_are_refused(pack: tuple[Path, str], tmp_path: Path) -> Non
     cut = tmp_path / "cut.npz"
     cut.write_bytes(pack[0].read_bytes()[:5000])
     for path in (cut, Path(__file__)):
-        with pytest.raises(BadDataset, match="no pack"):
+        with pytest.raises(BadDataset, match="not a pack"):
             open_dataset("walkers", path)
 
 
@@ -100,7 +100,7 @@ def test_packs_may_tell_outfits_and_builds(pack: tuple[Path, str], tmp_path: Pat
     sample = walkers.read(tmp_path / "told.npz")[1]
     assert (sample.outfit, sample.build) == ("1", (2.0, 3.0))
     np.savez(tmp_path / "short.npz", **arrays, outfit=np.arange(count - 1))
-    with pytest.raises(BadDataset, match="tell outfit of all"):
+    with pytest.raises(BadDataset, match="lacks outfit of some"):
         walkers.read(tmp_path / "short.npz")
 
 

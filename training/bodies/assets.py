@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 
-from training.bodies.errors import BadAsset
+from training.errors import BadAsset
 
 MANIFEST = Path(__file__).with_name("assets.toml")
 VARIABLE = "GAITKEEPER_ASSETS"
@@ -57,7 +57,7 @@ def _root(folder: Path) -> Path:
     for below in ("", "base", "makehuman/base"):
         if (folder / below / "clothes").is_dir():
             return folder / below
-    raise BadAsset(f"{folder} holds no clothes of MakeHuman: a folder 'clothes' is looked for in it.")
+    raise BadAsset(f"{folder} has no clothes of MakeHuman: it must contain a folder 'clothes'.")
 
 
 def _fetched(path: str) -> Path:
@@ -70,7 +70,7 @@ def _fetched(path: str) -> Path:
             answer = httpx.get(url, timeout=60, follow_redirects=True)
             answer.raise_for_status()
         except httpx.HTTPError as error:
-            raise BadAsset(f"{url} cannot be fetched: {error}. --assets names a folder that has it.") from error
+            raise BadAsset(f"{url} cannot be fetched: {error}. Name a folder that contains it by --assets.") from error
         _checked_bytes(answer.content, path)
         target.parent.mkdir(parents=True, exist_ok=True)
         part = target.with_suffix(".part")
@@ -91,4 +91,4 @@ def _checked(file: Path, path: str) -> Path:
 
 def _checked_bytes(data: bytes, path: str) -> None:
     if hashlib.sha256(data).hexdigest() != manifest()["files"][path]:
-        raise BadAsset(f"{path} is not what the manifest says: its sha256 differs.")
+        raise BadAsset(f"{path} does not match the manifest: its sha256 differs.")

@@ -29,14 +29,14 @@ def bodies(
 
     import torch
 
-    from training.bodies.errors import need_packages
+    from training.bodies import need_packages
 
     need_packages()
     from training.bodies.pack import render_set
     from training.bodies.population import SETS
 
     if name not in SETS:
-        raise typer.BadParameter(f"{name!r} is no set; there are {', '.join(SETS)}.", param_hint="SET")
+        raise typer.BadParameter(f"{name!r} is not a set; known are {', '.join(SETS)}.", param_hint="SET")
     if rate is not None and 30 % rate:
         raise typer.BadParameter(f"{rate} does not divide 30.", param_hint="--rate")
     torch.set_num_threads(1)

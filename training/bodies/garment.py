@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from training.bodies.errors import BadAsset
 from training.bodies.mesh import heaviest, thin
 from training.bodies.model import Body, BodyModel
+from training.errors import BadAsset
 
 Array = npt.NDArray[Any]
 
@@ -68,7 +68,7 @@ def read_garment(path: Path, model: BodyModel, cell: float) -> Garment:
         if len(rows) != count or anchors.max() >= len(model.dense):
             raise ValueError(f"{len(rows)} vertices are tied, the mesh has {count}")
     except (OSError, ValueError, IndexError) as error:
-        raise BadAsset(f"{path} is no garment: {error}.") from error
+        raise BadAsset(f"{path} is not a garment: {error}.") from error
     shares, offsets = numbers[:, 3:6].astype(np.float32), numbers[:, 6:].astype(np.float32)
     points = _bound(model.mean, anchors, shares, offsets, scales)
     kept, triangles = thin(points, triangles, cell)
@@ -121,7 +121,7 @@ def _parse(path: Path) -> tuple[list[list[float]], dict[int, tuple[int, int, flo
         elif part == "delete_verts" and key.isdigit():
             below += _ranges(words)
     if not rows or not mesh:
-        raise ValueError("it ties no vertices or names no mesh")
+        raise ValueError("it fits no vertices or has no mesh")
     return rows, scales, mesh, below
 
 

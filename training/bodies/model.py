@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from training.bodies.errors import need_packages
+from training.bodies import need_packages
 from training.bodies.mesh import heaviest
 from training.walkers.skeleton import COCO17
 

@@ -16,8 +16,8 @@ from training.bodies.population import SETS, Size, Someone, Take
 from training.bodies.render import Dressed, render
 from training.bodies.wardrobe import Wardrobe
 from training.datasets import walkers as packs
-from training.datasets.errors import BadDataset
 from training.datasets.sample import NOMINAL_RATE
+from training.errors import BadDataset
 from training.walkers.gait import Path as Way
 from training.walkers.gait import rest_joints
 from training.walkers.gait_cycle import walk_cycle
@@ -138,5 +138,5 @@ def _same_set(folder: Path, settings: dict[str, object]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     note = folder / "set.json"
     if note.is_file() and json.loads(note.read_text()) != settings:
-        raise BadDataset(f"{folder} holds parts of another set, size or seed: remove it, or name another file.")
+        raise BadDataset(f"{folder} contains parts of another set, size or seed: remove it, or choose another file.")
     note.write_text(json.dumps(settings, indent=1) + "\n")

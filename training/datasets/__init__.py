@@ -8,9 +8,9 @@ from pathlib import Path
 
 from models.base import GaitNetwork
 from training.datasets import casia_b, kinect, kth, pickled, psymo, sequences, tum, walkers
-from training.datasets.errors import BadDataset, UnknownFormat
 from training.datasets.partition import Partition, load_partition, partitions
 from training.datasets.sample import Dataset, Inputs, Sample
+from training.errors import BadDataset, UnknownFormat
 
 __all__ = [
     "READERS",

@@ -13,8 +13,8 @@ from typing import Any
 from pipelines import Pipeline
 from pipelines.errors import ClipError
 from pipelines.sequence import GaitSequence
-from training.datasets.errors import BadDataset
 from training.datasets.sequences import SUFFIX
+from training.errors import BadDataset
 
 VIDEOS = (".mp4", ".mov", ".mkv", ".avi", ".webm", ".m4v")
 REPORT = "report.json"
@@ -200,7 +200,7 @@ def _read_journal(path: Path, made_by: dict[str, Any]) -> dict[str, Outcome]:
     try:
         if json.loads(lines[0]) != made_by:
             raise BadDataset(
-                f"{path.parent} was begun with other settings or another perception backend; choose a new folder."
+                f"{path.parent} was made with other settings or another perception backend; choose a new folder."
             )
         outcomes = [Outcome(**json.loads(line)) for line in lines[1:]]
     except (ValueError, TypeError) as error:

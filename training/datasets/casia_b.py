@@ -14,9 +14,9 @@ import cv2
 import numpy as np
 
 from pipelines.silhouette import silhouette
-from training.datasets.errors import BadDataset
 from training.datasets.sample import Array, Dataset, Inputs, Sample
 from training.datasets.sequences import split_recording
+from training.errors import BadDataset
 
 RATE = 25.0
 """Hertz of the published videos."""

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from models.skeletons import KINECT_16_OF_20
-from training.datasets.errors import BadDataset
 from training.datasets.sample import NOMINAL_RATE, Array, Dataset, Inputs, Sample
+from training.errors import BadDataset
 
 JOINTS = 20
 UNIT = np.float32(1 / 4000)
@@ -79,9 +79,11 @@ def _text(path: Path) -> Inputs:
         values = np.array([[float(v) for v in row[1:4]] for row in rows[:whole]], np.float32)
         frames = values.reshape(-1, JOINTS, 3)
     except (OSError, ValueError) as error:
-        raise BadDataset(f"{path} is no walk of the Kinect data set: {error}.") from error
+        raise BadDataset(f"{path} is not a walk of the Kinect data set: {error}.") from error
     if not len(frames) or names != names[:JOINTS] * len(frames):
-        raise BadDataset(f"{path} is no walk of the Kinect data set: {JOINTS} joints a frame, in one order, expected.")
+        raise BadDataset(
+            f"{path} is not a walk of the Kinect data set: {JOINTS} joints a frame, in one order, expected."
+        )
     return _inputs(frames)
 
 

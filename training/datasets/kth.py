@@ -15,9 +15,9 @@ from pipelines.heading import heading_of
 from pipelines.quality import frames_needed
 from pipelines.sequence import GaitSequence
 from pipelines.settings import PipelineSettings
-from training.datasets.errors import BadDataset
 from training.datasets.sample import Dataset, Sample
 from training.datasets.seen import SeenClips, inputs_of
+from training.errors import BadDataset
 
 _NAME = re.compile(r"person(\d+)_walking_(d\d)_uncomp\.avi")
 MIN_FRAMES = 15

@@ -10,8 +10,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from training.datasets.errors import BadDataset, UnknownFormat
 from training.datasets.sample import Dataset
+from training.errors import BadDataset, UnknownFormat
 
 FOLDER = Path(__file__).parent / "partitions"
 REST = "rest"
@@ -59,7 +59,7 @@ class Partition:
             lambda s: not any(s.subject in p for p in others) if people is None else s.subject in people
         )
         if not len(chosen):
-            raise BadDataset(f"Nobody of part {part!r} of the partition {self.name!r} is in {dataset.name!r}.")
+            raise BadDataset(f"No person of part {part!r} of the partition {self.name!r} is in {dataset.name!r}.")
         return chosen
 
 

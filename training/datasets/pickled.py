@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from training.datasets.errors import BadDataset, UnsafePickle
 from training.datasets.sample import Array, Dataset, Inputs, Sample, silhouettes64
 from training.datasets.sequences import split_recording
+from training.errors import BadDataset, UnsafePickle
 
 MAX_BYTES = 1 << 30
 """Maximum size of a file; a walk of 64×64 silhouettes has about 0.1 % of it."""
@@ -36,14 +36,14 @@ def _reconstruct(*_: Any) -> Array:
 def _dtype(name: Any, *_: Any) -> np.dtype[Any]:
     """A new dtype object, never numpy's own, because the pickle may set its byte order."""
     if not (isinstance(name, str) and DATA.fullmatch(name)):
-        raise UnsafePickle(f"The pickle holds an array of {name!r}; arrays of numbers are read and nothing else.")
+        raise UnsafePickle(f"The pickle contains an array of {name!r}; only arrays of numbers are read.")
     return np.dtype(name, False, True)
 
 
 def _latin1(text: Any, encoding: Any) -> bytes:
     """How pickles of protocol 2 and below write bytes."""
     if not isinstance(text, str) or encoding != "latin1":
-        raise UnsafePickle("The pickle encodes something other than an array's bytes.")
+        raise UnsafePickle("The pickle encodes text that is not an array's bytes.")
     return text.encode("latin1")
 
 
@@ -71,11 +71,11 @@ numpy's own functions are not called."""
 class _ArrayUnpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in ALLOWED:
-            raise UnsafePickle(f"The pickle asks for {module}.{name}; numpy arrays are read and nothing else.")
+            raise UnsafePickle(f"The pickle needs {module}.{name}; only numpy arrays are read.")
         return ALLOWED[module, name]
 
     def persistent_load(self, pid: Any) -> Any:
-        raise UnsafePickle("The pickle refers to something outside of it; numpy arrays are read and nothing else.")
+        raise UnsafePickle("The pickle refers to external data; only numpy arrays are read.")
 
 
 def load_arrays(path: Path) -> Array | list[Array]:
@@ -100,7 +100,7 @@ def load_arrays(path: Path) -> Array | list[Array]:
     items = list(found) if isinstance(found, (list, tuple)) else [found]
     for item in items:
         if type(item) is not np.ndarray or not DATA.fullmatch(item.dtype.str):
-            raise UnsafePickle(f"{path} holds a {type(item).__name__}; numpy arrays of numbers are read.")
+            raise UnsafePickle(f"{path} contains a {type(item).__name__}; only numpy arrays of numbers are read.")
     return items if isinstance(found, (list, tuple)) else items[0]
 
 

@@ -18,8 +18,8 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from training.datasets.casia_b import decode_grey, normalised
-from training.datasets.errors import BadDataset
 from training.datasets.sample import NOMINAL_RATE, Array, Dataset, Inputs, Sample, heatmaps_of
+from training.errors import BadDataset
 
 CUT = 1 / 8
 """Maximum share of the picture's side along which a mask may touch the edge; feet on the ground touch less."""
@@ -54,7 +54,7 @@ def read(root: Path, *, cut_off: bool = False, heatmaps: bool = False) -> Datase
     for name, frames in sorted(names.items()):
         fields = name.split("_")
         if len(fields) != 5:
-            raise BadDataset(f"{name} is no walk of PsyMo: ID_VIEW_DIRECTION_RUN_VARIATION expected.")
+            raise BadDataset(f"{name} is not a walk of PsyMo: ID_VIEW_DIRECTION_RUN_VARIATION expected.")
         subject, view, direction, run, variation = fields
         reader = partial(_walk, frames, skeletons.get(name), cut_off, heatmaps)
         samples.append(Sample(subject, variation, f"{view}-{direction}", run, reader))

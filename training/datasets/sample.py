@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from pipelines.quality import MIN_RATE, rate
 from pipelines.sequence import GaitSequence, Quality
-from training.datasets.errors import InputMissing
+from training.errors import InputMissing
 
 Array = npt.NDArray[Any]
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from pipelines.errors import BadSequence
 from pipelines.sequence import GaitSequence
-from training.datasets.errors import BadDataset
 from training.datasets.sample import Dataset, Inputs, Sample
+from training.errors import BadDataset
 
 SUFFIX = ".gait"
 

@@ -17,8 +17,8 @@ import cv2
 import numpy as np
 
 from pipelines.silhouette import silhouette
-from training.datasets.errors import BadDataset
 from training.datasets.sample import NOMINAL_RATE, Array, Dataset, Inputs, Sample
+from training.errors import BadDataset
 
 _NAME = re.compile(r"normal_id(\d+)_(\d+)\.avi")
 SPECK = 60  # pixels; smaller pieces are noise of the background

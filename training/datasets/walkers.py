@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from training.datasets.errors import BadDataset
 from training.datasets.sample import NOMINAL_RATE, Array, Dataset, Inputs, Sample, heatmaps_of
+from training.errors import BadDataset
 
 VERSION = 1
 UNIT = 1 / 16
@@ -74,7 +74,7 @@ def join(path: Path, parts: Sequence[Path]) -> str:
     """
     read = [_arrays(part) for part in parts]
     if not read or any(set(arrays) != set(read[0]) for arrays in read):
-        raise BadDataset(f"{path} cannot be joined: the parts are none, or do not hold the same arrays.")
+        raise BadDataset(f"{path} cannot be joined: there are no parts, or they contain different arrays.")
     arrays = {name: np.concatenate([own[name] for own in read]) for name in read[0] if name != "version"}
     return _save(path, {"version": np.array(VERSION), **arrays})
 
@@ -110,7 +110,7 @@ def read(root: Path, *, heatmaps: bool = False) -> Dataset:
     if not len(ends) or any(len(arrays[name]) != ends[-1] for name in _FRAMES):
         raise BadDataset(f"{root} is cut short, or empty.")
     if any(len(values) != len(ends) for values in bodies.values()):
-        raise BadDataset(f"{root} does not tell {' and '.join(bodies)} of all its walks.")
+        raise BadDataset(f"{root} lacks {' and '.join(bodies)} of some walks.")
     outfits = [str(outfit) for outfit in bodies.get("outfit", [""] * len(ends))]
     builds = [tuple(build) for build in bodies.get("build", [()] * len(ends))]
     frames = {name: arrays[name] for name in _FRAMES}
@@ -132,11 +132,11 @@ def _arrays(root: Path) -> dict[str, Array]:
     try:
         with np.load(root, allow_pickle=False) as archive:
             if int(archive["version"]) != VERSION:
-                raise BadDataset(f"{root} is a pack of version {archive['version']}; {VERSION} is read here.")
+                raise BadDataset(f"{root} is a pack of version {archive['version']}; only {VERSION} can be read.")
             wanted = ("version", "length", *_FRAMES, *_NAMES)
             return {name: archive[name] for name in (*wanted, *(n for n in _BODIES if n in archive))}
     except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        raise BadDataset(f"{root} is no pack of walkers: {error}.") from error
+        raise BadDataset(f"{root} is not a pack of walkers: {error}.") from error
 
 
 def _load(frames: dict[str, Array], start: int, end: int, with_heatmaps: bool) -> Inputs:

@@ -11,7 +11,7 @@ import torch
 from models import build, load
 from models.base import GaitNetwork
 from training.datasets import Partition, load_partition, open_dataset
-from training.datasets.errors import BadEvaluation
+from training.errors import BadEvaluation
 from training.evaluation.evaluate import EvaluationSettings, evaluate
 from training.evaluation.protocols import PROTOCOLS, find_protocol
 from training.evaluation.results import Evaluation
@@ -52,7 +52,7 @@ def run(
         GaitkeeperError: something named does not exist or does not fit; see the called functions.
     """
     if device.startswith("cuda") and not torch.cuda.is_available():
-        raise BadEvaluation("A GPU was asked for and there is none here.")
+        raise BadEvaluation("The device is a GPU, but this machine has none.")
     chosen = find_protocol(protocol or own_protocol(format))
     dataset = open_dataset(format, root)
     division: Partition | None = None

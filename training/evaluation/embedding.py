@@ -13,9 +13,9 @@ from models.base import GaitNetwork
 from models.inference import embed as forward
 from pipelines.embed import embed
 from pipelines.tensors import device_of
-from training.datasets.errors import BadDataset, InputMissing
 from training.datasets.kinect import xy16
 from training.datasets.sample import Dataset, Inputs, Sample
+from training.errors import BadDataset, InputMissing
 
 CHUNK = 64
 
@@ -97,6 +97,6 @@ def embed_dataset(
 def _embed_kinect(net: GaitNetwork, walk: Inputs, scaled: bool) -> Tensor:
     """Embedding (1, P, C) of one walk with joints other than those of a gait sequence."""
     if walk.joints is None or walk.skeleton != "kinect":
-        raise InputMissing("The network reads joints of the Kinect, which the data set does not have.")
+        raise InputMissing("The network reads Kinect joints, which the data set does not have.")
     joints = torch.from_numpy(xy16(walk.joints, scaled=scaled))[None]
     return forward(net, [joints.to(device_of(net))], precision="fp32").cpu()

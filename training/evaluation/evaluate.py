@@ -12,9 +12,9 @@ from torch import Tensor
 
 from models.base import GaitNetwork
 from models.distance import part_distances
-from training.datasets.errors import BadDataset
 from training.datasets.partition import Partition
 from training.datasets.sample import Dataset, Sample
+from training.errors import BadDataset
 from training.evaluation.bootstrap import people_weights
 from training.evaluation.centring import centred_gallery, centred_probes
 from training.evaluation.closed_set import CellTable, identify
@@ -101,7 +101,7 @@ def evaluate(
     probes = partition.probes if partition is not None else None
     needed = chosen.where(lambda s: any(_role(protocol, row, s, probes) for row in protocol.probes))
     if not len(needed):
-        raise BadDataset(f"The protocol {protocol.name!r} finds neither probes nor gallery in {dataset.name!r}.")
+        raise BadDataset(f"The protocol {protocol.name!r} finds no probes and no gallery in {dataset.name!r}.")
     embedded = embed_dataset(net, needed, scaled=scaled, on_progress=on_progress)
     return evaluate_embedded(
         embedded,

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Literal
 
-from training.datasets.errors import UnknownFormat
 from training.datasets.sample import Sample
+from training.errors import UnknownFormat
 
 Patterns = tuple[str, ...]
 

@@ -89,7 +89,7 @@ def render(
     from training.walkers.sets import SETS
 
     if name not in SETS:
-        raise typer.BadParameter(f"{name!r} is no set; there are {', '.join(SETS)}.", param_hint="SET")
+        raise typer.BadParameter(f"{name!r} is not a set; known are {', '.join(SETS)}.", param_hint="SET")
     torch.set_num_threads(1)
     changes = {"people": people, "takes": takes, "frames": frames}
     size = replace(SETS[name].size, **{key: value for key, value in changes.items() if value is not None})

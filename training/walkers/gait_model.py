@@ -16,10 +16,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from training.datasets.errors import BadDataset
 from training.datasets.sample import Dataset
+from training.errors import BadDataset, NoClearGait
 from training.walkers.gait_cycle import CURVES, GaitCycle, Motion, assemble
-from training.walkers.kinect_motion import Measured, NoClearGait, kinect_build, measure, motion
+from training.walkers.kinect_motion import Measured, kinect_build, measure, motion
 from training.walkers.person import Build, Person, another_walk, draw_person
 
 Array = npt.NDArray[np.float64]
@@ -146,7 +146,7 @@ class GaitModel:
                 arrays = {name: archive[name].astype(np.float64) for name in _ARRAYS}
                 people = tuple(str(name) for name in archive["people"])
         except (OSError, KeyError, ValueError) as error:
-            raise BadDataset(f"{path} is no gait model: {error}.") from error
+            raise BadDataset(f"{path} is not a gait model: {error}.") from error
         count = len(arrays["between"])
         if arrays["components"].shape != (count, _WIDTH) or arrays["within"].shape != (count, count):
             raise BadDataset(f"{path} is a gait model of another version.")

@@ -36,8 +36,8 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from training.datasets.errors import BadDataset
 from training.datasets.sample import NOMINAL_RATE
+from training.errors import NoClearGait
 from training.walkers.gait_cycle import CURVES, GaitCycle, Motion, assemble, basis
 from training.walkers.person import Build, Person
 
@@ -64,12 +64,6 @@ _MIDDLE = {"arm": -0.06, "forearm": 0.40}  # of the arms' angles without a bias
 _TRUSTED = {"turn": 0.0, "roll": 0.5, "out": 0.6, "forearm_out": 0.6}
 _NECK = _OFF["neck"]
 _GAIN = {"thigh": 1.13, "knee": 1.25, "arm": 1.2, "forearm": 1.2}
-
-
-class NoClearGait(BadDataset):
-    """A walk has too few clean gait cycles."""
-
-    code = "no_clear_gait"
 
 
 @dataclass(frozen=True)
@@ -102,7 +96,7 @@ def measure(joints: npt.NDArray[np.float32]) -> Measured:
     body, sideways, evidence = _body_frame(world)
     halves = _half_cycles(body, sideways, evidence)
     if len(halves) < 2 * MIN_CYCLES:
-        raise NoClearGait(f"{len(halves) / 2:g} clean gait cycles in a walk of {len(joints)} frames; 3 needed.")
+        raise NoClearGait(f"A walk of {len(joints)} frames has {len(halves) / 2:g} clean gait cycles; 3 are needed.")
     frames, phase = _phases(halves)
     body, near = body[frames], sideways[frames]
     left, right = np.clip(near, 0, 1) ** 2, np.clip(-near, 0, 1) ** 2

@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from training.datasets import Dataset
+from training.errors import NoClearGait
 from training.walkers.anthropometry import Shape, draw_shapes
 from training.walkers.clothing import Dress, draw_dress
 from training.walkers.gait_cycle import GaitCycle
 from training.walkers.gait_model import DrawnWalker, GaitModel
-from training.walkers.kinect_motion import Measured, NoClearGait, cycle_of, kinect_build, measure
+from training.walkers.kinect_motion import Measured, cycle_of, kinect_build, measure
 from training.walkers.person import another_walk, draw_person
 
 

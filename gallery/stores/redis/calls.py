@@ -25,32 +25,37 @@ class Calls:
     def __init__(self, link: Link, trust: Trust) -> None:
         self.link, self.trust = link, trust
 
-    def of_collection(self, collection: str, script: str, *args: Any, durable: bool = False) -> list[Any]:
-        """Run a script and return its result, after it is on disk if ``durable``. Raises NotFound if there is no
-        collection.
+    def of_collection(self, collection: str, script: str, /, *, durable: bool = False, **arguments: Any) -> list[Any]:
+        """Run a script with arguments by name; see :meth:`gallery.stores.redis.link.Link.call`.
+
+        Raises NotFound if there is no collection.
         """
-        reply = self.link.call(base_of(collection), script, *args, durable=durable)
+        reply = self.link.call(base_of(collection), script, durable=durable, **arguments)
         if reply[0] == b"none":
             raise _no_collection(collection)
         return reply
 
-    def of_subject(self, collection: str, subject: str, script: str, *args: Any, durable: bool = False) -> list[Any]:
-        """As :meth:`of_collection`, for one subject. Also raises NotFound if the subject does not exist."""
-        reply = self.of_collection(collection, script, subject, *args, durable=durable)
+    def of_subject(
+        self, collection: str, subject: str, script: str, /, *, durable: bool = False, **arguments: Any
+    ) -> list[Any]:
+        """As :meth:`of_collection`, with the argument ``subject``. Also raises NotFound if it does not exist."""
+        reply = self.of_collection(collection, script, durable=durable, subject=subject, **arguments)
         if reply[0] == b"subject":
             raise NotFound(f"The collection {collection!r} has no subject {subject!r}.", subject=subject)
         return reply
 
-    def of_template(self, collection: str, template: str, script: str, *args: Any, durable: bool = False) -> list[Any]:
-        """As :meth:`of_collection`, for one template. Also raises NotFound if the template does not exist."""
-        reply = self.of_collection(collection, script, template, *args, durable=durable)
+    def of_template(
+        self, collection: str, template: str, script: str, /, *, durable: bool = False, **arguments: Any
+    ) -> list[Any]:
+        """As :meth:`of_collection`, with the argument ``template``. Also raises NotFound if it does not exist."""
+        reply = self.of_collection(collection, script, durable=durable, template=template, **arguments)
         if reply[0] == b"template":
             raise no_template(collection, template)
         return reply
 
-    def of_shadow(self, collection: str, script: str, *args: Any, durable: bool = False) -> list[Any]:
+    def of_shadow(self, collection: str, script: str, /, *, durable: bool = False, **arguments: Any) -> list[Any]:
         """As :meth:`of_collection`, for its shadow. Raises Conflict if it has none."""
-        reply = self.of_collection(collection, script, *args, durable=durable)
+        reply = self.of_collection(collection, script, durable=durable, **arguments)
         if reply[0] == b"shadow":
             raise Conflict(f"The collection {collection!r} has no shadow.")
         return reply

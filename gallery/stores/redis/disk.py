@@ -28,7 +28,7 @@ def promise(link: Link) -> Promises:
     confirms = all(server.confirms for server in found)
     faults = [fault for server in found for fault in server.faults(confirms)]
     if link.address.replicas and not confirms:
-        faults.append("Replicas can be waited for from Redis 7.2 on, with its append-only file on.")
+        faults.append("Waiting for replicas needs Redis 7.2 or newer, with its append-only file on.")
     if faults and not link.address.any_durability:
         raise StoreNotDurable(
             f"The Redis at {link.address.url} can lose acknowledged enrolments. {' '.join(faults)} Change its settings,"
@@ -52,18 +52,16 @@ class _Server:
         """Sentences that describe how an acknowledged enrolment can be lost."""
         out = []
         if not self.info["aof_enabled"]:
-            out.append("Its append-only file is off (`appendonly yes` is needed): what it holds goes with it.")
+            out.append("Its append-only file is off (`appendonly yes` is needed): a restart loses all data.")
         elif not confirms and self.config is None:
-            out.append(
-                "Its ACL hides CONFIG, so that `appendfsync always` cannot be seen, and WAITAOF is not to be had."
-            )
+            out.append("Its ACL forbids CONFIG, so `appendfsync` cannot be checked, and WAITAOF is not available.")
         elif not confirms and self.config is not None and self.config["appendfsync"] != "always":
             out.append(
                 f"`appendfsync {self.config['appendfsync']}` loses the last second; `always` is needed, or Redis 7.2."
             )
         if self.info.get("maxmemory") and self.info["maxmemory_policy"] != "noeviction":
             out.append(
-                f"`maxmemory-policy {self.info['maxmemory_policy']}` throws enrolments away; `noeviction` is needed."
+                f"`maxmemory-policy {self.info['maxmemory_policy']}` can delete enrolments; `noeviction` is needed."
             )
         return out
 

@@ -17,12 +17,12 @@ from redis.retry import Retry
 from redis.sentinel import Sentinel
 
 from gallery.errors import BadStore, StoreUnavailable, UnknownStore
+from gallery.stores.redis import scripts
 
 CONNECT_SECONDS = 2.0
 REPLY_SECONDS = 15.0
 DISK_SECONDS = 10.0
 """Timeout of WAITAOF; below REPLY_SECONDS, so that Redis itself reports the timeout."""
-SCHEMES = ("redis", "rediss", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster")
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,8 @@ class Address:
         master = path.pop(0) if kind == "sentinel" and path else ""
         try:
             if (
-                parts.scheme not in SCHEMES
+                scheme not in ("redis", "rediss")
+                or kind not in ("", "sentinel", "cluster")
                 or durability not in ("strict", "any")
                 or (kind == "sentinel") != bool(master)
             ):
@@ -78,8 +79,8 @@ class Address:
             return cls(shown, kind or "server", named, master, durability == "any", int(replicas), dict(options))
         except (ValueError, TypeError):
             raise UnknownStore(
-                f"{shown!r} names no Redis: redis://HOST:PORT/DB, redis+sentinel://HOST:PORT,…/MASTER/DB or"
-                " redis+cluster://HOST:PORT,… expected, with durability=any or replicas=N as parameters of ours."
+                f"{shown!r} is not the URL of a Redis: redis://HOST:PORT/DB, redis+sentinel://HOST:PORT,…/MASTER/DB or"
+                " redis+cluster://HOST:PORT,… expected, with the optional parameters durability=any and replicas=N."
             ) from None
 
 
@@ -114,23 +115,25 @@ class Link:
             ((host, port),) = address.hosts
             self._server = redis.Redis(host=host, port=port, **options)
 
-    def call(self, base: str, script: str, *args: Any, durable: bool = False) -> list[Any]:
+    def call(self, base: str, script: str, /, *, durable: bool = False, **arguments: Any) -> list[Any]:
         """Run a script with ``base`` as its key, on the node that owns the key.
 
         Args:
             base: the key, with the hash tag of all keys that the script uses.
-            script: Lua source.
-            args: its arguments.
+            script: name of the script; see :mod:`gallery.stores.redis.scripts`.
             durable: return only after its writes are on disk.
+            arguments: the script's arguments by name.
 
         Raises:
             StoreUnavailable: Redis cannot be reached, rejects writes, or did not confirm in time.
             BadStore: the store's keys contain another kind of data.
         """
+        loaded = scripts.load(script)
+        call = (loaded.source, 1, base, *loaded.values(arguments))
         with self._translated():
             for attempt in range(4):
                 try:
-                    return self._call(self.node(base), base, script, args, durable)
+                    return self._call(self.node(base), call, durable)
                 except (MovedError, redis.ConnectionError) as error:
                     # In a cluster, a slot may have moved, or another node may have taken over after a failure.
                     last = attempt == (3 if isinstance(error, MovedError) else 1)
@@ -139,19 +142,19 @@ class Link:
                     self._cluster.nodes_manager.initialize()
         raise AssertionError("unreachable")
 
-    def _call(self, node: redis.Redis, base: str, script: str, args: tuple[Any, ...], durable: bool) -> list[Any]:
+    def _call(self, node: redis.Redis, call: tuple[Any, ...], durable: bool) -> list[Any]:
         if not (durable and self.confirms):
-            return list(node.eval(script, 1, base, *args))
+            return list(node.eval(*call))
         wanted = self.address.replicas
         # Use one connection for both: WAITAOF only covers writes of its own connection.
         with node.pipeline(transaction=False) as both:
-            both.eval(script, 1, base, *args)
+            both.eval(*call)
             both.execute_command("WAITAOF", 1, wanted, int(1000 * DISK_SECONDS))
             reply, (here, there) = both.execute()
         if here < 1 or there < wanted:
             raise StoreUnavailable(
                 f"The Redis at {self.address.url} could not confirm within {DISK_SECONDS:g} s that the write is on disk"
-                f" ({here} of 1 there, {there} of {wanted} replica(s)); it may be there nevertheless."
+                f" ({here} of 1 there, {there} of {wanted} replica(s)); it may still be stored."
             )
         return list(reply)
 
@@ -184,8 +187,10 @@ class Link:
             yield
         except ResponseError as error:
             if str(error).startswith("WRONGTYPE"):
-                raise BadStore(f"The Redis at {self.address.url} has other data under our keys: {error}.") from error
-            raise StoreUnavailable(f"The Redis at {self.address.url} refuses: {error}") from error
+                raise BadStore(
+                    f"The Redis at {self.address.url} has data of another kind under Gaitkeeper's keys: {error}."
+                ) from error
+            raise StoreUnavailable(f"The Redis at {self.address.url} refused: {error}") from error
         except RedisError as error:
             raise StoreUnavailable(f"The Redis at {self.address.url} cannot be used now: {error}") from error
 

@@ -24,7 +24,7 @@ def hash_of(flat: Sequence[bytes]) -> Hash:
 
 
 def collection_of(name: str, reply: Sequence[Any]) -> Collection:
-    """Convert the reply of the script COLLECTION."""
+    """Convert the reply of the script ``collection/read``."""
     own, live, other = map(hash_of, reply[1:4])
     shadowed, subjects, templates = reply[4:7]
     fingerprint = Fingerprint.parse(live["fingerprint"]) if "fingerprint" in live else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import uuid
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -14,7 +13,7 @@ from gallery.errors import BadStore, ClipOfOtherSubject, Conflict, NotFound, Ove
 from gallery.stores.encoding import bytes_of, expiry, stamp
 from gallery.stores.encryption import Vault
 from gallery.stores.protocol import Changes, Digest, Embedding, NewSubject, NewTemplate, leaf_of, xor_of
-from gallery.stores.redis import disk, scripts
+from gallery.stores.redis import disk
 from gallery.stores.redis import shadow as shadows
 from gallery.stores.redis.calls import Calls, base_of, check_fits
 from gallery.stores.redis.link import Address, Link
@@ -38,7 +37,6 @@ NAMES = "gaitkeeper:collections"
 MEMORY = 100_000
 """Number of removed templates that are remembered for followers that were disconnected."""
 PURGED_AT_ONCE = 1000  # per script, so that other clients do not wait for long
-BLOCK_SECONDS = 0.5
 
 
 class RedisStore:
@@ -72,7 +70,7 @@ class RedisStore:
                 if (state := self._trust.state(base_of(name), "")) and state.secret:
                     self._trust.seals(name, state.own["secret"])
                 with suppress(NotFound, StoreUnavailable):  # otherwise the next opening tries again
-                    self._calls.of_collection(name, scripts.DROP_STATISTICS)
+                    self._calls.of_collection(name, "collection/drop_statistics")
         except BaseException:
             self._link.close()
             raise
@@ -85,16 +83,23 @@ class RedisStore:
         self, name: str, *, keeps_heatmaps: bool = False, ttl_seconds: float | None = None
     ) -> Collection:
         # Write the name first: a name without a collection is skipped, a collection without a name would be lost.
-        self._link.call(NAMES, "return {redis.call('SADD', KEYS[1], ARGV[1])}", name, durable=True)
-        ttl = "" if ttl_seconds is None else repr(ttl_seconds)
+        self._link.call(NAMES, "names/add", durable=True, name=name)
         vault = self._trust.vault
-        secret = "" if vault is None else vault.new_secret().hex()
-        args = (int(keeps_heatmaps), stamp(datetime.now(UTC)), uuid.uuid4().hex, ttl, secret)
-        self._link.call(base_of(name), scripts.ENSURE, *args, self._trust.entry(Action.CREATE, name), durable=True)
+        self._link.call(
+            base_of(name),
+            "collection/create",
+            durable=True,
+            keeps_heatmaps=int(keeps_heatmaps),
+            created=stamp(datetime.now(UTC)),
+            generation=uuid.uuid4().hex,
+            ttl=_ttl(ttl_seconds),
+            secret="" if vault is None else vault.new_secret().hex(),
+            entry=self._trust.entry(Action.CREATE, name),
+        )
         return self.collection(name)
 
     def collection(self, name: str) -> Collection:
-        return collection_of(name, self._calls.of_collection(name, scripts.COLLECTION))
+        return collection_of(name, self._calls.of_collection(name, "collection/read"))
 
     def collections(self) -> list[Collection]:
         found = []
@@ -106,25 +111,21 @@ class RedisStore:
         return found
 
     def set_ttl(self, collection: str, ttl_seconds: float | None) -> Collection:
-        self._calls.of_collection(
-            collection, scripts.SET_TTL, "" if ttl_seconds is None else repr(ttl_seconds), durable=True
-        )
+        self._calls.of_collection(collection, "collection/set_ttl", durable=True, ttl=_ttl(ttl_seconds))
         return self.collection(collection)
 
     def delete_collection(self, collection: str) -> Removal:
         entry = self._trust.entry(Action.DELETE, collection)
-        _, templates, subjects = self._calls.of_collection(collection, scripts.DELETE_COLLECTION, entry, durable=True)
-        self._link.call(NAMES, "return {redis.call('SREM', KEYS[1], ARGV[1])}", collection, durable=True)
+        _, templates, subjects = self._calls.of_collection(collection, "collection/delete", durable=True, entry=entry)
+        self._link.call(NAMES, "names/remove", durable=True, name=collection)
         return self._removal(collection, templates, subjects)
 
     def enroll(self, collection: str, subject: NewSubject, template: NewTemplate, seen: str | None = None) -> Template:
         created = template.created or datetime.now(UTC)
         new = template.id or uuid.uuid4().hex
         dtype, data, float32 = bytes_of(template.embedding)
-        since: list[str | int] = []
-        if seen is not None:
-            generation, start, revision, by = _parts(seen)
-            since = [generation, max(start, revision), by]
+        parts, dims = template.embedding.shape
+        generation, start, revision, by = _parts(seen or "")
         status: bytes = b"key"
         while status == b"key":  # repeat if the keys have changed before the script runs
             state = self._calls.state(collection, subject.id)
@@ -134,23 +135,27 @@ class RedisStore:
             record = template_record(template, subject.id, created, expires)
             status, *details = self._calls.of_collection(
                 collection,
-                scripts.ENROLL,
-                subject.id,
-                subject_fields(subject, key),
-                stamp(subject.created or datetime.now(UTC)),
-                new,
-                record,
-                "" if template.clip_sha256 is None else f"{template.clip_sha256}:{template.track}",
-                "" if expires is None else micros(expires),
-                str(template.fingerprint),
-                *template.embedding.shape,
-                dtype.encode() + sealing.seal(key, f"embedding {new}", data),
-                leaf_of(sealing.salt, new, float32),
-                sealing.seal(key, f"sequence {new}", template.sequence),
-                state.own.get("secret", ""),
-                self._trust.entry(Action.ENROLL, collection, subject.id, state.audit_key),
-                *since,
+                "template/enroll",
                 durable=True,
+                subject=subject.id,
+                fields=subject_fields(subject, key),
+                subject_created=stamp(subject.created or datetime.now(UTC)),
+                template=new,
+                record=record,
+                clip="" if template.clip_sha256 is None else f"{template.clip_sha256}:{template.track}",
+                expires="" if expires is None else micros(expires),
+                fingerprint=str(template.fingerprint),
+                parts=parts,
+                dims=dims,
+                embedding=dtype.encode() + sealing.seal(key, f"embedding {new}", data),
+                leaf=leaf_of(sealing.salt, new, float32),
+                sequence=sealing.seal(key, f"sequence {new}", template.sequence),
+                secret=state.own.get("secret", ""),
+                entry=self._trust.entry(Action.ENROLL, collection, subject.id, state.audit_key),
+                guarded=int(seen is not None),
+                generation=generation,
+                seen=max(start, revision),
+                by=by,
             )
         if status == b"clip":
             raise ClipOfOtherSubject(
@@ -161,9 +166,8 @@ class RedisStore:
         if status == b"overtaken":
             raise Overtaken(f"The collection {collection!r} has changed in the meantime.")
         if status == b"id":
-            raise Conflict(f"The template {new!r} is another subject's.", template=new)
+            raise Conflict(f"The template {new!r} belongs to another subject.", template=new)
         check_fits(status, details, collection, template.fingerprint, template.embedding)
-        parts, dims = template.embedding.shape
         live = {"fingerprint": str(template.fingerprint), "parts": str(parts), "dims": str(dims)}
         if status == b"new":
             return template_of((new.encode(), record.encode()), live, collection)
@@ -172,51 +176,61 @@ class RedisStore:
         return template_of(details, live, collection, duplicate=not again)
 
     def update_subject(self, collection: str, subject: NewSubject) -> Subject:
-        args = (subject_fields(subject, None), self._calls.entry(Action.UPDATE, collection, subject.id))
-        self._calls.of_subject(collection, subject.id, scripts.UPDATE_SUBJECT, *args, durable=True)
+        fields, entry = subject_fields(subject, None), self._calls.entry(Action.UPDATE, collection, subject.id)
+        self._calls.of_subject(collection, subject.id, "subject/update", durable=True, fields=fields, entry=entry)
         return self.subject(collection, subject.id)
 
     def subjects(self, collection: str, after: str = "", limit: int | None = None) -> list[Subject]:
-        _, *rows = self._calls.of_collection(collection, scripts.SUBJECTS, after, -1 if limit is None else limit)
+        most = -1 if limit is None else limit
+        _, *rows = self._calls.of_collection(collection, "subject/list", after=after, limit=most)
         return [subject_of(row, collection) for row in rows]
 
     def subject(self, collection: str, subject: str) -> Subject:
-        return subject_of(self._calls.of_subject(collection, subject, scripts.SUBJECT)[1], collection)
+        return subject_of(self._calls.of_subject(collection, subject, "subject/read")[1], collection)
 
     def templates(self, collection: str, subject: str) -> list[Template]:
-        _, live, *rows = self._calls.of_subject(collection, subject, scripts.TEMPLATES)
+        _, live, *rows = self._calls.of_subject(collection, subject, "subject/templates")
         return [template_of(row, hash_of(live), collection) for row in rows]
 
-    def template(self, collection: str, template: str) -> Template:
-        _, live, row, *_ = self._calls.of_template(collection, template, scripts.TEMPLATE, "")
-        return template_of(row, hash_of(live), collection)
-
     def embedding(self, collection: str, template: str) -> Embedding:
-        _, live, _, secret, owner, *value = self._calls.of_template(collection, template, scripts.TEMPLATE, "embedding")
+        _, live, _, secret, owner, *value = self._calls.of_template(
+            collection, template, "template/read", data="embedding"
+        )
         sealing = self._trust.seals(collection, secret)
         return embedding_of(_there(value, template), hash_of(live), template, sealing, key_of(owner))
 
     def sequence(self, collection: str, template: str) -> bytes:
-        _, _, _, secret, owner, *value = self._calls.of_template(collection, template, scripts.TEMPLATE, "sequence")
+        _, _, _, secret, owner, *value = self._calls.of_template(collection, template, "template/read", data="sequence")
         sealing = self._trust.seals(collection, secret)
         return sealing.open(key_of(owner), f"sequence {template}", _there(value, template))
 
     def erase(self, collection: str, subject: str) -> Erasure:
         entry = self._calls.entry(Action.ERASE, collection, subject)
-        _, templates = self._calls.of_subject(collection, subject, scripts.ERASE, MEMORY, entry, durable=True)
+        _, templates = self._calls.of_subject(
+            collection, subject, "subject/erase", durable=True, memory=MEMORY, entry=entry
+        )
         pending = not self._rewrite(collection)
         return Erasure(collection=collection, subject=subject, templates=templates, pending=pending)
 
     def delete_template(self, collection: str, template: str) -> Removal:
-        entry = self._calls.entry(Action.DELETE_TEMPLATE, collection, self.template(collection, template).subject)
-        self._calls.of_template(collection, template, scripts.DELETE_TEMPLATE, MEMORY, entry, durable=True)
+        _, live, row, *_ = self._calls.of_template(collection, template, "template/read", data="")
+        owner = template_of(row, hash_of(live), collection).subject
+        entry = self._calls.entry(Action.DELETE_TEMPLATE, collection, owner)
+        self._calls.of_template(collection, template, "template/delete", durable=True, memory=MEMORY, entry=entry)
         return self._removal(collection, 1, 0)
 
     def purge(self, collection: str, now: datetime) -> Removal:
         templates = subjects = 0
         while True:
-            args = (micros(now), MEMORY, PURGED_AT_ONCE, self._trust.entry(Action.PURGE, collection))
-            _, some, left = self._calls.of_collection(collection, scripts.PURGE, *args, durable=True)
+            _, some, left = self._calls.of_collection(
+                collection,
+                "template/purge",
+                durable=True,
+                now=micros(now),
+                memory=MEMORY,
+                limit=PURGED_AT_ONCE,
+                entry=self._trust.entry(Action.PURGE, collection),
+            )
             templates, subjects = templates + some, subjects + left
             if some < PURGED_AT_ONCE:
                 break
@@ -224,15 +238,10 @@ class RedisStore:
             return Removal(collection=collection, templates=0, subjects=0, pending=False)
         return self._removal(collection, templates, subjects)
 
-    def flush(self) -> bool:
-        with self._link.direct():
-            done = [disk.rewrite(node) for node in self._link.nodes()]
-        return all(done)
-
     def changes(self, collection: str, after: str = "", limit: int = 1000) -> Changes:
         generation, start, revision, by = _parts(after)
         _, fresh, *cursor, live, secret, rows = self._calls.of_collection(
-            collection, scripts.CHANGES, generation, start, revision, limit, by
+            collection, "collection/changes", generation=generation, start=start, after=revision, limit=limit, by=by
         )
         of = hash_of(live)
         sealing = self._trust.seals(collection, secret)
@@ -240,24 +249,8 @@ class RedisStore:
         generation, start, revision, by = cursor[0].decode(), *cursor[1:3], cursor[3].decode()
         return Changes(changes, f"{generation}.{start}.{revision}.{by}", reset=bool(fresh) and after != "")
 
-    def wait(self, collection: str, after: str, seconds: float) -> bool:
-        deadline = time.monotonic() + seconds
-        base = base_of(collection)
-        while True:
-            news = self.changes(collection, after, 1)
-            if news.changes or news.reset:
-                return True
-            if (left := deadline - time.monotonic()) <= 0:
-                return False
-            _, start, revision, _ = _parts(news.cursor)
-            with self._link.direct():
-                # Wait only briefly: the stream of a deleted collection does not wake a reader.
-                self._link.node(base).xread(
-                    {f"{base}:events": f"{max(start, revision)}-0"}, 1, int(1000 * min(left, BLOCK_SECONDS)) + 1
-                )
-
     def digest(self, collection: str) -> Digest:
-        _, leaves, secret = self._calls.of_collection(collection, scripts.DIGEST)
+        _, leaves, secret = self._calls.of_collection(collection, "collection/digest")
         return Digest(len(leaves) // 32, xor_of(leaves), self._trust.seals(collection, secret).salt)
 
     def begin_shadow(self, collection: str, fingerprint: Fingerprint) -> Collection:
@@ -272,12 +265,8 @@ class RedisStore:
     ) -> None:
         shadows.put(self._calls, collection, template, fingerprint, embedding)
 
-    def flip(self, collection: str) -> Collection:
-        shadows.flip(self._calls, collection)
-        return self.collection(collection)
-
-    def rollback(self, collection: str) -> Collection:
-        shadows.flip(self._calls, collection, back=True)
+    def flip(self, collection: str, *, back: bool = False) -> Collection:
+        shadows.flip(self._calls, collection, back=back)
         return self.collection(collection)
 
     def drop_shadow(self, collection: str) -> Removal:
@@ -287,16 +276,16 @@ class RedisStore:
         return sum([self._trust.rotate(base_of(name), name) for name in self._names()])
 
     def note(self, collection: str, action: Action) -> None:
-        self._calls.of_collection(collection, scripts.NOTE, self._trust.entry(action, collection), durable=True)
+        entry = self._trust.entry(action, collection)
+        self._calls.of_collection(collection, "collection/note", durable=True, entry=entry)
 
     def audit(self, collection: str) -> AuditReport:
         return self._trust.audit(base_of(collection), collection)
 
     def ping(self) -> None:
-        script = "redis.call('SET', KEYS[1], ARGV[1], 'PX', 60000) return {redis.call('GET', KEYS[1])}"
         word = uuid.uuid4().hex.encode()
-        if self._link.call("gaitkeeper:ping", script, word, durable=True) != [word]:
-            raise BadStore("Redis read back something other than was written.")
+        if self._link.call("gaitkeeper:ping", "ping", durable=True, word=word) != [word]:
+            raise BadStore("Redis returned other data than was written.")
 
     def close(self) -> None:
         self._link.close()
@@ -306,8 +295,7 @@ class RedisStore:
         return Removal(collection=collection, templates=templates, subjects=subjects, pending=pending)
 
     def _names(self) -> list[str]:
-        script = "#!lua flags=no-writes,allow-stale\nreturn redis.call('SMEMBERS', KEYS[1])"
-        return sorted(name.decode() for name in self._link.call(NAMES, script))
+        return sorted(name.decode() for name in self._link.call(NAMES, "names/list"))
 
     def _rewrite(self, collection: str) -> bool:
         with self._link.direct():
@@ -322,7 +310,11 @@ def _parts(cursor: str) -> tuple[str, int, int, str]:
     return generation, int(start), int(revision), by
 
 
+def _ttl(seconds: float | None) -> str:
+    return "" if seconds is None else repr(seconds)
+
+
 def _there(values: list[bytes | None], template: str) -> bytes:
     if not values or values[0] is None:
-        raise BadStore(f"The template {template!r} has lost a part.")
+        raise BadStore(f"The template {template!r} is incomplete in the store.")
     return values[0]

@@ -8,65 +8,12 @@ from typing import Any
 
 from gallery.stores import audit
 from gallery.stores.encryption import Seals, Vault, seals
-from gallery.stores.redis import disk, scripts
+from gallery.stores.redis import disk
 from gallery.stores.redis.link import Link
-from gallery.stores.redis.lua import LOG, READ, WRITE
 from gallery.stores.redis.rows import Hash, hash_of, key_of
 from gallery.types import Action, AuditEntry, AuditReport
 
 _KEYS = ("t", "q", "s", "names", "log", "gone", "clips", "expiry", "todo", "events", "audit", "auditkey")
-
-# Data needed before a write: the collection, a subject's record, and the key of the log's digests.
-_STATE = (
-    READ
-    + """
-return {'ok', redis.call('HGETALL', B), redis.call('HGET', K's', ARGV[1]) or '', redis.call('GET', K'auditkey') or ''}
-"""
-)
-
-_NEW_AUDIT_KEY = """#!lua
-redis.call('SET', KEYS[1] .. ':auditkey', ARGV[1], 'NX')
-return {redis.call('GET', KEYS[1] .. ':auditkey')}
-"""
-
-
-# ARGV: old secret, new secret, key of the log, log entry; then id, old key and new key of each subject.
-_ROTATE = (
-    WRITE
-    + LOG
-    + """
-if redis.call('HGET', B, 'secret') ~= ARGV[1] or 3 * redis.call('ZCARD', K'names') ~= #ARGV - 4 then return {'key'} end
-local records = {}
-for i = 5, #ARGV, 3 do
-    local record = redis.call('HGET', K's', ARGV[i])
-    if not record then return {'key'} end
-    record = cjson.decode(record)
-    if record.key ~= ARGV[i + 1] then return {'key'} end
-    record.key = ARGV[i + 2]
-    records[i] = cjson.encode(record)
-end
-for i, record in pairs(records) do redis.call('HSET', K's', ARGV[i], record) end
-redis.call('HSET', B, 'secret', ARGV[2])
-redis.call('SET', K'auditkey', ARGV[3])
-log(ARGV[4], 0)
-return {'ok'}
-"""
-)
-
-# Check that all data belongs to an existing template, and every template to an existing subject.
-_BALANCE = (
-    READ
-    + """
-local templates, owned = redis.call('ZCARD', K'log'), 0
-for _, name in ipairs(redis.call('ZRANGE', K'names', 0, -1)) do
-    owned = owned + redis.call('ZCARD', K('of:' .. name))
-end
-return {'ok', {'template', redis.call('HLEN', K't') - owned, 'sequence', redis.call('HLEN', K'q') - templates,
-               'embedding', redis.call('HLEN', K('e:' .. live)) - templates,
-               'subject', redis.call('HLEN', K's') - redis.call('ZCARD', K'names')},
-        redis.call('ZRANGE', K'names', 0, -1)}
-"""
-)
 
 
 @dataclass(frozen=True)
@@ -102,12 +49,13 @@ class Trust:
 
     def state(self, base: str, subject: str) -> State | None:
         """The data about the collection under ``base``; None if it does not exist."""
-        reply = self._link.call(base, _STATE, subject)
+        reply = self._link.call(base, "trust/state", subject=subject)
         if reply[0] == b"none":
             return None
         key = reply[3]
         if not key:
-            (key,) = self._link.call(base, _NEW_AUDIT_KEY, audit.new_key(self.vault), durable=True)
+            new = audit.new_key(self.vault)
+            (key,) = self._link.call(base, "trust/new_audit_key", durable=True, audit_key=new)
         return State(hash_of(reply[1]), key_of(reply[2]), key)
 
     def seals(self, collection: str, secret: str | bytes) -> Seals:
@@ -130,16 +78,25 @@ class Trust:
                 return False
             renewed = self.vault.renewed(state.secret)
             old, new = self.vault.sealing(state.secret), self.vault.sealing(renewed)
-            args = [state.own["secret"], renewed.hex(), self.vault.lock(self.vault.unlock(state.audit_key))]
-            args.append(self.entry(Action.ROTATE_KEY, collection))
-            for row in self._link.call(base, scripts.SUBJECTS, "", -1)[1:]:
+            subjects = []
+            for row in self._link.call(base, "subject/list", after="", limit=-1)[1:]:
                 sealed = key_of(row[1]) or b""
-                args += [row[0], sealed.hex(), new.wrap(old.unwrap(sealed)).hex()]
-            if self._link.call(base, _ROTATE, *args, durable=True)[0] == b"ok":
+                subjects.append((row[0].decode(), sealed.hex(), new.wrap(old.unwrap(sealed)).hex()))
+            (status,) = self._link.call(
+                base,
+                "trust/rotate",
+                durable=True,
+                old_secret=state.own["secret"],
+                new_secret=renewed.hex(),
+                audit_key=self.vault.lock(self.vault.unlock(state.audit_key)),
+                entry=self.entry(Action.ROTATE_KEY, collection),
+                subjects=json.dumps(subjects),
+            )
+            if status == b"ok":
                 return True
 
     def audit(self, base: str, collection: str) -> AuditReport:
-        """See :meth:`gallery.stores.protocol.Store.audit`."""
+        """See :meth:`gallery.stores.protocol.Upkeep.audit`."""
         with self._link.direct():
             node = self._link.node(base)
             pending = not disk.rewrite(node)
@@ -151,18 +108,18 @@ class Trust:
         )
         erased, left = audit.gone(entries), []
         expected = {f"{base}:audit", f"{base}:auditkey"}
-        reply = self._link.call(base, _BALANCE)
+        reply = self._link.call(base, "trust/balance")
         if reply[0] == b"ok":
             counts, names = reply[1:]
             found = zip(counts[::2], counts[1::2], strict=True)
-            left = [f"{number} {what.decode()}(s) of nobody" for what, number in found if number]
+            left = [f"{number} {what.decode()}(s) without an owner" for what, number in found if number]
             there = sum(audit.digest(self.vault, key, name.decode()) in erased for name in names) if erased else 0
             left += [f"{there} subject(s) that the log says are erased"] if there else []
             expected |= {base} | {f"{base}:{name}" for name in _KEYS} | {f"{base}:of:{name.decode()}" for name in names}
             own = self.state(base, "")
             for generation in (own.own["live"], own.own.get("shadow")) if own else ():
                 expected |= {f"{base}:{kind}:{generation}" for kind in ("g", "e", "leaves")}
-        left += [f"{len(keys - expected)} key(s) of nobody"] if keys - expected else []
+        left += [f"{len(keys - expected)} key(s) without an owner"] if keys - expected else []
         return AuditReport(
             collection=collection, entries=entries, erased=len(erased), left=tuple(left), pending=pending
         )

@@ -9,12 +9,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from gallery.errors import BadStore, StoreUnavailable
+from gallery.errors import BadStore, StoreUnavailable, UnknownStore
 from gallery.stores.sqlite import schema
 from gallery.stores.sqlite.schema import pragma
 
 APPLICATION_ID = 0x47414954  # "GAIT", in the file's header
 BUSY_SECONDS = 10.0
+
+
+def file_of(url: str) -> Path:
+    """The file of a URL ``sqlite:///relative.db`` or ``sqlite:////absolute.db``. Raises UnknownStore."""
+    scheme, _, name = url.partition(":///")
+    if scheme != "sqlite" or not name or name == ":memory:":
+        raise UnknownStore(f"{url!r} is not the URL of an SQLite file, such as sqlite:///gallery.db.")
+    return Path(name).expanduser()
 
 
 class Connections:
@@ -47,12 +55,6 @@ class Connections:
             connection.execute("BEGIN")
             yield connection
             connection.execute("COMMIT")
-
-    @contextmanager
-    def reading_freely(self) -> Iterator[sqlite3.Connection]:
-        """Context manager: a connection without a transaction, for polling the file's state."""
-        with self._connection() as connection:
-            yield connection
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
@@ -112,7 +114,7 @@ def _translated(path: Path) -> Iterator[None]:
     except sqlite3.DatabaseError as error:
         primary = getattr(error, "sqlite_errorcode", 0) & 0xFF
         if primary in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-            raise BadStore(f"{path} is damaged or no gallery: {error}.") from error
+            raise BadStore(f"{path} is damaged or not a gallery: {error}.") from error
         raise StoreUnavailable(f"The gallery at {path} cannot be used now: {error}.") from error
 
 
@@ -162,4 +164,4 @@ def _use_wal(connection: sqlite3.Connection, path: Path) -> None:
                 raise
             time.sleep(0.01)
     if mode != "wal":
-        raise StoreUnavailable(f"{path} lies on a file system without write-ahead logging (SQLite gives {mode}).")
+        raise StoreUnavailable(f"{path} is on a file system without write-ahead logging (SQLite uses {mode}).")

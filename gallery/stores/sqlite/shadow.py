@@ -23,7 +23,7 @@ def begin(db: sqlite3.Connection, collection: sqlite3.Row, fingerprint: Fingerpr
     """Create a shadow generation, or find the one with this fingerprint."""
     name, wanted = collection["name"], str(fingerprint)
     if collection["fingerprint"] is None:
-        raise Conflict(f"The collection {name!r} is empty: it has nothing to move.")
+        raise Conflict(f"The collection {name!r} is empty: there is nothing to migrate.")
     if collection["fingerprint"] == wanted:
         raise Conflict(f"The collection {name!r} is pinned to {wanted} already.")
     there = _find(db, collection)

@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import sqlite3
-import time
 from datetime import datetime
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from gallery.errors import NotFound, UnknownStore
+from gallery.errors import NotFound
 from gallery.stores.encoding import stamp
 from gallery.stores.encryption import Seals, Vault, seals
 from gallery.stores.protocol import Changes, Digest, Embedding, NewSubject, NewTemplate, xor_of
 from gallery.stores.sqlite import shadow as shadows
 from gallery.stores.sqlite import trust, write
-from gallery.stores.sqlite.file import Connections
+from gallery.stores.sqlite.file import Connections, file_of
 from gallery.stores.sqlite.rows import change_of, collection_of, embedding_of, subject_of, template_of
 from gallery.stores.sqlite.write import TEMPLATES, collection_row, subject_row
 from gallery.types import Action, AuditReport, Collection, Erasure, Promises, Removal, Subject, Template
 from pipelines.fingerprint import Fingerprint
-
-POLL_SECONDS = 0.02
 
 _COLLECTIONS = """
     SELECT c.*, g.fingerprint, x.fingerprint AS shadow, x.was_live,
@@ -63,11 +59,8 @@ class SQLiteStore:
     """
 
     def __init__(self, url: str, vault: Vault | None = None) -> None:
-        scheme, _, name = url.partition(":///")
-        if scheme != "sqlite" or not name or name == ":memory:":
-            raise UnknownStore(f"{url!r} names no SQLite file: sqlite:///gallery.db expected.")
         self._vault = vault
-        self._file = Connections(Path(name).expanduser())
+        self._file = Connections(file_of(url))
         try:
             with self._file.reading() as db:
                 for row in db.execute("SELECT name, secret FROM collections WHERE secret IS NOT NULL"):
@@ -146,10 +139,6 @@ class SQLiteStore:
             )
             return [template_of(row, collection) for row in rows]
 
-    def template(self, collection: str, template: str) -> Template:
-        with self._file.reading() as db:
-            return template_of(_template_row(db, collection, template), collection)
-
     def embedding(self, collection: str, template: str) -> Embedding:
         with self._file.reading() as db:
             row = _template_row(db, collection, template)
@@ -168,7 +157,7 @@ class SQLiteStore:
             gone = write.remove(db, owner["collection"], write.templates_of(db, owner["key"]))
             db.execute("DELETE FROM subjects WHERE key = ?", (owner["key"],))
             write.log(db, self._vault, Action.ERASE, collection, subject, gone)
-        return Erasure(collection=collection, subject=subject, templates=gone, pending=not self.flush())
+        return Erasure(collection=collection, subject=subject, templates=gone, pending=not self._file.flush())
 
     def delete_template(self, collection: str, template: str) -> Removal:
         with self._file.writing() as db:
@@ -185,9 +174,6 @@ class SQLiteStore:
         if not gone:
             return Removal(collection=collection, templates=0, subjects=0, pending=False)
         return self._removal(collection, gone, emptied)
-
-    def flush(self) -> bool:
-        return self._file.flush()
 
     def changes(self, collection: str, after: str = "", limit: int = 1000) -> Changes:
         with self._file.reading() as db:
@@ -207,21 +193,6 @@ class SQLiteStore:
             sealing = self._seals(db, collection)
             changes = tuple(change_of(change, sealing) for change in found)
             return Changes(changes, f"{row['generation']}.{last}", reset=fresh and after != "")
-
-    def wait(self, collection: str, after: str, seconds: float) -> bool:
-        deadline = time.monotonic() + seconds
-        with self._file.reading_freely() as db:  # its data_version changes with every commit of another connection
-            seen = None
-            while True:
-                version = db.execute("PRAGMA data_version").fetchone()[0]
-                if version != seen:
-                    news = self.changes(collection, after, 1)
-                    if news.changes or news.reset:
-                        return True
-                    seen = version
-                if (left := deadline - time.monotonic()) <= 0:
-                    return False
-                time.sleep(min(POLL_SECONDS, left))
 
     def digest(self, collection: str) -> Digest:
         with self._file.reading() as db:
@@ -245,15 +216,9 @@ class SQLiteStore:
             row = _template_row(db, collection, template)
             shadows.put(db, collection_row(db, collection), row, fingerprint, embedding, self._seals(db, collection))
 
-    def flip(self, collection: str) -> Collection:
+    def flip(self, collection: str, *, back: bool = False) -> Collection:
         with self._file.writing() as db:
-            shadows.flip(db, collection_row(db, collection))
-            write.log(db, self._vault, Action.FLIP, collection)
-            return _collection(db, collection)
-
-    def rollback(self, collection: str) -> Collection:
-        with self._file.writing() as db:
-            shadows.flip(db, collection_row(db, collection), back=True)
+            shadows.flip(db, collection_row(db, collection), back=back)
             write.log(db, self._vault, Action.FLIP, collection)
             return _collection(db, collection)
 
@@ -269,7 +234,7 @@ class SQLiteStore:
             done = sum(
                 [trust.rotate(db, self._vault, row) for row in db.execute("SELECT * FROM collections").fetchall()]
             )
-        self.flush()
+        self._file.flush()
         return done
 
     def note(self, collection: str, action: Action) -> None:
@@ -277,7 +242,7 @@ class SQLiteStore:
             write.log(db, self._vault, action, collection_row(db, collection)["name"])
 
     def audit(self, collection: str) -> AuditReport:
-        pending = not self.flush()
+        pending = not self._file.flush()
         with self._file.reading() as db:
             return trust.audit(db, self._vault, collection, pending=pending)
 
@@ -292,7 +257,7 @@ class SQLiteStore:
         return seals(self._vault, collection_row(db, collection)["secret"], collection)
 
     def _removal(self, collection: str, templates: int, subjects: int) -> Removal:
-        return Removal(collection=collection, templates=templates, subjects=subjects, pending=not self.flush())
+        return Removal(collection=collection, templates=templates, subjects=subjects, pending=not self._file.flush())
 
 
 def _collection(db: sqlite3.Connection, name: str) -> Collection:

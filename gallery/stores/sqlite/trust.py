@@ -44,7 +44,7 @@ def audit(db: sqlite3.Connection, vault: Vault | None, collection: str, *, pendi
     )
     entries = tuple(AuditEntry(**dict(row)) for row in rows)
     erased, key = gone(entries), audit_key(db, collection)
-    left = [f"{row['number']} {row['what']}(s) of nobody" for row in db.execute(_LEFT) if row["number"]]
+    left = [f"{row['number']} {row['what']}(s) without an owner" for row in db.execute(_LEFT) if row["number"]]
     there = db.execute(
         "SELECT s.id FROM subjects s JOIN collections c ON c.key = s.collection WHERE c.name = ?", (collection,)
     )

@@ -1,4 +1,4 @@
-// Who passed the cameras, counted by the way they walk, and whether they are kept at all.
+// Passers-by of each camera, counted by walking direction, and whether they are kept.
 
 import * as api from "../api.js";
 import { confirm, count, h, note, words } from "../dom.js";
@@ -7,8 +7,8 @@ import { attempts, keeping } from "../keeping.js";
 const KEPT = {
   name: "passers-by",
   days: 30,
-  about: "Turned on, a few walks of the people who pass each named camera are kept for the time set here, without a name and without the clip.",
-  loss: "All kept walks are deleted at once, and nothing is known of the cameras.",
+  about: "If you turn this on, a few walks of the people who pass each named camera are kept for the time set here, without a name and without the clip.",
+  loss: "All kept walks are deleted now, and with them what is known about the cameras.",
 };
 
 export async function render(view, { again }) {
@@ -18,12 +18,12 @@ export async function render(view, { again }) {
   const attempt = attempts(problems, again);
   view.append(
     h("h1", {}, "Cameras"),
-    h("p", { class: "lead" }, "What cameras do to everybody is learnt from who passes them, and taken off before walks are compared."),
+    h("p", { class: "lead" }, "Each camera changes how all walks look. This effect is learnt from passers-by, and subtracted before walks are compared."),
     problems,
     keeping(here, kept, attempt, KEPT),
   );
   if (kept === null) return;
-  if (!views.length) view.append(note("Nobody has passed yet. Name the camera of the next clips that you identify or enrol."));
+  if (!views.length) view.append(note("No passers-by yet. Name the camera of the next clips that you identify or enrol."));
   const cameras = Map.groupBy(views, ({ camera }) => camera);
   view.append(h("ul", { class: "cards" }, [...cameras].map(([camera, seen]) => entry(here, camera, seen, attempt))));
 }

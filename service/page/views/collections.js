@@ -15,9 +15,9 @@ export async function render(view, { again, chosen }) {
     h("h2", {}, "Make a collection"),
     h("div", { class: "fields" },
       field("Name", name, "Letters, digits, _ - and ."),
-      field("Walks expire after days", days, "Left empty, they never do."),
+      field("Walks expire after days", days, "Leave empty for never."),
     ),
-    h("p", { class: "check" }, heatmaps, h("label", { htmlFor: "heatmaps" }, "Keep joint heatmaps, which a move to a network that reads them needs")),
+    h("p", { class: "check" }, heatmaps, h("label", { htmlFor: "heatmaps" }, "Keep joint heatmaps, needed to migrate to a network that reads them")),
     h("div", { class: "actions" }, h("button", { class: "primary" }, "Make")),
   );
 
@@ -46,7 +46,7 @@ export async function render(view, { again, chosen }) {
   };
   view.append(
     h("h1", {}, "Collections"),
-    h("p", { class: "lead" }, "A collection is a gallery of its own, pinned to one network."),
+    h("p", { class: "lead" }, "A collection is a separate gallery, pinned to one network."),
     problems,
     h("ul", { class: "cards" }, collections.map((found) => entry(found, use, drop))),
     form,
@@ -70,7 +70,7 @@ function entry(found, use, drop) {
       found.ttl_seconds && ` · walks expire after ${(found.ttl_seconds / DAY).toLocaleString()} days`,
       found.keeps_heatmaps && " · keeps heatmaps",
     ),
-    found.trained === false && note("The network is untrained: its distances mean little."),
+    found.trained === false && note("The network is untrained: do not rely on its distances."),
     found.shadow && h("p", { class: "soft" }, "Moving to ", h("code", {}, found.shadow.fingerprint), `: ${found.shadow.templates} walks embedded, ${found.shadow.missing} to come`),
   );
 }

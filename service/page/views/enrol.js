@@ -31,11 +31,11 @@ export async function render(view, { rest, signal }) {
     h("div", { class: "fields" },
       field("Id", subject, "Short and lasting, without slashes: alice, or a number."),
       field("Display name", name, "Optional; can be changed later."),
-      field("Legal basis", basis, "Optional: on what ground this person's data is kept."),
+      field("Legal basis", basis, "Optional: why you may keep this person's data."),
       field("Camera", camera, CAMERA),
       turnField(turn),
     ),
-    h("p", { class: "check" }, strict, h("label", { htmlFor: "strict" }, "Refuse a walker who looks like somebody else")),
+    h("p", { class: "check" }, strict, h("label", { htmlFor: "strict" }, "Refuse a walker who matches another person")),
     h("div", { class: "actions" }, go),
   );
   const result = h("section", { class: "result", "aria-label": "Result" });
@@ -57,7 +57,7 @@ export async function render(view, { rest, signal }) {
   });
   view.append(
     h("h1", {}, "Enrol"),
-    h("p", { class: "lead" }, "One walk is enough to begin with; walks from several sides and in several clothes make the name surer."),
+    h("p", { class: "lead" }, "One walk is enough to start. Walks from several sides and in other clothes make matches more reliable."),
     form,
     result,
   );
@@ -88,10 +88,10 @@ async function enrol(place, clip, who, fields, signal) {
 function enrolled({ template, warning }, clip, who) {
   const undo = h("button", { type: "button", class: "quiet small" }, "Undo");
   undo.addEventListener("click", async () => {
-    if (!(await confirm("Take this walk back?", "The template and everything kept of this walk is deleted.", "Delete"))) return;
+    if (!(await confirm("Undo this enrolment?", "The template and all data of this walk are deleted.", "Delete"))) return;
     try {
       await api.remove(api.inCollection("subjects", template.subject, "templates", template.id));
-      undo.replaceWith(h("span", { class: "soft" }, "Taken back."));
+      undo.replaceWith(h("span", { class: "soft" }, "Undone."));
     } catch (error) {
       undo.replaceWith(notice(error));
     }
@@ -99,9 +99,9 @@ function enrolled({ template, warning }, clip, who) {
   return [
     h("h3", {}, h("a", { href: `#/people/${encodeURIComponent(template.subject)}` }, who.display_name || template.subject), " is enrolled"),
     h("p", { class: "soft" }, `${clip.name}: ${aboutWalk(template)}`),
-    template.duplicate && note("This walk was enrolled before: nothing has been added."),
+    template.duplicate && note("This walk was enrolled before: nothing was added."),
     warning && h("div", { class: "notice warn" }, h("p", {}, warning.detail), h("p", { class: "soft" }, "Code: ", h("code", {}, warning.code))),
-    !template.trained && note("The network is untrained: its embeddings mean little."),
+    !template.trained && note("The network is untrained: do not rely on its embeddings."),
     template.expires && h("p", { class: "soft" }, `Expires ${date(template.expires)}.`),
     h("div", { class: "actions" }, undo),
   ].filter(Boolean);
@@ -110,7 +110,7 @@ function enrolled({ template, warning }, clip, who) {
 /** Several walk in the clip: which one is meant? */
 function choice(tracks, clip, chosen) {
   const people = tracks.filter((track) => !track.same_as).length;
-  const often = people < tracks.length ? `, ${tracks.length} times in all, as it seems` : "";
+  const often = people < tracks.length ? `, ${tracks.length} tracks in all` : "";
   return [
     h("h3", {}, `${count(people, "person walks", "people walk")} in ${clip.name}${often}`),
     h("p", {}, "Choose the walk to enrol."),

@@ -11,7 +11,7 @@ import { stripsOf, thumbnail } from "../strips.js";
 import { turnChooser, turnField } from "../turning.js";
 
 /** What a camera's name is good for. */
-export const CAMERA = "Optional: its name. Where passers-by are kept, how people look to it is learnt, and taken off before distances.";
+export const CAMERA = "Optional: its name. If passers-by are kept, the effect of this camera is learnt and subtracted before walks are compared.";
 
 export async function render(view, { signal }) {
   let clip = null;
@@ -38,8 +38,8 @@ export async function render(view, { signal }) {
         field("Candidates per walker", top),
         field("Camera", camera, CAMERA),
         turnField(turn),
-        field("Least joint score", quality, "From 0 to 1; walkers seen worse are not judged."),
-        field("Strangers who may be named", rate, "The fewer, the nearer a walker has to be to be named."),
+        field("Minimum joint score", quality, "From 0 to 1; walkers with a lower score get no verdict."),
+        field("False positives", rate, "Share of strangers that may get a name. A lower rate needs a closer match."),
       ),
     ),
     h("div", { class: "actions" }, go),
@@ -74,7 +74,7 @@ export async function render(view, { signal }) {
   });
   view.append(
     h("h1", {}, "Identify"),
-    h("p", { class: "lead" }, "A clip goes in; everybody who walks in it comes out with a verdict."),
+    h("p", { class: "lead" }, "Upload a clip: each person who walks in it gets a verdict."),
     form,
     result,
   );
@@ -84,7 +84,7 @@ const summary = (reply) => `${count(reply.people.length, "walker")}: ${reply.peo
 
 /** What had to be mended about a clip's time stamps. */
 const mended = (repaired) =>
-  `Mended in this clip: ${Object.entries(repaired).map(([kind, frames]) => `${words(kind)} (${frames})`).join(", ")}.`;
+  `Repaired in this clip: ${Object.entries(repaired).map(([kind, frames]) => `${words(kind)} (${frames})`).join(", ")}.`;
 
 /** What a reply looks like beside its clip; without one where the clip is not at hand any more. */
 export async function shown(reply, clip, signal) {
@@ -96,7 +96,7 @@ export async function shown(reply, clip, signal) {
     ...reply.people.map((person) => whole(person, known)),
     reply.skipped.length > 0 &&
       h("details", { class: "soft" },
-        h("summary", {}, `${count(reply.skipped.length, "other person was", "other people were")} seen and left out`),
+        h("summary", {}, `${count(reply.skipped.length, "other person was", "other people were")} seen but not identified`),
         h("ul", {}, reply.skipped.map((s) => h("li", {}, `${s.start.toFixed(1)} to ${s.end.toFixed(1)} s: ${words(s.reason)}`))),
       ),
     Object.keys(reply.clip.repaired ?? {}).length > 0 && h("p", { class: "soft" }, mended(reply.clip.repaired)),

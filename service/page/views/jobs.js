@@ -12,11 +12,11 @@ export async function render(view, { rest, signal }) {
   const list = h("ul", { class: "cards" });
   view.append(
     h("h1", {}, "Jobs"),
-    h("p", { class: "lead" }, "Clips that were sent with your key, and how they stand. What came of them is kept for a while."),
+    h("p", { class: "lead" }, "Clips sent with your key, and their progress. Results are kept for a limited time."),
     list,
   );
   const { jobs } = await api.get("/jobs?limit=50");
-  if (!jobs.length) list.append(h("li", {}, note("No clip has been sent, or what came of it is gone.")));
+  if (!jobs.length) list.append(h("li", {}, note("No clip was sent, or its result has expired.")));
   for (const job of jobs) {
     const item = h("li", { class: "card" });
     list.append(item);

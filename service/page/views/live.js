@@ -17,8 +17,8 @@ const WHY = {
   too_short: "walk on",
   standing: "standing",
   unconfirmed: "one moment",
-  likeness_changed: "somebody else?",
-  empty_gallery: "nobody is enrolled",
+  likeness_changed: "another person?",
+  empty_gallery: "no one is enrolled",
   low_rate: "too few frames a second",
   poor_quality: "seen too poorly",
   not_upright: "not upright: turn the camera",
@@ -27,13 +27,13 @@ const WHY = {
 
 export async function render(view, { signal }) {
   const button = h("button", { type: "button", class: "primary" }, "Start");
-  const canvas = h("canvas", { width: 960, height: 540, role: "img", "aria-label": "What the webcam sees, with a box for everybody" });
+  const canvas = h("canvas", { width: 960, height: 540, role: "img", "aria-label": "The webcam's picture, with a box around each person" });
   const stage = h("div", { class: "stage live" }, canvas);
   const problems = h("div", {});
   const people = h("div", { class: "result" });
   const figures = h("p", { class: "soft figures-line" });
-  const log = h("ul", { class: "log", role: "log", "aria-label": "Names as they came" });
-  const logged = h("section", { class: "card", hidden: true }, h("h2", {}, "Names as they came"), log);
+  const log = h("ul", { class: "log", role: "log", "aria-label": "Names so far" });
+  const logged = h("section", { class: "card", hidden: true }, h("h2", {}, "Names so far"), log);
   const turn = turnChooser();
   turn.firstElementChild.remove();  // the webcam of a page is none that the service has a name for
   let running = null;
@@ -78,7 +78,7 @@ export async function render(view, { signal }) {
   signal.addEventListener("abort", () => running?.stop());
   view.append(
     h("div", { class: "head" }, h("h1", {}, "Live"), button),
-    h("p", { class: "lead" }, "What the webcam sees goes to this service, and nowhere else; nothing of it is kept."),
+    h("p", { class: "lead" }, "The webcam's picture is sent to this service only, and is not kept."),
     h("div", { class: "fields" }, turnField(turn)),
     problems,
     stage,
@@ -112,7 +112,7 @@ function shower(canvas, degrees, people, figures, write) {
     while (times.length > 30) times.shift();
     const rate = times.length > 1 ? (1000 * (times.length - 1)) / (times.at(-1) - times[0]) : 0;
     const passed = [...dropped].map(([reason, frames]) => `${frames} ${words(reason)}`).join(", ");
-    figures.textContent = `${rate.toFixed(0)} frames a second, ${Math.round(1000 * event.latency)} ms from frame to box; passed over: ${passed || "none"}`;
+    figures.textContent = `${rate.toFixed(0)} frames a second, ${Math.round(1000 * event.latency)} ms from frame to box; dropped frames: ${passed || "none"}`;
   }
 
   const labelled = (shown) =>

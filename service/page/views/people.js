@@ -29,7 +29,7 @@ async function list(view, signal) {
     rows.replaceChildren(...found.slice(0, MOST).map(row));
     const more = found.length > MOST ? ` The first ${MOST} are shown: search for the others.` : "";
     told.textContent = whole && !everybody.length ? "" : `${count(found.length, "person", "people")}.${more}`;
-    if (whole && !everybody.length) rows.replaceChildren(h("li", {}, nobody()));
+    if (whole && !everybody.length) rows.replaceChildren(h("li", {}, empty()));
   }
 
   view.append(
@@ -48,7 +48,7 @@ async function list(view, signal) {
   draw();
 }
 
-const nobody = () => note("Nobody is enrolled in this collection yet. ", h("a", { href: "#/enrol" }, "Enrol somebody"), ".");
+const empty = () => note("No one is enrolled in this collection yet. ", h("a", { href: "#/enrol" }, "Enrol a person"), ".");
 
 function row(subject) {
   return h("li", {},
@@ -128,7 +128,7 @@ function walk(template, outlier) {
   const item = h("li", { class: "card" });
   const drop = h("button", { type: "button", class: "quiet small" }, "Delete this walk");
   drop.addEventListener("click", async () => {
-    const sentence = "The template goes with its embedding and sequence. The person stays.";
+    const sentence = "The template, its embedding and its sequence are deleted. The person stays enrolled.";
     if (!(await confirm("Delete this walk?", sentence, "Delete"))) return;
     try {
       await api.remove(api.inCollection("subjects", template.subject, "templates", template.id));
@@ -157,7 +157,7 @@ function walk(template, outlier) {
 const doubt = ({ reason, own_distance: own, other_subject: other, other_distance: far }) =>
   h("div", { class: "notice warn" },
     h("p", {},
-      `This walk may be of somebody else (${words(reason)}): ${number(own, 3)} from the nearest own walk`,
+      `This walk may show another person (${words(reason)}): ${number(own, 3)} from the nearest own walk`,
       other && [", ", number(far, 3), " from ", h("a", { href: address(other) }, other)],
       ".",
     ),

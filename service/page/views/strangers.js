@@ -1,4 +1,4 @@
-// Walkers whom nobody knew, grouped by likeness, to be named or forgotten.
+// Unknown walkers, grouped by likeness, to be named or deleted.
 
 import * as api from "../api.js";
 import { confirm, count, date, field, h, note, notice, number, say } from "../dom.js";
@@ -8,8 +8,8 @@ import { stripsOf } from "../strips.js";
 const KEPT = {
   name: "strangers",
   days: 7,
-  about: "Turned on, the walk of everybody who is unknown from then on is kept for the time set here, so that you see who comes back.",
-  loss: "All kept walks are deleted at once.",
+  about: "If you turn this on, the walk of everybody who is unknown from then on is kept for the time set here, so that you see who comes back.",
+  loss: "All kept walks are deleted now.",
 };
 /** Walks of a group that are shown at once. */
 const SHOWN = 4;
@@ -21,12 +21,12 @@ export async function render(view, { again }) {
   const attempt = attempts(problems, again);
   view.append(
     h("h1", {}, "Strangers"),
-    h("p", { class: "lead" }, "Walkers whom this collection did not know, grouped by likeness. Naming a group enrols it."),
+    h("p", { class: "lead" }, "Unknown walkers of this collection, grouped by likeness. Naming a group enrols it."),
     problems,
     keeping(here, kept, attempt, KEPT),
   );
   if (kept === null) return;
-  if (!groups.length) view.append(note("No stranger has been seen yet. Those of the next clips that are identified will be here."));
+  if (!groups.length) view.append(note("No stranger has been seen yet. Unknown walkers of the next clips will appear here."));
   view.append(h("ul", { class: "cards" }, groups.map((group, i) => entry(here, group, i + 1, attempt))));
 }
 

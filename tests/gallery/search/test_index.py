@@ -10,7 +10,7 @@ import torch
 from gallery.search import index as module
 from gallery.search import partwise
 from gallery.search.index import CollectionIndex
-from gallery.search.partwise import digest_order
+from gallery.search.table import digest_order
 from gallery.stores.protocol import NewSubject
 
 SIZES = ((4, 2), (40, 3))

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from gallery.search import codes, partwise
+from gallery.search import codes, partwise, table
 from gallery.search.partwise import PartwiseIndex
 
 
@@ -57,9 +57,10 @@ def filled(templates, shape, precision="float32"):
 
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch):
-    monkeypatch.setattr(partwise, "BLOCK_BYTES", 0)  # 16 rows a block
+    monkeypatch.setattr(table, "BLOCK_BYTES", 0)  # 16 rows a block
     monkeypatch.setattr(partwise, "SCRATCH_BYTES", 1000)  # a few probes a time
     monkeypatch.setattr(partwise, "CANDIDATES", 7)
+    monkeypatch.setattr(table, "ADDED_AT_ONCE", 7)
     monkeypatch.setattr(partwise, "CACHE_BYTES", 400)  # a few embeddings measured at a time
     monkeypatch.setattr(codes, "ROWS", 5)
     monkeypatch.setitem(codes.ELEMENTS, "cpu", 20)  # a part or two at a time
@@ -143,7 +144,7 @@ def test_refuses_what_it_cannot_hold():
             index.add(ids, ["s"] * len(ids), embeddings)
     with pytest.raises(KeyError):
         index.remove("b")
-    with pytest.raises(ValueError, match="At least one"):
+    with pytest.raises(ValueError, match="at least 1"):
         index.search(torch.zeros(1, 2, 2), 0)
     assert len(index) == 1
 
@@ -224,11 +225,11 @@ ADVERSARIAL = {
 }
 
 
-@pytest.mark.parametrize("precision", sorted(partwise.PRECISIONS))
+@pytest.mark.parametrize("precision", sorted(table.PRECISIONS))
 @pytest.mark.parametrize("kind", ADVERSARIAL)
 def test_equals_brute_force_on_adversarial_vectors(kind, precision):
     rng = np.random.default_rng(4)
-    dtype = partwise.PRECISIONS[precision]
+    dtype = table.PRECISIONS[precision]
     made = torch.from_numpy(ADVERSARIAL[kind](rng).astype(np.float32))
     if precision == "float16":
         made = made.clamp(-60000, 60000)

@@ -10,8 +10,8 @@ import torch
 
 from gallery.errors import FingerprintMismatch
 from gallery.search.index import CollectionIndex, Share
-from gallery.search.partwise import digest_order
 from gallery.search.sharded import ShardedIndex
+from gallery.search.table import digest_order
 from gallery.stores.protocol import NewSubject
 from gallery.views import View
 

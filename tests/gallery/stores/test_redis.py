@@ -145,7 +145,7 @@ def test_a_server_that_goes_and_comes_back(serve, new_template):
         lambda: store.enroll("default", BOB, new_template(2)),
         store.collections,
         store.ping,
-        lambda: store.wait("default", "", 1),
+        lambda: store.changes("default"),
         store.promises,
     ):
         with pytest.raises(StoreUnavailable):
@@ -209,9 +209,9 @@ def test_a_user_with_few_rights(serve, new_template):
         store.enroll("default", ALICE, new_template(1))
         store.ping()
         assert store.erase("default", "alice").pending  # BGREWRITEAOF is not allowed
-        assert not store.flush()
+        assert store.audit("default").pending
         client.execute_command("ACL", "SETUSER", "gallery", "+bgrewriteaof", "+bgsave")
-        assert store.flush()
+        assert not store.audit("default").pending
         store.enroll("default", ALICE, new_template(1))
         assert not store.erase("default", "alice").pending
         client.execute_command("ACL", "SETUSER", "gallery", "resetpass", ">other")
@@ -229,7 +229,7 @@ def test_other_data_under_our_keys_is_an_error(serve):
     with server.client() as client:
         client.set("gaitkeeper:{default}", "something else")
     store = open_store(server.url)
-    with pytest.raises(BadStore, match="other data"):
+    with pytest.raises(BadStore, match="data of another kind"):
         store.collection("default")
     store.close()
 
@@ -329,7 +329,7 @@ def test_a_cluster(serve, new_template):
     assert all(held)
     store.ping()
     assert not store.erase("c0", "alice").pending
-    assert store.flush()
+    assert not store.audit("c0").pending
     # A node that restarts is found again, without the store being opened anew.
     nodes[0].kill()
     time.sleep(0.1)

@@ -199,7 +199,7 @@ def test_means_of_cameras_that_were_stored_go_and_nothing_else(path, new_templat
     store = open_store(url(path))
     assert store.templates("default", "alice") == [template] and store.collection("default").ttl_seconds == 3600
     assert replay(store)[template.id].camera == "door"
-    store.flush()
+    assert not store.audit("default").pending
     store.close()
     with sqlite3.connect(path) as newer:
         assert newer.execute("SELECT name FROM sqlite_master WHERE name = 'statistics'").fetchall() == []

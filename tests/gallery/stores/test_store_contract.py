@@ -38,7 +38,6 @@ def test_an_enrolment_reads_back_whole(store, new_template, fingerprint):
     assert (template.clip_sha256, template.track) == (f"{7:064x}", 1)
     assert (template.start, template.end, template.quality, template.shape) == (0.1, 1.4, new.quality, (4, 8))
     assert store.templates("default", "alice") == [template]
-    assert store.template("default", template.id) == template
     assert np.array_equal(store.embedding("default", template.id), new.embedding)
     assert store.sequence("default", template.id) == new.sequence
     subject = store.subject("default", "alice")
@@ -171,7 +170,7 @@ def test_collections_keep_apart(store, new_template):
     template = store.enroll("default", ALICE, new_template(1, clip=1))
     assert store.subjects("hall") == []
     assert store.changes("hall").changes == ()
-    for ask in (store.template, store.embedding, store.sequence):
+    for ask in (store.embedding, store.sequence):
         with pytest.raises(NotFound):
             ask("hall", template.id)
     with pytest.raises(NotFound):

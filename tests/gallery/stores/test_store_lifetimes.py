@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -11,7 +9,6 @@ import pytest
 from following import Follower, replay
 
 from gallery.errors import Conflict, NotFound
-from gallery.stores.open import open_store
 from gallery.stores.protocol import NewSubject
 
 ALICE, BOB = NewSubject("alice"), NewSubject("bob")
@@ -39,7 +36,7 @@ def test_one_template_goes_and_its_subject_stays(store, new_template, fingerprin
     assert (removal.templates, removal.subjects, removal.pending) == (1, 0, False)
     assert store.templates("default", "alice") == [kept]
     assert set(replay(store)) == {kept.id}
-    for ask in (store.template, store.embedding, store.sequence, store.delete_template):
+    for ask in (store.embedding, store.sequence, store.delete_template):
         with pytest.raises(NotFound):
             ask("default", gone.id)
     assert not store.enroll("default", BOB, new_template(1, clip=1)).duplicate
@@ -134,40 +131,3 @@ def test_an_archived_template_keeps_its_id_and_times(store, new_template):
         store.enroll("default", BOB, new_template(2, id="a" * 32))
     store.ensure_collection("copy")
     assert not store.enroll("copy", BOB, new).duplicate
-
-
-def test_a_follower_is_woken_by_another_store_on_the_same_data(store, store_url, new_template):
-    follower = Follower(store)
-    follower.follow()
-    assert not store.wait("default", follower.cursor, 0.05)
-    writer = open_store(store_url)
-    woken = []
-
-    def wait():
-        woken.append(store.wait("default", follower.cursor, 600))
-
-    waiter = threading.Thread(target=wait)
-    waiter.start()
-    time.sleep(0.2)
-    assert not woken
-    template = writer.enroll("default", ALICE, new_template(1))
-    waiter.join(120)
-    assert woken == [True]  # long before it would have stopped waiting
-    assert set(follower.follow()) == {template.id}
-    for change in (
-        lambda: writer.update_subject("default", NewSubject("alice", metadata={"a": "b"})),
-        lambda: writer.erase("default", "alice"),
-    ):
-        change()
-        assert store.wait("default", follower.cursor, 0)
-        follower.follow()
-    assert follower.known == {}
-    writer.close()
-
-
-def test_a_waiter_on_a_collection_that_goes_is_told(store):
-    store.ensure_collection("hall")
-    cursor = store.changes("hall").cursor
-    store.delete_collection("hall")
-    with pytest.raises(NotFound):
-        store.wait("hall", cursor, 5)

@@ -179,12 +179,12 @@ def test_the_audit_finds_what_was_left(store, store_url, new_template, request, 
             with pytest.raises(sqlite3.IntegrityError, match="append-only"):
                 file.execute("UPDATE audit SET actor = 'nobody'")
         file.close()
-        expected = {"1 sequence(s) of nobody", "1 subject(s) that the log says are erased"}
+        expected = {"1 sequence(s) without an owner", "1 subject(s) that the log says are erased"}
     else:
         with request.getfixturevalue("redis_server").client() as client:
             client.hset("gaitkeeper:{default}:q", template.id, b"left")
             client.zadd("gaitkeeper:{default}:of:alice", {template.id: 1})
-        expected = {"1 sequence(s) of nobody", "1 key(s) of nobody"}
+        expected = {"1 sequence(s) without an owner", "1 key(s) without an owner"}
     assert set(store.audit("default").left) == expected
 
 

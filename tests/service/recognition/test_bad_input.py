@@ -43,7 +43,7 @@ BAD: dict[str, tuple[Callable[[Clips], bytes], int, str, str]] = {
     "audio only": (lambda _: sound(), 422, "no_video", "sound"),
     "one frame": (lambda _: canary.clip(frames=1), 422, "too_short", "1 frame;"),
     "truncated mp4": (lambda clip: shortened(clip("ann-1")), 422, "undecodable", "whole file|cut short"),
-    "nobody": (lambda clip: clip("empty").read_bytes(), 422, "no_person", "seen whole"),
+    "nobody": (lambda clip: clip("empty").read_bytes(), 422, "no_person", "whole body must be visible"),
     "cut off at the knees": (lambda clip: clip("knees").read_bytes(), 422, "cut_off", "head to feet"),
     "a walk of three frames": (lambda clip: clip("short").read_bytes(), 422, "too_short", "3 frames"),
 }

@@ -99,7 +99,7 @@ def test_a_threshold_says_what_it_rests_on(visit: Visit) -> None:
             "camera (7 passers-by)",
             0.812,
         ): "a share of 0.812, the mean distance to people this camera saw (7 passers-by)",
-        ("prior", None): "Too few other people are known here to compare with, so it is strict.",
+        ("prior", None): "It is strict, because too few other people are known for comparison.",
     }
     with visit() as seen:
         for (basis, unit), sentence in told.items():
@@ -113,7 +113,7 @@ def test_a_card_says_who_came_back(visit: Visit, served: Service, clip: Clips) -
     }"""
     person = served.client.identify(clip("bob-1")).people[0].model_dump(mode="json")
     with visit() as seen:
-        sentence = "The same person as walker 3, as it seems, who left and came back."
+        sentence = "Probably the same person as walker 3, who left and came back."
         assert sentence in seen.page.evaluate(show, person | {"same_as": 3})
         assert "came back" not in seen.page.evaluate(show, person)
 
@@ -262,7 +262,7 @@ def test_passers_by_of_a_camera_are_kept_counted_and_forgotten(visit: Visit, ser
         page = seen.page
         page.get_by_label("Keep each for days").fill("2")
         page.get_by_role("button", name="Keep passers-by").click()
-        page.get_by_text("Nobody has passed yet.").wait_for()
+        page.get_by_text("No passers-by yet.").wait_for()
         client.learn(clip("ann-2"), "door")
         page.reload()
         page.get_by_role("heading", name="door").wait_for()
@@ -270,7 +270,7 @@ def test_passers_by_of_a_camera_are_kept_counted_and_forgotten(visit: Visit, ser
         page.get_by_text("Each is kept for 2 days.").wait_for()
         page.get_by_role("button", name="Forget door").click()
         page.get_by_role("dialog").get_by_role("button", name="Forget").click()
-        page.get_by_text("Nobody has passed yet.").wait_for()
+        page.get_by_text("No passers-by yet.").wait_for()
         page.get_by_role("button", name="Turn off").click()
         page.get_by_role("dialog").get_by_role("button", name="Turn off").click()
         page.get_by_role("heading", name="Passers-by are not kept").wait_for()
@@ -455,7 +455,7 @@ def test_collections_are_made_chosen_and_deleted(visit: Visit, served: Service) 
         assert page.get_by_label("Collection", exact=True).input_value() == "door"
         assert served.client.collection("door").ttl_seconds == 86400
         page.get_by_role("navigation").get_by_role("link", name="People").click()
-        page.get_by_text("Nobody is enrolled in this collection yet.").wait_for()
+        page.get_by_text("No one is enrolled in this collection yet.").wait_for()
         page.get_by_role("navigation").get_by_role("link", name="Collections").click()
         entry.get_by_role("button", name="Delete").click()
         agree = page.get_by_role("dialog").get_by_role("button", name="Delete")
@@ -490,7 +490,7 @@ def test_a_key_is_asked_for_and_kept_in_the_tab_alone(browser: Browser, start: S
             page.get_by_role("button", name="Use the key").click()
             if given != text:
                 page.locator("#key-problem:not(:empty)").wait_for()
-        page.get_by_text("Nobody is enrolled in this collection yet.").wait_for()
+        page.get_by_text("No one is enrolled in this collection yet.").wait_for()
         kept = page.evaluate("[Object.values(sessionStorage), Object.values(localStorage), document.cookie]")
         assert text in kept[0] and kept[1:] == [[], ""]
         page.get_by_role("button", name="Forget the key").click()

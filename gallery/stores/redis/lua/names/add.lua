@@ -1,0 +1,3 @@
+#!lua
+local name = unpack(ARGV)
+return {redis.call('SADD', KEYS[1], name)}
