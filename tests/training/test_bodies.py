@@ -10,8 +10,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from training import bodies
-from training.bodies import assets
+from training.bodies import assets, packages
 from training.bodies.mesh import join, normals, thin
 from training.bodies.mistakes import Mistakes, draw_mistakes, spoil
 from training.bodies.outfit import draw_carried, draw_outfit
@@ -134,7 +133,7 @@ def test_assets_are_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_without_the_extra_the_command_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(bodies, "find_spec", lambda name: None)
+    monkeypatch.setattr(packages, "find_spec", lambda name: None)
     result = CliRunner().invoke(app, ["bodies", "train", str(tmp_path), str(tmp_path / "x.npz")])
     assert isinstance(result.exception, BodiesMissing)
     assert "gaitkeeper-id[bodies]" in str(result.exception)

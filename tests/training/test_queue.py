@@ -193,7 +193,7 @@ def test_a_queue_is_its_files_each_once_and_by_name(kinect: Path, tmp_path: Path
     one, two = put(tmp_path / "x", kinect, "one"), put(tmp_path / "x", kinect, "two")
     assert configurations([two, tmp_path / "x"]) == [two.resolve(), one.resolve()]
     put(tmp_path / "y", kinect, "one")
-    with pytest.raises(BadTrainingConfig, match="Two configurations are called 'one'"):
+    with pytest.raises(BadTrainingConfig, match="Two configurations have the name 'one'"):
         configurations([tmp_path / "x", tmp_path / "y"])
     result = CliRunner().invoke(app, ["train", str(tmp_path / "x"), "--fresh"])
     assert isinstance(result.exception, BadTrainingConfig)

@@ -29,7 +29,7 @@ def bodies(
 
     import torch
 
-    from training.bodies import need_packages
+    from training.bodies.packages import need_packages
 
     need_packages()
     from training.bodies.pack import render_set

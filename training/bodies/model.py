@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from training.bodies import need_packages
 from training.bodies.mesh import heaviest
+from training.bodies.packages import need_packages
 from training.walkers.skeleton import COCO17
 
 Array = npt.NDArray[Any]
