@@ -8,7 +8,7 @@ import { stripsOf } from "../strips.js";
 const KEPT = {
   name: "strangers",
   days: 7,
-  about: "If you turn this on, the walk of everybody who is unknown from then on is kept for the time set here, so that you see who comes back.",
+  about: "If you turn this on, the walk of each unknown walker is kept for the time set here, so that you can see who comes back.",
   loss: "All kept walks are deleted now.",
 };
 /** Walks of a group that are shown at once. */
