@@ -49,7 +49,7 @@ for network in "$@"; do
     fi
     # What real people allow of the thresholds: python -m bench.real_people
     case $network in
-        fusion) strictness=0.88 ;;
+        fusion) strictness=0.94 ;;
         gaitbase) strictness=0.98 ;;
         gaittake) strictness=0.74 ;;
         *) strictness=1 ;;
