@@ -27,10 +27,10 @@ from statistics import mean
 from rich.console import Console
 from rich.table import Table
 
-import models
 from bench.report import RESULTS, machine
 from bench.studies import PACKS, RUNS, Study, studies
-from training.loop import train
+from gaitkeeper import models
+from gaitkeeper.training.loop import train
 
 
 def result_path(study: str, row: str, seed: int) -> Path:

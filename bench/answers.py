@@ -9,17 +9,17 @@ from contextlib import closing, contextmanager
 import numpy as np
 from torch import Tensor
 
-import models
-from gallery.answers import Answers
-from gallery.decision.calibration import PER_SUBJECT, Calibration, ConfidenceMap, FpirThresholds, InUnits
-from gallery.decision.verdict import QualityGates
-from gallery.passers import PassersBy
-from gallery.search.index import CollectionIndex
-from gallery.stores.open import open_store
-from gallery.stores.protocol import Change, Changes, Digest
-from gallery.types import Identification
-from pipelines.fingerprint import Fingerprint, fingerprint_of
-from training.datasets.sample import Inputs
+from gaitkeeper import models
+from gaitkeeper.gallery.answers import Answers
+from gaitkeeper.gallery.decision.calibration import PER_SUBJECT, Calibration, ConfidenceMap, FpirThresholds, InUnits
+from gaitkeeper.gallery.decision.verdict import QualityGates
+from gaitkeeper.gallery.passers import PassersBy
+from gaitkeeper.gallery.search.index import CollectionIndex
+from gaitkeeper.gallery.stores.open import open_store
+from gaitkeeper.gallery.stores.protocol import Change, Changes, Digest
+from gaitkeeper.gallery.types import Identification
+from gaitkeeper.pipelines.fingerprint import Fingerprint, fingerprint_of
+from gaitkeeper.training.datasets.sample import Inputs
 
 COLLECTION, PERCEPTION = "default", "drawn"
 PLAIN, UNITS = "plain", "units"
@@ -35,7 +35,7 @@ class Drawn:
         self.count, self._fingerprint, self._sample = count, fingerprint, sample
 
     def changes(self, collection: str, after: str = "", limit: int = 1000) -> Changes:
-        """As :meth:`gallery.stores.protocol.Feed.changes`."""
+        """As :meth:`gaitkeeper.gallery.stores.protocol.Feed.changes`."""
         start = int(after or 0)
         stop = min(self.count, start + limit)
         embeddings = self._sample(stop - start, start + 1).numpy()
@@ -48,7 +48,7 @@ class Drawn:
         )
 
     def digest(self, collection: str) -> Digest:
-        """As :meth:`gallery.stores.protocol.Feed.digest`, but empty: it only gives the key of the leaves."""
+        """As :meth:`gaitkeeper.gallery.stores.protocol.Feed.digest`, but empty: it only gives the key of the leaves."""
         return Digest(0, bytes(32))
 
 

@@ -24,15 +24,15 @@ from rich.table import Table
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-import models
 from bench.gpu_chain import Chain, choose, graphed, seconds
 from bench.gpu_nets import HRNet, ViTPose, Yolo11Seg, fold
 from bench.gpu_sustained import CLIP, NOT_MEASURED, inputs_of, sustained
 from bench.report import write
-from gallery.search.partwise import PartwiseIndex
-from models import GaitNetwork
-from models.distance import part_distances
-from models.inference import Precision, embed
+from gaitkeeper import models
+from gaitkeeper.gallery.search.partwise import PartwiseIndex
+from gaitkeeper.models import GaitNetwork
+from gaitkeeper.models.distance import part_distances
+from gaitkeeper.models.inference import Precision, embed
 
 NETWORKS = ("gaitpart", "gaitbase", "gaitheat")
 TARGETS = {"frames": 1500, "gaitpart": 2000, "gaitbase": 1000, "gaitheat": 200}

@@ -19,16 +19,16 @@ from typing import Any
 
 import numpy as np
 
-import models
 from bench.report import write
-from gallery.networks import DEFAULT_NETWORK
-from pipelines.embed import embed
-from pipelines.pipeline import ClipResult, Pipeline
-from service.hosts.cluster import LOCAL, joined, prepare
-from service.scale import Replicas
-from service.settings import load_settings
-from training.walkers import clips
-from training.walkers.person import draw_people
+from gaitkeeper import models
+from gaitkeeper.gallery.networks import DEFAULT_NETWORK
+from gaitkeeper.pipelines.embed import embed
+from gaitkeeper.pipelines.pipeline import ClipResult, Pipeline
+from gaitkeeper.service.hosts.cluster import LOCAL, joined, prepare
+from gaitkeeper.service.scale import Replicas
+from gaitkeeper.service.settings import load_settings
+from gaitkeeper.training.walkers import clips
+from gaitkeeper.training.walkers.person import draw_people
 
 SIZE, SECONDS = (640, 480), 3.0
 
@@ -78,8 +78,8 @@ def served(clip: bytes, count: int, replicas: Sequence[int]) -> dict[str, float]
     with joined(LOCAL, load_settings()):
         from ray import serve
 
-        from service.hosts.remote import RemotePipeline
-        from service.hosts.replicas import Perception
+        from gaitkeeper.service.hosts.remote import RemotePipeline
+        from gaitkeeper.service.hosts.replicas import Perception
 
         try:
             for number in replicas:

@@ -23,13 +23,13 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.report import data_folder, write
-from models import load
-from models.distance import part_distances
-from training.datasets import Dataset, load_partition, open_dataset
-from training.evaluation import Embedded, Evaluation, embed_dataset, evaluate_embedded, find_protocol
-from training.evaluation.bone_lengths import READINGS, embed_bone_lengths
-from training.evaluation.evaluate import EvaluationSettings
-from training.folds import stratified_folds
+from gaitkeeper.models import load
+from gaitkeeper.models.distance import part_distances
+from gaitkeeper.training.datasets import Dataset, load_partition, open_dataset
+from gaitkeeper.training.evaluation import Embedded, Evaluation, embed_dataset, evaluate_embedded, find_protocol
+from gaitkeeper.training.evaluation.bone_lengths import READINGS, embed_bone_lengths
+from gaitkeeper.training.evaluation.evaluate import EvaluationSettings
+from gaitkeeper.training.folds import stratified_folds
 
 FOLDS = 10
 PARTITION = "kinect_70"

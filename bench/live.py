@@ -29,11 +29,11 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.report import data_folder, write
-from gallery import Gallery, Verdict
-from pipelines import Pipeline
-from pipelines.pictures import Codec
-from service.client import Client
-from service.live.events import Dropped, Tracks, VerdictEvent
+from gaitkeeper.gallery import Gallery, Verdict
+from gaitkeeper.pipelines import Pipeline
+from gaitkeeper.pipelines.pictures import Codec
+from gaitkeeper.service.client import Client
+from gaitkeeper.service.live.events import Dropped, Tracks, VerdictEvent
 
 CLIP, STRANGERS = "hall-a", "quartet-gallery"
 APPEARS = 0.44
@@ -65,7 +65,7 @@ def coded(clip: Path, codec: Codec) -> Frames:
 @contextmanager
 def service(store: str) -> Iterator[str]:
     """Start a service, and give its address once it is ready."""
-    command = [sys.executable, "-m", "service.cli", "serve", "--port", "0", "--store", store]
+    command = [sys.executable, "-m", "gaitkeeper", "serve", "--port", "0", "--store", store]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ, "NO_COLOR": "1"}) as process:
         assert process.stderr is not None
         try:

@@ -18,14 +18,14 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-import models
 from bench.real_open import rates, search
 from bench.real_people import calibration_of, interval
 from bench.real_walks import Setting, Walks, rank_1, walks_of
 from bench.report import data_folder, write
-from gallery.decision.calibration import Calibration
-from training.datasets import Dataset, kth, open_dataset
-from training.datasets.sample import Inputs, Sample
+from gaitkeeper import models
+from gaitkeeper.gallery.decision.calibration import Calibration
+from gaitkeeper.training.datasets import Dataset, kth, open_dataset
+from gaitkeeper.training.datasets.sample import Inputs, Sample
 
 NETWORKS = ("fusion", "gaitbase", "gaittemplate")
 RATES = (25.0, 12.5, 8.0, 5.0)

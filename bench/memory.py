@@ -67,7 +67,7 @@ def wait_ready(client: httpx.Client, seconds: float = 60) -> None:
 
 def measure(clip: Path, folder: Path) -> dict[str, Any]:
     """Serve, enrol and identify the clip; returns the memory at rest and at its peak."""
-    command = [sys.executable, "-m", "service.cli", "serve", "--port", str(PORT), "--store", f"sqlite:///{folder}/g.db"]
+    command = [sys.executable, "-m", "gaitkeeper", "serve", "--port", str(PORT), "--store", f"sqlite:///{folder}/g.db"]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{PORT}", timeout=1800) as client:
@@ -104,7 +104,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         clip = args.clip
         if clip is None:
-            from training.walkers.clips import pacing, write_clip
+            from gaitkeeper.training.walkers.clips import pacing, write_clip
 
             clip = Path(name) / "pacing.mp4"
             write_clip(clip, pacing())

@@ -17,16 +17,16 @@ from typing import Any
 
 import numpy as np
 
-import models
 from bench.report import write
-from gallery import Gallery, open_store
-from gallery.migration import migrate, rollback
-from gallery.networks import network_of
-from gallery.stores.protocol import NewSubject, NewTemplate, Store
-from pipelines.embed import embed
-from pipelines.fingerprint import fingerprint_of
-from pipelines.sequence import GaitSequence
-from service.recognition import canary
+from gaitkeeper import models
+from gaitkeeper.gallery import Gallery, open_store
+from gaitkeeper.gallery.migration import migrate, rollback
+from gaitkeeper.gallery.networks import network_of
+from gaitkeeper.gallery.stores.protocol import NewSubject, NewTemplate, Store
+from gaitkeeper.pipelines.embed import embed
+from gaitkeeper.pipelines.fingerprint import fingerprint_of
+from gaitkeeper.pipelines.sequence import GaitSequence
+from gaitkeeper.service.recognition import canary
 
 PERCEPTION = "blazepose-full/1"
 COLLECTION = "bench-migration"

@@ -25,14 +25,14 @@ from rich.progress import track
 from rich.table import Table
 from torch import Tensor, nn
 
-import models
 from bench import plain
 from bench.report import write
-from models import GaitNetwork
-from models.distance import part_distances
-from models.importers import import_checkpoint
-from models.inference import Precision, bf16_in_hardware, embed
-from training.losses import batch_all_triplet
+from gaitkeeper import models
+from gaitkeeper.models import GaitNetwork
+from gaitkeeper.models.distance import part_distances
+from gaitkeeper.models.importers import import_checkpoint
+from gaitkeeper.models.inference import Precision, bf16_in_hardware, embed
+from gaitkeeper.training.losses import batch_all_triplet
 
 THREADS, FRAMES = 2, 30
 NETWORKS = ("gaitset", "gaitpart", "gaitgl", "gaitbase")

@@ -22,12 +22,12 @@ from rich.progress import Progress
 from rich.table import Table
 from torch import Tensor
 
-import models
 from bench.report import write
-from gallery.decision.calibration import PER_SUBJECT, Calibration, shipped_calibrations
-from training.calibrate import ProbeDistances, Searched, probe_distances, quantile, search_gallery
-from training.datasets import Dataset, walks_for
-from training.evaluation.embedding import embed_dataset
+from gaitkeeper import models
+from gaitkeeper.gallery.decision.calibration import PER_SUBJECT, Calibration, shipped_calibrations
+from gaitkeeper.training.calibrate import ProbeDistances, Searched, probe_distances, quantile, search_gallery
+from gaitkeeper.training.datasets import Dataset, walks_for
+from gaitkeeper.training.evaluation.embedding import embed_dataset
 
 Array = npt.NDArray[Any]
 RATE = 0.01

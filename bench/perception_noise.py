@@ -20,13 +20,13 @@ import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import distance_transform_edt
 
-from pipelines.perception import Person, build_perception
-from pipelines.perception.base import heatmap_box
-from pipelines.settings import PipelineSettings
-from pipelines.silhouette import silhouette
-from training.walkers.clips import crossing
-from training.walkers.render import Truth
-from training.walkers.skeleton import COCO17
+from gaitkeeper.pipelines.perception import Person, build_perception
+from gaitkeeper.pipelines.perception.base import heatmap_box
+from gaitkeeper.pipelines.settings import PipelineSettings
+from gaitkeeper.pipelines.silhouette import silhouette
+from gaitkeeper.training.walkers.clips import crossing
+from gaitkeeper.training.walkers.render import Truth
+from gaitkeeper.training.walkers.skeleton import COCO17
 
 Array = npt.NDArray[Any]
 AZIMUTHS = (0, 45, 90, 135, 180, 225, 270, 315)

@@ -15,8 +15,8 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.report import data_folder, write
-from pipelines import Pipeline
-from pipelines.decode import frames, probe
+from gaitkeeper.pipelines import Pipeline
+from gaitkeeper.pipelines.decode import frames, probe
 
 # Maximum time for a clip, as a multiple of its duration, on two cores.
 TARGETS = {"hall-a": 1.0, "quartet-gallery": 3.0}

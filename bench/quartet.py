@@ -14,10 +14,10 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.report import data_folder, write
-from gallery import Gallery
-from models import load
-from pipelines import GaitSequence
-from training.datasets.seen import SeenClips
+from gaitkeeper.gallery import Gallery
+from gaitkeeper.models import load
+from gaitkeeper.pipelines import GaitSequence
+from gaitkeeper.training.datasets.seen import SeenClips
 
 NAMES = ("navy", "grey", "white", "yellow")
 

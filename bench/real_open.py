@@ -10,8 +10,8 @@ import numpy.typing as npt
 import torch
 
 from bench.real_walks import Setting
-from gallery.decision.calibration import Calibration
-from gallery.decision.units import Unit, units_of
+from gaitkeeper.gallery.decision.calibration import Calibration
+from gaitkeeper.gallery.decision.units import Unit, units_of
 
 Array = npt.NDArray[Any]
 REPLICATES = 1000

@@ -16,7 +16,6 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-import models
 from bench.real_open import Searched, rates, reliability, search, strictness_of
 from bench.real_walks import (
     Setting,
@@ -31,8 +30,9 @@ from bench.real_walks import (
     settings,
 )
 from bench.report import data_folder, write
-from gallery.decision.calibration import Calibration, shipped_calibrations
-from models.weights import manifest
+from gaitkeeper import models
+from gaitkeeper.gallery.decision.calibration import Calibration, shipped_calibrations
+from gaitkeeper.models.weights import manifest
 
 UNTRAINED = "untrained"
 RATES = (0.01, 0.001)

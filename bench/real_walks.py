@@ -14,12 +14,12 @@ import torch
 from torch import Tensor
 
 from bench.quartet import left_to_right
-from models.base import GaitNetwork
-from models.distance import part_distances
-from training.datasets import Dataset, Sample, open_dataset, walks_for
-from training.datasets.seen import SeenClips, inputs_of
-from training.evaluation.centring import centred_gallery, centred_probes
-from training.evaluation.embedding import embed_dataset
+from gaitkeeper.models.base import GaitNetwork
+from gaitkeeper.models.distance import part_distances
+from gaitkeeper.training.datasets import Dataset, Sample, open_dataset, walks_for
+from gaitkeeper.training.datasets.seen import SeenClips, inputs_of
+from gaitkeeper.training.evaluation.centring import centred_gallery, centred_probes
+from gaitkeeper.training.evaluation.embedding import embed_dataset
 
 Array = npt.NDArray[Any]
 Opened = Callable[[], Dataset]

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.report import write
-from training.datasets import Dataset, open_dataset
+from gaitkeeper.training.datasets import Dataset, open_dataset
 
 Array = npt.NDArray[Any]
 FOLDS = 3

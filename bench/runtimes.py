@@ -38,8 +38,8 @@ from bench.networks import (
     without_gradients,
 )
 from bench.report import write
-from models.export import export_onnx
-from models.inference import embed
+from gaitkeeper.models.export import export_onnx
+from gaitkeeper.models.inference import embed
 
 SEEN = 4  # walkers for the scales of features
 

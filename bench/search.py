@@ -25,8 +25,8 @@ from torch import Tensor
 
 from bench.answers import PLAIN, UNITS, answering
 from bench.report import RESULTS, write
-from gallery.search.codes import ELEMENTS, Codes, _exact_products
-from gallery.search.partwise import PartwiseIndex
+from gaitkeeper.gallery.search.codes import ELEMENTS, Codes, _exact_products
+from gaitkeeper.gallery.search.partwise import PartwiseIndex
 
 PARTS, DIMS = 16, 256
 TOP_K = 10

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import psutil
 
-from training.walkers import clips
-from training.walkers.person import draw_people
+from gaitkeeper.training.walkers import clips
+from gaitkeeper.training.walkers.person import draw_people
 
 READY = re.compile(r"gaitkeeper on (http://\S+)")
 
@@ -55,7 +55,7 @@ def served(folder: Path, **settings: object) -> Iterator[Served]:
         SystemExit: it did not start.
     """
     environment = {f"GAITKEEPER_{name.upper()}": str(value) for name, value in settings.items()}
-    command = [sys.executable, "-m", "service.cli", "serve", "--port", "0", "--store", f"sqlite:///{folder}/gallery.db"]
+    command = [sys.executable, "-m", "gaitkeeper", "serve", "--port", "0", "--store", f"sqlite:///{folder}/gallery.db"]
     server = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ | environment)
     assert server.stderr is not None
     try:

@@ -29,8 +29,8 @@ from rich.table import Table
 
 from bench.report import write
 from bench.served import Served, served, short_walk
-from gallery import Gallery
-from pipelines import Pipeline
+from gaitkeeper.gallery import Gallery
+from gaitkeeper.pipelines import Pipeline
 
 SHARES = (0.2, 0.4, 0.6, 0.8, 1.0, 1.2, 1.6)
 """Offered rates, as multiples of the rate of sequential requests."""

@@ -22,13 +22,13 @@ from rich.table import Table
 
 from bench.quartet import NAMES, left_to_right
 from bench.report import data_folder, write
-from gallery import Gallery, Verdict
-from gallery.decision.calibration import Calibration, shipped_calibrations
-from models import GaitNetwork, load
-from pipelines import GaitSequence
-from pipelines.fingerprint import Fingerprint
-from training.datasets import Sample, open_dataset, walks_for
-from training.datasets.seen import SeenClips
+from gaitkeeper.gallery import Gallery, Verdict
+from gaitkeeper.gallery.decision.calibration import Calibration, shipped_calibrations
+from gaitkeeper.models import GaitNetwork, load
+from gaitkeeper.pipelines import GaitSequence
+from gaitkeeper.pipelines.fingerprint import Fingerprint
+from gaitkeeper.training.datasets import Sample, open_dataset, walks_for
+from gaitkeeper.training.datasets.seen import SeenClips
 
 RENDERED = 50
 OTHERS = {"hall-a": ("A",), "road-bc": ("B", "C")}

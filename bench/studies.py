@@ -9,18 +9,18 @@ from pathlib import Path
 
 import numpy as np
 
-import models
 from bench.report import data_folder
-from models.base import GaitNetwork
-from training.config import TrainingConfig, load_config
-from training.crossval import identify_fold
-from training.datasets import open_dataset
-from training.evaluation import evaluate, find_protocol
-from training.evaluation.evaluate import EvaluationSettings
-from training.walkers.anthropometry import Shape, draw_shapes
-from training.walkers.pack import render_set
-from training.walkers.person import Build
-from training.walkers.sets import Size, Take
+from gaitkeeper import models
+from gaitkeeper.models.base import GaitNetwork
+from gaitkeeper.training.config import TrainingConfig, load_config
+from gaitkeeper.training.crossval import identify_fold
+from gaitkeeper.training.datasets import open_dataset
+from gaitkeeper.training.evaluation import evaluate, find_protocol
+from gaitkeeper.training.evaluation.evaluate import EvaluationSettings
+from gaitkeeper.training.walkers.anthropometry import Shape, draw_shapes
+from gaitkeeper.training.walkers.pack import render_set
+from gaitkeeper.training.walkers.person import Build
+from gaitkeeper.training.walkers.sets import Size, Take
 
 RUNS = Path("runs/ablations")
 CONFIGS = Path("training/configs")
@@ -29,7 +29,7 @@ QUICK = EvaluationSettings(replicates=0, pairwise=False)
 
 @dataclass(frozen=True)
 class Pack:
-    """A rendered set; see :func:`training.walkers.pack.render_set`."""
+    """A rendered set; see :func:`gaitkeeper.training.walkers.pack.render_set`."""
 
     name: str
     size: Size

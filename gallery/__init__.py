@@ -1,11 +1,11 @@
 """The gallery of enrolled templates: stores, exact search and verdicts."""
 
-from gallery.decision.calibration import Calibration, load_calibrations
-from gallery.decision.verdict import QualityGates
-from gallery.gallery import Gallery
-from gallery.networks import DEFAULT_NETWORK
-from gallery.stores.open import open_store
-from gallery.types import (
+from gaitkeeper.gallery.decision.calibration import Calibration, load_calibrations
+from gaitkeeper.gallery.decision.verdict import QualityGates
+from gaitkeeper.gallery.gallery import Gallery
+from gaitkeeper.gallery.networks import DEFAULT_NETWORK
+from gaitkeeper.gallery.stores.open import open_store
+from gaitkeeper.gallery.types import (
     Candidate,
     Collection,
     Enrolment,

@@ -12,11 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gallery.decision.calibration import Calibration
-from gallery.decision.explain import COHORT, EXPLAINED, explain, impostors_of
-from gallery.decision.reappearance import Walk, Walks, likenesses
-from gallery.decision.units import SUBJECTS, TEMPLATES, Unit, units_of
-from gallery.decision.verdict import (
+from gaitkeeper.gallery.decision.calibration import Calibration
+from gaitkeeper.gallery.decision.explain import COHORT, EXPLAINED, explain, impostors_of
+from gaitkeeper.gallery.decision.reappearance import Walk, Walks, likenesses
+from gaitkeeper.gallery.decision.units import SUBJECTS, TEMPLATES, Unit, units_of
+from gaitkeeper.gallery.decision.verdict import (
     QualityGates,
     candidates_of,
     compare,
@@ -27,12 +27,12 @@ from gallery.decision.verdict import (
     threshold_of,
     unfit,
 )
-from gallery.errors import FingerprintMismatch
-from gallery.networks import Embed, embedded
-from gallery.passers import PassersBy, same
-from gallery.search.index import Index
-from gallery.search.partwise import Hit
-from gallery.types import (
+from gaitkeeper.gallery.errors import FingerprintMismatch
+from gaitkeeper.gallery.networks import Embed, embedded
+from gaitkeeper.gallery.passers import PassersBy, same
+from gaitkeeper.gallery.search.index import Index
+from gaitkeeper.gallery.search.partwise import Hit
+from gaitkeeper.gallery.types import (
     Identification,
     Outlier,
     Reason,
@@ -41,14 +41,14 @@ from gallery.types import (
     Verdict,
     Verification,
 )
-from gallery.views import Corrections, View, centred
-from models import GaitNetwork
-from models.distance import part_distances
-from models.errors import GaitkeeperError
-from pipelines.fingerprint import Fingerprint, fingerprint_of
-from pipelines.heading import heading_of
-from pipelines.quality import MIN_RATE
-from pipelines.sequence import GaitSequence
+from gaitkeeper.gallery.views import Corrections, View, centred
+from gaitkeeper.models import GaitNetwork
+from gaitkeeper.models.distance import part_distances
+from gaitkeeper.models.errors import GaitkeeperError
+from gaitkeeper.pipelines.fingerprint import Fingerprint, fingerprint_of
+from gaitkeeper.pipelines.heading import heading_of
+from gaitkeeper.pipelines.quality import MIN_RATE
+from gaitkeeper.pipelines.sequence import GaitSequence
 
 log = logging.getLogger("gaitkeeper")
 
@@ -85,7 +85,7 @@ class Answers:
         learn: bool = True,
         walks: Walks | None = None,
     ) -> list[Identification]:
-        """See :meth:`gallery.Gallery.identify_many`; the probes are of one perception."""
+        """See :meth:`gaitkeeper.gallery.Gallery.identify_many`; the probes are of one perception."""
         began = time.perf_counter()
         fingerprint = fingerprint_of(network, seqs[0].perception)
         with_frames = [i for i, seq in enumerate(seqs) if len(seq)]
@@ -202,7 +202,7 @@ class Answers:
     def verify(
         self, network: GaitNetwork, subject: str, seq: GaitSequence, fmr: float, camera: str | None
     ) -> Verification:
-        """See :meth:`gallery.Gallery.verify`."""
+        """See :meth:`gaitkeeper.gallery.Gallery.verify`."""
         began = time.perf_counter()
         fingerprint = fingerprint_of(network, seq.perception)
         probe = embedded(network, [seq], self.embed)[0] if len(seq) else None
@@ -307,7 +307,7 @@ class Answers:
         return found
 
     def outliers(self, subject: str, fingerprint: Fingerprint, templates: Sequence[str]) -> list[Outlier]:
-        """See :meth:`gallery.Gallery.outliers`."""
+        """See :meth:`gaitkeeper.gallery.Gallery.outliers`."""
         corrections = self.passers.corrections(fingerprint)
         there = self.index.embeddings(fingerprint, templates, corrections)
         if len(there) < 2:
@@ -336,7 +336,7 @@ class Answers:
             embeddings: (n, P, C), with the corrections of their views subtracted.
             own: the template of each walk, if they are one person's enrolled walks; None if they are not enrolled.
             corrections: corrections by view.
-            size, subjects: as of :meth:`gallery.decision.calibration.Calibration.threshold`.
+            size, subjects: as of :meth:`gaitkeeper.gallery.decision.calibration.Calibration.threshold`.
             strict: use the strictest rate instead of the loosest.
 
         Returns:

@@ -13,15 +13,15 @@ from contextlib import suppress
 
 from torch import Tensor
 
-from gallery.errors import ClipOfOtherSubject, Conflict, NotFound
-from gallery.migration import move_along
-from gallery.names import COMPANIONS, companion_of
-from gallery.stores.protocol import Change, Feed, NewSubject, NewTemplate, Store
-from gallery.types import Collection, Removal
-from gallery.views import View
-from models import GaitNetwork
-from pipelines.fingerprint import fingerprint_of
-from pipelines.sequence import GaitSequence
+from gaitkeeper.gallery.errors import ClipOfOtherSubject, Conflict, NotFound
+from gaitkeeper.gallery.migration import move_along
+from gaitkeeper.gallery.names import COMPANIONS, companion_of
+from gaitkeeper.gallery.stores.protocol import Change, Feed, NewSubject, NewTemplate, Store
+from gaitkeeper.gallery.types import Collection, Removal
+from gaitkeeper.gallery.views import View
+from gaitkeeper.models import GaitNetwork
+from gaitkeeper.pipelines.fingerprint import fingerprint_of
+from gaitkeeper.pipelines.sequence import GaitSequence
 
 
 class Companion:
@@ -30,7 +30,7 @@ class Companion:
     Args:
         store: kept open by the caller.
         collection: name of the main collection.
-        kind: one of :data:`gallery.names.COMPANIONS`.
+        kind: one of :data:`gaitkeeper.gallery.names.COMPANIONS`.
     """
 
     def __init__(self, store: Store, collection: str, kind: str) -> None:
@@ -108,7 +108,7 @@ class Companion:
 class Followed:
     """In-memory copy of a companion's content. Each call updates it from the store.
 
-    Searched collections use :class:`gallery.search.index.CollectionIndex` instead.
+    Searched collections use :class:`gaitkeeper.gallery.search.index.CollectionIndex` instead.
     """
 
     def __init__(self, store: Feed, name: str) -> None:

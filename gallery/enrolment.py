@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TypedDict
 
-from gallery.answers import Answers
-from gallery.errors import FingerprintMismatch, LooksLikeOtherSubject, Overtaken
-from gallery.names import check_display_name, check_legal_basis, check_metadata, enrolled_only, known_subject
-from gallery.networks import embedded
-from gallery.stores.protocol import Embedding, NewSubject, NewTemplate, Store
-from gallery.types import Collection, Enrolment, Removal, Subject, Template
-from gallery.views import View
-from models import GaitNetwork
-from pipelines.fingerprint import fingerprint_of
-from pipelines.sequence import GaitSequence
+from gaitkeeper.gallery.answers import Answers
+from gaitkeeper.gallery.errors import FingerprintMismatch, LooksLikeOtherSubject, Overtaken
+from gaitkeeper.gallery.names import check_display_name, check_legal_basis, check_metadata, enrolled_only, known_subject
+from gaitkeeper.gallery.networks import embedded
+from gaitkeeper.gallery.stores.protocol import Embedding, NewSubject, NewTemplate, Store
+from gaitkeeper.gallery.types import Collection, Enrolment, Removal, Subject, Template
+from gaitkeeper.gallery.views import View
+from gaitkeeper.models import GaitNetwork
+from gaitkeeper.pipelines.fingerprint import fingerprint_of
+from gaitkeeper.pipelines.sequence import GaitSequence
 
 
 class Enrolled:
@@ -93,7 +93,7 @@ class EnrolOptions(TypedDict, total=False):
         display_name, metadata: of the subject; None keeps the stored values.
         clip_sha256: hexadecimal digest of the clip's bytes, used to detect repeated enrolments.
         strict: refuse a walker who matches another subject at the strictest calibrated rate.
-        camera: name of the camera that saw the walker; see :mod:`gallery.views`.
+        camera: name of the camera that saw the walker; see :mod:`gaitkeeper.gallery.views`.
     """
 
     display_name: str | None
@@ -113,7 +113,7 @@ def enrol(
     strict: bool,
     view: View | None,
 ) -> Enrolment:
-    """See :meth:`gallery.Gallery.enrolment`; ``answers`` are those of the same collection."""
+    """See :meth:`gaitkeeper.gallery.Gallery.enrolment`; ``answers`` are those of the same collection."""
     collection = enrolled.collection
     fingerprint = fingerprint_of(network, seq.perception)
     if collection.fingerprint not in (None, fingerprint):

@@ -12,13 +12,13 @@ from typing import Self, Unpack
 
 from torch import Tensor
 
-from gallery.answers import Answers, view_of
-from gallery.decision.calibration import Calibration, load_calibrations, shipped_calibrations
-from gallery.decision.reappearance import Walks
-from gallery.decision.verdict import QualityGates, check_fmr, check_fpir
-from gallery.enrolment import Enrolled, EnrolOptions, enrol
-from gallery.errors import NotFound
-from gallery.names import (
+from gaitkeeper.gallery.answers import Answers, view_of
+from gaitkeeper.gallery.decision.calibration import Calibration, load_calibrations, shipped_calibrations
+from gaitkeeper.gallery.decision.reappearance import Walks
+from gaitkeeper.gallery.decision.verdict import QualityGates, check_fmr, check_fpir
+from gaitkeeper.gallery.enrolment import Enrolled, EnrolOptions, enrol
+from gaitkeeper.gallery.errors import NotFound
+from gaitkeeper.gallery.names import (
     check_camera,
     check_collection,
     check_display_name,
@@ -26,12 +26,12 @@ from gallery.names import (
     check_subject,
     known_subject,
 )
-from gallery.networks import Embed, EmbedOnce, PinnedNetwork
-from gallery.passers import PassersBy
-from gallery.search.index import CollectionIndex, Index
-from gallery.stores.open import open_store
-from gallery.stores.protocol import NewSubject, Store
-from gallery.types import (
+from gaitkeeper.gallery.networks import Embed, EmbedOnce, PinnedNetwork
+from gaitkeeper.gallery.passers import PassersBy
+from gaitkeeper.gallery.search.index import CollectionIndex, Index
+from gaitkeeper.gallery.stores.open import open_store
+from gaitkeeper.gallery.stores.protocol import NewSubject, Store
+from gaitkeeper.gallery.types import (
     Action,
     Enrolment,
     Erasure,
@@ -42,11 +42,11 @@ from gallery.types import (
     Verification,
     ViewStatistics,
 )
-from gallery.views import Corrections
-from models import GaitNetwork
-from pipelines.embed import embed
-from pipelines.fingerprint import Fingerprint
-from pipelines.sequence import GaitSequence
+from gaitkeeper.gallery.views import Corrections
+from gaitkeeper.models import GaitNetwork
+from gaitkeeper.pipelines.embed import embed
+from gaitkeeper.pipelines.fingerprint import Fingerprint
+from gaitkeeper.pipelines.sequence import GaitSequence
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -135,7 +135,7 @@ class Gallery(Enrolled):
 
         Raises:
             NotFound: the collection does not exist and ``create`` is False.
-            UnknownStore, BadStore, StoreUnavailable: as :func:`gallery.stores.open.open_store`.
+            UnknownStore, BadStore, StoreUnavailable: as :func:`gaitkeeper.gallery.stores.open.open_store`.
             BadCollection, BadCalibration: the name is invalid, or the file cannot be read.
         """
         if isinstance(calibrations, str | Path):
@@ -192,7 +192,7 @@ class Gallery(Enrolled):
             FingerprintMismatch: the collection is pinned to another fingerprint.
             ClipOfOtherSubject: the same track of the same clip is enrolled as another subject.
             LooksLikeOtherSubject: only if ``strict``.
-            HeatmapsMissing, BadEmbedding, StoreUnavailable, NotFound: see :mod:`gallery.errors`.
+            HeatmapsMissing, BadEmbedding, StoreUnavailable, NotFound: see :mod:`gaitkeeper.gallery.errors`.
         """
         return self.enrolment(subject, seq, **options).template
 
@@ -240,11 +240,12 @@ class Gallery(Enrolled):
             fpir: false-positive identification rate of the match threshold. It must be a calibrated rate.
             where: metadata that candidates must have, for example ``{"site": "north"}``. Only templates of such
                 subjects are searched, and only these count as the gallery's size.
-            explained: add the distance per body part for the first candidates; see :mod:`gallery.decision.explain`.
+            explained: add the distance per body part for the first candidates; see
+                :mod:`gaitkeeper.gallery.decision.explain`.
             camera: name of the camera that recorded the probes. The correction of its view is subtracted; see
-                :mod:`gallery.views`.
+                :mod:`gaitkeeper.gallery.views`.
             learn: whether to update that correction with the probes, if the collection keeps passers-by; see
-                :mod:`gallery.passers`.
+                :mod:`gaitkeeper.gallery.passers`.
             walks: earlier walks of the same clip or stream. With them, answers name the earlier track of the same
                 person.
 
@@ -253,7 +254,7 @@ class Gallery(Enrolled):
             BadCamera: the camera's name is invalid.
             BadFpir: the value is not a rate, or not a calibrated one.
             BadSubject: ``where`` is not valid metadata.
-            HeatmapsMissing, BadEmbedding, StoreUnavailable: see :mod:`gallery.errors`.
+            HeatmapsMissing, BadEmbedding, StoreUnavailable: see :mod:`gaitkeeper.gallery.errors`.
         """
         check_fpir(fpir)
         check_metadata(where)
@@ -292,7 +293,7 @@ class Gallery(Enrolled):
             NotFound: no subject has this id.
             BadFmr: the value is not a rate, or not a calibrated one.
             FingerprintMismatch: the probe's fingerprint is not the collection's.
-            HeatmapsMissing, BadEmbedding, StoreUnavailable: see :mod:`gallery.errors`.
+            HeatmapsMissing, BadEmbedding, StoreUnavailable: see :mod:`gaitkeeper.gallery.errors`.
         """
         check_fmr(fmr)
         check_camera(camera)
@@ -309,7 +310,7 @@ class Gallery(Enrolled):
         Raises:
             BadCamera: the camera's name is invalid.
             FingerprintMismatch: a walker's fingerprint is not the collection's.
-            HeatmapsMissing, BadEmbedding, StoreUnavailable: see :mod:`gallery.errors`.
+            HeatmapsMissing, BadEmbedding, StoreUnavailable: see :mod:`gaitkeeper.gallery.errors`.
         """
         check_camera(camera)
         seen = [(seq, view_of(seq, camera)) for seq in seqs if len(seq)]
@@ -320,7 +321,8 @@ class Gallery(Enrolled):
         )
 
     def outliers(self, subject: str) -> list[Outlier]:
-        """Templates of a subject that may show another person; see :func:`gallery.decision.verdict.outliers`.
+        """Templates of a subject that may show another person; see
+        :func:`gaitkeeper.gallery.decision.verdict.outliers`.
 
         Raises:
             NotFound: no subject has this id.
@@ -333,7 +335,7 @@ class Gallery(Enrolled):
         return self._answers.outliers(owner, fingerprint, ids)
 
     def corrections(self, fingerprint: Fingerprint) -> Corrections:
-        """Correction per view, subtracted from embeddings before comparison; see :mod:`gallery.views`."""
+        """Correction per view, subtracted from embeddings before comparison; see :mod:`gaitkeeper.gallery.views`."""
         return self.passers_by.corrections(fingerprint)
 
     def keep_passers_by(self, keep_seconds: float | None) -> Removal:
@@ -344,7 +346,7 @@ class Gallery(Enrolled):
 
     def alike_within(self, fingerprint: Fingerprint, embeddings: Tensor) -> float | None:
         """The distance up to which two of n unenrolled walks count as the same person; see
-        :mod:`gallery.decision.units`.
+        :mod:`gaitkeeper.gallery.decision.units`.
 
         Args:
             fingerprint: fingerprint of the embeddings. It can differ from the collection's after a migration.

@@ -9,15 +9,15 @@ from functools import partial
 
 import torch
 
-from gallery.errors import BadEmbedding, Conflict, FingerprintMismatch, NotFound, ShadowBehind
-from gallery.names import COMPANIONS, companion_of
-from gallery.stores.protocol import Store
-from gallery.types import Collection
-from models import GaitNetwork
-from pipelines.embed import embed
-from pipelines.errors import HeatmapsMissing
-from pipelines.fingerprint import Fingerprint, fingerprint_of
-from pipelines.sequence import GaitSequence
+from gaitkeeper.gallery.errors import BadEmbedding, Conflict, FingerprintMismatch, NotFound, ShadowBehind
+from gaitkeeper.gallery.names import COMPANIONS, companion_of
+from gaitkeeper.gallery.stores.protocol import Store
+from gaitkeeper.gallery.types import Collection
+from gaitkeeper.models import GaitNetwork
+from gaitkeeper.pipelines.embed import embed
+from gaitkeeper.pipelines.errors import HeatmapsMissing
+from gaitkeeper.pipelines.fingerprint import Fingerprint, fingerprint_of
+from gaitkeeper.pipelines.sequence import GaitSequence
 
 BATCH = 64  # templates per batch, embedded and written together
 WRITERS = 16  # parallel writes, because each waits for the disk

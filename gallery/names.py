@@ -6,8 +6,8 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 
-from gallery.errors import BadCamera, BadCollection, BadSubject
-from gallery.types import Collection
+from gaitkeeper.gallery.errors import BadCamera, BadCollection, BadSubject
+from gaitkeeper.gallery.types import Collection
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
 STRANGERS, PASSERS_BY = COMPANIONS = ("strangers", "passers-by")

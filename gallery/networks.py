@@ -9,20 +9,20 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-import models
-from gallery.errors import BadEmbedding, FingerprintMismatch
-from gallery.stores.protocol import Records
-from models import GaitNetwork
-from models.errors import GaitkeeperError
-from models.weights import manifest
-from pipelines.embed import embed
-from pipelines.fingerprint import Fingerprint, fingerprint_of
-from pipelines.sequence import GaitSequence
+from gaitkeeper import models
+from gaitkeeper.gallery.errors import BadEmbedding, FingerprintMismatch
+from gaitkeeper.gallery.stores.protocol import Records
+from gaitkeeper.models import GaitNetwork
+from gaitkeeper.models.errors import GaitkeeperError
+from gaitkeeper.models.weights import manifest
+from gaitkeeper.pipelines.embed import embed
+from gaitkeeper.pipelines.fingerprint import Fingerprint, fingerprint_of
+from gaitkeeper.pipelines.sequence import GaitSequence
 
 T = TypeVar("T")
 
 Embed = Callable[[Sequence[GaitSequence], GaitNetwork], Tensor]
-"""Embeds sequences like :func:`pipelines.embed.embed`, locally or on another host."""
+"""Embeds sequences like :func:`gaitkeeper.pipelines.embed.embed`, locally or on another host."""
 
 DEFAULT_NETWORK = "fusion"
 
@@ -64,7 +64,7 @@ class EmbedOnce:
         self._known: dict[tuple[int, int], tuple[GaitSequence, GaitNetwork, Tensor]] = {}  # by identity, hence kept
 
     def __call__(self, seqs: Sequence[GaitSequence], net: GaitNetwork) -> Tensor:
-        """As :func:`pipelines.embed.embed`."""
+        """As :func:`gaitkeeper.pipelines.embed.embed`."""
         if not seqs:
             return self._by(seqs, net)
         if new := [seq for seq in seqs if (id(seq), id(net)) not in self._known]:
@@ -79,7 +79,7 @@ class PinnedNetwork:
     Args:
         store: store of the collection.
         collection: name of the collection.
-        wanted, device, fallback: as ``network``, ``device`` and ``fallback`` of :class:`gallery.Gallery`.
+        wanted, device, fallback: as ``network``, ``device`` and ``fallback`` of :class:`gaitkeeper.gallery.Gallery`.
     """
 
     def __init__(

@@ -23,16 +23,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gallery.companions import Companion, Followed
-from gallery.errors import NotFound, StoreUnavailable
-from gallery.names import PASSERS_BY
-from gallery.stores.protocol import Change, Store
-from gallery.types import Removal, ViewStatistics
-from gallery.views import WELL_KNOWN, Corrections, View, corrections_of
-from models import GaitNetwork
-from models.distance import part_distances
-from pipelines.fingerprint import Fingerprint, fingerprint_of
-from pipelines.sequence import GaitSequence
+from gaitkeeper.gallery.companions import Companion, Followed
+from gaitkeeper.gallery.errors import NotFound, StoreUnavailable
+from gaitkeeper.gallery.names import PASSERS_BY
+from gaitkeeper.gallery.stores.protocol import Change, Store
+from gaitkeeper.gallery.types import Removal, ViewStatistics
+from gaitkeeper.gallery.views import WELL_KNOWN, Corrections, View, corrections_of
+from gaitkeeper.models import GaitNetwork
+from gaitkeeper.models.distance import part_distances
+from gaitkeeper.pipelines.fingerprint import Fingerprint, fingerprint_of
+from gaitkeeper.pipelines.sequence import GaitSequence
 
 PER_VIEW = 64
 IN_ALL = 1024
@@ -138,7 +138,7 @@ class PassersBy:
         return len(self.of(fingerprint, view))
 
     def corrections(self, fingerprint: Fingerprint) -> Corrections:
-        """The correction of each view with enough walks, float32 (P, C); see :mod:`gallery.views`."""
+        """The correction of each view with enough walks, float32 (P, C); see :mod:`gaitkeeper.gallery.views`."""
         kept = self._current()
         return kept.corrections if kept.fingerprint == fingerprint else {}
 

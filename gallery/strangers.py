@@ -1,6 +1,6 @@
 """Strangers: walkers with the verdict "unknown", kept for a limited time if the collection enables it, and grouped.
 
-Each is a separate subject with one template in a companion collection; see :mod:`gallery.companions`.
+Each is a separate subject with one template in a companion collection; see :mod:`gaitkeeper.gallery.companions`.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from pydantic import Field
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import squareform
 
-from gallery.answers import view_of
-from gallery.companions import Companion, Followed
-from gallery.errors import NotFound
-from gallery.gallery import Gallery
-from gallery.migration import move_along
-from gallery.names import STRANGERS
-from gallery.networks import embedded
-from gallery.stores.encoding import stamp
-from gallery.stores.protocol import Change
-from gallery.types import Record, Removal, Subject, Template
-from gallery.views import View, centred
-from models.distance import part_distances
-from pipelines.sequence import GaitSequence
+from gaitkeeper.gallery.answers import view_of
+from gaitkeeper.gallery.companions import Companion, Followed
+from gaitkeeper.gallery.errors import NotFound
+from gaitkeeper.gallery.gallery import Gallery
+from gaitkeeper.gallery.migration import move_along
+from gaitkeeper.gallery.names import STRANGERS
+from gaitkeeper.gallery.networks import embedded
+from gaitkeeper.gallery.stores.encoding import stamp
+from gaitkeeper.gallery.stores.protocol import Change
+from gaitkeeper.gallery.types import Record, Removal, Subject, Template
+from gaitkeeper.gallery.views import View, centred
+from gaitkeeper.models.distance import part_distances
+from gaitkeeper.pipelines.sequence import GaitSequence
 
 Array = npt.NDArray[Any]
 

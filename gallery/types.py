@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
-from pipelines.fingerprint import Fingerprint
-from pipelines.sequence import Quality
+from gaitkeeper.pipelines.fingerprint import Fingerprint
+from gaitkeeper.pipelines.sequence import Quality
 
 
 def _parse(value: Any) -> Any:

@@ -7,21 +7,21 @@ from typing import Any
 
 import torch
 
-from models import checkpoint, weights
-from models.base import GaitNetwork, TrainingOutputs
-from models.bounds import implied_shapes
-from models.errors import UnknownNetwork, WeightsCorrupt
-from models.fusion import Fusion
-from models.gaitbase import GaitBase
-from models.gaitgl import GaitGL
-from models.gaitheat import GaitHeat
-from models.gaitpart import GaitPart
-from models.gaitset import GaitSet
-from models.gaittake import GaitTAKE
-from models.gaittemplate import GaitTemplate
-from models.gei import GEI
-from models.gstsn import GSTSN
-from models.jointsgait import JointsGait
+from gaitkeeper.models import checkpoint, weights
+from gaitkeeper.models.base import GaitNetwork, TrainingOutputs
+from gaitkeeper.models.bounds import implied_shapes
+from gaitkeeper.models.errors import UnknownNetwork, WeightsCorrupt
+from gaitkeeper.models.fusion import Fusion
+from gaitkeeper.models.gaitbase import GaitBase
+from gaitkeeper.models.gaitgl import GaitGL
+from gaitkeeper.models.gaitheat import GaitHeat
+from gaitkeeper.models.gaitpart import GaitPart
+from gaitkeeper.models.gaitset import GaitSet
+from gaitkeeper.models.gaittake import GaitTAKE
+from gaitkeeper.models.gaittemplate import GaitTemplate
+from gaitkeeper.models.gei import GEI
+from gaitkeeper.models.gstsn import GSTSN
+from gaitkeeper.models.jointsgait import JointsGait
 
 __all__ = ["NETWORKS", "GaitNetwork", "TrainingOutputs", "build", "load", "save"]
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from models.layers import PartLinear
+from gaitkeeper.models.layers import PartLinear
 
 
 @dataclass(frozen=True)
@@ -109,8 +109,8 @@ class GaitNetwork(nn.Module):
     def turned(self, turns: Tensor) -> dict[str, Tensor] | None:
         """State dict, without the classifier, of this network with each part's embedding multiplied by a matrix.
 
-        This works for networks that end in one or more :class:`models.layers.PartLinear`, with concatenated parts of
-        width ``embed_dim`` of the config; the result is None for other networks.
+        This works for networks that end in one or more :class:`gaitkeeper.models.layers.PartLinear`, with concatenated
+        parts of width ``embed_dim`` of the config; the result is None for other networks.
 
         Args:
             turns: float64 (P, C, dims).

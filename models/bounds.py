@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
-from models.base import GaitNetwork
+from gaitkeeper.models.base import GaitNetwork
 
 LARGEST = 2**20
 """Upper limit of every count in a config: channels, layers, frames, people of a training set."""

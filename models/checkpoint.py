@@ -17,7 +17,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save_file
 from torch import Tensor
 
-from models.errors import WeightsCorrupt, WeightsMissing
+from gaitkeeper.models.errors import WeightsCorrupt, WeightsMissing
 
 FORMAT = "gaitkeeper-weights/1"
 

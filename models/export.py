@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim
 
-from models.base import GaitNetwork
-from models.errors import ExportUnavailable
+from gaitkeeper.models.base import GaitNetwork
+from gaitkeeper.models.errors import ExportUnavailable
 
 OPSET = 20
 

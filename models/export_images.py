@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from models.errors import ExportDiffers, ExportUnavailable
+from gaitkeeper.models.errors import ExportDiffers, ExportUnavailable
 
 OPSET = 20
 TOLERANCE = 1e-5

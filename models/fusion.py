@@ -3,7 +3,7 @@
 The sum rule of Kittler et al., "On Combining Classifiers", IEEE PAMI 20, 1998. A part-wise distance is a mean over
 parts, so a weighted sum of such means is also one: the members' parts are concatenated, each scaled by its member's
 factor, and narrower parts are padded with zeros. Search and thresholds need no special case. This is not a network of a
-paper; ``training.fuse`` measures the factors.
+paper; ``gaitkeeper.training.fuse`` measures the factors.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.base import FRAME_SHAPES, GaitNetwork
+from gaitkeeper.models.base import FRAME_SHAPES, GaitNetwork
 
 Options = tuple[tuple[str, Any], ...]
 
@@ -44,7 +44,7 @@ class Fusion(GaitNetwork):
     config: FusionConfig
 
     def __init__(self, config: FusionConfig | None = None) -> None:
-        from models import NETWORKS  # imported here: it contains this class
+        from gaitkeeper.models import NETWORKS  # imported here: it contains this class
 
         super().__init__(config or FusionConfig())
         c = self.config

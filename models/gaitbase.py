@@ -11,8 +11,8 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from models.base import GaitNetwork
-from models.layers import (
+from gaitkeeper.models.base import GaitNetwork
+from gaitkeeper.models.layers import (
     BNNeck,
     PartLinear,
     channels_last,
@@ -21,7 +21,7 @@ from models.layers import (
     set_pool,
     strips_of,
 )
-from models.resnet import ResNet9
+from gaitkeeper.models.resnet import ResNet9
 
 
 @dataclass(frozen=True)

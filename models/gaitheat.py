@@ -30,8 +30,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.base import GaitNetwork, TrainingOutputs
-from models.layers import (
+from gaitkeeper.models.base import GaitNetwork, TrainingOutputs
+from gaitkeeper.models.layers import (
     CosineClassifier,
     PartLinear,
     channels_last,
@@ -42,7 +42,7 @@ from models.layers import (
     strips_of,
     temporal_max,
 )
-from models.resnet import BasicBlock, ResNet9
+from gaitkeeper.models.resnet import BasicBlock, ResNet9
 
 GROUPS: dict[int, tuple[tuple[int, ...], ...]] = {
     1: (tuple(range(17)),),

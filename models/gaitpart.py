@@ -21,8 +21,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.base import GaitNetwork
-from models.layers import (
+from gaitkeeper.models.base import GaitNetwork
+from gaitkeeper.models.layers import (
     LEAK,
     BNNeck,
     FocalBlock,

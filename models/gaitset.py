@@ -16,8 +16,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from models.base import GaitNetwork
-from models.layers import (
+from gaitkeeper.models.base import GaitNetwork
+from gaitkeeper.models.layers import (
     FocalBlock,
     PartLinear,
     channels_last,

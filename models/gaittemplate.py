@@ -16,9 +16,17 @@ from typing import ClassVar
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.base import GaitNetwork
-from models.layers import BNNeck, PartLinear, channels_last, he_init, horizontal_pool, strips_of, templates_of
-from models.resnet import BasicBlock
+from gaitkeeper.models.base import GaitNetwork
+from gaitkeeper.models.layers import (
+    BNNeck,
+    PartLinear,
+    channels_last,
+    he_init,
+    horizontal_pool,
+    strips_of,
+    templates_of,
+)
+from gaitkeeper.models.resnet import BasicBlock
 
 CHANNELS = 3
 

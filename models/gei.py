@@ -12,8 +12,8 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from models.base import GaitNetwork
-from models.layers import strips_of, temporal_mean
+from gaitkeeper.models.base import GaitNetwork
+from gaitkeeper.models.layers import strips_of, temporal_mean
 
 
 @dataclass(frozen=True)

@@ -25,9 +25,9 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from models.base import GaitNetwork
-from models.gaitset import GaitSet, GaitSetConfig
-from models.layers import BNNeck, PartLinear, framewise, horizontal_pool, strips_of, temporal_max
+from gaitkeeper.models.base import GaitNetwork
+from gaitkeeper.models.gaitset import GaitSet, GaitSetConfig
+from gaitkeeper.models.layers import BNNeck, PartLinear, framewise, horizontal_pool, strips_of, temporal_max
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-import models
-from models.bounds import implied_shapes
-from models.errors import BadCheckpoint, UnknownNetwork
+from gaitkeeper import models
+from gaitkeeper.models.bounds import implied_shapes
+from gaitkeeper.models.errors import BadCheckpoint, UnknownNetwork
 
 State = dict[str, Tensor]
 CASIA_STRIPS, OUMVLP_STRIPS = (1, 4, 8), (1, 1, 8, 8)

@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from models.base import GaitNetwork
+from gaitkeeper.models.base import GaitNetwork
 
 Precision = Literal["auto", "fp32", "fp16", "bf16"]
 HALVES = {"fp16": torch.float16, "bf16": torch.bfloat16}
@@ -25,7 +25,7 @@ def embed(
 
     Args:
         net: on the device of ``tensors``.
-        tensors: in the order of ``net.inputs``; shapes and ranges as :class:`models.base.GaitNetwork` says.
+        tensors: in the order of ``net.inputs``; shapes and ranges as :class:`gaitkeeper.models.base.GaitNetwork` says.
         lengths: (N,) int64, or None if all are equal.
         precision: "auto" is "bf16" if the device has matrix units for it, else "fp32".
     """

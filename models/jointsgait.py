@@ -34,9 +34,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.base import GaitNetwork
-from models.layers import BNNeck, PartLinear, channels_last, fill_padding, framewise, he_init, temporal_mean
-from models.skeletons import COCO_NECK, KINECT_16, Skeleton
+from gaitkeeper.models.base import GaitNetwork
+from gaitkeeper.models.layers import BNNeck, PartLinear, channels_last, fill_padding, framewise, he_init, temporal_mean
+from gaitkeeper.models.skeletons import COCO_NECK, KINECT_16, Skeleton
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class JointsGaitConfig:
 
     Attributes:
         skeleton: "coco", joints (N, T, 17, 3) as everywhere in this project, to which the neck is added; or "kinect",
-            joints (N, T, 16, 2), those of ``models.skeletons.KINECT_16``.
+            joints (N, T, 16, 2), those of ``gaitkeeper.models.skeletons.KINECT_16``.
         scales: of the pyramid, out of 1, 2, 3, 5, 12 and the number of joints, 18 or 16.
         channels: of each graph convolution.
         strides: in time, of each.

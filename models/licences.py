@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
-from models.cache import cache_folder
-from models.errors import LicenceNotAccepted
+from gaitkeeper.models.cache import cache_folder
+from gaitkeeper.models.errors import LicenceNotAccepted
 
 VARIABLE = "GAITKEEPER_ACCEPT_LICENSES"
 FREE = frozenset({"Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "MIT"})

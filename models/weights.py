@@ -21,9 +21,9 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from models import licences
-from models.cache import cache_folder, digest_of, lock_file, record, recorded
-from models.errors import WeightsCorrupt, WeightsMissing
+from gaitkeeper.models import licences
+from gaitkeeper.models.cache import cache_folder, digest_of, lock_file, record, recorded
+from gaitkeeper.models.errors import WeightsCorrupt, WeightsMissing
 
 UNVERIFIED = "unverified"
 SHIPPED = Path(__file__).resolve().parent.parent / "weights"

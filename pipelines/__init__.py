@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pipelines.pipeline import ClipResult, Pipeline
-    from pipelines.sequence import GaitSequence
-    from pipelines.tensors import prepare
+    from gaitkeeper.pipelines.pipeline import ClipResult, Pipeline
+    from gaitkeeper.pipelines.sequence import GaitSequence
+    from gaitkeeper.pipelines.tensors import prepare
 
 __all__ = ["ClipResult", "GaitSequence", "Pipeline", "prepare"]
 
@@ -17,7 +17,7 @@ _HOMES = {"ClipResult": "pipeline", "Pipeline": "pipeline", "prepare": "tensors"
 def __getattr__(name: str) -> Any:
     # Imported on first use: `gaitkeeper --help` and the error tree need neither torch nor OpenCV.
     if name not in _HOMES:
-        raise AttributeError(f"module 'pipelines' has no attribute {name!r}")
+        raise AttributeError(f"module 'gaitkeeper.pipelines' has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(f"pipelines.{_HOMES[name]}"), name)
+    return getattr(import_module(f"gaitkeeper.pipelines.{_HOMES[name]}"), name)

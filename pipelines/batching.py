@@ -13,12 +13,12 @@ from typing import Generic, TypeVar
 import torch
 from torch import Tensor
 
-from models.base import GaitNetwork
-from models.inference import Precision
-from pipelines.embed import embed
-from pipelines.sequence import GaitSequence
-from pipelines.stages import Stage
-from pipelines.tensors import device_of
+from gaitkeeper.models.base import GaitNetwork
+from gaitkeeper.models.inference import Precision
+from gaitkeeper.pipelines.embed import embed
+from gaitkeeper.pipelines.sequence import GaitSequence
+from gaitkeeper.pipelines.stages import Stage
+from gaitkeeper.pipelines.tensors import device_of
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -138,14 +138,14 @@ class MicroBatcher(Generic[T, R]):
 
 
 class SharedEmbedding:
-    """Batches the calls of several threads to :func:`pipelines.embed.embed`; thread-safe.
+    """Batches the calls of several threads to :func:`gaitkeeper.pipelines.embed.embed`; thread-safe.
 
     Sequences share a batch if their networks have the same weights and device, even if each collection holds its own
     copy of the network. Embeddings equal those of a lone call up to rounding, 1e-5.
 
     Args:
         most, wait: as of :class:`MicroBatcher`, in sequences and seconds.
-        precision: as of :func:`models.inference.embed`.
+        precision: as of :func:`gaitkeeper.models.inference.embed`.
     """
 
     def __init__(self, most: int = 32, wait: float = 0.0, precision: Precision = "fp32") -> None:
@@ -157,7 +157,8 @@ class SharedEmbedding:
         self._batchers: dict[Hashable, MicroBatcher[tuple[GaitSequence, GaitNetwork], Tensor]] = {}
 
     def __call__(self, seqs: Sequence[GaitSequence], net: GaitNetwork) -> Tensor:
-        """Float32 (N, P, C) on the CPU, in the order of ``seqs``; raises as :func:`pipelines.embed.embed`."""
+        """Float32 (N, P, C) on the CPU, in the order of ``seqs``; raises as
+        :func:`gaitkeeper.pipelines.embed.embed`."""
         if not seqs:
             return torch.empty(0, *net.out_shape)
         key = _identity(net)

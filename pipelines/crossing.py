@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.appearance import difference
-from pipelines.perception import Person
-from pipelines.perception.base import shared_area
-from pipelines.tracklet import Sighting, Tracklet
+from gaitkeeper.pipelines.appearance import difference
+from gaitkeeper.pipelines.perception import Person
+from gaitkeeper.pipelines.perception.base import shared_area
+from gaitkeeper.pipelines.tracklet import Sighting, Tracklet
 
 Array = npt.NDArray[Any]
 

@@ -1,7 +1,7 @@
 """Decode clips to frames with PyAV: streamed, upright, square pixels, with the stream's repaired timestamps.
 
-Only the containers and codecs named in :mod:`pipelines.streams` are opened. They are recognised by content and never
-by name, so a playlist or a text file called ``.mp4`` is refused before a demuxer reads it.
+Only the containers and codecs named in :mod:`gaitkeeper.pipelines.streams` are opened. They are recognised by content
+and never by name, so a playlist or a text file called ``.mp4`` is refused before a demuxer reads it.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ import numpy as np
 import numpy.typing as npt
 from av.bitstream import BitStreamFilterContext
 
-from pipelines.errors import TooLarge, Undecodable
-from pipelines.pictures import Codec, PictureDecoder, Pictures
-from pipelines.settings import PipelineSettings
-from pipelines.streams import CODECS, CONTAINERS, Source, Survey, numbered, opened, sniff, surveys
-from pipelines.timing import Shown, Timeline, goes_on, thumb
-from pipelines.upright import Turn, matrix_of, squared
+from gaitkeeper.pipelines.errors import TooLarge, Undecodable
+from gaitkeeper.pipelines.pictures import Codec, PictureDecoder, Pictures
+from gaitkeeper.pipelines.settings import PipelineSettings
+from gaitkeeper.pipelines.streams import CODECS, CONTAINERS, Source, Survey, numbered, opened, sniff, surveys
+from gaitkeeper.pipelines.timing import Shown, Timeline, goes_on, thumb
+from gaitkeeper.pipelines.upright import Turn, matrix_of, squared
 
 __all__ = ["CODECS", "CONTAINERS", "ClipInfo", "Decoder", "Frame", "InProcess", "Packet", "Source", "sniff"]
 
@@ -45,7 +45,7 @@ class ClipInfo:
         codec: name of the video codec.
         container: "mp4", "matroska" or "avi".
         stream: index of the used video stream in the container.
-        repaired: frames whose time was repaired, by kind; see :data:`pipelines.timing.REPAIRS`.
+        repaired: frames whose time was repaired, by kind; see :data:`gaitkeeper.pipelines.timing.REPAIRS`.
         rotated: degrees by which pictures are turned clockwise, in addition to the clip's own rotation; ``width`` and
             ``height`` are those of the turned pictures.
     """
@@ -72,7 +72,7 @@ class Frame:
         index: number of the frame in the stream, from 0.
         segment: number of the recording that it belongs to, from 0. It increases where recordings were joined; tracks
             cannot continue there.
-        repeated: True if it shows nothing that the frame before did not; see :mod:`pipelines.repeats`.
+        repeated: True if it shows nothing that the frame before did not; see :mod:`gaitkeeper.pipelines.repeats`.
     """
 
     image: npt.NDArray[np.uint8]
@@ -107,7 +107,7 @@ class Layout:
         pixels: pixel format, such as "yuv420p".
         turn: rotation that makes pictures upright.
         width, height: of pictures with square pixels, before they are turned.
-        in_order: as of :class:`pipelines.timing.Timeline`.
+        in_order: as of :class:`gaitkeeper.pipelines.timing.Timeline`.
     """
 
     pixels: str
@@ -118,7 +118,7 @@ class Layout:
 
 
 class Decoder(Protocol):
-    """Interface of clip decoders: :class:`InProcess`, or a :class:`pipelines.sandbox.Sandbox`.
+    """Interface of clip decoders: :class:`InProcess`, or a :class:`gaitkeeper.pipelines.sandbox.Sandbox`.
 
     Methods give up at ``deadline``, an instant of ``time.monotonic``, if the decoder supports it.
     """

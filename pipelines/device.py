@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from pipelines.errors import DeviceUnavailable
+from gaitkeeper.pipelines.errors import DeviceUnavailable
 
 
 def require_device(name: str) -> torch.device:

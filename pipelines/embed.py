@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from models.base import GaitNetwork
-from models.inference import Precision
-from models.inference import embed as forward
-from pipelines.sequence import GaitSequence
-from pipelines.tensors import at_rate, device_of, prepare
+from gaitkeeper.models.base import GaitNetwork
+from gaitkeeper.models.inference import Precision
+from gaitkeeper.models.inference import embed as forward
+from gaitkeeper.pipelines.sequence import GaitSequence
+from gaitkeeper.pipelines.tensors import at_rate, device_of, prepare
 
 # Frames whose features fit into the processor's cache, or enough frames to fill a GPU.
 BATCH_FRAMES = {"cpu": 256, "cuda": 2048}
@@ -30,13 +30,13 @@ def embed(
         net: the network, on the device it is to run on.
         batch_frames: maximum frames in one batch, including padding; a longer sequence is a batch of its own. None
             chooses by device.
-        precision: as of :func:`models.inference.embed`.
+        precision: as of :func:`gaitkeeper.models.inference.embed`.
 
     Returns:
         float32 (N, P, C) on the CPU, in the order of ``seqs``.
 
     Raises:
-        TooShort, HeatmapsMissing: as :func:`pipelines.tensors.prepare`.
+        TooShort, HeatmapsMissing: as :func:`gaitkeeper.pipelines.tensors.prepare`.
     """
     budget = batch_frames or BATCH_FRAMES.get(device_of(net).type, BATCH_FRAMES["cuda"])
     seqs = [at_rate(seq) for seq in seqs]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Self
 
-from models.errors import GaitkeeperError
+from gaitkeeper.models.errors import GaitkeeperError
 
 
 class ClipError(GaitkeeperError):

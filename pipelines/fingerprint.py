@@ -6,8 +6,8 @@ import hashlib
 import re
 from dataclasses import astuple, dataclass, fields
 
-from models.base import GaitNetwork
-from pipelines.tensors import PREPROCESSING
+from gaitkeeper.models.base import GaitNetwork
+from gaitkeeper.pipelines.tensors import PREPROCESSING
 
 _FIELD = re.compile(r"[A-Za-z0-9._/+@-]{1,100}")
 
@@ -22,7 +22,7 @@ class Fingerprint:
     Attributes:
         network: key of ``models.NETWORKS``.
         weights: the network's ``weights_id``.
-        preprocessing: version of ``pipelines.tensors``.
+        preprocessing: version of ``gaitkeeper.pipelines.tensors``.
         perception: backend and version that saw the walker, from the gait sequence.
     """
 

@@ -7,7 +7,7 @@ from enum import StrEnum
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.sequence import GaitSequence
+from gaitkeeper.pipelines.sequence import GaitSequence
 
 MIN_FRAMES = 5
 _SIDEWAYS = 0.3  # heights a second across the picture; people walk about 0.75

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.pipeline import ClipResult
-from pipelines.sequence import GaitSequence
+from gaitkeeper.pipelines.pipeline import ClipResult
+from gaitkeeper.pipelines.sequence import GaitSequence
 
 Array = npt.NDArray[Any]
 
@@ -31,7 +31,7 @@ def write_pictures(result: ClipResult, out: Path) -> list[Path]:
     """Write ``track-N.png`` for every sequence: silhouette strip, skeleton strip, box trail.
 
     Args:
-        result: result of :meth:`pipelines.Pipeline.process`.
+        result: result of :meth:`gaitkeeper.pipelines.Pipeline.process`.
         out: folder, created if missing.
 
     Returns:

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.appearance import difference
+from gaitkeeper.pipelines.appearance import difference
 
 if TYPE_CHECKING:
-    from pipelines.tracklet import Sighting
+    from gaitkeeper.pipelines.tracklet import Sighting
 
 Array = npt.NDArray[Any]
 

@@ -14,15 +14,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.appearance import difference
-from pipelines.crossing import Crossings
-from pipelines.likeness import JUMP, NEIGHBOURS, WITNESSES, change, worn
-from pipelines.perception import Perception
-from pipelines.repeats import Repeats
-from pipelines.sequence import GaitSequence
-from pipelines.settings import PipelineSettings
-from pipelines.track import Tracker
-from pipelines.tracklet import Sighting, Tracklet
+from gaitkeeper.pipelines.appearance import difference
+from gaitkeeper.pipelines.crossing import Crossings
+from gaitkeeper.pipelines.likeness import JUMP, NEIGHBOURS, WITNESSES, change, worn
+from gaitkeeper.pipelines.perception import Perception
+from gaitkeeper.pipelines.repeats import Repeats
+from gaitkeeper.pipelines.sequence import GaitSequence
+from gaitkeeper.pipelines.settings import PipelineSettings
+from gaitkeeper.pipelines.track import Tracker
+from gaitkeeper.pipelines.tracklet import Sighting, Tracklet
 
 Array = npt.NDArray[Any]
 

@@ -21,14 +21,14 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.decode import ClipInfo, Clock, Frame, Layout, Packet, Source, at_gait_rate
-from pipelines.errors import ClipError, DeadlineExceeded, NvdecUnavailable, Undecodable
-from pipelines.pictures import Codec, Picture, Pictures
-from pipelines.sandbox import Sandbox, sealed
-from pipelines.sandbox_server import PASSED_ON, received, start_decoder
-from pipelines.sandbox_wire import REQUEST, SHAPE
-from pipelines.settings import PipelineSettings
-from pipelines.timing import Shown
+from gaitkeeper.pipelines.decode import ClipInfo, Clock, Frame, Layout, Packet, Source, at_gait_rate
+from gaitkeeper.pipelines.errors import ClipError, DeadlineExceeded, NvdecUnavailable, Undecodable
+from gaitkeeper.pipelines.pictures import Codec, Picture, Pictures
+from gaitkeeper.pipelines.sandbox import Sandbox, sealed
+from gaitkeeper.pipelines.sandbox_server import PASSED_ON, received, start_decoder
+from gaitkeeper.pipelines.sandbox_wire import REQUEST, SHAPE
+from gaitkeeper.pipelines.settings import PipelineSettings
+from gaitkeeper.pipelines.timing import Shown
 
 PACKAGE = "PyNvVideoCodec"
 CODECS = ("h264", "hevc")
@@ -59,15 +59,16 @@ class NvDecoder:
         self._idle: list[Worker] = []
 
     def probe(self, source: Source, deadline: float | None = None) -> ClipInfo:
-        """As :meth:`pipelines.sandbox.Sandbox.probe`."""
+        """As :meth:`gaitkeeper.pipelines.sandbox.Sandbox.probe`."""
         return self._sandbox.probe(source, deadline)
 
     def pictures(self, codec: Codec, max_pixels: int, max_bytes: int) -> Pictures:
-        """As :meth:`pipelines.sandbox.Sandbox.pictures`: live pictures arrive one by one, so a GPU gains nothing."""
+        """As :meth:`gaitkeeper.pipelines.sandbox.Sandbox.pictures`: live pictures arrive one by one, so a GPU gains
+        nothing."""
         return self._sandbox.pictures(codec, max_pixels, max_bytes)
 
     def frames(self, source: Source, info: ClipInfo, deadline: float | None = None) -> Generator[Frame, None, None]:
-        """As :func:`pipelines.decode.frames`.
+        """As :func:`gaitkeeper.pipelines.decode.frames`.
 
         Raises:
             NvdecUnavailable: the worker does not start.
@@ -134,7 +135,7 @@ class Worker:
     """
 
     def __init__(self, deadline: float | None = None) -> None:
-        self._channel, self._process = start_decoder("pipelines.nvdec_worker", (*PASSED_ON, *OF_CUDA))
+        self._channel, self._process = start_decoder("gaitkeeper.pipelines.nvdec_worker", (*PASSED_ON, *OF_CUDA))
         try:
             data = received(self._channel, self._process.pid, START_SECONDS, deadline)
             fault = json.loads(data or b'{"fault": "its process ended at once"}')["fault"]

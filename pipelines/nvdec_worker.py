@@ -1,4 +1,5 @@
-"""The GPU decoder's own process, started by :mod:`pipelines.nvdec`: ``python -m pipelines.nvdec_worker FD``.
+"""The GPU decoder's own process, started by :mod:`gaitkeeper.pipelines.nvdec`:
+``python -m gaitkeeper.pipelines.nvdec_worker FD``.
 
 It never reads a container: jobs are packets in Annex B, one at a time, in shared memory.
 """
@@ -18,10 +19,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.errors import TooLarge, Undecodable
-from pipelines.pictures import Picture
-from pipelines.sandbox_wire import MESSAGE, REQUEST
-from pipelines.sandbox_worker import answered
+from gaitkeeper.pipelines.errors import TooLarge, Undecodable
+from gaitkeeper.pipelines.pictures import Picture
+from gaitkeeper.pipelines.sandbox_wire import MESSAGE, REQUEST
+from gaitkeeper.pipelines.sandbox_worker import answered
 
 
 class NvPictures:

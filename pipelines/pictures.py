@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from av.video.reformatter import VideoReformatter
 
-from pipelines.errors import TooLarge, Undecodable
-from pipelines.upright import Turn, matrix_of, squared
+from gaitkeeper.pipelines.errors import TooLarge, Undecodable
+from gaitkeeper.pipelines.upright import Turn, matrix_of, squared
 
 Array = npt.NDArray[Any]
 Codec = Literal["jpeg", "h264"]
@@ -61,7 +61,7 @@ class Pictures(Protocol):
 
 
 class PictureDecoder:
-    """Decodes in this process; for hostile input use :meth:`pipelines.sandbox.Sandbox.pictures`.
+    """Decodes in this process; for hostile input use :meth:`gaitkeeper.pipelines.sandbox.Sandbox.pictures`.
 
     Args:
         codec: of the messages.

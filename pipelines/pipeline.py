@@ -14,20 +14,20 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.crossing import Crossings
-from pipelines.decode import RESAMPLE_ABOVE, ClipInfo, Decoder, Frame, InProcess, Source
-from pipelines.errors import CutOff, DeadlineExceeded, NoPerson, NotUpright, TooShort
-from pipelines.perception import Perception, Person, Watcher, build_perception
-from pipelines.posture import MIN_UPRIGHT, Samples, turn_of
-from pipelines.quality import frames_needed
-from pipelines.repeats import marked
-from pipelines.sandbox import Sandbox
-from pipelines.sequence import GaitSequence
-from pipelines.settings import PipelineSettings
-from pipelines.stages import Stage, ahead, metered
-from pipelines.track import Tracker
-from pipelines.tracklet import REPEATED, Tracklet
-from pipelines.upright import all_turned, turned_info
+from gaitkeeper.pipelines.crossing import Crossings
+from gaitkeeper.pipelines.decode import RESAMPLE_ABOVE, ClipInfo, Decoder, Frame, InProcess, Source
+from gaitkeeper.pipelines.errors import CutOff, DeadlineExceeded, NoPerson, NotUpright, TooShort
+from gaitkeeper.pipelines.perception import Perception, Person, Watcher, build_perception
+from gaitkeeper.pipelines.posture import MIN_UPRIGHT, Samples, turn_of
+from gaitkeeper.pipelines.quality import frames_needed
+from gaitkeeper.pipelines.repeats import marked
+from gaitkeeper.pipelines.sandbox import Sandbox
+from gaitkeeper.pipelines.sequence import GaitSequence
+from gaitkeeper.pipelines.settings import PipelineSettings
+from gaitkeeper.pipelines.stages import Stage, ahead, metered
+from gaitkeeper.pipelines.track import Tracker
+from gaitkeeper.pipelines.tracklet import REPEATED, Tracklet
+from gaitkeeper.pipelines.upright import all_turned, turned_info
 
 Array = npt.NDArray[Any]
 
@@ -127,7 +127,7 @@ class Pipeline:
         Raises:
             NoPerson, CutOff, TooShort: no person gave a usable sequence.
             NotUpright: no person gave one, and turning the clip would make its people upright.
-            ClipError: the clip itself cannot be used; see :mod:`pipelines.errors`.
+            ClipError: the clip itself cannot be used; see :mod:`gaitkeeper.pipelines.errors`.
         """
         return self.process(source).sequences
 
@@ -279,7 +279,7 @@ class Pipeline:
 def _decoder(settings: PipelineSettings) -> Decoder:
     """The decoder that the settings name. Raises NvdecUnavailable."""
     if settings.nvdec:
-        from pipelines.nvdec import NvDecoder
+        from gaitkeeper.pipelines.nvdec import NvDecoder
 
         return NvDecoder(settings)
     return Sandbox(settings) if settings.sandbox else InProcess(settings)

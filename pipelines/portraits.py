@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.perception import Person
+from gaitkeeper.pipelines.perception import Person
 
 Array = npt.NDArray[Any]
 

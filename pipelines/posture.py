@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.perception import Perception
+from gaitkeeper.pipelines.perception import Perception
 
 Array = npt.NDArray[Any]
 

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.decode import Frame
+from gaitkeeper.pipelines.decode import Frame
 
 Array = npt.NDArray[np.uint8]
 

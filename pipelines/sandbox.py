@@ -1,8 +1,8 @@
 """Decoding in a sandboxed process, which is confined before it reads the clip; the parent's side.
 
-Same functions and errors as :mod:`pipelines.decode`. Answers are checked as if an attacker had sent them: JSON and
-fixed-size messages, never pickles, and pictures in shared memory that can neither shrink nor grow. If a decoder
-crashes, exceeds a limit or takes too long, its clip is undecodable, and the next clip gets a new decoder.
+Same functions and errors as :mod:`gaitkeeper.pipelines.decode`. Answers are checked as if an attacker had sent them:
+JSON and fixed-size messages, never pickles, and pictures in shared memory that can neither shrink nor grow. If a
+decoder crashes, exceeds a limit or takes too long, its clip is undecodable, and the next clip gets a new decoder.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from typing import IO, Any, TypeVar
 
 import numpy as np
 
-from pipelines import errors
-from pipelines.decode import CODECS, CONTAINERS, ClipInfo, Frame, Layout, Packet, Source
-from pipelines.errors import DeadlineExceeded, SandboxUnavailable, TooLarge, Undecodable
-from pipelines.pictures import Codec
-from pipelines.sandbox_filter import supported
-from pipelines.sandbox_pictures import SandboxedPictures
-from pipelines.sandbox_server import OFF, Server, received
-from pipelines.sandbox_wire import PACKET, PICTURE, SLOTS
-from pipelines.settings import PipelineSettings
-from pipelines.timing import REPAIRS
-from pipelines.upright import Turn
+from gaitkeeper.pipelines import errors
+from gaitkeeper.pipelines.decode import CODECS, CONTAINERS, ClipInfo, Frame, Layout, Packet, Source
+from gaitkeeper.pipelines.errors import DeadlineExceeded, SandboxUnavailable, TooLarge, Undecodable
+from gaitkeeper.pipelines.pictures import Codec
+from gaitkeeper.pipelines.sandbox_filter import supported
+from gaitkeeper.pipelines.sandbox_pictures import SandboxedPictures
+from gaitkeeper.pipelines.sandbox_server import OFF, Server, received
+from gaitkeeper.pipelines.sandbox_wire import PACKET, PICTURE, SLOTS
+from gaitkeeper.pipelines.settings import PipelineSettings
+from gaitkeeper.pipelines.timing import REPAIRS
+from gaitkeeper.pipelines.upright import Turn
 
 T = TypeVar("T")
 
@@ -89,7 +89,7 @@ class Sandbox:
             self._stop()
 
     def probe(self, source: Source, deadline: float | None = None) -> ClipInfo:
-        """As :func:`pipelines.decode.probe`.
+        """As :func:`gaitkeeper.pipelines.decode.probe`.
 
         Args:
             source: path, bytes or binary file.
@@ -98,7 +98,8 @@ class Sandbox:
         Raises:
             SandboxUnavailable: as :meth:`start`.
             DeadlineExceeded: the deadline passed.
-            EmptyUpload, UnsupportedMedia, NoVideo, Undecodable, TooLarge: as :mod:`pipelines.decode` raises them.
+            EmptyUpload, UnsupportedMedia, NoVideo, Undecodable, TooLarge: as :mod:`gaitkeeper.pipelines.decode` raises
+                them.
         """
         with self._decoder(source, {}, deadline=deadline) as channel:
             message = _json(self._receive(channel, deadline))
@@ -108,7 +109,7 @@ class Sandbox:
                 raise _gave_up() from error
 
     def frames(self, source: Source, info: ClipInfo, deadline: float | None = None) -> Generator[Frame, None, None]:
-        """As :func:`pipelines.decode.frames`; raises as :meth:`probe`."""
+        """As :func:`gaitkeeper.pipelines.decode.frames`; raises as :meth:`probe`."""
         size = info.width * info.height * 3
         memory = sealed(SLOTS * size)
         job = {"info": asdict(info)}
@@ -136,7 +137,8 @@ class Sandbox:
     def packets(
         self, source: Source, info: ClipInfo, deadline: float | None = None
     ) -> Generator[Packet | Layout, None, None]:
-        """The result of :func:`pipelines.decode.layout`, then of :func:`pipelines.decode.packets`; raises as these.
+        """The result of :func:`gaitkeeper.pipelines.decode.layout`, then of
+        :func:`gaitkeeper.pipelines.decode.packets`; raises as these.
 
         The size of each packet is limited to that of its picture, and their number to the limit of frames.
         """
@@ -273,7 +275,7 @@ class Channel:
         self.socket.send(data)
 
     def receive(self, patience: float, deadline: float | None = None) -> bytes:
-        """The next message, empty if the process ended; see :func:`pipelines.sandbox_server.received`."""
+        """The next message, empty if the process ended; see :func:`gaitkeeper.pipelines.sandbox_server.received`."""
         return received(self.socket, self.pid, patience, deadline)
 
 

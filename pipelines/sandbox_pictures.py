@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipelines.errors import TooLarge, Undecodable
-from pipelines.pictures import Codec, Picture
-from pipelines.sandbox_wire import REQUEST, SHAPE
+from gaitkeeper.pipelines.errors import TooLarge, Undecodable
+from gaitkeeper.pipelines.pictures import Codec, Picture
+from gaitkeeper.pipelines.sandbox_wire import REQUEST, SHAPE
 
 if TYPE_CHECKING:
-    from pipelines.sandbox import Channel, Sandbox
+    from gaitkeeper.pipelines.sandbox import Channel, Sandbox
 
 PATIENCE = 5.0
 """Maximum seconds that a decoder may be idle, or compute, for one message."""
@@ -25,7 +25,7 @@ MOST = 32
 
 
 class SandboxedPictures:
-    """As :class:`pipelines.pictures.PictureDecoder`, in a process of its own; for one thread.
+    """As :class:`gaitkeeper.pipelines.pictures.PictureDecoder`, in a process of its own; for one thread.
 
     Message and picture lie in shared memory, one at a time. A crashed decoder is replaced, a few times.
 
@@ -46,7 +46,7 @@ class SandboxedPictures:
         self._shared: mmap.mmap | None = None
 
     def decode(self, data: bytes, number: int) -> list[Picture]:
-        """As :meth:`pipelines.pictures.Pictures.decode`.
+        """As :meth:`gaitkeeper.pipelines.pictures.Pictures.decode`.
 
         Raises:
             SandboxUnavailable: no process could be started.
@@ -98,7 +98,7 @@ class SandboxedPictures:
         return pictures
 
     def _open(self) -> None:
-        from pipelines.sandbox import sealed
+        from gaitkeeper.pipelines.sandbox import sealed
 
         memory = self._stack.enter_context(os.fdopen(sealed(self._max_bytes + 3 * self._max_pixels), "r+b"))
         self._channel = self._stack.enter_context(self._sandbox.forked({"live": self._job}, [memory.fileno()]))

@@ -20,8 +20,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pipelines.errors import DeadlineExceeded, SandboxUnavailable
-from pipelines.sandbox_wire import MESSAGE
+from gaitkeeper.pipelines.errors import DeadlineExceeded, SandboxUnavailable
+from gaitkeeper.pipelines.sandbox_wire import MESSAGE
 
 T = TypeVar("T")
 
@@ -34,11 +34,12 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class Server:
-    """One process of :mod:`pipelines.sandbox_worker`, which may still be starting; for one thread at a time."""
+    """One process of :mod:`gaitkeeper.pipelines.sandbox_worker`, which may still be starting; for one thread at a
+    time."""
 
     def __init__(self) -> None:
         self._control, process = start_decoder(
-            "pipelines.sandbox_worker", OPENBLAS_NUM_THREADS="1", MALLOC_ARENA_MAX="2"
+            "gaitkeeper.pipelines.sandbox_worker", OPENBLAS_NUM_THREADS="1", MALLOC_ARENA_MAX="2"
         )
         self.pid, self.owner = process.pid, os.getpid()
         self._greeted, self._asked = False, 0

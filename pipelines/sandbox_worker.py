@@ -1,4 +1,5 @@
-"""The decoder's own process, started by :mod:`pipelines.sandbox`: ``python -m pipelines.sandbox_worker FD``.
+"""The decoder's own process, started by :mod:`gaitkeeper.pipelines.sandbox`:
+``python -m gaitkeeper.pipelines.sandbox_worker FD``.
 
 It has libav loaded and waits on a socket for jobs. It forks for each job: the fork drops everything except the clip,
 one socket and the shared pictures, decodes, and ends with the clip. So a clip costs a fork instead of a process start,
@@ -27,17 +28,17 @@ from typing import Any
 import av
 
 # Only the error tree of `models` is needed; the package's import of torch would cost a second and 200 MB.
-if (_spec := importlib.util.find_spec("models")) and _spec.submodule_search_locations:
-    _package = types.ModuleType("models")
+if (_spec := importlib.util.find_spec("gaitkeeper.models")) and _spec.submodule_search_locations:
+    _package = types.ModuleType("gaitkeeper.models")
     _package.__path__ = list(_spec.submodule_search_locations)
-    sys.modules.setdefault("models", _package)
+    sys.modules.setdefault("gaitkeeper.models", _package)
 
-from pipelines import sandbox_filter
-from pipelines.decode import ClipInfo, Packet, frames, layout, packets, probe
-from pipelines.errors import ClipError, Undecodable
-from pipelines.pictures import PictureDecoder
-from pipelines.sandbox_wire import MESSAGE, PACKET, PICTURE, REQUEST, SHAPE, SLOTS
-from pipelines.settings import PipelineSettings
+from gaitkeeper.pipelines import sandbox_filter
+from gaitkeeper.pipelines.decode import ClipInfo, Packet, frames, layout, packets, probe
+from gaitkeeper.pipelines.errors import ClipError, Undecodable
+from gaitkeeper.pipelines.pictures import PictureDecoder
+from gaitkeeper.pipelines.sandbox_wire import MESSAGE, PACKET, PICTURE, REQUEST, SHAPE, SLOTS
+from gaitkeeper.pipelines.settings import PipelineSettings
 
 REAP_SECONDS = 1.0
 

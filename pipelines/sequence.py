@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import zstandard
 
-from pipelines.errors import BadSequence
+from gaitkeeper.pipelines.errors import BadSequence
 
 FORMAT = 1
 MAX_FRAMES = 100_000
@@ -36,7 +36,7 @@ class Quality:
         cut_off_share: share of the tracklet's frames that the picture's edge cuts, in [0, 1].
         gait_cycles: estimated number of gait cycles (two steps each), at least 0.
         rate_hz: median frame rate of the sequence, in hertz, without repeated frames.
-        low_rate: True if the rate is too low to recognise a gait; see :data:`pipelines.quality.MIN_RATE`.
+        low_rate: True if the rate is too low to recognise a gait; see :data:`gaitkeeper.pipelines.quality.MIN_RATE`.
         missed: frames of the clip within the tracklet that do not show the person.
         upright: share of the frames whose head is over the hips and these over the ankles, in [0, 1].
         turn: degrees clockwise, 90, 180 or 270, by which the clip must be turned for its people to be upright; None

@@ -78,7 +78,7 @@ class PipelineSettings(BaseModel):
     @field_validator("perception")
     @classmethod
     def _known(cls, name: str) -> str:
-        from pipelines.perception import BACKENDS  # imported here, because it reads these settings
+        from gaitkeeper.pipelines.perception import BACKENDS  # imported here, because it reads these settings
 
         if name not in BACKENDS:
             raise ValueError(f"there is no perception backend {name!r}; known are {', '.join(sorted(BACKENDS))}")

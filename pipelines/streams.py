@@ -13,10 +13,10 @@ import av
 import av.error
 from av.stream import Disposition
 
-from pipelines.errors import EmptyUpload, NoVideo, TooLarge, Undecodable, UnsupportedMedia
-from pipelines.settings import PipelineSettings
-from pipelines.timing import Stamp, Timeline, timeline
-from pipelines.whole import ends_early
+from gaitkeeper.pipelines.errors import EmptyUpload, NoVideo, TooLarge, Undecodable, UnsupportedMedia
+from gaitkeeper.pipelines.settings import PipelineSettings
+from gaitkeeper.pipelines.timing import Stamp, Timeline, timeline
+from gaitkeeper.pipelines.whole import ends_early
 
 CODECS = frozenset({"h264", "hevc", "vp8", "vp9", "av1", "mpeg4", "mjpeg"})
 CONTAINERS = frozenset({"mp4", "matroska", "avi"})

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.base import GaitNetwork
-from pipelines.errors import HeatmapsMissing, TooShort
-from pipelines.quality import RESAMPLE_BELOW
-from pipelines.sequence import Array, GaitSequence
+from gaitkeeper.models.base import GaitNetwork
+from gaitkeeper.pipelines.errors import HeatmapsMissing, TooShort
+from gaitkeeper.pipelines.quality import RESAMPLE_BELOW
+from gaitkeeper.pipelines.sequence import Array, GaitSequence
 
 PREPROCESSING = "1"
 """Version of this preprocessing; part of the fingerprint, so increase it with every change of values."""

@@ -6,8 +6,8 @@ from collections.abc import Generator
 from contextlib import closing
 from dataclasses import replace
 
-from pipelines.decode import ClipInfo, Decoder, Frame, Source, thinned
-from pipelines.pictures import Codec, Pictures
+from gaitkeeper.pipelines.decode import ClipInfo, Decoder, Frame, Source, thinned
+from gaitkeeper.pipelines.pictures import Codec, Pictures
 
 
 class Thinned:

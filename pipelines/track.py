@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from pipelines.perception import Person
+    from gaitkeeper.pipelines.perception import Person
 
 LOST_AFTER = 1.0
 

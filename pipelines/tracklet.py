@@ -10,15 +10,15 @@ import numpy as np
 import numpy.typing as npt
 import zstandard
 
-from pipelines import quality
-from pipelines.appearance import appearance
-from pipelines.likeness import change
-from pipelines.perception import Person
-from pipelines.perception.base import shared_area
-from pipelines.portraits import Portraits
-from pipelines.posture import upright_share
-from pipelines.sequence import HEATMAP, GaitSequence, Quality
-from pipelines.silhouette import mask_area, silhouette
+from gaitkeeper.pipelines import quality
+from gaitkeeper.pipelines.appearance import appearance
+from gaitkeeper.pipelines.likeness import change
+from gaitkeeper.pipelines.perception import Person
+from gaitkeeper.pipelines.perception.base import shared_area
+from gaitkeeper.pipelines.portraits import Portraits
+from gaitkeeper.pipelines.posture import upright_share
+from gaitkeeper.pipelines.sequence import HEATMAP, GaitSequence, Quality
+from gaitkeeper.pipelines.silhouette import mask_area, silhouette
 
 Array = npt.NDArray[Any]
 
@@ -39,7 +39,7 @@ class Sighting:
         index: number of the frame among the processed ones.
         time: seconds.
         box: float32 (4,).
-        appearance: result of :func:`pipelines.appearance.appearance`.
+        appearance: result of :func:`gaitkeeper.pipelines.appearance.appearance`.
         reason: why the frame is not usable, or None.
         view: contents of a usable frame.
         repeated: True if the frame repeats the one before.

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from av.sidedata.sidedata import Type
 
 if TYPE_CHECKING:
-    from pipelines.decode import ClipInfo, Frame
+    from gaitkeeper.pipelines.decode import ClipInfo, Frame
 
 Image = npt.NDArray[np.uint8]
 

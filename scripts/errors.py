@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from pathlib import Path
 
-from service.problems import PROBLEMS, classes
+from gaitkeeper.service.problems import PROBLEMS, classes
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "errors.md"
 HEAD = "| Code | Status | Meaning | Python class |\n|---|---|---|---|\n"

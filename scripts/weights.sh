@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 kinect=${1:?scripts/weights.sh KINECT [NETWORK...]}
 shift
 [ $# -gt 0 ] || set -- gaitpart gaitbase jointsgait gstsn gaittake gaitheat fusion
-gaitkeeper() { .venv/bin/python -m service.cli "$@"; }
+gaitkeeper() { .venv/bin/python -m gaitkeeper "$@"; }
 newest() { find "runs/$1" -maxdepth 1 -name 'step-*' 2>/dev/null | sort | tail -1 || true; }
 mkdir -p data runs
 

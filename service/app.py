@@ -12,26 +12,26 @@ import anyio.to_thread
 from fastapi import Depends, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
-from service import DISTRIBUTION
-from service.auth.keys import Keys
-from service.background.expiry import purging
-from service.background.jobs import Jobs
-from service.background.replay import Replays
-from service.background.webhooks import Webhooks
-from service.background.work import Work
-from service.http import handlers, openapi
-from service.http.admission import Gate, RateLimit
-from service.http.limits import BodyLimit, WorkQueue
-from service.http.reply_headers import Edge
-from service.http.root_path import Under, root_of
-from service.http.unknown_fields import known_only
-from service.http.uploads import Uploads
-from service.metrics import Metrics
-from service.recognition.engine import Engine
-from service.routes import cameras, clips, collections, jobs, strangers, stream, subjects
-from service.routes.operations import health, metrics, system
-from service.routes.page import page_router
-from service.settings import Settings, load_settings
+from gaitkeeper.service import DISTRIBUTION
+from gaitkeeper.service.auth.keys import Keys
+from gaitkeeper.service.background.expiry import purging
+from gaitkeeper.service.background.jobs import Jobs
+from gaitkeeper.service.background.replay import Replays
+from gaitkeeper.service.background.webhooks import Webhooks
+from gaitkeeper.service.background.work import Work
+from gaitkeeper.service.http import handlers, openapi
+from gaitkeeper.service.http.admission import Gate, RateLimit
+from gaitkeeper.service.http.limits import BodyLimit, WorkQueue
+from gaitkeeper.service.http.reply_headers import Edge
+from gaitkeeper.service.http.root_path import Under, root_of
+from gaitkeeper.service.http.unknown_fields import known_only
+from gaitkeeper.service.http.uploads import Uploads
+from gaitkeeper.service.metrics import Metrics
+from gaitkeeper.service.recognition.engine import Engine
+from gaitkeeper.service.routes import cameras, clips, collections, jobs, strangers, stream, subjects
+from gaitkeeper.service.routes.operations import health, metrics, system
+from gaitkeeper.service.routes.page import page_router
+from gaitkeeper.service.settings import Settings, load_settings
 
 
 def create_app(settings: Settings | None = None, engine: Engine | None = None) -> FastAPI:

@@ -6,11 +6,11 @@ import sys
 
 import typer
 
-from service.commands import batch, cameras, clips, collections, strangers, subjects, watch
-from service.commands.operations import demo, doctor, gallery, keys, serve, size, weights
-from training import cli as training
-from training.cli_data import calibrate, dataset, evaluate
-from training.walkers.cli import app as walkers
+from gaitkeeper.service.commands import batch, cameras, clips, collections, strangers, subjects, watch
+from gaitkeeper.service.commands.operations import demo, doctor, gallery, keys, serve, size, weights
+from gaitkeeper.training import cli as training
+from gaitkeeper.training.cli_data import calibrate, dataset, evaluate
+from gaitkeeper.training.walkers.cli import app as walkers
 
 app = typer.Typer(
     name="gaitkeeper",
@@ -51,10 +51,6 @@ def main() -> None:
     try:
         app()
     except Exception as error:
-        from service.commands.console.failure import report
+        from gaitkeeper.service.commands.console.failure import report
 
         sys.exit(report(error))
-
-
-if __name__ == "__main__":
-    main()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from models.errors import GaitkeeperError
+from gaitkeeper.models.errors import GaitkeeperError
 
 
 class BadRequest(GaitkeeperError):

@@ -6,7 +6,7 @@ import os
 import stat
 from pathlib import Path
 
-from service.errors import NotAFile
+from gaitkeeper.service.errors import NotAFile
 
 KINDS = {
     stat.S_IFDIR: "is a folder",

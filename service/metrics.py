@@ -9,9 +9,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
-from pipelines.sequence import Quality
-from pipelines.stages import Stage
-from service.schemas import EnrollReply, IdentifyReply
+from gaitkeeper.pipelines.sequence import Quality
+from gaitkeeper.pipelines.stages import Stage
+from gaitkeeper.service.schemas import EnrollReply, IdentifyReply
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 SECONDS = (0.005, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 60, 180, 600)

@@ -1,9 +1,9 @@
 """The options of the operations on a clip. Each is written here, and nowhere else.
 
 Form fields and their OpenAPI descriptions, the query of a live stream, jobs, batches, the keyword arguments of
-:class:`service.recognition.engine.Engine` and :class:`service.client.Client`, and the command line's options with their
-``--help`` are made from these definitions. The types are TypedDicts, because type checkers and editors then know the
-keyword arguments, and because the command line must start without pydantic.
+:class:`gaitkeeper.service.recognition.engine.Engine` and :class:`gaitkeeper.service.client.Client`, and the command
+line's options with their ``--help`` are made from these definitions. The types are TypedDicts, because type checkers
+and editors then know the keyword arguments, and because the command line must start without pydantic.
 
 An option is left out if the caller does not give it; :func:`complete` adds the defaults.
 """

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from models.errors import GaitkeeperError
-from service.errors import UnexpectedReply
+from gaitkeeper.models.errors import GaitkeeperError
+from gaitkeeper.service.errors import UnexpectedReply
 
 MEDIA_TYPE = "application/problem+json"
 

@@ -14,22 +14,22 @@ from ray.serve import Application
 from ray.serve.handle import DeploymentHandle
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from models.errors import GaitkeeperError
-from service.app import create_app
-from service.auth.keys import Keys
-from service.auth.loopback import is_loopback
-from service.errors import BadSettings, ClusterUnavailable, Forbidden
-from service.hosts.cluster import joined
-from service.hosts.own_address import keep_to_own_address
-from service.hosts.remote import Remote
-from service.hosts.replicas import Embedding, Perception
-from service.hosts.searchers import start_searchers
-from service.http.admission import refuse
-from service.operations.listening import require_loopback
-from service.recognition.administration import DEFAULT_COLLECTION, Administration
-from service.recognition.engine import Engine
-from service.scale import Replicas, Scale
-from service.settings import Settings, load_settings
+from gaitkeeper.models.errors import GaitkeeperError
+from gaitkeeper.service.app import create_app
+from gaitkeeper.service.auth.keys import Keys
+from gaitkeeper.service.auth.loopback import is_loopback
+from gaitkeeper.service.errors import BadSettings, ClusterUnavailable, Forbidden
+from gaitkeeper.service.hosts.cluster import joined
+from gaitkeeper.service.hosts.own_address import keep_to_own_address
+from gaitkeeper.service.hosts.remote import Remote
+from gaitkeeper.service.hosts.replicas import Embedding, Perception
+from gaitkeeper.service.hosts.searchers import start_searchers
+from gaitkeeper.service.http.admission import refuse
+from gaitkeeper.service.operations.listening import require_loopback
+from gaitkeeper.service.recognition.administration import DEFAULT_COLLECTION, Administration
+from gaitkeeper.service.recognition.engine import Engine
+from gaitkeeper.service.scale import Replicas, Scale
+from gaitkeeper.service.settings import Settings, load_settings
 
 NAME = "gaitkeeper"
 HEAD = {"node:__internal_head__": 0.001}
@@ -56,7 +56,7 @@ class OwnMachine:
 
 
 class Front:
-    """The application of :func:`service.app.create_app`, with the settings of the host that runs it.
+    """The application of :func:`gaitkeeper.service.app.create_app`, with the settings of the host that runs it.
 
     Args:
         made: creation time of the default collection, as known to the process that started the service.
@@ -133,7 +133,8 @@ def _replicated(kind: type, scale: Replicas, device: str) -> serve.Deployment:
 
 
 def build(args: Mapping[str, str]) -> Application:
-    """For ``serve build`` and ``serve run service.ray_app:build searchers=4``: arguments are fields of Scale."""
+    """For ``serve build`` and ``serve run gaitkeeper.service.ray_app:build searchers=4``: arguments are fields of
+    Scale."""
     settings = load_settings()
     return application(settings, settings.ray.model_validate(settings.ray.model_dump() | dict(args)))
 
@@ -143,7 +144,7 @@ def run(settings: Settings, address: str, ready: Callable[[str], None], stop: th
 
     Args:
         settings: settings of this host, the head.
-        address: as of :func:`service.hosts.cluster.joined`.
+        address: as of :func:`gaitkeeper.service.hosts.cluster.joined`.
         ready: called with the URL.
         stop: event that also ends the service.
 

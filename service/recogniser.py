@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol, Unpack
 
-from service.options import ClipOptions, EnrollOptions, IdentifyOptions, VerifyOptions
-from service.schemas import (
+from gaitkeeper.service.options import ClipOptions, EnrollOptions, IdentifyOptions, VerifyOptions
+from gaitkeeper.service.schemas import (
     CamerasReply,
     Collection,
     CollectionsReply,
@@ -30,7 +30,8 @@ Progress = Callable[[str, float], None]
 
 
 class Recogniser(Protocol):
-    """The methods of :class:`service.recognition.engine.Engine` that :class:`service.client.Client` has, too."""
+    """The methods of :class:`gaitkeeper.service.recognition.engine.Engine` that
+    :class:`gaitkeeper.service.client.Client` has, too."""
 
     def enroll(
         self,

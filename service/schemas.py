@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from gallery.strangers import StrangerGroup
-from gallery.types import (
+from gaitkeeper.gallery.strangers import StrangerGroup
+from gaitkeeper.gallery.types import (
     Collection,
     Erasure,
     FingerprintText,
@@ -23,7 +23,7 @@ from gallery.types import (
     Verification,
     ViewStatistics,
 )
-from pipelines.sequence import Quality
+from gaitkeeper.pipelines.sequence import Quality
 
 __all__ = [
     "Calibrated",

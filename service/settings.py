@@ -31,14 +31,14 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from gallery.stores.encryption import Vault
-from gallery.stores.open import store_file, with_password, without_password
-from pipelines.settings import PipelineSettings
-from service.auth.loopback import is_loopback
-from service.errors import BadSettings
-from service.options import Rotation
-from service.scale import Scale
-from service.setting_names import PREFIX, meant, names_of, strange
+from gaitkeeper.gallery.stores.encryption import Vault
+from gaitkeeper.gallery.stores.open import store_file, with_password, without_password
+from gaitkeeper.pipelines.settings import PipelineSettings
+from gaitkeeper.service.auth.loopback import is_loopback
+from gaitkeeper.service.errors import BadSettings
+from gaitkeeper.service.options import Rotation
+from gaitkeeper.service.scale import Scale
+from gaitkeeper.service.setting_names import PREFIX, meant, names_of, strange
 
 CONFIG_VARIABLE = "GAITKEEPER_CONFIG"
 

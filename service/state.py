@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from unicodedata import normalize
 
-from gallery.errors import StoreUnavailable
+from gaitkeeper.gallery.errors import StoreUnavailable
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS keys (

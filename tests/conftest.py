@@ -12,7 +12,7 @@ import memory
 import pytest
 
 if TYPE_CHECKING:
-    from pipelines import ClipResult, Pipeline
+    from gaitkeeper.pipelines import ClipResult, Pipeline
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -55,7 +55,7 @@ def shared_weights(shared_data: Path) -> Path:
 @pytest.fixture(scope="session")
 def pipeline() -> Pipeline:
     """The pipeline with its default settings, its models loaded once a run."""
-    from pipelines import Pipeline
+    from gaitkeeper.pipelines import Pipeline
 
     return Pipeline()
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from gallery.errors import StoreUnavailable
-from gallery.stores.open import open_store
-from gallery.stores.protocol import NewSubject, NewTemplate
-from pipelines.fingerprint import Fingerprint
-from pipelines.sequence import Quality
+from gaitkeeper.gallery.errors import StoreUnavailable
+from gaitkeeper.gallery.stores.open import open_store
+from gaitkeeper.gallery.stores.protocol import NewSubject, NewTemplate
+from gaitkeeper.pipelines.fingerprint import Fingerprint
+from gaitkeeper.pipelines.sequence import Quality
 
 SHAPE = (16, 256)
 

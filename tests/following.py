@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gallery.stores.protocol import xor_of
+from gaitkeeper.gallery.stores.protocol import xor_of
 
 
 class Follower:

@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.skeletons import COCO_NECK, KINECT_16
-from training.config import AugmentTable
+from gaitkeeper.models.skeletons import COCO_NECK, KINECT_16
+from gaitkeeper.training.config import AugmentTable
 
 HALF_BODY = 2.0
 """Half of the picture's height in torso lengths, the unit of the joints (a body is about four torso lengths high)."""

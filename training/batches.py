@@ -10,16 +10,16 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
 
-from models.base import GaitNetwork
-from pipelines.tensors import AS_READ, as_floats, padded
-from training.augment import OF_FRAMES, OF_OUTLINES, OF_PICTURES, augment
-from training.config import TrainingConfig
-from training.datasets import Dataset, Inputs, load_partition, open_dataset
-from training.datasets.kinect import xy16
-from training.datasets.sample import Array
-from training.errors import BadTrainingConfig, InputMissing
-from training.folds import stratified_folds
-from training.samplers import PKSampler, at_positions, frame_positions
+from gaitkeeper.models.base import GaitNetwork
+from gaitkeeper.pipelines.tensors import AS_READ, as_floats, padded
+from gaitkeeper.training.augment import OF_FRAMES, OF_OUTLINES, OF_PICTURES, augment
+from gaitkeeper.training.config import TrainingConfig
+from gaitkeeper.training.datasets import Dataset, Inputs, load_partition, open_dataset
+from gaitkeeper.training.datasets.kinect import xy16
+from gaitkeeper.training.datasets.sample import Array
+from gaitkeeper.training.errors import BadTrainingConfig, InputMissing
+from gaitkeeper.training.folds import stratified_folds
+from gaitkeeper.training.samplers import PKSampler, at_positions, frame_positions
 
 Made = tuple[tuple[Tensor, ...], Tensor | None]
 
@@ -50,7 +50,7 @@ def training_walks(config: TrainingConfig) -> Dataset:
     """The walks that a configuration trains on: a part of a partition, all folds but one, or all.
 
     Raises:
-        BadDataset: the walks cannot be found (see :func:`training.datasets.open_dataset`).
+        BadDataset: the walks cannot be found (see :func:`gaitkeeper.training.datasets.open_dataset`).
         BadTrainingConfig: there is no such fold.
     """
     table = config.data

@@ -2,11 +2,11 @@
 
 All people of the part "known" are enrolled with their "enrol" takes, galleries of a given number of people are drawn
 from them, and strangers are searched in each. Distances are measured in units, as in the service
-(:mod:`gallery.decision.units`): once from the gallery alone, once from passers-by of the probe's view. The threshold
-for a false-positive identification rate is that share's quantile of the strangers' nearest distances. The prior, for
-plain distances, is fitted to a tenth of the rate, because plain distances differ from scene to scene. Confidence is an
-isotonic regression of "the nearest subject is the right one" on its distance, over mated and stranger probes with
-equal weight.
+(:mod:`gaitkeeper.gallery.decision.units`): once from the gallery alone, once from passers-by of the probe's view. The
+threshold for a false-positive identification rate is that share's quantile of the strangers' nearest distances. The
+prior, for plain distances, is fitted to a tenth of the rate, because plain distances differ from scene to scene.
+Confidence is an isotonic regression of "the nearest subject is the right one" on its distance, over mated and stranger
+probes with equal weight.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import torch
 from sklearn.isotonic import IsotonicRegression
 from torch import Tensor
 
-from gallery.decision.calibration import (
+from gaitkeeper.gallery.decision.calibration import (
     PER_SUBJECT,
     Calibration,
     ConfidenceMap,
@@ -30,15 +30,15 @@ from gallery.decision.calibration import (
     InUnits,
     PartQuantiles,
 )
-from gallery.decision.explain import quantiles
-from gallery.decision.units import MIN_OTHERS, SUBJECTS
-from models.base import GaitNetwork
-from models.distance import part_distances
-from pipelines.fingerprint import fingerprint_of
-from pipelines.quality import MIN_RATE
-from training.datasets import Dataset
-from training.errors import BadDataset
-from training.evaluation.embedding import embed_dataset
+from gaitkeeper.gallery.decision.explain import quantiles
+from gaitkeeper.gallery.decision.units import MIN_OTHERS, SUBJECTS
+from gaitkeeper.models.base import GaitNetwork
+from gaitkeeper.models.distance import part_distances
+from gaitkeeper.pipelines.fingerprint import fingerprint_of
+from gaitkeeper.pipelines.quality import MIN_RATE
+from gaitkeeper.training.datasets import Dataset
+from gaitkeeper.training.errors import BadDataset
+from gaitkeeper.training.evaluation.embedding import embed_dataset
 
 Array = npt.NDArray[Any]
 
@@ -305,7 +305,8 @@ def search_gallery(walks: ProbeDistances, draw: Array, rng: np.random.Generator)
 def _units(
     of_probes: Array, of_templates: Array, cohort: Array, subjects: Array, passing: Array
 ) -> tuple[Array, Array]:
-    """Units of a collection and of a camera, as :func:`gallery.decision.units.units_of`, (n,) each; nan without one.
+    """Units of a collection and of a camera, as :func:`gaitkeeper.gallery.decision.units.units_of`, (n,) each; nan
+    without one.
 
     Args:
         of_probes, of_templates: mean distances to the subjects of the cohort, (n, S).

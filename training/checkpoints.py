@@ -11,10 +11,10 @@ from pydantic import ValidationError
 from torch import nn
 from torch.optim import Optimizer
 
-import models
-from models.base import GaitNetwork
-from training.config import TrainingConfig
-from training.errors import BadTrainingConfig
+from gaitkeeper import models
+from gaitkeeper.models.base import GaitNetwork
+from gaitkeeper.training.config import TrainingConfig
+from gaitkeeper.training.errors import BadTrainingConfig
 
 WEIGHTS, STATE, CONFIG = "weights.safetensors", "state.pt", "config.json"
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from training.errors import TrainingRunning
+from gaitkeeper.training.errors import TrainingRunning
 
 TRIES, PAUSE = 10, 0.1  # :func:`is_held` also takes the lock, for an instant
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from training.queue import Standing
+    from gaitkeeper.training.queue import Standing
 
 Changes = Annotated[
     list[str] | None,
@@ -40,9 +40,9 @@ def train(
     The resulting weights file works with --network. Several configurations are a queue: finished trainings and those
     of other processes are skipped, and a failed one does not stop the next.
     """
-    from training import queue
-    from training.config import load_config
-    from training.errors import BadTrainingConfig
+    from gaitkeeper.training import queue
+    from gaitkeeper.training.config import load_config
+    from gaitkeeper.training.errors import BadTrainingConfig
 
     changes = change or ()
     if len(configs) > 1 or configs[0].is_dir():
@@ -60,7 +60,7 @@ def train(
     if status:
         _tell([queue.standing(configs[0], run, changes)], as_json)
         return
-    from training.loop import train as run_training
+    from gaitkeeper.training.loop import train as run_training
 
     result = run_training(load_config(configs[0], changes), run, fresh=fresh)
     if as_json:
@@ -90,8 +90,8 @@ def cross_validate(
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Train on all folds of walks but one, and identify the walks of that fold among the others, fold by fold."""
-    from training.config import load_config
-    from training.crossval import cross_validate as run_folds
+    from gaitkeeper.training.config import load_config
+    from gaitkeeper.training.crossval import cross_validate as run_folds
 
     results = run_folds(load_config(config, change or ()), out or Path("runs") / config.stem, fold)
     mean = sum(r.rank1 for r in results) / len(results)
@@ -123,9 +123,9 @@ def refit(
     """Fit a network's last layer in closed form, so that distances weigh what separates people; stored in fp16."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
-    import models
-    from training.datasets import load_partition, walks_for
-    from training.last_layer import refit as fit
+    from gaitkeeper import models
+    from gaitkeeper.training.datasets import load_partition, walks_for
+    from gaitkeeper.training.last_layer import refit as fit
 
     before = models.load(weights)
     dataset = walks_for([before], pack)
@@ -158,10 +158,10 @@ def fuse(
     seed: Annotated[int, typer.Option(min=0, help="Of the draws.")] = 0,
 ) -> None:
     """Combine networks into one, whose distance is the weighted sum of their distances; stored in fp16."""
-    import models
-    from training.datasets import walks_for
-    from training.errors import BadTrainingConfig
-    from training.fuse import fuse as fuse_networks
+    from gaitkeeper import models
+    from gaitkeeper.training.datasets import walks_for
+    from gaitkeeper.training.errors import BadTrainingConfig
+    from gaitkeeper.training.fuse import fuse as fuse_networks
 
     *sources, out = weights
     if len(sources) < 2:

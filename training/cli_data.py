@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 if TYPE_CHECKING:
-    from gallery.decision.calibration import Calibration, FpirThresholds
+    from gaitkeeper.gallery.decision.calibration import Calibration, FpirThresholds
 
 COLUMNS = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
 
@@ -34,8 +34,8 @@ def build(
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Make gait sequences of a folder of videos. An interrupted run resumes with the same command."""
-    from training.datasets.build import build_dataset
-    from training.datasets.build_report import summary
+    from gaitkeeper.training.datasets.build import build_dataset
+    from gaitkeeper.training.datasets.build_report import summary
 
     console = Console(stderr=True)
     with Progress(*COLUMNS, console=console, disable=not console.is_terminal) as bar:
@@ -81,8 +81,8 @@ def evaluate(
     """Measure how well networks identify the people of a data set, with a standard protocol."""
     if len(weights) < 2:
         raise typer.BadParameter("name at least one network and the data set, as in: evaluate gaitset data/CASIA-B")
-    from training.evaluation.command import run
-    from training.evaluation.evaluate import EvaluationSettings
+    from gaitkeeper.training.evaluation.command import run
+    from gaitkeeper.training.evaluation.evaluate import EvaluationSettings
 
     console = Console(stderr=True)
     with Progress(*COLUMNS, console=console, disable=not console.is_terminal) as bar:
@@ -111,13 +111,13 @@ def evaluate(
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(content + "\n", encoding="utf-8")
     if plots is not None:
-        from training.evaluation.plots import draw
+        from gaitkeeper.training.evaluation.plots import draw
 
         draw(results, plots)
     if as_json:
         typer.echo(content)
         return
-    from training.evaluation.report import identification, tables
+    from gaitkeeper.training.evaluation.report import identification, tables
 
     terminal = Console()
     for result in results:
@@ -139,11 +139,11 @@ def calibrate(
     ] = 1.0,
 ) -> None:
     """Fit a network's thresholds and confidence on people not seen in training."""
-    from gallery.decision.calibration import load_calibrations
-    from models import load
-    from pipelines.perception.watcher import BlazePose
-    from training.calibrate import calibrate as fit
-    from training.datasets import walks_for
+    from gaitkeeper.gallery.decision.calibration import load_calibrations
+    from gaitkeeper.models import load
+    from gaitkeeper.pipelines.perception.watcher import BlazePose
+    from gaitkeeper.training.calibrate import calibrate as fit
+    from gaitkeeper.training.datasets import walks_for
 
     console = Console(stderr=True)
     network = load(weights)

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from training.errors import BadTrainingConfig
+from gaitkeeper.training.errors import BadTrainingConfig
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 Spread = Annotated[float, Field(ge=0, le=0.3)]
@@ -36,10 +36,11 @@ class DataTable(Table):
     """The training data.
 
     Attributes:
-        format: key of ``training.datasets.READERS``.
+        format: key of ``gaitkeeper.training.datasets.READERS``.
         root: the data set's folder or file.
         partition: name or ``.toml`` path of a division by people, and ``part`` of it; None takes all people.
-        folds, fold: number of folds of a cross-validation over walks, and the held-out fold. See :mod:`training.folds`.
+        folds, fold: number of folds of a cross-validation over walks, and the held-out fold. See
+            :mod:`gaitkeeper.training.folds`.
         scaled: Kinect joints in units of the torso instead of metres.
         min_score: frames of a lower mean joint score, or heatmap peak, are left out.
         cache: keep read samples in memory.
@@ -105,7 +106,7 @@ class BatchTable(Table):
 
 
 class AugmentTable(Table):
-    """Probabilities and sizes of the augmentations; all off by default. See :mod:`training.augment`.
+    """Probabilities and sizes of the augmentations; all off by default. See :mod:`gaitkeeper.training.augment`.
 
     Attributes:
         flip, rotate, perspective, erase, occlude, mask_noise, frame_drop: probability of each per sequence.
@@ -159,8 +160,8 @@ class AugmentTable(Table):
 class LossTable(Table):
     """One term of the loss, for each of ``branches`` (None for all), times ``weight``.
 
-    ``margin``, ``scale`` and ``smoothing`` are arguments of the functions in :mod:`training.losses`; a margin of None
-    is the function's default.
+    ``margin``, ``scale`` and ``smoothing`` are arguments of the functions in :mod:`gaitkeeper.training.losses`; a
+    margin of None is the function's default.
     """
 
     kind: Literal["batch_all", "batch_hard", "weighted", "arcface", "cross_entropy"]

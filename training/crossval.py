@@ -8,16 +8,16 @@ from pathlib import Path
 
 import numpy as np
 
-import models
-from models.base import GaitNetwork
-from models.distance import part_distances
-from training.config import DataTable, TrainingConfig
-from training.datasets import Dataset, open_dataset
-from training.errors import BadTrainingConfig
-from training.evaluation.embedding import embed_dataset
-from training.evaluation.metrics import error_curve
-from training.folds import stratified_folds
-from training.loop import train
+from gaitkeeper import models
+from gaitkeeper.models.base import GaitNetwork
+from gaitkeeper.models.distance import part_distances
+from gaitkeeper.training.config import DataTable, TrainingConfig
+from gaitkeeper.training.datasets import Dataset, open_dataset
+from gaitkeeper.training.errors import BadTrainingConfig
+from gaitkeeper.training.evaluation.embedding import embed_dataset
+from gaitkeeper.training.evaluation.metrics import error_curve
+from gaitkeeper.training.folds import stratified_folds
+from gaitkeeper.training.loop import train
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ import warnings
 import numpy as np
 from sklearn.model_selection import StratifiedKFold
 
-from training.datasets.sample import Array, Dataset
-from training.errors import BadTrainingConfig
+from gaitkeeper.training.datasets.sample import Array, Dataset
+from gaitkeeper.training.errors import BadTrainingConfig
 
 
 def stratified_folds(walks: Dataset, folds: int, seed: int = 0) -> list[tuple[Array, Array]]:

@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
-import models
-from models.base import GaitNetwork
-from models.fusion import factors_of
-from training.datasets import Dataset
-from training.errors import BadTrainingConfig
-from training.evaluation.embedding import Embedded, embed_dataset
+from gaitkeeper import models
+from gaitkeeper.models.base import GaitNetwork
+from gaitkeeper.models.fusion import factors_of
+from gaitkeeper.training.datasets import Dataset
+from gaitkeeper.training.errors import BadTrainingConfig
+from gaitkeeper.training.evaluation.embedding import Embedded, embed_dataset
 
 PAIRS = 200_000
 """Number of pairs of different people's walks, drawn to measure their distances."""

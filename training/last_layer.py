@@ -19,11 +19,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-import models
-from models.base import GaitNetwork
-from training.datasets import Dataset
-from training.errors import BadTrainingConfig
-from training.evaluation.embedding import embed_dataset
+from gaitkeeper import models
+from gaitkeeper.models.base import GaitNetwork
+from gaitkeeper.training.datasets import Dataset
+from gaitkeeper.training.errors import BadTrainingConfig
+from gaitkeeper.training.evaluation.embedding import embed_dataset
 
 Array = npt.NDArray[np.float64]
 
@@ -40,7 +40,7 @@ def refit(
     """The same network with a new last layer.
 
     Args:
-        net: a network that supports :meth:`~models.base.GaitNetwork.turned`.
+        net: a network that supports :meth:`~gaitkeeper.models.base.GaitNetwork.turned`.
         walks: walks of training people, each in several views and clothes.
         dims: C of the new embeddings; at most the old C, and fewer than there are people. GaitHeat's C stays.
         ridge: share of an isotropic covariance that is mixed into the one within people, in [0, 1).

@@ -4,7 +4,7 @@ All random choices of a step (walks, frames, augmentations, dropout) are functio
 process. So a checkpoint consists of the weights, the optimiser state and the step number. A training that was killed
 resumes from its last checkpoint; on a CPU the result is identical bit for bit.
 
-Several processes: ``torchrun --nproc-per-node 8 -m service.cli train CONFIG``. The people of a batch are divided among
+Several processes: ``torchrun --nproc-per-node 8 -m gaitkeeper train CONFIG``. The people of a batch are divided among
 the processes, and the embeddings are gathered, so that the losses see the whole batch as in one process.
 """
 
@@ -25,18 +25,18 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-import models
-from models.base import GaitNetwork
-from models.checkpoint import tuples
-from models.inference import bf16_in_hardware
-from training.batches import Batch, Batches, training_walks
-from training.checkpoints import STATE, WEIGHTS, newest_checkpoint, open_run, save_checkpoint
-from training.claims import claim
-from training.config import TrainingConfig
-from training.errors import BadTrainingConfig, TrainingDiverged
-from training.log import Log
-from training.objective import Objective
-from training.optimise import make_optimiser, set_step
+from gaitkeeper import models
+from gaitkeeper.models.base import GaitNetwork
+from gaitkeeper.models.checkpoint import tuples
+from gaitkeeper.models.inference import bf16_in_hardware
+from gaitkeeper.training.batches import Batch, Batches, training_walks
+from gaitkeeper.training.checkpoints import STATE, WEIGHTS, newest_checkpoint, open_run, save_checkpoint
+from gaitkeeper.training.claims import claim
+from gaitkeeper.training.config import TrainingConfig
+from gaitkeeper.training.errors import BadTrainingConfig, TrainingDiverged
+from gaitkeeper.training.log import Log
+from gaitkeeper.training.objective import Objective
+from gaitkeeper.training.optimise import make_optimiser, set_step
 
 
 @dataclass(frozen=True)

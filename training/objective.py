@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from training import losses
-from training.config import LossTable
-from training.errors import BadTrainingConfig
+from gaitkeeper.training import losses
+from gaitkeeper.training.config import LossTable
+from gaitkeeper.training.errors import BadTrainingConfig
 
 
 class Objective:

@@ -8,7 +8,7 @@ from bisect import bisect_right
 from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
-from training.config import OptimiserTable
+from gaitkeeper.training.config import OptimiserTable
 
 
 def make_optimiser(module: nn.Module, table: OptimiserTable) -> Optimizer:

@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from models.errors import GaitkeeperError
-from training.checkpoints import newest_step
-from training.claims import is_held
-from training.config import load_config
-from training.errors import BadTrainingConfig, TrainingRunning
+from gaitkeeper.models.errors import GaitkeeperError
+from gaitkeeper.training.checkpoints import newest_step
+from gaitkeeper.training.claims import is_held
+from gaitkeeper.training.config import load_config
+from gaitkeeper.training.errors import BadTrainingConfig, TrainingRunning
 
 FAILED = "failed.json"
 RECENT = 20
@@ -76,12 +76,12 @@ def work_off(paths: Sequence[Path], runs: Path, changes: Sequence[str] = ()) -> 
     Args:
         paths: configuration files, and folders of them.
         runs: folder of the runs; each is named after its file.
-        changes: changes for all configurations, as in :func:`training.config.load_config`.
+        changes: changes for all configurations, as in :func:`gaitkeeper.training.config.load_config`.
 
     Raises:
         BadTrainingConfig: two configurations have the same name.
     """
-    from training.loop import train
+    from gaitkeeper.training.loop import train
 
     tried: set[Path] = set()
     while left := [path for path in configurations(paths) if path not in tried]:
@@ -101,7 +101,7 @@ def work_off(paths: Sequence[Path], runs: Path, changes: Sequence[str] = ()) -> 
 def work_off_in(processes: int, arguments: Sequence[str]) -> None:
     """Start processes of ``gaitkeeper train ARGUMENTS``, a core each; they end with this one, except after kill -9."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "service.cli", "train", *arguments]
+    command = [sys.executable, "-m", "gaitkeeper", "train", *arguments]
     workers = [
         subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)  # noqa: S603
         for _ in range(processes)

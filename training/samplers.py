@@ -11,9 +11,9 @@ from itertools import pairwise
 
 import numpy as np
 
-from training.config import BatchTable
-from training.datasets.sample import Array
-from training.errors import BadTrainingConfig
+from gaitkeeper.training.config import BatchTable
+from gaitkeeper.training.datasets.sample import Array
+from gaitkeeper.training.errors import BadTrainingConfig
 
 
 class PKSampler:

@@ -2,8 +2,8 @@
 
 A plain distance depends on the scene: all distances are small indoors, and large after a change of clothes. Distances
 are therefore divided by a unit: the typical distance between different people at the probe's camera and in its
-collection (:mod:`gallery.decision.units`). Thresholds are fractions of that unit. If there is no unit yet, a strict
-threshold of plain distances applies, the prior.
+collection (:mod:`gaitkeeper.gallery.decision.units`). Thresholds are fractions of that unit. If there is no unit yet, a
+strict threshold of plain distances applies, the prior.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from typing import Self
 import numpy as np
 from pydantic import Field, ValidationError, model_validator
 
-from gallery.decision.units import PRIOR, Basis, Unit
-from gallery.errors import BadCalibration, BadFmr, BadFpir
-from gallery.types import FingerprintText, MatchThreshold, Record, Threshold
-from models.weights import SHIPPED
-from pipelines.fingerprint import Fingerprint
-from pipelines.quality import MIN_RATE
+from gaitkeeper.gallery.decision.units import PRIOR, Basis, Unit
+from gaitkeeper.gallery.errors import BadCalibration, BadFmr, BadFpir
+from gaitkeeper.gallery.types import FingerprintText, MatchThreshold, Record, Threshold
+from gaitkeeper.models.weights import SHIPPED
+from gaitkeeper.pipelines.fingerprint import Fingerprint
+from gaitkeeper.pipelines.quality import MIN_RATE
 
 PER_SUBJECT = 4
 """Templates per subject in the galleries on which the thresholds in units were fitted."""

@@ -17,8 +17,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from gallery.decision.calibration import PartQuantiles
-from gallery.types import CandidateParts, Explanation, PartImpostors
+from gaitkeeper.gallery.decision.calibration import PartQuantiles
+from gaitkeeper.gallery.types import CandidateParts, Explanation, PartImpostors
 
 EXPLAINED = 5
 """Number of explained candidates."""
@@ -98,7 +98,7 @@ def explain(
         probe: (P, C).
         templates: subject and template of each candidate, nearest first.
         embeddings: (P, C) by template. A candidate without one was erased in the meantime and is left out.
-        strips: position of each part on the body, see :attr:`models.GaitNetwork.strips`.
+        strips: position of each part on the body, see :attr:`gaitkeeper.models.GaitNetwork.strips`.
         impostors: from :func:`impostors_of`. Ignored if the number of parts differs.
     """
     parts = len(probe)

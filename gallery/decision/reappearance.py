@@ -15,11 +15,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from gallery.decision.calibration import Calibration
-from gallery.decision.units import Unit
-from gallery.views import Corrections, View, centred
-from models.distance import part_distances
-from pipelines.fingerprint import Fingerprint
+from gaitkeeper.gallery.decision.calibration import Calibration
+from gaitkeeper.gallery.decision.units import Unit
+from gaitkeeper.gallery.views import Corrections, View, centred
+from gaitkeeper.models.distance import part_distances
+from gaitkeeper.pipelines.fingerprint import Fingerprint
 
 Span = tuple[float, float]
 """First and last time of a track, in seconds or in frames."""

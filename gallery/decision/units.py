@@ -21,7 +21,7 @@ from enum import Enum
 import torch
 from torch import Tensor
 
-from models.distance import part_distances
+from gaitkeeper.models.distance import part_distances
 
 SUBJECTS = 128
 """Maximum number of subjects of a collection that are compared: the first by a digest of their ids."""
@@ -36,7 +36,7 @@ PRIOR = "prior"
 
 Apart = Callable[[Tensor, Tensor], Tensor]
 Cohort = Mapping[str, Tensor]
-"""Embeddings (k, P, C) of each subject, from :meth:`gallery.search.index.Index.cohort`."""
+"""Embeddings (k, P, C) of each subject, from :meth:`gaitkeeper.gallery.search.index.Index.cohort`."""
 
 
 class Basis(Enum):

@@ -9,15 +9,24 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from gallery.decision.calibration import Calibration
-from gallery.decision.units import Unit
-from gallery.errors import BadFmr, BadFpir, LikenessChanged, PoorQuality
-from gallery.search.partwise import Hit
-from gallery.types import Candidate, MatchThreshold, Outlier, OutlierReason, Reason, Resemblance, Threshold, Verdict
-from pipelines.errors import NotUpright, TooShort
-from pipelines.posture import MIN_UPRIGHT
-from pipelines.quality import MIN_RATE, frames_needed
-from pipelines.sequence import GaitSequence
+from gaitkeeper.gallery.decision.calibration import Calibration
+from gaitkeeper.gallery.decision.units import Unit
+from gaitkeeper.gallery.errors import BadFmr, BadFpir, LikenessChanged, PoorQuality
+from gaitkeeper.gallery.search.partwise import Hit
+from gaitkeeper.gallery.types import (
+    Candidate,
+    MatchThreshold,
+    Outlier,
+    OutlierReason,
+    Reason,
+    Resemblance,
+    Threshold,
+    Verdict,
+)
+from gaitkeeper.pipelines.errors import NotUpright, TooShort
+from gaitkeeper.pipelines.posture import MIN_UPRIGHT
+from gaitkeeper.pipelines.quality import MIN_RATE, frames_needed
+from gaitkeeper.pipelines.sequence import GaitSequence
 
 
 @dataclass(frozen=True)
@@ -26,7 +35,7 @@ class QualityGates:
 
     Attributes:
         min_frames: minimum of usable frames at 30 Hz, for enrolment and for a verdict; about one step. At a lower frame
-            rate, the number with the same duration, see :func:`pipelines.quality.frames_needed`.
+            rate, the number with the same duration, see :func:`gaitkeeper.pipelines.quality.frames_needed`.
         min_joint_score: minimum mean joint score, for both.
         min_mask_stability: minimum of 1 − the median relative change of the mask's area between frames, for both.
         min_upright: minimum fraction of frames in which the walker is upright, for both.

@@ -12,13 +12,13 @@ from collections.abc import Iterable, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from gallery.search.partwise import Hit, PartwiseIndex
-from gallery.search.table import digest_order
-from gallery.views import Corrections, View, centred
+from gaitkeeper.gallery.search.partwise import Hit, PartwiseIndex
+from gaitkeeper.gallery.search.table import digest_order
+from gaitkeeper.gallery.views import Corrections, View, centred
 
 
 class ViewedIndex:
-    """As :class:`gallery.search.partwise.PartwiseIndex`, for templates that each have a view or None.
+    """As :class:`gaitkeeper.gallery.search.partwise.PartwiseIndex`, for templates that each have a view or None.
 
     ``corrections`` are subtracted from the embeddings of each view, (P, C). Probes must be corrected already.
 
@@ -44,7 +44,7 @@ class ViewedIndex:
     def add(
         self, templates: Sequence[str], subjects: Sequence[str], embeddings: Tensor, views: Sequence[View | None]
     ) -> None:
-        """Add n templates; as :meth:`gallery.search.partwise.PartwiseIndex.add`."""
+        """Add n templates; as :meth:`gaitkeeper.gallery.search.partwise.PartwiseIndex.add`."""
         self._owners.update(zip(templates, subjects, strict=True))
         self._sizes.update(subjects)
         for view in dict.fromkeys(views):
@@ -56,7 +56,7 @@ class ViewedIndex:
             self._views.update(dict.fromkeys(some, view))
 
     def annotate(self, template: str, metadata: Mapping[str, str], expiry: float) -> None:
-        """As :meth:`gallery.search.partwise.PartwiseIndex.annotate`."""
+        """As :meth:`gaitkeeper.gallery.search.partwise.PartwiseIndex.annotate`."""
         self._of[self._views[template]].annotate(template, metadata, expiry)
 
     def remove(self, template: str) -> None:
@@ -73,7 +73,7 @@ class ViewedIndex:
     def search(
         self, probes: Tensor, k: int, where: Mapping[str, str] | None, corrections: Corrections
     ) -> tuple[list[list[Hit]], int]:
-        """As :meth:`gallery.search.partwise.PartwiseIndex.search`, over all views."""
+        """As :meth:`gaitkeeper.gallery.search.partwise.PartwiseIndex.search`, over all views."""
         found: list[list[Hit]] = [[] for _ in probes]
         size = 0
         for view, index in self._of.items():
@@ -84,7 +84,7 @@ class ViewedIndex:
         return [nearest(hits, k) for hits in found], size
 
     def nearest_of(self, subject: str, probe: Tensor, corrections: Corrections) -> Hit | None:
-        """As :meth:`gallery.search.partwise.PartwiseIndex.nearest_of`, over all views."""
+        """As :meth:`gaitkeeper.gallery.search.partwise.PartwiseIndex.nearest_of`, over all views."""
         hits = [index.nearest_of(subject, _shifted(probe, view, corrections)) for view, index in self._of.items()]
         first = nearest([hit for hit in hits if hit is not None], 1)
         return first[0] if first else None
@@ -101,7 +101,7 @@ class ViewedIndex:
         return centred(embeddings, [self._views[template] for template in templates], corrections)
 
     def cohort(self, people: int, each: int = 1) -> dict[str, list[str]]:
-        """As :meth:`gallery.search.partwise.PartwiseIndex.cohort`, over all views."""
+        """As :meth:`gaitkeeper.gallery.search.partwise.PartwiseIndex.cohort`, over all views."""
         found: dict[str, list[str]] = {}
         for index in self._of.values():
             for subject, templates in index.cohort(people, each).items():

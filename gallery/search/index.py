@@ -16,13 +16,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gallery.errors import FingerprintMismatch, StoreUnavailable
-from gallery.search.by_view import ViewedIndex
-from gallery.search.partwise import Hit
-from gallery.search.table import digest_order
-from gallery.stores.protocol import Change, Digest, Feed, xor_of
-from gallery.views import Corrections, View
-from pipelines.fingerprint import Fingerprint
+from gaitkeeper.gallery.errors import FingerprintMismatch, StoreUnavailable
+from gaitkeeper.gallery.search.by_view import ViewedIndex
+from gaitkeeper.gallery.search.partwise import Hit
+from gaitkeeper.gallery.search.table import digest_order
+from gaitkeeper.gallery.stores.protocol import Change, Digest, Feed, xor_of
+from gaitkeeper.gallery.views import Corrections, View
+from gaitkeeper.pipelines.fingerprint import Fingerprint
 
 NONE: Corrections = {}
 RETRY_SECONDS = 1.0  # pause before an unreachable store is tried again
@@ -82,7 +82,8 @@ class _Cohort:
 
     Attributes:
         full: whether there are as many subjects as requested.
-        sizes: number of templates of each subject, in the order of :func:`gallery.search.partwise.digest_order`.
+        sizes: number of templates of each subject, in the order of
+            :func:`gaitkeeper.gallery.search.partwise.digest_order`.
         templates: ids of the templates.
         embeddings: as stored, float32 (n, P, C).
         expires: time when the first of them expires, in seconds since 1970.
@@ -139,7 +140,7 @@ class CollectionIndex:
         store: kept open by the caller.
         collection: name of the collection.
         device: device for the embeddings and the search.
-        precision: number format of the embeddings; see :class:`gallery.search.partwise.PartwiseIndex`.
+        precision: number format of the embeddings; see :class:`gaitkeeper.gallery.search.partwise.PartwiseIndex`.
         share: the subjects to search. The index always follows and verifies the whole store.
     """
 
@@ -215,8 +216,8 @@ class CollectionIndex:
     ) -> dict[str, Tensor] | None:
         """Embeddings (k, P, C), float32, k up to ``each``, of some subjects; None under another fingerprint.
 
-        The selection depends only on stored data; see :meth:`gallery.search.partwise.PartwiseIndex.cohort`. The result
-        is cached until a change concerns one of these subjects, or one of the templates expires.
+        The selection depends only on stored data; see :meth:`gaitkeeper.gallery.search.partwise.PartwiseIndex.cohort`.
+        The result is cached until a change concerns one of these subjects, or one of the templates expires.
         """
         with self._lock:
             if self._index is None or self._fingerprint != fingerprint:

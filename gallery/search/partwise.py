@@ -12,8 +12,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from gallery.search.codes import UNDERFLOW, Bounds
-from gallery.search.table import Indices, TemplateTable, taken, true_of
+from gaitkeeper.gallery.search.codes import UNDERFLOW, Bounds
+from gaitkeeper.gallery.search.table import Indices, TemplateTable, taken, true_of
 
 Floats = npt.NDArray[np.float64]
 
@@ -34,10 +34,10 @@ class Hit:
 class PartwiseIndex(TemplateTable):
     """Embeddings of templates by subject, with exhaustive search.
 
-    A lower bound of the distance (:mod:`gallery.search.codes`), which reads one byte per number, excludes most
-    templates. The remaining ones are measured in float32 by differences, with a known error, and those that are still
-    undecided in float64. So the answer equals a float64 search of the stored values, including near duplicates and
-    ties, and does not depend on the order of additions and removals. Not thread-safe.
+    A lower bound of the distance (:mod:`gaitkeeper.gallery.search.codes`), which reads one byte per number, excludes
+    most templates. The remaining ones are measured in float32 by differences, with a known error, and those that are
+    still undecided in float64. So the answer equals a float64 search of the stored values, including near duplicates
+    and ties, and does not depend on the order of additions and removals. Not thread-safe.
 
     Args:
         parts, dims: shape (P, C) of an embedding.

@@ -8,12 +8,12 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
-from gallery.search.by_view import nearest
-from gallery.search.index import NONE, Found, Share
-from gallery.search.partwise import Hit
-from gallery.search.table import digest_order
-from gallery.views import Corrections
-from pipelines.fingerprint import Fingerprint
+from gaitkeeper.gallery.search.by_view import nearest
+from gaitkeeper.gallery.search.index import NONE, Found, Share
+from gaitkeeper.gallery.search.partwise import Hit
+from gaitkeeper.gallery.search.table import digest_order
+from gaitkeeper.gallery.views import Corrections
+from gaitkeeper.pipelines.fingerprint import Fingerprint
 
 
 class Searchers(Protocol):
@@ -24,7 +24,7 @@ class Searchers(Protocol):
         ...
 
     def ask(self, method: str, *args: Any, only: int | None = None) -> list[Any]:
-        """Call a method of :class:`gallery.search.index.CollectionIndex` on every searcher, or on one.
+        """Call a method of :class:`gaitkeeper.gallery.search.index.CollectionIndex` on every searcher, or on one.
 
         Returns the results in the order of the searchers. Raises the error of any searcher.
         """
@@ -36,7 +36,7 @@ class Searchers(Protocol):
 
 
 class ShardedIndex:
-    """As :class:`gallery.search.index.CollectionIndex`, for the shares of several searchers.
+    """As :class:`gaitkeeper.gallery.search.index.CollectionIndex`, for the shares of several searchers.
 
     Every searcher returns the nearest of its subjects, measured in float64 from the stored embeddings. The nearest of
     all are among them, with the same distances that a single searcher would give. They are merged by distance, then by
@@ -57,7 +57,7 @@ class ShardedIndex:
         where: Mapping[str, str] | None = None,
         corrections: Corrections = NONE,
     ) -> Found:
-        """As :meth:`gallery.search.index.CollectionIndex.search`.
+        """As :meth:`gaitkeeper.gallery.search.index.CollectionIndex.search`.
 
         All changes up to the cursor of the answer were searched. Later changes may be included.
         """
@@ -76,7 +76,7 @@ class ShardedIndex:
     def nearest_of(
         self, subject: str, fingerprint: Fingerprint, probe: Tensor, corrections: Corrections = NONE
     ) -> Hit | None:
-        """As :meth:`gallery.search.index.CollectionIndex.nearest_of`."""
+        """As :meth:`gaitkeeper.gallery.search.index.CollectionIndex.nearest_of`."""
         count = len(self._searchers)
         owner = next(number for number in range(count) if subject in Share(number, count))
         [hit] = self._searchers.ask("nearest_of", subject, fingerprint, probe, corrections, only=owner)
@@ -85,7 +85,7 @@ class ShardedIndex:
     def embeddings(
         self, fingerprint: Fingerprint, templates: Sequence[str], corrections: Corrections = NONE
     ) -> dict[str, Tensor]:
-        """As :meth:`gallery.search.index.CollectionIndex.embeddings`."""
+        """As :meth:`gaitkeeper.gallery.search.index.CollectionIndex.embeddings`."""
         found: dict[str, Tensor] = {}
         for some in self._searchers.ask("embeddings", fingerprint, templates, corrections):
             found |= some
@@ -94,7 +94,7 @@ class ShardedIndex:
     def cohort(
         self, fingerprint: Fingerprint, people: int, each: int = 1, corrections: Corrections = NONE
     ) -> dict[str, Tensor] | None:
-        """As :meth:`gallery.search.index.CollectionIndex.cohort`."""
+        """As :meth:`gaitkeeper.gallery.search.index.CollectionIndex.cohort`."""
         found: dict[str, Tensor] = {}
         for some in self._searchers.ask("cohort", fingerprint, people, each, corrections):
             if some is None:

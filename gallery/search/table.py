@@ -16,7 +16,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from gallery.search.codes import Codes
+from gaitkeeper.gallery.search.codes import Codes
 
 Indices = npt.NDArray[np.int64]
 

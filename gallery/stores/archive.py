@@ -19,8 +19,8 @@ from typing import IO, Any
 import numpy as np
 from pydantic import Field, ValidationError
 
-from gallery.errors import BadArchive, BadStore, BadStoreKey, Conflict, NotFound
-from gallery.names import (
+from gaitkeeper.gallery.errors import BadArchive, BadStore, BadStoreKey, Conflict, NotFound
+from gaitkeeper.gallery.names import (
     check_camera,
     check_collection,
     check_display_name,
@@ -28,11 +28,11 @@ from gallery.names import (
     check_metadata,
     known_subject,
 )
-from gallery.stores.encoding import bytes_of, embedding_from
-from gallery.stores.encryption import KEY_BYTES, Vault, open_sealed, seal
-from gallery.stores.protocol import NewSubject, NewTemplate, Store
-from gallery.types import Action, FingerprintText, Record, Subject, Template
-from models.errors import GaitkeeperError
+from gaitkeeper.gallery.stores.encoding import bytes_of, embedding_from
+from gaitkeeper.gallery.stores.encryption import KEY_BYTES, Vault, open_sealed, seal
+from gaitkeeper.gallery.stores.protocol import NewSubject, NewTemplate, Store
+from gaitkeeper.gallery.types import Action, FingerprintText, Record, Subject, Template
+from gaitkeeper.models.errors import GaitkeeperError
 
 MAGIC = b"GAITGAL1"
 MAX_FRAME = 256 << 20

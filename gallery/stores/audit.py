@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 
-from gallery.stores.encoding import stamp
-from gallery.stores.encryption import KEY_BYTES, Vault
-from gallery.types import Action, AuditEntry
+from gaitkeeper.gallery.stores.encoding import stamp
+from gaitkeeper.gallery.stores.encryption import KEY_BYTES, Vault
+from gaitkeeper.gallery.types import Action, AuditEntry
 
 _actor: ContextVar[str] = ContextVar("actor", default="local")
 

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import numpy.typing as npt
 
-from gallery.errors import BadStore
-from gallery.stores.protocol import Embedding, NewTemplate
+from gaitkeeper.gallery.errors import BadStore
+from gaitkeeper.gallery.stores.protocol import Embedding, NewTemplate
 
 
 def bytes_of(embedding: npt.NDArray[np.floating]) -> tuple[str, bytes, bytes]:

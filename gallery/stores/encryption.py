@@ -18,7 +18,7 @@ from typing import Protocol
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from gallery.errors import BadStore, BadStoreKey
+from gaitkeeper.gallery.errors import BadStore, BadStoreKey
 
 KEY_BYTES = 32
 NONCE_BYTES = 12

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
-from gallery.errors import StoreUnavailable, UnknownStore
-from gallery.stores.encryption import Vault
-from gallery.stores.protocol import Store
-from gallery.stores.sqlite.file import file_of
-from gallery.stores.sqlite.store import SQLiteStore
+from gaitkeeper.gallery.errors import StoreUnavailable, UnknownStore
+from gaitkeeper.gallery.stores.encryption import Vault
+from gaitkeeper.gallery.stores.protocol import Store
+from gaitkeeper.gallery.stores.sqlite.file import file_of
+from gaitkeeper.gallery.stores.sqlite.store import SQLiteStore
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Kind:
 
 def _redis(url: str, vault: Vault | None) -> Store:
     try:
-        from gallery.stores.redis.store import RedisStore
+        from gaitkeeper.gallery.stores.redis.store import RedisStore
     except ModuleNotFoundError as error:
         if error.name != "redis":
             raise
@@ -55,7 +55,7 @@ def open_store(url: str, vault: Vault | None = None) -> Store:
     """Open the store at a URL, and create it if it does not exist.
 
     ``sqlite:///relative.db`` or ``sqlite:////absolute.db``; ``redis://host:port/db`` and its variants, see
-    :class:`gallery.stores.redis.store.RedisStore`.
+    :class:`gaitkeeper.gallery.stores.redis.store.RedisStore`.
 
     Args:
         url: URL of the store.

@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from gallery.types import Action, AuditReport, Collection, Erasure, Promises, Removal, Subject, Template
-from gallery.views import View
-from pipelines.fingerprint import Fingerprint
-from pipelines.sequence import GaitSequence, Quality
+from gaitkeeper.gallery.types import Action, AuditReport, Collection, Erasure, Promises, Removal, Subject, Template
+from gaitkeeper.gallery.views import View
+from gaitkeeper.pipelines.fingerprint import Fingerprint
+from gaitkeeper.pipelines.sequence import GaitSequence, Quality
 
 Embedding = npt.NDArray[np.float32]
 
@@ -27,7 +27,7 @@ class NewSubject:
 
     Attributes:
         id: the subject's id.
-        display_name, metadata, legal_basis: see :class:`gallery.types.Subject`.
+        display_name, metadata, legal_basis: see :class:`gaitkeeper.gallery.types.Subject`.
         created: time of creation; None for now. A subject from an archive keeps its own.
     """
 
@@ -51,7 +51,7 @@ class NewTemplate:
         track: number of the tracklet in its clip.
         start, end: times of the sequence's first and last frame in seconds.
         clip_sha256: digest of the clip, lower-case hexadecimal, or None.
-        camera, heading: view of the walk, if known; see :class:`gallery.views.View`.
+        camera, heading: view of the walk, if known; see :class:`gaitkeeper.gallery.views.View`.
         expires: time of expiry; None to use the collection's ``ttl_seconds``.
         id, created: None for a new id and the current time. A template from an archive keeps its own.
     """

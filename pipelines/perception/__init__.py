@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from pipelines.perception.base import Perception, Person, Watcher
-from pipelines.settings import PipelineSettings
+from gaitkeeper.pipelines.perception.base import Perception, Person, Watcher
+from gaitkeeper.pipelines.settings import PipelineSettings
 
 __all__ = ["BACKENDS", "Perception", "Person", "Watcher", "build_perception"]
 
 
 def _blazepose(settings: PipelineSettings) -> Perception:
-    from pipelines.perception.watcher import BlazePose  # importing OpenCV and LiteRT takes a moment
+    from gaitkeeper.pipelines.perception.watcher import BlazePose  # importing OpenCV and LiteRT takes a moment
 
     return BlazePose(settings)
 
 
 def _yolo(settings: PipelineSettings) -> Perception:
-    from pipelines.perception.topdown import TopDown
+    from gaitkeeper.pipelines.perception.topdown import TopDown
 
     return TopDown(settings)
 

@@ -18,8 +18,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import expit
 
-from pipelines.perception.base import Person, heatmap_box
-from pipelines.perception.masks import certainty, main_part, mask_box
+from gaitkeeper.pipelines.perception.base import Person, heatmap_box
+from gaitkeeper.pipelines.perception.masks import certainty, main_part, mask_box
 
 Array = npt.NDArray[Any]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pipelines.sequence import HEATMAP
+from gaitkeeper.pipelines.sequence import HEATMAP
 
 BLOB = 1.66
 """Standard deviation of a joint's blob in cells of a heatmap."""
@@ -23,7 +23,7 @@ def draw_heatmaps(joints: Tensor, boxes: Tensor) -> Tensor:
     Args:
         joints: float32 (..., 17, 3), x, y in pixels and score in [0, 1].
         boxes: float32 (..., 4), boxes of the people; a heatmap covers their
-            :func:`pipelines.perception.base.heatmap_box`.
+            :func:`gaitkeeper.pipelines.perception.base.heatmap_box`.
 
     Returns:
         uint8 (..., 17, 64, 48), round(255·p).

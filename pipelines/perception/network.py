@@ -15,12 +15,12 @@ import torch
 from torch import Tensor
 from torch.utils.dlpack import from_dlpack
 
-from models import licences
-from models.cache import cache_folder
-from models.errors import WeightsCorrupt
-from pipelines.device import require_device
-from pipelines.errors import DeviceUnavailable
-from pipelines.settings import PipelineSettings
+from gaitkeeper.models import licences
+from gaitkeeper.models.cache import cache_folder
+from gaitkeeper.models.errors import WeightsCorrupt
+from gaitkeeper.pipelines.device import require_device
+from gaitkeeper.pipelines.errors import DeviceUnavailable
+from gaitkeeper.pipelines.settings import PipelineSettings
 
 AGPL = "AGPL-3.0"
 ULTRALYTICS = "ultralytics"

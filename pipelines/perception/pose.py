@@ -9,12 +9,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from pipelines.perception.base import heatmap_box
-from pipelines.perception.heatmaps import draw_heatmaps
-from pipelines.perception.network import Network
-from pipelines.perception.sampling import sample
-from pipelines.perception.yolo import GREY, unit_of
-from pipelines.sequence import HEATMAP
+from gaitkeeper.pipelines.perception.base import heatmap_box
+from gaitkeeper.pipelines.perception.heatmaps import draw_heatmaps
+from gaitkeeper.pipelines.perception.network import Network
+from gaitkeeper.pipelines.perception.sampling import sample
+from gaitkeeper.pipelines.perception.yolo import GREY, unit_of
+from gaitkeeper.pipelines.sequence import HEATMAP
 
 Array = npt.NDArray[Any]
 
@@ -34,7 +34,7 @@ class Pose(Protocol):
 
         Returns:
             Joints float32 (N, 17, 3), x, y in pixels of the frame and score in [0, 1]; heatmaps uint8 (N, 17, 64, 48)
-            over :func:`pipelines.perception.base.heatmap_box` of each box.
+            over :func:`gaitkeeper.pipelines.perception.base.heatmap_box` of each box.
         """
         ...
 

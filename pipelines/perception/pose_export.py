@@ -14,11 +14,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from models.cache import digest_of
-from models.errors import BadCheckpoint, ExportUnavailable
-from models.export_images import export_images
-from models.importers import unpickled
-from pipelines.sequence import HEATMAP
+from gaitkeeper.models.cache import digest_of
+from gaitkeeper.models.errors import BadCheckpoint, ExportUnavailable
+from gaitkeeper.models.export_images import export_images
+from gaitkeeper.models.importers import unpickled
+from gaitkeeper.pipelines.sequence import HEATMAP
 
 SIDE = (256, 192)
 CODECS = {"MSRAHeatmap": "msra", "UDPHeatmap": "udp"}
@@ -30,7 +30,7 @@ class ExportedPose:
 
     Attributes:
         config: file of the configuration.
-        codec: "msra" or "udp"; see :class:`pipelines.perception.pose.HeatmapPose`.
+        codec: "msra" or "udp"; see :class:`gaitkeeper.pipelines.perception.pose.HeatmapPose`.
         parameters: of the network.
         checkpoint_sha256: identifies the network in the fingerprint.
         difference: largest difference between the outputs of the file and of PyTorch.

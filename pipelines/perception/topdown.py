@@ -11,16 +11,16 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from models import licences, weights
-from models.cache import digest_of
-from models.errors import WeightsMissing
-from pipelines.perception.base import Person, Watcher, heatmap_box
-from pipelines.perception.blazepose import ROI_GROWTH, Landmarker, Region
-from pipelines.perception.masks import Window, certainty, main_part, mask_box
-from pipelines.perception.network import Network, open_network
-from pipelines.perception.pose import pose_of
-from pipelines.perception.yolo import Found, Yolo, masks
-from pipelines.settings import PipelineSettings
+from gaitkeeper.models import licences, weights
+from gaitkeeper.models.cache import digest_of
+from gaitkeeper.models.errors import WeightsMissing
+from gaitkeeper.pipelines.perception.base import Person, Watcher, heatmap_box
+from gaitkeeper.pipelines.perception.blazepose import ROI_GROWTH, Landmarker, Region
+from gaitkeeper.pipelines.perception.masks import Window, certainty, main_part, mask_box
+from gaitkeeper.pipelines.perception.network import Network, open_network
+from gaitkeeper.pipelines.perception.pose import pose_of
+from gaitkeeper.pipelines.perception.yolo import Found, Yolo, masks
+from gaitkeeper.pipelines.settings import PipelineSettings
 
 Array = npt.NDArray[Any]
 

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from models import weights
-from pipelines.perception.base import Person, Watcher, iou
-from pipelines.perception.blazepose import ROI_GROWTH, Detector, Landmarker, Look, Region
-from pipelines.perception.scan import Scan, Tile
-from pipelines.settings import PipelineSettings
+from gaitkeeper.models import weights
+from gaitkeeper.pipelines.perception.base import Person, Watcher, iou
+from gaitkeeper.pipelines.perception.blazepose import ROI_GROWTH, Detector, Landmarker, Look, Region
+from gaitkeeper.pipelines.perception.scan import Scan, Tile
+from gaitkeeper.pipelines.settings import PipelineSettings
 
 Array = npt.NDArray[Any]
 

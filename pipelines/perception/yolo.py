@@ -18,8 +18,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from pipelines.perception.network import Network
-from pipelines.perception.sampling import sample
+from gaitkeeper.pipelines.perception.network import Network
+from gaitkeeper.pipelines.perception.sampling import sample
 
 Array = npt.NDArray[Any]
 

@@ -6,7 +6,7 @@ import re
 from contextvars import ContextVar
 from dataclasses import dataclass
 
-from service.auth.keys import Key, Scope
+from gaitkeeper.service.auth.keys import Key, Scope
 
 CALLER: ContextVar[Key | None] = ContextVar("caller", default=None)
 """Key of the current request; None if the service has no keys, and on the command line."""

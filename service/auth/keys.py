@@ -13,9 +13,9 @@ from enum import StrEnum
 
 from pydantic import BaseModel, Field
 
-from gallery.names import check_collection
-from service.errors import Forbidden, KeyNotFound, Unauthorised
-from service.state import State
+from gaitkeeper.gallery.names import check_collection
+from gaitkeeper.service.errors import Forbidden, KeyNotFound, Unauthorised
+from gaitkeeper.service.state import State
 
 FORM = re.compile(r"gk_([0-9a-f]{16})_([A-Za-z0-9_-]{43})")
 

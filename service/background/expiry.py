@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 
 import anyio.to_thread
 
-from gallery.stores.audit import acting
-from models.errors import GaitkeeperError
-from service.recognition.engine import Engine
+from gaitkeeper.gallery.stores.audit import acting
+from gaitkeeper.models.errors import GaitkeeperError
+from gaitkeeper.service.recognition.engine import Engine
 
 log = logging.getLogger("gaitkeeper")
 

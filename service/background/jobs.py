@@ -20,17 +20,17 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
-from gallery.errors import NotFound
-from gallery.stores.audit import acting
-from models.errors import GaitkeeperError
-from service.auth.access import CALLER, NOBODY
-from service.auth.keys import Keys
-from service.background.work import Reply, accused, named, still_there
-from service.errors import JobCancelled, Overloaded
-from service.problems import body
-from service.recogniser import Progress
-from service.schemas import JobReply, JobsReply, JobState
-from service.state import State
+from gaitkeeper.gallery.errors import NotFound
+from gaitkeeper.gallery.stores.audit import acting
+from gaitkeeper.models.errors import GaitkeeperError
+from gaitkeeper.service.auth.access import CALLER, NOBODY
+from gaitkeeper.service.auth.keys import Keys
+from gaitkeeper.service.background.work import Reply, accused, named, still_there
+from gaitkeeper.service.errors import JobCancelled, Overloaded
+from gaitkeeper.service.problems import body
+from gaitkeeper.service.recogniser import Progress
+from gaitkeeper.service.schemas import JobReply, JobsReply, JobState
+from gaitkeeper.service.state import State
 
 Do = Callable[[str, Path, dict[str, Any], Progress], tuple[int, Reply]]
 """Function that processes a job: takes its kind, clip, fields and progress callback; returns status and reply."""

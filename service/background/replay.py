@@ -12,13 +12,13 @@ from typing import cast
 
 from pydantic import BaseModel
 
-from service.auth.access import CALLER
-from service.background.requests import ClipRequest
-from service.background.work import Reply, named, still_there
-from service.errors import IdempotencyMismatch, InProgress
-from service.recognition.clip_walkers import OpenClip
-from service.schemas import JobReply
-from service.state import State
+from gaitkeeper.service.auth.access import CALLER
+from gaitkeeper.service.background.requests import ClipRequest
+from gaitkeeper.service.background.work import Reply, named, still_there
+from gaitkeeper.service.errors import IdempotencyMismatch, InProgress
+from gaitkeeper.service.recognition.clip_walkers import OpenClip
+from gaitkeeper.service.schemas import JobReply
+from gaitkeeper.service.state import State
 
 
 def digest(request: ClipRequest, clips: Iterable[OpenClip]) -> bytes:

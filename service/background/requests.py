@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from service.options import EnrollOptions, IdentifyOptions, complete
-from service.schemas import EnrollReply, IdentifyReply
+from gaitkeeper.service.options import EnrollOptions, IdentifyOptions, complete
+from gaitkeeper.service.schemas import EnrollReply, IdentifyReply
 
 
 @dataclass(frozen=True)

@@ -21,12 +21,12 @@ from typing import Any
 
 import httpx
 
-from gallery.errors import StoreUnavailable
-from gallery.types import Verdict
-from service.metrics import Metrics
-from service.schemas import IdentifyReply, JobState
-from service.settings import Webhook
-from service.state import State
+from gaitkeeper.gallery.errors import StoreUnavailable
+from gaitkeeper.gallery.types import Verdict
+from gaitkeeper.service.metrics import Metrics
+from gaitkeeper.service.schemas import IdentifyReply, JobState
+from gaitkeeper.service.settings import Webhook
+from gaitkeeper.service.state import State
 
 log = logging.getLogger("gaitkeeper")
 

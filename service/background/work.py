@@ -6,18 +6,18 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gallery.decision.verdict import check_fpir
-from gallery.errors import ClipOfOtherSubject, LooksLikeOtherSubject, StoreUnavailable
-from gallery.names import check_camera, check_metadata, check_subject
-from models.errors import GaitkeeperError
-from service.background.requests import ClipRequest, EnrollRequest, request_of
-from service.background.webhooks import Webhooks
-from service.metrics import Metrics
-from service.recogniser import Progress
-from service.recognition.clip_walkers import ClipSource, OpenClip
-from service.recognition.engine import Engine
-from service.recognition.walker_options import point_of
-from service.schemas import EnrollReply, IdentifyReply, JobReply
+from gaitkeeper.gallery.decision.verdict import check_fpir
+from gaitkeeper.gallery.errors import ClipOfOtherSubject, LooksLikeOtherSubject, StoreUnavailable
+from gaitkeeper.gallery.names import check_camera, check_metadata, check_subject
+from gaitkeeper.models.errors import GaitkeeperError
+from gaitkeeper.service.background.requests import ClipRequest, EnrollRequest, request_of
+from gaitkeeper.service.background.webhooks import Webhooks
+from gaitkeeper.service.metrics import Metrics
+from gaitkeeper.service.recogniser import Progress
+from gaitkeeper.service.recognition.clip_walkers import ClipSource, OpenClip
+from gaitkeeper.service.recognition.engine import Engine
+from gaitkeeper.service.recognition.walker_options import point_of
+from gaitkeeper.service.schemas import EnrollReply, IdentifyReply, JobReply
 
 Reply = EnrollReply | IdentifyReply | JobReply
 

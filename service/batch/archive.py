@@ -12,9 +12,9 @@ from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, Protocol
 from urllib.parse import unquote
 
-from gallery.types import Record
-from pipelines.errors import TooLarge, UnsupportedMedia
-from service.errors import BadSettings, NoArchive
+from gaitkeeper.gallery.types import Record
+from gaitkeeper.pipelines.errors import TooLarge, UnsupportedMedia
+from gaitkeeper.service.errors import BadSettings, NoArchive
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem

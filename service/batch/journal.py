@@ -10,9 +10,9 @@ from typing import Self
 
 from pydantic import ValidationError
 
-from service.batch.archive import Item
-from service.batch.lines import Line, Order
-from service.errors import CannotWrite, OtherResults
+from gaitkeeper.service.batch.archive import Item
+from gaitkeeper.service.batch.lines import Line, Order
+from gaitkeeper.service.errors import CannotWrite, OtherResults
 
 
 class Journal:

@@ -7,11 +7,11 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field, model_validator
 
-from gallery.types import Record, Resemblance, Template
-from service.batch.archive import Item
-from service.options import EnrollOptions, IdentifyOptions, complete
-from service.problems import exit_code
-from service.schemas import Person
+from gaitkeeper.gallery.types import Record, Resemblance, Template
+from gaitkeeper.service.batch.archive import Item
+from gaitkeeper.service.options import EnrollOptions, IdentifyOptions, complete
+from gaitkeeper.service.problems import exit_code
+from gaitkeeper.service.schemas import Person
 
 
 class Order(Record):
@@ -21,8 +21,8 @@ class Order(Record):
         kind: the operation.
         place: path or URL of the archive.
         made: creation time of the collection. Every host checks it to ensure that it has the same store.
-        options: all options of the operation, as of :mod:`service.options`. They may also be given as fields of their
-            own, as in the files of earlier versions.
+        options: all options of the operation, as of :mod:`gaitkeeper.service.options`. They may also be given as fields
+            of their own, as in the files of earlier versions.
     """
 
     kind: Literal["enroll", "identify"]

@@ -8,11 +8,11 @@ from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from itertools import islice
 from pathlib import Path
 
-from service.batch.archive import Item, archive_at, printable
-from service.batch.journal import Journal
-from service.batch.lines import BatchReport, Failed, Line, Order, Warned
-from service.batch.worker import Worker
-from service.recognition.engine import Engine
+from gaitkeeper.service.batch.archive import Item, archive_at, printable
+from gaitkeeper.service.batch.journal import Journal
+from gaitkeeper.service.batch.lines import BatchReport, Failed, Line, Order, Warned
+from gaitkeeper.service.batch.worker import Worker
+from gaitkeeper.service.recognition.engine import Engine
 
 Executor = Callable[[Order, list[Item]], Iterable[Line]]
 """Processes the clips of an order, in any sequence."""

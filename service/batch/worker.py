@@ -6,17 +6,17 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from gallery.errors import StoreUnavailable
-from gallery.gallery import Gallery
-from gallery.stores.audit import acting
-from models.errors import GaitkeeperError
-from pipelines.errors import EmptyUpload
-from service.batch.archive import Archive, Item, archive_at
-from service.batch.lines import Line, Order, Trouble
-from service.errors import ClusterUnavailable, InvalidRequest
-from service.options import EnrollOptions, IdentifyOptions, complete
-from service.recognition.clip_walkers import OpenClip
-from service.recognition.engine import Engine
+from gaitkeeper.gallery.errors import StoreUnavailable
+from gaitkeeper.gallery.gallery import Gallery
+from gaitkeeper.gallery.stores.audit import acting
+from gaitkeeper.models.errors import GaitkeeperError
+from gaitkeeper.pipelines.errors import EmptyUpload
+from gaitkeeper.service.batch.archive import Archive, Item, archive_at
+from gaitkeeper.service.batch.lines import Line, Order, Trouble
+from gaitkeeper.service.errors import ClusterUnavailable, InvalidRequest
+from gaitkeeper.service.options import EnrollOptions, IdentifyOptions, complete
+from gaitkeeper.service.recognition.clip_walkers import OpenClip
+from gaitkeeper.service.recognition.engine import Engine
 
 WAITS = (1.0, 5.0, 25.0)
 """Seconds between attempts while the store is unreachable."""

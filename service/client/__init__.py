@@ -1,5 +1,5 @@
 """A small typed client of the service."""
 
-from service.client.rest import Client
+from gaitkeeper.service.client.rest import Client
 
 __all__ = ["Client"]

@@ -15,20 +15,20 @@ from pydantic import ValidationError
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
 from websockets.sync.client import ClientConnection, connect
 
-from pipelines.pictures import Codec
-from service import problems
-from service.errors import ServerUnreachable, UnexpectedReply
-from service.live.events import EVENT, Credit, ErrorEvent, Event
+from gaitkeeper.pipelines.pictures import Codec
+from gaitkeeper.service import problems
+from gaitkeeper.service.errors import ServerUnreachable, UnexpectedReply
+from gaitkeeper.service.live.events import EVENT, Credit, ErrorEvent, Event
 
 if TYPE_CHECKING:
-    from service.live.sources import Shot
+    from gaitkeeper.service.live.sources import Shot
 
 MAX_EVENT = 2**22
 
 
 class LiveStream:
     """Sends frames and receives events; a background thread receives them. Created by
-    :meth:`service.client.Client.stream`.
+    :meth:`gaitkeeper.service.client.Client.stream`.
 
     >>> with client.stream() as live:  # doctest: +SKIP
     ...     live.send(jpeg, seq=0, t=0.0)

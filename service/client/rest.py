@@ -15,10 +15,10 @@ from urllib.parse import quote
 import httpx
 from pydantic import BaseModel, ValidationError
 
-from service import problems
-from service.errors import JobCancelled, ServerUnreachable, UnexpectedReply
-from service.files import require_file
-from service.options import (
+from gaitkeeper.service import problems
+from gaitkeeper.service.errors import JobCancelled, ServerUnreachable, UnexpectedReply
+from gaitkeeper.service.files import require_file
+from gaitkeeper.service.options import (
     ClipOptions,
     EnrollOptions,
     IdentifyOptions,
@@ -27,8 +27,8 @@ from service.options import (
     documented,
     texts,
 )
-from service.recogniser import Progress
-from service.schemas import (
+from gaitkeeper.service.recogniser import Progress
+from gaitkeeper.service.schemas import (
     CamerasReply,
     Collection,
     CollectionsReply,
@@ -53,7 +53,7 @@ from service.schemas import (
 )
 
 if TYPE_CHECKING:
-    from service.client.live import LiveStream
+    from gaitkeeper.service.client.live import LiveStream
 
 Reply = TypeVar("Reply", bound=BaseModel)
 Pages = TypeVar("Pages", SubjectsReply, TemplatesReply, CollectionsReply)
@@ -158,7 +158,7 @@ class Client:
     @documented(StreamOptions)
     def stream(self, **options: Unpack[StreamOptions]) -> LiveStream:
         """Open a live stream: send frames one by one, receive tracks and verdicts as events."""
-        from service.client.live import LiveStream
+        from gaitkeeper.service.client.live import LiveStream
 
         return LiveStream(self.url, self._key, texts(options))
 

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from service.commands.console.command import with_options
-from service.commands.console.terminal import ERR, OUT, JsonOption, StoreOption, progress
-from service.options import EnrollOptions, IdentifyOptions, complete
+from gaitkeeper.service.commands.console.command import with_options
+from gaitkeeper.service.commands.console.terminal import ERR, OUT, JsonOption, StoreOption, progress
+from gaitkeeper.service.options import EnrollOptions, IdentifyOptions, complete
 
 if TYPE_CHECKING:
-    from service.batch.lines import BatchReport
+    from gaitkeeper.service.batch.lines import BatchReport
 
 app = typer.Typer(help="Process archives of clips. An interrupted run is continued.", no_args_is_help=True)
 
@@ -77,13 +77,13 @@ def _run(
     as_json: bool,
 ) -> None:
     with progress("batch") as tell:
-        from gallery.decision.verdict import check_fpir
-        from gallery.names import check_camera
-        from service.batch.lines import Order
-        from service.batch.run import here, run
-        from service.errors import BadSettings
-        from service.recognition.engine import Engine
-        from service.settings import load_settings
+        from gaitkeeper.gallery.decision.verdict import check_fpir
+        from gaitkeeper.gallery.names import check_camera
+        from gaitkeeper.service.batch.lines import Order
+        from gaitkeeper.service.batch.run import here, run
+        from gaitkeeper.service.errors import BadSettings
+        from gaitkeeper.service.recognition.engine import Engine
+        from gaitkeeper.service.settings import load_settings
 
         if ray and store:
             raise BadSettings("--ray and --store exclude each other: every host uses its own GAITKEEPER_STORE.")
@@ -94,7 +94,7 @@ def _run(
             gallery = engine.gallery(options["collection"], create=kind == "enroll", network=options["network"])
             asked = Order(kind=kind, place=place, made=gallery.collection.created, options={**options})
             if ray:
-                from service.hosts.batch import on_ray
+                from gaitkeeper.service.hosts.batch import on_ray
 
                 executor = on_ray(ray, settings, workers)
             else:
@@ -105,7 +105,7 @@ def _run(
     else:
         _say(report)
     if report.failed:
-        from service.batch.lines import is_ours
+        from gaitkeeper.service.batch.lines import is_ours
 
         raise typer.Exit(1 if any(is_ours(one.code) for one in report.failed) else 2)
 

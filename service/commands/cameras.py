@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from service.commands.console.command import Answer, answers, with_options
-from service.commands.console.terminal import (
+from gaitkeeper.service.commands.console.command import Answer, answers, with_options
+from gaitkeeper.service.commands.console.terminal import (
     OUT,
     CollectionOption,
     JsonOption,
@@ -20,10 +20,10 @@ from service.commands.console.terminal import (
     progress,
     recogniser,
 )
-from service.options import ClipOptions
+from gaitkeeper.service.options import ClipOptions
 
 if TYPE_CHECKING:
-    from service.recogniser import Recogniser
+    from gaitkeeper.service.recogniser import Recogniser
 
 app = typer.Typer(help="What a collection has learnt about its cameras from passers-by.", no_args_is_help=True)
 CameraArgument = Annotated[str, typer.Argument(metavar="CAMERA", help="Name of the camera.")]
@@ -36,7 +36,7 @@ def list_(worker: Recogniser, collection: CollectionOption = "default") -> Answe
     reply = worker.cameras(collection)
 
     def show() -> None:
-        from service.commands.console import tables
+        from gaitkeeper.service.commands.console import tables
 
         if reply.keep_seconds is None:
             OUT.print("This collection keeps no passers-by.")

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from service.commands.console.command import Answer, answers, with_options
-from service.commands.console.terminal import (
+from gaitkeeper.service.commands.console.command import Answer, answers, with_options
+from gaitkeeper.service.commands.console.terminal import (
     ERR,
     OUT,
     ClipArgument,
@@ -16,10 +16,10 @@ from service.commands.console.terminal import (
     print_json,
     progress,
 )
-from service.options import ClipOptions, EnrollOptions, IdentifyOptions, VerifyOptions
+from gaitkeeper.service.options import ClipOptions, EnrollOptions, IdentifyOptions, VerifyOptions
 
 if TYPE_CHECKING:
-    from service.recogniser import Progress, Recogniser
+    from gaitkeeper.service.recogniser import Progress, Recogniser
 
 
 @answers("enrolling")
@@ -35,7 +35,7 @@ def enroll(
     reply = worker.enroll(clips[0], subject, more=clips[1:], on_progress=tell, **options)
 
     def show() -> None:
-        from service.commands.console import tables
+        from gaitkeeper.service.commands.console import tables
 
         for one in (reply, *reply.others):
             new = one.template
@@ -64,7 +64,7 @@ def verify(
     reply = worker.verify(clip, subject, on_progress=tell, **options)
 
     def show() -> None:
-        from service.commands.console import tables
+        from gaitkeeper.service.commands.console import tables
 
         OUT.print(tables.verification(reply.person))
         tables.repaired(ERR, reply.clip)
@@ -80,7 +80,7 @@ def identify(worker: Recogniser, clip: ClipArgument, options: IdentifyOptions, t
     reply = worker.identify(clip, on_progress=tell, **options)
 
     def show() -> None:
-        from service.commands.console import tables
+        from gaitkeeper.service.commands.console import tables
 
         OUT.print(tables.people(reply.people))
         tables.repaired(ERR, reply.clip)
@@ -101,11 +101,11 @@ def inspect(
 ) -> None:
     """Write a picture per walker: silhouettes, skeletons, and the path through the clip."""
     with progress("looking") as tell:
-        from pipelines.inspect import write_pictures
-        from pipelines.pipeline import Pipeline
-        from service.recognition.clip_walkers import Seen
-        from service.schemas import InspectReply
-        from service.settings import load_settings
+        from gaitkeeper.pipelines.inspect import write_pictures
+        from gaitkeeper.pipelines.pipeline import Pipeline
+        from gaitkeeper.service.recognition.clip_walkers import Seen
+        from gaitkeeper.service.schemas import InspectReply
+        from gaitkeeper.service.settings import load_settings
 
         seen = Seen.through(Pipeline(load_settings().pipeline), clip, tell, rotate=options["rotate"] or 0)
         out.mkdir(parents=True, exist_ok=True)
@@ -120,7 +120,7 @@ def inspect(
     if as_json:
         print_json(reply)
         return
-    from service.commands.console import tables
+    from gaitkeeper.service.commands.console import tables
 
     OUT.print(tables.walkers(reply.walkers))
     tables.repaired(ERR, reply.clip)

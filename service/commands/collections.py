@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from service.commands.console.command import Answer, answers
-from service.commands.console.terminal import OUT, JsonOption, StoreOption, print_json, progress, waiting
+from gaitkeeper.service.commands.console.command import Answer, answers
+from gaitkeeper.service.commands.console.terminal import OUT, JsonOption, StoreOption, print_json, progress, waiting
 
 if TYPE_CHECKING:
-    from models import GaitNetwork
-    from pipelines.fingerprint import Fingerprint
-    from service.recogniser import Recogniser
+    from gaitkeeper.models import GaitNetwork
+    from gaitkeeper.pipelines.fingerprint import Fingerprint
+    from gaitkeeper.service.recogniser import Recogniser
 
 app = typer.Typer(help="Collections. Each has its own network.", no_args_is_help=True)
 NameArgument = Annotated[str, typer.Argument(metavar="C", help="Name of the collection.")]
@@ -25,7 +25,7 @@ def list_(worker: Recogniser) -> Answer:
     reply = worker.collections()
 
     def show() -> None:
-        from service.commands.console import tables
+        from gaitkeeper.service.commands.console import tables
 
         OUT.print(tables.collections(reply.collections))
 
@@ -67,14 +67,14 @@ def migrate(
     as_json: JsonOption = False,
 ) -> None:
     """Migrate a collection to another network, from its stored gait sequences. Searches continue meanwhile."""
-    import models
-    from gallery.migration import migrate, rollback
-    from gallery.names import check_collection
-    from gallery.networks import network_of
-    from gallery.stores.audit import acting
-    from gallery.stores.open import open_store
-    from service.errors import BadSettings
-    from service.settings import load_settings
+    from gaitkeeper import models
+    from gaitkeeper.gallery.migration import migrate, rollback
+    from gaitkeeper.gallery.names import check_collection
+    from gaitkeeper.gallery.networks import network_of
+    from gaitkeeper.gallery.stores.audit import acting
+    from gaitkeeper.gallery.stores.open import open_store
+    from gaitkeeper.service.errors import BadSettings
+    from gaitkeeper.service.settings import load_settings
 
     if (to is None) != back:
         raise BadSettings("Use either --to with a network, or --rollback.")

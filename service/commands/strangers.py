@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from service.commands.console.command import Answer, answers
-from service.commands.console.terminal import OUT, CollectionOption, KeepArgument, waiting
+from gaitkeeper.service.commands.console.command import Answer, answers
+from gaitkeeper.service.commands.console.terminal import OUT, CollectionOption, KeepArgument, waiting
 
 if TYPE_CHECKING:
-    from service.recogniser import Recogniser
+    from gaitkeeper.service.recogniser import Recogniser
 
 app = typer.Typer(help="Unknown walkers that a collection keeps.", no_args_is_help=True)
 GroupArgument = Annotated[str, typer.Argument(metavar="GROUP", help="Id of a group, from the list.")]
@@ -23,7 +23,7 @@ def list_(worker: Recogniser, collection: CollectionOption = "default") -> Answe
     reply = worker.strangers(collection=collection)
 
     def show() -> None:
-        from service.commands.console import tables
+        from gaitkeeper.service.commands.console import tables
 
         if reply.keep_seconds is None:
             OUT.print("This collection keeps no strangers.")

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from service.commands.console.command import Answer, answers
-from service.commands.console.terminal import OUT, CollectionOption, waiting
+from gaitkeeper.service.commands.console.command import Answer, answers
+from gaitkeeper.service.commands.console.terminal import OUT, CollectionOption, waiting
 
 if TYPE_CHECKING:
-    from service.recogniser import Recogniser
+    from gaitkeeper.service.recogniser import Recogniser
 
 app = typer.Typer(help="The enrolled people.", no_args_is_help=True)
 SubjectArgument = Annotated[str, typer.Argument(help="Id of the person.")]
@@ -23,7 +23,7 @@ def list_(worker: Recogniser, collection: CollectionOption = "default") -> Answe
     reply = worker.subjects(collection=collection)
 
     def show() -> None:
-        from service.commands.console import tables
+        from gaitkeeper.service.commands.console import tables
 
         OUT.print(tables.subjects(reply.subjects))
 
@@ -37,7 +37,7 @@ def show(worker: Recogniser, subject: SubjectArgument, collection: CollectionOpt
     reply = worker.subject(subject, collection=collection)
 
     def show() -> None:
-        from service.commands.console import tables
+        from gaitkeeper.service.commands.console import tables
 
         OUT.print(tables.subjects([reply.subject]))
         OUT.print(tables.templates(reply.templates))
@@ -71,7 +71,7 @@ def update(
     collection: CollectionOption = "default",
 ) -> Answer:
     """Change a person's display name, metadata or legal basis."""
-    from service.recognition.metadata import pairs_of
+    from gaitkeeper.service.recognition.metadata import pairs_of
 
     metadata = None if meta is None else pairs_of(meta)
     reply = worker.update_subject(
@@ -79,7 +79,7 @@ def update(
     )
 
     def show() -> None:
-        from service.commands.console import tables
+        from gaitkeeper.service.commands.console import tables
 
         OUT.print(tables.subjects([reply.subject]))
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from service.commands.console.command import with_options
-from service.commands.console.terminal import (
+from gaitkeeper.service.commands.console.command import with_options
+from gaitkeeper.service.commands.console.terminal import (
     ERR,
     OUT,
     JsonOption,
@@ -19,14 +19,14 @@ from service.commands.console.terminal import (
     progress,
     recogniser,
 )
-from service.options import StreamOptions
+from gaitkeeper.service.options import StreamOptions
 
 if TYPE_CHECKING:
-    from service.client import Client
-    from service.client.live import LiveStream
-    from service.live.events import Event
-    from service.live.local import LocalStream
-    from service.recogniser import Recogniser
+    from gaitkeeper.service.client import Client
+    from gaitkeeper.service.client.live import LiveStream
+    from gaitkeeper.service.live.events import Event
+    from gaitkeeper.service.live.local import LocalStream
+    from gaitkeeper.service.recogniser import Recogniser
 
 
 @with_options(StreamOptions)
@@ -46,10 +46,10 @@ def watch(
     """Identify people live in front of a camera. A file is played like a camera."""
     with ExitStack() as stack:
         with progress("starting"):
-            from pipelines.pipeline import Pipeline
-            from service.live.sources import is_camera, shots_of
-            from service.live.watching import Watching
-            from service.settings import load_settings
+            from gaitkeeper.pipelines.pipeline import Pipeline
+            from gaitkeeper.service.live.sources import is_camera, shots_of
+            from gaitkeeper.service.live.watching import Watching
+            from gaitkeeper.service.settings import load_settings
 
             settings = load_settings(**({"store": store} if store and not server else {}))
             pipeline = Pipeline(settings.pipeline)
@@ -68,10 +68,10 @@ def watch(
 
 
 def _stream(worker: Recogniser, options: StreamOptions) -> LocalStream | LiveStream:
-    from service.live.local import LocalStream
-    from service.live.passing import Passing
-    from service.live.session import Limits
-    from service.recognition.engine import Engine
+    from gaitkeeper.service.live.local import LocalStream
+    from gaitkeeper.service.live.passing import Passing
+    from gaitkeeper.service.live.session import Limits
+    from gaitkeeper.service.recognition.engine import Engine
 
     if not isinstance(worker, Engine):
         return cast("Client", worker).stream(**options)
@@ -81,8 +81,8 @@ def _stream(worker: Recogniser, options: StreamOptions) -> LocalStream | LiveStr
 
 
 def _print(event: Event) -> None:
-    from service.commands.console import tables
-    from service.live.events import Dropped, ErrorEvent, Segment, SourceEvent, VerdictEvent
+    from gaitkeeper.service.commands.console import tables
+    from gaitkeeper.service.live.events import Dropped, ErrorEvent, Segment, SourceEvent, VerdictEvent
 
     if isinstance(event, VerdictEvent) and (event.changed or event.final):
         shown = event.shown

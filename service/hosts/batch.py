@@ -6,15 +6,15 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
-from models.errors import GaitkeeperError
-from service.batch.archive import Item
-from service.batch.lines import Line, Order
-from service.batch.run import Executor
-from service.batch.worker import Worker
-from service.errors import ClusterUnavailable, HostsUnavailable
-from service.hosts.cluster import joined
-from service.recognition.engine import Engine
-from service.settings import Settings, load_settings
+from gaitkeeper.models.errors import GaitkeeperError
+from gaitkeeper.service.batch.archive import Item
+from gaitkeeper.service.batch.lines import Line, Order
+from gaitkeeper.service.batch.run import Executor
+from gaitkeeper.service.batch.worker import Worker
+from gaitkeeper.service.errors import ClusterUnavailable, HostsUnavailable
+from gaitkeeper.service.hosts.cluster import joined
+from gaitkeeper.service.recognition.engine import Engine
+from gaitkeeper.service.settings import Settings, load_settings
 
 PIECES = 20_000
 """Maximum number of pieces of an archive. The pieces of a lost host are repeated."""
@@ -45,7 +45,7 @@ def on_ray(address: str, settings: Settings, workers: int | None) -> Executor:
     store detects a repeated enrolment by its clip, and each clip returns one line.
 
     Args:
-        address: as for :func:`service.hosts.cluster.joined`.
+        address: as for :func:`gaitkeeper.service.hosts.cluster.joined`.
         settings: settings of this process. Every other process reads those of its host.
         workers: maximum number of clips at a time; by default as many as the resources allow.
 

@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from gallery.stores.open import store_file
-from pipelines.errors import DeadlineExceeded
-from service.auth.loopback import is_loopback
-from service.errors import ClusterUnavailable, HostsUnavailable
-from service.settings import Settings
+from gaitkeeper.gallery.stores.open import store_file
+from gaitkeeper.pipelines.errors import DeadlineExceeded
+from gaitkeeper.service.auth.loopback import is_loopback
+from gaitkeeper.service.errors import ClusterUnavailable, HostsUnavailable
+from gaitkeeper.service.settings import Settings
 
 if TYPE_CHECKING:
     from types import ModuleType

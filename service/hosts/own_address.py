@@ -7,7 +7,7 @@ from typing import Any
 import ray
 from ray.serve._private import replica
 
-from service.errors import ClusterUnavailable
+from gaitkeeper.service.errors import ClusterUnavailable
 
 _CALL = "add_port_to_grpc_server"
 

@@ -11,19 +11,19 @@ from ray.actor import ActorHandle
 from ray.serve.handle import DeploymentHandle
 from torch import Tensor
 
-from gallery.search.index import Index
-from gallery.search.sharded import ShardedIndex
-from gallery.types import Collection
-from models import GaitNetwork
-from models.errors import GaitkeeperError
-from pipelines.decode import ClipInfo, Source
-from pipelines.fingerprint import fingerprint_of
-from pipelines.pipeline import ClipResult, Pipeline
-from pipelines.sequence import Array, GaitSequence
-from pipelines.settings import PipelineSettings
-from service.errors import HostsUnavailable
-from service.hosts.cluster import persistently, seconds_left
-from service.hosts.searchers import RaySearchers
+from gaitkeeper.gallery.search.index import Index
+from gaitkeeper.gallery.search.sharded import ShardedIndex
+from gaitkeeper.gallery.types import Collection
+from gaitkeeper.models import GaitNetwork
+from gaitkeeper.models.errors import GaitkeeperError
+from gaitkeeper.pipelines.decode import ClipInfo, Source
+from gaitkeeper.pipelines.fingerprint import fingerprint_of
+from gaitkeeper.pipelines.pipeline import ClipResult, Pipeline
+from gaitkeeper.pipelines.sequence import Array, GaitSequence
+from gaitkeeper.pipelines.settings import PipelineSettings
+from gaitkeeper.service.errors import HostsUnavailable
+from gaitkeeper.service.hosts.cluster import persistently, seconds_left
+from gaitkeeper.service.hosts.searchers import RaySearchers
 
 PATIENCE = 60.0
 """Time limit in seconds for an embedding, or a test of the models."""
@@ -34,7 +34,7 @@ class RemotePipeline(Pipeline):
 
     Args:
         settings: settings of the decoder, for checks of a clip before it is sent to a replica.
-        replicas: replicas of :class:`service.hosts.replicas.Perception`.
+        replicas: replicas of :class:`gaitkeeper.service.hosts.replicas.Perception`.
     """
 
     def __init__(self, settings: PipelineSettings, replicas: DeploymentHandle[Any]) -> None:
@@ -50,7 +50,7 @@ class RemotePipeline(Pipeline):
         rotate: int = 0,
         info: ClipInfo | None = None,
     ) -> ClipResult:
-        """As :meth:`pipelines.pipeline.Pipeline.process`. Repeated if a host is lost.
+        """As :meth:`gaitkeeper.pipelines.pipeline.Pipeline.process`. Repeated if a host is lost.
 
         Raises:
             HostsUnavailable: hosts were lost repeatedly.
@@ -60,7 +60,7 @@ class RemotePipeline(Pipeline):
         return persistently(lambda: self._looked(clip, tell, deadline, rotate, info), deadline)
 
     def tried(self, picture: Array) -> str:
-        """As :meth:`pipelines.pipeline.Pipeline.tried`, by one of the replicas."""
+        """As :meth:`gaitkeeper.pipelines.pipeline.Pipeline.tried`, by one of the replicas."""
         name: str = persistently(lambda: self._replicas.tried.remote(picture).result(timeout_s=PATIENCE))
         return name
 
@@ -86,12 +86,13 @@ class RemotePipeline(Pipeline):
 
 
 class Remote:
-    """The remote work of the engine in a cluster's front end; see :class:`service.recognition.remote_work.Elsewhere`.
+    """The remote work of the engine in a cluster's front end; see
+    :class:`gaitkeeper.service.recognition.remote_work.Elsewhere`.
 
     Args:
         settings: settings of the pipeline.
-        perception, embedding: replicas of :mod:`service.hosts.replicas`.
-        searchers: searchers from :func:`service.hosts.searchers.start_searchers`.
+        perception, embedding: replicas of :mod:`gaitkeeper.service.hosts.replicas`.
+        searchers: searchers from :func:`gaitkeeper.service.hosts.searchers.start_searchers`.
     """
 
     def __init__(
@@ -110,7 +111,8 @@ class Remote:
         return ShardedIndex(RaySearchers(self._searchers, collection))
 
     def embed(self, seqs: Sequence[GaitSequence], net: GaitNetwork) -> Tensor:
-        """As :func:`pipelines.embed.embed`, on a replica. Also raises HostsUnavailable, ClusterUnavailable."""
+        """As :func:`gaitkeeper.pipelines.embed.embed`, on a replica. Also raises HostsUnavailable,
+        ClusterUnavailable."""
         if not seqs:
             return torch.empty(0, *net.out_shape)
         sent = list(seqs) if "heatmaps" in net.inputs else [seq.without_heatmaps() for seq in seqs]

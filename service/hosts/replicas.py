@@ -12,18 +12,18 @@ import numpy as np
 import numpy.typing as npt
 from ray import serve
 
-from gallery.networks import network_of
-from models import GaitNetwork
-from models.errors import GaitkeeperError
-from pipelines.decode import ClipInfo
-from pipelines.device import require_device
-from pipelines.embed import embed
-from pipelines.fingerprint import Fingerprint
-from pipelines.pipeline import ClipResult, Pipeline
-from pipelines.sequence import Array, GaitSequence
-from service.errors import ClusterUnavailable
-from service.hosts.own_address import keep_to_own_address
-from service.settings import load_settings
+from gaitkeeper.gallery.networks import network_of
+from gaitkeeper.models import GaitNetwork
+from gaitkeeper.models.errors import GaitkeeperError
+from gaitkeeper.pipelines.decode import ClipInfo
+from gaitkeeper.pipelines.device import require_device
+from gaitkeeper.pipelines.embed import embed
+from gaitkeeper.pipelines.fingerprint import Fingerprint
+from gaitkeeper.pipelines.pipeline import ClipResult, Pipeline
+from gaitkeeper.pipelines.sequence import Array, GaitSequence
+from gaitkeeper.service.errors import ClusterUnavailable
+from gaitkeeper.service.hosts.own_address import keep_to_own_address
+from gaitkeeper.service.settings import load_settings
 
 TICK = 0.5
 """Seconds between progress reports to the caller that waits for a clip."""
@@ -58,7 +58,7 @@ class Perception:
         self._look.set_batch_wait_timeout_s(wait)  # type: ignore[attr-defined]
 
     async def tried(self, picture: Array) -> str:
-        """As :meth:`pipelines.pipeline.Pipeline.tried`."""
+        """As :meth:`gaitkeeper.pipelines.pipeline.Pipeline.tried`."""
         return await asyncio.to_thread(self._pipeline.tried, picture)
 
     async def look(
@@ -69,7 +69,7 @@ class Perception:
         Args:
             clip: bytes of the clip.
             seconds: time limit; None for no limit.
-            rotate, info: as for :meth:`pipelines.pipeline.Pipeline.process`.
+            rotate, info: as for :meth:`gaitkeeper.pipelines.pipeline.Pipeline.process`.
 
         Returns:
             Tuples with one item: progress values, and finally a ClipResult or an error.

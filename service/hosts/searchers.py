@@ -9,12 +9,12 @@ from typing import Any
 import ray
 from ray.actor import ActorHandle
 
-from gallery.search.index import CollectionIndex, Share
-from gallery.stores.open import open_store
-from gallery.types import Collection
-from service.errors import ClusterUnavailable
-from service.hosts.cluster import persistently
-from service.settings import load_settings
+from gaitkeeper.gallery.search.index import CollectionIndex, Share
+from gaitkeeper.gallery.stores.open import open_store
+from gaitkeeper.gallery.types import Collection
+from gaitkeeper.service.errors import ClusterUnavailable
+from gaitkeeper.service.hosts.cluster import persistently
+from gaitkeeper.service.settings import load_settings
 
 AT_ONCE = 8
 """Maximum number of concurrent calls per searcher. It runs one search per collection at a time."""
@@ -74,7 +74,7 @@ def start_searchers(count: int) -> list[ActorHandle[Any]]:
 
 
 class RaySearchers:
-    """The searchers of one collection; see :class:`gallery.search.sharded.Searchers`.
+    """The searchers of one collection; see :class:`gaitkeeper.gallery.search.sharded.Searchers`.
 
     Args:
         actors: actors from :func:`start_searchers`.
@@ -89,7 +89,7 @@ class RaySearchers:
         return len(self._actors)
 
     def ask(self, method: str, *args: Any, only: int | None = None) -> list[Any]:
-        """As :meth:`gallery.search.sharded.Searchers.ask`.
+        """As :meth:`gaitkeeper.gallery.search.sharded.Searchers.ask`.
 
         Raises:
             DeadlineExceeded: a searcher did not answer within :data:`ANSWER_WITHIN`.

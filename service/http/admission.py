@@ -12,15 +12,15 @@ from limits.strategies import MovingWindowRateLimiter
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from gallery.stores.audit import acting
-from models.errors import GaitkeeperError
-from service.auth.access import CALLER, NOBODY, permit, rule_of
-from service.auth.keys import Key, Keys
-from service.auth.loopback import is_loopback
-from service.errors import BadSettings, Forbidden, RateLimited, Unauthorised
-from service.http.handlers import reply
-from service.http.root_path import path_of
-from service.http.sockets import REFUSED, key_text
+from gaitkeeper.gallery.stores.audit import acting
+from gaitkeeper.models.errors import GaitkeeperError
+from gaitkeeper.service.auth.access import CALLER, NOBODY, permit, rule_of
+from gaitkeeper.service.auth.keys import Key, Keys
+from gaitkeeper.service.auth.loopback import is_loopback
+from gaitkeeper.service.errors import BadSettings, Forbidden, RateLimited, Unauthorised
+from gaitkeeper.service.http.handlers import reply
+from gaitkeeper.service.http.root_path import path_of
+from gaitkeeper.service.http.sockets import REFUSED, key_text
 
 
 class RateLimit:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from service.errors import CallerGone
+from gaitkeeper.service.errors import CallerGone
 
 
 class Caller:

@@ -12,13 +12,20 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 from starlette.routing import compile_path
 
-from models.errors import GaitkeeperError
-from pipelines.errors import TooLarge
-from service.errors import BadRequest, InvalidRequest, MethodNotAllowed, Overloaded, RouteNotFound, UploadTimeout
-from service.http.limits import NoPlace
-from service.http.root_path import path_of
-from service.http.unknown_fields import names_of, unknown_field
-from service.problems import MEDIA_TYPE, PROBLEMS, body
+from gaitkeeper.models.errors import GaitkeeperError
+from gaitkeeper.pipelines.errors import TooLarge
+from gaitkeeper.service.errors import (
+    BadRequest,
+    InvalidRequest,
+    MethodNotAllowed,
+    Overloaded,
+    RouteNotFound,
+    UploadTimeout,
+)
+from gaitkeeper.service.http.limits import NoPlace
+from gaitkeeper.service.http.root_path import path_of
+from gaitkeeper.service.http.unknown_fields import names_of, unknown_field
+from gaitkeeper.service.problems import MEDIA_TYPE, PROBLEMS, body
 
 log = logging.getLogger("gaitkeeper")
 RETRY_SECONDS = 2

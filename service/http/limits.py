@@ -14,11 +14,11 @@ import anyio.to_thread
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from pipelines.errors import DeadlineExceeded
-from service.errors import Overloaded
-from service.http.callers import Caller
-from service.http.root_path import path_of
-from service.http.uploads import Upload, Uploads
+from gaitkeeper.pipelines.errors import DeadlineExceeded
+from gaitkeeper.service.errors import Overloaded
+from gaitkeeper.service.http.callers import Caller
+from gaitkeeper.service.http.root_path import path_of
+from gaitkeeper.service.http.uploads import Upload, Uploads
 
 T = TypeVar("T")
 
@@ -154,7 +154,7 @@ class WorkQueue:
     """Runs blocking work in threads: at most ``workers`` at a time, and at most ``waiting`` more in the queue.
 
     Queued work is dropped as soon as its caller disconnects. Running work occupies its thread until it ends. It ends
-    early if it checks :class:`service.http.callers.Caller` after the disconnect.
+    early if it checks :class:`gaitkeeper.service.http.callers.Caller` after the disconnect.
     """
 
     def __init__(self, workers: int, waiting: int, retry_after: int) -> None:

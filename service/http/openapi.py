@@ -7,11 +7,11 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from models.errors import GaitkeeperError
-from service.auth.access import rule_of
-from service.http.examples import EXAMPLES
-from service.problems import MEDIA_TYPE, PROBLEMS, body, classes
-from service.schemas import ProblemDetails
+from gaitkeeper.models.errors import GaitkeeperError
+from gaitkeeper.service.auth.access import rule_of
+from gaitkeeper.service.http.examples import EXAMPLES
+from gaitkeeper.service.problems import MEDIA_TYPE, PROBLEMS, body, classes
+from gaitkeeper.service.schemas import ProblemDetails
 
 SHARED = ("invalid_request", "unknown_field", "unauthorised", "forbidden", "rate_limited", "internal")
 """Error codes that every route can return."""

@@ -11,9 +11,9 @@ from contextvars import ContextVar
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from models.errors import GaitkeeperError
-from service.http.handlers import reply
-from service.metrics import Metrics
+from gaitkeeper.models.errors import GaitkeeperError
+from gaitkeeper.service.http.handlers import reply
+from gaitkeeper.service.metrics import Metrics
 
 log = logging.getLogger("gaitkeeper")
 

@@ -3,7 +3,7 @@ header on a WebSocket.
 
 A page therefore offers two subprotocols, ``new WebSocket(url, ["gaitkeeper.v1", "gaitkeeper.key.gk_…"])``; the service
 accepts the first, and never echoes the second. Programs may send the ``Authorization`` header instead. Key and Origin
-are checked by :class:`service.http.admission.Gate` before the socket is accepted, on every route.
+are checked by :class:`gaitkeeper.service.http.admission.Gate` before the socket is accepted, on every route.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from pydantic import BaseModel
 from starlette.datastructures import Headers
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
-from models.errors import GaitkeeperError
-from service.auth.access import CALLER
-from service.auth.keys import Keys
-from service.errors import Unauthorised
-from service.problems import body
+from gaitkeeper.models.errors import GaitkeeperError
+from gaitkeeper.service.auth.access import CALLER
+from gaitkeeper.service.auth.keys import Keys
+from gaitkeeper.service.errors import Unauthorised
+from gaitkeeper.service.problems import body
 
 PROTOCOL = "gaitkeeper.v1"
 KEY_PREFIX = "gaitkeeper.key."

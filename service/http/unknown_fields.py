@@ -13,7 +13,7 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.requests import HTTPConnection, Request
 
-from service.errors import InvalidRequest, NotMultipart, UnknownField
+from gaitkeeper.service.errors import InvalidRequest, NotMultipart, UnknownField
 
 FORMS = ("multipart/form-data", "application/x-www-form-urlencoded")
 

@@ -12,13 +12,13 @@ import anyio.to_thread
 from pydantic import ValidationError
 from starlette.websockets import WebSocketDisconnect
 
-from models.errors import GaitkeeperError
-from service.errors import BadMessage, StreamTimeout
-from service.http.sockets import Channel
-from service.live.events import Dropped, EndHeader, ErrorEvent, Event, FrameHeader, Tracks
-from service.live.session import CREDITS, Session, Tell
-from service.problems import body
-from service.settings import Settings
+from gaitkeeper.models.errors import GaitkeeperError
+from gaitkeeper.service.errors import BadMessage, StreamTimeout
+from gaitkeeper.service.http.sockets import Channel
+from gaitkeeper.service.live.events import Dropped, EndHeader, ErrorEvent, Event, FrameHeader, Tracks
+from gaitkeeper.service.live.session import CREDITS, Session, Tell
+from gaitkeeper.service.problems import body
+from gaitkeeper.service.settings import Settings
 
 CHECK_SECONDS = 5.0
 FAULTS = 10

@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from gallery.types import Identification, Verdict
-from pipelines.pictures import Codec
+from gaitkeeper.gallery.types import Identification, Verdict
+from gaitkeeper.pipelines.pictures import Codec
 
 DropReason = Literal[
     "late", "no_credit", "rate", "thinned", "not_rising", "undecodable", "too_large", "no_picture", "closed"

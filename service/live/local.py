@@ -7,19 +7,19 @@ import threading
 from collections.abc import Iterator
 from types import TracebackType
 
-from models.errors import GaitkeeperError
-from pipelines.pipeline import Pipeline
-from service.live.events import Credit, Event
-from service.live.passing import Passing
-from service.live.session import Limits, Session
-from service.live.sources import Shot
+from gaitkeeper.models.errors import GaitkeeperError
+from gaitkeeper.pipelines.pipeline import Pipeline
+from gaitkeeper.service.live.events import Credit, Event
+from gaitkeeper.service.live.passing import Passing
+from gaitkeeper.service.live.session import Limits, Session
+from gaitkeeper.service.live.sources import Shot
 
 
 class LocalStream:
-    """As :class:`service.client.live.LiveStream`. It also accepts pictures.
+    """As :class:`gaitkeeper.service.client.live.LiveStream`. It also accepts pictures.
 
     Args:
-        pipeline, judge, limits, rotate: as of :class:`service.live.session.Session`.
+        pipeline, judge, limits, rotate: as of :class:`gaitkeeper.service.live.session.Session`.
     """
 
     def __init__(self, pipeline: Pipeline, judge: Passing, limits: Limits, rotate: int = 0) -> None:

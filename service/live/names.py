@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from gallery.types import Identification, Verdict
-from service.live.events import Shown
+from gaitkeeper.gallery.types import Identification, Verdict
+from gaitkeeper.service.live.events import Shown
 
 CONFIRM = 2
 STALE = 4

@@ -6,12 +6,12 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Self
 
-from gallery import Gallery
-from gallery.decision.reappearance import Span, Walks
-from gallery.types import Identification
-from models.errors import GaitkeeperError
-from pipelines.sequence import GaitSequence
-from service.options import StreamOptions
+from gaitkeeper.gallery import Gallery
+from gaitkeeper.gallery.decision.reappearance import Span, Walks
+from gaitkeeper.gallery.types import Identification
+from gaitkeeper.models.errors import GaitkeeperError
+from gaitkeeper.pipelines.sequence import GaitSequence
+from gaitkeeper.service.options import StreamOptions
 
 log = logging.getLogger("gaitkeeper")
 
@@ -22,7 +22,7 @@ class Passing:
     Args:
         gallery: the gallery that identifies and learns.
         camera: name of the stream's camera; without one nothing is learnt.
-        top_k, fpir, where: as of :meth:`gallery.Gallery.identify_many`.
+        top_k, fpir, where: as of :meth:`gaitkeeper.gallery.Gallery.identify_many`.
     """
 
     def __init__(

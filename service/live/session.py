@@ -14,19 +14,29 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from models.errors import GaitkeeperError
-from pipelines.errors import ClipError, TooLarge
-from pipelines.live import Due, LiveWatch, Sight
-from pipelines.pictures import Codec, Pictures
-from pipelines.pipeline import Pipeline
-from pipelines.sequence import GaitSequence
-from pipelines.upright import turned
-from service.errors import BadMessage
-from service.live.events import Credit, Dropped, DropReason, Event, Person, Segment, Shown, Tracks, VerdictEvent
-from service.live.names import Name
-from service.live.passing import Passing
-from service.problems import PROBLEMS
-from service.settings import Settings
+from gaitkeeper.models.errors import GaitkeeperError
+from gaitkeeper.pipelines.errors import ClipError, TooLarge
+from gaitkeeper.pipelines.live import Due, LiveWatch, Sight
+from gaitkeeper.pipelines.pictures import Codec, Pictures
+from gaitkeeper.pipelines.pipeline import Pipeline
+from gaitkeeper.pipelines.sequence import GaitSequence
+from gaitkeeper.pipelines.upright import turned
+from gaitkeeper.service.errors import BadMessage
+from gaitkeeper.service.live.events import (
+    Credit,
+    Dropped,
+    DropReason,
+    Event,
+    Person,
+    Segment,
+    Shown,
+    Tracks,
+    VerdictEvent,
+)
+from gaitkeeper.service.live.names import Name
+from gaitkeeper.service.live.passing import Passing
+from gaitkeeper.service.problems import PROBLEMS
+from gaitkeeper.service.settings import Settings
 
 Array = npt.NDArray[Any]
 Tell = Callable[[Event | GaitkeeperError | None], None]

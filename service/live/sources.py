@@ -13,10 +13,10 @@ from urllib.parse import urlsplit
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.decode import Decoder
-from pipelines.pictures import LIBAV, Codec
-from service.errors import SourceNotAllowed, SourceUnavailable
-from service.settings import Settings
+from gaitkeeper.pipelines.decode import Decoder
+from gaitkeeper.pipelines.pictures import LIBAV, Codec
+from gaitkeeper.service.errors import SourceNotAllowed, SourceUnavailable
+from gaitkeeper.service.settings import Settings
 
 Array = npt.NDArray[Any]
 

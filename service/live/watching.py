@@ -10,9 +10,9 @@ from dataclasses import replace
 from itertools import chain
 from typing import Protocol
 
-from service.errors import SourceUnavailable
-from service.live.events import Credit, Dropped, Event, SourceEvent
-from service.live.sources import Shot
+from gaitkeeper.service.errors import SourceUnavailable
+from gaitkeeper.service.live.events import Credit, Dropped, Event, SourceEvent
+from gaitkeeper.service.live.sources import Shot
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
 """Seconds before the first attempt to reconnect a lost camera. The pause doubles with each attempt, up to the longest.

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from gallery.types import Template
-from models.errors import GaitkeeperError
-from pipelines.fingerprint import Fingerprint
-from pipelines.sequence import GaitSequence
-from service.errors import BadRequest
-from service.recogniser import Progress
-from service.recognition.clip_walkers import Seen
-from service.recognition.engine import Engine
-from service.schemas import DemoProbe, DemoReply, FailedClip, IdentifyReply
+from gaitkeeper.gallery.types import Template
+from gaitkeeper.models.errors import GaitkeeperError
+from gaitkeeper.pipelines.fingerprint import Fingerprint
+from gaitkeeper.pipelines.sequence import GaitSequence
+from gaitkeeper.service.errors import BadRequest
+from gaitkeeper.service.recogniser import Progress
+from gaitkeeper.service.recognition.clip_walkers import Seen
+from gaitkeeper.service.recognition.engine import Engine
+from gaitkeeper.service.schemas import DemoProbe, DemoReply, FailedClip, IdentifyReply
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,7 @@ def rendered_walks(
         seed: the same seed gives the same people and clips.
         on_progress: called with the current clip, and the rendered fraction.
     """
-    from training.walkers.clips import gallery, write_clip
+    from gaitkeeper.training.walkers.clips import gallery, write_clip
 
     folder.mkdir(parents=True, exist_ok=True)
     tell = on_progress or (lambda *_: None)

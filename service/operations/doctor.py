@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
-from gallery.errors import StoreUnavailable
-from models.errors import GaitkeeperError, WeightsCorrupt, WeightsMissing
-from service.settings import Settings, load_settings
+from gaitkeeper.gallery.errors import StoreUnavailable
+from gaitkeeper.models.errors import GaitkeeperError, WeightsCorrupt, WeightsMissing
+from gaitkeeper.service.settings import Settings, load_settings
 
 MIN_PYTHON = (3, 11)
 EXCLUSIVE = (
@@ -81,7 +81,7 @@ def exclusive(group: tuple[str, ...], installed: dict[str, str]) -> Check:
 
 def weights_state(name: str) -> str:
     """ "present", "missing" or "corrupt": state of a manifest entry on this machine."""
-    from models.weights import locate
+    from gaitkeeper.models.weights import locate
 
     try:
         locate(name)
@@ -100,7 +100,7 @@ def _python(found: tuple[int, ...]) -> Check:
 
 
 def _weights() -> Iterator[Check]:
-    from models.weights import locate, manifest
+    from gaitkeeper.models.weights import locate, manifest
 
     for name, entry in manifest().items():
         if not entry.default:
@@ -123,8 +123,8 @@ def _tried(name: str, try_out: Callable[[Settings], str], settings: Settings) ->
 def _decode(settings: Settings) -> str:
     import av
 
-    from pipelines.pipeline import Pipeline
-    from service.recognition.canary import clip
+    from gaitkeeper.pipelines.pipeline import Pipeline
+    from gaitkeeper.service.recognition.canary import clip
 
     source, pipeline = clip(), Pipeline(settings.pipeline)
     decoder = pipeline.decoder
@@ -143,7 +143,7 @@ def _decode(settings: Settings) -> str:
 def _device(settings: Settings) -> str:
     import torch
 
-    from pipelines.device import require_device
+    from gaitkeeper.pipelines.device import require_device
 
     device = require_device(settings.pipeline.device)
     torch.ones(8, device=device).sum().item()
@@ -162,8 +162,8 @@ def _runtime() -> str:
 
 
 def _perceive(settings: Settings) -> str:
-    from pipelines.pipeline import Pipeline
-    from service.recognition.canary import picture
+    from gaitkeeper.pipelines.pipeline import Pipeline
+    from gaitkeeper.service.recognition.canary import picture
 
     perception = Pipeline(settings.pipeline).perception
     perception.watch().see(picture(), 0.0)
@@ -171,7 +171,7 @@ def _perceive(settings: Settings) -> str:
 
 
 def _store(settings: Settings) -> str:
-    from gallery.stores.open import open_store, store_file
+    from gaitkeeper.gallery.stores.open import open_store, store_file
 
     file = store_file(settings.store)
     if file is not None and not file.exists():
@@ -188,10 +188,10 @@ def _store(settings: Settings) -> str:
 
 
 def _access(settings: Settings) -> str:
-    from service.auth.keys import Keys
-    from service.http.admission import rate_of
-    from service.operations.listening import require_loopback
-    from service.state import State
+    from gaitkeeper.service.auth.keys import Keys
+    from gaitkeeper.service.http.admission import rate_of
+    from gaitkeeper.service.operations.listening import require_loopback
+    from gaitkeeper.service.state import State
 
     file = settings.state_path
     if file.exists():

@@ -6,8 +6,8 @@ import ipaddress
 import socket
 from typing import Any
 
-from service.errors import BadSettings, NotLoopback
-from service.settings import Settings
+from gaitkeeper.service.errors import BadSettings, NotLoopback
+from gaitkeeper.service.settings import Settings
 
 
 def require_loopback(host: str) -> None:

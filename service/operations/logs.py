@@ -7,7 +7,7 @@ import logging
 import sys
 from datetime import UTC, datetime
 
-from service.http.reply_headers import REQUEST_ID
+from gaitkeeper.service.http.reply_headers import REQUEST_ID
 
 FIELDS = ("method", "route", "status", "seconds", "key")
 """Extra fields of a record."""

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy.typing as npt
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from gallery.types import Candidate, Identification, Template
-from pipelines.inspect import silhouette_strip, skeleton_strip
-from pipelines.sequence import GaitSequence
-from service.recognition.pictures import png
+from gaitkeeper.gallery.types import Candidate, Identification, Template
+from gaitkeeper.pipelines.inspect import silhouette_strip, skeleton_strip
+from gaitkeeper.pipelines.sequence import GaitSequence
+from gaitkeeper.service.recognition.pictures import png
 
 if TYPE_CHECKING:
-    from service.operations.demo import Demo
+    from gaitkeeper.service.operations.demo import Demo
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def render(demo: Demo) -> str:
         for person in probe.reply.people
     ]
     environment = Environment(
-        loader=PackageLoader("service"),
+        loader=PackageLoader("gaitkeeper.service"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

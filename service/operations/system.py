@@ -11,17 +11,26 @@ from pathlib import Path
 
 import torch
 
-from gallery import DEFAULT_NETWORK
-from gallery.decision.calibration import Calibration, shipped_calibrations
-from models import NETWORKS
-from models.weights import Entry, manifest
-from pipelines.fingerprint import Fingerprint
-from service import DISTRIBUTION
-from service.background.jobs import Jobs
-from service.http.limits import WorkQueue
-from service.operations.doctor import weights_state
-from service.recognition.engine import Engine
-from service.schemas import Calibrated, Limits, Load, Model, ModelsReply, ModelWeights, StoreState, SystemReply
+from gaitkeeper.gallery import DEFAULT_NETWORK
+from gaitkeeper.gallery.decision.calibration import Calibration, shipped_calibrations
+from gaitkeeper.models import NETWORKS
+from gaitkeeper.models.weights import Entry, manifest
+from gaitkeeper.pipelines.fingerprint import Fingerprint
+from gaitkeeper.service import DISTRIBUTION
+from gaitkeeper.service.background.jobs import Jobs
+from gaitkeeper.service.http.limits import WorkQueue
+from gaitkeeper.service.operations.doctor import weights_state
+from gaitkeeper.service.recognition.engine import Engine
+from gaitkeeper.service.schemas import (
+    Calibrated,
+    Limits,
+    Load,
+    Model,
+    ModelsReply,
+    ModelWeights,
+    StoreState,
+    SystemReply,
+)
 
 
 def models() -> ModelsReply:

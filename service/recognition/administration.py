@@ -9,18 +9,18 @@ from types import TracebackType
 from typing import Self
 from unicodedata import normalize
 
-from gallery import Gallery, open_store
-from gallery.companions import forget_companions
-from gallery.errors import Conflict, FingerprintMismatch, NotFound
-from gallery.names import check_collection, enrolled_only, known_subject
-from gallery.strangers import Strangers
-from models import GaitNetwork
-from pipelines.batching import SharedEmbedding
-from service.auth.access import require_collection
-from service.recognition.pictures import strips
-from service.recognition.remote_work import Elsewhere
-from service.recognition.walker_options import network_named
-from service.schemas import (
+from gaitkeeper.gallery import Gallery, open_store
+from gaitkeeper.gallery.companions import forget_companions
+from gaitkeeper.gallery.errors import Conflict, FingerprintMismatch, NotFound
+from gaitkeeper.gallery.names import check_collection, enrolled_only, known_subject
+from gaitkeeper.gallery.strangers import Strangers
+from gaitkeeper.models import GaitNetwork
+from gaitkeeper.pipelines.batching import SharedEmbedding
+from gaitkeeper.service.auth.access import require_collection
+from gaitkeeper.service.recognition.pictures import strips
+from gaitkeeper.service.recognition.remote_work import Elsewhere
+from gaitkeeper.service.recognition.walker_options import network_named
+from gaitkeeper.service.schemas import (
     CamerasReply,
     Collection,
     CollectionsReply,
@@ -33,8 +33,8 @@ from service.schemas import (
     SubjectsReply,
     TemplatesReply,
 )
-from service.settings import Settings
-from service.state import State
+from gaitkeeper.service.settings import Settings
+from gaitkeeper.service.state import State
 
 DEFAULT_COLLECTION = "default"
 
@@ -289,7 +289,7 @@ class Administration:
     def name_strangers(
         self, group: str, subject: str, *, display_name: str | None = None, collection: str = DEFAULT_COLLECTION
     ) -> NamedReply:
-        """Enrol a group of strangers as one subject. Raises as :meth:`gallery.strangers.Strangers.name`."""
+        """Enrol a group of strangers as one subject. Raises as :meth:`gaitkeeper.gallery.strangers.Strangers.name`."""
         templates = Strangers(self.gallery(collection)).name(group, subject, display_name)
         return NamedReply(collection=collection, subject=templates[0].subject, templates=templates)
 

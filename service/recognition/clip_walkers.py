@@ -11,14 +11,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import IO
 
-from pipelines.decode import ClipInfo, Decoder
-from pipelines.errors import MultiplePeople, TrackNotFound
-from pipelines.pipeline import ClipResult, Pipeline
-from pipelines.sequence import GaitSequence
-from service.files import require_file
-from service.recogniser import Progress
-from service.recognition.walker_options import is_at, point_of
-from service.schemas import Clip, Skipped, TrackChoice
+from gaitkeeper.pipelines.decode import ClipInfo, Decoder
+from gaitkeeper.pipelines.errors import MultiplePeople, TrackNotFound
+from gaitkeeper.pipelines.pipeline import ClipResult, Pipeline
+from gaitkeeper.pipelines.sequence import GaitSequence
+from gaitkeeper.service.files import require_file
+from gaitkeeper.service.recogniser import Progress
+from gaitkeeper.service.recognition.walker_options import is_at, point_of
+from gaitkeeper.service.schemas import Clip, Skipped, TrackChoice
 
 
 class OpenClip:
@@ -39,7 +39,7 @@ class OpenClip:
         return hashlib.file_digest(self.file, "sha256").hexdigest()  # type: ignore[arg-type]  # IO has no readinto
 
     def probe(self, decoder: Decoder, deadline: float | None) -> ClipInfo:
-        """The clip's properties. Raises as :meth:`pipelines.decode.Decoder.probe`."""
+        """The clip's properties. Raises as :meth:`gaitkeeper.pipelines.decode.Decoder.probe`."""
         if self.info is None:
             self.info = decoder.probe(self.file, deadline)
         return self.info
@@ -71,11 +71,12 @@ class Seen:
             clip: path, or an open clip, or a seekable binary file, which is read from its start and left open.
             on_progress: called with the stage and its completed fraction.
             deadline: time of ``time.monotonic`` at which processing is aborted.
-            rotate: clockwise rotation of the pictures in degrees; see :meth:`pipelines.pipeline.Pipeline.process`.
+            rotate: clockwise rotation of the pictures in degrees; see
+                :meth:`gaitkeeper.pipelines.pipeline.Pipeline.process`.
 
         Raises:
             NotAFile: the path is not a file.
-            ClipError: the clip cannot be used; see :mod:`pipelines.errors`.
+            ClipError: the clip cannot be used; see :mod:`gaitkeeper.pipelines.errors`.
             DeadlineExceeded: processing took longer.
         """
         tell = on_progress or _silent
@@ -103,7 +104,7 @@ class Seen:
         Args:
             track: number of the walker.
             point: position in the upright picture, in the format of
-                :func:`service.recognition.walker_options.point_of`.
+                :func:`gaitkeeper.service.recognition.walker_options.point_of`.
 
         Raises:
             MultiplePeople: the clip has several walkers and none was chosen, or several are at the point; ``tracks``

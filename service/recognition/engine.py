@@ -6,27 +6,27 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Unpack
 
-from gallery import Gallery
-from gallery.decision.reappearance import Walks
-from gallery.decision.verdict import check_fmr, check_fpir
-from gallery.errors import Conflict, PoorQuality
-from gallery.names import check_camera, check_metadata, check_subject, enrolled_only
-from pipelines.device import require_device
-from pipelines.errors import ClipError
-from pipelines.pipeline import Pipeline
-from pipelines.sequence import GaitSequence
-from service.errors import InvalidRequest, NotReady
-from service.options import ClipOptions, EnrollOptions, IdentifyOptions, VerifyOptions, complete, documented
-from service.recogniser import Progress
-from service.recognition import canary
-from service.recognition.administration import DEFAULT_COLLECTION, Administration
-from service.recognition.clip_walkers import ClipSource, Seen
-from service.recognition.pictures import person_of
-from service.recognition.remote_work import Elsewhere
-from service.recognition.unknown_walkers import keep_unknown, walker_of
-from service.recognition.walker_options import judged, require_quality
-from service.schemas import ClipEnrolment, EnrollReply, IdentifyReply, LearnReply, VerifyReply
-from service.settings import Settings
+from gaitkeeper.gallery import Gallery
+from gaitkeeper.gallery.decision.reappearance import Walks
+from gaitkeeper.gallery.decision.verdict import check_fmr, check_fpir
+from gaitkeeper.gallery.errors import Conflict, PoorQuality
+from gaitkeeper.gallery.names import check_camera, check_metadata, check_subject, enrolled_only
+from gaitkeeper.pipelines.device import require_device
+from gaitkeeper.pipelines.errors import ClipError
+from gaitkeeper.pipelines.pipeline import Pipeline
+from gaitkeeper.pipelines.sequence import GaitSequence
+from gaitkeeper.service.errors import InvalidRequest, NotReady
+from gaitkeeper.service.options import ClipOptions, EnrollOptions, IdentifyOptions, VerifyOptions, complete, documented
+from gaitkeeper.service.recogniser import Progress
+from gaitkeeper.service.recognition import canary
+from gaitkeeper.service.recognition.administration import DEFAULT_COLLECTION, Administration
+from gaitkeeper.service.recognition.clip_walkers import ClipSource, Seen
+from gaitkeeper.service.recognition.pictures import person_of
+from gaitkeeper.service.recognition.remote_work import Elsewhere
+from gaitkeeper.service.recognition.unknown_walkers import keep_unknown, walker_of
+from gaitkeeper.service.recognition.walker_options import judged, require_quality
+from gaitkeeper.service.schemas import ClipEnrolment, EnrollReply, IdentifyReply, LearnReply, VerifyReply
+from gaitkeeper.service.settings import Settings
 
 
 class Engine(Administration):

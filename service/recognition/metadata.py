@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from service.errors import InvalidRequest
+from gaitkeeper.service.errors import InvalidRequest
 
 
 def pairs_of(texts: Sequence[str]) -> dict[str, str]:

@@ -8,13 +8,13 @@ from typing import Any
 import cv2
 import numpy.typing as npt
 
-from gallery import Gallery
-from gallery.errors import NotFound
-from gallery.types import Identification
-from pipelines.inspect import silhouette_strip, skeleton_strip
-from pipelines.pipeline import ClipResult
-from pipelines.sequence import GaitSequence
-from service.schemas import Person, Strips, Trail, WalkerPictures
+from gaitkeeper.gallery import Gallery
+from gaitkeeper.gallery.errors import NotFound
+from gaitkeeper.gallery.types import Identification
+from gaitkeeper.pipelines.inspect import silhouette_strip, skeleton_strip
+from gaitkeeper.pipelines.pipeline import ClipResult
+from gaitkeeper.pipelines.sequence import GaitSequence
+from gaitkeeper.service.schemas import Person, Strips, Trail, WalkerPictures
 
 
 def person_of(

@@ -7,11 +7,11 @@ from typing import Protocol
 
 from torch import Tensor
 
-from gallery.search.index import Index
-from gallery.types import Collection
-from models import GaitNetwork
-from pipelines.pipeline import Pipeline
-from pipelines.sequence import GaitSequence
+from gaitkeeper.gallery.search.index import Index
+from gaitkeeper.gallery.types import Collection
+from gaitkeeper.models import GaitNetwork
+from gaitkeeper.pipelines.pipeline import Pipeline
+from gaitkeeper.pipelines.sequence import GaitSequence
 
 
 class Elsewhere(Protocol):
@@ -27,5 +27,5 @@ class Elsewhere(Protocol):
         ...
 
     def embed(self, seqs: Sequence[GaitSequence], net: GaitNetwork) -> Tensor:
-        """As :func:`pipelines.embed.embed`."""
+        """As :func:`gaitkeeper.pipelines.embed.embed`."""
         ...

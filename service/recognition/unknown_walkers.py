@@ -5,16 +5,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 
-from gallery import Gallery
-from gallery.decision.reappearance import Walks
-from gallery.strangers import Strangers
-from gallery.types import Verdict
-from models.errors import GaitkeeperError
-from pipelines.errors import MultiplePeople
-from pipelines.fingerprint import fingerprint_of
-from pipelines.sequence import GaitSequence
-from service.recognition.clip_walkers import Seen
-from service.schemas import Person
+from gaitkeeper.gallery import Gallery
+from gaitkeeper.gallery.decision.reappearance import Walks
+from gaitkeeper.gallery.strangers import Strangers
+from gaitkeeper.gallery.types import Verdict
+from gaitkeeper.models.errors import GaitkeeperError
+from gaitkeeper.pipelines.errors import MultiplePeople
+from gaitkeeper.pipelines.fingerprint import fingerprint_of
+from gaitkeeper.pipelines.sequence import GaitSequence
+from gaitkeeper.service.recognition.clip_walkers import Seen
+from gaitkeeper.service.schemas import Person
 
 FPIR = 0.01
 """The rate to ask for if no calibration has one."""
@@ -23,8 +23,8 @@ log = logging.getLogger("gaitkeeper")
 
 
 def walker_of(seen: Seen, gallery: Gallery, track: int | None, point: str | None, camera: str | None) -> GaitSequence:
-    """As :meth:`service.recognition.clip_walkers.Seen.walker`. If there are several walkers, the error also says which
-    tracks are the same person.
+    """As :meth:`gaitkeeper.service.recognition.clip_walkers.Seen.walker`. If there are several walkers, the error also
+    says which tracks are the same person.
 
     Args:
         seen: what the pipeline found in the clip.

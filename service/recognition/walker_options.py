@@ -5,15 +5,15 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-import models
-from gallery.errors import PoorQuality
-from gallery.types import Identification, Reason, Verdict
-from models import NETWORKS, GaitNetwork
-from models.errors import UnknownNetwork
-from models.weights import manifest
-from pipelines.sequence import GaitSequence
-from service.errors import InvalidRequest
-from service.options import POINT
+from gaitkeeper import models
+from gaitkeeper.gallery.errors import PoorQuality
+from gaitkeeper.gallery.types import Identification, Reason, Verdict
+from gaitkeeper.models import NETWORKS, GaitNetwork
+from gaitkeeper.models.errors import UnknownNetwork
+from gaitkeeper.models.weights import manifest
+from gaitkeeper.pipelines.sequence import GaitSequence
+from gaitkeeper.service.errors import InvalidRequest
+from gaitkeeper.service.options import POINT
 
 NEAR_SECONDS = 0.25
 """Maximum distance in seconds between the time of a point and the nearest frame that shows the walker."""

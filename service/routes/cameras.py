@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from service.http.openapi import problems
-from service.routes.dependencies import CameraPath, CollectionPath, EngineOf
-from service.schemas import CamerasReply, KeepPassersBy
+from gaitkeeper.service.http.openapi import problems
+from gaitkeeper.service.routes.dependencies import CameraPath, CollectionPath, EngineOf
+from gaitkeeper.service.schemas import CamerasReply, KeepPassersBy
 
 router = APIRouter(prefix="/collections/{collection}/cameras", tags=["cameras"])
 

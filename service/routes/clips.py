@@ -11,14 +11,14 @@ import anyio.to_thread
 from fastapi import APIRouter, Depends, Form, Request, Response
 from fastapi.responses import JSONResponse
 
-from service.background.replay import digest
-from service.background.requests import ClipRequest, EnrollRequest, IdentifyRequest
-from service.background.work import Reply
-from service.http.callers import CallerOf
-from service.http.openapi import problems
-from service.options import ClipOptions, EnrollOptions, IdentifyOptions, VerifyOptions
-from service.recognition.clip_walkers import OpenClip
-from service.routes.dependencies import (
+from gaitkeeper.service.background.replay import digest
+from gaitkeeper.service.background.requests import ClipRequest, EnrollRequest, IdentifyRequest
+from gaitkeeper.service.background.work import Reply
+from gaitkeeper.service.http.callers import CallerOf
+from gaitkeeper.service.http.openapi import problems
+from gaitkeeper.service.options import ClipOptions, EnrollOptions, IdentifyOptions, VerifyOptions
+from gaitkeeper.service.recognition.clip_walkers import OpenClip
+from gaitkeeper.service.routes.dependencies import (
     ClipFile,
     ClipFiles,
     ClipRoute,
@@ -31,8 +31,8 @@ from service.routes.dependencies import (
     SubjectField,
     WorkOf,
 )
-from service.routes.option_fields import form
-from service.schemas import EnrollReply, IdentifyReply, JobReply, LearnReply, VerifyReply
+from gaitkeeper.service.routes.option_fields import form
+from gaitkeeper.service.schemas import EnrollReply, IdentifyReply, JobReply, LearnReply, VerifyReply
 
 # Clips are stored on disk. Fields stay in memory, because they are few and short.
 FIELDS: Any = {"max_files": 17, "max_fields": 100, "max_part_size": 2**14}

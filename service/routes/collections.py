@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from service.http.openapi import problems
-from service.routes.dependencies import CollectionPath, EngineOf, PageOf
-from service.schemas import Collection, CollectionsReply, NewCollection, Removal
+from gaitkeeper.service.http.openapi import problems
+from gaitkeeper.service.routes.dependencies import CollectionPath, EngineOf, PageOf
+from gaitkeeper.service.schemas import Collection, CollectionsReply, NewCollection, Removal
 
 router = APIRouter(prefix="/collections", tags=["collections"])
 

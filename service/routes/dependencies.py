@@ -9,12 +9,12 @@ from fastapi import Depends, File, Form, Header, Path, Query, Request, Response,
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field
 
-from service.background.jobs import Jobs
-from service.background.replay import Replays
-from service.background.work import Work
-from service.http.limits import WorkQueue
-from service.metrics import Metrics
-from service.recognition.engine import Engine
+from gaitkeeper.service.background.jobs import Jobs
+from gaitkeeper.service.background.replay import Replays
+from gaitkeeper.service.background.work import Work
+from gaitkeeper.service.http.limits import WorkQueue
+from gaitkeeper.service.metrics import Metrics
+from gaitkeeper.service.recognition.engine import Engine
 
 
 def _of_app(name: str) -> Any:

@@ -9,15 +9,15 @@ from typing import Annotated
 import anyio.to_thread
 from fastapi import APIRouter, Path, Response, WebSocket
 
-from service.auth.access import require_collection
-from service.background.jobs import Jobs
-from service.errors import UnknownField
-from service.http.admission import refuse
-from service.http.openapi import problems
-from service.http.sockets import Channel, opened
-from service.http.unknown_fields import refuse_unknown
-from service.routes.dependencies import JobsOf, JobsPageOf
-from service.schemas import JobReply, JobsReply, JobState
+from gaitkeeper.service.auth.access import require_collection
+from gaitkeeper.service.background.jobs import Jobs
+from gaitkeeper.service.errors import UnknownField
+from gaitkeeper.service.http.admission import refuse
+from gaitkeeper.service.http.openapi import problems
+from gaitkeeper.service.http.sockets import Channel, opened
+from gaitkeeper.service.http.unknown_fields import refuse_unknown
+from gaitkeeper.service.routes.dependencies import JobsOf, JobsPageOf
+from gaitkeeper.service.schemas import JobReply, JobsReply, JobState
 
 router = APIRouter(prefix="/jobs", tags=["jobs"])
 

@@ -1,4 +1,4 @@
-"""Form fields and query parameters, made from the definitions of :mod:`service.options`."""
+"""Form fields and query parameters, made from the definitions of :mod:`gaitkeeper.service.options`."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Annotated, Any, TypeVar
 from fastapi import Form
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError, create_model
 
-from service.errors import InvalidRequest
-from service.options import Option, complete, is_rotation, options_of
-from service.recognition.metadata import pairs_of
+from gaitkeeper.service.errors import InvalidRequest
+from gaitkeeper.service.options import Option, complete, is_rotation, options_of
+from gaitkeeper.service.recognition.metadata import pairs_of
 
 Options = TypeVar("Options", bound=Mapping[str, object])
 

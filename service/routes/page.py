@@ -10,7 +10,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Response
 
-from service.errors import RouteNotFound
+from gaitkeeper.service.errors import RouteNotFound
 
 KINDS = {
     ".html": "text/html; charset=utf-8",
@@ -62,7 +62,7 @@ def page_router() -> APIRouter:
 def _files() -> list[tuple[str, Traversable]]:
     """The page's files with their names, prefixed with the folder's name."""
     pairs: list[tuple[str, Traversable]] = []
-    for entry in files("service").joinpath("page").iterdir():
+    for entry in files("gaitkeeper.service").joinpath("page").iterdir():
         inside = [(f"{entry.name}/{file.name}", file) for file in entry.iterdir()] if entry.is_dir() else []
         pairs += inside or [(entry.name, entry)]
     return pairs

@@ -6,9 +6,9 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path
 
-from service.http.openapi import problems
-from service.routes.dependencies import CollectionPath, EngineOf
-from service.schemas import KeepStrangers, NamedReply, NewName, Removal, StrangersReply, Strips
+from gaitkeeper.service.http.openapi import problems
+from gaitkeeper.service.routes.dependencies import CollectionPath, EngineOf
+from gaitkeeper.service.schemas import KeepStrangers, NamedReply, NewName, Removal, StrangersReply, Strips
 
 router = APIRouter(prefix="/collections/{collection}/strangers", tags=["strangers"])
 

@@ -8,20 +8,20 @@ from contextlib import ExitStack
 import anyio.to_thread
 from fastapi import APIRouter, WebSocket
 
-from gallery.decision.verdict import check_fpir
-from gallery.names import check_camera, check_metadata
-from models.errors import GaitkeeperError
-from service.errors import Overloaded
-from service.http.admission import refuse
-from service.http.sockets import opened
-from service.http.unknown_fields import refuse_unknown
-from service.live.conversation import Conversation
-from service.live.passing import Passing
-from service.live.session import Limits, Session
-from service.options import StreamOptions, options_of
-from service.recognition.engine import Engine
-from service.routes.option_fields import query
-from service.settings import Settings
+from gaitkeeper.gallery.decision.verdict import check_fpir
+from gaitkeeper.gallery.names import check_camera, check_metadata
+from gaitkeeper.models.errors import GaitkeeperError
+from gaitkeeper.service.errors import Overloaded
+from gaitkeeper.service.http.admission import refuse
+from gaitkeeper.service.http.sockets import opened
+from gaitkeeper.service.http.unknown_fields import refuse_unknown
+from gaitkeeper.service.live.conversation import Conversation
+from gaitkeeper.service.live.passing import Passing
+from gaitkeeper.service.live.session import Limits, Session
+from gaitkeeper.service.options import StreamOptions, options_of
+from gaitkeeper.service.recognition.engine import Engine
+from gaitkeeper.service.routes.option_fields import query
+from gaitkeeper.service.settings import Settings
 
 router = APIRouter()
 

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from service.http.openapi import problems
-from service.routes.dependencies import CollectionPath, EngineOf, PageOf, SubjectPath, TemplatePath
-from service.schemas import Erasure, Removal, Strips, SubjectChange, SubjectReply, SubjectsReply, TemplatesReply
+from gaitkeeper.service.http.openapi import problems
+from gaitkeeper.service.routes.dependencies import CollectionPath, EngineOf, PageOf, SubjectPath, TemplatePath
+from gaitkeeper.service.schemas import (
+    Erasure,
+    Removal,
+    Strips,
+    SubjectChange,
+    SubjectReply,
+    SubjectsReply,
+    TemplatesReply,
+)
 
 router = APIRouter(prefix="/collections/{collection}/subjects", tags=["subjects"])
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from bench import open_set
-from training.datasets import open_dataset
-from training.walkers.pack import render_set
-from training.walkers.sets import Size
+from gaitkeeper.training.datasets import open_dataset
+from gaitkeeper.training.walkers.pack import render_set
+from gaitkeeper.training.walkers.sets import Size
 
 
 def test_strangers_are_searched_in_units_and_by_plain_distance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 import torch
 
-import models
 from bench.real_open import rates, search
 from bench.real_units import judged, scored
 from bench.real_walks import Setting, Walks, beside
-from gallery import Gallery, Verdict
-from gallery.decision.calibration import Calibration, ConfidenceMap, FpirThresholds, InUnits
-from gallery.stores.open import open_store
-from pipelines.fingerprint import Fingerprint
-from pipelines.sequence import GaitSequence, Quality
+from gaitkeeper import models
+from gaitkeeper.gallery import Gallery, Verdict
+from gaitkeeper.gallery.decision.calibration import Calibration, ConfidenceMap, FpirThresholds, InUnits
+from gaitkeeper.gallery.stores.open import open_store
+from gaitkeeper.pipelines.fingerprint import Fingerprint
+from gaitkeeper.pipelines.sequence import GaitSequence, Quality
 
 GEI = Fingerprint("gei", "none", "1", "blazepose-full/1")
 RATE = 0.01

@@ -7,8 +7,8 @@ import torch
 
 from bench.real_people import PASSERS, RATES, SIZES, opened
 from bench.real_walks import Walks, cameras
-from gallery.decision.calibration import Calibration, ConfidenceMap, FpirThresholds, InUnits
-from pipelines.fingerprint import Fingerprint
+from gaitkeeper.gallery.decision.calibration import Calibration, ConfidenceMap, FpirThresholds, InUnits
+from gaitkeeper.pipelines.fingerprint import Fingerprint
 
 PEOPLE, PASSES = 6, 4
 

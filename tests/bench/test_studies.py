@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from bench.studies import PACKS, average_body, studies, untrained
-from training.datasets import load_partition
-from training.walkers.anthropometry import Shape
-from training.walkers.sets import SETS
+from gaitkeeper.training.datasets import load_partition
+from gaitkeeper.training.walkers.anthropometry import Shape
+from gaitkeeper.training.walkers.sets import SETS
 
 
 def test_every_row_is_a_training_that_differs_from_the_first(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-import models
-from gallery.networks import DEFAULT_NETWORK
-from training.walkers import clips
-from training.walkers.person import draw_people
+from gaitkeeper import models
+from gaitkeeper.gallery.networks import DEFAULT_NETWORK
+from gaitkeeper.training.walkers import clips
+from gaitkeeper.training.walkers.person import draw_people
 
 
 def test_what_a_clip_and_a_walk_cost_is_measured(tmp_path: Path) -> None:

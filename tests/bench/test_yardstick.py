@@ -11,7 +11,7 @@ from rich.console import Console
 
 from bench.real_people import MIXED, PASSERS, mixed, opened, ranks, show
 from bench.real_walks import Walks, settings
-from gallery.decision.calibration import Calibration, ConfidenceMap, FpirThresholds, InUnits
+from gaitkeeper.gallery.decision.calibration import Calibration, ConfidenceMap, FpirThresholds, InUnits
 
 RATES = (0.01, 0.001)
 

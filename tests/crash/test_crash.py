@@ -17,12 +17,12 @@ import pytest
 from following import Follower
 from redis_servers import DURABLE, RedisServer
 
-from gallery.stores.open import open_store
+from gaitkeeper.gallery.stores.open import open_store
 
 POINTS = int(os.environ.get("GAITKEEPER_CRASH_POINTS", "8"))
 pytestmark = pytest.mark.timeout(600 + 10 * POINTS)  # each point starts a process, on a busy machine slowly
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["gallery.stores.redis.store", "enrolling"])
+CONTEXT.set_forkserver_preload(["gaitkeeper.gallery.stores.redis.store", "enrolling"])
 
 
 @pytest.fixture

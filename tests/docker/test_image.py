@@ -18,8 +18,8 @@ from pathlib import Path
 import image_tree as tree
 import pytest
 
-from training.walkers import clips
-from training.walkers.person import another_walk, draw_people
+from gaitkeeper.training.walkers import clips
+from gaitkeeper.training.walkers.person import another_walk, draw_people
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCKERFILE = ROOT / "docker" / "Dockerfile"
@@ -39,7 +39,10 @@ def test_what_the_engine_is_sent_is_enough_for_the_wheel(tmp_path: Path) -> None
     subprocess.run([*command, "--wheel-dir", str(tmp_path), str(sent)], check=True)
     (wheel,) = tmp_path.glob("*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
-    assert {"service/page/index.html", "service/templates/report.html.j2", "weights/gaitpart.safetensors"} <= names
+    data = ("service/page/index.html", "service/templates/report.html.j2", "weights/gaitpart.safetensors")
+    assert {f"gaitkeeper/{name}" for name in data} <= names
+    tops = {name.partition("/")[0] for name in names}
+    assert "gaitkeeper" in tops and all(top.endswith(".dist-info") for top in tops - {"gaitkeeper"})
     scripts = {str(path.relative_to(ROOT)) for path in (ROOT / "gallery/stores/redis/lua").rglob("*.lua")}
     assert scripts and scripts <= names
 

@@ -85,7 +85,7 @@ def proxied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxied]:
 
 @pytest.fixture(scope="module")
 def key(proxied: Proxied) -> str:
-    command = [sys.executable, "-m", "service.cli", "keys", "create", "--scope", "admin", "--json"]
+    command = [sys.executable, "-m", "gaitkeeper", "keys", "create", "--scope", "admin", "--json"]
     done = subprocess.run([*command, "--store", proxied.store], capture_output=True, text=True, check=True)
     return json.loads(done.stdout)["key"]
 

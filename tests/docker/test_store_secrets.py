@@ -10,10 +10,10 @@ import pytest
 import redis
 from redis_servers import RedisServer
 
-from gallery import open_store
-from gallery.errors import StoreUnavailable
-from service.operations.doctor import examine
-from service.settings import load_settings
+from gaitkeeper.gallery import open_store
+from gaitkeeper.gallery.errors import StoreUnavailable
+from gaitkeeper.service.operations.doctor import examine
+from gaitkeeper.service.settings import load_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from models.weights import export_path, manifest
-from pipelines.settings import PipelineSettings
+from gaitkeeper.models.weights import export_path, manifest
+from gaitkeeper.pipelines.settings import PipelineSettings
 
 SCRIPT = Path(__file__).resolve().parents[2] / "docker" / "weights.sh"
 

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from redis_servers import DURABLE, RedisServer
 
-from gallery.stores.open import open_store
-from gallery.stores.protocol import NewTemplate, Store
-from pipelines.fingerprint import Fingerprint
-from pipelines.sequence import GaitSequence, Quality
+from gaitkeeper.gallery.stores.open import open_store
+from gaitkeeper.gallery.stores.protocol import NewTemplate, Store
+from gaitkeeper.pipelines.fingerprint import Fingerprint
+from gaitkeeper.pipelines.sequence import GaitSequence, Quality
 
 FINGERPRINT = Fingerprint("gaitpart", "0123456789abcdef", "1", "blazepose-full/1")
 

@@ -6,7 +6,7 @@ import time
 from multiprocessing.connection import Connection
 from typing import Any
 
-from gallery import Gallery
+from gaitkeeper.gallery import Gallery
 
 
 def search(url: str, probe: Any, pipe: Connection) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from multiprocessing.connection import Connection
 from typing import Any
 
-from gallery import Gallery
-from gallery.errors import LooksLikeOtherSubject
+from gaitkeeper.gallery import Gallery
+from gaitkeeper.gallery.errors import LooksLikeOtherSubject
 
 
 def enrol(url: str, calibrations: Any, pipe: Connection) -> None:

@@ -14,16 +14,23 @@ import pytest
 import racing_process
 import torch
 
-from gallery import Calibration, Gallery, Reason, Verdict
-from gallery.decision.calibration import ConfidenceMap, FmrThresholds, FpirThresholds
-from gallery.decision.verdict import outliers
-from gallery.errors import BadFmr, BadSubject, FingerprintMismatch, LooksLikeOtherSubject, NotFound, PoorQuality
-from gallery.search import partwise
-from gallery.search.partwise import Hit
-from gallery.stores.protocol import NewSubject, NewTemplate
-from gallery.types import OutlierReason, Verification
-from pipelines.errors import TooShort
-from pipelines.fingerprint import Fingerprint
+from gaitkeeper.gallery import Calibration, Gallery, Reason, Verdict
+from gaitkeeper.gallery.decision.calibration import ConfidenceMap, FmrThresholds, FpirThresholds
+from gaitkeeper.gallery.decision.verdict import outliers
+from gaitkeeper.gallery.errors import (
+    BadFmr,
+    BadSubject,
+    FingerprintMismatch,
+    LooksLikeOtherSubject,
+    NotFound,
+    PoorQuality,
+)
+from gaitkeeper.gallery.search import partwise
+from gaitkeeper.gallery.search.partwise import Hit
+from gaitkeeper.gallery.stores.protocol import NewSubject, NewTemplate
+from gaitkeeper.gallery.types import OutlierReason, Verification
+from gaitkeeper.pipelines.errors import TooShort
+from gaitkeeper.pipelines.fingerprint import Fingerprint
 
 GEI = Fingerprint("gei", "none", "1", "blazepose-full/1")
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from gallery import Gallery, Reason, Verdict, open_store
-from gallery.decision.calibration import Calibration, ConfidenceMap, FpirThresholds, InUnits
-from gallery.errors import (
+from gaitkeeper.gallery import Gallery, Reason, Verdict, open_store
+from gaitkeeper.gallery.decision.calibration import Calibration, ConfidenceMap, FpirThresholds, InUnits
+from gaitkeeper.gallery.errors import (
     BadCalibration,
     BadCollection,
     BadEmbedding,
@@ -22,12 +22,12 @@ from gallery.errors import (
     NotFound,
     StoreUnavailable,
 )
-from gallery.types import Identification, Template
-from models import build, load
-from models.distance import part_distances
-from pipelines.embed import embed
-from pipelines.errors import TooShort
-from pipelines.fingerprint import Fingerprint
+from gaitkeeper.gallery.types import Identification, Template
+from gaitkeeper.models import build, load
+from gaitkeeper.models.distance import part_distances
+from gaitkeeper.pipelines.embed import embed
+from gaitkeeper.pipelines.errors import TooShort
+from gaitkeeper.pipelines.fingerprint import Fingerprint
 
 GEI = Fingerprint("gei", "none", "1", "blazepose-full/1")
 

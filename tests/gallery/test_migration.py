@@ -7,16 +7,16 @@ from dataclasses import replace
 
 import pytest
 
-from gallery import Gallery
-from gallery.errors import Conflict, FingerprintMismatch
-from gallery.migration import migrate, rollback
-from gallery.networks import network_of
-from gallery.stores.open import open_store
-from gallery.stores.protocol import NewSubject, NewTemplate
-from models import build, load, save
-from pipelines.embed import embed
-from pipelines.errors import HeatmapsMissing
-from pipelines.fingerprint import fingerprint_of
+from gaitkeeper.gallery import Gallery
+from gaitkeeper.gallery.errors import Conflict, FingerprintMismatch
+from gaitkeeper.gallery.migration import migrate, rollback
+from gaitkeeper.gallery.networks import network_of
+from gaitkeeper.gallery.stores.open import open_store
+from gaitkeeper.gallery.stores.protocol import NewSubject, NewTemplate
+from gaitkeeper.models import build, load, save
+from gaitkeeper.pipelines.embed import embed
+from gaitkeeper.pipelines.errors import HeatmapsMissing
+from gaitkeeper.pipelines.fingerprint import fingerprint_of
 
 PEOPLE = 25
 

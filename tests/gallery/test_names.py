@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gallery.errors import BadCollection, BadSubject
-from gallery.names import check_collection, check_display_name, check_metadata, check_subject, known_subject
+from gaitkeeper.gallery.errors import BadCollection, BadSubject
+from gaitkeeper.gallery.names import check_collection, check_display_name, check_metadata, check_subject, known_subject
 
 
 @pytest.mark.parametrize(

@@ -8,17 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import models
-from gallery import Calibration, Gallery
-from gallery.decision.calibration import ConfidenceMap, FpirThresholds
-from gallery.errors import NotFound, PoorQuality
-from gallery.migration import migrate
-from gallery.names import STRANGERS, companion_of, enrolled_only
-from gallery.stores.encryption import Vault
-from gallery.stores.open import open_store
-from gallery.strangers import MOST, Strangers
-from pipelines.fingerprint import Fingerprint, fingerprint_of
-from pipelines.sequence import GaitSequence
+from gaitkeeper import models
+from gaitkeeper.gallery import Calibration, Gallery
+from gaitkeeper.gallery.decision.calibration import ConfidenceMap, FpirThresholds
+from gaitkeeper.gallery.errors import NotFound, PoorQuality
+from gaitkeeper.gallery.migration import migrate
+from gaitkeeper.gallery.names import STRANGERS, companion_of, enrolled_only
+from gaitkeeper.gallery.stores.encryption import Vault
+from gaitkeeper.gallery.stores.open import open_store
+from gaitkeeper.gallery.strangers import MOST, Strangers
+from gaitkeeper.pipelines.fingerprint import Fingerprint, fingerprint_of
+from gaitkeeper.pipelines.sequence import GaitSequence
 
 EYES = "blazepose-full/1"
 GEI = Fingerprint("gei", "none", "1", EYES)
@@ -121,7 +121,7 @@ def test_they_expire_and_are_forgotten_when_turned_off(gallery, walker):
 
 
 def test_the_oldest_go_for_new_ones(gallery, walker, monkeypatch):
-    monkeypatch.setattr("gallery.strangers.MOST", 2)
+    monkeypatch.setattr("gaitkeeper.gallery.strangers.MOST", 2)
     strangers = Strangers(gallery)
     strangers.keep(3600)
     ids = [strangers.add(walker(person), clip(person)) for person in (1, 2, 3)]
@@ -130,7 +130,7 @@ def test_the_oldest_go_for_new_ones(gallery, walker, monkeypatch):
 
 
 def test_whoever_makes_room_or_turns_it_off_meanwhile_stops_no_answer(gallery, walker, monkeypatch):
-    monkeypatch.setattr("gallery.strangers.MOST", 1)
+    monkeypatch.setattr("gaitkeeper.gallery.strangers.MOST", 1)
     strangers, store = Strangers(gallery), gallery.store
     subjects, enroll = store.subjects, store.enroll
     strangers.keep(3600)

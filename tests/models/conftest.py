@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.base import GaitNetwork
+from gaitkeeper.models.base import GaitNetwork
 
 Inputs = Callable[..., tuple[Tensor, ...]]
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from models import cache, weights
-from models.errors import WeightsMissing
+from gaitkeeper.models import cache, weights
+from gaitkeeper.models.errors import WeightsMissing
 
 
 def test_without_a_home_shipped_weights_are_there_and_others_are_told_of(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from models.distance import PROBES, part_distances
+from gaitkeeper.models.distance import PROBES, part_distances
 
 
 def by_definition(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:

@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import Tensor
 
-import models
-from models.base import GaitNetwork
-from models.distance import part_distances
-from models.errors import WeightsCorrupt
-from models.fusion import Fusion, factors_of
+from gaitkeeper import models
+from gaitkeeper.models.base import GaitNetwork
+from gaitkeeper.models.distance import part_distances
+from gaitkeeper.models.errors import WeightsCorrupt
+from gaitkeeper.models.fusion import Fusion, factors_of
 
 Inputs = Callable[..., tuple[Tensor, ...]]
 OPTIONS = ((("channels", (4, 8, 16)), ("embed_dim", 12)), (("embed_dim", 20), ("scales", (1, 2))))

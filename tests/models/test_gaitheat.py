@@ -8,8 +8,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from models import build
-from models.gaitheat import GROUPS, GaitHeat, GaitHeatConfig, gaitheat_ccpg, gaitheat_s, spine, upright
+from gaitkeeper.models import build
+from gaitkeeper.models.gaitheat import GROUPS, GaitHeat, GaitHeatConfig, gaitheat_ccpg, gaitheat_s, spine, upright
 
 # Not narrower: in torch 2.13 on the CPU, the backward pass of a strided 1×1 convolution from fewer than 16 channels,
 # laid out channels last, writes where it should not.

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from models import build
-from models.gaittake import GaitTAKE, TemporalAttention, gaittake_oumvlp
+from gaitkeeper.models import build
+from gaitkeeper.models.gaittake import GaitTAKE, TemporalAttention, gaittake_oumvlp
 
 Inputs = Callable[..., tuple[Tensor, ...]]
 SMALL = {"stem": 8, "channels": (8, 16, 16), "clip": 6, "embed_dim": 10}

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from models import build
-from models.gaitset import GaitSet, GaitSetConfig
-from models.gstsn import GSTSN, GSTSNConfig, neighbours
+from gaitkeeper.models import build
+from gaitkeeper.models.gaitset import GaitSet, GaitSetConfig
+from gaitkeeper.models.gstsn import GSTSN, GSTSNConfig, neighbours
 
 SMALL = {"channels": (4, 8, 8), "hidden": 12, "embed_dim": 16}
 

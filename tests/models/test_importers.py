@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-import models
 from bench import plain
-from models.errors import BadCheckpoint, UnknownNetwork
-from models.importers import import_checkpoint
+from gaitkeeper import models
+from gaitkeeper.models.errors import BadCheckpoint, UnknownNetwork
+from gaitkeeper.models.importers import import_checkpoint
 
 Inputs = Callable[..., tuple[Tensor, ...]]
 

@@ -8,16 +8,16 @@ from pathlib import Path
 import pytest
 import torch
 
-from models import build
-from models.export import export_onnx, run_onnx
-from models.jointsgait import (
+from gaitkeeper.models import build
+from gaitkeeper.models.export import export_onnx, run_onnx
+from gaitkeeper.models.jointsgait import (
     JointPyramid,
     JointsGait,
     JointsGaitConfig,
     cut_windows,
     jointsgait_kinect,
 )
-from models.skeletons import COCO_NECK, KINECT_16, Skeleton
+from gaitkeeper.models.skeletons import COCO_NECK, KINECT_16, Skeleton
 
 SKELETONS = pytest.mark.parametrize("skeleton", [COCO_NECK, KINECT_16], ids=["coco", "kinect"])
 SMALL = {"channels": (8, 16, 16), "strides": (1, 2, 1), "embed_dim": 12}

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from models.layers import CHUNK, FocalBlock, channels_last, framewise, generalised_mean, set_pools
+from gaitkeeper.models.layers import CHUNK, FocalBlock, channels_last, framewise, generalised_mean, set_pools
 
 
 @pytest.mark.parametrize("dim", [0, 1, -1])
@@ -82,9 +82,9 @@ def test_what_a_gpu_takes_at_once_gives_the_same_pools(monkeypatch: pytest.Monke
             monkeypatch.undo()
             some = x if lengths is not None else x[2:]
             expected = [*set_pools([block, torch.neg], some, lengths), framewise(block, some, lengths)]
-            monkeypatch.setattr("models.layers._set_pools_of_one", None)
-            monkeypatch.setattr("models.layers.CHUNK", 8)
-            monkeypatch.setattr("models.layers.chunk_on", lambda device: 14)  # two sequences at a time
+            monkeypatch.setattr("gaitkeeper.models.layers._set_pools_of_one", None)
+            monkeypatch.setattr("gaitkeeper.models.layers.CHUNK", 8)
+            monkeypatch.setattr("gaitkeeper.models.layers.chunk_on", lambda device: 14)  # two sequences at a time
             found = [*set_pools([block, torch.neg], some, lengths), framewise(block, some, lengths)]
         for one, other in zip(found, expected, strict=True):
             torch.testing.assert_close(one, other)

@@ -13,11 +13,11 @@ import pytest
 import torch
 from torch import Tensor
 
-import models
-from models import NETWORKS, GaitNetwork, build, load
-from models.errors import ExportUnavailable
-from models.export import export_onnx, run_onnx
-from models.inference import embed
+from gaitkeeper import models
+from gaitkeeper.models import NETWORKS, GaitNetwork, build, load
+from gaitkeeper.models.errors import ExportUnavailable
+from gaitkeeper.models.export import export_onnx, run_onnx
+from gaitkeeper.models.inference import embed
 
 Inputs = Callable[..., tuple[Tensor, ...]]
 LENGTHS = [6, 1, 4, 2]

@@ -11,9 +11,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-import models
-from models import NETWORKS, build, load, weights
-from models.errors import UnknownNetwork, WeightsCorrupt, WeightsMissing
+from gaitkeeper import models
+from gaitkeeper.models import NETWORKS, build, load, weights
+from gaitkeeper.models.errors import UnknownNetwork, WeightsCorrupt, WeightsMissing
 
 
 def test_the_registry_names_each_network_by_its_own_name() -> None:

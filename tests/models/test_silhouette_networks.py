@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from bench import plain
-from models import GaitNetwork, build
-from models.gaitgl import gaitgl_oumvlp
-from models.gaitpart import gaitpart_oumvlp
-from models.gaitset import gaitset_oumvlp
+from gaitkeeper.models import GaitNetwork, build
+from gaitkeeper.models.gaitgl import gaitgl_oumvlp
+from gaitkeeper.models.gaitpart import gaitpart_oumvlp
+from gaitkeeper.models.gaitset import gaitset_oumvlp
 
 Inputs = Callable[..., tuple[Tensor, ...]]
 

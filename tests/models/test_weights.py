@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from models import weights
-from models.errors import WeightsCorrupt, WeightsMissing
+from gaitkeeper.models import weights
+from gaitkeeper.models.errors import WeightsCorrupt, WeightsMissing
 
 CONTENT = b"not really a network" * 50
 ENTRY = weights.Entry(

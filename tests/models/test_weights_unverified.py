@@ -15,8 +15,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from models import licences, weights
-from models.errors import LicenceNotAccepted, WeightsCorrupt, WeightsMissing
+from gaitkeeper.models import licences, weights
+from gaitkeeper.models.errors import LicenceNotAccepted, WeightsCorrupt, WeightsMissing
 
 CONTENT = b"a network that nobody could hash" * 40
 

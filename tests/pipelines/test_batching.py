@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-from models import build
-from pipelines.batching import MicroBatcher, SharedEmbedding
-from pipelines.embed import embed
-from pipelines.errors import HeatmapsMissing
-from pipelines.sequence import GaitSequence, Quality
+from gaitkeeper.models import build
+from gaitkeeper.pipelines.batching import MicroBatcher, SharedEmbedding
+from gaitkeeper.pipelines.embed import embed
+from gaitkeeper.pipelines.errors import HeatmapsMissing
+from gaitkeeper.pipelines.sequence import GaitSequence, Quality
 
 SMALL = {"gaitheat": {"channels": (8, 8, 16, 16), "embed_dim": 16}}
 
@@ -152,7 +152,7 @@ def test_embeddings_of_shared_batches_are_those_of_lone_calls(name):
 def test_only_the_same_network_shares_a_batch(monkeypatch):
     batches = []
     monkeypatch.setattr(
-        "pipelines.batching.embed",
+        "gaitkeeper.pipelines.batching.embed",
         lambda seqs, net, **given: batches.append((net.name, len(seqs))) or embed(seqs, net, **given),
     )
     twins = [build("gei").eval(), build("gei").eval()]  # no weights, so the same

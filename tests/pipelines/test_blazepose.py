@@ -12,12 +12,12 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from pipelines.perception import blazepose
-from pipelines.perception.blazepose import Landmarker, Look, Region
-from pipelines.perception.watcher import BlazePose
-from pipelines.settings import PipelineSettings
-from training.walkers import clips
-from training.walkers.person import draw_people
+from gaitkeeper.pipelines.perception import blazepose
+from gaitkeeper.pipelines.perception.blazepose import Landmarker, Look, Region
+from gaitkeeper.pipelines.perception.watcher import BlazePose
+from gaitkeeper.pipelines.settings import PipelineSettings
+from gaitkeeper.training.walkers import clips
+from gaitkeeper.training.walkers.person import draw_people
 
 Picture = tuple[np.ndarray, Region]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pipelines.appearance import appearance, difference
-from pipelines.crossing import Crossings
-from pipelines.perception import Person
-from pipelines.tracklet import Tracklet
+from gaitkeeper.pipelines.appearance import appearance, difference
+from gaitkeeper.pipelines.crossing import Crossings
+from gaitkeeper.pipelines.perception import Person
+from gaitkeeper.pipelines.tracklet import Tracklet
 
 NAVY, YELLOW = (30, 40, 110), (220, 200, 60)
 SIZE = (240, 640)

@@ -10,9 +10,9 @@ import av
 import numpy as np
 import pytest
 
-from pipelines import errors
-from pipelines.decode import frames, probe
-from pipelines.settings import PipelineSettings
+from gaitkeeper.pipelines import errors
+from gaitkeeper.pipelines.decode import frames, probe
+from gaitkeeper.pipelines.settings import PipelineSettings
 
 KINDS = [
     ("a.mp4", "libx264", "h264"),

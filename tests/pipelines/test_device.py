@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from pipelines.device import require_device
-from pipelines.errors import DeviceUnavailable
-from service.operations.doctor import examine
-from service.recognition.engine import Engine
-from service.settings import Settings
+from gaitkeeper.pipelines.device import require_device
+from gaitkeeper.pipelines.errors import DeviceUnavailable
+from gaitkeeper.service.operations.doctor import examine
+from gaitkeeper.service.recognition.engine import Engine
+from gaitkeeper.service.settings import Settings
 
 without_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="PyTorch sees a GPU here")
 
@@ -32,7 +32,7 @@ def test_a_gpu_that_is_not_there_is_no_cpu():
 def test_the_service_refuses_to_start(tmp_path: Path):
     """As a user starts it: a sentence and a code, no traceback, no store made."""
     done = subprocess.run(
-        [sys.executable, "-m", "service.cli", "serve", "--port", "0"],
+        [sys.executable, "-m", "gaitkeeper", "serve", "--port", "0"],
         env={
             "GAITKEEPER_PIPELINE__DEVICE": "cuda",
             "GAITKEEPER_STORE": f"sqlite:///{tmp_path}/gallery.db",

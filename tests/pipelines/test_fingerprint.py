@@ -7,9 +7,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models import build, load
-from pipelines.fingerprint import Fingerprint, fingerprint_of
-from pipelines.tensors import PREPROCESSING
+from gaitkeeper.models import build, load
+from gaitkeeper.pipelines.fingerprint import Fingerprint, fingerprint_of
+from gaitkeeper.pipelines.tensors import PREPROCESSING
 
 field = st.from_regex(r"[A-Za-z0-9._/+@-]{1,100}", fullmatch=True)
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipelines.heading import Heading, heading_of
-from pipelines.sequence import GaitSequence, Quality
+from gaitkeeper.pipelines.heading import Heading, heading_of
+from gaitkeeper.pipelines.sequence import GaitSequence, Quality
 
 WAYS = ["towards", "towards_left", "left", "away_left", "away", "away_right", "right", "towards_right"]
 

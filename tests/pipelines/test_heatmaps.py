@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from pipelines.perception.base import heatmap_box
-from pipelines.perception.heatmaps import BLOB, draw_heatmaps
+from gaitkeeper.pipelines.perception.base import heatmap_box
+from gaitkeeper.pipelines.perception.heatmaps import BLOB, draw_heatmaps
 
 
 def test_drawn_heatmaps_have_the_pipelines_frame_and_blobs() -> None:

@@ -7,11 +7,11 @@ import time
 import numpy as np
 import pytest
 
-from pipelines import Pipeline
-from pipelines.live import LiveWatch
-from pipelines.perception import Person
-from pipelines.perception.watcher import LiveBlazePoseWatcher
-from pipelines.settings import PipelineSettings
+from gaitkeeper.pipelines import Pipeline
+from gaitkeeper.pipelines.live import LiveWatch
+from gaitkeeper.pipelines.perception import Person
+from gaitkeeper.pipelines.perception.watcher import LiveBlazePoseWatcher
+from gaitkeeper.pipelines.settings import PipelineSettings
 
 NAVY, YELLOW, RED = (30, 40, 110), (220, 200, 60), (200, 30, 30)
 SIZE = (240, 640)
@@ -177,7 +177,7 @@ def test_two_who_were_swapped_begin_anew():
 
 
 def test_live_perception_finds_and_follows_a_rendered_walker(pipeline: Pipeline):
-    from training.walkers import clips
+    from gaitkeeper.training.walkers import clips
 
     watcher = pipeline.perception.watch(live=True)
     assert isinstance(watcher, LiveBlazePoseWatcher)

@@ -14,13 +14,13 @@ import psutil
 import pytest
 from pydantic import ValidationError
 
-from pipelines import decode, nvdec, sandbox_filter
-from pipelines.errors import ClipError, DeadlineExceeded, NvdecUnavailable, TooLarge, Undecodable
-from pipelines.nvdec import NvDecoder
-from pipelines.pipeline import Pipeline
-from pipelines.sandbox import Sandbox
-from pipelines.sandbox_wire import PACKET
-from pipelines.settings import PipelineSettings
+from gaitkeeper.pipelines import decode, nvdec, sandbox_filter
+from gaitkeeper.pipelines.errors import ClipError, DeadlineExceeded, NvdecUnavailable, TooLarge, Undecodable
+from gaitkeeper.pipelines.nvdec import NvDecoder
+from gaitkeeper.pipelines.pipeline import Pipeline
+from gaitkeeper.pipelines.sandbox import Sandbox
+from gaitkeeper.pipelines.sandbox_wire import PACKET
+from gaitkeeper.pipelines.settings import PipelineSettings
 
 pytestmark = pytest.mark.skipif(sandbox_filter.supported() is not None, reason=str(sandbox_filter.supported()))
 

@@ -15,13 +15,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipelines import errors, sandbox_filter
-from pipelines.decode import frames, probe, thinned
-from pipelines.pictures import PictureDecoder
-from pipelines.pipeline import Pipeline
-from pipelines.sandbox import Sandbox
-from pipelines.timing import Stamp, timeline
-from pipelines.upright import Turn, squared, turned
+from gaitkeeper.pipelines import errors, sandbox_filter
+from gaitkeeper.pipelines.decode import frames, probe, thinned
+from gaitkeeper.pipelines.pictures import PictureDecoder
+from gaitkeeper.pipelines.pipeline import Pipeline
+from gaitkeeper.pipelines.sandbox import Sandbox
+from gaitkeeper.pipelines.timing import Stamp, timeline
+from gaitkeeper.pipelines.upright import Turn, squared, turned
 
 EXAMPLES = int(os.environ.get("GAITKEEPER_TEST_SIZES", "40"))
 """Drawn sizes; the issue asks for 300 once."""
@@ -350,7 +350,7 @@ def pipeline():
 
 @pytest.fixture(scope="module")
 def gallery(tmp_path_factory, odd, pipeline):
-    from gallery import Gallery
+    from gaitkeeper.gallery import Gallery
 
     found = Gallery.open(f"sqlite:///{tmp_path_factory.mktemp('odd')}/gallery.db")
     for subject, name in (("one", "gallery.mp4"), ("two", "gallery2.mp4")):
@@ -397,7 +397,7 @@ def test_8_a_walk_filmed_slowly_is_named(gallery, odd, pipeline, name):
 
 
 def test_8_a_walk_filmed_slowly_is_a_template(tmp_path, odd, pipeline):
-    from gallery import Gallery
+    from gaitkeeper.gallery import Gallery
 
     with closing(Gallery.open(f"sqlite:///{tmp_path}/gallery.db")) as slowly:
         for subject, name in (("one", "gallery.mp4"), ("two", "gallery2.mp4")):

@@ -9,14 +9,14 @@ import cv2
 import numpy as np
 import pytest
 
-from gallery.decision.verdict import QualityGates
-from gallery.errors import LikenessChanged
-from gallery.types import Reason
-from pipelines.decode import frames
-from pipelines.likeness import change
-from pipelines.live import LiveWatch
-from pipelines.sequence import GaitSequence
-from pipelines.tracklet import Sighting, _View
+from gaitkeeper.gallery.decision.verdict import QualityGates
+from gaitkeeper.gallery.errors import LikenessChanged
+from gaitkeeper.gallery.types import Reason
+from gaitkeeper.pipelines.decode import frames
+from gaitkeeper.pipelines.likeness import change
+from gaitkeeper.pipelines.live import LiveWatch
+from gaitkeeper.pipelines.sequence import GaitSequence
+from gaitkeeper.pipelines.tracklet import Sighting, _View
 
 
 def sightings(clothes, outlines, step=0.04):

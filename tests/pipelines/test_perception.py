@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pipelines import Pipeline
-from pipelines.errors import NoPerson
+from gaitkeeper.pipelines import Pipeline
+from gaitkeeper.pipelines.errors import NoPerson
 
 
 class Together:

@@ -15,12 +15,12 @@ import psutil
 import pytest
 from av.bitstream import BitStreamFilterContext
 
-from pipelines import sandbox_filter
-from pipelines.decode import InProcess
-from pipelines.errors import TooLarge, Undecodable
-from pipelines.sandbox import Channel, Sandbox
-from pipelines.sandbox_wire import SHAPE
-from pipelines.settings import PipelineSettings
+from gaitkeeper.pipelines import sandbox_filter
+from gaitkeeper.pipelines.decode import InProcess
+from gaitkeeper.pipelines.errors import TooLarge, Undecodable
+from gaitkeeper.pipelines.sandbox import Channel, Sandbox
+from gaitkeeper.pipelines.sandbox_wire import SHAPE
+from gaitkeeper.pipelines.settings import PipelineSettings
 
 pytestmark = pytest.mark.skipif(sandbox_filter.supported() is not None, reason=str(sandbox_filter.supported()))
 

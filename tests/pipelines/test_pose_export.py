@@ -15,14 +15,14 @@ import torch
 from standins import stand_in_for_torchvision
 from torch import nn
 
-from models import export_images
-from models.errors import BadCheckpoint, ExportDiffers, ExportUnavailable
-from pipelines.perception import pose_export
-from pipelines.perception.base import heatmap_box
-from pipelines.perception.network import open_network
-from pipelines.perception.pose import HeatmapPose
-from pipelines.settings import PipelineSettings
-from service.cli import main
+from gaitkeeper.models import export_images
+from gaitkeeper.models.errors import BadCheckpoint, ExportDiffers, ExportUnavailable
+from gaitkeeper.pipelines.perception import pose_export
+from gaitkeeper.pipelines.perception.base import heatmap_box
+from gaitkeeper.pipelines.perception.network import open_network
+from gaitkeeper.pipelines.perception.pose import HeatmapPose
+from gaitkeeper.pipelines.settings import PipelineSettings
+from gaitkeeper.service.cli import main
 
 TOPDOWN = "body_2d_keypoint/topdown_heatmap/coco"
 CONFIGS = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pipelines.quality import gait_cycles, mask_stability, rate
+from gaitkeeper.pipelines.quality import gait_cycles, mask_stability, rate
 
 
 def walk(seconds: float, stride: float, *, view: str, amplitude: float = 0.2, noise: float = 0.005, hz: float = 30):

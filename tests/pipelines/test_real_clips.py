@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 import pytest
 
-from pipelines.decode import frames
-from pipelines.errors import NoPerson
-from pipelines.inspect import write_pictures
-from pipelines.sequence import GaitSequence
+from gaitkeeper.pipelines.decode import frames
+from gaitkeeper.pipelines.errors import NoPerson
+from gaitkeeper.pipelines.inspect import write_pictures
+from gaitkeeper.pipelines.sequence import GaitSequence
 
 WALKERS = {"quartet-gallery": 4, "quartet-back": 4, "hall-a": 1, "road-bc": 2}
 USABLE = 60

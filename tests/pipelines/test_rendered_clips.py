@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from pipelines import ClipResult, Pipeline
-from pipelines.decode import frames
-from pipelines.errors import CutOff, NoPerson, TooShort
-from pipelines.perception import BACKENDS
-from pipelines.perception.base import heatmap_box, iou
-from pipelines.settings import PipelineSettings
-from pipelines.silhouette import silhouette
-from training.walkers.clips import Clip, crossing, cut_at_knees, empty, encode, two_crossing
-from training.walkers.render import Frame
+from gaitkeeper.pipelines import ClipResult, Pipeline
+from gaitkeeper.pipelines.decode import frames
+from gaitkeeper.pipelines.errors import CutOff, NoPerson, TooShort
+from gaitkeeper.pipelines.perception import BACKENDS
+from gaitkeeper.pipelines.perception.base import heatmap_box, iou
+from gaitkeeper.pipelines.settings import PipelineSettings
+from gaitkeeper.pipelines.silhouette import silhouette
+from gaitkeeper.training.walkers.clips import Clip, crossing, cut_at_knees, empty, encode, two_crossing
+from gaitkeeper.training.walkers.render import Frame
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,13 @@ import av
 import numpy as np
 import pytest
 
-from pipelines import quality, sandbox_filter
-from pipelines.decode import Frame, InProcess, probe
-from pipelines.nvdec import NvDecoder
-from pipelines.repeats import HELD, Repeats, marked
-from pipelines.sandbox import Sandbox
-from pipelines.settings import PipelineSettings
-from pipelines.thinning import Thinned
+from gaitkeeper.pipelines import quality, sandbox_filter
+from gaitkeeper.pipelines.decode import Frame, InProcess, probe
+from gaitkeeper.pipelines.nvdec import NvDecoder
+from gaitkeeper.pipelines.repeats import HELD, Repeats, marked
+from gaitkeeper.pipelines.sandbox import Sandbox
+from gaitkeeper.pipelines.settings import PipelineSettings
+from gaitkeeper.pipelines.thinning import Thinned
 
 
 def walked(index: int, contrast: int = 90) -> np.ndarray:

@@ -21,11 +21,11 @@ import numpy as np
 import psutil
 import pytest
 
-from pipelines import decode, sandbox_filter, sandbox_server
-from pipelines.decode import ClipInfo
-from pipelines.errors import ClipError, DeadlineExceeded, SandboxUnavailable, TooLarge, Undecodable
-from pipelines.sandbox import Sandbox, _checked, _json
-from pipelines.settings import PipelineSettings
+from gaitkeeper.pipelines import decode, sandbox_filter, sandbox_server
+from gaitkeeper.pipelines.decode import ClipInfo
+from gaitkeeper.pipelines.errors import ClipError, DeadlineExceeded, SandboxUnavailable, TooLarge, Undecodable
+from gaitkeeper.pipelines.sandbox import Sandbox, _checked, _json
+from gaitkeeper.pipelines.settings import PipelineSettings
 
 pytestmark = pytest.mark.skipif(sandbox_filter.supported() is not None, reason=str(sandbox_filter.supported()))
 
@@ -113,7 +113,7 @@ def attempt(call: str) -> int:
     """The exit status of a locked-up process that runs ``call``: 0 where it passed, 77 where it was refused."""
     code = f"""
 import ctypes, mmap, os, socket, threading
-from pipelines import sandbox_filter
+from gaitkeeper.pipelines import sandbox_filter
 door = socket.socketpair()[0]
 libc = ctypes.CDLL(None, use_errno=True)
 sandbox_filter.lock()
@@ -378,7 +378,7 @@ def test_nothing_is_left_behind(sandbox, make_clip):
 def test_a_service_that_is_killed_takes_its_decoders_with_it():
     code = """
 import os, signal, psutil
-from pipelines.sandbox import Sandbox
+from gaitkeeper.pipelines.sandbox import Sandbox
 box = Sandbox()
 box.start()
 print(psutil.Process().children()[0].pid, flush=True)
@@ -417,7 +417,7 @@ def test_where_there_is_no_seccomp_it_says_how_to_do_without(monkeypatch):
 
 
 def test_a_pipeline_without_sandbox_decodes_here():
-    from pipelines import Pipeline
+    from gaitkeeper.pipelines import Pipeline
 
     before = psutil.Process().children()
     with pytest.raises(Undecodable):

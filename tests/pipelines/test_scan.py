@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from pipelines.perception.scan import Scan, tiles
+from gaitkeeper.pipelines.perception.scan import Scan, tiles
 
 NOBODY = np.zeros((0, 4), np.float32)
 

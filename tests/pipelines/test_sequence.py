@@ -13,8 +13,8 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.errors import BadSequence
-from pipelines.sequence import GaitSequence, Quality
+from gaitkeeper.pipelines.errors import BadSequence
+from gaitkeeper.pipelines.sequence import GaitSequence, Quality
 
 
 def sequence(t: int, seed: int = 0, heatmaps: bool = True) -> GaitSequence:

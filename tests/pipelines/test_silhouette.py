@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from pipelines.silhouette import mask_area, silhouette
+from gaitkeeper.pipelines.silhouette import mask_area, silhouette
 
 
 def ellipse(height: int, width: int, cx: float, cy: float, ry: float, rx: float) -> np.ndarray:

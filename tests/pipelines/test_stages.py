@@ -8,7 +8,7 @@ from contextlib import closing
 
 import pytest
 
-from pipelines.stages import Stage, ahead, metered
+from gaitkeeper.pipelines.stages import Stage, ahead, metered
 
 
 class Clock:

@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import nn
 
-from models import NETWORKS, GaitNetwork, build
-from pipelines.embed import embed
-from pipelines.errors import HeatmapsMissing, TooShort
-from pipelines.sequence import GaitSequence, Quality
-from pipelines.tensors import at_rate, normalise_joints, prepare
+from gaitkeeper.models import NETWORKS, GaitNetwork, build
+from gaitkeeper.pipelines.embed import embed
+from gaitkeeper.pipelines.errors import HeatmapsMissing, TooShort
+from gaitkeeper.pipelines.sequence import GaitSequence, Quality
+from gaitkeeper.pipelines.tensors import at_rate, normalise_joints, prepare
 
 
 def sequence(frames: int, seed: int = 0) -> GaitSequence:
@@ -188,7 +188,7 @@ def test_every_network_embeds_any_length_of_sequence(name):
 
 
 def test_the_package_gives_the_function_whatever_was_imported_before():
-    import pipelines
+    from gaitkeeper import pipelines
 
     assert pipelines.prepare is prepare
     assert callable(pipelines.Pipeline)

@@ -9,18 +9,18 @@ from perceiving import Told, doubling
 from scipy.ndimage import map_coordinates
 from torch.nn import functional as F
 
-from models.errors import LicenceNotAccepted, WeightsCorrupt, WeightsMissing
-from pipelines.errors import DeviceUnavailable
-from pipelines.fingerprint import Fingerprint
-from pipelines.perception.base import heatmap_box, iou
-from pipelines.perception.heatmaps import draw_heatmaps
-from pipelines.perception.masks import main_part, mask_box
-from pipelines.perception.network import open_network
-from pipelines.perception.pose import HeatmapPose, YoloPose, peaks
-from pipelines.perception.sampling import sample
-from pipelines.perception.topdown import TopDown, weights_file
-from pipelines.perception.yolo import Letterbox, Yolo, masks
-from pipelines.settings import PipelineSettings
+from gaitkeeper.models.errors import LicenceNotAccepted, WeightsCorrupt, WeightsMissing
+from gaitkeeper.pipelines.errors import DeviceUnavailable
+from gaitkeeper.pipelines.fingerprint import Fingerprint
+from gaitkeeper.pipelines.perception.base import heatmap_box, iou
+from gaitkeeper.pipelines.perception.heatmaps import draw_heatmaps
+from gaitkeeper.pipelines.perception.masks import main_part, mask_box
+from gaitkeeper.pipelines.perception.network import open_network
+from gaitkeeper.pipelines.perception.pose import HeatmapPose, YoloPose, peaks
+from gaitkeeper.pipelines.perception.sampling import sample
+from gaitkeeper.pipelines.perception.topdown import TopDown, weights_file
+from gaitkeeper.pipelines.perception.yolo import Letterbox, Yolo, masks
+from gaitkeeper.pipelines.settings import PipelineSettings
 
 PEOPLE = {0: [(30.0, 20.0, 70.0, 140.0), (200.0, 60.0, 260.0, 230.0)], 2: [(120.0, 10.0, 180.0, 239.0)]}
 SIZE = (240, 320)

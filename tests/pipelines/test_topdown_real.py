@@ -6,11 +6,11 @@ import cv2
 import numpy as np
 import pytest
 
-from pipelines import Pipeline
-from pipelines.decode import frames
-from pipelines.perception.base import iou
-from pipelines.perception.topdown import TopDown
-from pipelines.settings import PipelineSettings
+from gaitkeeper.pipelines import Pipeline
+from gaitkeeper.pipelines.decode import frames
+from gaitkeeper.pipelines.perception.base import iou
+from gaitkeeper.pipelines.perception.topdown import TopDown
+from gaitkeeper.pipelines.settings import PipelineSettings
 
 DETECTOR, POSE = "yolo26_320_qdq_int8_od_coco-person-st.onnx", "yolo26_pose_256_qdq_int8.onnx"
 

@@ -7,13 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from gallery.decision.verdict import QualityGates
-from gallery.types import Reason
-from pipelines.decode import frames, probe
-from pipelines.errors import NoPerson, NotUpright
-from pipelines.pipeline import Pipeline
-from pipelines.posture import MIN_UPRIGHT, upright_share
-from pipelines.settings import PipelineSettings
+from gaitkeeper.gallery.decision.verdict import QualityGates
+from gaitkeeper.gallery.types import Reason
+from gaitkeeper.pipelines.decode import frames, probe
+from gaitkeeper.pipelines.errors import NoPerson, NotUpright
+from gaitkeeper.pipelines.pipeline import Pipeline
+from gaitkeeper.pipelines.posture import MIN_UPRIGHT, upright_share
+from gaitkeeper.pipelines.settings import PipelineSettings
 
 
 class Turned:

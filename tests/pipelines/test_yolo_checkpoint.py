@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 import torch
 
-from models.errors import WeightsCorrupt
-from pipelines.errors import DeviceUnavailable
-from pipelines.perception.network import open_network
-from pipelines.perception.topdown import TopDown
-from pipelines.perception.yolo import Letterbox, Yolo, masks
-from pipelines.settings import PipelineSettings
+from gaitkeeper.models.errors import WeightsCorrupt
+from gaitkeeper.pipelines.errors import DeviceUnavailable
+from gaitkeeper.pipelines.perception.network import open_network
+from gaitkeeper.pipelines.perception.topdown import TopDown
+from gaitkeeper.pipelines.perception.yolo import Letterbox, Yolo, masks
+from gaitkeeper.pipelines.settings import PipelineSettings
 
 with_ultralytics = pytest.mark.skipif(find_spec("ultralytics") is None, reason="ultralytics is not installed")
 SIZE = (200, 304)

@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 from serving import Clips, Outcome, Run, Service, Start, running
 
-from service.cli import main
-from service.settings import Settings
-from training.walkers import clips
-from training.walkers.camera import Camera
-from training.walkers.gait import Path as Way
-from training.walkers.person import Person, another_walk, draw_people
-from training.walkers.scene import Room, Scene, Walker
+from gaitkeeper.service.cli import main
+from gaitkeeper.service.settings import Settings
+from gaitkeeper.training.walkers import clips
+from gaitkeeper.training.walkers.camera import Camera
+from gaitkeeper.training.walkers.gait import Path as Way
+from gaitkeeper.training.walkers.person import Person, another_walk, draw_people
+from gaitkeeper.training.walkers.scene import Room, Scene, Walker
 
 SIZE = (480, 360)
 SECONDS = 1.6
@@ -41,7 +41,7 @@ CALIBRATION = {
 @pytest.fixture
 def calibrated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A calibration of GEI by which everybody matches everybody."""
-    from gallery.decision import calibration
+    from gaitkeeper.gallery.decision import calibration
 
     (tmp_path / "calibration.json").write_text(json.dumps(CALIBRATION))
     monkeypatch.setattr(calibration, "SHIPPED", tmp_path)

@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 import uvicorn
 
-from service.app import create_app
-from service.client import Client
-from service.operations.listening import listen, socket_options, url_of
-from service.settings import Settings
+from gaitkeeper.service.app import create_app
+from gaitkeeper.service.client import Client
+from gaitkeeper.service.operations.listening import listen, socket_options, url_of
+from gaitkeeper.service.settings import Settings
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ import av
 import cv2
 from av.bitstream import BitStreamFilterContext
 
-from pipelines.pictures import Codec
-from service.client.live import LiveStream
-from service.live.events import Event
+from gaitkeeper.pipelines.pictures import Codec
+from gaitkeeper.service.client.live import LiveStream
+from gaitkeeper.service.live.events import Event
 
 PACE = 0.035
 """Seconds between two frames: searches for people run beside the pictures, and need a moment."""

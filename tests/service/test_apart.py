@@ -17,12 +17,12 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
-from gallery.names import COMPANIONS
-from service.auth.keys import Keys, Scope
-from service.client import Client
-from service.http.sockets import KEY_PREFIX, PROTOCOL
-from service.settings import Settings
-from service.state import State
+from gaitkeeper.gallery.names import COMPANIONS
+from gaitkeeper.service.auth.keys import Keys, Scope
+from gaitkeeper.service.client import Client
+from gaitkeeper.service.http.sockets import KEY_PREFIX, PROTOCOL
+from gaitkeeper.service.settings import Settings
+from gaitkeeper.service.state import State
 
 WALKS = ("ann-1", "bob-1")
 NAMES = ("ann", "bob")

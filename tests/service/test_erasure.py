@@ -17,8 +17,8 @@ import pytest
 from redis_servers import DURABLE, RedisServer
 from serving import Clips
 
-from gallery.stores.open import open_store
-from service.client import Client
+from gaitkeeper.gallery.stores.open import open_store
+from gaitkeeper.service.client import Client
 
 ANN, BOB = "ann-of-the-north", "bob-of-the-south"
 
@@ -45,7 +45,7 @@ def store(request: pytest.FixtureRequest, root: Path) -> Iterator[str]:
 @pytest.fixture
 def url(root: Path, store: str) -> Iterator[str]:
     """A service in a process of its own, its log in a file."""
-    command = [sys.executable, "-m", "service.cli", "serve", "--port", "0", "--store", store]
+    command = [sys.executable, "-m", "gaitkeeper", "serve", "--port", "0", "--store", store]
     given = {"GAITKEEPER_NETWORK": "gei", "GAITKEEPER_STATE": str(root / "service" / "state.db"), "COLUMNS": "200"}
     own = {"TMPDIR": str(root / "tmp"), "PYTHONPATH": os.pathsep.join(sys.path)}
     log = root / "service" / "log"

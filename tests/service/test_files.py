@@ -11,8 +11,8 @@ import pytest
 from serving import Service
 from typer.testing import CliRunner
 
-from service.cli import app
-from service.errors import NotAFile
+from gaitkeeper.service.cli import app
+from gaitkeeper.service.errors import NotAFile
 
 
 def fifo(path: Path) -> None:

@@ -15,14 +15,14 @@ import typer
 from fastapi import Depends, FastAPI
 from typer.testing import CliRunner
 
-from service.app import create_app
-from service.background.requests import EnrollRequest, IdentifyRequest, request_of
-from service.batch.lines import Order
-from service.cli import app as command_line
-from service.client import Client
-from service.commands.console.command import with_options
-from service.errors import InvalidRequest
-from service.options import (
+from gaitkeeper.service.app import create_app
+from gaitkeeper.service.background.requests import EnrollRequest, IdentifyRequest, request_of
+from gaitkeeper.service.batch.lines import Order
+from gaitkeeper.service.cli import app as command_line
+from gaitkeeper.service.client import Client
+from gaitkeeper.service.commands.console.command import with_options
+from gaitkeeper.service.errors import InvalidRequest
+from gaitkeeper.service.options import (
     ClipOptions,
     EnrollOptions,
     IdentifyOptions,
@@ -33,10 +33,10 @@ from service.options import (
     options_of,
     texts,
 )
-from service.recogniser import Recogniser
-from service.recognition.engine import Engine
-from service.routes.option_fields import form, query
-from service.settings import Settings
+from gaitkeeper.service.recogniser import Recogniser
+from gaitkeeper.service.recognition.engine import Engine
+from gaitkeeper.service.routes.option_fields import form, query
+from gaitkeeper.service.settings import Settings
 
 OPERATIONS: dict[str, tuple[type, set[str]]] = {
     "enroll": (EnrollOptions, {"clip", "subject"}),

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from models.errors import GaitkeeperError
-from pipelines.errors import NoPerson
-from service import problems
-from service.errors import UnexpectedReply
+from gaitkeeper.models.errors import GaitkeeperError
+from gaitkeeper.pipelines.errors import NoPerson
+from gaitkeeper.service import problems
+from gaitkeeper.service.errors import UnexpectedReply
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -21,8 +21,8 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.fixture(scope="module", autouse=True)
 def _everything_is_imported() -> None:
     for name in ("models", "pipelines", "gallery", "training", "service"):
-        package = importlib.import_module(name)
-        for module in pkgutil.walk_packages(package.__path__, f"{name}."):
+        package = importlib.import_module(f"gaitkeeper.{name}")
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             if not module.name.endswith("__main__"):
                 try:
                     importlib.import_module(module.name)

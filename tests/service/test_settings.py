@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from gallery.stores.redis.link import Address
-from service.errors import BadSettings
-from service.setting_names import OTHERS, names_of
-from service.settings import Settings, load_settings
+from gaitkeeper.gallery.stores.redis.link import Address
+from gaitkeeper.service.errors import BadSettings
+from gaitkeeper.service.setting_names import OTHERS, names_of
+from gaitkeeper.service.settings import Settings, load_settings
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "settings.md"
 

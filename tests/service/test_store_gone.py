@@ -9,9 +9,9 @@ import pytest
 from redis_servers import DURABLE, RedisServer
 from serving import Clips, running
 
-from gallery.errors import StoreUnavailable
-from service.errors import NotReady
-from service.settings import Settings
+from gaitkeeper.gallery.errors import StoreUnavailable
+from gaitkeeper.service.errors import NotReady
+from gaitkeeper.service.settings import Settings
 
 
 def test_names_are_still_given_while_the_store_is_gone(tmp_path: Path, clip: Clips) -> None:

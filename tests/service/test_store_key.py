@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from gallery.errors import BadStoreKey
-from service.recognition.engine import Engine
-from service.settings import load_settings
+from gaitkeeper.gallery.errors import BadStoreKey
+from gaitkeeper.service.recognition.engine import Engine
+from gaitkeeper.service.settings import load_settings
 
 KEY = bytes(range(32)).hex()
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from training.datasets import Dataset, open_dataset
-from training.walkers.pack import render_set
-from training.walkers.sets import Size
+from gaitkeeper.training.datasets import Dataset, open_dataset
+from gaitkeeper.training.walkers.pack import render_set
+from gaitkeeper.training.walkers.sets import Size
 
 
 @pytest.fixture(scope="session")

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.sequence import GaitSequence, Quality
-from training.config import TrainingConfig
+from gaitkeeper.pipelines.sequence import GaitSequence, Quality
+from gaitkeeper.training.config import TrainingConfig
 
 
 def write_sequences(root: Path, people: int = 3, takes: int = 2, frames: int = 4) -> Path:

@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from pydantic import ValidationError
 from torch import Tensor
 
-from models.skeletons import KINECT_16
-from training.augment import (
+from gaitkeeper.models.skeletons import KINECT_16
+from gaitkeeper.training.augment import (
     COCO_MIRROR,
     HALF_BODY,
     KINECT_MIRROR,
@@ -28,7 +28,7 @@ from training.augment import (
     warp,
     widened,
 )
-from training.config import AugmentTable
+from gaitkeeper.training.config import AugmentTable
 
 
 def generator(seed: int = 0) -> torch.Generator:

@@ -10,12 +10,12 @@ import torch
 from making import kinect_config, sequences_config, write_kinect, write_sequences
 from torch.utils.data import DataLoader
 
-import models
-from pipelines.tensors import prepare
-from training.batches import Batches, arrays, training_walks
-from training.datasets import Dataset, Inputs, Sample
-from training.errors import BadTrainingConfig, InputMissing
-from training.loop import make_network
+from gaitkeeper import models
+from gaitkeeper.pipelines.tensors import prepare
+from gaitkeeper.training.batches import Batches, arrays, training_walks
+from gaitkeeper.training.datasets import Dataset, Inputs, Sample
+from gaitkeeper.training.errors import BadTrainingConfig, InputMissing
+from gaitkeeper.training.loop import make_network
 
 
 @pytest.mark.parametrize("name", ["gaitset", "jointsgait", "gaitheat", "gaittake"])

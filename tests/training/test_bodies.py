@@ -10,13 +10,13 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from training.bodies import assets, packages
-from training.bodies.mesh import join, normals, thin
-from training.bodies.mistakes import Mistakes, draw_mistakes, spoil
-from training.bodies.outfit import draw_carried, draw_outfit
-from training.bodies.solids import blob, tube
-from training.errors import BadAsset, BodiesMissing
-from training.walkers.cli import app
+from gaitkeeper.training.bodies import assets, packages
+from gaitkeeper.training.bodies.mesh import join, normals, thin
+from gaitkeeper.training.bodies.mistakes import Mistakes, draw_mistakes, spoil
+from gaitkeeper.training.bodies.outfit import draw_carried, draw_outfit
+from gaitkeeper.training.bodies.solids import blob, tube
+from gaitkeeper.training.errors import BadAsset, BodiesMissing
+from gaitkeeper.training.walkers.cli import app
 
 
 def test_thinning_keeps_a_sphere_closed_and_its_size() -> None:
@@ -43,7 +43,7 @@ def test_solids_look_outward_and_join_in_order() -> None:
 
 def test_filling_sets_the_pixels_whose_centres_are_inside() -> None:
     pytest.importorskip("numba")
-    from training.bodies.kernels import fill_frames
+    from gaitkeeper.training.bodies.kernels import fill_frames
 
     rng = np.random.default_rng(0)
     seen = rng.uniform(-2, 18, (3, 6, 2)).astype(np.float32)

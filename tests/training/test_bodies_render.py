@@ -13,25 +13,25 @@ import torch
 pytest.importorskip("numba", reason="the extra 'bodies' is not installed")
 pytest.importorskip("anny", reason="the extra 'bodies' is not installed")
 
-from training.bodies import pack as bodies_pack
-from training.bodies.assets import VARIABLE
-from training.bodies.garment import read_garment
-from training.bodies.mesh import Mesh
-from training.bodies.model import BodyModel, body_model
-from training.bodies.pack import render_set, see
-from training.bodies.physique import draw_physique, mass, tall
-from training.bodies.population import OUTFITS, SETS, Size, Someone
-from training.bodies.render import Dressed, render
-from training.bodies.wardrobe import CELL, Wardrobe
-from training.datasets import open_dataset
-from training.errors import BadAsset, BadDataset
-from training.walkers.gait import rest_joints
-from training.walkers.gait_cycle import walk_cycle
-from training.walkers.gait_model import GaitModel
-from training.walkers.person import Person
-from training.walkers.silhouettes import Seen
-from training.walkers.skeleton import COCO17
-from training.walkers.views import fixed_views
+from gaitkeeper.training.bodies import pack as bodies_pack
+from gaitkeeper.training.bodies.assets import VARIABLE
+from gaitkeeper.training.bodies.garment import read_garment
+from gaitkeeper.training.bodies.mesh import Mesh
+from gaitkeeper.training.bodies.model import BodyModel, body_model
+from gaitkeeper.training.bodies.pack import render_set, see
+from gaitkeeper.training.bodies.physique import draw_physique, mass, tall
+from gaitkeeper.training.bodies.population import OUTFITS, SETS, Size, Someone
+from gaitkeeper.training.bodies.render import Dressed, render
+from gaitkeeper.training.bodies.wardrobe import CELL, Wardrobe
+from gaitkeeper.training.datasets import open_dataset
+from gaitkeeper.training.errors import BadAsset, BadDataset
+from gaitkeeper.training.walkers.gait import rest_joints
+from gaitkeeper.training.walkers.gait_cycle import walk_cycle
+from gaitkeeper.training.walkers.gait_model import GaitModel
+from gaitkeeper.training.walkers.person import Person
+from gaitkeeper.training.walkers.silhouettes import Seen
+from gaitkeeper.training.walkers.skeleton import COCO17
+from gaitkeeper.training.walkers.views import fixed_views
 
 ASSETS = Path(os.environ.get(VARIABLE, Path(__file__).parents[3] / "shared" / "assets"))
 pytestmark = pytest.mark.skipif(not ASSETS.is_dir(), reason=f"no clothes in {ASSETS}")
@@ -121,7 +121,7 @@ def test_joints_lie_in_the_silhouette(model: BodyModel, wardrobe: Wardrobe, some
 
 
 def test_what_is_worn_and_carried_is_seen(model: BodyModel, wardrobe: Wardrobe, someone: Someone) -> None:
-    from training.bodies.outfit import Carried, Outer
+    from gaitkeeper.training.bodies.outfit import Carried, Outer
 
     plain = replace(someone.outfits[0], suit=None, outer=None, skirt=0.0, hat=None, scarf=0.0)
     coat = replace(plain, outer=Outer(ease=0.05, sleeve=0.03, hem=0.6, flare=0.02, collar=0.03, hood=1.0))

@@ -10,18 +10,18 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-import models
-from gallery.decision.calibration import load_calibrations, shipped_calibrations
-from gallery.decision.units import units_of
-from models.distance import part_distances
-from pipelines.fingerprint import fingerprint_of
-from service.cli import app
-from training.calibrate import STRICTER, calibrate, calibrate_embedded
-from training.datasets import Dataset, open_dataset
-from training.errors import BadDataset
-from training.evaluation.embedding import embed_dataset
-from training.walkers.pack import render_set
-from training.walkers.sets import Size
+from gaitkeeper import models
+from gaitkeeper.gallery.decision.calibration import load_calibrations, shipped_calibrations
+from gaitkeeper.gallery.decision.units import units_of
+from gaitkeeper.models.distance import part_distances
+from gaitkeeper.pipelines.fingerprint import fingerprint_of
+from gaitkeeper.service.cli import app
+from gaitkeeper.training.calibrate import STRICTER, calibrate, calibrate_embedded
+from gaitkeeper.training.datasets import Dataset, open_dataset
+from gaitkeeper.training.errors import BadDataset
+from gaitkeeper.training.evaluation.embedding import embed_dataset
+from gaitkeeper.training.walkers.pack import render_set
+from gaitkeeper.training.walkers.sets import Size
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +109,7 @@ def test_too_few_strangers_are_no_calibration(pack: Path, net: models.GaitNetwor
 def test_the_command_adds_and_replaces_entries(
     pack: Path, net: models.GaitNetwork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("training.calibrate.RATES", (0.2, 0.05))
+    monkeypatch.setattr("gaitkeeper.training.calibrate.RATES", (0.2, 0.05))
     out, weights = tmp_path / "calibration.json", tmp_path / "net.safetensors"
     models.save(net, weights)
     runner = CliRunner()

@@ -6,17 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from models import NETWORKS
-from models.gaitgl import gaitgl_oumvlp
-from models.gaitheat import gaitheat_ccpg
-from models.gaitpart import gaitpart_oumvlp
-from models.gaitset import gaitset_oumvlp
-from models.gaittake import gaittake_oumvlp
-from models.jointsgait import jointsgait_kinect
-from training.config import load_config
-from training.datasets import READERS, load_partition
-from training.errors import BadTrainingConfig
-from training.loop import make_network
+from gaitkeeper.models import NETWORKS
+from gaitkeeper.models.gaitgl import gaitgl_oumvlp
+from gaitkeeper.models.gaitheat import gaitheat_ccpg
+from gaitkeeper.models.gaitpart import gaitpart_oumvlp
+from gaitkeeper.models.gaitset import gaitset_oumvlp
+from gaitkeeper.models.gaittake import gaittake_oumvlp
+from gaitkeeper.models.jointsgait import jointsgait_kinect
+from gaitkeeper.training.config import load_config
+from gaitkeeper.training.datasets import READERS, load_partition
+from gaitkeeper.training.errors import BadTrainingConfig
+from gaitkeeper.training.loop import make_network
 
 FOLDER = Path(__file__).resolve().parents[2] / "training" / "configs"
 FILES = sorted(FOLDER.glob("*.toml"))

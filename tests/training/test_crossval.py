@@ -10,13 +10,13 @@ from making import kinect_config, write_kinect
 from sklearn.metrics import det_curve
 from sklearn.model_selection import StratifiedKFold
 
-import models
-from training.batches import training_walks
-from training.crossval import cross_validate
-from training.datasets import Dataset, Inputs, Sample, open_dataset
-from training.errors import BadTrainingConfig
-from training.evaluation.embedding import embed_dataset
-from training.folds import stratified_folds
+from gaitkeeper import models
+from gaitkeeper.training.batches import training_walks
+from gaitkeeper.training.crossval import cross_validate
+from gaitkeeper.training.datasets import Dataset, Inputs, Sample, open_dataset
+from gaitkeeper.training.errors import BadTrainingConfig
+from gaitkeeper.training.evaluation.embedding import embed_dataset
+from gaitkeeper.training.folds import stratified_folds
 
 
 def dataset(walks: list[int]) -> Dataset:

@@ -11,14 +11,14 @@ import cv2
 import numpy as np
 import pytest
 
-from models import build
-from pipelines.sequence import GaitSequence
-from pipelines.silhouette import silhouette
-from training.datasets import READERS, Dataset, Inputs, Sample, load_partition, open_dataset, partitions
-from training.datasets.kinect import xy16
-from training.datasets.psymo import is_cut_off, shift
-from training.datasets.sample import silhouettes64
-from training.errors import BadDataset, InputMissing, UnknownFormat
+from gaitkeeper.models import build
+from gaitkeeper.pipelines.sequence import GaitSequence
+from gaitkeeper.pipelines.silhouette import silhouette
+from gaitkeeper.training.datasets import READERS, Dataset, Inputs, Sample, load_partition, open_dataset, partitions
+from gaitkeeper.training.datasets.kinect import xy16
+from gaitkeeper.training.datasets.psymo import is_cut_off, shift
+from gaitkeeper.training.datasets.sample import silhouettes64
+from gaitkeeper.training.errors import BadDataset, InputMissing, UnknownFormat
 
 
 def person(height: int = 100, width: int = 30, size: tuple[int, int] = (240, 320), left: int = 100) -> np.ndarray:
@@ -235,7 +235,7 @@ def test_inputs_of_different_lengths_are_refused_and_frames_can_be_taken() -> No
 
 
 def test_silhouettes_of_44_columns_survive_the_cut_of_the_pipeline() -> None:
-    from pipelines.tensors import prepare
+    from gaitkeeper.pipelines.tensors import prepare
 
     narrow = np.random.default_rng(0).integers(0, 2, (5, 64, 44), np.uint8) * np.uint8(255)
     sequence = Inputs(silhouettes=silhouettes64(narrow)).sequence(("silhouettes",))

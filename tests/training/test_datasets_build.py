@@ -17,13 +17,13 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from pipelines import Pipeline
-from pipelines.sequence import GaitSequence
-from pipelines.settings import PipelineSettings
-from service.cli import app
-from training.datasets import open_dataset
-from training.datasets.build import JOURNAL, REPORT, build_dataset
-from training.errors import BadDataset
+from gaitkeeper.pipelines import Pipeline
+from gaitkeeper.pipelines.sequence import GaitSequence
+from gaitkeeper.pipelines.settings import PipelineSettings
+from gaitkeeper.service.cli import app
+from gaitkeeper.training.datasets import open_dataset
+from gaitkeeper.training.datasets.build import JOURNAL, REPORT, build_dataset
+from gaitkeeper.training.errors import BadDataset
 
 
 def grey_clip(path: Path, frames: int = 20) -> None:
@@ -127,7 +127,7 @@ def test_killed_and_resumed_it_ends_as_if_it_never_was(shared_data: Path, tmp_pa
         (source / name).parent.mkdir(parents=True)
         shutil.copy(shared_data / "videos" / f"{clip}.mp4", source / f"{name}.mp4")
     grey_clip(source / "a/nm-02/090.mp4")
-    command = [sys.executable, "-m", "service.cli", "dataset", "build", str(source), str(out)]
+    command = [sys.executable, "-m", "gaitkeeper", "dataset", "build", str(source), str(out)]
     child = subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, stderr=subprocess.DEVNULL)
     try:
         deadline = time.monotonic() + 240

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from training.datasets import open_dataset
-from training.datasets.pickled import load_arrays
-from training.errors import BadDataset, UnsafePickle
+from gaitkeeper.training.datasets import open_dataset
+from gaitkeeper.training.datasets.pickled import load_arrays
+from gaitkeeper.training.errors import BadDataset, UnsafePickle
 
 FRAMES = np.random.default_rng(0).integers(0, 256, (7, 64, 44), np.uint8)
 

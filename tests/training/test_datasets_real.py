@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from training.datasets import Dataset, open_dataset
+from gaitkeeper.training.datasets import Dataset, open_dataset
 
 
 @pytest.fixture(scope="module")

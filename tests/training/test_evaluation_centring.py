@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from models.distance import part_distances
-from training.datasets.sample import Inputs, Sample
-from training.errors import BadDataset
-from training.evaluation.centring import centred_gallery, centred_probes
-from training.evaluation.embedding import Embedded
-from training.evaluation.evaluate import EvaluationSettings, evaluate_embedded
-from training.evaluation.protocols import find_protocol
+from gaitkeeper.models.distance import part_distances
+from gaitkeeper.training.datasets.sample import Inputs, Sample
+from gaitkeeper.training.errors import BadDataset
+from gaitkeeper.training.evaluation.centring import centred_gallery, centred_probes
+from gaitkeeper.training.evaluation.embedding import Embedded
+from gaitkeeper.training.evaluation.evaluate import EvaluationSettings, evaluate_embedded
+from gaitkeeper.training.evaluation.protocols import find_protocol
 
 
 def _people(people: int = 6, shift: float = 9.0) -> Embedded:

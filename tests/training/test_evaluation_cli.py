@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from models import build, save
-from service.cli import app
-from training.errors import BadEvaluation, UnknownFormat
-from training.evaluation.command import DEFAULT, own_protocol
+from gaitkeeper.models import build, save
+from gaitkeeper.service.cli import app
+from gaitkeeper.training.errors import BadEvaluation, UnknownFormat
+from gaitkeeper.training.evaluation.command import DEFAULT, own_protocol
 
 RUN = CliRunner()
 

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from bench.kinect import fold_accuracies
-from models import build
-from training.datasets import Dataset, Inputs, Sample, load_partition, open_dataset
-from training.errors import InputMissing
-from training.evaluation import embed_dataset, evaluate_embedded, find_protocol
-from training.evaluation.bone_lengths import BONES_16, BONES_20, bone_lengths, embed_bone_lengths
-from training.evaluation.evaluate import EvaluationSettings
+from gaitkeeper.models import build
+from gaitkeeper.training.datasets import Dataset, Inputs, Sample, load_partition, open_dataset
+from gaitkeeper.training.errors import InputMissing
+from gaitkeeper.training.evaluation import embed_dataset, evaluate_embedded, find_protocol
+from gaitkeeper.training.evaluation.bone_lengths import BONES_16, BONES_20, bone_lengths, embed_bone_lengths
+from gaitkeeper.training.evaluation.evaluate import EvaluationSettings
 
 
 def test_bone_lengths_by_hand() -> None:

@@ -7,11 +7,11 @@ import math
 import numpy as np
 import pytest
 
-from training.evaluation.bootstrap import estimate, people_weights
-from training.evaluation.closed_set import CellTable, identify
-from training.evaluation.evaluate import EvaluationSettings
-from training.evaluation.metrics import MergedScores, error_curve, miss_rate, rank_probes, threshold_at
-from training.evaluation.pairs import open_set, verify
+from gaitkeeper.training.evaluation.bootstrap import estimate, people_weights
+from gaitkeeper.training.evaluation.closed_set import CellTable, identify
+from gaitkeeper.training.evaluation.evaluate import EvaluationSettings
+from gaitkeeper.training.evaluation.metrics import MergedScores, error_curve, miss_rate, rank_probes, threshold_at
+from gaitkeeper.training.evaluation.pairs import open_set, verify
 
 
 def test_rank_average_precision_and_negative_penalty() -> None:

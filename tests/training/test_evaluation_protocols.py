@@ -10,12 +10,19 @@ import numpy as np
 import pytest
 import torch
 
-from models import build
-from training.datasets import Dataset, Inputs, Partition, Sample, load_partition, open_dataset
-from training.datasets.partition import People
-from training.errors import BadDataset, InputMissing, UnknownFormat
-from training.evaluation import PROTOCOLS, Embedded, embed_dataset, evaluate, evaluate_embedded, find_protocol
-from training.evaluation.evaluate import EvaluationSettings
+from gaitkeeper.models import build
+from gaitkeeper.training.datasets import Dataset, Inputs, Partition, Sample, load_partition, open_dataset
+from gaitkeeper.training.datasets.partition import People
+from gaitkeeper.training.errors import BadDataset, InputMissing, UnknownFormat
+from gaitkeeper.training.evaluation import (
+    PROTOCOLS,
+    Embedded,
+    embed_dataset,
+    evaluate,
+    evaluate_embedded,
+    find_protocol,
+)
+from gaitkeeper.training.evaluation.evaluate import EvaluationSettings
 
 QUICK = EvaluationSettings(replicates=50, draws=5)
 RECORDINGS = [f"nm-{i:02d}" for i in range(1, 7)] + ["bg-01", "bg-02", "cl-01", "cl-02"]

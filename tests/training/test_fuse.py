@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 
-import models
-from models.distance import part_distances
-from training.datasets import Dataset
-from training.errors import BadTrainingConfig
-from training.evaluation.embedding import embed_dataset
-from training.fuse import fuse, stranger_distance
+from gaitkeeper import models
+from gaitkeeper.models.distance import part_distances
+from gaitkeeper.training.datasets import Dataset
+from gaitkeeper.training.errors import BadTrainingConfig
+from gaitkeeper.training.evaluation.embedding import embed_dataset
+from gaitkeeper.training.fuse import fuse, stranger_distance
 
 
 def small() -> list[models.GaitNetwork]:

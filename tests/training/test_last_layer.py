@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-import models
-from training.datasets import Dataset, walks_for
-from training.errors import BadTrainingConfig
-from training.evaluation.embedding import embed_dataset
-from training.last_layer import discriminants, refit
+from gaitkeeper import models
+from gaitkeeper.training.datasets import Dataset, walks_for
+from gaitkeeper.training.errors import BadTrainingConfig
+from gaitkeeper.training.evaluation.embedding import embed_dataset
+from gaitkeeper.training.last_layer import discriminants, refit
 
 
 def test_the_direction_in_which_people_differ_is_found() -> None:

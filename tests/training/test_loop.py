@@ -15,15 +15,15 @@ from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from typer.testing import CliRunner
 
-import models
-from service.cli import app
-from training.batches import Batches, training_walks
-from training.checkpoints import CONFIG
-from training.config import TrainingConfig
-from training.errors import BadTrainingConfig, TrainingDiverged
-from training.loop import make_network, train
-from training.objective import Objective
-from training.optimise import learning_rate, make_optimiser, set_step
+from gaitkeeper import models
+from gaitkeeper.service.cli import app
+from gaitkeeper.training.batches import Batches, training_walks
+from gaitkeeper.training.checkpoints import CONFIG
+from gaitkeeper.training.config import TrainingConfig
+from gaitkeeper.training.errors import BadTrainingConfig, TrainingDiverged
+from gaitkeeper.training.loop import make_network, train
+from gaitkeeper.training.objective import Objective
+from gaitkeeper.training.optimise import learning_rate, make_optimiser, set_step
 
 
 @pytest.fixture(scope="module")
@@ -78,8 +78,8 @@ def test_a_killed_training_goes_on_to_the_same_bits(kinect: Path, tmp_path: Path
     whole = train(config, tmp_path / "whole")
     (tmp_path / "config.json").write_text(config.model_dump_json())
     script = (
-        "import os, sys; from pathlib import Path; from training.loop import train; "
-        "from training.config import TrainingConfig; folder = Path(sys.argv[1]); "
+        "import os, sys; from pathlib import Path; from gaitkeeper.training.loop import train; "
+        "from gaitkeeper.training.config import TrainingConfig; folder = Path(sys.argv[1]); "
         "config = TrainingConfig.model_validate_json((folder / 'config.json').read_text()); "
         "train(config, folder / 'killed', on_step=lambda n: os.kill(os.getpid(), 9) if n == 5 else None)"
     )
@@ -153,7 +153,7 @@ def test_two_processes_learn_what_one_does(sequences: Path, tmp_path: Path) -> N
     path = tmp_path / "gaitpart.toml"
     path.write_text(_toml(config))
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m"]
-    command += ["service.cli", "train", str(path), "--out", str(tmp_path / "shared")]
+    command += ["gaitkeeper", "train", str(path), "--out", str(tmp_path / "shared")]
     done = subprocess.run(command, check=False, timeout=240, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     ours = load_file(alone.weights)

@@ -10,7 +10,7 @@ import torch
 from pytorch_metric_learning.losses import ArcFaceLoss, TripletMarginLoss
 from torch import Tensor
 
-from training import losses
+from gaitkeeper.training import losses
 
 SUBJECTS = torch.tensor([0, 0, 0, 1, 1, 2, 2, 2])
 VIEWS = torch.tensor([0, 1, 0, 0, 1, 0, 0, 1])

@@ -20,11 +20,11 @@ from safetensors.torch import load_file
 from test_loop import _toml
 from typer.testing import CliRunner
 
-from service.cli import app
-from training.claims import claim, is_held
-from training.errors import BadTrainingConfig, TrainingRunning
-from training.loop import train
-from training.queue import configurations, standing, standings, work_off
+from gaitkeeper.service.cli import app
+from gaitkeeper.training.claims import claim, is_held
+from gaitkeeper.training.errors import BadTrainingConfig, TrainingRunning
+from gaitkeeper.training.loop import train
+from gaitkeeper.training.queue import configurations, standing, standings, work_off
 
 PATIENCE = 180
 
@@ -53,7 +53,7 @@ def logged_steps(run: Path) -> list[int]:
 KILLED_AFTER_FOUR = """
 import os, sys
 from pathlib import Path
-from training import loop, queue
+from gaitkeeper.training import loop, queue
 
 def save(fabric, run, step, *others, keep, before=loop.save_checkpoint):
     before(fabric, run, step, *others, keep=keep)
@@ -95,7 +95,7 @@ def test_two_processes_share_a_queue_out(kinect: Path, tmp_path: Path) -> None:
     folder, runs = tmp_path / "queue", tmp_path / "runs"
     for name in ("a", "b", "c"):
         put(folder, kinect, name, steps=3)
-    command = [sys.executable, "-m", "service.cli", "train", str(folder), "--processes", "2", "--out", str(runs)]
+    command = [sys.executable, "-m", "gaitkeeper", "train", str(folder), "--processes", "2", "--out", str(runs)]
     done = subprocess.run([*command, "--set", "steps=4"], check=False, timeout=400, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert [line.split(", loss")[0] for line in done.stdout.splitlines()] == [
@@ -108,7 +108,7 @@ def test_processes_of_a_queue_end_with_the_one_that_started_them(kinect: Path, t
     folder, runs = tmp_path / "queue", tmp_path / "runs"
     for name in ("a", "b"):
         put(folder, kinect, name, steps=1_000_000)
-    command = [sys.executable, "-m", "service.cli", "train", str(folder), "--processes", "2", "--out", str(runs)]
+    command = [sys.executable, "-m", "gaitkeeper", "train", str(folder), "--processes", "2", "--out", str(runs)]
     parent = subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True)
     try:
         wait_for(lambda: is_held(runs / "a") and is_held(runs / "b"))
@@ -168,7 +168,7 @@ def test_files_may_join_a_queue_that_is_worked_off(
         put(folder, kinect, "a", steps=2)
         return train(*arguments, **named)
 
-    monkeypatch.setattr("training.loop.train", and_another)
+    monkeypatch.setattr("gaitkeeper.training.loop.train", and_another)
     work_off([folder], runs)
     assert states([folder], runs) == {"a": ("done", 2, 2), "b": ("done", 2, 2)}
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from training.config import BatchTable
-from training.errors import BadTrainingConfig
-from training.samplers import PKSampler, at_positions, frame_positions
+from gaitkeeper.training.config import BatchTable
+from gaitkeeper.training.errors import BadTrainingConfig
+from gaitkeeper.training.samplers import PKSampler, at_positions, frame_positions
 
 SUBJECTS = [f"{person:03d}" for person in range(6) for _ in range(8)]
 VIEWS = [f"{90 * (i % 4):03d}" for i in range(48)]

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from training.walkers.cli import app
-from training.walkers.clips import (
+from gaitkeeper.training.walkers.cli import app
+from gaitkeeper.training.walkers.clips import (
     Clip,
     crossing,
     cut_at_knees,
@@ -21,7 +21,7 @@ from training.walkers.clips import (
     two_crossing,
     write_clip,
 )
-from training.walkers.person import draw_person
+from gaitkeeper.training.walkers.person import draw_person
 
 SMALL = (212, 120)
 

@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from training.walkers.gait import Path, periodic, rest_joints, speed, walk, walk_at
-from training.walkers.person import Person, another_walk, difference, draw_people, draw_person
-from training.walkers.skeleton import BONES, COCO17, INDEX, bone_frames, coco_joints, rotation
+from gaitkeeper.training.walkers.gait import Path, periodic, rest_joints, speed, walk, walk_at
+from gaitkeeper.training.walkers.person import Person, another_walk, difference, draw_people, draw_person
+from gaitkeeper.training.walkers.skeleton import BONES, COCO17, INDEX, bone_frames, coco_joints, rotation
 
 PEOPLE = [Person(), *(draw_person(seed) for seed in range(8))]
 FPS = 100

@@ -10,14 +10,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from training.datasets.partition import load_partition
-from training.errors import BadDataset, NoClearGait
-from training.walkers.gait import Path, rest_joints
-from training.walkers.gait_cycle import CURVES, PHASES, GaitCycle, Motion, assemble, basis, walk_cycle
-from training.walkers.gait_model import LIMIT, SHIPPED, GaitModel
-from training.walkers.kinect_motion import kinect_cycles, measure
-from training.walkers.person import Person
-from training.walkers.skeleton import INDEX, JOINTS, bone_frames
+from gaitkeeper.training.datasets.partition import load_partition
+from gaitkeeper.training.errors import BadDataset, NoClearGait
+from gaitkeeper.training.walkers.gait import Path, rest_joints
+from gaitkeeper.training.walkers.gait_cycle import CURVES, PHASES, GaitCycle, Motion, assemble, basis, walk_cycle
+from gaitkeeper.training.walkers.gait_model import LIMIT, SHIPPED, GaitModel
+from gaitkeeper.training.walkers.kinect_motion import kinect_cycles, measure
+from gaitkeeper.training.walkers.person import Person
+from gaitkeeper.training.walkers.skeleton import INDEX, JOINTS, bone_frames
 
 PARTITION = "kinect_75_15_50"
 
@@ -45,7 +45,7 @@ def test_people_are_divided_once_and_completely() -> None:
 
 
 def test_the_division_is_the_seeded_shuffle_of_all_people(shared_data: File) -> None:
-    from training.datasets import open_dataset
+    from gaitkeeper.training.datasets import open_dataset
 
     people = open_dataset("kinect", shared_data / "kinect-gait").subjects
     shuffled = [people[i] for i in np.random.default_rng(0).permutation(len(people))]

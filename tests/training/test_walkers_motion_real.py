@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from training.datasets import Dataset, open_dataset
-from training.datasets.partition import load_partition
-from training.errors import NoClearGait
-from training.walkers.cli import app
-from training.walkers.gait_cycle import CURVES, GaitCycle
-from training.walkers.gait_model import GaitModel
-from training.walkers.kinect_motion import Measured, cycle_of, kinect_build, measure, motion
+from gaitkeeper.training.datasets import Dataset, open_dataset
+from gaitkeeper.training.datasets.partition import load_partition
+from gaitkeeper.training.errors import NoClearGait
+from gaitkeeper.training.walkers.cli import app
+from gaitkeeper.training.walkers.gait_cycle import CURVES, GaitCycle
+from gaitkeeper.training.walkers.gait_model import GaitModel
+from gaitkeeper.training.walkers.kinect_motion import Measured, cycle_of, kinect_build, measure, motion
 
 
 @pytest.fixture(scope="module")

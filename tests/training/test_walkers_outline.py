@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 import torch
 
-from pipelines.silhouette import silhouette
-from training.walkers.anthropometry import Shape, draw_shapes
-from training.walkers.camera import Camera
-from training.walkers.clothing import Dress, draw_dress, hold_phone
-from training.walkers.gait import walk
-from training.walkers.outline import Outline, frames, outline
-from training.walkers.person import draw_person
-from training.walkers.silhouettes import Seen, render
-from training.walkers.skeleton import INDEX, coco_joints
-from training.walkers.views import AZIMUTHS, Views, draw_views, fixed_views, look, place
+from gaitkeeper.pipelines.silhouette import silhouette
+from gaitkeeper.training.walkers.anthropometry import Shape, draw_shapes
+from gaitkeeper.training.walkers.camera import Camera
+from gaitkeeper.training.walkers.clothing import Dress, draw_dress, hold_phone
+from gaitkeeper.training.walkers.gait import walk
+from gaitkeeper.training.walkers.outline import Outline, frames, outline
+from gaitkeeper.training.walkers.person import draw_person
+from gaitkeeper.training.walkers.silhouettes import Seen, render
+from gaitkeeper.training.walkers.skeleton import INDEX, coco_joints
+from gaitkeeper.training.walkers.views import AZIMUTHS, Views, draw_views, fixed_views, look, place
 
 PEOPLE, FRAMES = 4, 6
 Scene = tuple[torch.Tensor, Shape, Dress, Views]

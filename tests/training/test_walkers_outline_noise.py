@@ -10,9 +10,9 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from training.walkers.cli import app
-from training.walkers.perception_noise import perceive, roughen
-from training.walkers.sheet import Comparison
+from gaitkeeper.training.walkers.cli import app
+from gaitkeeper.training.walkers.perception_noise import perceive, roughen
+from gaitkeeper.training.walkers.sheet import Comparison
 
 TORSO = 100.0
 

@@ -9,16 +9,16 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from training.walkers.body import build
-from training.walkers.camera import Camera
-from training.walkers.distance_fields import Ellipsoid, Loft, Solid
-from training.walkers.gait import Path
-from training.walkers.mesh import surface_nets
-from training.walkers.noise import Noise
-from training.walkers.person import Outfit, Person, draw_person
-from training.walkers.raster import rasterise
-from training.walkers.render import Frame, render
-from training.walkers.scene import Room, Scene, Walker, background
+from gaitkeeper.training.walkers.body import build
+from gaitkeeper.training.walkers.camera import Camera
+from gaitkeeper.training.walkers.distance_fields import Ellipsoid, Loft, Solid
+from gaitkeeper.training.walkers.gait import Path
+from gaitkeeper.training.walkers.mesh import surface_nets
+from gaitkeeper.training.walkers.noise import Noise
+from gaitkeeper.training.walkers.person import Outfit, Person, draw_person
+from gaitkeeper.training.walkers.raster import rasterise
+from gaitkeeper.training.walkers.render import Frame, render
+from gaitkeeper.training.walkers.scene import Room, Scene, Walker, background
 
 BALL = Solid("skin", (Ellipsoid(torch.zeros(3), (0.3, 0.3, 0.3), "head"),), cell=0.03)
 CAMERA = Camera((0.0, -4.0, 1.0), (0.0, 0.0, 1.0), 300.0, 200, 160)

@@ -10,14 +10,14 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-import models
-from pipelines.tensors import prepare
-from training.datasets import load_partition, open_dataset, walkers, walks_for
-from training.errors import BadDataset
-from training.walkers.cli import app
-from training.walkers.gait_model import GaitModel
-from training.walkers.pack import render_set, render_takes
-from training.walkers.sets import PARTITION, SETS, Size, walkers_b, walkers_xl
+from gaitkeeper import models
+from gaitkeeper.pipelines.tensors import prepare
+from gaitkeeper.training.datasets import load_partition, open_dataset, walkers, walks_for
+from gaitkeeper.training.errors import BadDataset
+from gaitkeeper.training.walkers.cli import app
+from gaitkeeper.training.walkers.gait_model import GaitModel
+from gaitkeeper.training.walkers.pack import render_set, render_takes
+from gaitkeeper.training.walkers.sets import PARTITION, SETS, Size, walkers_b, walkers_xl
 
 KINECT = Path("kinect-gait")
 

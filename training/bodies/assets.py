@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 
-from training.errors import BadAsset
+from gaitkeeper.training.errors import BadAsset
 
 MANIFEST = Path(__file__).with_name("assets.toml")
 VARIABLE = "GAITKEEPER_ASSETS"
@@ -61,7 +61,7 @@ def _root(folder: Path) -> Path:
 
 
 def _fetched(path: str) -> Path:
-    from models.cache import cache_folder
+    from gaitkeeper.models.cache import cache_folder
 
     target = cache_folder() / "makehuman" / path
     if not target.is_file():

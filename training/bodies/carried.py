@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from training.bodies.mesh import Mesh
-from training.bodies.model import Body, BodyModel
-from training.bodies.outfit import Carried
-from training.bodies.solids import Measures, blob, tube
+from gaitkeeper.training.bodies.mesh import Mesh
+from gaitkeeper.training.bodies.model import Body, BodyModel
+from gaitkeeper.training.bodies.outfit import Carried
+from gaitkeeper.training.bodies.solids import Measures, blob, tube
 
 Array = npt.NDArray[Any]
 Strap = Callable[[Body, Callable[[Array], Array], float], list[Mesh]]

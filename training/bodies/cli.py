@@ -29,11 +29,11 @@ def bodies(
 
     import torch
 
-    from training.bodies.packages import need_packages
+    from gaitkeeper.training.bodies.packages import need_packages
 
     need_packages()
-    from training.bodies.pack import render_set
-    from training.bodies.population import SETS
+    from gaitkeeper.training.bodies.pack import render_set
+    from gaitkeeper.training.bodies.population import SETS
 
     if name not in SETS:
         raise typer.BadParameter(f"{name!r} is not a set; known are {', '.join(SETS)}.", param_hint="SET")
@@ -53,6 +53,6 @@ def bodies(
 
 def clothes() -> None:
     """Fetch the clothes of real bodies into the cache and check each against the manifest."""
-    from training.bodies.assets import fetch_all
+    from gaitkeeper.training.bodies.assets import fetch_all
 
     typer.echo(f"{len(fetch_all())} files")

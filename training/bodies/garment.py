@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from training.bodies.mesh import heaviest, thin
-from training.bodies.model import Body, BodyModel
-from training.errors import BadAsset
+from gaitkeeper.training.bodies.mesh import heaviest, thin
+from gaitkeeper.training.bodies.model import Body, BodyModel
+from gaitkeeper.training.errors import BadAsset
 
 Array = npt.NDArray[Any]
 

@@ -1,7 +1,7 @@
 """Simulate errors of person masks: too fat, too thin, interlacing combs, holes, cut feet, occlusion.
 
-The pipeline's masks of rendered clips are nearly correct (:mod:`training.walkers.perception_noise`). Masks of real
-clips and of published data sets have these larger errors.
+The pipeline's masks of rendered clips are nearly correct (:mod:`gaitkeeper.training.walkers.perception_noise`). Masks
+of real clips and of published data sets have these larger errors.
 """
 
 from __future__ import annotations

@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from training.bodies.mesh import heaviest
-from training.bodies.packages import need_packages
-from training.walkers.skeleton import COCO17
+from gaitkeeper.training.bodies.mesh import heaviest
+from gaitkeeper.training.bodies.packages import need_packages
+from gaitkeeper.training.walkers.skeleton import COCO17
 
 Array = npt.NDArray[Any]
 

@@ -10,20 +10,20 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from training.bodies.mistakes import Mistakes, draw_mistakes
-from training.bodies.model import BodyModel, body_model
-from training.bodies.population import SETS, Size, Someone, Take
-from training.bodies.render import Dressed, render
-from training.bodies.wardrobe import Wardrobe
-from training.datasets import walkers as packs
-from training.datasets.sample import NOMINAL_RATE
-from training.errors import BadDataset
-from training.walkers.gait import Path as Way
-from training.walkers.gait import rest_joints
-from training.walkers.gait_cycle import walk_cycle
-from training.walkers.pack import LEAST
-from training.walkers.person import Person
-from training.walkers.silhouettes import Seen
+from gaitkeeper.training.bodies.mistakes import Mistakes, draw_mistakes
+from gaitkeeper.training.bodies.model import BodyModel, body_model
+from gaitkeeper.training.bodies.population import SETS, Size, Someone, Take
+from gaitkeeper.training.bodies.render import Dressed, render
+from gaitkeeper.training.bodies.wardrobe import Wardrobe
+from gaitkeeper.training.datasets import walkers as packs
+from gaitkeeper.training.datasets.sample import NOMINAL_RATE
+from gaitkeeper.training.errors import BadDataset
+from gaitkeeper.training.walkers.gait import Path as Way
+from gaitkeeper.training.walkers.gait import rest_joints
+from gaitkeeper.training.walkers.gait_cycle import walk_cycle
+from gaitkeeper.training.walkers.pack import LEAST
+from gaitkeeper.training.walkers.person import Person
+from gaitkeeper.training.walkers.silhouettes import Seen
 
 PART = 10
 """Number of people in a part."""
@@ -46,7 +46,7 @@ def render_set(
         name: key of ``cast.SETS``.
         kinect: folder or file of the Kinect Gait Biometry data set.
         out: path of the pack.
-        assets: folder of the clothes; see :func:`training.bodies.assets.garment_path`.
+        assets: folder of the clothes; see :func:`gaitkeeper.training.bodies.assets.garment_path`.
         size, seed: replace those of the set.
         mistakes: False renders without errors of perception.
         on_progress: called with the number of finished people and of all people.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
-from training.errors import BodiesMissing
+from gaitkeeper.training.errors import BodiesMissing
 
 
 def need_packages() -> None:

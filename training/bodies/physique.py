@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from training.bodies.model import SKIN, Body, BodyModel
+from gaitkeeper.training.bodies.model import SKIN, Body, BodyModel
 
 Array = npt.NDArray[Any]
 

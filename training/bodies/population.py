@@ -9,15 +9,15 @@ from pathlib import Path
 
 import numpy as np
 
-from training.bodies.model import Body, BodyModel
-from training.bodies.outfit import Carried, Outfit, draw_carried, draw_hair, draw_outfit
-from training.bodies.physique import Physique, draw_physique
-from training.datasets import load_partition, open_dataset
-from training.walkers.gait_cycle import GaitCycle
-from training.walkers.gait_model import GaitModel
-from training.walkers.population import Actor, drawn_actors, measured_actors
-from training.walkers.sets import ALL_AROUND, PARTITION
-from training.walkers.views import AZIMUTHS, Views, draw_views, fixed_views
+from gaitkeeper.training.bodies.model import Body, BodyModel
+from gaitkeeper.training.bodies.outfit import Carried, Outfit, draw_carried, draw_hair, draw_outfit
+from gaitkeeper.training.bodies.physique import Physique, draw_physique
+from gaitkeeper.training.datasets import load_partition, open_dataset
+from gaitkeeper.training.walkers.gait_cycle import GaitCycle
+from gaitkeeper.training.walkers.gait_model import GaitModel
+from gaitkeeper.training.walkers.population import Actor, drawn_actors, measured_actors
+from gaitkeeper.training.walkers.sets import ALL_AROUND, PARTITION
+from gaitkeeper.training.walkers.views import AZIMUTHS, Views, draw_views, fixed_views
 
 OUTFITS = 4
 """Everyday outfits of each person; the first is the usual one."""

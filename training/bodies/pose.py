@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from training.bodies.model import Body, BodyModel
-from training.walkers.skeleton import BONE, INDEX, bone_frames
+from gaitkeeper.training.bodies.model import Body, BodyModel
+from gaitkeeper.training.walkers.skeleton import BONE, INDEX, bone_frames
 
 Array = npt.NDArray[Any]
 
@@ -42,7 +42,7 @@ def part_of(bone: str) -> str:
 def pose(model: BodyModel, body: Body, joints: Array, rest: Array) -> tuple[Array, Array]:
     """Turn and shift of every bone in T frames; the root bone keeps its position in the body.
 
-    Limbs are turned with the least twist, as in :func:`training.walkers.skeleton.bone_frames`.
+    Limbs are turned with the least twist, as in :func:`gaitkeeper.training.walkers.skeleton.bone_frames`.
 
     Args:
         model: model with the bones.

@@ -9,15 +9,26 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from training.bodies.kernels import fill_frames, project_frames
-from training.bodies.mesh import Mesh
-from training.bodies.mistakes import Mistakes, spoil
-from training.bodies.model import Body, BodyModel
-from training.bodies.pose import pose
-from training.walkers.perception_noise import perceive
-from training.walkers.silhouettes import FINE, PICTURE, ROUNDED, SIDE, WIDE, Seen, far_side, fit, normalised, soften
-from training.walkers.skeleton import INDEX
-from training.walkers.views import Views, look, place
+from gaitkeeper.training.bodies.kernels import fill_frames, project_frames
+from gaitkeeper.training.bodies.mesh import Mesh
+from gaitkeeper.training.bodies.mistakes import Mistakes, spoil
+from gaitkeeper.training.bodies.model import Body, BodyModel
+from gaitkeeper.training.bodies.pose import pose
+from gaitkeeper.training.walkers.perception_noise import perceive
+from gaitkeeper.training.walkers.silhouettes import (
+    FINE,
+    PICTURE,
+    ROUNDED,
+    SIDE,
+    WIDE,
+    Seen,
+    far_side,
+    fit,
+    normalised,
+    soften,
+)
+from gaitkeeper.training.walkers.skeleton import INDEX
+from gaitkeeper.training.walkers.views import Views, look, place
 
 Array = npt.NDArray[Any]
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from training.bodies.mesh import INFLUENCES, Mesh
-from training.bodies.model import SKIN, Body, BodyModel
+from gaitkeeper.training.bodies.mesh import INFLUENCES, Mesh
+from gaitkeeper.training.bodies.model import SKIN, Body, BodyModel
 
 Array = npt.NDArray[Any]
 

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from training.bodies.assets import garment_path
-from training.bodies.carried import carry
-from training.bodies.garment import Garment, read_garment
-from training.bodies.mesh import Mesh, join, normals, thin
-from training.bodies.model import Body, BodyModel
-from training.bodies.outfit import Carried, Outer, Outfit
-from training.bodies.pose import part_of
-from training.bodies.solids import Measures, blob
+from gaitkeeper.training.bodies.assets import garment_path
+from gaitkeeper.training.bodies.carried import carry
+from gaitkeeper.training.bodies.garment import Garment, read_garment
+from gaitkeeper.training.bodies.mesh import Mesh, join, normals, thin
+from gaitkeeper.training.bodies.model import Body, BodyModel
+from gaitkeeper.training.bodies.outfit import Carried, Outer, Outfit
+from gaitkeeper.training.bodies.pose import part_of
+from gaitkeeper.training.bodies.solids import Measures, blob
 
 Array = npt.NDArray[Any]
 

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
-from models.base import GaitNetwork
-from training.datasets import casia_b, kinect, kth, pickled, psymo, sequences, tum, walkers
-from training.datasets.partition import Partition, load_partition, partitions
-from training.datasets.sample import Dataset, Inputs, Sample
-from training.errors import BadDataset, UnknownFormat
+from gaitkeeper.models.base import GaitNetwork
+from gaitkeeper.training.datasets import casia_b, kinect, kth, pickled, psymo, sequences, tum, walkers
+from gaitkeeper.training.datasets.partition import Partition, load_partition, partitions
+from gaitkeeper.training.datasets.sample import Dataset, Inputs, Sample
+from gaitkeeper.training.errors import BadDataset, UnknownFormat
 
 __all__ = [
     "READERS",

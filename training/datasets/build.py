@@ -10,11 +10,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pipelines import Pipeline
-from pipelines.errors import ClipError
-from pipelines.sequence import GaitSequence
-from training.datasets.sequences import SUFFIX
-from training.errors import BadDataset
+from gaitkeeper.pipelines import Pipeline
+from gaitkeeper.pipelines.errors import ClipError
+from gaitkeeper.pipelines.sequence import GaitSequence
+from gaitkeeper.training.datasets.sequences import SUFFIX
+from gaitkeeper.training.errors import BadDataset
 
 VIDEOS = (".mp4", ".mov", ".mkv", ".avi", ".webm", ".m4v")
 REPORT = "report.json"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.console import Group, RenderableType
 from rich.table import Table
 
-from training.datasets.build import REPORT, BuildReport
+from gaitkeeper.training.datasets.build import REPORT, BuildReport
 
 
 def summary(report: BuildReport) -> RenderableType:

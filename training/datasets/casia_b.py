@@ -13,10 +13,10 @@ from typing import Any
 import cv2
 import numpy as np
 
-from pipelines.silhouette import silhouette
-from training.datasets.sample import Array, Dataset, Inputs, Sample
-from training.datasets.sequences import split_recording
-from training.errors import BadDataset
+from gaitkeeper.pipelines.silhouette import silhouette
+from gaitkeeper.training.datasets.sample import Array, Dataset, Inputs, Sample
+from gaitkeeper.training.datasets.sequences import split_recording
+from gaitkeeper.training.errors import BadDataset
 
 RATE = 25.0
 """Hertz of the published videos."""
@@ -25,8 +25,8 @@ RATE = 25.0
 def read(root: Path) -> Dataset:
     """The walks of a folder ``subject/condition-take/view`` of PNG silhouettes, in any picture size.
 
-    Frames are normalised by :func:`pipelines.silhouette.silhouette`. Empty frames are left out, and a few in which
-    background subtraction left only a speck (below 1/1000 of the picture).
+    Frames are normalised by :func:`gaitkeeper.pipelines.silhouette.silhouette`. Empty frames are left out, and a few in
+    which background subtraction left only a speck (below 1/1000 of the picture).
 
     Raises:
         BadDataset: there is no such folder.

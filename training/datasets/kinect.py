@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from models.skeletons import KINECT_16_OF_20
-from training.datasets.sample import NOMINAL_RATE, Array, Dataset, Inputs, Sample
-from training.errors import BadDataset
+from gaitkeeper.models.skeletons import KINECT_16_OF_20
+from gaitkeeper.training.datasets.sample import NOMINAL_RATE, Array, Dataset, Inputs, Sample
+from gaitkeeper.training.errors import BadDataset
 
 JOINTS = 20
 UNIT = np.float32(1 / 4000)
@@ -51,7 +51,7 @@ def xy16(joints: Array, *, scaled: bool) -> Array:
             removes body size; else metres.
 
     Returns:
-        float32 (T, 16, 2), the joints of ``models.skeletons.KINECT_16``.
+        float32 (T, 16, 2), the joints of ``gaitkeeper.models.skeletons.KINECT_16``.
     """
     xy = joints[:, :, :2] - joints[:, HIP_CENTRE : HIP_CENTRE + 1, :2]
     if scaled:

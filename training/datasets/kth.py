@@ -10,14 +10,14 @@ import re
 from functools import partial
 from pathlib import Path
 
-from pipelines import Pipeline
-from pipelines.heading import heading_of
-from pipelines.quality import frames_needed
-from pipelines.sequence import GaitSequence
-from pipelines.settings import PipelineSettings
-from training.datasets.sample import Dataset, Sample
-from training.datasets.seen import SeenClips, inputs_of
-from training.errors import BadDataset
+from gaitkeeper.pipelines import Pipeline
+from gaitkeeper.pipelines.heading import heading_of
+from gaitkeeper.pipelines.quality import frames_needed
+from gaitkeeper.pipelines.sequence import GaitSequence
+from gaitkeeper.pipelines.settings import PipelineSettings
+from gaitkeeper.training.datasets.sample import Dataset, Sample
+from gaitkeeper.training.datasets.seen import SeenClips, inputs_of
+from gaitkeeper.training.errors import BadDataset
 
 _NAME = re.compile(r"person(\d+)_walking_(d\d)_uncomp\.avi")
 MIN_FRAMES = 15
@@ -29,13 +29,13 @@ def read(root: Path, clips: SeenClips | None = None, rate: float | None = None) 
 
     A sample's ``condition`` is the setting ("d1" to "d4"), ``take`` the number of the pass in its clip from 1, and
     ``view`` the walker's heading in the picture ("left", "right"). Clips that are not cached are processed now,
-    about six seconds of a core each; see :class:`training.datasets.seen.SeenClips`.
+    about six seconds of a core each; see :class:`gaitkeeper.training.datasets.seen.SeenClips`.
 
     Args:
         root: folder of the clips.
         clips: cache of their sequences.
-        rate: frame rate of a slower camera in hertz, as in :class:`training.datasets.seen.SeenClips`, if ``clips`` is
-            None.
+        rate: frame rate of a slower camera in hertz, as in :class:`gaitkeeper.training.datasets.seen.SeenClips`, if
+            ``clips`` is None.
 
     Raises:
         BadDataset: there are no such clips, or they show no walker.

@@ -10,8 +10,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from training.datasets.sample import Dataset
-from training.errors import BadDataset, UnknownFormat
+from gaitkeeper.training.datasets.sample import Dataset
+from gaitkeeper.training.errors import BadDataset, UnknownFormat
 
 FOLDER = Path(__file__).parent / "partitions"
 REST = "rest"

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from training.datasets.sample import Array, Dataset, Inputs, Sample, silhouettes64
-from training.datasets.sequences import split_recording
-from training.errors import BadDataset, UnsafePickle
+from gaitkeeper.training.datasets.sample import Array, Dataset, Inputs, Sample, silhouettes64
+from gaitkeeper.training.datasets.sequences import split_recording
+from gaitkeeper.training.errors import BadDataset, UnsafePickle
 
 MAX_BYTES = 1 << 30
 """Maximum size of a file; a walk of 64×64 silhouettes has about 0.1 % of it."""

@@ -17,9 +17,9 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from training.datasets.casia_b import decode_grey, normalised
-from training.datasets.sample import NOMINAL_RATE, Array, Dataset, Inputs, Sample, heatmaps_of
-from training.errors import BadDataset
+from gaitkeeper.training.datasets.casia_b import decode_grey, normalised
+from gaitkeeper.training.datasets.sample import NOMINAL_RATE, Array, Dataset, Inputs, Sample, heatmaps_of
+from gaitkeeper.training.errors import BadDataset
 
 CUT = 1 / 8
 """Maximum share of the picture's side along which a mask may touch the edge; feet on the ground touch less."""

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.quality import MIN_RATE, rate
-from pipelines.sequence import GaitSequence, Quality
-from training.errors import InputMissing
+from gaitkeeper.pipelines.quality import MIN_RATE, rate
+from gaitkeeper.pipelines.sequence import GaitSequence, Quality
+from gaitkeeper.training.errors import InputMissing
 
 Array = npt.NDArray[Any]
 
@@ -26,7 +26,7 @@ class Inputs:
 
     Attributes:
         silhouettes: uint8 (T, 64, 64), 0..255. Arrays of 44 columns are padded with ten empty ones on each side,
-            which :func:`pipelines.tensors.prepare` removes again.
+            which :func:`gaitkeeper.pipelines.tensors.prepare` removes again.
         joints: float32 (T, V, D). With ``skeleton`` "coco", (T, 17, 3): x, y in pixels and score in [0, 1]; with
             "kinect", (T, 20, 3): x right, y up, z away from the sensor, in metres.
         heatmaps: uint8 (T, 17, 64, 48), round(255·p).
@@ -62,7 +62,8 @@ class Inputs:
         return replace(self, **cut)
 
     def sequence(self, needs: Collection[str]) -> GaitSequence:
-        """The walk as a gait sequence, for :func:`pipelines.tensors.prepare` and :func:`pipelines.embed.embed`.
+        """The walk as a gait sequence, for :func:`gaitkeeper.pipelines.tensors.prepare` and
+        :func:`gaitkeeper.pipelines.embed.embed`.
 
         Missing inputs that are not needed become zeros. ``quality`` has only the number of frames and their rate.
 
@@ -200,7 +201,7 @@ def silhouettes64(frames: Array) -> Array:
 
 
 def heatmaps_of(joints: Array, boxes: Array) -> Array:
-    """Heatmaps drawn around joints, see :func:`pipelines.perception.heatmaps.draw_heatmaps`.
+    """Heatmaps drawn around joints, see :func:`gaitkeeper.pipelines.perception.heatmaps.draw_heatmaps`.
 
     Args:
         joints: float32 (T, 17, 3), x, y in pixels and score.
@@ -211,6 +212,6 @@ def heatmaps_of(joints: Array, boxes: Array) -> Array:
     """
     import torch
 
-    from pipelines.perception.heatmaps import draw_heatmaps
+    from gaitkeeper.pipelines.perception.heatmaps import draw_heatmaps
 
     return np.asarray(draw_heatmaps(torch.from_numpy(joints), torch.from_numpy(boxes)))

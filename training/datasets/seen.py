@@ -8,13 +8,13 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from models.cache import cache_folder, digest_of
-from pipelines import Pipeline
-from pipelines.errors import BadSequence, ClipError
-from pipelines.sequence import GaitSequence
-from pipelines.thinning import Thinned
-from training.datasets.sample import Inputs
-from training.datasets.sequences import SUFFIX
+from gaitkeeper.models.cache import cache_folder, digest_of
+from gaitkeeper.pipelines import Pipeline
+from gaitkeeper.pipelines.errors import BadSequence, ClipError
+from gaitkeeper.pipelines.sequence import GaitSequence
+from gaitkeeper.pipelines.thinning import Thinned
+from gaitkeeper.training.datasets.sample import Inputs
+from gaitkeeper.training.datasets.sequences import SUFFIX
 
 FOLDER = "sequences"
 LISTING = "sequences.json"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from pipelines.errors import BadSequence
-from pipelines.sequence import GaitSequence
-from training.datasets.sample import Dataset, Inputs, Sample
-from training.errors import BadDataset
+from gaitkeeper.pipelines.errors import BadSequence
+from gaitkeeper.pipelines.sequence import GaitSequence
+from gaitkeeper.training.datasets.sample import Dataset, Inputs, Sample
+from gaitkeeper.training.errors import BadDataset
 
 SUFFIX = ".gait"
 

@@ -16,9 +16,9 @@ import av
 import cv2
 import numpy as np
 
-from pipelines.silhouette import silhouette
-from training.datasets.sample import NOMINAL_RATE, Array, Dataset, Inputs, Sample
-from training.errors import BadDataset
+from gaitkeeper.pipelines.silhouette import silhouette
+from gaitkeeper.training.datasets.sample import NOMINAL_RATE, Array, Dataset, Inputs, Sample
+from gaitkeeper.training.errors import BadDataset
 
 _NAME = re.compile(r"normal_id(\d+)_(\d+)\.avi")
 SPECK = 60  # pixels; smaller pieces are noise of the background

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from training.datasets.sample import NOMINAL_RATE, Array, Dataset, Inputs, Sample, heatmaps_of
-from training.errors import BadDataset
+from gaitkeeper.training.datasets.sample import NOMINAL_RATE, Array, Dataset, Inputs, Sample, heatmaps_of
+from gaitkeeper.training.errors import BadDataset
 
 VERSION = 1
 UNIT = 1 / 16

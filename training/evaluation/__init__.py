@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from training.evaluation.embedding import Embedded, embed_dataset
-from training.evaluation.evaluate import evaluate, evaluate_embedded
-from training.evaluation.protocols import PROTOCOLS, Protocol, find_protocol
-from training.evaluation.results import Evaluation
+from gaitkeeper.training.evaluation.embedding import Embedded, embed_dataset
+from gaitkeeper.training.evaluation.evaluate import evaluate, evaluate_embedded
+from gaitkeeper.training.evaluation.protocols import PROTOCOLS, Protocol, find_protocol
+from gaitkeeper.training.evaluation.results import Evaluation
 
 __all__ = [
     "PROTOCOLS",

@@ -11,17 +11,17 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from models.skeletons import KINECT_16, KINECT_16_OF_20
-from training.datasets.kinect import xy16
-from training.datasets.sample import Dataset
-from training.evaluation.embedding import Embedded
+from gaitkeeper.models.skeletons import KINECT_16, KINECT_16_OF_20
+from gaitkeeper.training.datasets.kinect import xy16
+from gaitkeeper.training.datasets.sample import Dataset
+from gaitkeeper.training.evaluation.embedding import Embedded
 
 Array = npt.NDArray[Any]
 
 BONES_16 = KINECT_16.bones
 HANDS_AND_FEET = ((6, 8), (7, 9), (16, 18), (17, 19))
 BONES_20 = (*((KINECT_16_OF_20[a], KINECT_16_OF_20[b]) for a, b in BONES_16), *HANDS_AND_FEET)
-"""Pairs of the joints of ``models.skeletons.KINECT_16``, and of the sensor's 20."""
+"""Pairs of the joints of ``gaitkeeper.models.skeletons.KINECT_16``, and of the sensor's 20."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from training.evaluation.results import Estimate
+from gaitkeeper.training.evaluation.results import Estimate
 
 Array = npt.NDArray[Any]
 

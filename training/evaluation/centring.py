@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from training.errors import BadDataset
+from gaitkeeper.training.errors import BadDataset
 
 Array = npt.NDArray[Any]
 

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from training.evaluation.bootstrap import estimate
-from training.evaluation.metrics import rank_probes
-from training.evaluation.results import Estimate, Identification
+from gaitkeeper.training.evaluation.bootstrap import estimate
+from gaitkeeper.training.evaluation.metrics import rank_probes
+from gaitkeeper.training.evaluation.results import Estimate, Identification
 
 Array = npt.NDArray[Any]
 
@@ -68,7 +68,7 @@ def identify(table: CellTable, cells: Array, weights: Array) -> Identification:
     Args:
         table: all cells.
         cells: bool (V, W), those of the group.
-        weights: (R, S), from :func:`training.evaluation.bootstrap.people_weights`.
+        weights: (R, S), from :func:`gaitkeeper.training.evaluation.bootstrap.people_weights`.
     """
     counts, mated = table.counts, table.mated
     sums = {

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import torch
 
-from models import build, load
-from models.base import GaitNetwork
-from training.datasets import Partition, load_partition, open_dataset
-from training.errors import BadEvaluation
-from training.evaluation.evaluate import EvaluationSettings, evaluate
-from training.evaluation.protocols import PROTOCOLS, find_protocol
-from training.evaluation.results import Evaluation
+from gaitkeeper.models import build, load
+from gaitkeeper.models.base import GaitNetwork
+from gaitkeeper.training.datasets import Partition, load_partition, open_dataset
+from gaitkeeper.training.errors import BadEvaluation
+from gaitkeeper.training.evaluation.evaluate import EvaluationSettings, evaluate
+from gaitkeeper.training.evaluation.protocols import PROTOCOLS, find_protocol
+from gaitkeeper.training.evaluation.results import Evaluation
 
 DEFAULT = "leave_one_out"
 
@@ -36,9 +36,9 @@ def run(
     """Evaluate networks on one data set.
 
     Args:
-        weights: names or ``.safetensors`` paths, as in :func:`models.load`.
+        weights: names or ``.safetensors`` paths, as in :func:`gaitkeeper.models.load`.
         root: path of the data set.
-        format: key of ``training.datasets.READERS``.
+        format: key of ``gaitkeeper.training.datasets.READERS``.
         protocol: key of ``PROTOCOLS``; None takes the format's own, or ``leave_one_out`` without one.
         partition: name or path; None takes the protocol's own; "none" tests all people.
         part: part of the partition.

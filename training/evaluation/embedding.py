@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.base import GaitNetwork
-from models.inference import embed as forward
-from pipelines.embed import embed
-from pipelines.tensors import device_of
-from training.datasets.kinect import xy16
-from training.datasets.sample import Dataset, Inputs, Sample
-from training.errors import BadDataset, InputMissing
+from gaitkeeper.models.base import GaitNetwork
+from gaitkeeper.models.inference import embed as forward
+from gaitkeeper.pipelines.embed import embed
+from gaitkeeper.pipelines.tensors import device_of
+from gaitkeeper.training.datasets.kinect import xy16
+from gaitkeeper.training.datasets.sample import Dataset, Inputs, Sample
+from gaitkeeper.training.errors import BadDataset, InputMissing
 
 CHUNK = 64
 
@@ -53,7 +53,7 @@ def embed_dataset(
     scaled: bool = False,
     on_progress: Callable[[int], None] | None = None,
 ) -> Embedded:
-    """Embeddings of whole walks, with :func:`pipelines.embed.embed`.
+    """Embeddings of whole walks, with :func:`gaitkeeper.pipelines.embed.embed`.
 
     Args:
         net: the network, on the device to run on.

@@ -10,18 +10,18 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from models.base import GaitNetwork
-from models.distance import part_distances
-from training.datasets.partition import Partition
-from training.datasets.sample import Dataset, Sample
-from training.errors import BadDataset
-from training.evaluation.bootstrap import people_weights
-from training.evaluation.centring import centred_gallery, centred_probes
-from training.evaluation.closed_set import CellTable, identify
-from training.evaluation.embedding import Embedded, embed_dataset
-from training.evaluation.pairs import open_set, verify
-from training.evaluation.protocols import Protocol
-from training.evaluation.results import Evaluation, Group, Row
+from gaitkeeper.models.base import GaitNetwork
+from gaitkeeper.models.distance import part_distances
+from gaitkeeper.training.datasets.partition import Partition
+from gaitkeeper.training.datasets.sample import Dataset, Sample
+from gaitkeeper.training.errors import BadDataset
+from gaitkeeper.training.evaluation.bootstrap import people_weights
+from gaitkeeper.training.evaluation.centring import centred_gallery, centred_probes
+from gaitkeeper.training.evaluation.closed_set import CellTable, identify
+from gaitkeeper.training.evaluation.embedding import Embedded, embed_dataset
+from gaitkeeper.training.evaluation.pairs import open_set, verify
+from gaitkeeper.training.evaluation.protocols import Protocol
+from gaitkeeper.training.evaluation.results import Evaluation, Group, Row
 
 Array = npt.NDArray[Any]
 
@@ -38,7 +38,7 @@ class EvaluationSettings:
         max_pairs: limit on probe-template pairs; verification and open set draw as many probes as stay below it.
         rates: false match and false-positive identification rates.
         pairwise: True to compute verification and open set.
-        centring: True to subtract the mean of each view; see :mod:`training.evaluation.centring`.
+        centring: True to subtract the mean of each view; see :mod:`gaitkeeper.training.evaluation.centring`.
     """
 
     replicates: int = 1000

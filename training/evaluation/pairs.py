@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from training.evaluation.bootstrap import INTERVAL, people_weights
-from training.evaluation.metrics import MergedScores, error_curve, miss_rate
-from training.evaluation.results import Estimate, OpenSet, Verification
+from gaitkeeper.training.evaluation.bootstrap import INTERVAL, people_weights
+from gaitkeeper.training.evaluation.metrics import MergedScores, error_curve, miss_rate
+from gaitkeeper.training.evaluation.results import Estimate, OpenSet, Verification
 
 if TYPE_CHECKING:
-    from training.evaluation.evaluate import EvaluationSettings
+    from gaitkeeper.training.evaluation.evaluate import EvaluationSettings
 
 Array = npt.NDArray[Any]
 

@@ -10,8 +10,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from scipy.stats import norm
 
-from training.evaluation.report import GROUPS
-from training.evaluation.results import Evaluation, Group
+from gaitkeeper.training.evaluation.report import GROUPS
+from gaitkeeper.training.evaluation.results import Evaluation, Group
 
 TICKS = (0.001, 0.01, 0.05, 0.2, 0.4, 0.6)
 DPI = 150

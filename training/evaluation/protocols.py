@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Literal
 
-from training.datasets.sample import Sample
-from training.errors import UnknownFormat
+from gaitkeeper.training.datasets.sample import Sample
+from gaitkeeper.training.errors import UnknownFormat
 
 Patterns = tuple[str, ...]
 
@@ -26,7 +26,8 @@ class Protocol:
         gallery: patterns of the gallery; or by row, if they differ.
         views: "each": one gallery per view, and a table of probe view × gallery view, whose mean excludes identical
             views; "pooled": one gallery of all views.
-        partition: its usual division of people, key of ``training.datasets.partitions``; None for all people.
+        partition: its usual division of people, key of ``gaitkeeper.training.datasets.partitions``; None for all
+            people.
         leave_one_out: every walk is a probe against all others except those of its own recording.
         listed_probes: the partition file lists the probes one by one; all other walks are the gallery.
     """

@@ -9,7 +9,7 @@ from rich.console import Group as Stack
 from rich.console import RenderableType
 from rich.table import Table
 
-from training.evaluation.results import Estimate, Evaluation, Row
+from gaitkeeper.training.evaluation.results import Estimate, Evaluation, Row
 
 GROUPS = {"across": "across views", "same": "same view", "all": "all views"}
 

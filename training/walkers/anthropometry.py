@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from training.walkers.person import Build
+from gaitkeeper.training.walkers.person import Build
 
 
 @dataclass(eq=False)

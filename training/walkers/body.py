@@ -9,12 +9,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from training.walkers.distance_fields import Ellipsoid, Loft, Primitive, Skirt, Solid
-from training.walkers.gait import rest_joints
-from training.walkers.mesh import Body, build_body
-from training.walkers.noise import Noise
-from training.walkers.person import Person
-from training.walkers.skeleton import INDEX
+from gaitkeeper.training.walkers.distance_fields import Ellipsoid, Loft, Primitive, Skirt, Solid
+from gaitkeeper.training.walkers.gait import rest_joints
+from gaitkeeper.training.walkers.mesh import Body, build_body
+from gaitkeeper.training.walkers.noise import Noise
+from gaitkeeper.training.walkers.person import Person
+from gaitkeeper.training.walkers.skeleton import INDEX
 
 Section = tuple[float, float, float, float]
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from training.bodies.cli import bodies, clothes
+from gaitkeeper.training.bodies.cli import bodies, clothes
 
 app = typer.Typer(help="Rendered walkers: clips of people who do not exist.", no_args_is_help=True)
 app.command()(bodies)
@@ -30,7 +30,7 @@ def clips(
     device: Annotated[str, typer.Option(help="Where torch renders: cpu or cuda.")] = "cpu",
 ) -> None:
     """Write two clips each of some people: PERSON-gallery.mp4 to enrol, PERSON-probe.mp4 to identify."""
-    from training.walkers.clips import gallery, write_clip
+    from gaitkeeper.training.walkers.clips import gallery, write_clip
 
     width, _, height = size.partition("x")
     if (
@@ -59,9 +59,9 @@ def fit_model(
     partition: Annotated[str, typer.Option(help="Whose part 'train' to fit on.")] = "kinect_75_15_50",
 ) -> None:
     """Fit the statistical gait model on the training people; without options, reproduces the shipped model."""
-    from training.datasets import open_dataset
-    from training.datasets.partition import load_partition
-    from training.walkers.gait_model import GaitModel
+    from gaitkeeper.training.datasets import open_dataset
+    from gaitkeeper.training.datasets.partition import load_partition
+    from gaitkeeper.training.walkers.gait_model import GaitModel
 
     walks = load_partition(partition).of(open_dataset("kinect", kinect_root), "train")
     model = GaitModel.fit(walks)
@@ -85,8 +85,8 @@ def render(
 
     import torch
 
-    from training.walkers.pack import render_set
-    from training.walkers.sets import SETS
+    from gaitkeeper.training.walkers.pack import render_set
+    from gaitkeeper.training.walkers.sets import SETS
 
     if name not in SETS:
         raise typer.BadParameter(f"{name!r} is not a set; known are {', '.join(SETS)}.", param_hint="SET")
@@ -117,7 +117,7 @@ def sheet(
     from rich.console import Console
     from rich.table import Table
 
-    from training.walkers.sheet import write_sheets
+    from gaitkeeper.training.walkers.sheet import write_sheets
 
     torch.set_num_threads(1)
     table = Table("condition", "view", "area, real", "area, made", "rows' widths differ by")

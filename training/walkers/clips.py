@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from av.video.stream import VideoStream
 
-from training.walkers.camera import Camera
-from training.walkers.gait import Path, speed
-from training.walkers.person import Person, another_walk, draw_people, draw_person
-from training.walkers.render import Frame, render
-from training.walkers.scene import Room, Scene, Walker
+from gaitkeeper.training.walkers.camera import Camera
+from gaitkeeper.training.walkers.gait import Path, speed
+from gaitkeeper.training.walkers.person import Person, another_walk, draw_people, draw_person
+from gaitkeeper.training.walkers.render import Frame, render
+from gaitkeeper.training.walkers.scene import Room, Scene, Walker
 
 Size = tuple[int, int]
 SIZE: Size = (848, 480)

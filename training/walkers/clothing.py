@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from training.walkers.anthropometry import Rows
-from training.walkers.skeleton import INDEX
+from gaitkeeper.training.walkers.anthropometry import Rows
+from gaitkeeper.training.walkers.skeleton import INDEX
 
 Condition = Literal["nm", "bg", "cl"]
 Draw = Callable[[float, float], Tensor]

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from training.walkers.noise import Noise
-from training.walkers.skeleton import BONES
+from gaitkeeper.training.walkers.noise import Noise
+from gaitkeeper.training.walkers.skeleton import BONES
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from training.walkers.person import Gait, Person
-from training.walkers.skeleton import JOINTS, rotation
+from gaitkeeper.training.walkers.person import Gait, Person
+from gaitkeeper.training.walkers.skeleton import JOINTS, rotation
 
 _TOE = 0.26  # share of the foot's length in front of the ball
 _TOE_BEND = 0.5  # radians that the toes bend up before they leave the floor

@@ -1,10 +1,10 @@
 """One gait cycle of one person: built from joint angles over phase, and walked along a path.
 
 The angles, measured or drawn, describe the motion of trunk, arms and legs. The feet move as in
-:mod:`training.walkers.gait`: planted through stance and rolling over heel, ball and toe, so that they do not slide or
-sink. In swing the ankle follows the angles, adjusted smoothly to the two footprints. Knees are placed by inverse
-kinematics and bend forward only. Stride length and the rise and fall of the pelvis follow from the angles of the legs
-in stance.
+:mod:`gaitkeeper.training.walkers.gait`: planted through stance and rolling over heel, ball and toe, so that they do not
+slide or sink. In swing the ankle follows the angles, adjusted smoothly to the two footprints. Knees are placed by
+inverse kinematics and bend forward only. Stride length and the rise and fall of the pelvis follow from the angles of
+the legs in stance.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from training.walkers.gait import (
+from gaitkeeper.training.walkers.gait import (
     REACH,
     Path,
     bend_knee,
@@ -31,8 +31,8 @@ from training.walkers.gait import (
     toe_pitch,
     vector,
 )
-from training.walkers.person import Build, Person
-from training.walkers.skeleton import INDEX, JOINTS, rotation
+from gaitkeeper.training.walkers.person import Build, Person
+from gaitkeeper.training.walkers.skeleton import INDEX, JOINTS, rotation
 
 Array = npt.NDArray[np.float64]
 

@@ -16,11 +16,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from training.datasets.sample import Dataset
-from training.errors import BadDataset, NoClearGait
-from training.walkers.gait_cycle import CURVES, GaitCycle, Motion, assemble
-from training.walkers.kinect_motion import Measured, kinect_build, measure, motion
-from training.walkers.person import Build, Person, another_walk, draw_person
+from gaitkeeper.training.datasets.sample import Dataset
+from gaitkeeper.training.errors import BadDataset, NoClearGait
+from gaitkeeper.training.walkers.gait_cycle import CURVES, GaitCycle, Motion, assemble
+from gaitkeeper.training.walkers.kinect_motion import Measured, kinect_build, measure, motion
+from gaitkeeper.training.walkers.person import Build, Person, another_walk, draw_person
 
 Array = npt.NDArray[np.float64]
 

@@ -16,14 +16,14 @@ so that each side faces the sensor for about half of a walk. The steps are:
   if they differ more than is plausible, or one never faced the sensor, the worse one is replaced by the mirror image of
   the other;
 * bones: medians over the near side's frames, mean of left and right, relative to the population, times the published
-  anthropometry of :class:`training.walkers.person.Build`.
+  anthropometry of :class:`gaitkeeper.training.walkers.person.Build`.
 
 Then the swings of limbs, which averaging and the sensor reduce, are restored (thighs ×1.13, knees ×1.25, arms ×1.2; so
 that median stride over cadence is the walk ratio of adults, 0.0065 m a step a minute; Sekiya and Nagasaki 1998), and
 mean angles with a common bias are set to published values. Figures are in ``docs/walkers.md``.
 
 Feet, hips' and shoulders' widths and the legs' sideways position are not taken from the sensor: they come from
-:mod:`training.walkers.gait` and the build.
+:mod:`gaitkeeper.training.walkers.gait` and the build.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from training.datasets.sample import NOMINAL_RATE
-from training.errors import NoClearGait
-from training.walkers.gait_cycle import CURVES, GaitCycle, Motion, assemble, basis
-from training.walkers.person import Build, Person
+from gaitkeeper.training.datasets.sample import NOMINAL_RATE
+from gaitkeeper.training.errors import NoClearGait
+from gaitkeeper.training.walkers.gait_cycle import CURVES, GaitCycle, Motion, assemble, basis
+from gaitkeeper.training.walkers.person import Build, Person
 
 Array = npt.NDArray[np.float64]
 

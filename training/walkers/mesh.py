@@ -8,9 +8,9 @@ from dataclasses import dataclass, fields, replace
 import torch
 from torch import Tensor
 
-from training.walkers.distance_fields import Solid
-from training.walkers.noise import Noise
-from training.walkers.skeleton import bone_frames
+from gaitkeeper.training.walkers.distance_fields import Solid
+from gaitkeeper.training.walkers.noise import Noise
+from gaitkeeper.training.walkers.skeleton import bone_frames
 
 _CORNERS = torch.tensor([[i, j, k] for i in (0, 1) for j in (0, 1) for k in (0, 1)])
 _EDGES = [(a, b) for a in range(8) for b in range(a + 1, 8) if (_CORNERS[a] != _CORNERS[b]).sum() == 1]

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from training.walkers.anthropometry import Shape
-from training.walkers.clothing import LEFT, RIGHT, Dress
-from training.walkers.skeleton import INDEX, JOINTS
+from gaitkeeper.training.walkers.anthropometry import Shape
+from gaitkeeper.training.walkers.clothing import LEFT, RIGHT, Dress
+from gaitkeeper.training.walkers.skeleton import INDEX, JOINTS
 
 FRAMES = ("world", "pelvis", "chest", "head", "left_foot", "right_foot")
 Weights = dict[str, float | Tensor]

@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from training.datasets import walkers as packs
-from training.datasets.sample import NOMINAL_RATE
-from training.walkers.anthropometry import Shape
-from training.walkers.clothing import Dress
-from training.walkers.gait import Path as Way
-from training.walkers.gait_cycle import walk_cycle
-from training.walkers.sets import SETS, Size, Take
-from training.walkers.silhouettes import render
-from training.walkers.views import Views
+from gaitkeeper.training.datasets import walkers as packs
+from gaitkeeper.training.datasets.sample import NOMINAL_RATE
+from gaitkeeper.training.walkers.anthropometry import Shape
+from gaitkeeper.training.walkers.clothing import Dress
+from gaitkeeper.training.walkers.gait import Path as Way
+from gaitkeeper.training.walkers.gait_cycle import walk_cycle
+from gaitkeeper.training.walkers.sets import SETS, Size, Take
+from gaitkeeper.training.walkers.silhouettes import render
+from gaitkeeper.training.walkers.views import Views
 
 BATCH = 48
 LEAST = 15

@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from training.walkers.mesh import Body
-from training.walkers.noise import Noise
-from training.walkers.person import Colour, Person
-from training.walkers.skeleton import INDEX
+from gaitkeeper.training.walkers.mesh import Body
+from gaitkeeper.training.walkers.noise import Noise
+from gaitkeeper.training.walkers.person import Colour, Person
+from gaitkeeper.training.walkers.skeleton import INDEX
 
 
 def palette(person: Person) -> dict[str, Colour]:

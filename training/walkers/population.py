@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from training.datasets import Dataset
-from training.errors import NoClearGait
-from training.walkers.anthropometry import Shape, draw_shapes
-from training.walkers.clothing import Dress, draw_dress
-from training.walkers.gait_cycle import GaitCycle
-from training.walkers.gait_model import DrawnWalker, GaitModel
-from training.walkers.kinect_motion import Measured, cycle_of, kinect_build, measure
-from training.walkers.person import another_walk, draw_person
+from gaitkeeper.training.datasets import Dataset
+from gaitkeeper.training.errors import NoClearGait
+from gaitkeeper.training.walkers.anthropometry import Shape, draw_shapes
+from gaitkeeper.training.walkers.clothing import Dress, draw_dress
+from gaitkeeper.training.walkers.gait_cycle import GaitCycle
+from gaitkeeper.training.walkers.gait_model import DrawnWalker, GaitModel
+from gaitkeeper.training.walkers.kinect_motion import Measured, cycle_of, kinect_build, measure
+from gaitkeeper.training.walkers.person import another_walk, draw_person
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,14 +13,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from training.walkers.body import build
-from training.walkers.camera import Camera
-from training.walkers.mesh import Body
-from training.walkers.paint import Paint
-from training.walkers.person import Gait, Person
-from training.walkers.raster import rasterise, take
-from training.walkers.scene import Scene, background
-from training.walkers.skeleton import coco_joints
+from gaitkeeper.training.walkers.body import build
+from gaitkeeper.training.walkers.camera import Camera
+from gaitkeeper.training.walkers.mesh import Body
+from gaitkeeper.training.walkers.paint import Paint
+from gaitkeeper.training.walkers.person import Gait, Person
+from gaitkeeper.training.walkers.raster import rasterise, take
+from gaitkeeper.training.walkers.scene import Scene, background
+from gaitkeeper.training.walkers.skeleton import coco_joints
 
 Image = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]

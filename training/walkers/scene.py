@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from training.walkers.camera import Camera
-from training.walkers.gait import Path, speed, walk_at
-from training.walkers.noise import Noise
-from training.walkers.person import Person
+from gaitkeeper.training.walkers.camera import Camera
+from gaitkeeper.training.walkers.gait import Path, speed, walk_at
+from gaitkeeper.training.walkers.noise import Noise
+from gaitkeeper.training.walkers.person import Person
 
 Motion = Callable[[Tensor], Tensor]
 

@@ -16,13 +16,13 @@ from pathlib import Path
 
 import numpy as np
 
-from training.datasets import load_partition, open_dataset
-from training.walkers.anthropometry import Shape
-from training.walkers.clothing import Dress
-from training.walkers.gait_cycle import GaitCycle
-from training.walkers.gait_model import GaitModel
-from training.walkers.population import Actor, drawn_actors, measured_actors
-from training.walkers.views import AZIMUTHS, Views, draw_views, fixed_views
+from gaitkeeper.training.datasets import load_partition, open_dataset
+from gaitkeeper.training.walkers.anthropometry import Shape
+from gaitkeeper.training.walkers.clothing import Dress
+from gaitkeeper.training.walkers.gait_cycle import GaitCycle
+from gaitkeeper.training.walkers.gait_model import GaitModel
+from gaitkeeper.training.walkers.population import Actor, drawn_actors, measured_actors
+from gaitkeeper.training.walkers.views import AZIMUTHS, Views, draw_views, fixed_views
 
 PARTITION = "kinect_75_15_50"
 ALL_AROUND = (0.0, 60.0, 120.0, 180.0)

@@ -12,14 +12,14 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from training.datasets import psymo
-from training.walkers.anthropometry import draw_shapes
-from training.walkers.clothing import Condition, draw_dress
-from training.walkers.gait import Path as Way
-from training.walkers.gait import walk
-from training.walkers.person import draw_person
-from training.walkers.silhouettes import render
-from training.walkers.views import draw_views
+from gaitkeeper.training.datasets import psymo
+from gaitkeeper.training.walkers.anthropometry import draw_shapes
+from gaitkeeper.training.walkers.clothing import Condition, draw_dress
+from gaitkeeper.training.walkers.gait import Path as Way
+from gaitkeeper.training.walkers.gait import walk
+from gaitkeeper.training.walkers.person import draw_person
+from gaitkeeper.training.walkers.silhouettes import render
+from gaitkeeper.training.walkers.views import draw_views
 
 Array = npt.NDArray[Any]
 

@@ -1,7 +1,7 @@
 """Silhouettes, joints and boxes of batches of walkers, directly from 3D joints, without meshes or pictures.
 
-Every piece of a body is a convex shape in the picture (:mod:`training.walkers.outline`), so a row of pixels crosses it
-in one interval. Its outline is a polygon of ``SIDES`` points; each side is a line, and the interval in a row
+Every piece of a body is a convex shape in the picture (:mod:`gaitkeeper.training.walkers.outline`), so a row of pixels
+crosses it in one interval. Its outline is a polygon of ``SIDES`` points; each side is a line, and the interval in a row
 ends at the innermost line. Interval ends are added to a picture as +1 and -1, and running sums along rows fill
 all pieces at once.
 """
@@ -15,12 +15,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from training.walkers.anthropometry import Shape
-from training.walkers.clothing import Dress, hold_phone
-from training.walkers.outline import Outline, frames, outline
-from training.walkers.perception_noise import perceive, roughen
-from training.walkers.skeleton import INDEX, coco_joints
-from training.walkers.views import Views, look, place
+from gaitkeeper.training.walkers.anthropometry import Shape
+from gaitkeeper.training.walkers.clothing import Dress, hold_phone
+from gaitkeeper.training.walkers.outline import Outline, frames, outline
+from gaitkeeper.training.walkers.perception_noise import perceive, roughen
+from gaitkeeper.training.walkers.skeleton import INDEX, coco_joints
+from gaitkeeper.training.walkers.views import Views, look, place
 
 PICTURE = (1280, 720)
 """Width and height in pixels of the virtual clip."""
@@ -38,7 +38,8 @@ class Seen:
     """Simulated pipeline output for B walks of T frames.
 
     Attributes:
-        silhouettes: uint8 (B, T, 64, 64), 0 or 255, normalised as :func:`pipelines.silhouette.silhouette` does.
+        silhouettes: uint8 (B, T, 64, 64), 0 or 255, normalised as :func:`gaitkeeper.pipelines.silhouette.silhouette`
+            does.
         joints: float32 (B, T, 17, 3), COCO-17 x, y in pixels of a clip of size ``PICTURE``, and score in [0, 1].
         boxes: float32 (B, T, 4), x1 y1 x2 y2 in those pixels, not beyond the picture.
         whole: bool (B, T), False if the picture's edge cuts the person.

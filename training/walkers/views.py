@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from training.walkers.anthropometry import Rows
-from training.walkers.skeleton import INDEX
+from gaitkeeper.training.walkers.anthropometry import Rows
+from gaitkeeper.training.walkers.skeleton import INDEX
 
 AZIMUTHS = tuple(range(0, 181, 18))
 """CASIA-B's eleven views in degrees: 0 walks towards the camera, 90 shows the left side, 180 the back."""

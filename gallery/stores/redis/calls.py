@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gallery.errors import Conflict, FingerprintMismatch, NotFound
-from gallery.stores.redis.link import Link
-from gallery.stores.redis.trust import State, Trust
-from gallery.types import Action
-from pipelines.fingerprint import Fingerprint
+from gaitkeeper.gallery.errors import Conflict, FingerprintMismatch, NotFound
+from gaitkeeper.gallery.stores.redis.link import Link
+from gaitkeeper.gallery.stores.redis.trust import State, Trust
+from gaitkeeper.gallery.types import Action
+from gaitkeeper.pipelines.fingerprint import Fingerprint
 
 
 class Calls:
@@ -26,7 +26,7 @@ class Calls:
         self.link, self.trust = link, trust
 
     def of_collection(self, collection: str, script: str, /, *, durable: bool = False, **arguments: Any) -> list[Any]:
-        """Run a script with arguments by name; see :meth:`gallery.stores.redis.link.Link.call`.
+        """Run a script with arguments by name; see :meth:`gaitkeeper.gallery.stores.redis.link.Link.call`.
 
         Raises NotFound if there is no collection.
         """

@@ -8,9 +8,9 @@ from typing import Any
 import redis
 from redis.exceptions import NoPermissionError, ResponseError
 
-from gallery.errors import StoreNotDurable
-from gallery.stores.redis.link import Link
-from gallery.types import Promises
+from gaitkeeper.gallery.errors import StoreNotDurable
+from gaitkeeper.gallery.stores.redis.link import Link
+from gaitkeeper.gallery.types import Promises
 
 REWRITE_SECONDS = 10.0
 WAITAOF_SINCE = (7, 2)

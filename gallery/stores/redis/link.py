@@ -16,8 +16,8 @@ from redis.exceptions import MovedError, RedisError, ResponseError
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
-from gallery.errors import BadStore, StoreUnavailable, UnknownStore
-from gallery.stores.redis import scripts
+from gaitkeeper.gallery.errors import BadStore, StoreUnavailable, UnknownStore
+from gaitkeeper.gallery.stores.redis import scripts
 
 CONNECT_SECONDS = 2.0
 REPLY_SECONDS = 15.0
@@ -120,7 +120,7 @@ class Link:
 
         Args:
             base: the key, with the hash tag of all keys that the script uses.
-            script: name of the script; see :mod:`gallery.stores.redis.scripts`.
+            script: name of the script; see :mod:`gaitkeeper.gallery.stores.redis.scripts`.
             durable: return only after its writes are on disk.
             arguments: the script's arguments by name.
 

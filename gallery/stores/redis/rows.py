@@ -8,12 +8,12 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from gallery.stores.encoding import embedding_from, stamp
-from gallery.stores.encryption import Seals
-from gallery.stores.protocol import Change, Embedding, NewSubject, NewTemplate
-from gallery.types import Collection, Shadow, Subject, Template
-from pipelines.fingerprint import Fingerprint
-from pipelines.sequence import Quality
+from gaitkeeper.gallery.stores.encoding import embedding_from, stamp
+from gaitkeeper.gallery.stores.encryption import Seals
+from gaitkeeper.gallery.stores.protocol import Change, Embedding, NewSubject, NewTemplate
+from gaitkeeper.gallery.types import Collection, Shadow, Subject, Template
+from gaitkeeper.pipelines.fingerprint import Fingerprint
+from gaitkeeper.pipelines.sequence import Quality
 
 Hash = dict[str, str]
 

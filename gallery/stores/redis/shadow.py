@@ -1,4 +1,4 @@
-"""The Redis store's second set of embeddings; see gallery.stores.protocol.Shadows."""
+"""The Redis store's second set of embeddings; see gaitkeeper.gallery.stores.protocol.Shadows."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import uuid
 import numpy as np
 import numpy.typing as npt
 
-from gallery.errors import Conflict, ShadowBehind
-from gallery.stores.encoding import bytes_of
-from gallery.stores.protocol import leaf_of
-from gallery.stores.redis.calls import Calls, check_fits, no_template
-from gallery.stores.redis.rows import key_of
-from gallery.types import Action
-from pipelines.fingerprint import Fingerprint
+from gaitkeeper.gallery.errors import Conflict, ShadowBehind
+from gaitkeeper.gallery.stores.encoding import bytes_of
+from gaitkeeper.gallery.stores.protocol import leaf_of
+from gaitkeeper.gallery.stores.redis.calls import Calls, check_fits, no_template
+from gaitkeeper.gallery.stores.redis.rows import key_of
+from gaitkeeper.gallery.types import Action
+from gaitkeeper.pipelines.fingerprint import Fingerprint
 
 
 def begin(calls: Calls, collection: str, fingerprint: Fingerprint) -> None:

@@ -9,15 +9,15 @@ from datetime import UTC, datetime
 import numpy as np
 import numpy.typing as npt
 
-from gallery.errors import BadStore, ClipOfOtherSubject, Conflict, NotFound, Overtaken, StoreUnavailable
-from gallery.stores.encoding import bytes_of, expiry, stamp
-from gallery.stores.encryption import Vault
-from gallery.stores.protocol import Changes, Digest, Embedding, NewSubject, NewTemplate, leaf_of, xor_of
-from gallery.stores.redis import disk
-from gallery.stores.redis import shadow as shadows
-from gallery.stores.redis.calls import Calls, base_of, check_fits
-from gallery.stores.redis.link import Address, Link
-from gallery.stores.redis.rows import (
+from gaitkeeper.gallery.errors import BadStore, ClipOfOtherSubject, Conflict, NotFound, Overtaken, StoreUnavailable
+from gaitkeeper.gallery.stores.encoding import bytes_of, expiry, stamp
+from gaitkeeper.gallery.stores.encryption import Vault
+from gaitkeeper.gallery.stores.protocol import Changes, Digest, Embedding, NewSubject, NewTemplate, leaf_of, xor_of
+from gaitkeeper.gallery.stores.redis import disk
+from gaitkeeper.gallery.stores.redis import shadow as shadows
+from gaitkeeper.gallery.stores.redis.calls import Calls, base_of, check_fits
+from gaitkeeper.gallery.stores.redis.link import Address, Link
+from gaitkeeper.gallery.stores.redis.rows import (
     change_of,
     collection_of,
     embedding_of,
@@ -29,9 +29,9 @@ from gallery.stores.redis.rows import (
     template_of,
     template_record,
 )
-from gallery.stores.redis.trust import Trust
-from gallery.types import Action, AuditReport, Collection, Erasure, Promises, Removal, Subject, Template
-from pipelines.fingerprint import Fingerprint
+from gaitkeeper.gallery.stores.redis.trust import Trust
+from gaitkeeper.gallery.types import Action, AuditReport, Collection, Erasure, Promises, Removal, Subject, Template
+from gaitkeeper.pipelines.fingerprint import Fingerprint
 
 NAMES = "gaitkeeper:collections"
 MEMORY = 100_000
@@ -40,7 +40,7 @@ PURGED_AT_ONCE = 1000  # per script, so that other clients do not wait for long
 
 
 class RedisStore:
-    """Implements :class:`gallery.stores.protocol.Store` in Redis, with the append-only file enabled.
+    """Implements :class:`gaitkeeper.gallery.stores.protocol.Store` in Redis, with the append-only file enabled.
 
     From Redis 7.2 on an enrolment is acknowledged once WAITAOF has confirmed that it is on disk; on 7.0 the server must
     run with ``appendfsync always``. All keys of a collection share one hash tag, and every write is one script, so
@@ -57,7 +57,7 @@ class RedisStore:
         UnknownStore: it is not a Redis URL.
         StoreUnavailable: Redis cannot be reached.
         StoreNotDurable: its settings can lose acknowledged writes, and the URL does not accept that.
-        BadStoreKey: as :func:`gallery.stores.open.open_store`.
+        BadStoreKey: as :func:`gaitkeeper.gallery.stores.open.open_store`.
     """
 
     def __init__(self, url: str, vault: Vault | None = None) -> None:
@@ -76,7 +76,7 @@ class RedisStore:
             raise
 
     def promises(self) -> Promises:
-        """See :class:`gallery.stores.protocol.Store`, here and below."""
+        """See :class:`gaitkeeper.gallery.stores.protocol.Store`, here and below."""
         return disk.promise(self._link).model_copy(update={"encrypted": self._trust.vault is not None})
 
     def ensure_collection(

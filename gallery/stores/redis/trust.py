@@ -6,12 +6,12 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from gallery.stores import audit
-from gallery.stores.encryption import Seals, Vault, seals
-from gallery.stores.redis import disk
-from gallery.stores.redis.link import Link
-from gallery.stores.redis.rows import Hash, hash_of, key_of
-from gallery.types import Action, AuditEntry, AuditReport
+from gaitkeeper.gallery.stores import audit
+from gaitkeeper.gallery.stores.encryption import Seals, Vault, seals
+from gaitkeeper.gallery.stores.redis import disk
+from gaitkeeper.gallery.stores.redis.link import Link
+from gaitkeeper.gallery.stores.redis.rows import Hash, hash_of, key_of
+from gaitkeeper.gallery.types import Action, AuditEntry, AuditReport
 
 _KEYS = ("t", "q", "s", "names", "log", "gone", "clips", "expiry", "todo", "events", "audit", "auditkey")
 
@@ -96,7 +96,7 @@ class Trust:
                 return True
 
     def audit(self, base: str, collection: str) -> AuditReport:
-        """See :meth:`gallery.stores.protocol.Upkeep.audit`."""
+        """See :meth:`gaitkeeper.gallery.stores.protocol.Upkeep.audit`."""
         with self._link.direct():
             node = self._link.node(base)
             pending = not disk.rewrite(node)

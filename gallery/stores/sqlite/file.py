@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from gallery.errors import BadStore, StoreUnavailable, UnknownStore
-from gallery.stores.sqlite import schema
-from gallery.stores.sqlite.schema import pragma
+from gaitkeeper.gallery.errors import BadStore, StoreUnavailable, UnknownStore
+from gaitkeeper.gallery.stores.sqlite import schema
+from gaitkeeper.gallery.stores.sqlite.schema import pragma
 
 APPLICATION_ID = 0x47414954  # "GAIT", in the file's header
 BUSY_SECONDS = 10.0

@@ -6,12 +6,12 @@ import json
 import sqlite3
 from datetime import datetime
 
-from gallery.stores.encoding import embedding_from
-from gallery.stores.encryption import Seals
-from gallery.stores.protocol import Change, Embedding
-from gallery.types import Collection, Shadow, Subject, Template
-from pipelines.fingerprint import Fingerprint
-from pipelines.sequence import Quality
+from gaitkeeper.gallery.stores.encoding import embedding_from
+from gaitkeeper.gallery.stores.encryption import Seals
+from gaitkeeper.gallery.stores.protocol import Change, Embedding
+from gaitkeeper.gallery.types import Collection, Shadow, Subject, Template
+from gaitkeeper.pipelines.fingerprint import Fingerprint
+from gaitkeeper.pipelines.sequence import Quality
 
 
 def collection_of(row: sqlite3.Row) -> Collection:

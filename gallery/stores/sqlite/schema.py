@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from gallery.stores.protocol import leaf_of
+from gaitkeeper.gallery.stores.protocol import leaf_of
 
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (

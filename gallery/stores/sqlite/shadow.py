@@ -1,5 +1,5 @@
 """The SQLite store's second set of embeddings. The caller provides the transaction; see
-gallery.stores.protocol.Store.
+gaitkeeper.gallery.stores.protocol.Store.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ import sqlite3
 import numpy as np
 import numpy.typing as npt
 
-from gallery.errors import Conflict, FingerprintMismatch, ShadowBehind
-from gallery.stores.encryption import Seals
-from gallery.stores.sqlite.write import insert_embedding
-from pipelines.fingerprint import Fingerprint
+from gaitkeeper.gallery.errors import Conflict, FingerprintMismatch, ShadowBehind
+from gaitkeeper.gallery.stores.encryption import Seals
+from gaitkeeper.gallery.stores.sqlite.write import insert_embedding
+from gaitkeeper.pipelines.fingerprint import Fingerprint
 
 _MISSING = """
     FROM templates t WHERE t.collection = :collection

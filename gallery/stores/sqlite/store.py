@@ -8,17 +8,17 @@ from datetime import datetime
 import numpy as np
 import numpy.typing as npt
 
-from gallery.errors import NotFound
-from gallery.stores.encoding import stamp
-from gallery.stores.encryption import Seals, Vault, seals
-from gallery.stores.protocol import Changes, Digest, Embedding, NewSubject, NewTemplate, xor_of
-from gallery.stores.sqlite import shadow as shadows
-from gallery.stores.sqlite import trust, write
-from gallery.stores.sqlite.file import Connections, file_of
-from gallery.stores.sqlite.rows import change_of, collection_of, embedding_of, subject_of, template_of
-from gallery.stores.sqlite.write import TEMPLATES, collection_row, subject_row
-from gallery.types import Action, AuditReport, Collection, Erasure, Promises, Removal, Subject, Template
-from pipelines.fingerprint import Fingerprint
+from gaitkeeper.gallery.errors import NotFound
+from gaitkeeper.gallery.stores.encoding import stamp
+from gaitkeeper.gallery.stores.encryption import Seals, Vault, seals
+from gaitkeeper.gallery.stores.protocol import Changes, Digest, Embedding, NewSubject, NewTemplate, xor_of
+from gaitkeeper.gallery.stores.sqlite import shadow as shadows
+from gaitkeeper.gallery.stores.sqlite import trust, write
+from gaitkeeper.gallery.stores.sqlite.file import Connections, file_of
+from gaitkeeper.gallery.stores.sqlite.rows import change_of, collection_of, embedding_of, subject_of, template_of
+from gaitkeeper.gallery.stores.sqlite.write import TEMPLATES, collection_row, subject_row
+from gaitkeeper.gallery.types import Action, AuditReport, Collection, Erasure, Promises, Removal, Subject, Template
+from gaitkeeper.pipelines.fingerprint import Fingerprint
 
 _COLLECTIONS = """
     SELECT c.*, g.fingerprint, x.fingerprint AS shadow, x.was_live,
@@ -44,7 +44,7 @@ _CHANGES = """
 
 
 class SQLiteStore:
-    """Implements :class:`gallery.stores.protocol.Store` in an SQLite file.
+    """Implements :class:`gaitkeeper.gallery.stores.protocol.Store` in an SQLite file.
 
     A committed enrolment is synced to disk before the call returns. Erased rows are overwritten in the file, and the
     write-ahead log is emptied after each erasure. A new file is only readable by its owner.
@@ -55,7 +55,7 @@ class SQLiteStore:
 
     Raises:
         UnknownStore: the URL has no file name.
-        StoreUnavailable, BadStore, BadStoreKey: as :func:`gallery.stores.open.open_store`.
+        StoreUnavailable, BadStore, BadStoreKey: as :func:`gaitkeeper.gallery.stores.open.open_store`.
     """
 
     def __init__(self, url: str, vault: Vault | None = None) -> None:
@@ -70,7 +70,7 @@ class SQLiteStore:
             raise
 
     def promises(self) -> Promises:
-        """See :class:`gallery.stores.protocol.Store`, here and below."""
+        """See :class:`gaitkeeper.gallery.stores.protocol.Store`, here and below."""
         remark = f"Every enrolment is synced to {self._file.path} before it is acknowledged."
         return Promises(durable=True, encrypted=self._vault is not None, remarks=(remark,))
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 
-from gallery.stores.audit import digest, gone
-from gallery.stores.encryption import Vault
-from gallery.stores.sqlite.write import audit_key, log
-from gallery.types import Action, AuditEntry, AuditReport
+from gaitkeeper.gallery.stores.audit import digest, gone
+from gaitkeeper.gallery.stores.encryption import Vault
+from gaitkeeper.gallery.stores.sqlite.write import audit_key, log
+from gaitkeeper.gallery.types import Action, AuditEntry, AuditReport
 
 _LEFT = """
     SELECT 'template' AS what, count(*) AS number FROM templates WHERE subject NOT IN (SELECT key FROM subjects)

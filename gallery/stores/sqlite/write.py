@@ -12,13 +12,13 @@ from datetime import UTC, datetime
 import numpy as np
 import numpy.typing as npt
 
-from gallery.errors import ClipOfOtherSubject, Conflict, FingerprintMismatch, NotFound, Overtaken
-from gallery.stores import audit
-from gallery.stores.encoding import bytes_of, expiry, stamp
-from gallery.stores.encryption import Seals, Vault, seals
-from gallery.stores.protocol import NewSubject, NewTemplate, leaf_of
-from gallery.stores.sqlite.rows import template_of
-from gallery.types import Action, Template
+from gaitkeeper.gallery.errors import ClipOfOtherSubject, Conflict, FingerprintMismatch, NotFound, Overtaken
+from gaitkeeper.gallery.stores import audit
+from gaitkeeper.gallery.stores.encoding import bytes_of, expiry, stamp
+from gaitkeeper.gallery.stores.encryption import Seals, Vault, seals
+from gaitkeeper.gallery.stores.protocol import NewSubject, NewTemplate, leaf_of
+from gaitkeeper.gallery.stores.sqlite.rows import template_of
+from gaitkeeper.gallery.types import Action, Template
 
 SUBJECTS = """
     SELECT s.*, (SELECT count(*) FROM templates t WHERE t.subject = s.key) AS templates
@@ -105,7 +105,7 @@ def enroll(
     template: NewTemplate,
     seen: str | None,
 ) -> Template:
-    """See :meth:`gallery.stores.protocol.Store.enroll`; ``pinned`` is the collection's row."""
+    """See :meth:`gaitkeeper.gallery.stores.protocol.Store.enroll`; ``pinned`` is the collection's row."""
     sealing = seals(vault, pinned["secret"], pinned["name"])
     _check_fits(pinned, template)
     known = db.execute(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args
 
 import typer
 
-from service.commands.console.terminal import (
+from gaitkeeper.service.commands.console.terminal import (
     OUT,
     JsonOption,
     KeyOption,
@@ -20,7 +20,7 @@ from service.commands.console.terminal import (
     progress,
     recogniser,
 )
-from service.options import Option, Rotation, complete, is_rotation, options_of
+from gaitkeeper.service.options import Option, Rotation, complete, is_rotation, options_of
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -42,7 +42,7 @@ def with_options(kind: type[Options], *without: str) -> Callable[[Command], Comm
     """Decorator: the command's parameter ``options`` becomes one option of the command line for each of ``kind``.
 
     Args:
-        kind: one of the types of :mod:`service.options`.
+        kind: one of the types of :mod:`gaitkeeper.service.options`.
         without: names of options that the command does not offer; they have their defaults.
     """
     offered = {name: option for name, option in options_of(kind).items() if name not in without}
@@ -133,7 +133,7 @@ def _annotation(name: str, option: Option) -> Any:
 
 def _value(option: Option, given: Any) -> Any:
     if option.pairs:
-        from service.recognition.metadata import pairs_of
+        from gaitkeeper.service.recognition.metadata import pairs_of
 
         return pairs_of(given or [])
     return int(given) if isinstance(given, Rotate) else given

@@ -9,9 +9,9 @@ from rich.box import HEAVY_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from models.errors import GaitkeeperError
-from service.commands.console.terminal import ERR
-from service.problems import exit_code
+from gaitkeeper.models.errors import GaitkeeperError
+from gaitkeeper.service.commands.console.terminal import ERR
+from gaitkeeper.service.problems import exit_code
 
 DEBUG = "GAITKEEPER_DEBUG"
 
@@ -38,7 +38,7 @@ def report(error: Exception) -> int:
 
 
 def _tracks(error: GaitkeeperError) -> Table:
-    from service.commands.console.tables import folding
+    from gaitkeeper.service.commands.console.tables import folding
 
     table = folding("track", "seconds", "frames", "box (x1 y1 x2 y2)", "same person as", box=HEAVY_HEAD)
     for choice in error.extra["tracks"]:

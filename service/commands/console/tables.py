@@ -13,7 +13,7 @@ from rich.console import Console, Group
 from rich.markup import escape
 from rich.table import Column, Table
 
-from gallery.types import (
+from gaitkeeper.gallery.types import (
     AuditEntry,
     Collection,
     Explanation,
@@ -27,15 +27,15 @@ from gallery.types import (
     Verification,
     ViewStatistics,
 )
-from pipelines.fingerprint import Fingerprint
-from pipelines.timing import REPAIRS
-from service.schemas import Clip, Skipped, TrackChoice
+from gaitkeeper.pipelines.fingerprint import Fingerprint
+from gaitkeeper.pipelines.timing import REPAIRS
+from gaitkeeper.service.schemas import Clip, Skipped, TrackChoice
 
 if TYPE_CHECKING:
-    from gallery.strangers import StrangerGroup
-    from models.weights import Entry
-    from service.auth.keys import Key
-    from service.operations.doctor import Check
+    from gaitkeeper.gallery.strangers import StrangerGroup
+    from gaitkeeper.models.weights import Entry
+    from gaitkeeper.service.auth.keys import Key
+    from gaitkeeper.service.operations.doctor import Check
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 COLOURS = {Verdict.MATCH: "green", Verdict.UNKNOWN: "yellow", Verdict.INCONCLUSIVE: "cyan"}

@@ -12,12 +12,12 @@ import typer
 from rich.console import Console, ConsoleDimensions
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
-from service.options import ClipOptions, options_of
+from gaitkeeper.service.options import ClipOptions, options_of
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from service.recogniser import Recogniser
+    from gaitkeeper.service.recogniser import Recogniser
 
 PIPE_WIDTH = 10_000
 
@@ -41,7 +41,7 @@ ERR = _Console(stderr=True)
 
 
 def _file(path: Path) -> Path:
-    from service.files import require_file
+    from gaitkeeper.service.files import require_file
 
     return require_file(path)
 
@@ -102,18 +102,18 @@ def recogniser(server: str | None, store: str | None, key: str | None = None) ->
     Raises:
         BadSettings: both were given, or the settings are invalid.
     """
-    from service.errors import BadSettings
+    from gaitkeeper.service.errors import BadSettings
 
     if server and store:
         raise BadSettings("--server and --store exclude each other: a server has its own store.")
     if server:
-        from service.client import Client
+        from gaitkeeper.service.client import Client
 
         with Client(server, key=key) as client:
             yield client
     else:
-        from service.recognition.engine import Engine
-        from service.settings import load_settings
+        from gaitkeeper.service.recognition.engine import Engine
+        from gaitkeeper.service.settings import load_settings
 
         with Engine(load_settings(**({"store": store} if store else {}))) as engine:
             yield engine

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from service.commands.console.terminal import ERR, OUT, AnyClipsArgument, print_json, progress
+from gaitkeeper.service.commands.console.terminal import ERR, OUT, AnyClipsArgument, print_json, progress
 
 
 def demo(
@@ -20,10 +20,10 @@ def demo(
 ) -> None:
     """Enrol people, identify them in other clips, and write a report. Renders its own people unless clips are given."""
     with progress("demo") as tell:
-        from service.operations import demo as demo_
-        from service.operations.report import render
-        from service.recognition.engine import Engine
-        from service.settings import load_settings
+        from gaitkeeper.service.operations import demo as demo_
+        from gaitkeeper.service.operations.report import render
+        from gaitkeeper.service.recognition.engine import Engine
+        from gaitkeeper.service.settings import load_settings
 
         if clips:
             gallery, probes = demo_.split(clips)
@@ -37,7 +37,7 @@ def demo(
     if as_json:
         print_json(shown.reply(report))
         return
-    from service.commands.console import tables
+    from gaitkeeper.service.commands.console import tables
 
     for probe in shown.probes:
         OUT.print(f"[bold]{tables.plain(probe.clip.name)}[/]")

@@ -7,13 +7,13 @@ from dataclasses import asdict
 
 import typer
 
-from service.commands.console.terminal import OUT, JsonOption, StoreOption, progress
+from gaitkeeper.service.commands.console.terminal import OUT, JsonOption, StoreOption, progress
 
 
 def doctor(store: StoreOption = None, as_json: JsonOption = False) -> None:
     """Check this installation; exit code 1 where something is wrong."""
     with progress("examining") as tell:
-        from service.operations.doctor import examine
+        from gaitkeeper.service.operations.doctor import examine
 
         made = []
         for check in examine(store):
@@ -22,7 +22,7 @@ def doctor(store: StoreOption = None, as_json: JsonOption = False) -> None:
     if as_json:
         typer.echo(json.dumps([asdict(check) for check in made], indent=2))
     else:
-        from service.commands.console import tables
+        from gaitkeeper.service.commands.console import tables
 
         OUT.print(tables.checks(made))
     if not all(check.ok for check in made):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from service.commands.console.terminal import (
+from gaitkeeper.service.commands.console.terminal import (
     ERR,
     OUT,
     ArchiveArgument,
@@ -22,8 +22,8 @@ from service.commands.console.terminal import (
 )
 
 if TYPE_CHECKING:
-    from gallery.stores.encryption import Vault
-    from gallery.stores.protocol import Store
+    from gaitkeeper.gallery.stores.encryption import Vault
+    from gaitkeeper.gallery.stores.protocol import Store
 
 app = typer.Typer(help="The gallery's store: audit, backup, keys.", no_args_is_help=True)
 PlainOption = Annotated[
@@ -33,10 +33,10 @@ PlainOption = Annotated[
 
 @contextmanager
 def _opened(store: str | None) -> Iterator[tuple[Store, Vault | None]]:
-    from gallery.stores.audit import acting
-    from gallery.stores.open import open_store
-    from service.errors import CannotWrite
-    from service.settings import load_settings
+    from gaitkeeper.gallery.stores.audit import acting
+    from gaitkeeper.gallery.stores.open import open_store
+    from gaitkeeper.service.errors import CannotWrite
+    from gaitkeeper.service.settings import load_settings
 
     settings = load_settings(**({"store": store} if store else {}))
     vault = settings.vault
@@ -58,7 +58,7 @@ def audit(collection: CollectionOption = "default", store: StoreOption = None, a
     if as_json:
         print_json(report)
     else:
-        from service.commands.console import tables
+        from gaitkeeper.service.commands.console import tables
 
         OUT.print(tables.audit(report.entries))
         waiting = "; erased bytes may still lie in the store's files" if report.pending else ""
@@ -77,7 +77,7 @@ def export(
     as_json: JsonOption = False,
 ) -> None:
     """Write a collection to one file, encrypted if the store is encrypted."""
-    from gallery.stores.archive import export_collection
+    from gaitkeeper.gallery.stores.archive import export_collection
 
     with progress("writing the archive"), _opened(store) as (opened, vault):
         written = export_collection(opened, collection, file, None if plain else vault)
@@ -97,7 +97,7 @@ def import_(
     as_json: JsonOption = False,
 ) -> None:
     """Check a file, then import the collection in it."""
-    from gallery.stores.archive import import_collection
+    from gaitkeeper.gallery.stores.archive import import_collection
 
     with progress("reading the archive"), _opened(store) as (opened, vault):
         read = import_collection(opened, file, collection, vault)
@@ -112,8 +112,8 @@ def backup(
     as_json: JsonOption = False,
 ) -> None:
     """Write every collection to a separate file in a folder, which is created if missing."""
-    from gallery.names import enrolled_only
-    from gallery.stores.archive import export_collection
+    from gaitkeeper.gallery.names import enrolled_only
+    from gaitkeeper.gallery.stores.archive import export_collection
 
     written = {}
     with progress("writing the archives") as tell, _opened(store) as (opened, vault):
@@ -133,7 +133,7 @@ def backup(
 @app.command("rotate-key")
 def rotate_key(store: StoreOption = None, as_json: JsonOption = False) -> None:
     """Rotate keys: replace the other keys in GAITKEEPER_STORE_KEY by the first one."""
-    from gallery.errors import BadStoreKey
+    from gaitkeeper.gallery.errors import BadStoreKey
 
     with progress("changing keys"), _opened(store) as (opened, vault):
         if vault is None:

@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from service.commands.console.terminal import ERR, OUT, JsonOption, StoreOption
+from gaitkeeper.service.commands.console.terminal import ERR, OUT, JsonOption, StoreOption
 
 if TYPE_CHECKING:
-    from service.auth.keys import Keys
+    from gaitkeeper.service.auth.keys import Keys
 
 app = typer.Typer(help="The API keys of the service on this machine.", no_args_is_help=True)
 
 
 @contextmanager
 def _opened(store: str | None) -> Iterator[Keys]:
-    from service.auth.keys import Keys
-    from service.settings import load_settings
-    from service.state import State
+    from gaitkeeper.service.auth.keys import Keys
+    from gaitkeeper.service.settings import load_settings
+    from gaitkeeper.service.state import State
 
     state = State(load_settings(**({"store": store} if store else {})).state_path)
     try:
@@ -42,8 +42,8 @@ def create(
     as_json: JsonOption = False,
 ) -> None:
     """Create a key and show it once. After the first key is created, the service requires one."""
-    from service.auth.keys import Scope
-    from service.errors import BadSettings
+    from gaitkeeper.service.auth.keys import Scope
+    from gaitkeeper.service.errors import BadSettings
 
     if unknown := set(scope) - set(Scope):
         raise BadSettings(f"The scope {unknown.pop()!r} does not exist; known are {', '.join(Scope)}.")
@@ -65,7 +65,7 @@ def list_(store: StoreOption = None, as_json: JsonOption = False) -> None:
     if as_json:
         typer.echo(json.dumps([key.model_dump() for key in listed], indent=2))
         return
-    from service.commands.console import tables
+    from gaitkeeper.service.commands.console import tables
 
     OUT.print(tables.keys(listed))
 

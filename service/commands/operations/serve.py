@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from service.commands.console.terminal import ERR, StoreOption, progress
+from gaitkeeper.service.commands.console.terminal import ERR, StoreOption, progress
 
 
 def serve(
@@ -29,12 +29,12 @@ def serve(
     with progress("starting"):
         import uvicorn
 
-        from service.app import create_app
-        from service.auth.keys import Keys
-        from service.operations.listening import listen, socket_options, url_of
-        from service.operations.logs import configure
-        from service.recognition.engine import Engine
-        from service.settings import load_settings
+        from gaitkeeper.service.app import create_app
+        from gaitkeeper.service.auth.keys import Keys
+        from gaitkeeper.service.operations.listening import listen, socket_options, url_of
+        from gaitkeeper.service.operations.logs import configure
+        from gaitkeeper.service.recognition.engine import Engine
+        from gaitkeeper.service.settings import load_settings
 
         given = {"host": host, "port": port, "store": store, "root_path": root_path}
         settings = load_settings(**{name: value for name, value in given.items() if value is not None})
@@ -65,10 +65,10 @@ def serve(
 
 def _on_cluster(host: str | None, port: int | None, root_path: str | None, store: str | None, address: str) -> None:
     with progress("starting"):
-        from service.errors import BadSettings, ClusterUnavailable
-        from service.hosts.cluster import prepare
-        from service.operations.logs import configure
-        from service.settings import load_settings
+        from gaitkeeper.service.errors import BadSettings, ClusterUnavailable
+        from gaitkeeper.service.hosts.cluster import prepare
+        from gaitkeeper.service.operations.logs import configure
+        from gaitkeeper.service.settings import load_settings
 
         if root_path is not None:
             raise BadSettings("--ray and --root-path exclude each other: set GAITKEEPER_ROOT_PATH on every host.")
@@ -78,7 +78,7 @@ def _on_cluster(host: str | None, port: int | None, root_path: str | None, store
         settings = load_settings(**{name: value for name, value in given.items() if value is not None})
         prepare(address)
         try:
-            from service.ray_app import run
+            from gaitkeeper.service.ray_app import run
         except ModuleNotFoundError as error:
             raise ClusterUnavailable("Ray is not installed: pip install 'gaitkeeper-id[ray]'.") from error
     configure(settings.log)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from service.commands.console.terminal import OUT, JsonOption
+from gaitkeeper.service.commands.console.terminal import OUT, JsonOption
 
 
 def size(
@@ -21,8 +21,8 @@ def size(
     as_json: JsonOption = False,
 ) -> None:
     """Compute the hardware that a load needs. The formulas are in docs/scale.md."""
-    from service.operations.sizing import Load, Units
-    from service.operations.sizing import size as sized
+    from gaitkeeper.service.operations.sizing import Load, Units
+    from gaitkeeper.service.operations.sizing import size as sized
 
     load = Load(cameras=cameras, people=people, templates=templates, seconds=seconds, peak=peak)
     needed = sized(load, Units(gpu_frames=gpu_frames))

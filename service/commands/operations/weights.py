@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from service.commands.console.terminal import ERR, OUT, progress
+from gaitkeeper.service.commands.console.terminal import ERR, OUT, progress
 
 app = typer.Typer(help="Weights of networks.", no_args_is_help=True)
 
@@ -22,8 +22,8 @@ app = typer.Typer(help="Weights of networks.", no_args_is_help=True)
 def list_(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """List the known weights, and whether they are on this machine."""
     with progress("verifying"):
-        from models.weights import manifest
-        from service.operations.doctor import weights_state
+        from gaitkeeper.models.weights import manifest
+        from gaitkeeper.service.operations.doctor import weights_state
 
         states = {name: weights_state(name) for name in manifest()}
     if as_json:
@@ -31,7 +31,7 @@ def list_(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] =
             json.dumps([asdict(entry) | {"state": states[name]} for name, entry in manifest().items()], indent=2)
         )
         return
-    from service.commands.console import tables
+    from gaitkeeper.service.commands.console import tables
 
     OUT.print(tables.weights(manifest().values(), states))
 
@@ -47,7 +47,7 @@ def pull(
     _ask(names or ())
     states: dict[str, str] = {}
     with progress("pulling") as tell:
-        from models.weights import Entry, entry, pull
+        from gaitkeeper.models.weights import Entry, entry, pull
 
         def on_entry(item: Entry, state: str) -> None:
             states[item.name] = state
@@ -76,7 +76,7 @@ def import_(
 ) -> None:
     """Convert a published checkpoint to a weights file, and list what was left out."""
     with progress("importing") as tell, _written(target) as partial:
-        from models.importers import import_checkpoint
+        from gaitkeeper.models.importers import import_checkpoint
 
         tell(source.name, 0.0)
         done = import_checkpoint(network, format_, source, partial)
@@ -97,8 +97,8 @@ def export(
 ) -> None:
     """Write a network with its weights as an ONNX file that takes any number of sequences of any lengths."""
     with progress("exporting") as tell, _written(target) as partial:
-        from models import load
-        from models.export import export_onnx
+        from gaitkeeper.models import load
+        from gaitkeeper.models.export import export_onnx
 
         tell("reading", 0.0)
         network = load(source)
@@ -132,12 +132,12 @@ def export_pose(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Write a pose network of mmpose as an ONNX file for any number of crops, and compare it with PyTorch."""
-    from models import cache
-    from models.weights import export_path, locate, manifest
-    from service.errors import InvalidRequest
+    from gaitkeeper.models import cache
+    from gaitkeeper.models.weights import export_path, locate, manifest
+    from gaitkeeper.service.errors import InvalidRequest
 
     with progress("exporting") as tell:
-        from pipelines.perception.pose_export import export_pose
+        from gaitkeeper.pipelines.perception.pose_export import export_pose
 
         listed = manifest().get(config)
         if listed is None and checkpoint is None:
@@ -163,8 +163,8 @@ def export_pose(
 
 def _ask(names: Iterable[str]) -> None:
     """Ask the user to accept the licences that require it, if there is a terminal."""
-    from models import licences
-    from models.weights import entry
+    from gaitkeeper.models import licences
+    from gaitkeeper.models.weights import entry
 
     if not sys.stdin.isatty():
         return
@@ -187,7 +187,7 @@ def _written(target: Path) -> Iterator[Path]:
     Raises:
         CannotWrite: the file cannot be created.
     """
-    from service.errors import CannotWrite
+    from gaitkeeper.service.errors import CannotWrite
 
     partial = target.with_name(f".{target.stem}-{os.getpid()}{target.suffix}")
     try:

@@ -6,13 +6,13 @@ import logging
 
 from fastapi import APIRouter
 
-from models.errors import GaitkeeperError
-from service.errors import CallerGone, NotReady, Overloaded
-from service.http.callers import CallerOf
-from service.http.openapi import problems
-from service.problems import PROBLEMS
-from service.routes.dependencies import EngineOf, Probes
-from service.schemas import Health, Readiness
+from gaitkeeper.models.errors import GaitkeeperError
+from gaitkeeper.service.errors import CallerGone, NotReady, Overloaded
+from gaitkeeper.service.http.callers import CallerOf
+from gaitkeeper.service.http.openapi import problems
+from gaitkeeper.service.problems import PROBLEMS
+from gaitkeeper.service.routes.dependencies import EngineOf, Probes
+from gaitkeeper.service.schemas import Health, Readiness
 
 router = APIRouter(tags=["health"])
 log = logging.getLogger("gaitkeeper")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Response
 
-from service.metrics import CONTENT_TYPE
-from service.routes.dependencies import MetricsOf
+from gaitkeeper.service.metrics import CONTENT_TYPE
+from gaitkeeper.service.routes.dependencies import MetricsOf
 
 router = APIRouter()
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request
 
-from service.http.openapi import problems
-from service.operations import system
-from service.routes.dependencies import EngineOf, JobsOf, Queue
-from service.schemas import ModelsReply, SystemReply
+from gaitkeeper.service.http.openapi import problems
+from gaitkeeper.service.operations import system
+from gaitkeeper.service.routes.dependencies import EngineOf, JobsOf, Queue
+from gaitkeeper.service.schemas import ModelsReply, SystemReply
 
 router = APIRouter(tags=["system"])
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from gallery.decision.calibration import (
+from gaitkeeper.gallery.decision.calibration import (
     Calibration,
     ConfidenceMap,
     FmrThresholds,
@@ -16,8 +16,8 @@ from gallery.decision.calibration import (
     InUnits,
     load_calibrations,
 )
-from gallery.decision.units import Basis, Unit
-from gallery.errors import BadCalibration, BadFmr, BadFpir
+from gaitkeeper.gallery.decision.units import Basis, Unit
+from gaitkeeper.gallery.errors import BadCalibration, BadFmr, BadFpir
 
 TABLE = FpirThresholds(fpir=0.01, gallery_sizes=(10, 100, 1000), distances=(5.0, 4.0, 2.0))
 TOML = """

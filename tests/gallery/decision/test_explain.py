@@ -7,11 +7,11 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-import models
-from gallery import Gallery
-from gallery.decision.calibration import Calibration, ConfidenceMap, FpirThresholds, PartQuantiles
-from gallery.decision.explain import MIN_PAIRS, explain, impostors_of, quantiles
-from pipelines.fingerprint import fingerprint_of
+from gaitkeeper import models
+from gaitkeeper.gallery import Gallery
+from gaitkeeper.gallery.decision.calibration import Calibration, ConfidenceMap, FpirThresholds, PartQuantiles
+from gaitkeeper.gallery.decision.explain import MIN_PAIRS, explain, impostors_of, quantiles
+from gaitkeeper.pipelines.fingerprint import fingerprint_of
 
 EYES = "blazepose-full/1"
 

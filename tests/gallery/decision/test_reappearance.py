@@ -7,13 +7,13 @@ from dataclasses import replace
 import pytest
 import torch
 
-import models
-from gallery import Calibration, Gallery
-from gallery.decision.calibration import ConfidenceMap, FpirThresholds, InUnits
-from gallery.decision.reappearance import MOST, Likeness, Walk, Walks
-from models.distance import part_distances
-from pipelines.embed import embed
-from pipelines.fingerprint import Fingerprint
+from gaitkeeper import models
+from gaitkeeper.gallery import Calibration, Gallery
+from gaitkeeper.gallery.decision.calibration import ConfidenceMap, FpirThresholds, InUnits
+from gaitkeeper.gallery.decision.reappearance import MOST, Likeness, Walk, Walks
+from gaitkeeper.models.distance import part_distances
+from gaitkeeper.pipelines.embed import embed
+from gaitkeeper.pipelines.fingerprint import Fingerprint
 
 GEI = Fingerprint("gei", "none", "1", "blazepose-full/1")
 

@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import pytest
 
-from gallery.decision.calibration import Calibration, ConfidenceMap, FpirThresholds, InUnits
-from gallery.decision.units import Basis, Unit
-from gallery.decision.verdict import QualityGates, candidates_of, check_fpir, decide, threshold_of
-from gallery.errors import BadFpir
-from gallery.search.partwise import Hit
-from gallery.types import Reason, Verdict
-from pipelines.errors import TooShort
+from gaitkeeper.gallery.decision.calibration import Calibration, ConfidenceMap, FpirThresholds, InUnits
+from gaitkeeper.gallery.decision.units import Basis, Unit
+from gaitkeeper.gallery.decision.verdict import QualityGates, candidates_of, check_fpir, decide, threshold_of
+from gaitkeeper.gallery.errors import BadFpir
+from gaitkeeper.gallery.search.partwise import Hit
+from gaitkeeper.gallery.types import Reason, Verdict
+from gaitkeeper.pipelines.errors import TooShort
 
 HITS = [Hit("alice", "t1", 2.0), Hit("bob", "t2", 3.0)]
 GATES = QualityGates()

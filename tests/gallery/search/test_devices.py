@@ -11,17 +11,17 @@ import pytest
 import torch
 from torch import Tensor
 
-import models
 from bench.networks import walkers
-from gallery import Gallery
-from models import GaitNetwork
-from models.distance import part_distances
-from pipelines import Pipeline
-from pipelines.batching import SharedEmbedding
-from pipelines.embed import embed
-from pipelines.sequence import GaitSequence, Quality
-from pipelines.settings import PipelineSettings
-from pipelines.tensors import prepare
+from gaitkeeper import models
+from gaitkeeper.gallery import Gallery
+from gaitkeeper.models import GaitNetwork
+from gaitkeeper.models.distance import part_distances
+from gaitkeeper.pipelines import Pipeline
+from gaitkeeper.pipelines.batching import SharedEmbedding
+from gaitkeeper.pipelines.embed import embed
+from gaitkeeper.pipelines.sequence import GaitSequence, Quality
+from gaitkeeper.pipelines.settings import PipelineSettings
+from gaitkeeper.pipelines.tensors import prepare
 
 PEOPLE, FRAMES = 6, 24
 Embed = Callable[[Sequence[GaitSequence], GaitNetwork], Tensor]
@@ -67,7 +67,7 @@ def through_onnx(folder: Path) -> Embed:
     """The network exported and run by onnxruntime."""
     pytest.importorskip("onnxscript")
     pytest.importorskip("onnxruntime")
-    from models.export import export_onnx, run_onnx
+    from gaitkeeper.models.export import export_onnx, run_onnx
 
     path = folder / "net.onnx"
 
@@ -88,7 +88,7 @@ def channels_first(seqs: Sequence[GaitSequence], net: GaitNetwork) -> Tensor:
 def as_a_gpu_takes_them(seqs: Sequence[GaitSequence], net: GaitNetwork) -> Tensor:
     """As many frames at a time as a GPU would be given."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("models.layers.chunk_on", lambda device: 512)
+        patch.setattr("gaitkeeper.models.layers.chunk_on", lambda device: 512)
         return embed(seqs, net)
 
 

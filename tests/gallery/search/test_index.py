@@ -7,11 +7,11 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import torch
 
-from gallery.search import index as module
-from gallery.search import partwise
-from gallery.search.index import CollectionIndex
-from gallery.search.table import digest_order
-from gallery.stores.protocol import NewSubject
+from gaitkeeper.gallery.search import index as module
+from gaitkeeper.gallery.search import partwise
+from gaitkeeper.gallery.search.index import CollectionIndex
+from gaitkeeper.gallery.search.table import digest_order
+from gaitkeeper.gallery.stores.protocol import NewSubject
 
 SIZES = ((4, 2), (40, 3))
 

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from gallery.search import codes, partwise, table
-from gallery.search.partwise import PartwiseIndex
+from gaitkeeper.gallery.search import codes, partwise, table
+from gaitkeeper.gallery.search.partwise import PartwiseIndex
 
 
 def distance(a, b):

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from gallery.errors import FingerprintMismatch
-from gallery.search.index import CollectionIndex, Share
-from gallery.search.sharded import ShardedIndex
-from gallery.search.table import digest_order
-from gallery.stores.protocol import NewSubject
-from gallery.views import View
+from gaitkeeper.gallery.errors import FingerprintMismatch
+from gaitkeeper.gallery.search.index import CollectionIndex, Share
+from gaitkeeper.gallery.search.sharded import ShardedIndex
+from gaitkeeper.gallery.search.table import digest_order
+from gaitkeeper.gallery.stores.protocol import NewSubject
+from gaitkeeper.gallery.views import View
 
 COUNTS = (1, 2, 5)
 

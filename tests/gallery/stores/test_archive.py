@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from following import replay
 
-from gallery.errors import BadArchive, BadStoreKey, FingerprintMismatch, NotFound
-from gallery.stores.archive import export_collection, import_collection
-from gallery.stores.encryption import Vault
-from gallery.stores.open import open_store
-from gallery.stores.protocol import NewSubject
-from gallery.types import Action
+from gaitkeeper.gallery.errors import BadArchive, BadStoreKey, FingerprintMismatch, NotFound
+from gaitkeeper.gallery.stores.archive import export_collection, import_collection
+from gaitkeeper.gallery.stores.encryption import Vault
+from gaitkeeper.gallery.stores.open import open_store
+from gaitkeeper.gallery.stores.protocol import NewSubject
+from gaitkeeper.gallery.types import Action
 
 KEY, OTHER = Vault([bytes(range(32))]), Vault([bytes(range(32, 64))])
 

@@ -6,8 +6,8 @@ import base64
 
 import pytest
 
-from gallery.errors import BadStore, BadStoreKey
-from gallery.stores.encryption import Plain, Vault, seals
+from gaitkeeper.gallery.errors import BadStore, BadStoreKey
+from gaitkeeper.gallery.stores.encryption import Plain, Vault, seals
 
 A, B = bytes(range(32)), bytes(range(32, 64))
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from gallery.errors import UnknownStore
-from gallery.stores.open import STORES, kind_of, open_store, store_file, with_password, without_password
-from gallery.stores.redis.link import Address
+from gaitkeeper.gallery.errors import UnknownStore
+from gaitkeeper.gallery.stores.open import STORES, kind_of, open_store, store_file, with_password, without_password
+from gaitkeeper.gallery.stores.redis.link import Address
 
 
 def test_every_scheme_opens_a_store_that_accepts_its_urls():

@@ -9,12 +9,12 @@ import pytest
 from following import Follower, replay
 from redis_servers import DURABLE
 
-from gallery.errors import BadStore, NotFound, StoreNotDurable, StoreUnavailable, UnknownStore
-from gallery.stores.open import open_store
-from gallery.stores.protocol import NewSubject
-from gallery.stores.redis import link
-from gallery.stores.redis import store as redis_store
-from gallery.stores.redis.link import Address
+from gaitkeeper.gallery.errors import BadStore, NotFound, StoreNotDurable, StoreUnavailable, UnknownStore
+from gaitkeeper.gallery.stores.open import open_store
+from gaitkeeper.gallery.stores.protocol import NewSubject
+from gaitkeeper.gallery.stores.redis import link
+from gaitkeeper.gallery.stores.redis import store as redis_store
+from gaitkeeper.gallery.stores.redis.link import Address
 
 ALICE, BOB = NewSubject("alice"), NewSubject("bob")
 

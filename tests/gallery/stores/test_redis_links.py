@@ -10,10 +10,10 @@ import redis
 from following import Follower, replay
 from redis_servers import DURABLE, Certificates, SentinelServer, free_port
 
-from gallery.errors import Overtaken, StoreUnavailable
-from gallery.stores.open import open_store
-from gallery.stores.protocol import NewSubject
-from gallery.stores.redis import link
+from gaitkeeper.gallery.errors import Overtaken, StoreUnavailable
+from gaitkeeper.gallery.stores.open import open_store
+from gaitkeeper.gallery.stores.protocol import NewSubject
+from gaitkeeper.gallery.stores.redis import link
 
 ALICE, BOB = NewSubject("alice"), NewSubject("bob")
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from gallery.stores.redis import scripts
-from gallery.stores.redis.link import Address, Link
+from gaitkeeper.gallery.stores.redis import scripts
+from gaitkeeper.gallery.stores.redis.link import Address, Link
 
 FOLDER = Path(scripts.__file__).parent / "lua"
 NAMES = sorted(

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from following import replay
 
-from gallery.errors import BadStore, StoreUnavailable, UnknownStore
-from gallery.stores.open import open_store
-from gallery.stores.protocol import NewSubject
-from gallery.stores.sqlite import file as sqlite_file
-from gallery.stores.sqlite import schema
-from gallery.stores.sqlite.store import SQLiteStore
+from gaitkeeper.gallery.errors import BadStore, StoreUnavailable, UnknownStore
+from gaitkeeper.gallery.stores.open import open_store
+from gaitkeeper.gallery.stores.protocol import NewSubject
+from gaitkeeper.gallery.stores.sqlite import file as sqlite_file
+from gaitkeeper.gallery.stores.sqlite import schema
+from gaitkeeper.gallery.stores.sqlite.store import SQLiteStore
 
 ALICE = NewSubject("alice")
 

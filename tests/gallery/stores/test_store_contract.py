@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from following import Follower, replay
 
-from gallery.errors import ClipOfOtherSubject, FingerprintMismatch, NotFound, Overtaken, StoreUnavailable
-from gallery.stores.open import open_store
-from gallery.stores.protocol import NewSubject
+from gaitkeeper.gallery.errors import ClipOfOtherSubject, FingerprintMismatch, NotFound, Overtaken, StoreUnavailable
+from gaitkeeper.gallery.stores.open import open_store
+from gaitkeeper.gallery.stores.protocol import NewSubject
 
 ALICE, BOB = NewSubject("alice"), NewSubject("bob")
 
@@ -250,7 +250,7 @@ def test_threads_that_enrol_the_same_walker_agree(store, new_template):
 
 def test_processes_write_side_by_side(store_url, tmp_path):
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["gallery.stores"])
+    context.set_forkserver_preload(["gaitkeeper.gallery.stores"])
     # Overlapping ranges, and none has made the store beforehand.
     ranges = [range(0, 40), range(20, 60), range(40, 80)]
     writers = [

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from following import Follower, replay
 
-from gallery.errors import Conflict, NotFound
-from gallery.stores.protocol import NewSubject
+from gaitkeeper.gallery.errors import Conflict, NotFound
+from gaitkeeper.gallery.stores.protocol import NewSubject
 
 ALICE, BOB = NewSubject("alice"), NewSubject("bob")
 NOW = datetime(2030, 1, 1, tzinfo=UTC)

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from following import Follower, replay
 
-from gallery.errors import Conflict, FingerprintMismatch, NotFound, ShadowBehind
-from gallery.stores.protocol import NewSubject
+from gaitkeeper.gallery.errors import Conflict, FingerprintMismatch, NotFound, ShadowBehind
+from gaitkeeper.gallery.stores.protocol import NewSubject
 
 ALICE, BOB = NewSubject("alice"), NewSubject("bob")
 

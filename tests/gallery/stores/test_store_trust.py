@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from following import Follower, replay
 
-from gallery.errors import BadStoreKey, NotFound
-from gallery.stores.audit import acting
-from gallery.stores.encryption import Vault
-from gallery.stores.open import open_store
-from gallery.stores.protocol import NewSubject
-from gallery.types import Action
+from gaitkeeper.gallery.errors import BadStoreKey, NotFound
+from gaitkeeper.gallery.stores.audit import acting
+from gaitkeeper.gallery.stores.encryption import Vault
+from gaitkeeper.gallery.stores.open import open_store
+from gaitkeeper.gallery.stores.protocol import NewSubject
+from gaitkeeper.gallery.types import Action
 
 OLD, NEW = bytes(range(32)), bytes(range(32, 64))
 ALICE, BOB = NewSubject("alice"), NewSubject("bob")

@@ -12,15 +12,15 @@ import httpx
 import pytest
 from serving import Clips, Service, Start
 
-from gallery.errors import BadCollection
-from service.auth.access import rule_of
-from service.auth.keys import Keys, Scope
-from service.cli import main
-from service.client import Client
-from service.errors import BadSettings, Forbidden, KeyNotFound, RateLimited, Unauthorised
-from service.http.admission import RateLimit
-from service.settings import Settings
-from service.state import State
+from gaitkeeper.gallery.errors import BadCollection
+from gaitkeeper.service.auth.access import rule_of
+from gaitkeeper.service.auth.keys import Keys, Scope
+from gaitkeeper.service.cli import main
+from gaitkeeper.service.client import Client
+from gaitkeeper.service.errors import BadSettings, Forbidden, KeyNotFound, RateLimited, Unauthorised
+from gaitkeeper.service.http.admission import RateLimit
+from gaitkeeper.service.settings import Settings
+from gaitkeeper.service.state import State
 
 Issue = Callable[..., str]
 

@@ -10,16 +10,16 @@ import httpx
 import pytest
 from serving import Clips, Service, Start
 
-from gallery.errors import BadStore, NotFound
-from gallery.stores.open import open_store
-from gallery.types import AuditEntry, Removal
-from service.auth.keys import Keys, Scope
-from service.background.expiry import purge
-from service.client import Client
-from service.recognition import canary
-from service.recognition.engine import Engine
-from service.settings import Settings
-from service.state import State
+from gaitkeeper.gallery.errors import BadStore, NotFound
+from gaitkeeper.gallery.stores.open import open_store
+from gaitkeeper.gallery.types import AuditEntry, Removal
+from gaitkeeper.service.auth.keys import Keys, Scope
+from gaitkeeper.service.background.expiry import purge
+from gaitkeeper.service.client import Client
+from gaitkeeper.service.recognition import canary
+from gaitkeeper.service.recognition.engine import Engine
+from gaitkeeper.service.settings import Settings
+from gaitkeeper.service.state import State
 
 
 def logged(service: Service, collection: str = "default") -> list[AuditEntry]:

@@ -18,16 +18,16 @@ import pytest
 from serving import Clips, Service, Start
 from websockets.sync.client import connect
 
-from gallery.errors import ClipOfOtherSubject, LooksLikeOtherSubject, NotFound, StoreUnavailable
-from pipelines.errors import NoPerson
-from service.auth.keys import Keys, Scope
-from service.background.jobs import LISTENERS, Jobs
-from service.client import Client
-from service.errors import JobCancelled, Overloaded
-from service.http.examples import EXAMPLES
-from service.http.sockets import KEY_PREFIX, PROTOCOL
-from service.schemas import EnrollReply, JobReply
-from service.state import State
+from gaitkeeper.gallery.errors import ClipOfOtherSubject, LooksLikeOtherSubject, NotFound, StoreUnavailable
+from gaitkeeper.pipelines.errors import NoPerson
+from gaitkeeper.service.auth.keys import Keys, Scope
+from gaitkeeper.service.background.jobs import LISTENERS, Jobs
+from gaitkeeper.service.client import Client
+from gaitkeeper.service.errors import JobCancelled, Overloaded
+from gaitkeeper.service.http.examples import EXAMPLES
+from gaitkeeper.service.http.sockets import KEY_PREFIX, PROTOCOL
+from gaitkeeper.service.schemas import EnrollReply, JobReply
+from gaitkeeper.service.state import State
 
 REPLY = EnrollReply.model_validate(EXAMPLES["EnrollReply"])
 Open = Callable[..., Jobs]
@@ -433,7 +433,7 @@ def test_whoever_leaves_a_socket_leaves_nothing_behind(start: Start, clip: Clips
 def test_a_file_of_jobs_that_fails_for_a_moment_ends_no_work(
     open_jobs: Open, state: State, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.background.jobs.PAUSE", 0.05)
+    monkeypatch.setattr("gaitkeeper.service.background.jobs.PAUSE", 0.05)
     real, failures = State.transaction, [sqlite3.OperationalError("disk I/O error")]
 
     def failing(self: State) -> Any:

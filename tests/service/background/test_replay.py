@@ -16,17 +16,17 @@ import httpx
 import pytest
 from serving import Clips, Service, Start
 
-from gallery import Gallery
-from gallery.errors import StoreUnavailable
-from service.auth.keys import Keys, Scope
-from service.background.replay import Replays
-from service.errors import IdempotencyMismatch, InProgress
-from service.http.examples import EXAMPLES
-from service.recognition import canary
-from service.recognition.engine import Engine
-from service.schemas import EnrollReply
-from service.settings import Settings
-from service.state import State
+from gaitkeeper.gallery import Gallery
+from gaitkeeper.gallery.errors import StoreUnavailable
+from gaitkeeper.service.auth.keys import Keys, Scope
+from gaitkeeper.service.background.replay import Replays
+from gaitkeeper.service.errors import IdempotencyMismatch, InProgress
+from gaitkeeper.service.http.examples import EXAMPLES
+from gaitkeeper.service.recognition import canary
+from gaitkeeper.service.recognition.engine import Engine
+from gaitkeeper.service.schemas import EnrollReply
+from gaitkeeper.service.settings import Settings
+from gaitkeeper.service.state import State
 
 
 @pytest.fixture
@@ -182,7 +182,7 @@ def test_what_the_end_of_the_service_cut_short_is_done_again(state: State) -> No
 
 def test_replies_are_kept_for_a_set_time(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
     replays, done, now = Replays(state, 60), [], [time.time()]
-    monkeypatch.setattr("service.background.replay.time", SimpleNamespace(time=lambda: now[0]))
+    monkeypatch.setattr("gaitkeeper.service.background.replay.time", SimpleNamespace(time=lambda: now[0]))
 
     def work() -> tuple[int, EnrollReply]:
         done.append(1)

@@ -17,15 +17,15 @@ import pytest
 from serving import Clips, Start
 from standardwebhooks import Webhook as Verifier
 
-from gallery.decision import calibration
-from gallery.types import Verdict
-from service.background.webhooks import Webhooks, signature
-from service.errors import BadSettings
-from service.http.examples import EXAMPLES
-from service.metrics import Metrics
-from service.schemas import IdentifyReply, JobState
-from service.settings import Webhook, load_settings
-from service.state import State
+from gaitkeeper.gallery.decision import calibration
+from gaitkeeper.gallery.types import Verdict
+from gaitkeeper.service.background.webhooks import Webhooks, signature
+from gaitkeeper.service.errors import BadSettings
+from gaitkeeper.service.http.examples import EXAMPLES
+from gaitkeeper.service.metrics import Metrics
+from gaitkeeper.service.schemas import IdentifyReply, JobState
+from gaitkeeper.service.settings import Webhook, load_settings
+from gaitkeeper.service.state import State
 
 KEY = bytes(range(32))
 SECRET = f"whsec_{base64.b64encode(KEY).decode()}"

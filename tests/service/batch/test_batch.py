@@ -12,17 +12,17 @@ from typing import Any
 import pytest
 from serving import Clips
 
-from gallery.errors import StoreUnavailable
-from pipelines.errors import TooLarge
-from pipelines.pipeline import Pipeline
-from service.batch.archive import Bucket, Folder, Item, archive_at
-from service.batch.journal import Journal
-from service.batch.lines import Line, Order, Trouble
-from service.batch.run import Executor, here, run
-from service.batch.worker import WAITS, Worker
-from service.errors import BadSettings, ClusterUnavailable, NoArchive, OtherResults
-from service.recognition.engine import Engine
-from service.settings import Settings
+from gaitkeeper.gallery.errors import StoreUnavailable
+from gaitkeeper.pipelines.errors import TooLarge
+from gaitkeeper.pipelines.pipeline import Pipeline
+from gaitkeeper.service.batch.archive import Bucket, Folder, Item, archive_at
+from gaitkeeper.service.batch.journal import Journal
+from gaitkeeper.service.batch.lines import Line, Order, Trouble
+from gaitkeeper.service.batch.run import Executor, here, run
+from gaitkeeper.service.batch.worker import WAITS, Worker
+from gaitkeeper.service.errors import BadSettings, ClusterUnavailable, NoArchive, OtherResults
+from gaitkeeper.service.recognition.engine import Engine
+from gaitkeeper.service.settings import Settings
 
 MADE = datetime(2026, 1, 1, tzinfo=UTC)
 

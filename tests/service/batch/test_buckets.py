@@ -10,8 +10,8 @@ from urllib.parse import urlencode
 import pytest
 from serving import Clips
 
-from service.batch.archive import archive_at
-from service.errors import NoArchive
+from gaitkeeper.service.batch.archive import archive_at
+from gaitkeeper.service.errors import NoArchive
 
 fs = pytest.importorskip("pyarrow.fs", reason="pyarrow is not installed: pip install 'gaitkeeper-id[ray]'")
 

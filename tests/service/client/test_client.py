@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from serving import Clips, Service
 
-from service.client import Client
-from service.errors import ServerUnreachable, UnexpectedReply
+from gaitkeeper.service.client import Client
+from gaitkeeper.service.errors import ServerUnreachable, UnexpectedReply
 
 ANSWERS = {
     "/livez": (200, b'{"status": "fine"}'),

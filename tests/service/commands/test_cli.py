@@ -102,7 +102,7 @@ def test_inspect_writes_a_picture_per_walker(gaitkeeper: Run, clip: Clips, tmp_p
 
 
 def test_the_help_is_there_within_a_second() -> None:
-    command = [sys.executable, "-X", "importtime", "-m", "service.cli", "--help"]
+    command = [sys.executable, "-X", "importtime", "-m", "gaitkeeper", "--help"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     for word in ("enroll", "identify", "inspect", "serve", "subjects", "weights", "doctor", "walkers", "demo"):
         assert word in done.stdout
@@ -116,7 +116,7 @@ def test_walkers_is_mounted(gaitkeeper: Run) -> None:
 
 
 def test_serve_answers_and_stops_when_told(clip: Clips, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "service.cli", "serve", "--port", "0", "--store", f"sqlite:///{tmp_path}/g.db"]
+    command = [sys.executable, "-m", "gaitkeeper", "serve", "--port", "0", "--store", f"sqlite:///{tmp_path}/g.db"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ, "COLUMNS": "200"}) as process:
         try:
             assert process.stderr is not None

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from serving import Run
 
-from gallery.stores.open import open_store
-from gallery.stores.protocol import NewSubject, NewTemplate
-from pipelines.fingerprint import Fingerprint
-from pipelines.sequence import Quality
+from gaitkeeper.gallery.stores.open import open_store
+from gaitkeeper.gallery.stores.protocol import NewSubject, NewTemplate
+from gaitkeeper.pipelines.fingerprint import Fingerprint
+from gaitkeeper.pipelines.sequence import Quality
 
 OLD, NEW = bytes(range(32)).hex(), bytes(range(32, 64)).hex()
 
@@ -29,7 +29,7 @@ def store(gaitkeeper: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> s
     """An encrypted store with one person in ``default``."""
     monkeypatch.setenv("GAITKEEPER_STORE_KEY", OLD)
     url = f"sqlite:///{tmp_path / 'gallery.db'}"
-    from gallery.stores.encryption import Vault
+    from gaitkeeper.gallery.stores.encryption import Vault
 
     opened = open_store(url, Vault.parse(OLD))
     opened.ensure_collection("default")

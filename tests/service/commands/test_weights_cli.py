@@ -15,10 +15,10 @@ import torch
 import typer
 from serving import Run
 
-import models
 from bench import plain
-from models.export import run_onnx
-from service.cli import app
+from gaitkeeper import models
+from gaitkeeper.models.export import run_onnx
+from gaitkeeper.service.cli import app
 
 LICENCE = "AGPL-3.0"
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "cli.md"

@@ -20,20 +20,20 @@ import torch
 from redis_servers import DURABLE, RedisServer, free_port
 from serving import Clips
 
-from gallery.search.index import CollectionIndex
-from gallery.stores.open import open_store
-from gallery.stores.protocol import NewSubject, NewTemplate
-from pipelines.errors import DeadlineExceeded, NoPerson
-from pipelines.fingerprint import Fingerprint
-from pipelines.sequence import Quality
-from service.batch.lines import Line, Order
-from service.batch.run import run as run_batch
-from service.client import Client
-from service.errors import ClusterUnavailable, HostsUnavailable
-from service.hosts.cluster import LOOPBACK, NO_SPILLING, QUIET
-from service.operations.listening import listen
-from service.recognition.engine import Engine
-from service.settings import load_settings
+from gaitkeeper.gallery.search.index import CollectionIndex
+from gaitkeeper.gallery.stores.open import open_store
+from gaitkeeper.gallery.stores.protocol import NewSubject, NewTemplate
+from gaitkeeper.pipelines.errors import DeadlineExceeded, NoPerson
+from gaitkeeper.pipelines.fingerprint import Fingerprint
+from gaitkeeper.pipelines.sequence import Quality
+from gaitkeeper.service.batch.lines import Line, Order
+from gaitkeeper.service.batch.run import run as run_batch
+from gaitkeeper.service.client import Client
+from gaitkeeper.service.errors import ClusterUnavailable, HostsUnavailable
+from gaitkeeper.service.hosts.cluster import LOOPBACK, NO_SPILLING, QUIET
+from gaitkeeper.service.operations.listening import listen
+from gaitkeeper.service.recognition.engine import Engine
+from gaitkeeper.service.settings import load_settings
 
 pytestmark = [
     pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed: pip install 'gaitkeeper-id[ray]'"),
@@ -160,9 +160,9 @@ def template(seed: int) -> NewTemplate:
 
 
 def test_searchers_answer_as_one_search_does_also_after_a_host_was_lost(hosts: Hosts) -> None:
-    from gallery.search.sharded import ShardedIndex
-    from service.hosts.cluster import joined
-    from service.hosts.searchers import RaySearchers, start_searchers
+    from gaitkeeper.gallery.search.sharded import ShardedIndex
+    from gaitkeeper.service.hosts.cluster import joined
+    from gaitkeeper.service.hosts.searchers import RaySearchers, start_searchers
 
     hosts.join()
     settings = load_settings()
@@ -190,8 +190,8 @@ def test_searchers_answer_as_one_search_does_also_after_a_host_was_lost(hosts: H
 def test_a_search_does_not_wait_for_ever_for_a_searcher(hosts: Hosts, monkeypatch: pytest.MonkeyPatch) -> None:
     import ray
 
-    from service.hosts import searchers
-    from service.hosts.cluster import joined
+    from gaitkeeper.service.hosts import searchers
+    from gaitkeeper.service.hosts.cluster import joined
 
     class Stuck:
         def ask(self, *args: object) -> None:
@@ -212,7 +212,7 @@ def test_a_search_does_not_wait_for_ever_for_a_searcher(hosts: Hosts, monkeypatc
 def test_a_batch_goes_on_when_a_host_is_lost_and_enrols_every_clip_once(
     hosts: Hosts, apart: Callable[[str, int], Path], tmp_path: Path
 ) -> None:
-    from service.hosts.batch import on_ray
+    from gaitkeeper.service.hosts.batch import on_ray
 
     hosts.join()
     archive = tmp_path / "archive"
@@ -243,7 +243,7 @@ def test_a_batch_goes_on_when_a_host_is_lost_and_enrols_every_clip_once(
 def test_the_service_answers_on_when_a_host_is_lost(
     hosts: Hosts, clip: Clips, apart: Callable[[str, int], Path]
 ) -> None:
-    from service.ray_app import run
+    from gaitkeeper.service.ray_app import run
 
     hosts.join()
     port, ready, stop = free_port(), threading.Event(), threading.Event()
@@ -298,7 +298,7 @@ def test_the_service_answers_on_when_a_host_is_lost(
 
 
 def test_a_port_that_another_program_holds_is_told(hosts: Hosts) -> None:
-    from service.ray_app import run
+    from gaitkeeper.service.ray_app import run
 
     with listen("127.0.0.1", 0) as door, pytest.raises(ClusterUnavailable, match="bind to address"):
         run(load_settings(port=door.getsockname()[1]), hosts.address, pytest.fail)
@@ -307,7 +307,7 @@ def test_a_port_that_another_program_holds_is_told(hosts: Hosts) -> None:
 @pytest.mark.timeout(300)  # half of Ray's own patience
 @pytest.mark.parametrize("address", ["127.0.0.1:{port}", "127.0.0.1", "nowhere.invalid:6379", "127.0.0.1:99999999999"])
 def test_where_nobody_listens_there_is_a_sentence_at_once(address: str) -> None:
-    from service.hosts.cluster import joined
+    from gaitkeeper.service.hosts.cluster import joined
 
     with (
         pytest.raises(ClusterUnavailable, match="no Ray cluster"),
@@ -317,7 +317,7 @@ def test_where_nobody_listens_there_is_a_sentence_at_once(address: str) -> None:
 
 
 def test_without_a_cluster_there_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from service.hosts.cluster import joined
+    from gaitkeeper.service.hosts.cluster import joined
 
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(ClusterUnavailable, match="not installed"), joined("local", load_settings()):
@@ -327,7 +327,7 @@ def test_without_a_cluster_there_is_a_sentence(tmp_path: Path, monkeypatch: pyte
 def test_a_host_that_is_lost_is_tried_for_as_long_as_it_may_take(monkeypatch: pytest.MonkeyPatch) -> None:
     from ray.exceptions import ActorUnavailableError, RayTaskError
 
-    from service.hosts import cluster
+    from gaitkeeper.service.hosts import cluster
 
     slept: list[float] = []
     monkeypatch.setattr(cluster.time, "sleep", slept.append)

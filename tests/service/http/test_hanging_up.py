@@ -16,12 +16,12 @@ import pytest
 from serving import Clips, Service, Start
 from streaming import jpegs
 
-from pipelines.live import LiveWatch, Sight
-from service.errors import CallerGone, Overloaded
-from service.http.callers import Caller
-from service.http.limits import WorkQueue
-from service.live.session import Session
-from service.recognition.engine import Engine
+from gaitkeeper.pipelines.live import LiveWatch, Sight
+from gaitkeeper.service.errors import CallerGone, Overloaded
+from gaitkeeper.service.http.callers import Caller
+from gaitkeeper.service.http.limits import WorkQueue
+from gaitkeeper.service.live.session import Session
+from gaitkeeper.service.recognition.engine import Engine
 
 PATIENCE = 60.0
 FIELDS: dict[str, dict[str, str]] = {

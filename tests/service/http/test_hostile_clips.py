@@ -16,7 +16,7 @@ import psutil
 import pytest
 from serving import Clips, Start
 
-import models
+from gaitkeeper import models
 
 COUNT = int(os.environ.get("GAITKEEPER_FUZZ_CLIPS", "100"))
 DEADLINE = 600.0
@@ -60,7 +60,7 @@ def test_every_broken_clip_gets_a_documented_answer(
 
 
 def test_a_stream_that_changes_its_size_is_read_at_its_first(start: Start) -> None:
-    from pipelines.decode import frames, probe
+    from gaitkeeper.pipelines.decode import frames, probe
 
     data = next(data for name, data in hostile.clips(len(hostile.KINDS)) if name.startswith("growing"))
     info = probe(data)

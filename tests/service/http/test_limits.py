@@ -17,10 +17,10 @@ import httpx
 import pytest
 from serving import Clips, Start
 
-import models
-from service.errors import Overloaded
-from service.http.limits import LINGER_BYTES, SMALL, WorkQueue
-from service.http.uploads import GRACE_SECONDS, SLOW, Uploads
+from gaitkeeper import models
+from gaitkeeper.service.errors import Overloaded
+from gaitkeeper.service.http.limits import LINGER_BYTES, SMALL, WorkQueue
+from gaitkeeper.service.http.uploads import GRACE_SECONDS, SLOW, Uploads
 
 LIMIT = 200_000
 
@@ -280,7 +280,7 @@ def padded_bytes(clip: bytes, size: int) -> bytes:
 
 def test_the_slowest_leaves_and_only_where_it_is_slow(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
-    monkeypatch.setattr("service.http.uploads.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("gaitkeeper.service.http.uploads.time.monotonic", lambda: now[0])
     left: list[str] = []
     uploads = Uploads(2)
     with ExitStack() as stack:

@@ -12,11 +12,11 @@ from fastapi.openapi.models import OpenAPI
 from pydantic import BaseModel
 from serving import Service
 
-from service import schemas
-from service.app import create_app
-from service.http.examples import EXAMPLES
-from service.problems import MEDIA_TYPE, PROBLEMS
-from service.settings import Settings
+from gaitkeeper.service import schemas
+from gaitkeeper.service.app import create_app
+from gaitkeeper.service.http.examples import EXAMPLES
+from gaitkeeper.service.problems import MEDIA_TYPE, PROBLEMS
+from gaitkeeper.service.settings import Settings
 
 
 @pytest.fixture(scope="module")

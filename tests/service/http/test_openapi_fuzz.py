@@ -17,10 +17,10 @@ from hypothesis import HealthCheck, settings
 from schemathesis.checks import CHECKS, load_all_checks
 from serving import Service, running
 
-from service.app import create_app
-from service.auth.keys import Keys, Scope
-from service.settings import Settings
-from service.state import State
+from gaitkeeper.service.app import create_app
+from gaitkeeper.service.auth.keys import Keys, Scope
+from gaitkeeper.service.settings import Settings
+from gaitkeeper.service.state import State
 
 EXAMPLES = int(os.environ.get("GAITKEEPER_FUZZ_EXAMPLES", "25"))
 

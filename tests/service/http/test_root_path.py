@@ -16,12 +16,12 @@ from chromium import chromium, watched, write_y4m
 from serving import Clips, Start
 from streaming import in_step, jpegs
 
-from service.auth.keys import Keys, Scope
-from service.client import Client
-from service.errors import BadSettings
-from service.http.root_path import root_of
-from service.settings import Settings, load_settings
-from service.state import State
+from gaitkeeper.service.auth.keys import Keys, Scope
+from gaitkeeper.service.client import Client
+from gaitkeeper.service.errors import BadSettings
+from gaitkeeper.service.http.root_path import root_of
+from gaitkeeper.service.settings import Settings, load_settings
+from gaitkeeper.service.state import State
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser

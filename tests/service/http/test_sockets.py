@@ -14,13 +14,13 @@ from fastapi import WebSocket
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
-from pipelines.errors import NoPerson
-from service.app import create_app
-from service.auth.keys import Keys, Scope
-from service.http.sockets import KEY_PREFIX, PROTOCOL, opened
-from service.operations.listening import listen, url_of
-from service.settings import Settings
-from service.state import State
+from gaitkeeper.pipelines.errors import NoPerson
+from gaitkeeper.service.app import create_app
+from gaitkeeper.service.auth.keys import Keys, Scope
+from gaitkeeper.service.http.sockets import KEY_PREFIX, PROTOCOL, opened
+from gaitkeeper.service.operations.listening import listen, url_of
+from gaitkeeper.service.settings import Settings
+from gaitkeeper.service.state import State
 
 
 @contextmanager

@@ -10,11 +10,11 @@ import httpx
 import pytest
 from serving import Service, running
 
-from service.app import create_app
-from service.client.live import LiveStream
-from service.errors import UnknownField
-from service.http.unknown_fields import nearest
-from service.settings import Settings
+from gaitkeeper.service.app import create_app
+from gaitkeeper.service.client.live import LiveStream
+from gaitkeeper.service.errors import UnknownField
+from gaitkeeper.service.http.unknown_fields import nearest
+from gaitkeeper.service.settings import Settings
 
 OPERATIONS = [
     (method.upper(), path, operation)

@@ -18,12 +18,12 @@ from serving import Clips, Service
 from streaming import access_units, in_step, jpegs
 from typer.testing import CliRunner
 
-from service.cli import app
-from service.errors import SourceUnavailable
-from service.live import watching
-from service.live.events import Event, SourceEvent, VerdictEvent
-from service.live.sources import Shot
-from service.live.watching import Watching
+from gaitkeeper.service.cli import app
+from gaitkeeper.service.errors import SourceUnavailable
+from gaitkeeper.service.live import watching
+from gaitkeeper.service.live.events import Event, SourceEvent, VerdictEvent
+from gaitkeeper.service.live.sources import Shot
+from gaitkeeper.service.live.watching import Watching
 
 
 class Recorded:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from gallery.types import Candidate, Identification, Reason, Threshold, Verdict
-from pipelines.fingerprint import Fingerprint
-from pipelines.sequence import Quality
-from service.live.names import Name
+from gaitkeeper.gallery.types import Candidate, Identification, Reason, Threshold, Verdict
+from gaitkeeper.pipelines.fingerprint import Fingerprint
+from gaitkeeper.pipelines.sequence import Quality
+from gaitkeeper.service.live.names import Name
 
 QUALITY = Quality(45, {}, 0.9, 0.9, 0.0, 1.2, 30.0, False)
 

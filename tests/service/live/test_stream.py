@@ -23,15 +23,15 @@ from streaming import access_units, in_step, jpegs, waited_for
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
-from gallery.errors import NotFound
-from gallery.types import Verdict
-from models.errors import GaitkeeperError
-from pipelines.errors import TooLarge
-from pipelines.pictures import Codec
-from service.auth.keys import Keys, Scope
-from service.client import Client
-from service.client.live import LiveStream
-from service.errors import (
+from gaitkeeper.gallery.errors import NotFound
+from gaitkeeper.gallery.types import Verdict
+from gaitkeeper.models.errors import GaitkeeperError
+from gaitkeeper.pipelines.errors import TooLarge
+from gaitkeeper.pipelines.pictures import Codec
+from gaitkeeper.service.auth.keys import Keys, Scope
+from gaitkeeper.service.client import Client
+from gaitkeeper.service.client.live import LiveStream
+from gaitkeeper.service.errors import (
     BadMessage,
     Forbidden,
     InvalidRequest,
@@ -40,13 +40,13 @@ from service.errors import (
     StreamTimeout,
     Unauthorised,
 )
-from service.http.sockets import Channel
-from service.live import conversation
-from service.live.conversation import BACKLOG, Conversation
-from service.live.events import Credit, Dropped, ErrorEvent, Event, Tracks, VerdictEvent
-from service.live.session import Session, Tell
-from service.settings import Settings
-from service.state import State
+from gaitkeeper.service.http.sockets import Channel
+from gaitkeeper.service.live import conversation
+from gaitkeeper.service.live.conversation import BACKLOG, Conversation
+from gaitkeeper.service.live.events import Credit, Dropped, ErrorEvent, Event, Tracks, VerdictEvent
+from gaitkeeper.service.live.session import Session, Tell
+from gaitkeeper.service.settings import Settings
+from gaitkeeper.service.state import State
 
 Frames = list[tuple[float, bytes]]
 

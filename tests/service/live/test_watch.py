@@ -12,8 +12,8 @@ from serving import Clips, Service
 from streaming import access_units
 from typer.testing import CliRunner
 
-from service.cli import app
-from service.errors import SourceNotAllowed, SourceUnavailable
+from gaitkeeper.service.cli import app
+from gaitkeeper.service.errors import SourceNotAllowed, SourceUnavailable
 
 BRIEFLY = ("--retry-for", "0.5")
 """A camera that hangs up is looked for again."""

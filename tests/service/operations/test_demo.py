@@ -14,12 +14,12 @@ import av
 import pytest
 from serving import Clips
 
-from service.cli import main
-from service.errors import BadRequest
-from service.operations import demo
-from service.operations.report import render
-from service.recognition.engine import Engine
-from service.settings import Settings
+from gaitkeeper.service.cli import main
+from gaitkeeper.service.errors import BadRequest
+from gaitkeeper.service.operations import demo
+from gaitkeeper.service.operations.report import render
+from gaitkeeper.service.recognition.engine import Engine
+from gaitkeeper.service.settings import Settings
 
 VOID = {"meta", "img", "link", "br", "rect", "input"}
 

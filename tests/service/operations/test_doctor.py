@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from models.weights import locate, manifest
-from service.cli import main
-from service.operations.doctor import EXCLUSIVE, Check, examine, exclusive, weights_state
+from gaitkeeper.models.weights import locate, manifest
+from gaitkeeper.service.cli import main
+from gaitkeeper.service.operations.doctor import EXCLUSIVE, Check, examine, exclusive, weights_state
 
 
 def by_name(checks: list[Check]) -> dict[str, Check]:

@@ -6,8 +6,8 @@ import socket
 
 import pytest
 
-from service.errors import BadSettings, NotLoopback
-from service.operations.listening import listen, require_loopback, url_of
+from gaitkeeper.service.errors import BadSettings, NotLoopback
+from gaitkeeper.service.operations.listening import listen, require_loopback, url_of
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "localhost", "::1"])

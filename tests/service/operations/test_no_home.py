@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from serving import Clips
 
-from models.cache import cache_folder
+from gaitkeeper.models.cache import cache_folder
 
 UID = 54321
 PATIENCE = 600
@@ -34,7 +34,10 @@ def folder() -> Iterator[Path]:
     made.chmod(0o755)
     os.chown(made, UID, UID)
     tried = subprocess.run(
-        [*AS_NOBODY, sys.executable, "-c", "import service"], cwd=ROOT, env={"PATH": os.environ["PATH"]}, check=False
+        [*AS_NOBODY, sys.executable, "-c", "import gaitkeeper.service"],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"]},
+        check=False,
     )
     if tried.returncode:
         pytest.skip("another user may not read this Python or these sources")
@@ -44,7 +47,7 @@ def folder() -> Iterator[Path]:
 
 def run(folder: Path, environment: dict[str, str], *arguments: object) -> subprocess.CompletedProcess[str]:
     """The command as the unknown user, with nothing in its environment but what is given."""
-    program = "import sys; from service.cli import main; sys.argv[0] = 'gaitkeeper'; main()"
+    program = "import sys; from gaitkeeper.service.cli import main; sys.argv[0] = 'gaitkeeper'; main()"
     return subprocess.run(
         [*AS_NOBODY, sys.executable, "-c", program, *map(str, arguments)],
         cwd=folder,

@@ -18,13 +18,13 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from serving import Clips, Service
 
-from service.auth.keys import Keys, Scope
-from service.errors import NotLoopback
-from service.http.reply_headers import REQUEST_ID
-from service.operations import doctor
-from service.operations.logs import JsonFormatter
-from service.settings import Settings
-from service.state import State
+from gaitkeeper.service.auth.keys import Keys, Scope
+from gaitkeeper.service.errors import NotLoopback
+from gaitkeeper.service.http.reply_headers import REQUEST_ID
+from gaitkeeper.service.operations import doctor
+from gaitkeeper.service.operations.logs import JsonFormatter
+from gaitkeeper.service.settings import Settings
+from gaitkeeper.service.state import State
 
 
 def figures(service: Service) -> dict[tuple[str, ...], float]:
@@ -94,7 +94,7 @@ def test_a_log_line_is_an_object_with_the_id_of_its_request() -> None:
 
 def test_told_to_stop_it_finishes_what_it_was_doing(clip: Clips, tmp_path: Path) -> None:
     path = clip("ann-1")
-    command = [sys.executable, "-m", "service.cli", "serve", "--port", "0", "--store", f"sqlite:///{tmp_path}/g.db"]
+    command = [sys.executable, "-m", "gaitkeeper", "serve", "--port", "0", "--store", f"sqlite:///{tmp_path}/g.db"]
     environment = {**os.environ, "COLUMNS": "200"}
     with (
         subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process,

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from service.cli import main
-from service.operations.sizing import Load, Units, size
+from gaitkeeper.service.cli import main
+from gaitkeeper.service.operations.sizing import Load, Units, size
 
 PAGE = (Path(__file__).resolve().parents[3] / "docs" / "scale.md").read_text()
 

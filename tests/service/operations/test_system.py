@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from serving import Clips, Service, Start
 
-import models
-from service.auth.keys import Keys, Scope
-from service.client import Client
-from service.errors import Forbidden
-from service.settings import Settings
-from service.state import State
+from gaitkeeper import models
+from gaitkeeper.service.auth.keys import Keys, Scope
+from gaitkeeper.service.client import Client
+from gaitkeeper.service.errors import Forbidden
+from gaitkeeper.service.settings import Settings
+from gaitkeeper.service.state import State
 
 
 def test_the_networks_are_listed_with_their_weights_and_calibrations(service: Service) -> None:

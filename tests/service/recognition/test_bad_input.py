@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from serving import Clips, Service
 
-from service.recognition import canary
+from gaitkeeper.service.recognition import canary
 
 
 def sound() -> bytes:

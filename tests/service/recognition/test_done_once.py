@@ -13,16 +13,16 @@ import numpy as np
 import pytest
 from serving import Start
 
-from gallery.decision import calibration
-from pipelines import embed
-from pipelines.decode import ClipInfo
-from pipelines.pipeline import ClipResult, Pipeline
-from pipelines.sandbox import Sandbox
-from pipelines.sequence import GaitSequence
-from service.background.work import SHORT_BYTES
-from service.recognition import canary
-from service.recognition.engine import Engine
-from service.settings import Settings
+from gaitkeeper.gallery.decision import calibration
+from gaitkeeper.pipelines import embed
+from gaitkeeper.pipelines.decode import ClipInfo
+from gaitkeeper.pipelines.pipeline import ClipResult, Pipeline
+from gaitkeeper.pipelines.sandbox import Sandbox
+from gaitkeeper.pipelines.sequence import GaitSequence
+from gaitkeeper.service.background.work import SHORT_BYTES
+from gaitkeeper.service.recognition import canary
+from gaitkeeper.service.recognition.engine import Engine
+from gaitkeeper.service.settings import Settings
 
 
 def counting(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str) -> list[tuple[Any, ...]]:

@@ -10,9 +10,9 @@ import pytest
 from rich.console import Console
 from serving import Clips, Service
 
-from gallery.errors import NotFound
-from gallery.types import CandidateParts, Explanation, PartImpostors
-from service.commands.console.tables import BLOCKS, explanation
+from gaitkeeper.gallery.errors import NotFound
+from gaitkeeper.gallery.types import CandidateParts, Explanation, PartImpostors
+from gaitkeeper.service.commands.console.tables import BLOCKS, explanation
 
 
 def picture(text: str) -> np.ndarray:

@@ -9,8 +9,8 @@ import httpx
 import pytest
 from serving import Service, running
 
-from service.schemas import IdentifyReply
-from service.settings import Settings
+from gaitkeeper.service.schemas import IdentifyReply
+from gaitkeeper.service.settings import Settings
 
 PATIENCE = 600.0
 FRAMES = {

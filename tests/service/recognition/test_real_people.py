@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from pipelines import ClipResult, GaitSequence
-from service.recognition.clip_walkers import Seen
-from service.recognition.engine import Engine
-from service.settings import Settings
+from gaitkeeper.pipelines import ClipResult, GaitSequence
+from gaitkeeper.service.recognition.clip_walkers import Seen
+from gaitkeeper.service.recognition.engine import Engine
+from gaitkeeper.service.settings import Settings
 
 LEFT_TO_RIGHT = ("navy", "grey", "white", "yellow")
 

@@ -14,10 +14,10 @@ from serving import Clips, Service, running
 from streaming import in_step, jpegs, waited_for
 from typer.testing import CliRunner
 
-from models.errors import GaitkeeperError
-from service.cli import app
-from service.live.events import Tracks
-from service.settings import Settings
+from gaitkeeper.models.errors import GaitkeeperError
+from gaitkeeper.service.cli import app
+from gaitkeeper.service.live.events import Tracks
+from gaitkeeper.service.settings import Settings
 
 PATIENCE = 60.0
 TURNS = {"side": 90, "over": 180}

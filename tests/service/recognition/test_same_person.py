@@ -13,14 +13,14 @@ from serving import Clips, Service, running
 from streaming import in_step, jpegs, waited_for
 from typer.testing import CliRunner
 
-from pipelines.errors import MultiplePeople
-from service.cli import app
-from service.client.live import LiveStream
-from service.live import session
-from service.live.events import Event, VerdictEvent
-from service.live.passing import Passing
-from service.recognition.engine import Engine
-from service.settings import Settings
+from gaitkeeper.pipelines.errors import MultiplePeople
+from gaitkeeper.service.cli import app
+from gaitkeeper.service.client.live import LiveStream
+from gaitkeeper.service.live import session
+from gaitkeeper.service.live.events import Event, VerdictEvent
+from gaitkeeper.service.live.passing import Passing
+from gaitkeeper.service.recognition.engine import Engine
+from gaitkeeper.service.settings import Settings
 
 PATIENCE = 60.0
 EXPECTED = [("returns", [None, 1]), ("another", [None, None])]

@@ -11,8 +11,8 @@ import httpx
 import pytest
 from serving import Clips, Run, Service, Start
 
-from gallery.decision import calibration
-from gallery.errors import BadSubject, NotFound
+from gaitkeeper.gallery.decision import calibration
+from gaitkeeper.gallery.errors import BadSubject, NotFound
 
 
 @pytest.fixture

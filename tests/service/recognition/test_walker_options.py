@@ -6,10 +6,10 @@ import httpx
 import pytest
 from serving import Clips, Service, Start
 
-from gallery.errors import FingerprintMismatch, PoorQuality
-from models.errors import UnknownNetwork
-from pipelines.errors import MultiplePeople, NoPerson, TrackNotFound
-from service.errors import InvalidRequest
+from gaitkeeper.gallery.errors import FingerprintMismatch, PoorQuality
+from gaitkeeper.models.errors import UnknownNetwork
+from gaitkeeper.pipelines.errors import MultiplePeople, NoPerson, TrackNotFound
+from gaitkeeper.service.errors import InvalidRequest
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import pytest
 from serving import Clips, Run, Start
 from typer.testing import CliRunner
 
-from gallery.errors import BadCamera, Conflict, NotFound
-from service.cli import app
+from gaitkeeper.gallery.errors import BadCamera, Conflict, NotFound
+from gaitkeeper.service.cli import app
 
 
 def test_a_camera_is_named_learnt_listed_and_forgotten(start: Start, clip: Clips) -> None:

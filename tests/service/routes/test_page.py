@@ -17,10 +17,10 @@ from chromium import Watched, chromium, watched, write_y4m
 from looking import COLOURS, DRAWN, EXPLAINED, TURNED, contrast, light
 from serving import Clips, Service, Start, running
 
-from gallery.errors import NotFound
-from service.auth.keys import Keys, Scope
-from service.settings import Settings
-from service.state import State
+from gaitkeeper.gallery.errors import NotFound
+from gaitkeeper.service.auth.keys import Keys, Scope
+from gaitkeeper.service.settings import Settings
+from gaitkeeper.service.state import State
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page, WebSocketRoute

@@ -11,8 +11,8 @@ from chromium import chromium, watched, write_y4m
 from looking import DRAWN
 from serving import Start
 
-from training.walkers import clips
-from training.walkers.person import another_walk, draw_people
+from gaitkeeper.training.walkers import clips
+from gaitkeeper.training.walkers.person import another_walk, draw_people
 
 PICTURES = "GAITKEEPER_PICTURES"
 

@@ -13,10 +13,10 @@ import httpx
 import pytest
 from serving import Clips, Service, Start
 
-import models
-from gallery.errors import BadStore, ClipOfOtherSubject, FingerprintMismatch, NotFound, StoreUnavailable
-from pipelines.errors import MultiplePeople, TrackNotFound
-from service.errors import NotReady
+from gaitkeeper import models
+from gaitkeeper.gallery.errors import BadStore, ClipOfOtherSubject, FingerprintMismatch, NotFound, StoreUnavailable
+from gaitkeeper.pipelines.errors import MultiplePeople, TrackNotFound
+from gaitkeeper.service.errors import NotReady
 
 
 def test_a_walker_is_enrolled_named_listed_and_erased(service: Service, clip: Clips) -> None:

@@ -10,11 +10,11 @@ import httpx
 import pytest
 from serving import Clips, Run, Service, Start
 
-from gallery import Verdict
-from gallery.errors import BadSubject, Conflict, LooksLikeOtherSubject, NotFound
-from pipelines.errors import MultiplePeople
-from service.errors import InvalidRequest
-from service.recognition.metadata import pairs_of
+from gaitkeeper.gallery import Verdict
+from gaitkeeper.gallery.errors import BadSubject, Conflict, LooksLikeOtherSubject, NotFound
+from gaitkeeper.pipelines.errors import MultiplePeople
+from gaitkeeper.service.errors import InvalidRequest
+from gaitkeeper.service.recognition.metadata import pairs_of
 
 
 @pytest.fixture
