@@ -47,7 +47,8 @@ class FingerprintMismatch(Conflict):
         """Make the error with both fingerprints."""
         return cls(
             f"The collection {collection!r} holds embeddings of {pinned}; this walker's is of {given}."
-            " The two cannot be compared.",
+            " The two cannot be compared: use the collection's network, or move the collection to another one"
+            " (`gaitkeeper collections migrate`).",
             collection_fingerprint=str(pinned),
             probe_fingerprint=str(given),
         )
