@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from pydantic import Field
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import squareform
 
@@ -29,7 +28,7 @@ from gaitkeeper.gallery.names import STRANGERS
 from gaitkeeper.gallery.networks import embedded
 from gaitkeeper.gallery.stores.encoding import stamp
 from gaitkeeper.gallery.stores.protocol import Change
-from gaitkeeper.gallery.types import Record, Removal, Subject, Template
+from gaitkeeper.gallery.types import Removal, Stranger, StrangerGroup, Subject, Template
 from gaitkeeper.gallery.views import View, centred
 from gaitkeeper.models.distance import part_distances
 from gaitkeeper.pipelines.sequence import GaitSequence
@@ -39,29 +38,6 @@ Array = npt.NDArray[Any]
 MOST = 1000
 """Maximum number of strangers per collection. New ones replace the oldest."""
 _ID = re.compile(r"[0-9a-f]{32}")
-
-
-class Stranger(Record):
-    """A walker with the verdict "unknown"."""
-
-    id: str
-    seen: datetime = Field(description="Time at which the clip was processed.")
-    expires: datetime | None = Field(description="Time at which it is deleted.")
-    clip_sha256: str | None = Field(description="Digest of the clip's bytes.")
-    track: int = Field(description="The walker's tracklet in that clip, from 1.")
-    start: float = Field(description="Seconds from the clip's first video frame to the walker's first.")
-    end: float = Field(description="Seconds from the clip's first video frame to the walker's last.")
-    camera: str | None = Field(default=None, description="The camera that recorded the walker, if named.")
-
-
-class StrangerGroup(Record):
-    """A group of strangers who may be the same person."""
-
-    id: str = Field(description="Computed from the members: it changes when a member is added or removed.")
-    strangers: tuple[Stranger, ...] = Field(description="In order of appearance.")
-    first_seen: datetime
-    last_seen: datetime
-    spread: float = Field(description="Largest part-wise distance between two members; 0 for one member.")
 
 
 class Strangers:

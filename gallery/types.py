@@ -365,3 +365,26 @@ class AuditReport(Record):
     erased: int = Field(description="Subjects that were erased and have not been enrolled again since.")
     left: tuple[str, ...] = Field(description="Data without an owner; empty if all is well.")
     pending: bool = Field(description="True if erased bytes may still be in the store's files.")
+
+
+class Stranger(Record):
+    """A walker with the verdict "unknown"."""
+
+    id: str
+    seen: datetime = Field(description="Time at which the clip was processed.")
+    expires: datetime | None = Field(description="Time at which it is deleted.")
+    clip_sha256: str | None = Field(description="Digest of the clip's bytes.")
+    track: int = Field(description="The walker's tracklet in that clip, from 1.")
+    start: float = Field(description="Seconds from the clip's first video frame to the walker's first.")
+    end: float = Field(description="Seconds from the clip's first video frame to the walker's last.")
+    camera: str | None = Field(default=None, description="The camera that recorded the walker, if named.")
+
+
+class StrangerGroup(Record):
+    """A group of strangers who may be the same person."""
+
+    id: str = Field(description="Computed from the members: it changes when a member is added or removed.")
+    strangers: tuple[Stranger, ...] = Field(description="In order of appearance.")
+    first_seen: datetime
+    last_seen: datetime
+    spread: float = Field(description="Largest part-wise distance between two members; 0 for one member.")

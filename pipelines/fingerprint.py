@@ -5,9 +5,13 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import astuple, dataclass, fields
+from typing import TYPE_CHECKING
 
-from gaitkeeper.models.base import GaitNetwork
-from gaitkeeper.pipelines.tensors import PREPROCESSING
+if TYPE_CHECKING:  # replies contain fingerprints, and those who only read replies have no need of torch
+    from gaitkeeper.models.base import GaitNetwork
+
+PREPROCESSING = "1"
+"""Version of ``gaitkeeper.pipelines.tensors``; increase it with every change of its values."""
 
 _FIELD = re.compile(r"[A-Za-z0-9._/+@-]{1,100}")
 

@@ -15,9 +15,6 @@ from gaitkeeper.pipelines.errors import HeatmapsMissing, TooShort
 from gaitkeeper.pipelines.quality import RESAMPLE_BELOW
 from gaitkeeper.pipelines.sequence import Array, GaitSequence
 
-PREPROCESSING = "1"
-"""Version of this preprocessing; part of the fingerprint, so increase it with every change of values."""
-
 RATE = 30.0
 """Frame rate of the training data, in hertz."""
 

@@ -9,7 +9,6 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from gaitkeeper.gallery.strangers import StrangerGroup
 from gaitkeeper.gallery.types import (
     Collection,
     Erasure,
@@ -18,6 +17,7 @@ from gaitkeeper.gallery.types import (
     Outlier,
     Removal,
     Resemblance,
+    StrangerGroup,
     Subject,
     Template,
     Verification,

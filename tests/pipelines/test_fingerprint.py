@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gaitkeeper.models import build, load
-from gaitkeeper.pipelines.fingerprint import Fingerprint, fingerprint_of
-from gaitkeeper.pipelines.tensors import PREPROCESSING
+from gaitkeeper.pipelines.fingerprint import PREPROCESSING, Fingerprint, fingerprint_of
 
 field = st.from_regex(r"[A-Za-z0-9._/+@-]{1,100}", fullmatch=True)
 

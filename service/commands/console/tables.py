@@ -32,7 +32,7 @@ from gaitkeeper.pipelines.timing import REPAIRS
 from gaitkeeper.service.schemas import Clip, Skipped, TrackChoice
 
 if TYPE_CHECKING:
-    from gaitkeeper.gallery.strangers import StrangerGroup
+    from gaitkeeper.gallery.types import StrangerGroup
     from gaitkeeper.models.weights import Entry
     from gaitkeeper.service.auth.keys import Key
     from gaitkeeper.service.operations.doctor import Check
