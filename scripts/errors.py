@@ -14,7 +14,7 @@ HEAD = "| Code | Status | Meaning | Python class |\n|---|---|---|---|\n"
 def updated(page: str) -> str:
     """The page with the current table, which is its last part."""
     for package in ("models", "pipelines", "gallery", "training", "service"):
-        import_module(f"{package}.errors")
+        import_module(f"gaitkeeper.{package}.errors")
     rows, kinds = [], classes()
     for code, problem in PROBLEMS.items():
         kind = kinds[code]

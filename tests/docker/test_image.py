@@ -43,7 +43,8 @@ def test_what_the_engine_is_sent_is_enough_for_the_wheel(tmp_path: Path) -> None
     assert {f"gaitkeeper/{name}" for name in data} <= names
     tops = {name.partition("/")[0] for name in names}
     assert "gaitkeeper" in tops and all(top.endswith(".dist-info") for top in tops - {"gaitkeeper"})
-    scripts = {str(path.relative_to(ROOT)) for path in (ROOT / "gallery/stores/redis/lua").rglob("*.lua")}
+    lua = (ROOT / "gallery/stores/redis/lua").rglob("*.lua")
+    scripts = {f"gaitkeeper/{path.relative_to(ROOT)}" for path in lua}
     assert scripts and scripts <= names
 
 

@@ -47,18 +47,20 @@ def test_a_code_belongs_to_one_class() -> None:
 
 def test_the_documented_table_is_the_list() -> None:
     page = (ROOT / "docs" / "errors.md").read_text()
-    rows = re.findall(r"^\| `(\w+)` \| (\d+|–) \| (.+) \| `(\w+)\.errors\.(\w+)` \|$", page, re.MULTILINE)
+    rows = re.findall(r"^\| `(\w+)` \| (\d+|–) \| (.+) \| `gaitkeeper\.(\w+)\.errors\.(\w+)` \|$", page, re.MULTILINE)
     listed = [(c, str(p.status) if p.status else "–", p.title) for c, p in problems.PROBLEMS.items()]
     assert [row[:3] for row in rows] == listed
     for code, _, _, package, name in rows:
-        assert getattr(importlib.import_module(f"{package}.errors"), name).code == code
+        assert getattr(importlib.import_module(f"gaitkeeper.{package}.errors"), name).code == code
     assert f'"title": "{problems.PROBLEMS["too_short"].title}"' in page
     assert runpy.run_path(str(ROOT / "scripts" / "errors.py"))["updated"](page) == page
 
 
 def test_the_errors_of_a_package_are_in_one_file() -> None:
     places = {kind.__module__ for kind in subclasses(GaitkeeperError) if not kind.__module__.startswith("test")}
-    assert places == {f"{package}.errors" for package in ("models", "pipelines", "gallery", "training", "service")}
+    assert places == {
+        f"gaitkeeper.{package}.errors" for package in ("models", "pipelines", "gallery", "training", "service")
+    }
 
 
 def test_every_code_is_met_by_a_test_or_is_for_whoever_runs_the_service() -> None:
