@@ -137,6 +137,9 @@ def calibrate(
     strictness: Annotated[
         float, typer.Option(help="Share of the thresholds that real people allow; see `python -m bench.real_people`.")
     ] = 1.0,
+    prior_only: Annotated[
+        bool, typer.Option("--prior-only", help="Without thresholds in units: for networks that fail on real people.")
+    ] = False,
 ) -> None:
     """Fit a network's thresholds and confidence on people not seen in training."""
     from gaitkeeper.gallery.decision.calibration import load_calibrations
@@ -158,6 +161,8 @@ def calibrate(
             strictness=strictness,
             on_progress=lambda n: bar.update(task, completed=n),
         )
+    if prior_only:
+        found = found.model_copy(update={"collection": None, "camera": None})
     known = dict(load_calibrations(out)) if out.exists() else {}
     known[found.fingerprint] = found
     entries = [c.model_dump(mode="json") for _, c in sorted(known.items(), key=lambda item: str(item[0]))]

@@ -118,6 +118,17 @@ def test_the_command_adds_and_replaces_entries(
         assert result.exit_code == 0, result.output
     assert [f.perception for f in load_calibrations(out)] == ["eyes/1", "eyes/2"]
     assert len(json.loads(out.read_text())["calibrations"]) == 2
+    assert all(found.collection is not None for found in load_calibrations(out).values())
+    command = ["calibrate", str(weights), str(pack), str(out), "--perception", "eyes/2", "--prior-only"]
+    assert runner.invoke(app, command).exit_code == 0
+    assert [found.collection is None for found in load_calibrations(out).values()] == [False, True]
+
+
+def test_a_network_whose_units_fail_on_real_people_ships_the_prior_alone() -> None:
+    """In units JointsGait named nine in ten real strangers of KTH; the prior names none."""
+    calibration = shipped_calibrations()[fingerprint_of(models.load("jointsgait"), "blazepose-full/1")]
+    assert (calibration.collection, calibration.camera) == (None, None)
+    assert calibration.thresholds
 
 
 def test_the_shipped_calibration_is_of_the_shipped_weights() -> None:
