@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 import time
-import types
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from itertools import count
@@ -16,18 +13,10 @@ import torch
 from torch import Tensor
 
 from bench.gpu_chain import Chain, graphed
+from gaitkeeper.gallery.search.partwise import PartwiseIndex
 from gaitkeeper.models import GaitNetwork
 from gaitkeeper.models.inference import Precision, embed
-
-# Only search and tracking are needed from these packages; their other imports may be missing on a bare machine.
-for _name in ("gaitkeeper.gallery", "gaitkeeper.pipelines"):
-    if _name not in sys.modules and (_spec := importlib.util.find_spec(_name)) and _spec.submodule_search_locations:
-        _package = types.ModuleType(_name)
-        _package.__path__ = list(_spec.submodule_search_locations)
-        sys.modules[_name] = _package
-
-from gaitkeeper.gallery.search.partwise import PartwiseIndex  # noqa: E402
-from gaitkeeper.pipelines.track import Tracker  # noqa: E402
+from gaitkeeper.pipelines.track import Tracker
 
 CLIP = 300  # frames of ten seconds
 NOT_MEASURED = "not measured"

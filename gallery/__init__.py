@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from gaitkeeper.models.lazy import attributes
 
 if TYPE_CHECKING:
     from gaitkeeper.gallery.decision.calibration import Calibration, load_calibrations
@@ -54,20 +56,13 @@ __all__ = [
     "open_store",
 ]
 
-_HOMES = {
+_ELSEWHERE = {
     "Calibration": "decision.calibration",
     "DEFAULT_NETWORK": "networks",
     "Gallery": "gallery",
     "QualityGates": "decision.verdict",
     "load_calibrations": "decision.calibration",
     "open_store": "stores.open",
-}  # the others are in types
+}
 
-
-def __getattr__(name: str) -> Any:
-    # Imported on first use: commands that only ask a service need the types, but neither torch nor OpenCV.
-    if name not in __all__:
-        raise AttributeError(f"module 'gaitkeeper.gallery' has no attribute {name!r}")
-    from importlib import import_module
-
-    return getattr(import_module(f"gaitkeeper.gallery.{_HOMES.get(name, 'types')}"), name)
+__getattr__ = attributes(__name__, {name: _ELSEWHERE.get(name, "types") for name in __all__})

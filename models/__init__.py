@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from gaitkeeper.models.lazy import attributes
 
 if TYPE_CHECKING:
     from gaitkeeper.models.base import GaitNetwork, TrainingOutputs
@@ -19,11 +21,4 @@ _HOMES = {
     "save": "registry",
 }
 
-
-def __getattr__(name: str) -> Any:
-    # Imported on first use: errors, and commands that only ask a service, do not need torch.
-    if name not in _HOMES:
-        raise AttributeError(f"module 'gaitkeeper.models' has no attribute {name!r}")
-    from importlib import import_module
-
-    return getattr(import_module(f"gaitkeeper.models.{_HOMES[name]}"), name)
+__getattr__ = attributes(__name__, _HOMES)

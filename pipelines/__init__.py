@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from gaitkeeper.models.lazy import attributes
 
 if TYPE_CHECKING:
     from gaitkeeper.pipelines.pipeline import ClipResult, Pipeline
@@ -13,11 +15,4 @@ __all__ = ["ClipResult", "GaitSequence", "Pipeline", "prepare"]
 
 _HOMES = {"ClipResult": "pipeline", "Pipeline": "pipeline", "prepare": "tensors", "GaitSequence": "sequence"}
 
-
-def __getattr__(name: str) -> Any:
-    # Imported on first use: `gaitkeeper --help` and the error tree need neither torch nor OpenCV.
-    if name not in _HOMES:
-        raise AttributeError(f"module 'gaitkeeper.pipelines' has no attribute {name!r}")
-    from importlib import import_module
-
-    return getattr(import_module(f"gaitkeeper.pipelines.{_HOMES[name]}"), name)
+__getattr__ = attributes(__name__, _HOMES)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import gc
 import importlib
-import importlib.util
 import io
 import json
 import mmap
@@ -19,19 +18,12 @@ import os
 import signal
 import socket
 import sys
-import types
 from collections.abc import Iterator
 from dataclasses import asdict
 from fractions import Fraction
 from typing import Any
 
 import av
-
-# Only the error tree of `models` is needed; the package's import of torch would cost a second and 200 MB.
-if (_spec := importlib.util.find_spec("gaitkeeper.models")) and _spec.submodule_search_locations:
-    _package = types.ModuleType("gaitkeeper.models")
-    _package.__path__ = list(_spec.submodule_search_locations)
-    sys.modules.setdefault("gaitkeeper.models", _package)
 
 from gaitkeeper.pipelines import sandbox_filter
 from gaitkeeper.pipelines.decode import ClipInfo, Packet, frames, layout, packets, probe
