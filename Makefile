@@ -10,7 +10,7 @@ CLIPS ?=
 TEST_WORKERS ?= 2
 COMPARE ?=
 
-.PHONY: setup demo test check crash format fuzz soak load image bench bench-long lock clean
+.PHONY: setup demo test coverage check crash format fuzz soak load image bench bench-long lock clean
 
 setup: $(VENV)/.ready
 
@@ -23,6 +23,9 @@ demo: setup ## Enrol and identify rendered walkers, or CLIPS="a.mp4 b.mp4"; writ
 
 test: check ## Style, types, import order, then every test
 	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile
+
+coverage: setup ## Every test, with the share of lines that run in the tests' own processes; half as slow again
+	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile --cov --cov-report=term:skip-covered --cov-report=json:coverage.json
 
 crash: setup ## kill -9 of writers and of Redis at 200 random points each
 	GAITKEEPER_CRASH_POINTS=200 $(BIN)/python -m pytest -s tests/crash
