@@ -167,7 +167,8 @@ def rank_1(walks: Walks, gallery: Array, probes: Array, same: bool | None = None
     Args:
         walks: walks of a data set.
         gallery, probes: rows, or masks.
-        same: True if probe and gallery walk must have the same view, False for different views, None for both.
+        same: True if probe and gallery walk must have the same view, False for different views, None for both. Views
+            in which the gallery has a single person are left out: nothing could be told apart there.
 
     Returns:
         nan if no probe has such a gallery walk.
@@ -180,7 +181,7 @@ def rank_1(walks: Walks, gallery: Array, probes: Array, same: bool | None = None
             if other is not None and (other == view) != same:
                 continue
             there = gallery if other is None else gallery[walks.views[gallery] == other]
-            if len(there):
+            if len(there) and (other is None or len(np.unique(walks.subjects[there])) > 1):
                 nearest = walks.distances[np.ix_(some, there)].argmin(1)
                 hits += list(walks.subjects[there][nearest] == walks.subjects[some])
     return 100 * float(np.mean(hits)) if hits else float("nan")

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from bench.real_people import PASSERS, RATES, SIZES, opened
-from bench.real_walks import Walks, cameras
+from bench.real_walks import Walks, cameras, rank_1
 from gaitkeeper.gallery.decision.calibration import Calibration, ConfidenceMap, FpirThresholds, InUnits
 from gaitkeeper.pipelines.fingerprint import Fingerprint
 
@@ -49,3 +49,17 @@ def test_a_setting_of_kth_is_a_camera_by_heading() -> None:
     found = cameras(Walks.of(torch.zeros(5, 1, 2), subjects, settings, unset, headings))
     # Only one person goes to the right: no other people to be centred by.
     assert list(found.views) == ["d1 left", "d1 left", "d1 left", "d1 left", "d4 still"]
+
+
+def test_a_view_in_which_one_person_is_enrolled_tells_nothing() -> None:
+    unset = np.full(6, "")
+    subjects, headings = (
+        np.array(["a", "b", "c", "a", "b", "a"]),
+        np.array(["left", "left", "still", "left", "left", "right"]),
+    )
+    points = torch.tensor([0.0, 1.0, 2.0, 0.1, 1.1, 0.2])[:, None, None]
+    found = Walks.of(points, subjects, unset, unset, headings)
+    gallery, probes = np.array([0, 1, 2]), np.array([3, 4, 5])
+    # The only subject who is enrolled standing still would be everybody's nearest there.
+    assert rank_1(found, gallery, probes, same=False) == 100
+    assert rank_1(found, gallery, probes) == 100
