@@ -111,7 +111,7 @@ def draw_recording(rng: np.random.Generator, small: bool, rate: int) -> Recordin
     codec = (None, "libx264", "mpeg4")[int(rng.choice(3, p=(0.25, 0.5, 0.25)))]
     return Recording(
         exposure=float(np.exp(rng.uniform(np.log(0.45), np.log(1.8)))),
-        contrast=float(rng.uniform(0.45, 1.05)),
+        contrast=float(rng.uniform(0.55, 1.05)),
         middle=float(rng.uniform(60, 180)),
         grey=bool(rng.random() < (0.6 if small else 0.2)),
         blur=float(rng.uniform(0.3, 1.0 if small else 1.4)),
