@@ -95,4 +95,4 @@ def _cloth(low: float, high: float, rng: np.random.Generator) -> Array:
     """A colour whose brightness is log-uniform; most clothes have little colour."""
     tint = 1 + rng.choice((0.06, 0.2, 0.4), p=(0.45, 0.35, 0.2)) * rng.normal(size=3)
     tint = np.clip(tint, 0.1, None)
-    return np.clip(np.exp(rng.uniform(np.log(low), np.log(high))) * tint / tint.mean(), 0.01, 0.9)
+    return np.asarray(np.clip(np.exp(rng.uniform(np.log(low), np.log(high))) * tint / tint.mean(), 0.01, 0.9))

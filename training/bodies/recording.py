@@ -80,10 +80,11 @@ class Recording:
             frame = av.VideoFrame.from_ndarray(image, format="rgb24")
             frame.pts, frame.time_base = number, Fraction(1, self.rate)
             for packet in encoder.encode(frame):
-                yield from (out.to_ndarray(format="rgb24") for out in decoder.decode(packet))
+                yield from map(_rgb, decoder.decode(packet))
         if encoder is not None and decoder is not None:
-            for packet in [*encoder.encode(None), None]:
-                yield from (out.to_ndarray(format="rgb24") for out in decoder.decode(packet))
+            for packet in encoder.encode(None):
+                yield from map(_rgb, decoder.decode(packet))
+            yield from map(_rgb, decoder.decode(None))
 
     def _codecs(self, width: int, height: int) -> tuple[VideoCodecContext, VideoCodecContext]:
         assert self.codec is not None
@@ -98,6 +99,10 @@ class Recording:
         else:
             encoder.options = {"qmin": str(self.quality), "qmax": str(self.quality), "g": "12"}
         return encoder, decoder
+
+
+def _rgb(frame: av.VideoFrame) -> Image:
+    return np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
 
 
 def draw_recording(rng: np.random.Generator, small: bool, rate: int) -> Recording:

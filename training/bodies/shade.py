@@ -137,7 +137,7 @@ def draw_nearest(seen: Array, triangles: Array, first: int, near: Array, owner: 
 
 
 @njit(cache=True, fastmath=True)
-def _noise(x: float, y: float, z: float, lattice: Array) -> float:
+def _noise(x: float, y: float, z: float, lattice: Array) -> Any:
     """Smooth noise in [-1, 1] whose lattice has one value per unit."""
     fx, fy, fz = math.floor(x), math.floor(y), math.floor(z)
     i, j, k = int(fx) & (_CELLS - 1), int(fy) & (_CELLS - 1), int(fz) & (_CELLS - 1)
@@ -152,7 +152,7 @@ def _noise(x: float, y: float, z: float, lattice: Array) -> float:
 
 
 @njit(cache=True, fastmath=True)
-def _share(kind: int, x: float, y: float, z: float, period: float, lattice: Array) -> float:
+def _share(kind: int, x: float, y: float, z: float, period: float, lattice: Array) -> Any:
     """Share of a pattern's second colour at a point of the body at rest."""
     if kind == _BANDS:
         return np.float32(1) if math.floor(z / period) % 2 == 0 else np.float32(0)
