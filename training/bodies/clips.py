@@ -123,7 +123,7 @@ class Stage:
         self, who: Someone, rng: np.random.Generator, outfit: int = 0, carried: Carried | None = None
     ) -> Appearance:
         """A new walk of a person in one of the everyday outfits."""
-        own = int(np.random.default_rng([14, *who.actor.name.encode()]).integers(2**31))
+        own = who.outfits[0].seed  # drawn for this person
         return Appearance(who, who.actor.walk(self._gait, rng), who.outfits[outfit], carried, own)
 
     def figure(self, what: Appearance, times: Array, path: Path) -> Figure:
