@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from gaitkeeper.gallery.types import Template
@@ -16,6 +15,10 @@ from gaitkeeper.service.recogniser import Progress
 from gaitkeeper.service.recognition.clip_walkers import Seen
 from gaitkeeper.service.recognition.engine import Engine
 from gaitkeeper.service.schemas import DemoProbe, DemoReply, FailedClip, IdentifyReply
+
+CLIPS = Path(__file__).with_name("demo_clips")
+MOST = 5
+"""Number of people in ``CLIPS``."""
 
 
 @dataclass(frozen=True)
@@ -143,29 +146,15 @@ def run(
     return Demo(enrolled, named, failed, rendered)
 
 
-def rendered_walks(
-    folder: Path, people: int, seconds: float, seed: int, on_progress: Progress | None = None
-) -> tuple[list[Walk], list[Walk]]:
-    """Render synthetic people: for each, one clip to enrol and one to identify.
+def shipped_walks(people: int = MOST) -> tuple[list[Walk], list[Walk]]:
+    """Rendered people who ship with the service: for each, one clip to enrol and one to identify.
 
     Args:
-        folder: folder for the clips, created if missing.
-        people: number of people.
-        seconds: length of each clip.
-        seed: the same seed gives the same people and clips.
-        on_progress: called with the current clip, and the rendered fraction.
+        people: number of people, at most ``MOST``.
     """
-    from gaitkeeper.training.walkers.clips import gallery, write_clip
-
-    folder.mkdir(parents=True, exist_ok=True)
-    tell = on_progress or (lambda *_: None)
-    walks: dict[str, list[Walk]] = {"gallery": [], "probe": []}
-    for number, (name, clip) in enumerate(gallery(people, seconds=seconds, seed=seed)):
-        subject, _, role = name.rpartition("-")
-        part = _part(tell, f"rendering {name}", number, 2 * people)
-        path = write_clip(folder / f"{name}.mp4", clip, progress=partial(_frames, part))
-        walks[role].append(Walk(path, subject))
-    return walks["gallery"], walks["probe"]
+    names = [f"person-{number}" for number in range(1, people + 1)]
+    gallery, probes = ([Walk(CLIPS / f"{name}-{role}.mp4", name) for name in names] for role in ("gallery", "probe"))
+    return gallery, probes
 
 
 def fresh_store(folder: Path) -> str:
@@ -204,7 +193,3 @@ def _enroll(engine: Engine, walk: Walk, known: int, on_progress: Progress) -> li
 def _part(tell: Progress, what: str, before: int, count: int) -> Progress:
     """Convert the progress within one clip to that of all ``count`` clips, of which ``before`` are done."""
     return lambda _, share: tell(what, (before + share) / count)
-
-
-def _frames(tell: Progress, done: int, total: int) -> None:
-    tell("", done / total)

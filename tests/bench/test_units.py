@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 
 import pytest
 
 from gaitkeeper import models
 from gaitkeeper.gallery.networks import DEFAULT_NETWORK
-from gaitkeeper.training.walkers import clips
-from gaitkeeper.training.walkers.person import draw_people
+from gaitkeeper.service.operations.demo import CLIPS
 
 
-def test_what_a_clip_and_a_walk_cost_is_measured(tmp_path: Path) -> None:
+def test_what_a_clip_and_a_walk_cost_is_measured() -> None:
     pytest.importorskip("ray", reason="Ray is not installed")
     from bench import hosts
 
-    (person,) = draw_people(1, seed=0)
-    clip = clips.write_clip(tmp_path / "clip.mp4", clips.crossing(person, seconds=2.0, size=(480, 360))).read_bytes()
-    units = hosts.units(clip)
+    units = hosts.units((CLIPS / "person-1-gallery.mp4").read_bytes())
     assert min(units.values()) > 0
-    assert 15 <= units["frames_per_walk"] <= 60
+    assert 60 <= units["frames_per_walk"] <= 80
     assert units["embedding_bytes"] == 4 * math.prod(models.load(DEFAULT_NETWORK).out_shape)

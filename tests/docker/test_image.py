@@ -18,8 +18,7 @@ from pathlib import Path
 import image_tree as tree
 import pytest
 
-from gaitkeeper.training.walkers import clips
-from gaitkeeper.training.walkers.person import another_walk, draw_people
+from gaitkeeper.service.operations.demo import CLIPS
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCKERFILE = ROOT / "docker" / "Dockerfile"
@@ -40,6 +39,7 @@ def test_what_the_engine_is_sent_is_enough_for_the_wheel(tmp_path: Path) -> None
     (wheel,) = tmp_path.glob("*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
     data = ("service/page/index.html", "service/templates/report.html.j2", "weights/gaitpart.safetensors")
+    data += ("service/operations/demo_clips/person-1-probe.mp4",)
     assert {f"gaitkeeper/{name}" for name in data} <= names
     tops = {name.partition("/")[0] for name in names}
     assert "gaitkeeper" in tops and all(top.endswith(".dist-info") for top in tops - {"gaitkeeper"})
@@ -78,10 +78,8 @@ def test_it_serves_as_its_user_on_a_read_only_tree_without_a_network(image: tree
         for path in ("livez", "readyz"):
             assert here.run("python", "-c", look.format(path)).stdout.strip() == "200"
 
-        ann, bob = draw_people(2, seed=0)
-        for name, person, walk in (("ann-1", ann, 1), ("bob-1", bob, 1), ("ann-2", ann, 2)):
-            clip = clips.crossing(another_walk(person, walk), seconds=2.0, size=(480, 360))
-            clips.write_clip(tmp_path / "data" / f"{name}.mp4", clip)
+        for name, clip in (("ann-1", "person-1-gallery"), ("bob-1", "person-2-gallery"), ("ann-2", "person-1-probe")):
+            shutil.copy(CLIPS / f"{clip}.mp4", tmp_path / "data" / f"{name}.mp4")
         for name in ("ann", "bob"):
             done = here.run("gaitkeeper", "enroll", f"/data/{name}-1.mp4", "--subject", name, *SERVER, "--json")
             assert done.returncode == 0, done.stderr

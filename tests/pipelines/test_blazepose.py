@@ -9,6 +9,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 
+import av
 import numpy as np
 import pytest
 
@@ -16,8 +17,7 @@ from gaitkeeper.pipelines.perception import blazepose
 from gaitkeeper.pipelines.perception.blazepose import Landmarker, Look, Region
 from gaitkeeper.pipelines.perception.watcher import BlazePose
 from gaitkeeper.pipelines.settings import PipelineSettings
-from gaitkeeper.training.walkers import clips
-from gaitkeeper.training.walkers.person import draw_people
+from gaitkeeper.service.operations.demo import CLIPS
 
 Picture = tuple[np.ndarray, Region]
 
@@ -25,11 +25,11 @@ Picture = tuple[np.ndarray, Region]
 @pytest.fixture(scope="module")
 def picture() -> Picture:
     """Somebody, and where."""
-    (person,) = draw_people(1, seed=0)
-    frame = next(islice(clips.crossing(person, seconds=1.0, size=(320, 240)).frames(), 15, None))
-    rows, columns = np.nonzero(frame.people[0].mask)
-    x1, y1, x2, y2 = columns.min(), rows.min(), columns.max(), rows.max()
-    return frame.image, Region((x1 + x2) / 2, (y1 + y2) / 2, 1.3 * (y2 - y1))
+    with av.open(str(CLIPS / "person-1-gallery.mp4")) as container:
+        image = next(islice(container.decode(video=0), 15, None)).to_ndarray(format="rgb24")
+    [person] = BlazePose(PipelineSettings()).watch().see(image, 0.0)
+    x1, y1, x2, y2 = person.box.tolist()
+    return image, Region((x1 + x2) / 2, (y1 + y2) / 2, 1.3 * (y2 - y1))
 
 
 @pytest.fixture

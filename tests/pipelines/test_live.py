@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from itertools import islice
 
+import av
 import numpy as np
 import pytest
 
@@ -177,12 +179,12 @@ def test_two_who_were_swapped_begin_anew():
 
 
 def test_live_perception_finds_and_follows_a_rendered_walker(pipeline: Pipeline):
-    from gaitkeeper.training.walkers import clips
+    from gaitkeeper.service.operations.demo import CLIPS
 
     watcher = pipeline.perception.watch(live=True)
     assert isinstance(watcher, LiveBlazePoseWatcher)
-    clip = clips.crossing(0, seconds=0.5, size=(480, 360))
-    pictures = [frame.image for frame in clip.frames()]
+    with av.open(str(CLIPS / "person-1-gallery.mp4")) as container:
+        pictures = [frame.to_ndarray(format="rgb24") for frame in islice(container.decode(video=0), 15)]
     # The first picture stands until the search beside it has found her.
     end = time.monotonic() + 60
     count = 0

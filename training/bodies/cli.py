@@ -23,10 +23,14 @@ def bodies(
         float | None, typer.Option(min=0.0, max=1.0, help="Share of a person's training takes in the usual outfit.")
     ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Other than the set's own.")] = None,
+    perceived: Annotated[
+        bool, typer.Option("--perceived", help="Render pictures, and let the project's own perception process them.")
+    ] = False,
 ) -> None:
     """Render a set of real bodies for training or evaluation; resumes where it was stopped; prints the sha256."""
     from dataclasses import replace
 
+    import cv2
     import torch
 
     from gaitkeeper.training.bodies.packages import need_packages
@@ -40,6 +44,7 @@ def bodies(
     if rate is not None and 30 % rate:
         raise typer.BadParameter(f"{rate} does not divide 30.", param_hint="--rate")
     torch.set_num_threads(1)
+    cv2.setNumThreads(1)
     changes = {"people": people, "takes": takes, "frames": frames, "rate": rate, "outfit_share": outfit_share}
     size = replace(SETS[name].size, **{key: value for key, value in changes.items() if value is not None})  # type: ignore[arg-type]
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -47,7 +52,7 @@ def bodies(
     def tell(done: int, total: int) -> None:
         typer.echo(f"{done} of {total} people", err=True)
 
-    sha256 = render_set(name, kinect, out, assets=assets, size=size, seed=seed, on_progress=tell)
+    sha256 = render_set(name, kinect, out, assets=assets, size=size, seed=seed, perceived=perceived, on_progress=tell)
     typer.echo(f"{sha256}  {out}")
 
 

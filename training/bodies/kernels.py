@@ -13,7 +13,8 @@ Array = npt.NDArray[Any]
 
 
 @njit(cache=True, fastmath=True)
-def _skin(points: Array, bones: Array, weights: Array, turn: Array, shift: Array, out: Array) -> None:
+def skin(points: Array, bones: Array, weights: Array, turn: Array, shift: Array, out: Array) -> None:
+    """Skin points (V, 3) by bones and weights (V, K) with turns (B, 3, 3) and shifts (B, 3), into ``out`` (V, 3)."""
     for i in range(points.shape[0]):
         x, y, z = points[i, 0], points[i, 1], points[i, 2]
         a = np.float32(0.0)
@@ -61,7 +62,7 @@ def project_frames(
     count = points.shape[0]
     posed = np.empty((count, 3), np.float32)
     for f in range(turns.shape[0]):
-        _skin(points, bones, weights, turns[f], shifts[f], posed)
+        skin(points, bones, weights, turns[f], shifts[f], posed)
         lowest = np.float32(1e9)
         for i in range(count):
             lowest = min(lowest, posed[i, 2])

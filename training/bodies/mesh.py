@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ class Mesh:
         bones, weights: int32 and float32 (V, 4), the heaviest first, summing to 1.
         triangles: int32 (F, 3), counter-clockwise seen from outside.
         closed: number of triangles, at the start, of surfaces whose inside is never visible.
+        materials: uint8 (V,), or (1,) for one of all vertices: a :class:`gaitkeeper.training.bodies.paint.Material`.
     """
 
     points: Array
@@ -31,6 +32,11 @@ class Mesh:
     weights: Array
     triangles: Array
     closed: int = 0
+    materials: Array = field(default_factory=lambda: np.zeros(1, np.uint8))
+
+    def of(self, material: int | Array) -> Mesh:
+        """The same mesh, of one material or of one for each vertex."""
+        return replace(self, materials=np.broadcast_to(np.uint8(material), len(self.points)))
 
 
 def join(pieces: Sequence[Mesh]) -> Mesh:
@@ -45,6 +51,7 @@ def join(pieces: Sequence[Mesh]) -> Mesh:
         np.concatenate([piece.weights for piece in pieces]),
         np.ascontiguousarray(np.concatenate(closed + rest)),
         sum(piece.closed for piece in pieces),
+        np.concatenate([np.broadcast_to(piece.materials, len(piece.points)) for piece in pieces]),
     )
 
 

@@ -139,6 +139,11 @@ class BodyModel:
                 moments[row, bone], shares[row, bone] = body.heads[bone], 1.0
         return moments, shares
 
+    def face(self, body: Body) -> Array:
+        """Nose, left eye and right eye of a body at rest, float32 (3, 3), metres."""
+        found = (self._face[name] for name in _FACE[:3])
+        return np.stack([weight @ body.points[at] for at, weight in found]).astype(np.float32)
+
     def _regressors(self, path: Path) -> dict[str, tuple[Array, Array]]:
         base = self._anny.base_mesh_vertex_indices
         found = {}

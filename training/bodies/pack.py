@@ -12,6 +12,8 @@ import torch
 
 from gaitkeeper.training.bodies.mistakes import Mistakes, draw_mistakes
 from gaitkeeper.training.bodies.model import BodyModel, body_model
+from gaitkeeper.training.bodies.paint import draw_paint
+from gaitkeeper.training.bodies.perceived import film, perceive_walk
 from gaitkeeper.training.bodies.population import SETS, Size, Someone, Take
 from gaitkeeper.training.bodies.render import Dressed, render
 from gaitkeeper.training.bodies.wardrobe import Wardrobe
@@ -38,6 +40,7 @@ def render_set(
     size: Size | None = None,
     seed: int | None = None,
     mistakes: bool = True,
+    perceived: bool = False,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> str:
     """Render a set to a pack; parts lie in the folder ``OUT.parts`` until the pack is complete.
@@ -49,6 +52,8 @@ def render_set(
         assets: folder of the clothes; see :func:`gaitkeeper.training.bodies.assets.garment_path`.
         size, seed: replace those of the set.
         mistakes: False renders without errors of perception.
+        perceived: True renders pictures and sends them through the project's own perception, which makes its own
+            mistakes; see :mod:`gaitkeeper.training.bodies.perceived`.
         on_progress: called with the number of finished people and of all people.
 
     Returns:
@@ -62,7 +67,8 @@ def render_set(
     chosen = SETS[name]
     size, seed = size or chosen.size, chosen.seed if seed is None else seed
     folder = out.with_name(out.name + ".parts")
-    _same_set(folder, {"set": name, "seed": seed, "mistakes": mistakes, **asdict(size)})
+    settings = {"set": name, "seed": seed, "mistakes": mistakes, **asdict(size)}
+    _same_set(folder, settings | {"perceived": True} if perceived else settings)
     model = body_model()
     wardrobe = Wardrobe(model, assets)
     actors = chosen.actors(kinect, seed, size)
@@ -76,7 +82,11 @@ def render_set(
             for actor in people:
                 who = Someone.of(model, actor, seed)
                 rng = np.random.default_rng([seed, 12, *actor.name.encode()])
-                walks += walks_of(model, wardrobe, who, chosen.takes(who, rng, size), size, seed, mistakes=mistakes)
+                takes = chosen.takes(who, rng, size)
+                if perceived:
+                    walks += perceived_walks_of(model, wardrobe, who, takes, size, seed)
+                else:
+                    walks += walks_of(model, wardrobe, who, takes, size, seed, mistakes=mistakes)
             fresh = part.with_suffix(".new")
             packs.write(fresh, walks)
             fresh.replace(part)
@@ -100,20 +110,33 @@ def walks_of(
     mistakes: bool = True,
 ) -> Iterator[packs.Walk]:
     """Render the takes; takes with too few visible frames are left out."""
-    vector = who.physique.vector()
     step = max(1, round(NOMINAL_RATE / size.rate))
     for take in takes:
-        own = [seed, 13, *f"{who.actor.name} {take.condition} {take.take} {take.view}".encode()]
-        noise = np.random.default_rng(own) if mistakes else None
+        noise = _random(who, take, seed) if mistakes else None
         seen = see(model, wardrobe, who, take, size.frames, step, noise)
         kept = np.flatnonzero(seen.whole[0].numpy())
         if len(kept) >= min(LEAST, size.frames):
-            silhouettes = np.packbits(seen.silhouettes[0].numpy()[kept] > 127, axis=2)
-            yield packs.Walk(
-                who.actor.name, take.condition, take.take, take.view, silhouettes,
-                seen.joints[0].numpy()[kept], seen.boxes[0].numpy()[kept], kept * step,
-                outfit=take.outfit, build=vector,
-            )  # fmt: skip
+            silhouettes, joints, boxes = (own[0].numpy()[kept] for own in (seen.silhouettes, seen.joints, seen.boxes))
+            yield _walk(who, take, silhouettes, joints, boxes, kept * step)
+
+
+def perceived_walks_of(
+    model: BodyModel, wardrobe: Wardrobe, who: Someone, takes: Iterator[Take], size: Size, seed: int
+) -> Iterator[packs.Walk]:
+    """The takes as the pipeline perceives them; takes with too few usable frames are left out."""
+    step = max(1, round(NOMINAL_RATE / size.rate))
+    times = np.arange(size.frames) * step / NOMINAL_RATE
+    person = int(np.random.default_rng([seed, 14, *who.actor.name.encode()]).integers(2**31))
+    for take in takes:
+        rng = _random(who, take, seed)
+        joints, rest = _motion(take, times)
+        dressed = Dressed.of(model, who.body, wardrobe.dress(who.body, take.worn, who.hair, take.carried))
+        paint = draw_paint(model, who.body, take.worn, person)
+        filmed = film(model, dressed, paint, joints, rest, take.camera, rng, round(NOMINAL_RATE / step))
+        found = perceive_walk(filmed, times, rng)
+        if len(found) >= min(LEAST, size.frames):
+            frames = np.rint(found.timestamps * NOMINAL_RATE).astype(np.int64)
+            yield _walk(who, take, found.silhouettes, found.joints, found.boxes, frames)
 
 
 def see(
@@ -126,12 +149,29 @@ def see(
     noise: np.random.Generator | None = None,
 ) -> Seen:
     """One take, every ``step``-th frame of 30 a second; with errors if ``noise`` is given."""
-    times = torch.arange(frames, dtype=torch.float64) * step / NOMINAL_RATE
-    joints = walk_cycle(take.cycle, times, Way(phase=take.phase)).numpy()
-    rest = rest_joints(replace(Person(), build=take.cycle.build)).numpy()
+    joints, rest = _motion(take, np.arange(frames) * step / NOMINAL_RATE)
     mesh = wardrobe.dress(who.body, take.worn, who.hair, take.carried)
     wrong: Mistakes | None = draw_mistakes(noise) if noise is not None else None
     return render(model, Dressed.of(model, who.body, mesh), joints, rest, take.camera, noise, wrong)
+
+
+def _motion(take: Take, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Joints (T, J, 3) of a take at times (T,) in seconds, and (J, 3) at rest."""
+    joints = walk_cycle(take.cycle, torch.from_numpy(times), Way(phase=take.phase)).numpy()
+    return joints, rest_joints(replace(Person(), build=take.cycle.build)).numpy()
+
+
+def _random(who: Someone, take: Take, seed: int) -> np.random.Generator:
+    return np.random.default_rng([seed, 13, *f"{who.actor.name} {take.condition} {take.take} {take.view}".encode()])
+
+
+def _walk(
+    who: Someone, take: Take, silhouettes: np.ndarray, joints: np.ndarray, boxes: np.ndarray, frames: np.ndarray
+) -> packs.Walk:
+    return packs.Walk(
+        who.actor.name, take.condition, take.take, take.view, np.packbits(silhouettes > 127, axis=2), joints, boxes,
+        frames, outfit=take.outfit, build=who.physique.vector(),
+    )  # fmt: skip
 
 
 def _same_set(folder: Path, settings: dict[str, object]) -> None:

@@ -54,6 +54,52 @@ class Dressed:
         return cls(body, mesh, *model.coco(body))
 
 
+@dataclass(frozen=True, eq=False)
+class Posed:
+    """The bones of a body in T frames.
+
+    Attributes:
+        turns, shifts: float32 (T, B, 3, 3) and (T, B, 3), see :func:`gaitkeeper.training.bodies.pose.pose`.
+        root: float32 (T, 2), position of the body on the ground.
+    """
+
+    turns: Array
+    shifts: Array
+    root: Array
+
+    @classmethod
+    def of(cls, model: BodyModel, body: Body, joints: Array, rest: Array) -> Posed:
+        """A body that follows joints (T, J, 3); its hips are above the ground position of the motion's pelvis."""
+        turns, shifts = pose(model, body, joints, np.asarray(rest, np.float64))
+        hips = turns[:, 0] @ _middle(model, body).astype(np.float32) + shifts[:, 0]
+        return cls(turns, shifts, (joints[:, INDEX["pelvis"], :2] - hips[:, :2]).astype(np.float32))
+
+    def coco(self, dressed: Dressed, floor: Array) -> Array:
+        """The COCO joints in the world (T, 17, 3), with the vertical shift (T,) of each frame."""
+        spread = self.turns.transpose(0, 2, 1, 3).reshape(len(floor), 3, -1)
+        coco = (spread @ dressed.moments.reshape(len(dressed.moments), -1).T).swapaxes(1, 2)
+        coco = coco + dressed.shares @ self.shifts
+        coco[..., :2] += self.root[:, None]
+        coco[..., 2] += floor[:, None]
+        return np.asarray(coco)
+
+    def project(self, mesh: Mesh, position: Array, axes: Array) -> tuple[Array, Array, Array]:
+        """Tangents (T, V, 2) of a mesh's points, their extents (T, 4), x0 y0 x1 y1, and the vertical shifts (T,).
+
+        Args:
+            mesh: mesh at rest.
+            position, axes: float32 (3,) and (3, 3) of the camera: rows right, down, forward.
+        """
+        frames = len(self.root)
+        seen = np.empty((frames, len(mesh.points), 2), np.float32)
+        extent, floor = np.empty((frames, 4), np.float32), np.empty(frames, np.float32)
+        project_frames(
+            mesh.points, mesh.bones, mesh.weights, self.turns, self.shifts, self.root,
+            position, np.ascontiguousarray(axes), seen, extent, floor,
+        )  # fmt: skip
+        return seen, extent, floor
+
+
 def render(
     model: BodyModel,
     dressed: Dressed,
@@ -79,18 +125,9 @@ def render(
     """
     placed = place(torch.from_numpy(np.asarray(joints))[None].float(), views)
     position, axes = look(placed, views)
-    at = placed[0].numpy().astype(np.float64)
-    turns, shifts = pose(model, dressed.body, at, np.asarray(rest, np.float64))
-    # Move the hips of the body to the ground position of the motion's pelvis.
-    hips = turns[:, 0] @ _middle(model, dressed.body).astype(np.float32) + shifts[:, 0]
-    root = (at[:, INDEX["pelvis"], :2] - hips[:, :2]).astype(np.float32)
-    frames, mesh = len(at), dressed.mesh
-    seen = np.empty((frames, len(mesh.points), 2), np.float32)
-    extent, floor = np.empty((frames, 4), np.float32), np.empty(frames, np.float32)
-    project_frames(
-        mesh.points, mesh.bones, mesh.weights, turns, shifts, root,
-        position[0].numpy(), np.ascontiguousarray(axes[0].numpy()), seen, extent, floor,
-    )  # fmt: skip
+    frames, mesh = len(joints), dressed.mesh
+    posed = Posed.of(model, dressed.body, placed[0].numpy().astype(np.float64), rest)
+    seen, extent, floor = posed.project(mesh, position[0].numpy(), axes[0].numpy())
     low, high = torch.from_numpy(extent[None, :, :2]), torch.from_numpy(extent[None, :, 2:])
     scale, centre = fit(low, high, views)
     edge = torch.tensor(PICTURE)
@@ -98,10 +135,7 @@ def render(
     whole = ((low > 0.5) & (high < edge - 0.5)).all(-1)
     boxes = torch.cat((low.clamp_min(0).minimum(edge - 2), high.minimum(edge).clamp_min(2)), -1)
 
-    spread = turns.transpose(0, 2, 1, 3).reshape(frames, 3, -1) @ dressed.moments.reshape(len(dressed.moments), -1).T
-    coco = spread.swapaxes(1, 2) + dressed.shares @ shifts
-    coco[..., :2] += root[:, None]
-    coco[..., 2] += floor[:, None]
+    coco = posed.coco(dressed, floor)
     away = (torch.from_numpy(coco).float() - position[0]) @ axes[0].T
     truth = (away[..., :2] / away[..., 2:].clamp_min(0.3) - centre[0]) * scale[0] + edge / 2
     scored = torch.cat((truth, torch.ones_like(truth[..., :1])), -1)[None]

@@ -16,6 +16,7 @@ from gaitkeeper.training.bodies.garment import Garment, read_garment
 from gaitkeeper.training.bodies.mesh import Mesh, join, normals, thin
 from gaitkeeper.training.bodies.model import Body, BodyModel
 from gaitkeeper.training.bodies.outfit import Carried, Outer, Outfit
+from gaitkeeper.training.bodies.paint import Material
 from gaitkeeper.training.bodies.pose import part_of
 from gaitkeeper.training.bodies.solids import Measures, blob
 
@@ -26,6 +27,7 @@ CELL = 0.014
 _LEGS = ("thigh", "shank", "foot", "toes")
 _ARMS = ("upper_arm", "forearm", "hand")
 _PARTING = 0.06
+_WAIST = -0.04  # position along the leg
 
 
 class Wardrobe:
@@ -71,20 +73,23 @@ class Wardrobe:
             points = worn.on(body)
             out = outfit.loose * (1 + 0.4 * fold(points))
             points = points + normals(points, worn.triangles) * out[:, None].astype(np.float32)
-            pieces = [self._skin(body, outfit.suit), Mesh(points, worn.bones, worn.weights, worn.triangles)]
+            suit = Mesh(points, worn.bones, worn.weights, worn.triangles).of(self._halves(worn, at.down_leg(points)))
+            pieces = [self._skin(body, outfit.suit), suit]
         else:
             pieces = [self._skin(body, None), self._shirt_and_trousers(body, outfit, at, fold)]
         if outfit.skirt:
-            pieces += self._skirt(body, outfit.skirt, 0.006, outfit.skirt_flare, at, fold)
+            skirt = self._skirt(body, outfit.skirt, 0.006, outfit.skirt_flare, at, fold)
+            pieces += [piece.of(Material.SKIRT) for piece in skirt]
         if outfit.outer is not None:
-            pieces += self._outer(body, outfit.outer, at, fold)
+            pieces += [piece.of(Material.OUTER) for piece in self._outer(body, outfit.outer, at, fold)]
             under = outfit.outer.ease
         if outfit.scarf:
-            pieces.append(self._about_neck(at, outfit.scarf))
+            pieces.append(self._about_neck(at, outfit.scarf).of(Material.SCARF))
         pieces += self._head(body, outfit, hair)
-        pieces.append(self._bound(body, outfit.shoes))
+        pieces.append(self._bound(body, outfit.shoes).of(Material.SHOES))
         if carried is not None:
-            pieces += carry(self.model, body, carried, at, under, self._strap)
+            bag = carry(self.model, body, carried, at, under, self._strap)
+            pieces += [piece.of(Material.BAG) for piece in bag]
         return join(pieces)
 
     def _bound(self, body: Body, name: str) -> Mesh:
@@ -103,7 +108,7 @@ class Wardrobe:
         bones, weights = self.model.carriers
         return Mesh(body.points[kept], bones[kept], weights[kept], triangles, len(triangles))
 
-    def _layer(self, body: Body, name: str, wanted: Array, ease: Array) -> list[Mesh]:
+    def _layer(self, body: Body, name: str, wanted: Array, ease: Array, materials: Array | None = None) -> list[Mesh]:
         """A helper layer moved outwards along its normals.
 
         Args:
@@ -111,6 +116,7 @@ class Wardrobe:
             name: "tights", "skirt" or "hair".
             wanted: bool (K,) over the layer's vertices: triangles that touch one of them are kept.
             ease: (K,) distance in metres.
+            materials: (K,), skin if None.
         """
         kept, triangles = self._layers[name]
         cut = triangles[wanted[triangles].any(1)]
@@ -120,7 +126,8 @@ class Wardrobe:
         points = body.points[kept]
         points = (points + normals(points, triangles) * ease[:, None])[used].astype(np.float32)
         bones, weights = (array[kept[used]] for array in self.model.carriers)
-        return [Mesh(points, bones, weights, places.reshape(-1, 3).astype(np.int32))]
+        mesh = Mesh(points, bones, weights, places.reshape(-1, 3).astype(np.int32))
+        return [mesh if materials is None else mesh.of(materials[used])]
 
     @cached_property
     def _layers(self) -> dict[str, tuple[Array, Array]]:
@@ -135,7 +142,14 @@ class Wardrobe:
         ease = np.where(self._leg[kept] > 0.5, legs, np.where(arm, outfit.sleeve, outfit.top * at.below_neck(points)))
         bare = (arm & (at.down_arm(points) > outfit.sleeve_end)) | (down > outfit.leg_end)
         ease = np.where(bare, 0.001, ease * (1 + 0.3 * fold(points)))
-        return self._layer(body, "tights", np.ones(len(kept), bool), ease)[0]
+        cloth = np.where(down > _WAIST, np.where(arm, Material.TOP, Material.LEGS), Material.TOP)
+        materials = np.where(bare, Material.SKIN, cloth)
+        return self._layer(body, "tights", np.ones(len(kept), bool), ease, materials)[0]
+
+    def _halves(self, worn: Garment, down: Array) -> Array:
+        """Materials of a suit's vertices: trousers below the waist, except arms."""
+        arms = np.array([any(name in part_of(bone) for name in _ARMS) for bone in self.model.bones])
+        return np.where((down > _WAIST) & ~arms[worn.bones[:, 0]], Material.LEGS, Material.TOP)
 
     def _skirt(self, body: Body, length: float, ease: float, flare: float, at: Measures, fold: _Folds) -> list[Mesh]:
         points = body.points[self._layers["skirt"][0]]
@@ -163,14 +177,14 @@ class Wardrobe:
         return blob(at.throat, size, self.model.bones.index("neck01"), power=3.0)
 
     def _head(self, body: Body, outfit: Outfit, hair: str | None) -> list[Mesh]:
-        pieces = [self._bound(body, hair)] if hair is not None else []
+        pieces = [self._bound(body, hair).of(Material.HAIR)] if hair is not None else []
         if outfit.hat in ("cap", "hood"):
             high = body.points[self._layers["hair"][0], 2]
             low = float(high.max()) - (0.13 if outfit.hat == "cap" else 0.5)
             ease = np.full(len(high), 0.006 if outfit.hat == "cap" else 0.022)
-            pieces += self._layer(body, "hair", high > low, ease)
+            pieces += [piece.of(Material.HAT) for piece in self._layer(body, "hair", high > low, ease)]
         elif outfit.hat is not None:
-            pieces.append(self._bound(body, outfit.hat))
+            pieces.append(self._bound(body, outfit.hat).of(Material.HAT))
         return pieces
 
     def _strap(self, body: Body, across: Callable[[Array], Array], ease: float) -> list[Mesh]:

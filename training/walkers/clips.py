@@ -63,13 +63,15 @@ def write_clip(path: str | File, clip: Clip, *, device: str = "cpu", progress: P
     return File(path)
 
 
-def encode(path: str | File, images: Iterable[np.ndarray], size: Size, fps: int, repeat: int = 1) -> None:
-    """Encode RGB images uint8 (H, W, 3) of one size into an H.264 mp4 file.
+def encode(
+    path: str | File, images: Iterable[np.ndarray], size: Size, fps: int, repeat: int = 1, *, crf: int = 20
+) -> None:
+    """Encode RGB images uint8 (H, W, 3) of one size into an H.264 mp4 file; a higher ``crf`` makes a smaller file.
 
     A repeated clip is encoded once and its packets are written again, so repeats cost almost nothing.
     """
     with av.open(str(path), "w", options={"movflags": "+faststart"}) as container:
-        stream = container.add_stream("libx264", rate=fps, options={"crf": "20", "preset": "veryfast", "bf": "0"})
+        stream = container.add_stream("libx264", rate=fps, options={"crf": str(crf), "preset": "veryfast", "bf": "0"})
         assert isinstance(stream, VideoStream)
         stream.width, stream.height = size
         stream.pix_fmt = "yuv420p"

@@ -101,27 +101,35 @@ def background(scene: Scene, samples: int = 2, band: int = 120) -> tuple[Tensor,
     bands = []
     for top in range(0, camera.height, band):
         rays = camera.rays(samples, top, min(top + band, camera.height))
-        colour = _room(scene, rays, noise).permute(2, 0, 1)
+        position, target = torch.tensor(camera.position), torch.tensor(camera.target)
+        colour = room_colours(scene.room, position, target, rays, noise).permute(2, 0, 1)
         bands.append(torch.nn.functional.avg_pool2d(colour, samples).permute(1, 2, 0))
     picture = torch.cat(bands)
     return picture[..., :3].contiguous(), picture[..., 3].contiguous()
 
 
-def _room(scene: Scene, rays: Tensor, noise: Noise) -> Tensor:
-    """Colour where rays (H, W, 3) from the camera hit: linear RGB, and 1 for the floor or 0 for the wall, (H, W, 4)."""
-    origin, target = torch.tensor(scene.camera.position), torch.tensor(scene.camera.target)
+def room_colours(room: Room, origin: Tensor, target: Tensor, rays: Tensor, noise: Noise) -> Tensor:
+    """Colours where rays (H, W, 3) from a camera hit: linear RGB, and 1 for the floor or 0 for the wall, (H, W, 4).
+
+    Args:
+        room: floor and wall.
+        origin: (3,), position of the camera in metres.
+        target: (3,), a point in front of the wall.
+        rays: directions in the world.
+        noise: texture of the surfaces.
+    """
     floor = (-origin[2] / rays[..., 2]).where(rays[..., 2] < -1e-6, torch.inf)
     # The wall stands upright across the line of sight, a little askew.
     ahead = target[:2] - origin[:2]
-    angle = math.atan2(float(ahead[1]), float(ahead[0])) + 0.12 * math.sin(scene.room.seed)
+    angle = math.atan2(float(ahead[1]), float(ahead[0])) + 0.12 * math.sin(room.seed)
     facing = torch.tensor([math.cos(angle), math.sin(angle)])
-    reach = float(ahead @ facing) + scene.room.wall
+    reach = float(ahead @ facing) + room.wall
     towards = rays[..., :2] @ facing
     wall = (reach / towards).where(towards > 1e-6, torch.inf)
     on_floor = (floor < wall)[..., None]
     points = origin + torch.minimum(floor, wall).clamp(max=60.0)[..., None] * rays
     along = points[..., :2] @ torch.tensor([-math.sin(angle), math.cos(angle)])
-    colour = torch.where(on_floor, _floor(points, scene.room, noise), _wall(points, along, scene.room, noise))
+    colour = torch.where(on_floor, _floor(points, room, noise), _wall(points, along, room, noise))
     # Light decreases towards the edges of the room and the corner of floor and wall.
     corner = (reach - (points[..., :2] - origin[:2]) @ facing).abs() + points[..., 2].abs()
     radius = (points[..., :2] - target[:2]).norm(dim=-1)

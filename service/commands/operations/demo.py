@@ -12,13 +12,11 @@ from gaitkeeper.service.commands.console.terminal import ERR, OUT, AnyClipsArgum
 
 def demo(
     clips: AnyClipsArgument = None,
-    out: Annotated[Path, typer.Option(help="Folder for clips, gallery and report.", file_okay=False)] = Path("demo"),
-    people: Annotated[int, typer.Option(min=2, max=50, help="Number of people to render, if no clips are given.")] = 5,
-    seconds: Annotated[float, typer.Option(min=1.5, max=60, help="Duration of each rendered clip, in seconds.")] = 4.0,
-    seed: Annotated[int, typer.Option(help="Random seed of the rendered people.")] = 0,
+    out: Annotated[Path, typer.Option(help="Folder for gallery and report.", file_okay=False)] = Path("demo"),
+    people: Annotated[int, typer.Option(min=2, max=5, help="Number of rendered people, if no clips are given.")] = 5,
     as_json: Annotated[bool, typer.Option("--json", help="Print the identify replies as JSON.")] = False,
 ) -> None:
-    """Enrol people, identify them in other clips, and write a report. Renders its own people unless clips are given."""
+    """Enrol people, identify them in other clips, and write a report; without clips, of rendered people who ship."""
     with progress("demo") as tell:
         from gaitkeeper.service.operations import demo as demo_
         from gaitkeeper.service.operations.report import render
@@ -28,7 +26,7 @@ def demo(
         if clips:
             gallery, probes = demo_.split(clips)
         else:
-            gallery, probes = demo_.rendered_walks(out / "clips", people, seconds, seed, tell)
+            gallery, probes = demo_.shipped_walks(people)
         out.mkdir(parents=True, exist_ok=True)
         with Engine(load_settings(store=demo_.fresh_store(out))) as engine:
             shown = demo_.run(engine, gallery, probes, rendered=not clips, on_progress=tell)

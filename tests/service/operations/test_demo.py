@@ -53,23 +53,34 @@ class Page(HTMLParser):
             self.text += data
 
 
-def test_the_demo_renders_enrols_identifies_and_reports(
+def test_the_demo_enrols_identifies_and_reports(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(
-        sys, "argv", ["gaitkeeper", "demo", "--people=2", "--seconds=1.6", "--out", str(tmp_path / "demo"), "--json"]
-    )
+    monkeypatch.setattr(sys, "argv", ["gaitkeeper", "demo", "--out", str(tmp_path / "demo"), "--json"])
+    for package in ("numba", "anny", "gaitkeeper.training"):
+        monkeypatch.setitem(sys.modules, package, None)  # importing it fails
     with pytest.raises(SystemExit) as caught:
         main()
     reply = json.loads(capsys.readouterr().out)
     assert not caught.value.code
-    assert [t["subject"] for t in reply["enrolled"]] == ["person-1", "person-2"]
-    assert [p["truth"] for p in reply["probes"]] == ["person-1", "person-2"]
-    assert (reply["rank1"], reply["known"]) == (2, 2)
+    names = [f"person-{number}" for number in range(1, 6)]
+    assert [t["subject"] for t in reply["enrolled"]] == [p["truth"] for p in reply["probes"]] == names
+    assert (reply["rank1"], reply["known"]) == (5, 5)
+    people = [p["reply"]["people"] for p in reply["probes"]]
+    assert [[(p["verdict"], p["candidates"][0]["subject"]) for p in found] for found in people] == [
+        [("match", name)] for name in names
+    ]
     page = Page((tmp_path / "demo" / "report.html").read_text())
-    assert "Rank 1: 2 of 2" in page.text
+    assert "Rank 1: 5 of 5" in page.text
     assert "the project rendered these clips itself" in page.text
     assert "fusion" in page.text and "uncalibrated" not in page.text
+
+
+def test_the_shipped_clips_are_small() -> None:
+    files = sorted(demo.CLIPS.iterdir())
+    gallery, probes = demo.shipped_walks()
+    assert files == sorted(walk.clip for walk in gallery + probes) and len(files) == 2 * demo.MOST
+    assert max(file.stat().st_size for file in files) < 100_000
 
 
 @pytest.fixture(scope="module")
