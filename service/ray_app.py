@@ -10,6 +10,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from ray import serve
+from ray.exceptions import RayError
 from ray.serve import Application
 from ray.serve.handle import DeploymentHandle
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -174,6 +175,9 @@ def run(settings: Settings, address: str, ready: Callable[[str], None], stop: th
             raise
         except RuntimeError as error:
             raise ClusterUnavailable(f"The service did not start on the cluster: {_reasons(error)}") from error
+        except RayError as error:
+            told = f"A process of Ray Serve ended while the service started: {type(error).__name__}."
+            raise ClusterUnavailable(told) from error
         finally:
             serve.shutdown()  # type: ignore[no-untyped-call]
 

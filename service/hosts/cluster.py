@@ -27,6 +27,8 @@ STORE_BYTES = 512 * 2**20
 TRIES = 6
 
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DISABLE_IMPORT_WARNING": "1"}
+PATIENT = {"RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "60", "RAY_SERVE_PROXY_HEALTH_CHECK_TIMEOUT_S": "60"}
+"""Environment that makes Ray Serve wait for its web server on a busy machine, in place of ending it after 5 seconds."""
 NO_SPILLING = {"automatic_object_spilling_enabled": False}
 """Options of a head: clips are never spilt to disk, where they would stay; if memory is short, work waits."""
 LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
@@ -39,7 +41,7 @@ def prepare(address: str) -> None:
     Args:
         address: as for :func:`joined`.
     """
-    os.environ.update(QUIET | (LOOPBACK if address == LOCAL else {}))
+    os.environ.update(QUIET | PATIENT | (LOOPBACK if address == LOCAL else {}))
 
 
 @contextmanager

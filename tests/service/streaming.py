@@ -16,6 +16,8 @@ from gaitkeeper.service.live.events import Event
 
 PACE = 0.035
 """Seconds between two frames: searches for people run beside the pictures, and need a moment."""
+PATIENCE = 240
+"""Seconds until a busy machine has done one step."""
 
 
 def jpegs(clip: Path) -> list[tuple[float, bytes]]:
@@ -73,12 +75,12 @@ def in_step(
     """
     for seq, (t, data) in enumerate(frames, first):
         began = time.monotonic()
-        assert live.send(data, seq=seq, t=t, codec=codec, wait=60)
-        for event in live.events(60):
+        assert live.send(data, seq=seq, t=t, codec=codec, wait=PATIENCE)
+        for event in live.events(PATIENCE):
             yield event
             if event.event == "credit" and event.frames == 1:
                 break
         time.sleep(max(0.0, PACE - (time.monotonic() - began)))
     if finish:
         live.finish()
-        yield from live.events(60)
+        yield from live.events(PATIENCE)

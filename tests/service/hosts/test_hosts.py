@@ -30,14 +30,14 @@ from gaitkeeper.service.batch.lines import Line, Order
 from gaitkeeper.service.batch.run import run as run_batch
 from gaitkeeper.service.client import Client
 from gaitkeeper.service.errors import ClusterUnavailable, HostsUnavailable
-from gaitkeeper.service.hosts.cluster import LOOPBACK, NO_SPILLING, QUIET
+from gaitkeeper.service.hosts.cluster import LOOPBACK, NO_SPILLING, PATIENT, QUIET
 from gaitkeeper.service.operations.listening import listen
 from gaitkeeper.service.recognition.engine import Engine
 from gaitkeeper.service.settings import load_settings
 
 pytestmark = [
     pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed: pip install 'gaitkeeper-id[ray]'"),
-    pytest.mark.timeout(900),
+    pytest.mark.timeout(1800),
 ]
 
 PRINT = Fingerprint("gaitpart", "0123456789abcdef", "1", "blazepose-full/1")
@@ -91,6 +91,7 @@ def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosts]:
     patch = pytest.MonkeyPatch()
     for name, value in {
         **QUIET,
+        **PATIENT,
         **LOOPBACK,
         "GAITKEEPER_STORE": redis.url,
         "GAITKEEPER_STATE": str(folder / "service.db"),

@@ -121,7 +121,8 @@ def test_another_walk_gets_the_right_name_and_no_other(
 
 def test_too_short_a_look_is_no_verdict(service: Service, pictures: Frames) -> None:
     with service.client.stream() as live:
-        told = verdicts(list(in_step(live, pictures)))
+        sent = waited_for(live, pictures[0][1], "jpeg")
+        told = verdicts(list(in_step(live, [(sent / 30 + t, data) for t, data in pictures], "jpeg", sent)))
     assert [(one.final, one.shown.verdict, one.shown.reason) for one in told] == [(True, "inconclusive", "too_short")]
     assert told[0].person is None
 
