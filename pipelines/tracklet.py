@@ -14,7 +14,7 @@ from gaitkeeper.pipelines import quality
 from gaitkeeper.pipelines.appearance import appearance
 from gaitkeeper.pipelines.likeness import change
 from gaitkeeper.pipelines.perception import Person
-from gaitkeeper.pipelines.perception.base import shared_area
+from gaitkeeper.pipelines.perception.usable import why_unusable
 from gaitkeeper.pipelines.portraits import Portraits
 from gaitkeeper.pipelines.posture import upright_share
 from gaitkeeper.pipelines.sequence import HEATMAP, GaitSequence, Quality
@@ -25,9 +25,6 @@ Array = npt.NDArray[Any]
 REPEATED = "repeated"
 PADDED = 0.25
 """Share of repeated frames from which a clip is taken to be padded with them."""
-LOW_SCORE = 0.4
-POOR_MASK = 0.6
-OVERLAP = 0.3
 AREA_RANGE = (0.6, 1.6)
 
 
@@ -42,7 +39,8 @@ class Sighting:
         appearance: result of :func:`gaitkeeper.pipelines.appearance.appearance`.
         reason: why the frame is not usable, or None.
         view: contents of a usable frame.
-        repeated: True if the frame repeats the one before.
+        repeated: True if the frame shows nothing that the sighting before did not.
+        half: True if only every second frame is looked at around this one.
     """
 
     index: int
@@ -52,6 +50,7 @@ class Sighting:
     reason: str | None
     view: _View | None
     repeated: bool = False
+    half: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +77,8 @@ class Tracklet:
         self.frame_size = (0, 0)
         self._limit = limit
         self._usable = 0
+        self._carried: list[float] = []
+        self._news = False
         self._packer = zstandard.ZstdCompressor(level=1)
         self._portraits = Portraits()
 
@@ -116,7 +117,7 @@ class Tracklet:
         crowded: bool = False,
         repeated: bool = False,
     ) -> None:
-        """Add one frame, or record why it is not usable.
+        """Add one frame, or record why it is not usable. One that was left out is not counted as missed.
 
         Args:
             image: the frame, RGB uint8 (H, W, 3).
@@ -127,9 +128,14 @@ class Tracklet:
             crowded: True if the mask may include a hidden person.
             repeated: True if the frame repeats the one before.
         """
+        if person.pace == "carried":
+            self._carried.append(time)
+            self._news = self._news or not repeated
+            return
+        repeated, self._news = repeated and not self._news, False
         self.frame_size = (image.shape[1], image.shape[0])
         self._portraits.take(image, person, time)
-        reason = "overlap" if crowded else _unusable(person, others, self.frame_size)
+        reason = "overlap" if crowded else why_unusable(person, others, self.frame_size)
         if reason is None and self._usable >= self._limit:
             reason = "enough"
         shape = silhouette(person.mask) if reason is None else None
@@ -141,17 +147,22 @@ class Tracklet:
             self._usable += 1
         elif reason is None:
             reason = "poor_mask"
-        self.sightings.append(Sighting(index, time, person.box, appearance(image, person), reason, view, repeated))
+        worn = appearance(image, person)
+        self.sightings.append(Sighting(index, time, person.box, worn, reason, view, repeated, person.pace == "half"))
 
     def exchange_from(self, time: float, other: Tracklet) -> None:
         """Swap with another tracklet all sightings from a moment on."""
         mine, theirs = ([s for s in t.sightings if s.time >= time] for t in (self, other))
         self.sightings = [s for s in self.sightings if s.time < time] + theirs
         other.sightings = [s for s in other.sightings if s.time < time] + mine
+        left_out = [[t for t in tracklet._carried if t >= time] for tracklet in (self, other)]
+        self._carried = [t for t in self._carried if t < time] + left_out[1]
+        other._carried = [t for t in other._carried if t < time] + left_out[0]
 
     def forget_before(self, time: float) -> None:
         """Drop all sightings before a moment."""
         self.sightings = [s for s in self.sightings if s.time >= time]
+        self._carried = [t for t in self._carried if t >= time]
         self._usable = sum(s.view is not None for s in self.sightings)
 
     def parts(self) -> list[Tracklet]:
@@ -172,6 +183,7 @@ class Tracklet:
         """A copy of the tracklet; later additions to one do not change the other."""
         twin = Tracklet(self.number, self._limit)
         twin.sightings, twin.frame_size = list(self.sightings), self.frame_size
+        twin._carried = list(self._carried)
         twin._usable, twin._portraits = self._usable, self._portraits.parted(np.inf)[0]
         return twin
 
@@ -180,9 +192,12 @@ class Tracklet:
         seen = self._distinct()
         skipped = Counter(sighting.reason for sighting in seen if sighting.reason)
         usable = [(sighting, sighting.view) for sighting in seen if sighting.view]
-        kept = _steady(usable)
-        if len(kept) < len(usable):
-            skipped["poor_mask"] += len(usable) - len(kept)
+        steady = _steady(usable)
+        if len(steady) < len(usable):
+            skipped["poor_mask"] += len(usable) - len(steady)
+        kept = _even(steady)
+        if len(kept) < len(steady):
+            skipped["enough"] += len(steady) - len(kept)
         if repeats := len(self.sightings) - len(seen):
             skipped[REPEATED] = repeats
         t = len(kept)
@@ -212,14 +227,20 @@ class Tracklet:
                 low_rate=hertz < quality.MIN_RATE,
                 upright=upright_share(joints),
                 likeness_changed=change([s for s, _ in kept]) is not None,
-                missed=self.sightings[-1].index - self.sightings[0].index + 1 - len(self.sightings)
-                if self.sightings
-                else 0,
+                missed=self._missed(),
             ),
             track=self.number,
             perception=perception,
             frame_size=self.frame_size,
         )
+
+    def _missed(self) -> int:
+        """Frames between the first and the last sighting that were looked at and do not show the person."""
+        if not self.sightings:
+            return 0
+        first, last = self.span
+        left_out = sum(first < time < last for time in self._carried)
+        return self.sightings[-1].index - self.sightings[0].index + 1 - len(self.sightings) - left_out
 
     def thumbnail(self) -> bytes:
         """JPEG of the person in the best frame, or of an outline if no picture was kept; empty without either."""
@@ -236,29 +257,20 @@ def _steady(usable: list[tuple[Sighting, _View]]) -> list[tuple[Sighting, _View]
     return [(sighting, view) for sighting, view in usable if low <= view.area <= high]
 
 
-def _unusable(person: Person, others: list[Person], size: tuple[int, int]) -> str | None:
-    """Why a frame is not usable for gait, or None."""
-    x1, y1, x2, y2 = person.box
-    edge = 0.5
-    if x1 <= edge or y1 <= edge or x2 >= size[0] - edge or y2 >= size[1] - edge:
-        return "cut_off"
-    if any(_covers(other, person) for other in others):
-        return "overlap"
-    if person.score < POOR_MASK or _feet_are_missing(person):
-        return "poor_mask"
-    if float(person.joints[:, 2].mean()) < LOW_SCORE:
-        return "low_score"
-    return None
+def _even(usable: list[tuple[Sighting, _View]]) -> list[tuple[Sighting, _View]]:
+    """Frames of one rate, where for a part of the walk only every second frame was looked at.
 
-
-def _covers(other: Person, person: Person) -> bool:
-    """True if a nearer person (feet lower in the picture) covers much of this person's box."""
-    if other is person or other.box[3] < person.box[3]:
-        return False
-    return bool(shared_area(other.box, person.box) > OVERLAP * (person.box[2:] - person.box[:2]).prod())
-
-
-def _feet_are_missing(person: Person) -> bool:
-    """True if both ankles lie well below the mask."""
-    height = person.box[3] - person.box[1]
-    return bool(person.joints[15:17, 1].min() > person.box[3] + 0.05 * height)
+    These are either the frames of the other part, or every second frame of the whole walk, whichever are more.
+    """
+    times = np.array([sighting.time for sighting, _ in usable])
+    half = np.array([sighting.half for sighting, _ in usable], bool)
+    steps = np.diff(times)[half[1:] & half[:-1]]
+    if not len(steps):
+        return usable if half.all() or not half.any() else [pair for pair in usable if not pair[0].half]
+    least = 0.75 * float(np.median(steps))
+    thinned = usable[:1]
+    for pair in usable[1:]:
+        if pair[0].time - thinned[-1][0].time >= least:
+            thinned.append(pair)
+    full = [pair for pair in usable if not pair[0].half]
+    return full if len(full) > len(thinned) else thinned

@@ -8,6 +8,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from gaitkeeper.pipelines.shrink import shrink
+
 Array = npt.NDArray[Any]
 Tile = tuple[int, int, int]
 
@@ -83,7 +85,7 @@ class Scan:
 
     def _small(self, image: Array) -> Array:
         height = max(1, round(image.shape[0] * SMALL_SIDE / image.shape[1]))
-        small = cv2.resize(image, (SMALL_SIDE, height), interpolation=cv2.INTER_AREA)
+        small = shrink(image, SMALL_SIDE, height)
         return cv2.GaussianBlur(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), (3, 3), 0)
 
     def _motion(self, image: Array) -> tuple[Array, float]:
