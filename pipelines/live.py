@@ -160,10 +160,10 @@ class LiveWatch:
             track.tracklet.add(image, person, people, self._index, time, crowded=number in crowded, repeated=repeated)
             track.last, track.span = time, (track.span[0], self._index)
             latest = track.tracklet.sightings[-1]
-            if person.pace != "carried" and latest.view is not None and number not in meeting:
+            if not person.carried and latest.view is not None and number not in meeting:
                 track.alone.append(latest)
             self._forget(track, time - self.settings.live_longest)
-            if person.pace != "carried" and self._is_another(track):
+            if not person.carried and self._is_another(track):
                 anew.append(track.number)
             track.gait = _seconds(track.tracklet.sightings)
             usable = track.tracklet.sightings[-1].view is not None and not repeated

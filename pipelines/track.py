@@ -69,6 +69,6 @@ def looked_at(numbers: Sequence[int | None], people: Sequence[Person], known: Co
         known: numbers that people had before.
     """
     return [
-        number if person.pace != "carried" or number in known else None
+        number if not person.carried or number in known else None
         for number, person in zip(numbers, people, strict=True)
     ]

@@ -12,6 +12,7 @@ import zstandard
 
 from gaitkeeper.pipelines import quality
 from gaitkeeper.pipelines.appearance import appearance
+from gaitkeeper.pipelines.filling import filled
 from gaitkeeper.pipelines.likeness import change
 from gaitkeeper.pipelines.perception import Person
 from gaitkeeper.pipelines.perception.usable import why_unusable
@@ -40,7 +41,6 @@ class Sighting:
         reason: why the frame is not usable, or None.
         view: contents of a usable frame.
         repeated: True if the frame shows nothing that the sighting before did not.
-        half: True if only every second frame is looked at around this one.
     """
 
     index: int
@@ -50,7 +50,6 @@ class Sighting:
     reason: str | None
     view: _View | None
     repeated: bool = False
-    half: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,7 +127,7 @@ class Tracklet:
             crowded: True if the mask may include a hidden person.
             repeated: True if the frame repeats the one before.
         """
-        if person.pace == "carried":
+        if person.carried:
             self._carried.append(time)
             self._news = self._news or not repeated
             return
@@ -148,7 +147,7 @@ class Tracklet:
         elif reason is None:
             reason = "poor_mask"
         worn = appearance(image, person)
-        self.sightings.append(Sighting(index, time, person.box, worn, reason, view, repeated, person.pace == "half"))
+        self.sightings.append(Sighting(index, time, person.box, worn, reason, view, repeated))
 
     def exchange_from(self, time: float, other: Tracklet) -> None:
         """Swap with another tracklet all sightings from a moment on."""
@@ -192,32 +191,32 @@ class Tracklet:
         seen = self._distinct()
         skipped = Counter(sighting.reason for sighting in seen if sighting.reason)
         usable = [(sighting, sighting.view) for sighting in seen if sighting.view]
-        steady = _steady(usable)
-        if len(steady) < len(usable):
-            skipped["poor_mask"] += len(usable) - len(steady)
-        kept = _even(steady)
-        if len(kept) < len(steady):
-            skipped["enough"] += len(steady) - len(kept)
+        kept = _steady(usable)
+        if len(kept) < len(usable):
+            skipped["poor_mask"] += len(usable) - len(kept)
+        left_out = np.array(self._carried)
         if repeats := len(self.sightings) - len(seen):
-            skipped[REPEATED] = repeats
+            skipped[REPEATED] = repeats + len(left_out)
+            left_out = np.zeros(0)  # a padded clip shows nothing new in them
         t = len(kept)
         joints = np.array([view.joints for _, view in kept], np.float32).reshape(t, 17, 3)
         boxes = np.array([sighting.box for sighting, _ in kept], np.float32).reshape(t, 4)
         timestamps = np.array([sighting.time for sighting, _ in kept], np.float64)
         silhouettes = np.array([view.silhouette for _, view in kept], np.uint8).reshape(t, 64, 64)
-        hertz = quality.rate(timestamps)
+        places = filled(timestamps, np.array([sighting.time for sighting in seen]), left_out)
+        hertz = quality.rate(places.times)
         unpack = zstandard.ZstdDecompressor().decompress
-        heatmaps = np.empty((t, *HEATMAP), np.uint8)
-        for row, (_, view) in zip(heatmaps, kept, strict=True):
-            row[:] = np.frombuffer(unpack(view.heatmaps), np.uint8).reshape(HEATMAP)
+        heatmaps = np.empty((len(places.times), *HEATMAP), np.uint8)
+        for row, look in zip(heatmaps, places.nearest, strict=True):
+            row[:] = np.frombuffer(unpack(kept[look][1].heatmaps), np.uint8).reshape(HEATMAP)
         return GaitSequence(
-            silhouettes=silhouettes,
-            joints=joints,
+            silhouettes=silhouettes[places.nearest],
+            joints=places.between(joints),
             heatmaps=heatmaps,
-            timestamps=timestamps,
-            boxes=boxes,
+            timestamps=places.times,
+            boxes=places.between(boxes),
             quality=Quality(
-                frames=t,
+                frames=len(places.times),
                 skipped=dict(sorted(skipped.items())),
                 mean_joint_score=float(joints[..., 2].mean()) if t else 0.0,
                 mask_stability=quality.mask_stability(np.array([view.area for _, view in kept])),
@@ -255,22 +254,3 @@ def _steady(usable: list[tuple[Sighting, _View]]) -> list[tuple[Sighting, _View]
     usual = float(np.median([view.area for _, view in usable]))
     low, high = AREA_RANGE[0] * usual, AREA_RANGE[1] * usual
     return [(sighting, view) for sighting, view in usable if low <= view.area <= high]
-
-
-def _even(usable: list[tuple[Sighting, _View]]) -> list[tuple[Sighting, _View]]:
-    """Frames of one rate, where for a part of the walk only every second frame was looked at.
-
-    These are either the frames of the other part, or every second frame of the whole walk, whichever are more.
-    """
-    times = np.array([sighting.time for sighting, _ in usable])
-    half = np.array([sighting.half for sighting, _ in usable], bool)
-    steps = np.diff(times)[half[1:] & half[:-1]]
-    if not len(steps):
-        return usable if half.all() or not half.any() else [pair for pair in usable if not pair[0].half]
-    least = 0.75 * float(np.median(steps))
-    thinned = usable[:1]
-    for pair in usable[1:]:
-        if pair[0].time - thinned[-1][0].time >= least:
-            thinned.append(pair)
-    full = [pair for pair in usable if not pair[0].half]
-    return full if len(full) > len(thinned) else thinned

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[Any]
-Pace = Literal["full", "half", "carried"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,8 +23,8 @@ class Person:
         window: x1, y1, x2, y2 in pixels of the clip that the mask covers, possibly beyond the picture.
         joints: float32 (17, 3); COCO-17 x, y in pixels of the clip, score in [0, 1].
         heatmaps: uint8 (17, 64, 48), round(255·p) in :func:`heatmap_box` of the box.
-        pace: "full" if the person is looked at in every frame; "half" if every second one is enough at present; or
-            "carried" if this frame was left out: the person of the frame before, moved to where it should be.
+        carried: True if nobody looked at the person in this frame: it is the person of the frame before, moved to where
+            it should be.
     """
 
     box: Array
@@ -34,7 +33,7 @@ class Person:
     window: tuple[float, float, float, float]
     joints: Array
     heatmaps: Array
-    pace: Pace = "full"
+    carried: bool = False
 
 
 class Watcher(Protocol):

@@ -38,6 +38,7 @@ class Followed:
         usable: times of the latest usable looks.
         tall: True if half the frames do because of the person's height.
         looked: time of the last look, whatever it showed.
+        crowded: True if another person is near.
     """
 
     region: Region
@@ -47,6 +48,7 @@ class Followed:
     usable: deque[float] = field(default_factory=lambda: deque(maxlen=ENOUGH))
     tall: bool = False
     looked: float = -np.inf
+    crowded: bool = False
 
     def expected(self, time: float) -> Region:
         """The region, extrapolated at the speed of the last sightings."""
@@ -69,7 +71,8 @@ class Followed:
 
     def half_does(self, time: float) -> bool:
         """True if half the frames do for this person."""
-        return self.tall or (len(self.usable) == ENOUGH and time - self.usable[0] <= RECENT)
+        there_are_enough = len(self.usable) == ENOUGH and time - self.usable[0] <= RECENT
+        return not self.crowded and (self.tall or there_are_enough)
 
     def note(self, others: Iterable[Person], size: tuple[int, int], time: float) -> None:
         """Record what a look showed.
@@ -102,7 +105,7 @@ def moved(person: Person, dx: float, dy: float, size: tuple[int, int]) -> Person
         box=box if (box[2:] > box[:2]).all() else person.box,
         window=(x1 + dx, y1 + dy, x2 + dx, y2 + dy),
         joints=person.joints + np.array([dx, dy, 0], np.float32),
-        pace="carried",
+        carried=True,
     )
 
 

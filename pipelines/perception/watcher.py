@@ -7,14 +7,13 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from gaitkeeper.models import weights
-from gaitkeeper.pipelines.perception.base import Pace, Person, Watcher
+from gaitkeeper.pipelines.perception.base import Person, Watcher
 from gaitkeeper.pipelines.perception.blazepose import ROI_GROWTH, Detector, Landmarker, Look, Region
 from gaitkeeper.pipelines.perception.followed import Followed, is_near_another, is_seen
 from gaitkeeper.pipelines.perception.scan import Scan, Tile
@@ -123,6 +122,8 @@ class BlazePoseWatcher:
         """All people in the frame, each once."""
         step, self._time = time - self._time, time
         size = image.shape[1], image.shape[0]
+        for one in self._followed:
+            one.crowded = is_near_another(one, self._followed)
         due = [one for one in self._followed if self._is_due(one, time, step, size)]
         looks = self._backend.look(image, [one.expected(time) for one in due])
         for one in self._followed:
@@ -152,7 +153,7 @@ class BlazePoseWatcher:
         if one.person is None and not one.is_expected_within(size, time):
             return False
         out_of_sight = time - one.seen > STILL_THERE
-        if not (out_of_sight or one.half_does(time)) or is_near_another(one, self._followed):
+        if not (out_of_sight or one.half_does(time)):
             return True
         return time - one.looked > 1 / self._backend.settings.look_rate - step / 2
 
@@ -171,8 +172,7 @@ class BlazePoseWatcher:
         for one, look in pairs:
             if look.person is None or not _believable(look, FOLLOWED) or is_seen(look.person, self._followed):
                 continue
-            pace: Pace = "half" if one.half_does(time) else "full"
-            one.advance(look.next_region, replace(look.person, pace=pace), time)
+            one.advance(look.next_region, look.person, time)
 
     def _search(self, image: Array, time: float) -> None:
         known = np.array([one.person.box for one in self._followed if one.person is not None]).reshape(-1, 4)

@@ -12,8 +12,7 @@ from gaitkeeper.pipelines.inspect import write_pictures
 from gaitkeeper.pipelines.sequence import GaitSequence
 
 WALKERS = {"quartet-gallery": 4, "quartet-back": 4, "hall-a": 1, "road-bc": 2}
-USABLE = 1.8
-"""Seconds."""
+USABLE = 60
 
 clips = pytest.mark.parametrize("name", WALKERS)
 
@@ -24,7 +23,7 @@ def test_exactly_the_walkers(real_clip, name):
     assert len(result.sequences) == WALKERS[name]
     assert result.skipped == []
     for seq in result.sequences:
-        assert seq.duration >= USABLE
+        assert len(seq) >= USABLE
         assert seq.quality.gait_cycles >= 1.4
         assert seq.quality.mean_joint_score > 0.75
         assert seq.quality.mask_stability > 0.9
@@ -34,9 +33,7 @@ def test_exactly_the_walkers(real_clip, name):
 def test_nearly_every_frame_carries_mask_joints_and_heatmaps(real_clip, name):
     for seq in real_clip(name).sequences:
         # Frames skipped on purpose (cut off, overlapped, poor) are counted apart from frames where nobody was seen.
-        shown = 30 * (seq.timestamps[-1] - seq.timestamps[0])
-        assert seq.quality.missed <= 0.05 * shown
-        assert len(seq) >= 0.9 * seq.duration * seq.quality.rate_hz
+        assert len(seq) >= 0.95 * (len(seq) + seq.quality.missed)
         assert (seq.silhouettes.reshape(len(seq), -1).max(1) == 255).all()
         assert (seq.silhouettes[:, 0].any(1) & seq.silhouettes[:, -1].any(1)).mean() > 0.95  # fills the height
         assert (seq.heatmaps.reshape(len(seq), 17, -1).max(2).mean(1) > 80).mean() > 0.95
@@ -83,8 +80,7 @@ def test_the_road_clip_shows_one_person_after_the_other(real_clip):
     for seq in (first, second):
         centre = seq.boxes[:, [0, 2]].mean(1)
         assert centre[0] - centre[-1] > 250  # each walks from right to left
-        # And never jumps, as a tracklet that changes its person would.
-        assert (np.abs(np.diff(centre)) / np.diff(seq.timestamps)).max() < 1200
+        assert np.abs(np.diff(centre)).max() < 40  # and never jumps, as a tracklet that changes its person would
 
 
 def test_sequences_are_compact(real_clip):
