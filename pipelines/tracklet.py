@@ -206,13 +206,13 @@ class Tracklet:
         places = filled(timestamps, np.array([sighting.time for sighting in seen]), left_out)
         hertz = quality.rate(places.times)
         unpack = zstandard.ZstdDecompressor().decompress
-        heatmaps = np.empty((len(places.times), *HEATMAP), np.uint8)
-        for row, look in zip(heatmaps, places.nearest, strict=True):
-            row[:] = np.frombuffer(unpack(kept[look][1].heatmaps), np.uint8).reshape(HEATMAP)
+        heatmaps = np.empty((t, *HEATMAP), np.uint8)
+        for row, (_, view) in zip(heatmaps, kept, strict=True):
+            row[:] = np.frombuffer(unpack(view.heatmaps), np.uint8).reshape(HEATMAP)
         return GaitSequence(
             silhouettes=silhouettes[places.nearest],
             joints=places.between(joints),
-            heatmaps=heatmaps,
+            heatmaps=heatmaps if t == len(places.times) else heatmaps[places.nearest],
             timestamps=places.times,
             boxes=places.between(boxes),
             quality=Quality(

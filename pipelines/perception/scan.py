@@ -33,7 +33,7 @@ class Scan:
         spread: True if the budget also holds for the first call.
     """
 
-    def __init__(self, budget: int = 12, *, spread: bool = False) -> None:
+    def __init__(self, budget: int = 8, *, spread: bool = False) -> None:
         self._budget = budget
         self._spread = spread
         self._unseen: list[int] = []
