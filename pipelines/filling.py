@@ -38,7 +38,11 @@ class Places:
     def between(self, values: Array) -> Array:
         """Values (T, ...), float32, from those of the looks."""
         share = self.share.reshape(-1, *(1,) * (values.ndim - 1))
-        return ((1 - share) * values[self.before] + share * values[self.after]).astype(np.float32)
+        return np.asarray((1 - share) * values[self.before] + share * values[self.after], np.float32)
+
+    def first(self, count: int) -> Places:
+        """The first frames, at most so many."""
+        return Places(*(part[:count] for part in (self.times, self.before, self.after, self.share)))
 
 
 def filled(looks: Array, sightings: Array, left_out: Array) -> Places:

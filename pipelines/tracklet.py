@@ -84,7 +84,7 @@ class Tracklet:
     @property
     def seen(self) -> int:
         """Number of frames that show the person; repeated ones do not count in a padded clip."""
-        return len(self._distinct())
+        return len(self._shown())
 
     @property
     def span(self) -> tuple[float, float]:
@@ -94,7 +94,15 @@ class Tracklet:
     @property
     def rate(self) -> float:
         """Rate of the frames with the person, usable or not, in hertz; 0 for a single frame."""
-        return quality.rate(np.array([sighting.time for sighting in self._distinct()]))
+        return quality.rate(self._shown())
+
+    def _shown(self) -> Array:
+        """Times of the frames that show the person, rising, with those that were left out; without repeats as below."""
+        seen = self._distinct()
+        times = [sighting.time for sighting in seen]
+        if len(seen) == len(self.sightings) and seen:
+            times += [time for time in self._carried if times[0] < time < times[-1]]
+        return np.sort(np.array(times))
 
     def _distinct(self) -> list[Sighting]:
         """The sightings without repeats where there are so many that the clip must be padded with them; else all.
@@ -203,7 +211,7 @@ class Tracklet:
         boxes = np.array([sighting.box for sighting, _ in kept], np.float32).reshape(t, 4)
         timestamps = np.array([sighting.time for sighting, _ in kept], np.float64)
         silhouettes = np.array([view.silhouette for _, view in kept], np.uint8).reshape(t, 64, 64)
-        places = filled(timestamps, np.array([sighting.time for sighting in seen]), left_out)
+        places = filled(timestamps, np.array([sighting.time for sighting in seen]), left_out).first(self._limit)
         hertz = quality.rate(places.times)
         unpack = zstandard.ZstdDecompressor().decompress
         heatmaps = np.empty((t, *HEATMAP), np.uint8)

@@ -137,6 +137,21 @@ def test_frames_that_were_left_out_are_filled_and_not_missed():
     assert seq.joints[:, 0, 0] == pytest.approx(middles, abs=0.01)
 
 
+def test_frames_that_were_left_out_count_as_frames_that_show_the_person():
+    found = tracklet("lc" * 5)
+    assert (found.seen, found.rate) == (9, pytest.approx(30))
+    padded = tracklet("lc" * 21, repeated="nrr" * 14)
+    assert (padded.seen, padded.rate) == (14, pytest.approx(10))
+
+
+def test_filled_frames_count_towards_the_limit_of_a_sequence():
+    found = Tracklet(1, 20)
+    for i in range(60):
+        one = person(100 + 2 * i, 200, i % 2 == 1)
+        found.add(PICTURE, one, [one], i, i / 30)
+    assert len(found.sequence("told/1")) == 20
+
+
 def test_nothing_is_filled_where_the_person_was_missed_or_unusable():
     seq = tracklet("lclc..lclc").sequence("told/1")
     assert seq.quality.missed == 2
