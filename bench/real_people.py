@@ -9,6 +9,7 @@ named correctly and wrongly. Networks, fusions and thresholds are chosen on thes
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from bench.real_walks import (
     centred,
     data_sets,
     embedded,
+    every_nth,
     rank_1,
     rendered_people,
     settings,
@@ -185,9 +187,15 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=100, help="galleries that are drawn")
     parser.add_argument("--keep", type=Path, help="folder to keep embeddings in, or to take them from")
     parser.add_argument("--rendered", type=Path, help="a pack as `gaitkeeper walkers render walkers-xl` writes it")
+    parser.add_argument("--every", type=int, default=1, help="keep every second frame of all walks, or every third…")
     args = parser.parse_args()
+    if args.every > 1 and args.keep is not None:
+        parser.error("--keep is for walks with all of their frames")
     chosen = networks(args.networks)
     sets = {wants: data_sets(data_folder(), heatmaps=wants) for wants in {"heatmaps" in net.inputs for net in chosen}}
+    if args.every > 1:
+        sets = {wants: {name: partial(every_nth, read, args.every) for name, read in them.items()}
+                for wants, them in sets.items()}  # fmt: skip
     rows: list[dict[str, Any]] = []
     for network in chosen:
         found = embedded(network, sets["heatmaps" in network.inputs], args.keep)
@@ -200,7 +208,7 @@ def main() -> None:
             row["open"] = opened(found, calibration, args.draws, rendered)
         rows.append(row)
     show(Console(width=120), rows)
-    write("real_people", {"draws": args.draws, "rows": rows})
+    write("real_people", {"draws": args.draws, "every": args.every, "rows": rows})
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from bench.quartet import left_to_right
 from gaitkeeper.models.base import GaitNetwork
 from gaitkeeper.models.distance import part_distances
 from gaitkeeper.training.datasets import Dataset, Sample, open_dataset, walks_for
+from gaitkeeper.training.datasets.sample import Inputs
 from gaitkeeper.training.datasets.seen import SeenClips, inputs_of
 from gaitkeeper.training.evaluation.centring import centred_gallery, centred_probes
 from gaitkeeper.training.evaluation.embedding import embed_dataset
@@ -95,6 +96,19 @@ def quartet(clips: Path) -> Dataset:
             for name, seq in left_to_right(seen.of(clips / f"{clip}.mp4")).items()
         ),
     )
+
+
+def every_nth(read: Opened, nth: int) -> Dataset:
+    """A data set with the first of every ``nth`` frames of each walk."""
+    dataset = read()
+    samples = tuple(replace(sample, read=partial(_every_nth, sample, nth)) for sample in dataset)
+    return Dataset(dataset.name, samples)
+
+
+def _every_nth(sample: Sample, nth: int) -> Inputs:
+    inputs = sample.read()
+    times = inputs.timestamps if inputs.timestamps is not None else np.arange(len(inputs)) / 30.0
+    return replace(inputs, timestamps=times).take(np.arange(0, len(inputs), nth))
 
 
 def beside(setting: Setting, rendered: Walks) -> Setting:

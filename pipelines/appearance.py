@@ -9,11 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from gaitkeeper.pipelines.perception import Person
+from gaitkeeper.pipelines.shrink import shrink
 
 Array = npt.NDArray[Any]
 
 BINS = 8
 WIDTH, HEIGHT = 24, 48
+# Lightness over its whole range; the two colour axes over the range of clothes.
+LOW, HIGH = np.array([0, 88, 88]), np.array([256, 168, 168])
 
 
 def appearance(image: Array, person: Person) -> Array:
@@ -27,7 +30,7 @@ def appearance(image: Array, person: Person) -> Array:
         Per half, the histograms of the three CIE Lab channels over the mask.
     """
     x1, y1, x2, y2 = (int(edge) for edge in person.box)
-    part = cv2.resize(image[y1 : y2 + 1, x1 : x2 + 1], (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
+    part = shrink(image[y1 : y2 + 1, x1 : x2 + 1], WIDTH, HEIGHT)
     lab = cv2.cvtColor(part, cv2.COLOR_RGB2LAB)
     pixel = person.mask.shape[1] / (person.window[2] - person.window[0])
     left, top = (round(float(edge)) for edge in ((x1 - person.window[0]) * pixel, (y1 - person.window[1]) * pixel))
@@ -35,12 +38,11 @@ def appearance(image: Array, person: Person) -> Array:
     mask = person.mask[max(top, 0) : bottom, max(left, 0) : right]
     inside = cv2.resize(mask, (WIDTH, HEIGHT), interpolation=cv2.INTER_LINEAR) > 0.5
     out = np.zeros((2, 3, BINS), np.float32)
+    bins = (np.clip(lab, LOW, HIGH - 1) - LOW) * BINS // (HIGH - LOW)
     for half, rows in enumerate((slice(0, HEIGHT // 2), slice(HEIGHT // 2, HEIGHT))):
-        pixels = lab[rows][inside[rows]]
+        pixels = bins[rows][inside[rows]]
         for channel in range(3):
-            # Lightness over its whole range; the two colour axes over the range of clothes.
-            span = (0, 256) if channel == 0 else (88, 168)
-            counts, _ = np.histogram(np.clip(pixels[:, channel], span[0], span[1] - 1), BINS, span)
+            counts = np.bincount(pixels[:, channel], minlength=BINS)
             out[half, channel] = counts / max(counts.sum(), 1)
     return out
 

@@ -21,7 +21,7 @@ from gaitkeeper.pipelines.perception import Perception
 from gaitkeeper.pipelines.repeats import Repeats
 from gaitkeeper.pipelines.sequence import GaitSequence
 from gaitkeeper.pipelines.settings import PipelineSettings
-from gaitkeeper.pipelines.track import Tracker
+from gaitkeeper.pipelines.track import Tracker, looked_at
 from gaitkeeper.pipelines.tracklet import Sighting, Tracklet
 
 Array = npt.NDArray[Any]
@@ -148,7 +148,7 @@ class LiveWatch:
         self._shape, self._time = image.shape, time
         repeated = self._repeats.repeated(image, time)
         people = self._watcher.see(image, time)
-        numbers = self._tracker.update(people, time)
+        numbers = looked_at(self._tracker.update(people, time), people, self._tracks)
         crowded = self._crossings.note(time, numbers, people)
         meeting = self._crossings.meeting()
         self._note_meetings()
@@ -159,10 +159,11 @@ class LiveWatch:
             track = self._tracks.get(number) or self._appeared(number)
             track.tracklet.add(image, person, people, self._index, time, crowded=number in crowded, repeated=repeated)
             track.last, track.span = time, (track.span[0], self._index)
-            if number not in meeting and (latest := track.tracklet.sightings[-1]).view is not None:
+            latest = track.tracklet.sightings[-1]
+            if not person.carried and latest.view is not None and number not in meeting:
                 track.alone.append(latest)
             self._forget(track, time - self.settings.live_longest)
-            if self._is_another(track):
+            if not person.carried and self._is_another(track):
                 anew.append(track.number)
             track.gait = _seconds(track.tracklet.sightings)
             usable = track.tracklet.sightings[-1].view is not None and not repeated

@@ -25,7 +25,7 @@ from gaitkeeper.pipelines.sandbox import Sandbox
 from gaitkeeper.pipelines.sequence import GaitSequence
 from gaitkeeper.pipelines.settings import PipelineSettings
 from gaitkeeper.pipelines.stages import Stage, ahead, metered
-from gaitkeeper.pipelines.track import Tracker
+from gaitkeeper.pipelines.track import Tracker, looked_at
 from gaitkeeper.pipelines.tracklet import REPEATED, Tracklet
 from gaitkeeper.pipelines.upright import all_turned, turned_info
 
@@ -175,7 +175,7 @@ class Pipeline:
                     if frame.segment != segment:
                         tracker.begin()
                         segment = frame.segment
-                    numbers = tracker.update(people, frame.time)
+                    numbers = looked_at(tracker.update(people, frame.time), people, tracklets)
                     crowded = crossings.note(frame.time, numbers, people)
                 with self.stages["sequences"].working(spent):
                     for number, person in zip(numbers, people, strict=True):

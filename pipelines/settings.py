@@ -35,6 +35,13 @@ class PipelineSettings(BaseModel):
     )
     threads: int = Field(2, ge=1, description="Number of threads for perception.")
     detect_every: float = Field(0.2, gt=0, description="Seconds between two searches of the whole picture for people.")
+    look_rate: float = Field(
+        15,
+        gt=0,
+        description="Looks a second at a walker for whom that is enough: one who is tall in the picture, or of whom "
+        "there are 45 usable frames. Other walkers are looked at in every frame. `1000` looks at all of "
+        "them in every frame.",
+    )
     max_sequence_frames: int = Field(
         600, ge=30, description="Maximum frames kept of one walker. More than about twenty gait cycles do not help."
     )

@@ -6,7 +6,7 @@ keep their numbers. ByteTrack swapped them whenever one hid the other.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -58,3 +58,17 @@ class Tracker:
             numbers[int(person)] = int(number) + self._given if number >= 0 else None
         self._most = max(self._most, *(number for number in numbers if number is not None), -1)
         return numbers
+
+
+def looked_at(numbers: Sequence[int | None], people: Sequence[Person], known: Container[int]) -> list[int | None]:
+    """The numbers, without those that begin with a frame in which the person was not looked at.
+
+    Args:
+        numbers: of the people, from :meth:`Tracker.update`.
+        people: of the frame.
+        known: numbers that people had before.
+    """
+    return [
+        number if not person.carried or number in known else None
+        for number, person in zip(numbers, people, strict=True)
+    ]

@@ -12,9 +12,10 @@ import zstandard
 
 from gaitkeeper.pipelines import quality
 from gaitkeeper.pipelines.appearance import appearance
+from gaitkeeper.pipelines.filling import filled
 from gaitkeeper.pipelines.likeness import change
 from gaitkeeper.pipelines.perception import Person
-from gaitkeeper.pipelines.perception.base import shared_area
+from gaitkeeper.pipelines.perception.usable import why_unusable
 from gaitkeeper.pipelines.portraits import Portraits
 from gaitkeeper.pipelines.posture import upright_share
 from gaitkeeper.pipelines.sequence import HEATMAP, GaitSequence, Quality
@@ -25,9 +26,6 @@ Array = npt.NDArray[Any]
 REPEATED = "repeated"
 PADDED = 0.25
 """Share of repeated frames from which a clip is taken to be padded with them."""
-LOW_SCORE = 0.4
-POOR_MASK = 0.6
-OVERLAP = 0.3
 AREA_RANGE = (0.6, 1.6)
 
 
@@ -42,7 +40,7 @@ class Sighting:
         appearance: result of :func:`gaitkeeper.pipelines.appearance.appearance`.
         reason: why the frame is not usable, or None.
         view: contents of a usable frame.
-        repeated: True if the frame repeats the one before.
+        repeated: True if the frame shows nothing that the sighting before did not.
     """
 
     index: int
@@ -78,13 +76,15 @@ class Tracklet:
         self.frame_size = (0, 0)
         self._limit = limit
         self._usable = 0
+        self._carried: list[float] = []
+        self._news = False
         self._packer = zstandard.ZstdCompressor(level=1)
         self._portraits = Portraits()
 
     @property
     def seen(self) -> int:
         """Number of frames that show the person; repeated ones do not count in a padded clip."""
-        return len(self._distinct())
+        return len(self._shown())
 
     @property
     def span(self) -> tuple[float, float]:
@@ -94,7 +94,15 @@ class Tracklet:
     @property
     def rate(self) -> float:
         """Rate of the frames with the person, usable or not, in hertz; 0 for a single frame."""
-        return quality.rate(np.array([sighting.time for sighting in self._distinct()]))
+        return quality.rate(self._shown())
+
+    def _shown(self) -> Array:
+        """Times of the frames that show the person, rising, with those that were left out; without repeats as below."""
+        seen = self._distinct()
+        times = [sighting.time for sighting in seen]
+        if len(seen) == len(self.sightings) and seen:
+            times += [time for time in self._carried if times[0] < time < times[-1]]
+        return np.sort(np.array(times))
 
     def _distinct(self) -> list[Sighting]:
         """The sightings without repeats where there are so many that the clip must be padded with them; else all.
@@ -116,7 +124,7 @@ class Tracklet:
         crowded: bool = False,
         repeated: bool = False,
     ) -> None:
-        """Add one frame, or record why it is not usable.
+        """Add one frame, or record why it is not usable. One that was left out is not counted as missed.
 
         Args:
             image: the frame, RGB uint8 (H, W, 3).
@@ -127,9 +135,14 @@ class Tracklet:
             crowded: True if the mask may include a hidden person.
             repeated: True if the frame repeats the one before.
         """
+        if person.carried:
+            self._carried.append(time)
+            self._news = self._news or not repeated
+            return
+        repeated, self._news = repeated and not self._news, False
         self.frame_size = (image.shape[1], image.shape[0])
         self._portraits.take(image, person, time)
-        reason = "overlap" if crowded else _unusable(person, others, self.frame_size)
+        reason = "overlap" if crowded else why_unusable(person, others, self.frame_size)
         if reason is None and self._usable >= self._limit:
             reason = "enough"
         shape = silhouette(person.mask) if reason is None else None
@@ -141,17 +154,22 @@ class Tracklet:
             self._usable += 1
         elif reason is None:
             reason = "poor_mask"
-        self.sightings.append(Sighting(index, time, person.box, appearance(image, person), reason, view, repeated))
+        worn = appearance(image, person)
+        self.sightings.append(Sighting(index, time, person.box, worn, reason, view, repeated))
 
     def exchange_from(self, time: float, other: Tracklet) -> None:
         """Swap with another tracklet all sightings from a moment on."""
         mine, theirs = ([s for s in t.sightings if s.time >= time] for t in (self, other))
         self.sightings = [s for s in self.sightings if s.time < time] + theirs
         other.sightings = [s for s in other.sightings if s.time < time] + mine
+        left_out = [[t for t in tracklet._carried if t >= time] for tracklet in (self, other)]
+        self._carried = [t for t in self._carried if t < time] + left_out[1]
+        other._carried = [t for t in other._carried if t < time] + left_out[0]
 
     def forget_before(self, time: float) -> None:
         """Drop all sightings before a moment."""
         self.sightings = [s for s in self.sightings if s.time >= time]
+        self._carried = [t for t in self._carried if t >= time]
         self._usable = sum(s.view is not None for s in self.sightings)
 
     def parts(self) -> list[Tracklet]:
@@ -172,6 +190,7 @@ class Tracklet:
         """A copy of the tracklet; later additions to one do not change the other."""
         twin = Tracklet(self.number, self._limit)
         twin.sightings, twin.frame_size = list(self.sightings), self.frame_size
+        twin._carried = list(self._carried)
         twin._usable, twin._portraits = self._usable, self._portraits.parted(np.inf)[0]
         return twin
 
@@ -183,26 +202,29 @@ class Tracklet:
         kept = _steady(usable)
         if len(kept) < len(usable):
             skipped["poor_mask"] += len(usable) - len(kept)
+        left_out = np.array(self._carried)
         if repeats := len(self.sightings) - len(seen):
-            skipped[REPEATED] = repeats
+            skipped[REPEATED] = repeats + len(left_out)
+            left_out = np.zeros(0)  # a padded clip shows nothing new in them
         t = len(kept)
         joints = np.array([view.joints for _, view in kept], np.float32).reshape(t, 17, 3)
         boxes = np.array([sighting.box for sighting, _ in kept], np.float32).reshape(t, 4)
         timestamps = np.array([sighting.time for sighting, _ in kept], np.float64)
         silhouettes = np.array([view.silhouette for _, view in kept], np.uint8).reshape(t, 64, 64)
-        hertz = quality.rate(timestamps)
+        places = filled(timestamps, np.array([sighting.time for sighting in seen]), left_out).first(self._limit)
+        hertz = quality.rate(places.times)
         unpack = zstandard.ZstdDecompressor().decompress
         heatmaps = np.empty((t, *HEATMAP), np.uint8)
         for row, (_, view) in zip(heatmaps, kept, strict=True):
             row[:] = np.frombuffer(unpack(view.heatmaps), np.uint8).reshape(HEATMAP)
         return GaitSequence(
-            silhouettes=silhouettes,
-            joints=joints,
-            heatmaps=heatmaps,
-            timestamps=timestamps,
-            boxes=boxes,
+            silhouettes=silhouettes[places.nearest],
+            joints=places.between(joints),
+            heatmaps=heatmaps if t == len(places.times) else heatmaps[places.nearest],
+            timestamps=places.times,
+            boxes=places.between(boxes),
             quality=Quality(
-                frames=t,
+                frames=len(places.times),
                 skipped=dict(sorted(skipped.items())),
                 mean_joint_score=float(joints[..., 2].mean()) if t else 0.0,
                 mask_stability=quality.mask_stability(np.array([view.area for _, view in kept])),
@@ -212,14 +234,20 @@ class Tracklet:
                 low_rate=hertz < quality.MIN_RATE,
                 upright=upright_share(joints),
                 likeness_changed=change([s for s, _ in kept]) is not None,
-                missed=self.sightings[-1].index - self.sightings[0].index + 1 - len(self.sightings)
-                if self.sightings
-                else 0,
+                missed=self._missed(),
             ),
             track=self.number,
             perception=perception,
             frame_size=self.frame_size,
         )
+
+    def _missed(self) -> int:
+        """Frames between the first and the last sighting that were looked at and do not show the person."""
+        if not self.sightings:
+            return 0
+        first, last = self.span
+        left_out = sum(first < time < last for time in self._carried)
+        return self.sightings[-1].index - self.sightings[0].index + 1 - len(self.sightings) - left_out
 
     def thumbnail(self) -> bytes:
         """JPEG of the person in the best frame, or of an outline if no picture was kept; empty without either."""
@@ -234,31 +262,3 @@ def _steady(usable: list[tuple[Sighting, _View]]) -> list[tuple[Sighting, _View]
     usual = float(np.median([view.area for _, view in usable]))
     low, high = AREA_RANGE[0] * usual, AREA_RANGE[1] * usual
     return [(sighting, view) for sighting, view in usable if low <= view.area <= high]
-
-
-def _unusable(person: Person, others: list[Person], size: tuple[int, int]) -> str | None:
-    """Why a frame is not usable for gait, or None."""
-    x1, y1, x2, y2 = person.box
-    edge = 0.5
-    if x1 <= edge or y1 <= edge or x2 >= size[0] - edge or y2 >= size[1] - edge:
-        return "cut_off"
-    if any(_covers(other, person) for other in others):
-        return "overlap"
-    if person.score < POOR_MASK or _feet_are_missing(person):
-        return "poor_mask"
-    if float(person.joints[:, 2].mean()) < LOW_SCORE:
-        return "low_score"
-    return None
-
-
-def _covers(other: Person, person: Person) -> bool:
-    """True if a nearer person (feet lower in the picture) covers much of this person's box."""
-    if other is person or other.box[3] < person.box[3]:
-        return False
-    return bool(shared_area(other.box, person.box) > OVERLAP * (person.box[2:] - person.box[:2]).prod())
-
-
-def _feet_are_missing(person: Person) -> bool:
-    """True if both ankles lie well below the mask."""
-    height = person.box[3] - person.box[1]
-    return bool(person.joints[15:17, 1].min() > person.box[3] + 0.05 * height)

@@ -8,6 +8,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from gaitkeeper.pipelines.shrink import shrink
+
 Array = npt.NDArray[Any]
 Tile = tuple[int, int, int]
 
@@ -31,7 +33,7 @@ class Scan:
         spread: True if the budget also holds for the first call.
     """
 
-    def __init__(self, budget: int = 12, *, spread: bool = False) -> None:
+    def __init__(self, budget: int = 8, *, spread: bool = False) -> None:
         self._budget = budget
         self._spread = spread
         self._unseen: list[int] = []
@@ -39,6 +41,7 @@ class Scan:
         self._looked: Array = np.zeros(0)
         self._calls = 0
         self._before: Array | None = None
+        self._known: Array = np.zeros((0, 4), np.float32)
 
     def plan(self, image: Array, known: Array) -> tuple[list[Tile], Array]:
         """Choose tiles, and boxes that moved like a person.
@@ -51,6 +54,7 @@ class Scan:
             Tiles (x, y, side) and motion boxes (M, 4), in pixels of the clip.
         """
         self._calls += 1
+        explained, self._known = np.concatenate([self._known, known]), known
         if not self._tiles:
             self._tiles = tiles(image.shape[1], image.shape[0])
             # Spread over the next calls, so that no single frame has to wait for many tiles.
@@ -60,7 +64,8 @@ class Scan:
             return self._topped_up([]) if self._spread else list(self._tiles), np.zeros((0, 4), np.float32)
         motion, share = self._motion(image)
         scale = image.shape[1] / motion.shape[1]
-        for x1, y1, x2, y2 in known:
+        # Where somebody is now, and where somebody was at the call before: the picture changed at both places.
+        for x1, y1, x2, y2 in explained:
             grow = 0.15 * (y2 - y1)
             low = np.floor(np.array([x1 - grow, y1 - grow]) / scale).astype(int).clip(0)
             high = np.ceil(np.array([x2 + grow, y2 + grow]) / scale).astype(int).clip(0)
@@ -83,7 +88,7 @@ class Scan:
 
     def _small(self, image: Array) -> Array:
         height = max(1, round(image.shape[0] * SMALL_SIDE / image.shape[1]))
-        small = cv2.resize(image, (SMALL_SIDE, height), interpolation=cv2.INTER_AREA)
+        small = shrink(image, SMALL_SIDE, height)
         return cv2.GaussianBlur(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), (3, 3), 0)
 
     def _motion(self, image: Array) -> tuple[Array, float]:

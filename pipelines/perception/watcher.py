@@ -5,17 +5,17 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from gaitkeeper.models import weights
-from gaitkeeper.pipelines.perception.base import Person, Watcher, iou
+from gaitkeeper.pipelines.perception.base import Person, Watcher
 from gaitkeeper.pipelines.perception.blazepose import ROI_GROWTH, Detector, Landmarker, Look, Region
+from gaitkeeper.pipelines.perception.followed import Followed, is_near_another, is_seen
 from gaitkeeper.pipelines.perception.scan import Scan, Tile
 from gaitkeeper.pipelines.settings import PipelineSettings
 
@@ -25,9 +25,16 @@ Array = npt.NDArray[Any]
 FOUND, FOLLOWED = 0.3, 0.15
 MIN_SCORE = 0.55
 MIN_INSIDE = 0.7
-SAME_PERSON = 0.45
-KEEP_LOOKING = 0.6
+# Seconds for which a person out of sight is looked for: in every frame, and in every second one.
+STILL_THERE, KEEP_LOOKING = 0.15, 0.6
 FORGIVE = 0.6
+# Presence below which a first look ends the examination of a region: of 60 regions with
+# a person in eleven clips none is below it, of 22 without one 13 are.
+GLIMPSE = 0.003
+# Side of a region, in pixels, below which nobody is searched for: the person in it would be too small to use.
+SMALLEST = 48.0
+# While every person is in sight and searches find no one new, the time between two of them grows to so many times.
+QUIET = 3
 # Live: tiles per search, seconds between searches while no person is followed and while one is (who has priority
 # then), and candidates examined per search.
 LIVE_TILES, LIVE_EVERY, LIVE_RARELY, LIVE_TRIES = 2, 0.1, 0.3, 2
@@ -99,38 +106,35 @@ class BlazePose:
                 self._is_warm = True
 
 
-@dataclass
-class _Followed:
-    """A followed person: the next region, and when the person was last seen."""
-
-    region: Region
-    seen: float
-    speed: tuple[float, float] = (0.0, 0.0)
-    person: Person | None = None
-
-    def expected(self, time: float) -> Region:
-        """The region, extrapolated at the speed of the last sightings."""
-        ahead = time - self.seen
-        return replace(self.region, x=self.region.x + self.speed[0] * ahead, y=self.region.y + self.speed[1] * ahead)
-
-
 class BlazePoseWatcher:
     """Updates the regions of followed people, and searches for new people every ``detect_every`` seconds."""
 
     def __init__(self, backend: BlazePose) -> None:
         self._backend = backend
         self._scan = Scan()
-        self._followed: list[_Followed] = []
+        self._followed: list[Followed] = []
         self._nobody: list[tuple[Region, float]] = []
         self._next_search = -np.inf
+        self._quiet = 1
+        self._time = -np.inf
 
     def see(self, image: Array, time: float) -> list[Person]:
         """All people in the frame, each once."""
-        looks = self._backend.look(image, [one.expected(time) for one in self._followed])
-        self._take(looks, time)
+        step, self._time = time - self._time, time
+        size = image.shape[1], image.shape[0]
+        for one in self._followed:
+            one.crowded = is_near_another(one, self._followed)
+        due = [one for one in self._followed if self._is_due(one, time, step, size)]
+        looks = self._backend.look(image, [one.expected(time) for one in due])
+        for one in self._followed:
+            if one not in due:
+                one.carry(step, size)
+        self._take(due, looks, time)
+        people = [one.person for one in self._followed if one.person is not None]
+        for one in due:
+            one.note(people, size, time)
         self._followed = [one for one in self._followed if time - one.seen <= KEEP_LOOKING]
         if time >= self._next_search:
-            self._next_search = time + self._backend.settings.detect_every
             self._search(image, time)
         return [one.person for one in self._followed if one.person is not None]
 
@@ -138,23 +142,37 @@ class BlazePoseWatcher:
         """All people in each of several frames, one frame after the other."""
         return [self.see(image, time) for image, time in zip(images, times, strict=True)]
 
-    def _take(self, looks: list[Look], time: float) -> None:
-        """Update the tracks with the new sightings.
+    def _is_due(self, one: Followed, time: float, step: float, size: tuple[int, int]) -> bool:
+        """False if the person need not be looked at in this frame.
+
+        Args:
+            one: the person.
+            time, step: seconds, and seconds since the frame before.
+            size: width and height of the frame in pixels.
+        """
+        if one.person is None and not one.is_expected_within(size, time):
+            return False
+        out_of_sight = time - one.seen > STILL_THERE
+        if not (out_of_sight or one.half_does(time)):
+            return True
+        return time - one.looked > 1 / self._backend.settings.look_rate - step / 2
+
+    def _take(self, due: list[Followed], looks: list[Look], time: float) -> None:
+        """Update the tracks with the new sightings of those who were looked at.
 
         If two regions show one person, the sighting goes to the track that was seen last, and of two seen last, to the
         one nearer to its expected place. The other track saw no one and is extrapolated, which is where a person hidden
         by another reappears.
         """
         pairs = sorted(
-            zip(self._followed, looks, strict=True), key=lambda pair: (-pair[0].seen, _surprise(pair[0], pair[1], time))
+            zip(due, looks, strict=True), key=lambda pair: (-pair[0].seen, _surprise(pair[0], pair[1], time))
         )
         for one, _ in pairs:
-            one.person = None
+            one.person, one.looked = None, time
         for one, look in pairs:
-            if look.person is None or not _believable(look, FOLLOWED) or _is_seen(look.person, self._followed):
+            if look.person is None or not _believable(look, FOLLOWED) or is_seen(look.person, self._followed):
                 continue
-            one.person = look.person
-            _advance(one, look.next_region, time)
+            one.advance(look.next_region, look.person, time)
 
     def _search(self, image: Array, time: float) -> None:
         known = np.array([one.person.box for one in self._followed if one.person is not None]).reshape(-1, 4)
@@ -163,22 +181,22 @@ class BlazePoseWatcher:
         self._nobody = [(region, since) for region, since in self._nobody if time - since < FORGIVE]
         known_regions = [one.region for one in self._followed if one.person is not None]
         known_regions += [region for region, _ in self._nobody]
+        before = len(self._followed)
         for region in _distinct(_proposed([hit for hits in found for hit in hits], moved), known_regions):
             person = self._confirm(image, region, time)
             if person is None:
                 # A tree or a poster is proposed again and again; it is not examined each time.
                 self._nobody.append((region, time))
+        settled = len(self._followed) == before > 0 and all(one.person is not None for one in self._followed)
+        self._quiet = min(self._quiet + 1, QUIET) if settled else 1
+        self._next_search = time + self._quiet * self._backend.settings.detect_every
 
     def _confirm(self, image: Array, region: Region, time: float) -> Person | None:
         """Follow the person in the region, unless it is empty or the person is already followed."""
-        # The first look refines the region; what it shows is judged at the second.
-        [first] = self._backend.look(image, [region])
-        if first.person is None:
+        look = _examined(region, lambda part: self._backend.look(image, [part])[0])
+        if look is None or look.person is None or is_seen(look.person, self._followed):
             return None
-        [look] = self._backend.look(image, [first.next_region])
-        if look.person is None or not _believable(look, FOUND) or _is_seen(look.person, self._followed):
-            return None
-        self._followed.append(_Followed(look.next_region, time, person=look.person))
+        self._followed.append(Followed(look.next_region, time, person=look.person))
         return look.person
 
 
@@ -199,8 +217,8 @@ class LiveBlazePoseWatcher(BlazePoseWatcher):
             self._running = None
             self._nobody += [(region, self._began) for region in nobody]
             for look in found:
-                if look.person is not None and not _is_seen(look.person, self._followed):
-                    self._followed.append(_Followed(look.next_region, self._began))
+                if look.person is not None and not is_seen(look.person, self._followed):
+                    self._followed.append(Followed(look.next_region, self._began))
         return super().see(image, time)
 
     def _search(self, image: Array, time: float) -> None:
@@ -224,21 +242,28 @@ class LiveBlazePoseWatcher(BlazePoseWatcher):
         hits = [hit for tile in chosen for hit in self._backend.detector(image, tile)]
         found, nobody = [], []
         for region in _distinct(_proposed(hits, moved), known)[:tries]:
-            # The first look refines the region; what it shows is judged at the second.
-            look = self._backend.landmarker(image, region)
-            if look.person is not None:
-                look = self._backend.landmarker(image, look.next_region)
-            if look.person is not None and _believable(look, FOUND):
-                found.append(look)
-            else:
+            look = _examined(region, lambda part: self._backend.landmarker(image, part))
+            if look is None:
                 nobody.append(region)
+            else:
+                found.append(look)
         return found, nobody
+
+
+def _examined(region: Region, look: Callable[[Region], Look]) -> Look | None:
+    """What a candidate's region shows if it is a person: a first look refines the region, a second one is judged."""
+    first = look(region)
+    if first.person is None or first.presence < GLIMPSE:
+        return None
+    second = look(first.next_region)
+    return second if _believable(second, FOUND) else None
 
 
 def _proposed(hits: list[tuple[float, Region]], moved: Array) -> list[Region]:
     """Candidate regions: detections, best first, then motion."""
     boxes = [Region((x1 + x2) / 2, (y1 + y2) / 2, ROI_GROWTH * (y2 - y1)) for x1, y1, x2, y2 in moved.tolist()]
-    return [region for _, region in sorted(hits, key=lambda hit: -hit[0])] + boxes
+    found = [region for _, region in sorted(hits, key=lambda hit: -hit[0])] + boxes
+    return [region for region in found if region.side >= SMALLEST]
 
 
 def _stand_back() -> None:
@@ -247,7 +272,7 @@ def _stand_back() -> None:
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), SEARCH_NICENESS)
 
 
-def _surprise(one: _Followed, look: Look, time: float) -> float:
+def _surprise(one: Followed, look: Look, time: float) -> float:
     """Distance of the sighting from the expected place, in region sizes."""
     expected = one.expected(time)
     return float(np.hypot(look.next_region.x - expected.x, look.next_region.y - expected.y)) / expected.side
@@ -266,20 +291,6 @@ def _believable(look: Look, presence: float) -> bool:
     shoulders, hips = person.joints[5:7, :2].mean(0), person.joints[11:13, :2].mean(0)
     upright = hips[1] - shoulders[1] > abs(hips[0] - shoulders[0])
     return bool(upright and inside.sum() >= MIN_INSIDE * max(within.sum(), 6))
-
-
-def _advance(one: _Followed, region: Region, time: float) -> None:
-    """Take the new region; its side and the speed are smoothed because landmarks jitter."""
-    ahead = max(time - one.seen, 1e-3)
-    fresh = (region.x - one.region.x) / ahead, (region.y - one.region.y) / ahead
-    one.speed = 0.6 * one.speed[0] + 0.4 * fresh[0], 0.6 * one.speed[1] + 0.4 * fresh[1]
-    one.region = replace(region, side=0.5 * one.region.side + 0.5 * region.side)
-    one.seen = time
-
-
-def _is_seen(person: Person, others: Iterable[_Followed]) -> bool:
-    boxes = [one.person.box for one in others if one.person is not None]
-    return bool(boxes) and bool((iou(person.box[None], np.array(boxes)) > SAME_PERSON).any())
 
 
 def _distinct(regions: list[Region], known: list[Region]) -> list[Region]:

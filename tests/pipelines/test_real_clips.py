@@ -12,7 +12,7 @@ from gaitkeeper.pipelines.inspect import write_pictures
 from gaitkeeper.pipelines.sequence import GaitSequence
 
 WALKERS = {"quartet-gallery": 4, "quartet-back": 4, "hall-a": 1, "road-bc": 2}
-USABLE = 60
+USABLE = 50
 
 clips = pytest.mark.parametrize("name", WALKERS)
 

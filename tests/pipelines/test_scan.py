@@ -58,6 +58,17 @@ def test_motion_of_somebody_known_is_no_news():
     assert chosen == [] and len(boxes) == 0
 
 
+def test_the_place_that_somebody_known_left_is_no_news():
+    scan = Scan()
+    here, there = np.array([[395, 195, 445, 325]], np.float32), np.array([[95, 195, 145, 325]], np.float32)
+    before, after = scene(), scene()
+    before[200:320, 400:440] = 255
+    after[200:320, 100:140] = 255
+    scan.plan(before, here)
+    chosen, boxes = scan.plan(after, there)
+    assert chosen == [] and len(boxes) == 0
+
+
 def test_a_moving_camera_takes_the_tiles_in_turn():
     scan = Scan()
     scan.plan(scene(), NOBODY)
