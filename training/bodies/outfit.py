@@ -98,21 +98,21 @@ def draw_outfit(female: bool, rng: np.random.Generator, *, outer: bool | None = 
     suit = None
     if rng.random() < 0.55:
         suit = str(rng.choice(usual if not female or rng.random() < 0.7 else other))
-    wide = rng.random() < 0.3
-    legs = float(rng.uniform(0.004, 0.020))
+    wide = rng.random() < 0.15
+    legs = float(rng.uniform(0.002, 0.010))
     hat = rng.choice(("none", "fedora01", "cap", "hood"), p=(0.86, 0.03, 0.06, 0.05))
-    over = rng.random() < 0.5 if outer is None else outer
+    over = rng.random() < 0.35 if outer is None else outer
     return Outfit(
         seed=int(rng.integers(2**31)),
         suit=suit,
-        loose=float(rng.uniform(0.0, 0.018)),
-        top=float(rng.uniform(0.005, 0.030)),
-        sleeve=float(rng.uniform(0.004, 0.018)),
+        loose=float(rng.uniform(0.0, 0.006)),
+        top=float(rng.uniform(0.002, 0.014)),
+        sleeve=float(rng.uniform(0.002, 0.010)),
         sleeve_end=float(rng.choice((0.25, 0.5, 1.0), p=(0.3, 0.1, 0.6))),
         legs=legs,
-        cuffs=float(rng.uniform(0.02, 0.05)) if wide else float(rng.uniform(0.004, 0.018)),
+        cuffs=float(rng.uniform(0.01, 0.03)) if wide else float(rng.uniform(0.002, 0.012)),
         leg_end=float(rng.choice((0.45, 1.0), p=(0.12, 0.88))),
-        skirt=float(rng.uniform(0.35, 0.95)) if female and rng.random() < 0.18 else 0.0,
+        skirt=float(rng.uniform(0.35, 0.95)) if female and rng.random() < 0.10 else 0.0,
         skirt_flare=float(rng.uniform(-0.01, 0.05)),
         outer=_draw_outer(rng) if over else None,
         shoes=str(rng.choice(SHOES)),
@@ -123,8 +123,8 @@ def draw_outfit(female: bool, rng: np.random.Generator, *, outer: bool | None = 
 
 def _draw_outer(rng: np.random.Generator) -> Outer:
     """A jacket, a padded jacket, or a coat."""
-    kind = rng.choice(3, p=(0.5, 0.25, 0.25))
-    low, high = ((0.015, 0.035), (0.03, 0.06), (0.02, 0.045))[kind]
+    kind = rng.choice(3, p=(0.65, 0.2, 0.15))
+    low, high = ((0.008, 0.022), (0.02, 0.045), (0.012, 0.03))[kind]
     ease = float(rng.uniform(low, high))
     return Outer(
         ease=ease,
