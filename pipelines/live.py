@@ -7,6 +7,7 @@ not show that each track continues on the same person.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -55,7 +56,7 @@ class Seen:
 
 @dataclass(frozen=True, eq=False)
 class Due:
-    """A window that is due for a verdict.
+    """A window that is due for a verdict; at the end of a track, the whole track.
 
     Attributes:
         track: number of the track.
@@ -63,8 +64,8 @@ class Due:
         time: seconds, of the last frame in it.
         gait: seconds of gait in it.
         enough: True if that is enough to identify a person.
-        final: True if the track has ended.
-        fresh: False if it was judged less than half a window ago, as can happen at the end of a track.
+        final: True if the track has ended. Then the window is all of the track since its window last restarted, at most
+            its latest ``max_sequence_frames`` frames.
         span: numbers of the first and the last frame with the person, counted from the start of the stream; a restart
             of the window sets the first.
     """
@@ -75,7 +76,6 @@ class Due:
     gait: float
     enough: bool
     final: bool
-    fresh: bool
     span: tuple[int, int]
     _tracklet: Tracklet = field(repr=False)
 
@@ -110,6 +110,8 @@ class _Track:
     judged: float = -np.inf
     last: float = 0.0
     gait: float = 0.0
+    past: deque[Sighting] = field(default_factory=deque)
+    """Sightings before the window, since it last restarted."""
     alone: list[Sighting] = field(default_factory=list)
     """Usable sightings without another person near, whose clothes could be mistaken for the person's."""
     met: list[tuple[float, Array | None, Array | None]] = field(default_factory=list)
@@ -161,7 +163,7 @@ class LiveWatch:
             track.last, track.span = time, (track.span[0], self._index)
             if number not in meeting and (latest := track.tracklet.sightings[-1]).view is not None:
                 track.alone.append(latest)
-            self._forget(track, time - self.settings.live_longest)
+            track.past.extend(self._forget(track, time - self.settings.live_longest))
             if self._is_another(track):
                 anew.append(track.number)
             track.gait = _seconds(track.tracklet.sightings)
@@ -184,7 +186,8 @@ class LiveWatch:
     def _appeared(self, number: int) -> _Track:
         self._count += 1
         tracklet = Tracklet(self._count, self.settings.max_sequence_frames)
-        track = _Track(self._count, tracklet, (self._index, self._index))
+        most = self.settings.max_sequence_frames
+        track = _Track(self._count, tracklet, (self._index, self._index), past=deque(maxlen=most))
         self._tracks[number] = track
         return track
 
@@ -194,21 +197,23 @@ class LiveWatch:
     def _ended(self, number: int) -> Due:
         track = self._tracks.pop(number)
         self._crossings.forget(number)
-        return self._window(track, final=True)
+        whole = track.tracklet.copy()
+        whole.sightings = [*track.past, *whole.sightings][-self.settings.max_sequence_frames :]
+        track.gait = _seconds(whole.sightings)
+        return self._window(track, whole, final=True)
 
     def _due(self, time: float) -> list[Due]:
         """Windows with enough gait that were not judged for half a window."""
         due = []
         for track in self._tracks.values():
             if track.last == time and self._is_enough(track) and self._is_fresh(track):
-                due.append(self._window(track, final=False))
+                due.append(self._window(track, track.tracklet.copy(), final=False))
                 track.judged = time
         return due
 
-    def _window(self, track: _Track, *, final: bool) -> Due:
-        enough, fresh = self._is_enough(track), self._is_fresh(track)
-        seen = track.tracklet.copy()
-        return Due(track.number, track.window, track.last, track.gait, enough, final, fresh, track.span, seen)
+    def _window(self, track: _Track, seen: Tracklet, *, final: bool) -> Due:
+        enough = self._is_enough(track)
+        return Due(track.number, track.window, track.last, track.gait, enough, final, track.span, seen)
 
     def _is_fresh(self, track: _Track) -> bool:
         return track.last - track.judged >= self.settings.live_window / 2
@@ -242,12 +247,14 @@ class LiveWatch:
         unlike = (s.time for s in track.alone[-WITNESSES:] if difference(before, s.appearance) > JUMP)
         return self._anew(track, next(unlike, track.last))
 
-    def _forget(self, track: _Track, before: float) -> None:
-        track.tracklet.forget_before(before)
+    def _forget(self, track: _Track, before: float) -> list[Sighting]:
+        """Shorten the window to the sightings from a moment on. Returns those before."""
         track.alone = [s for s in track.alone if s.time >= before]
+        return track.tracklet.forget_before(before)
 
     def _anew(self, track: _Track, time: float) -> bool:
         self._forget(track, time)
+        track.past.clear()
         track.span = track.tracklet.sightings[0].index, track.span[1]
         track.window += 1
         track.judged = -np.inf

@@ -149,10 +149,12 @@ class Tracklet:
         self.sightings = [s for s in self.sightings if s.time < time] + theirs
         other.sightings = [s for s in other.sightings if s.time < time] + mine
 
-    def forget_before(self, time: float) -> None:
-        """Drop all sightings before a moment."""
-        self.sightings = [s for s in self.sightings if s.time >= time]
+    def forget_before(self, time: float) -> list[Sighting]:
+        """Drop all sightings before a moment, and return them."""
+        gone = [s for s in self.sightings if s.time < time]
+        self.sightings = self.sightings[len(gone) :]
         self._usable = sum(s.view is not None for s in self.sightings)
+        return gone
 
     def parts(self) -> list[Tracklet]:
         """The tracklet, split where another person must have taken its place; in time order."""
