@@ -175,6 +175,11 @@ class Gallery(Enrolled):
         """The calibration of a fingerprint, if there is one."""
         return self._answers.calibrations.get(fingerprint)
 
+    def calibration_of(self, network: str, weights: str) -> Calibration | None:
+        """The calibration of a network with these weights, whatever the perception, if there is one."""
+        found = self._answers.calibrations.items()
+        return next((one for of, one in found if (of.network, of.weights) == (network, weights)), None)
+
     def enroll(self, subject: str, seq: GaitSequence, **options: Unpack[EnrolOptions]) -> Template:
         """Enrol a walker. On return the enrolment is durable and visible to all processes that share the store.
 
@@ -297,7 +302,7 @@ class Gallery(Enrolled):
         """
         check_fmr(fmr)
         check_camera(camera)
-        claimed = self.subject(subject).id
+        claimed = self.subject(subject).subject
         return self._pinned.following(partial(self._answers.verify, subject=claimed, seq=seq, fmr=fmr, camera=camera))
 
     def learn(self, seqs: Sequence[GaitSequence], camera: str) -> int:

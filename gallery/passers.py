@@ -185,8 +185,8 @@ class PassersBy:
         """Erase the passers-by of a camera. Returns the number of its views that had any."""
         gone = 0
         for subject in self._store.subjects(self._companion.name) if self._companion.own() else []:
-            if View.parse(subject.id).camera == camera:
-                self._store.erase(self._companion.name, subject.id)
+            if View.parse(subject.subject).camera == camera:
+                self._store.erase(self._companion.name, subject.subject)
                 gone += bool(subject.templates)
         self._look_again()
         return gone

@@ -78,7 +78,7 @@ class Strangers:
         if own.subjects >= MOST:
             for oldest in sorted(self._store.subjects(self._name), key=_age)[: own.subjects - MOST + 1]:
                 with suppress(NotFound):  # another request makes room at the same time
-                    self._store.erase(self._name, oldest.id)
+                    self._store.erase(self._name, oldest.subject)
         about = {
             "seen": stamp(datetime.now(UTC)),
             "clip": clip_sha256 or "",
@@ -138,7 +138,7 @@ class Strangers:
     def forget(self, group: str | None = None) -> Removal:
         """Delete a group, or all strangers. Raises NotFound."""
         if group is None:
-            gone = [subject.id for subject in self._store.subjects(self._name)] if self._companion.own() else []
+            gone = [subject.subject for subject in self._store.subjects(self._name)] if self._companion.own() else []
         else:
             gone = [stranger.id for stranger in self._group(group).strangers]
         pending, erased = False, 0
@@ -208,4 +208,4 @@ def _stranger(change: Change) -> Stranger:
 
 
 def _age(subject: Subject) -> tuple[datetime, str]:
-    return subject.created, subject.id
+    return subject.created, subject.subject

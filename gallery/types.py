@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
 from gaitkeeper.pipelines.fingerprint import Fingerprint
 from gaitkeeper.pipelines.sequence import Quality
@@ -87,7 +87,10 @@ class Collection(Record):
 class Subject(Record):
     """An enrolled person."""
 
-    id: str = Field(description="1 to 128 characters, without control characters and slashes.")
+    subject: str = Field(
+        validation_alias=AliasChoices("subject", "id"),  # archives of older versions say "id"
+        description="The subject's id: 1 to 128 characters, without control characters and slashes.",
+    )
     collection: str
     display_name: str | None = None
     metadata: dict[str, str] = Field(default_factory=dict)

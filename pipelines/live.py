@@ -22,7 +22,7 @@ from gaitkeeper.pipelines.repeats import Repeats
 from gaitkeeper.pipelines.sequence import GaitSequence
 from gaitkeeper.pipelines.settings import PipelineSettings
 from gaitkeeper.pipelines.track import Tracker, looked_at
-from gaitkeeper.pipelines.tracklet import Sighting, Tracklet
+from gaitkeeper.pipelines.tracklet import Past, Sighting, Tracklet
 
 Array = npt.NDArray[Any]
 
@@ -55,7 +55,7 @@ class Seen:
 
 @dataclass(frozen=True, eq=False)
 class Due:
-    """A window that is due for a verdict.
+    """A window that is due for a verdict; at the end of a track, the whole track.
 
     Attributes:
         track: number of the track.
@@ -63,8 +63,8 @@ class Due:
         time: seconds, of the last frame in it.
         gait: seconds of gait in it.
         enough: True if that is enough to identify a person.
-        final: True if the track has ended.
-        fresh: False if it was judged less than half a window ago, as can happen at the end of a track.
+        final: True if the track has ended. Then the window is all of the track since its window last restarted, at most
+            its latest ``max_sequence_frames`` frames.
         span: numbers of the first and the last frame with the person, counted from the start of the stream; a restart
             of the window sets the first.
     """
@@ -75,7 +75,6 @@ class Due:
     gait: float
     enough: bool
     final: bool
-    fresh: bool
     span: tuple[int, int]
     _tracklet: Tracklet = field(repr=False)
 
@@ -110,6 +109,8 @@ class _Track:
     judged: float = -np.inf
     last: float = 0.0
     gait: float = 0.0
+    past: Past = field(default_factory=Past)
+    """What was before the window, since it last restarted."""
     alone: list[Sighting] = field(default_factory=list)
     """Usable sightings without another person near, whose clothes could be mistaken for the person's."""
     met: list[tuple[float, Array | None, Array | None]] = field(default_factory=list)
@@ -162,7 +163,8 @@ class LiveWatch:
             latest = track.tracklet.sightings[-1]
             if not person.carried and latest.view is not None and number not in meeting:
                 track.alone.append(latest)
-            self._forget(track, time - self.settings.live_longest)
+            gone = self._forget(track, time - self.settings.live_longest)
+            track.past.extend(gone, self.settings.max_sequence_frames)
             if not person.carried and self._is_another(track):
                 anew.append(track.number)
             track.gait = _seconds(track.tracklet.sightings)
@@ -195,21 +197,22 @@ class LiveWatch:
     def _ended(self, number: int) -> Due:
         track = self._tracks.pop(number)
         self._crossings.forget(number)
-        return self._window(track, final=True)
+        whole = track.tracklet.after(track.past)
+        track.gait = _seconds(whole.sightings)
+        return self._window(track, whole, final=True)
 
     def _due(self, time: float) -> list[Due]:
         """Windows with enough gait that were not judged for half a window."""
         due = []
         for track in self._tracks.values():
             if track.last == time and self._is_enough(track) and self._is_fresh(track):
-                due.append(self._window(track, final=False))
+                due.append(self._window(track, track.tracklet.copy(), final=False))
                 track.judged = time
         return due
 
-    def _window(self, track: _Track, *, final: bool) -> Due:
-        enough, fresh = self._is_enough(track), self._is_fresh(track)
-        seen = track.tracklet.copy()
-        return Due(track.number, track.window, track.last, track.gait, enough, final, fresh, track.span, seen)
+    def _window(self, track: _Track, seen: Tracklet, *, final: bool) -> Due:
+        enough = self._is_enough(track)
+        return Due(track.number, track.window, track.last, track.gait, enough, final, track.span, seen)
 
     def _is_fresh(self, track: _Track) -> bool:
         return track.last - track.judged >= self.settings.live_window / 2
@@ -243,12 +246,14 @@ class LiveWatch:
         unlike = (s.time for s in track.alone[-WITNESSES:] if difference(before, s.appearance) > JUMP)
         return self._anew(track, next(unlike, track.last))
 
-    def _forget(self, track: _Track, before: float) -> None:
-        track.tracklet.forget_before(before)
+    def _forget(self, track: _Track, before: float) -> Past:
+        """Shorten the window to what was seen from a moment on. Returns what was before."""
         track.alone = [s for s in track.alone if s.time >= before]
+        return track.tracklet.forget_before(before)
 
     def _anew(self, track: _Track, time: float) -> bool:
         self._forget(track, time)
+        track.past.clear()
         track.span = track.tracklet.sightings[0].index, track.span[1]
         track.window += 1
         track.judged = -np.inf

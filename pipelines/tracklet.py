@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -60,6 +60,32 @@ class _View:
     joints: Array
     heatmaps: bytes
     area: float
+
+
+@dataclass(frozen=True, eq=False)
+class Past:
+    """What a tracklet forgot.
+
+    Attributes:
+        sightings: in time order.
+        left_out: seconds of the frames in which nobody looked at the person, rising.
+    """
+
+    sightings: list[Sighting] = field(default_factory=list)
+    left_out: list[float] = field(default_factory=list)
+
+    def extend(self, later: Past, limit: int) -> None:
+        """Add what followed; keep the latest sightings, at most so many, and the frames left out since the first."""
+        self.sightings[:] = [*self.sightings, *later.sightings][-limit:]
+        self.left_out.extend(later.left_out)
+        if self.sightings:
+            first = self.sightings[0].time
+            self.left_out[:] = [time for time in self.left_out if time > first]
+
+    def clear(self) -> None:
+        """Forget it altogether."""
+        self.sightings.clear()
+        self.left_out.clear()
 
 
 class Tracklet:
@@ -166,11 +192,21 @@ class Tracklet:
         self._carried = [t for t in self._carried if t < time] + left_out[1]
         other._carried = [t for t in other._carried if t < time] + left_out[0]
 
-    def forget_before(self, time: float) -> None:
-        """Drop all sightings before a moment."""
-        self.sightings = [s for s in self.sightings if s.time >= time]
-        self._carried = [t for t in self._carried if t >= time]
+    def forget_before(self, time: float) -> Past:
+        """Drop everything before a moment, and return it."""
+        gone = Past([s for s in self.sightings if s.time < time], [t for t in self._carried if t < time])
+        self.sightings = self.sightings[len(gone.sightings) :]
+        self._carried = self._carried[len(gone.left_out) :]
         self._usable = sum(s.view is not None for s in self.sightings)
+        return gone
+
+    def after(self, past: Past) -> Tracklet:
+        """A copy with what it forgot, as far as its limit of frames allows."""
+        twin = self.copy()
+        twin.sightings = [*past.sightings, *self.sightings][-self._limit :]
+        twin._carried = [*past.left_out, *self._carried]
+        twin._usable = sum(s.view is not None for s in twin.sightings)
+        return twin
 
     def parts(self) -> list[Tracklet]:
         """The tracklet, split where another person must have taken its place; in time order."""

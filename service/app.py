@@ -93,6 +93,8 @@ def create_app(settings: Settings | None = None, engine: Engine | None = None) -
         # The framework's documentation pages load scripts from another host. A service with biometric data must not do
         # that.
         docs_url=None,
+        # The names of the functions: generated clients call their methods by them.
+        generate_unique_id_function=lambda route: route.name,
         redoc_url=None,
         dependencies=[Depends(known_only)],
     )

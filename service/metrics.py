@@ -107,8 +107,12 @@ class Metrics:
     def identified(self, reply: IdentifyReply) -> None:
         """Record an identification."""
         for person in reply.people:
-            self._verdicts.labels(str(person.verdict), str(person.reason or "")).inc()
+            self.judged(person.verdict, person.reason)
         self._clip(reply.timings, [person.quality for person in reply.people])
+
+    def judged(self, verdict: str, reason: str | None) -> None:
+        """Record the verdict on a walker of a clip, or on a track of a live stream at its end."""
+        self._verdicts.labels(str(verdict), str(reason or "")).inc()
 
     def text(self) -> bytes:
         """All metrics in the Prometheus text format."""

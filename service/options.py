@@ -93,7 +93,10 @@ class WalkerOptions(CameraOptions, total=False):
     ]
     network: Annotated[
         str | None,
-        Option(description="Name of the network that the collection must use. A new collection will use it."),
+        Option(
+            description="Name of the network that the collection must use. A new collection will use it. On the "
+            "command line without a server also a `.safetensors` file."
+        ),
     ]
 
 

@@ -5,6 +5,7 @@ They build on the gallery's types; this module adds what depends on a clip.
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -20,6 +21,7 @@ from gaitkeeper.gallery.types import (
     StrangerGroup,
     Subject,
     Template,
+    Verdict,
     Verification,
     ViewStatistics,
 )
@@ -40,6 +42,7 @@ __all__ = [
     "Health",
     "IdentifyReply",
     "InspectReply",
+    "JobOutcome",
     "JobReply",
     "JobState",
     "JobsReply",
@@ -52,6 +55,7 @@ __all__ = [
     "NamedReply",
     "NewCollection",
     "NewName",
+    "PermissionsReply",
     "Person",
     "ProblemDetails",
     "Readiness",
@@ -246,17 +250,30 @@ class DemoReply(BaseModel):
     report: str = Field(description="Path of the HTML report.")
 
 
+class JobOutcome(BaseModel):
+    """Outcome for one walker of a job's clip."""
+
+    track: int
+    verdict: Verdict | None = Field(description="Null for an enrolment.")
+    subject: str | None = Field(description="The matched or enrolled subject; null otherwise.")
+
+
 class JobState(BaseModel):
     """State of a job: a clip that is processed after its request was answered."""
 
     id: str
     kind: Literal["enroll", "identify"]
     collection: str
+    key: str | None = Field(description="Id of the key that sent it; null if it was sent without a key.")
+    file: str | None = Field(description="Name of the clip's file, if it was sent with one.")
+    camera: str | None = Field(description="The camera that was named.")
     state: Literal["queued", "running", "done", "failed", "cancelled"]
+    stage: str | None = Field(description="What is being done while it runs.")
     progress: float = Field(description="Completed fraction, in [0, 1].")
-    created: float = Field(description="Seconds since 1970.")
-    ended: float | None = Field(description="Seconds since 1970.")
+    created: datetime
+    ended: datetime | None
     status: int | None = Field(description="HTTP status of the reply.")
+    outcome: list[JobOutcome] | None = Field(description="Of each walker, once the job is done.")
 
 
 class JobReply(JobState):
@@ -267,7 +284,7 @@ class JobReply(JobState):
 
 
 class JobsReply(BaseModel):
-    """The caller's jobs, newest first, or a page of them."""
+    """The jobs that the caller may see, newest first, or a page of them."""
 
     jobs: list[JobState]
     next: str | None = Field(None, description="`after` of the next page; null if there is none.")
@@ -288,6 +305,9 @@ class Calibrated(BaseModel):
     fingerprint: FingerprintText
     fpirs: list[float] = Field(description="Calibrated false-positive identification rates.")
     gallery_sizes: list[int] = Field(description="Numbers of templates for which the thresholds were measured.")
+    fmrs: list[float] = Field(
+        description="Calibrated false match rates. Without any, every verification is `inconclusive`."
+    )
 
 
 class Model(BaseModel):
@@ -306,6 +326,15 @@ class ModelsReply(BaseModel):
     """The networks, by name."""
 
     models: list[Model]
+
+
+class PermissionsReply(BaseModel):
+    """What the caller's key may do."""
+
+    id: str | None = Field(description="Id of the key; null if the service has no keys.")
+    name: str = Field(description="Name that the key was created with.")
+    scopes: list[Literal["enrol", "identify", "admin"]] = Field(description="`admin` includes the other scopes.")
+    collections: list[str] | None = Field(description="Collections that the key is for; null for all.")
 
 
 class StoreState(BaseModel):
@@ -358,7 +387,7 @@ class SystemReply(BaseModel):
     store: StoreState
     load: Load
     limits: Limits
-    started: float = Field(description="Seconds since 1970.")
+    started: datetime
     uptime: float = Field(description="Seconds.")
 
 

@@ -64,7 +64,9 @@ class Webhook(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     url: str = Field(description="https, or http on a loopback address.")
-    events: list[Literal["job.ended", "match"]] = Field(["job.ended", "match"], description="What it is told of.")
+    events: list[Literal["job.ended", "match", "unknown"]] = Field(
+        ["job.ended", "match"], description="What it is told of."
+    )
     collections: list[str] | None = Field(None, description="Whose alone; null for every collection.")
 
     @field_validator("url")
@@ -110,6 +112,11 @@ class Settings(BaseSettings):
     store_key_file: Path | None = Field(None, description="File that holds the key, in place of `store_key`.")
     network: str | None = Field(
         None, description="Network of collections that are created; none means the project's default network."
+    )
+    calibration: Path | None = Field(
+        None,
+        description="File of calibrations of your own networks, made by `gaitkeeper calibrate`; they are used beside "
+        "the shipped ones, and in place of a shipped one of the same network.",
     )
     precision: Literal["float32", "float16", "bfloat16"] = Field(
         "float32", description="In which embeddings are kept in memory and searched; the halves need about half of it."
@@ -182,8 +189,8 @@ class Settings(BaseSettings):
     )
     webhooks: list[Webhook] = Field(
         [],
-        description="Programs to tell of ended jobs and of matches, as a JSON list of objects with `url`, `events` and "
-        "`collections`.",
+        description="Programs to tell of ended jobs, of matches and of unknown walkers, as a JSON list of objects with "
+        "`url`, `events` and `collections`.",
     )
     webhook_secret: SecretStr | None = Field(
         None,

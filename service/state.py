@@ -32,7 +32,8 @@ CREATE TABLE IF NOT EXISTS named (
 CREATE INDEX IF NOT EXISTS named_subject ON named (subject);
 CREATE TABLE IF NOT EXISTS jobs (
     id TEXT PRIMARY KEY, owner TEXT NOT NULL, kind TEXT NOT NULL, collection TEXT NOT NULL, fields TEXT NOT NULL,
-    state TEXT NOT NULL, runs INTEGER NOT NULL, status INTEGER, body BLOB, created REAL NOT NULL, ended REAL
+    state TEXT NOT NULL, runs INTEGER NOT NULL, status INTEGER, body BLOB, created REAL NOT NULL, ended REAL,
+    file TEXT, outcome TEXT
 ) STRICT;
 CREATE TABLE IF NOT EXISTS job_named (
     job TEXT NOT NULL REFERENCES jobs (id) ON DELETE CASCADE, subject TEXT NOT NULL, PRIMARY KEY (job, subject)
@@ -76,6 +77,13 @@ class State:
             self._db.execute("PRAGMA secure_delete = ON")
             self._db.execute("PRAGMA foreign_keys = ON")
             self._db.executescript(SCHEMA)
+            self._add_columns()
+
+    def _add_columns(self) -> None:
+        """Add the columns that a file of version 0.2 lacks."""
+        there = {row["name"] for row in self._db.execute("PRAGMA table_info(jobs)")}
+        for column in {"file", "outcome"} - there:
+            self._db.execute(f"ALTER TABLE jobs ADD COLUMN {column} TEXT")
 
     def close(self) -> None:
         """Close the file."""

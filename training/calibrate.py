@@ -168,7 +168,7 @@ def calibrate_embedded(
     filled = [size for size in sizes if size <= len(people)]
     drawn = {size: [rng.choice(len(people), size, False) for _ in range(DRAWS)] for size in filled}
     found = {
-        size: tuple(_joined([search_gallery(side, draw, rng) for draw in draws]) for side in sides)
+        size: tuple(joined([search_gallery(side, draw, rng) for draw in draws]) for side in sides)
         for size, draws in drawn.items()
     }
     unit_sizes = [size for size in filled if size > MIN_OTHERS]
@@ -181,13 +181,13 @@ def calibrate_embedded(
     return Calibration(
         fingerprint=fingerprint,
         thresholds=plain,
-        confidence=_confidence(*((one.distance, one.right) for one in found[middle])),
+        confidence=confidence_map(*((one.distance, one.right) for one in found[middle])),
         collection=_in_units(found, unit_sizes, rates, "collection", middle, strictness),
         camera=_in_units(found, by_camera, rates, "camera", middle, strictness) if by_camera else None,
         strictness=strictness,
         verification=_verification([one.claimed for one, _ in found.values()], rates, stricter),
         min_rate_hz=MIN_RATE,
-        parts=_parts(embeddings[strangers], embeddings[enrolled], rng),
+        parts=part_quantiles(embeddings[strangers], embeddings[enrolled], rng),
     )
 
 
@@ -229,8 +229,8 @@ def _in_units(
     near, claimed = {}, []
     for size in sizes:
         stranger = found[size][0]
-        near[size] = strictness * _share(stranger.distance, getattr(stranger, basis))
-        claimed.append(strictness * _share(stranger.claimed, getattr(stranger, f"claimed_{basis}")))
+        near[size] = strictness * share_of_unit(stranger.distance, getattr(stranger, basis))
+        claimed.append(strictness * share_of_unit(stranger.claimed, getattr(stranger, f"claimed_{basis}")))
     at = middle if middle in sizes else sizes[-1]
     rated = []
     for one in found[at]:
@@ -239,12 +239,13 @@ def _in_units(
         rated.append((strictness * one.distance[known] / unit[known], one.right[known]))
     return InUnits(
         thresholds=_thresholds(near, rates, rates),
-        confidence=_confidence(*rated),
+        confidence=confidence_map(*rated),
         verification=_verification(claimed, rates, rates),
     )
 
 
-def _share(distance: Array, unit: Array) -> Array:
+def share_of_unit(distance: Array, unit: Array) -> Array:
+    """Distances (n,) divided by their units (n,), without those that have none."""
     known = np.isfinite(unit)
     return distance[known] / unit[known]
 
@@ -328,7 +329,8 @@ def _by_subject(apart: Array, owners: Array, people: int) -> Array:
     return np.asarray(apart.astype(np.float64) @ (share / share.sum(0)))
 
 
-def _joined(found: Sequence[Searched]) -> Searched:
+def joined(found: Sequence[Searched]) -> Searched:
+    """The results of several searches as one."""
     names = tuple(Searched.__dataclass_fields__)
     return Searched(*(np.concatenate([getattr(one, name) for one in found]) for name in names))
 
@@ -356,7 +358,7 @@ def _passing(
     return out
 
 
-def _parts(strangers: Tensor, enrolled: Tensor, rng: np.random.Generator) -> PartQuantiles:
+def part_quantiles(strangers: Tensor, enrolled: Tensor, rng: np.random.Generator) -> PartQuantiles:
     """Distances between strangers and enrolled people, by part, from (n, P, C) and (m, P, C)."""
     all_pairs = len(strangers) * len(enrolled)
     drawn = rng.choice(all_pairs, min(PAIRS, all_pairs), replace=False)
@@ -374,7 +376,7 @@ def quantile(values: Array, rate: float) -> float:
     return float(np.nextafter(ordered[int(rate * len(ordered))], np.float32(0), dtype=np.float32))
 
 
-def _confidence(*sides: tuple[Array, Array]) -> ConfidenceMap:
+def confidence_map(*sides: tuple[Array, Array]) -> ConfidenceMap:
     """Fit confidence to distances (n,) and correctness (n,) of strangers and mated probes, with equal weight."""
     x = np.concatenate([distance for distance, _ in sides])
     y = np.concatenate([right.astype(np.float64) for _, right in sides])

@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 if TYPE_CHECKING:
     from gaitkeeper.gallery.decision.calibration import Calibration, FpirThresholds
+    from gaitkeeper.models import GaitNetwork
 
 COLUMNS = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
 
@@ -127,11 +128,27 @@ def evaluate(
 
 
 def calibrate(
-    weights: Annotated[str, typer.Argument(help="A network or a .safetensors file.")],
-    pack: Annotated[Path, typer.Argument(help="The set 'calibrate', as rendered by `gaitkeeper walkers render`.")],
-    out: Annotated[Path, typer.Argument(help="Calibration file, .json; the network's entry is added or replaced.")],
+    weights: Annotated[str, typer.Argument(metavar="NETWORK", help="A network or a .safetensors file.")],
+    pack: Annotated[
+        Path | None,
+        typer.Argument(help="The set 'calibrate', as rendered by `gaitkeeper walkers render`; none with --clips."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Argument(help="Calibration file, .json; the network's entry is added or replaced. calibration.json."),
+    ] = None,
+    clips: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of clips of your own people, subject/clip.mp4: six people or more, two clips or more of each.",
+            exists=True,
+            file_okay=False,
+        ),
+    ] = None,
+    to: Annotated[Path | None, typer.Option("--out", help="The calibration file, for use with --clips.")] = None,
     perception: Annotated[
-        str | None, typer.Option(help="Backend that the calibration is for; the default one if not given.")
+        str | None,
+        typer.Option(help="Backend that it is for, such as blazepose-full/1; with --clips, blazepose or yolo."),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the draws of galleries.")] = 0,
     strictness: Annotated[
@@ -141,15 +158,65 @@ def calibrate(
         bool, typer.Option("--prior-only", help="Without thresholds in units: for networks that fail on real people.")
     ] = False,
 ) -> None:
-    """Fit a network's thresholds and confidence on people not seen in training."""
-    from gaitkeeper.gallery.decision.calibration import load_calibrations
+    """Fit a network's thresholds and confidence on people not seen in training: on a rendered set, or with --clips on
+    your own people. GAITKEEPER_CALIBRATION names the file to the service and to the other commands.
+    """
     from gaitkeeper.models import load
+
+    if (clips is None) == (pack is None):
+        raise typer.BadParameter("name either a rendered set or --clips, as in: calibrate fusion --clips people")
+    network = load(weights)
+    file = to or out or Path("calibration.json")
+    if clips is not None:
+        _of_clips(network, clips, file, perception, seed)
+    elif pack is not None:
+        _of_pack(network, pack, file, perception, seed, strictness, prior_only)
+
+
+def _of_clips(network: GaitNetwork, clips: Path, out: Path, perception: str | None, seed: int) -> None:
+    from gaitkeeper.pipelines import Pipeline
+    from gaitkeeper.pipelines.settings import PipelineSettings
+    from gaitkeeper.training.own_people import calibrate_own, walks_of
+
+    pipeline = Pipeline(PipelineSettings(**({"perception": perception} if perception else {})))
+    console = Console(stderr=True)
+    with Progress(*COLUMNS, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task("clips", total=None)
+
+        def tell(done: int, of: int, name: str) -> None:
+            bar.update(task, completed=done, total=of, description=name)
+
+        try:
+            walks = walks_of(clips, network, pipeline, tell)
+        finally:
+            pipeline.close()
+    for name, reason in walks.skipped.items():
+        console.print(f"{name} is not used: {reason}", style="yellow", markup=False, soft_wrap=True)
+    found, shown = calibrate_own(network, walks, seed=seed)
+    _write(found, out)
+    for one in shown:
+        typer.echo(
+            f"FPIR {one.fpir:g}: of {one.people} people, each left out of the fit, {one.people_named} would be named,"
+            f" in {one.named} of {one.walks} walks. So few people only show that at most {100 * one.at_most:.0f} %"
+            " of strangers are named (95 %)."
+        )
+    typer.echo(f"Set GAITKEEPER_CALIBRATION={out} to use it.")
+
+
+def _of_pack(
+    network: GaitNetwork,
+    pack: Path,
+    out: Path,
+    perception: str | None,
+    seed: int,
+    strictness: float,
+    prior_only: bool,
+) -> None:
     from gaitkeeper.pipelines.perception.watcher import BlazePose
     from gaitkeeper.training.calibrate import calibrate as fit
     from gaitkeeper.training.datasets import walks_for
 
     console = Console(stderr=True)
-    network = load(weights)
     walks = walks_for([network], pack)
     with Progress(*COLUMNS, console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task("walks", total=len(walks))
@@ -163,6 +230,13 @@ def calibrate(
         )
     if prior_only:
         found = found.model_copy(update={"collection": None, "camera": None})
+    _write(found, out)
+
+
+def _write(found: Calibration, out: Path) -> None:
+    """Add a calibration to a file, or replace that of its fingerprint, and print its thresholds."""
+    from gaitkeeper.gallery.decision.calibration import load_calibrations
+
     known = dict(load_calibrations(out)) if out.exists() else {}
     known[found.fingerprint] = found
     entries = [c.model_dump(mode="json") for _, c in sorted(known.items(), key=lambda item: str(item[0]))]

@@ -289,6 +289,15 @@ def shipped_calibrations() -> Mapping[Fingerprint, Calibration]:
     return load_calibrations(path) if path.exists() else {}
 
 
+def calibrations_with(own: str | Path | None) -> Mapping[Fingerprint, Calibration]:
+    """The calibrations that ship, and those of a file of one's own, which replace shipped ones of the same fingerprint.
+
+    Raises:
+        BadCalibration: as :func:`load_calibrations`.
+    """
+    return shipped_calibrations() if own is None else {**shipped_calibrations(), **load_calibrations(own)}
+
+
 class _CalibrationFile(Record):
     calibrations: tuple[Calibration, ...]
 

@@ -94,7 +94,7 @@ def export_collection(store: Store, collection: str, path: Path, vault: Vault | 
                     continue
                 frames.write(content)
                 templates += 1
-                subjects.add(subject.id)
+                subjects.add(subject.subject)
             frames.write(_pack({"end": templates}))
             file.flush()
             os.fsync(file.fileno())
@@ -206,11 +206,11 @@ def _people(store: Store, collection: str) -> Iterator[tuple[Subject, Template]]
     while page := store.subjects(collection, after, 100):
         for subject in page:
             try:
-                for template in store.templates(collection, subject.id):
+                for template in store.templates(collection, subject.subject):
                     yield subject, template
             except NotFound:
                 continue
-        after = page[-1].id
+        after = page[-1].subject
 
 
 def _content(store: Store, subject: Subject, template: Template) -> bytes:
@@ -232,8 +232,8 @@ def _parsed(content: bytes, header: Archive) -> tuple[NewSubject, NewTemplate]:
         subject = Subject.model_validate(fields["subject"])
         template = Template.model_validate(fields["template"])
         embedding = embedding_from(data, fields["dtype"], template.shape, template.id)
-        owner = known_subject(subject.id)
-        if template.subject != subject.id:
+        owner = known_subject(subject.subject)
+        if template.subject != subject.subject:
             raise ValueError("subject")
         check_display_name(subject.display_name)
         check_camera(template.camera)

@@ -34,12 +34,14 @@ class Rule:
 
 
 RULES = (
-    Rule(re.compile(r"/(livez|readyz|openapi\.json)?|/static/.*"), public=True),
+    Rule(re.compile(r"/(livez|readyz|openapi\.json|docs/?)?|/static/.*"), public=True),
     Rule(re.compile(r"/(enroll|learn)/?"), Scope.ENROL),
     Rule(re.compile(r"/(identify|verify|stream)/?"), Scope.IDENTIFY),
     Rule(re.compile(r"/collections/(?P<collection>[^/]+)(/.*)?"), Scope.ADMIN),
+    # Listed are only the key's own collections, and it can create no other.
+    Rule(re.compile(r"/collections/?"), Scope.ADMIN),
     Rule(re.compile(r"/jobs(/.*)?")),
-    Rule(re.compile(r"/models(/.*)?")),
+    Rule(re.compile(r"/(models|key)(/.*)?")),
     # All other paths, including future ones, need a key that administers the whole service.
     Rule(re.compile(r".*", re.DOTALL), Scope.ADMIN, everywhere=True),
 )
@@ -62,6 +64,12 @@ def permit(key: Key, path: str) -> None:
         key.require_everywhere()
     place = rule.path.fullmatch(path)
     key.require(rule.scope, place.groupdict().get("collection") if place else None)
+
+
+def is_permitted(collection: str) -> bool:
+    """Whether the current caller may use a collection."""
+    key = CALLER.get()
+    return key is None or key.collections is None or collection in key.collections
 
 
 def require_collection(collection: str) -> None:

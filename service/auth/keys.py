@@ -9,6 +9,7 @@ import re
 import secrets
 import time
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from enum import StrEnum
 
 from pydantic import BaseModel, Field
@@ -35,8 +36,8 @@ class Key(BaseModel):
     name: str = Field(description="What whoever made it calls it.")
     scopes: list[Scope]
     collections: list[str] | None = Field(description="Where it is good; none means everywhere.")
-    created: float = Field(description="Seconds since 1970.")
-    revoked: float | None = Field(None, description="Seconds since 1970.")
+    created: datetime
+    revoked: datetime | None = None
 
     @property
     def actor(self) -> str:
@@ -99,12 +100,19 @@ class Keys:
             name=name,
             scopes=sorted(set(scopes)),
             collections=sorted(set(collections)) if collections else None,
-            created=time.time(),
+            created=datetime.now(UTC),
         )
         with self._state.transaction() as db:
             db.execute(
                 "INSERT INTO keys VALUES (?, ?, ?, ?, ?, ?, NULL)",
-                (key.id, _digest(secret), key.name, json.dumps(key.scopes), json.dumps(key.collections), key.created),
+                (
+                    key.id,
+                    _digest(secret),
+                    key.name,
+                    json.dumps(key.scopes),
+                    json.dumps(key.collections),
+                    key.created.timestamp(),
+                ),
             )
         return key, f"gk_{key.id}_{secret}"
 
@@ -164,6 +172,6 @@ def _key(row: object) -> Key:
         name=given["name"],
         scopes=json.loads(given["scopes"]),
         collections=json.loads(given["collections"]),
-        created=given["created"],
-        revoked=given["revoked"],
+        created=datetime.fromtimestamp(given["created"], UTC),
+        revoked=None if given["revoked"] is None else datetime.fromtimestamp(given["revoked"], UTC),
     )

@@ -16,6 +16,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import IO, Any
@@ -24,12 +25,12 @@ from gaitkeeper.gallery.errors import NotFound
 from gaitkeeper.gallery.stores.audit import acting
 from gaitkeeper.models.errors import GaitkeeperError
 from gaitkeeper.service.auth.access import CALLER, NOBODY
-from gaitkeeper.service.auth.keys import Keys
-from gaitkeeper.service.background.work import Reply, accused, named, still_there
+from gaitkeeper.service.auth.keys import Keys, Scope
+from gaitkeeper.service.background.work import Reply, accused, named, outcome_of, still_there
 from gaitkeeper.service.errors import JobCancelled, Overloaded
 from gaitkeeper.service.problems import body
 from gaitkeeper.service.recogniser import Progress
-from gaitkeeper.service.schemas import JobReply, JobsReply, JobState
+from gaitkeeper.service.schemas import JobOutcome, JobReply, JobsReply, JobState
 from gaitkeeper.service.state import State
 
 Do = Callable[[str, Path, dict[str, Any], Progress], tuple[int, Reply]]
@@ -77,7 +78,7 @@ class Jobs:
         self._folder = state.path.with_suffix(".clips")
         self._folder.mkdir(mode=0o700, exist_ok=True)
         self._lock = threading.Lock()
-        self._progress: dict[str, float] = {}
+        self._progress: dict[str, tuple[str, float]] = {}
         self._cancelled: set[str] = set()
         self._arriving: set[str] = set()
         self._listeners: dict[str, set[Callable[[], None]]] = {}
@@ -93,8 +94,17 @@ class Jobs:
         self._wake.set()
         self._worker.join()
 
-    def submit(self, kind: str, clip: IO[bytes], fields: dict[str, Any], collection: str) -> JobReply:
+    def submit(
+        self, kind: str, clip: IO[bytes], fields: dict[str, Any], collection: str, file: str | None = None
+    ) -> JobReply:
         """Add a job. It is durable on return.
+
+        Args:
+            kind: "enroll" or "identify".
+            clip: the clip.
+            fields: the request's options.
+            collection: name of the collection.
+            file: name of the clip's file, to tell jobs apart.
 
         Raises:
             Overloaded: the queue is full.
@@ -110,14 +120,15 @@ class Jobs:
         clip.seek(0)
         self._arriving.add(job)
         try:
-            with os.fdopen(os.open(self._clip(job), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-                shutil.copyfileobj(clip, file)
-                file.flush()
-                os.fsync(file.fileno())
+            with os.fdopen(os.open(self._clip(job), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as copy:
+                shutil.copyfileobj(clip, copy)
+                copy.flush()
+                os.fsync(copy.fileno())
             with self._state.transaction() as db:
                 db.execute(
-                    "INSERT INTO jobs VALUES (?, ?, ?, ?, ?, 'queued', 0, NULL, NULL, ?, NULL)",
-                    (job, _owner(), kind, collection, json.dumps(fields), now),
+                    "INSERT INTO jobs (id, owner, kind, collection, fields, state, runs, created, file) "
+                    "VALUES (?, ?, ?, ?, ?, 'queued', 0, ?, ?)",
+                    (job, _owner(), kind, collection, json.dumps(fields), now, file),
                 )
         except BaseException:  # for example a full disk: without a job, delete the clip
             self._clip(job).unlink(missing_ok=True)
@@ -132,7 +143,7 @@ class Jobs:
         return int(self._state.rows("SELECT count(*) FROM jobs WHERE state = 'queued'")[0][0])
 
     def page(self, limit: int, after: str | None = None, collection: str | None = None) -> JobsReply:
-        """A page of the caller's jobs, newest first.
+        """A page of the jobs that the caller may see, newest first.
 
         Args:
             limit: maximum number of jobs.
@@ -141,10 +152,11 @@ class Jobs:
         """
         self._expire()
         rows = self._state.rows(
-            "SELECT * FROM jobs WHERE owner = ?1 AND (?2 IS NULL OR collection = ?2) AND (?3 IS NULL OR "
-            "(created, id) < (SELECT created, id FROM jobs WHERE owner = ?1 AND id = ?3)) "
-            "ORDER BY created DESC, id DESC LIMIT ?4",
-            _owner(),
+            "WITH visible AS (SELECT * FROM jobs WHERE owner = ?1 OR collection IN (SELECT value FROM json_each(?2)) "
+            "OR ?3) SELECT * FROM visible WHERE coalesce(collection = ?4, TRUE) "
+            "AND (?5 IS NULL OR (created, id) < (SELECT created, id FROM visible WHERE id = ?5)) "
+            "ORDER BY created DESC, id DESC LIMIT ?6",
+            *_visible(),
             collection,
             after,
             limit + 1,
@@ -174,13 +186,18 @@ class Jobs:
                     del self._listeners[job]
 
     def show(self, job: str) -> JobReply:
-        """State and result of one of the caller's jobs.
+        """State and result of one of the jobs that the caller may see.
 
         Raises:
-            NotFound: the caller has no job with this id.
+            NotFound: there is no such job.
         """
         self._expire()
-        rows = self._state.rows("SELECT * FROM jobs WHERE id = ? AND owner = ?", job, _owner())
+        rows = self._state.rows(
+            "SELECT * FROM jobs WHERE id = ?4 "
+            "AND (owner = ?1 OR collection IN (SELECT value FROM json_each(?2)) OR ?3)",
+            *_visible(),
+            job,
+        )
         if not rows:
             raise NotFound(f"The job {job!r} does not exist.")
         row = rows[0]
@@ -189,15 +206,21 @@ class Jobs:
         return JobReply(**dict(self._stands(row)), result=outcome if done else None, problem=None if done else outcome)
 
     def _stands(self, row: sqlite3.Row) -> JobState:
+        stage, share = self._progress.get(row["id"], (None, 0.0))
         return JobState(
             id=row["id"],
             kind=row["kind"],
             collection=row["collection"],
+            key=row["owner"] or None,
+            file=row["file"],
+            camera=json.loads(row["fields"]).get("camera"),
             state=row["state"],
-            progress=1.0 if row["state"] == "done" else self._progress.get(row["id"], 0.0),
-            created=row["created"],
-            ended=row["ended"],
+            stage=stage,
+            progress=1.0 if row["state"] == "done" else share,
+            created=_time(row["created"]),
+            ended=None if row["ended"] is None else _time(row["ended"]),
             status=row["status"],
+            outcome=None if row["outcome"] is None else json.loads(row["outcome"]),
         )
 
     def _changed(self, job: str) -> None:
@@ -267,10 +290,10 @@ class Jobs:
                     taken["kind"],
                     self._clip(job),
                     json.loads(taken["fields"]),
-                    lambda _, share: self._tell(job, share),
+                    lambda stage, share: self._tell(job, stage, share),
                 )
             subjects = sorted(set(named(reply)))
-            self._end(job, "done", status, reply.model_dump_json(), subjects)
+            self._end(job, "done", status, reply.model_dump_json(), subjects, outcome_of(reply))
         except JobCancelled:
             if self._stopping and job not in self._cancelled:
                 with self._state.transaction() as db:  # an orderly shutdown does not count as a failed run
@@ -290,17 +313,26 @@ class Jobs:
             self._changed(job)
         self._clip(job).unlink(missing_ok=True)
 
-    def _tell(self, job: str, share: float) -> None:
-        self._progress[job] = share
+    def _tell(self, job: str, stage: str, share: float) -> None:
+        self._progress[job] = stage, share
         self._changed(job)
         if self._stopping or job in self._cancelled:
             raise JobCancelled("The job was cancelled.")
 
-    def _end(self, job: str, state: str, status: int | None, text: str | None, subjects: list[str]) -> None:
+    def _end(
+        self,
+        job: str,
+        state: str,
+        status: int | None,
+        text: str | None,
+        subjects: list[str],
+        outcome: list[JobOutcome] | None = None,
+    ) -> None:
+        short = None if outcome is None else json.dumps([one.model_dump(mode="json") for one in outcome])
         with self._state.transaction() as db:
             ended = db.execute(
-                "UPDATE jobs SET state = ?, status = ?, body = ?, ended = ? WHERE id = ? RETURNING *",
-                (state, status, text.encode() if text is not None else None, time.time(), job),
+                "UPDATE jobs SET state = ?, status = ?, body = ?, outcome = ?, ended = ? WHERE id = ? RETURNING *",
+                (state, status, text.encode() if text is not None else None, short, time.time(), job),
             ).fetchone()
             db.executemany("INSERT INTO job_named VALUES (?, ?)", [(job, subject) for subject in subjects])
         self._progress.pop(job, None)
@@ -335,3 +367,15 @@ class Jobs:
 def _owner() -> str:
     key = CALLER.get()
     return key.id if key else ""
+
+
+def _visible() -> tuple[str, str, bool]:
+    """Which jobs the caller may see: those of an owner, those of a JSON list of collections, and whether all."""
+    key = CALLER.get()
+    is_admin = key is not None and Scope.ADMIN in key.scopes
+    own = key.collections if key is not None and is_admin else []
+    return _owner(), json.dumps(own or []), own is None
+
+
+def _time(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)

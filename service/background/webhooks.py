@@ -22,7 +22,7 @@ from typing import Any
 import httpx
 
 from gaitkeeper.gallery.errors import StoreUnavailable
-from gaitkeeper.gallery.types import Verdict
+from gaitkeeper.gallery.types import Identification, Verdict
 from gaitkeeper.service.metrics import Metrics
 from gaitkeeper.service.schemas import IdentifyReply, JobState
 from gaitkeeper.service.settings import Webhook
@@ -32,6 +32,7 @@ log = logging.getLogger("gaitkeeper")
 
 MOST_WAITING = 1000
 """Maximum number of queued messages per target. Further ones are dropped and counted."""
+EVENT_OF = {Verdict.MATCH: "match", Verdict.UNKNOWN: "unknown"}
 SECONDS = 10.0  # time limit for a target's reply
 GROWTH = 6  # 5 s, 30 s, 3 min, 18 min, 1.8 h
 GONE = 410
@@ -84,41 +85,56 @@ class Webhooks:
             thread.join()
 
     def identified(self, reply: IdentifyReply) -> None:
-        """Queue a message for every match."""
+        """Queue a message for every walker of a clip who is a match or unknown."""
         for person in reply.people:
-            if person.verdict is not Verdict.MATCH:
-                continue
-            first = person.candidates[0]
-            self._tell(
-                "match",
-                reply.collection,
-                {
-                    "collection": reply.collection,
-                    "subject": first.subject,
-                    "distance": first.distance,
-                    "confidence": first.confidence,
-                    "threshold": person.threshold.value,
-                    "fpir": person.threshold.fpir,
-                    "clip_sha256": reply.clip.sha256,
-                    "track": person.track,
-                    "start": person.start,
-                    "end": person.end,
-                },
-                subject=first.subject,
-            )
-            # Store first, then check. A later erasure finds the message; an earlier one is noticed by this check.
-            try:
-                there = self._there(reply.collection, first.subject)
-            except StoreUnavailable:
-                there = True  # nothing can be erased while the store is unreachable
-            if not there:
-                with self._state.transaction() as db:
-                    gone = (reply.collection, first.subject)
-                    db.execute("DELETE FROM messages WHERE collection = ? AND subject = ?", gone)
+            self.judged(person, clip_sha256=reply.clip.sha256)
+
+    def judged(self, person: Identification, *, clip_sha256: str | None = None, stream: str | None = None) -> None:
+        """Queue a message if a verdict is a match or unknown.
+
+        Args:
+            person: the answer.
+            clip_sha256: digest of the clip; None for a live stream.
+            stream: id of the live stream; None for a clip.
+        """
+        if person.verdict not in EVENT_OF:
+            return
+        first = person.candidates[0]
+        subject = first.subject if person.verdict is Verdict.MATCH else None
+        self._tell(
+            EVENT_OF[person.verdict],
+            person.collection,
+            {
+                "collection": person.collection,
+                "subject": subject,
+                "distance": first.distance,
+                "confidence": first.confidence if subject else None,
+                "threshold": person.threshold.value,
+                "fpir": person.threshold.fpir,
+                "camera": person.seen.camera if person.seen else None,
+                "clip_sha256": clip_sha256,
+                "stream": stream,
+                "track": person.track,
+                "start": person.start,
+                "end": person.end,
+            },
+            subject=subject,
+        )
+        if subject is None:
+            return
+        # Store first, then check. A later erasure finds the message; an earlier one is noticed by this check.
+        try:
+            there = self._there(person.collection, subject)
+        except StoreUnavailable:
+            there = True  # nothing can be erased while the store is unreachable
+        if not there:
+            with self._state.transaction() as db:
+                gone = (person.collection, subject)
+                db.execute("DELETE FROM messages WHERE collection = ? AND subject = ?", gone)
 
     def ended(self, job: JobState) -> None:
-        """Queue a message that a job has ended. It does not contain the job's result."""
-        self._tell("job.ended", job.collection, job.model_dump(mode="json"))
+        """Queue a message that a job has ended. It does not contain the job's result, and names nobody."""
+        self._tell("job.ended", job.collection, job.model_dump(mode="json", exclude={"outcome", "file"}))
 
     def waiting(self) -> int:
         """Number of messages that are not delivered yet."""

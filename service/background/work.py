@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gaitkeeper.gallery.decision.verdict import check_fpir
 from gaitkeeper.gallery.errors import ClipOfOtherSubject, LooksLikeOtherSubject, StoreUnavailable
 from gaitkeeper.gallery.names import check_camera, check_metadata, check_subject
+from gaitkeeper.gallery.rates import check_rates
+from gaitkeeper.gallery.types import Verdict
 from gaitkeeper.models.errors import GaitkeeperError
 from gaitkeeper.service.background.requests import ClipRequest, EnrollRequest, request_of
 from gaitkeeper.service.background.webhooks import Webhooks
@@ -17,7 +18,7 @@ from gaitkeeper.service.recogniser import Progress
 from gaitkeeper.service.recognition.clip_walkers import ClipSource, OpenClip
 from gaitkeeper.service.recognition.engine import Engine
 from gaitkeeper.service.recognition.walker_options import point_of
-from gaitkeeper.service.schemas import EnrollReply, IdentifyReply, JobReply
+from gaitkeeper.service.schemas import EnrollReply, IdentifyReply, JobOutcome, JobReply
 
 Reply = EnrollReply | IdentifyReply | JobReply
 
@@ -42,9 +43,10 @@ class Work:
             if request.options["point"] is not None:
                 point_of(request.options["point"])
         else:
-            check_fpir(request.options["fpir"])
             check_metadata(request.options["where"])
-        self.engine.gallery(options["collection"], create=enrolls, network=options["network"])
+        gallery = self.engine.gallery(options["collection"], create=enrolls, network=options["network"])
+        if not isinstance(request, EnrollRequest):
+            check_rates(gallery, fpir=request.options["fpir"])
 
     def is_long(self, clip: OpenClip, deadline: float) -> bool:
         """Whether a clip should become a job."""
@@ -98,6 +100,23 @@ def named(reply: Reply) -> list[str]:
         return [reply.template.subject, *warnings]
     if isinstance(reply, IdentifyReply):
         return [candidate.subject for person in reply.people for candidate in person.candidates]
+    return []
+
+
+def outcome_of(reply: Reply) -> list[JobOutcome]:
+    """What a reply says of each walker, in short."""
+    if isinstance(reply, EnrollReply):
+        made = [one.template for one in (reply, *reply.others)]
+        return [JobOutcome(track=one.track, verdict=None, subject=one.subject) for one in made]
+    if isinstance(reply, IdentifyReply):
+        return [
+            JobOutcome(
+                track=one.track,
+                verdict=one.verdict,
+                subject=one.candidates[0].subject if one.verdict is Verdict.MATCH else None,
+            )
+            for one in reply.people
+        ]
     return []
 
 

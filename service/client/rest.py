@@ -41,6 +41,7 @@ from gaitkeeper.service.schemas import (
     LearnReply,
     ModelsReply,
     NamedReply,
+    PermissionsReply,
     Readiness,
     Removal,
     StrangersReply,
@@ -268,6 +269,10 @@ class Client:
     def models(self) -> ModelsReply:
         """The networks."""
         return self._send("GET", "/models", ModelsReply)
+
+    def permissions(self) -> PermissionsReply:
+        """What this client's key may do."""
+        return self._send("GET", "/key", PermissionsReply)
 
     def system(self) -> SystemReply:
         """Description and load of the service."""

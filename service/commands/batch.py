@@ -77,8 +77,8 @@ def _run(
     as_json: bool,
 ) -> None:
     with progress("batch") as tell:
-        from gaitkeeper.gallery.decision.verdict import check_fpir
         from gaitkeeper.gallery.names import check_camera
+        from gaitkeeper.gallery.rates import check_rates
         from gaitkeeper.service.batch.lines import Order
         from gaitkeeper.service.batch.run import here, run
         from gaitkeeper.service.errors import BadSettings
@@ -88,10 +88,11 @@ def _run(
         if ray and store:
             raise BadSettings("--ray and --store exclude each other: every host uses its own GAITKEEPER_STORE.")
         settings = load_settings(**({"store": store} if store else {}))
-        with Engine(settings) as engine:
+        with Engine(settings, network_files=not ray) as engine:
             check_camera(options["camera"])
-            check_fpir(complete(IdentifyOptions, options)["fpir"])
             gallery = engine.gallery(options["collection"], create=kind == "enroll", network=options["network"])
+            if kind == "identify":
+                check_rates(gallery, fpir=complete(IdentifyOptions, options)["fpir"])
             asked = Order(kind=kind, place=place, made=gallery.collection.created, options={**options})
             if ray:
                 from gaitkeeper.service.hosts.batch import on_ray

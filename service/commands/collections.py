@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gaitkeeper.service.commands.console.command import Answer, answers
-from gaitkeeper.service.commands.console.terminal import OUT, JsonOption, StoreOption, print_json, progress, waiting
+from gaitkeeper.service.commands.console.terminal import (
+    ERR,
+    OUT,
+    JsonOption,
+    StoreOption,
+    print_json,
+    progress,
+    waiting,
+)
 
 if TYPE_CHECKING:
     from gaitkeeper.models import GaitNetwork
@@ -63,11 +72,20 @@ def migrate(
         str | None, typer.Option("--to", metavar="NETWORK", help="A network's name, or a .safetensors file.")
     ] = None,
     back: Annotated[bool, typer.Option("--rollback", help="Return to the network before the last migration.")] = False,
+    drop: Annotated[
+        bool,
+        typer.Option(
+            "--drop",
+            help="Delete the embeddings of the other network: after this there is no way back, and an unfinished "
+            "migration starts from the beginning.",
+        ),
+    ] = False,
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Migrate a collection to another network, from its stored gait sequences. Searches continue meanwhile."""
     from gaitkeeper import models
+    from gaitkeeper.gallery.decision.calibration import calibrations_with
     from gaitkeeper.gallery.migration import migrate, rollback
     from gaitkeeper.gallery.names import check_collection
     from gaitkeeper.gallery.networks import network_of
@@ -76,8 +94,8 @@ def migrate(
     from gaitkeeper.service.errors import BadSettings
     from gaitkeeper.service.settings import load_settings
 
-    if (to is None) != back:
-        raise BadSettings("Use either --to with a network, or --rollback.")
+    if (to is not None) + back + drop != 1:
+        raise BadSettings("Use one of --to with a network, --rollback and --drop.")
     settings = load_settings(**({"store": store} if store else {}))
     check_collection(collection)
 
@@ -91,13 +109,35 @@ def migrate(
             def on_progress(done: int, of: int) -> None:
                 tell(f"{done} of {of} templates", done / of)
 
-            if to is None:
+            dropped = None
+            if drop:
+                dropped = opened.drop_shadow(collection)
+                moved = opened.collection(collection)
+            elif to is None:
                 moved = rollback(opened, collection, former, on_progress)
             else:
-                moved = migrate(opened, collection, models.load(to), on_progress)
+                network = models.load(to)
+                moved = migrate(opened, collection, network, on_progress)
+                _warn(network, calibrations_with(settings.calibration))
     finally:
         opened.close()
     if as_json:
         print_json(moved)
+    elif dropped is not None:
+        told = f"{moved.name}: the other network's {dropped.templates} embedding(s) deleted{waiting(dropped.pending)}"
+        OUT.print(f"{told}; still of {moved.fingerprint}", markup=False, soft_wrap=True)
+    else:
+        told = f"{moved.name}: {moved.templates} template(s), now of {moved.fingerprint}"
+        OUT.print(told, markup=False, soft_wrap=True)
+
+
+def _warn(network: GaitNetwork, calibrations: Iterable[Fingerprint]) -> None:
+    """Say on stderr what a collection lacks with a network."""
+    calibrated = {(known.network, known.weights) for known in calibrations}
+    if not network.trained:
+        told = "is untrained: its weights are random, and the ranking means little"
+    elif (network.name, network.weights_id) not in calibrated:
+        told = "is not calibrated: every verdict will be inconclusive"
+    else:
         return
-    OUT.print(f"{moved.name}: {moved.templates} template(s), now of {moved.fingerprint}", markup=False, soft_wrap=True)
+    ERR.print(f"warning: {network.name} {told}. --rollback returns to the former network.", style="yellow")

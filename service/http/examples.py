@@ -127,7 +127,7 @@ IDENTIFY: dict[str, Any] = {
 }
 
 PERSON: dict[str, Any] = {
-    "id": "alice",
+    "subject": "alice",
     "collection": "default",
     "display_name": None,
     "metadata": {},
@@ -150,13 +150,13 @@ ERASED: dict[str, Any] = {
 
 VERIFY: dict[str, Any] = {
     "person": {
-        "verdict": "inconclusive",
-        "reason": "uncalibrated",
+        "verdict": "match",
+        "reason": None,
         "subject": "alice",
-        "distance": 6.2,
-        "confidence": None,
+        "distance": 0.31,
+        "confidence": 0.94,
         "template": TEMPLATE["id"],
-        "threshold": {"value": None, "fmr": 0.001, "source": None, "basis": None, "unit": None},
+        "threshold": {"value": 0.58, "fmr": 0.001, "source": "calibration", "basis": "collection", "unit": 0.95},
         "collection": "default",
         "fingerprint": FINGERPRINT,
         "trained": True,
@@ -190,11 +190,16 @@ JOB: dict[str, Any] = {
     "id": "0c8b6f1e6f5f4f7d9a3b2c1d0e9f8a7b",
     "kind": "identify",
     "collection": "default",
+    "key": None,
+    "file": "door.mp4",
+    "camera": "north-door",
     "state": "running",
+    "stage": "looking at the clip",
     "progress": 0.4,
-    "created": 1740821400.0,
+    "created": "2025-03-01T09:30:00Z",
     "ended": None,
     "status": None,
+    "outcome": None,
     "result": None,
     "problem": None,
 }
@@ -218,6 +223,7 @@ MODEL: dict[str, Any] = {
             "fingerprint": "gaitpart:5480e4a1885da2c5:1:blazepose-full/1",
             "fpirs": [0.01, 0.001],
             "gallery_sizes": [10, 100, 1000],
+            "fmrs": [0.001, 0.01],
         }
     ],
 }
@@ -258,7 +264,7 @@ SYSTEM: dict[str, Any] = {
         "deadline": 300.0,
         "rate": "600/minute",
     },
-    "started": 1740821400.0,
+    "started": "2025-03-01T09:30:00Z",
     "uptime": 3600.0,
 }
 
@@ -320,6 +326,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "JobReply": JOB,
     "JobsReply": {"jobs": [JOB_STATE], "next": None},
     "ModelsReply": {"models": [MODEL]},
+    "PermissionsReply": {"id": "9f2c4e6a8b0d1f35", "name": "door", "scopes": ["identify"], "collections": ["door"]},
     "SystemReply": SYSTEM,
     "SubjectsReply": SUBJECTS,
     "SubjectReply": SUBJECT,

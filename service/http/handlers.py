@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -28,6 +29,8 @@ from gaitkeeper.service.http.unknown_fields import names_of, unknown_field
 from gaitkeeper.service.problems import MEDIA_TYPE, PROBLEMS, body
 
 log = logging.getLogger("gaitkeeper")
+PARTS = ("body", "query", "path", "header", "cookie")
+"""The parts of a request, by which the framework begins the place of an error."""
 RETRY_SECONDS = 2
 """Seconds until a retry, if something outside the service prevented the reply."""
 
@@ -53,12 +56,12 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def _validation(request: Request, error: RequestValidationError) -> Response:
-        extra = [str(e["loc"][-1]) for e in error.errors() if e["type"] == "extra_forbidden"]
+        extra = [_path_of(e["loc"]) for e in error.errors() if e["type"] == "extra_forbidden"]
         names = names_of(app, request)
         if unknown := unknown_field(extra, names.body if names else ()):
             return reply(request.app, unknown)
         # Do not send the input back: it may be a clip.
-        errors = [{"field": str(e["loc"][-1]), "message": e["msg"]} for e in error.errors()]
+        errors = [{"field": _path_of(e["loc"]), "message": e["msg"]} for e in error.errors()]
         sentence = "; ".join(f"{e['field']}: {e['message']}" for e in errors)
         return reply(request.app, InvalidRequest(f"{sentence}.", errors=errors))
 
@@ -74,6 +77,17 @@ def install(app: FastAPI) -> None:
     async def _unforeseen(request: Request, error: Exception) -> Response:
         # The framework raises it again after this reply, and the server logs it with its traceback.
         return reply(request.app, GaitkeeperError("An internal error occurred."))
+
+
+def _path_of(location: Sequence[str | int]) -> str:
+    """The whole path of a field, as in ``metadata.site``, without the part of the request that it is in.
+
+    The place of a syntax error is a number of characters, for which the part stands.
+    """
+    inside = location[1:] if location[0] in PARTS else location
+    if all(isinstance(one, int) for one in inside):
+        return str(location[0])
+    return ".".join(map(str, inside))
 
 
 def _methods(app: FastAPI, path: str) -> list[str]:

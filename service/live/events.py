@@ -78,7 +78,7 @@ class VerdictEvent(BaseModel):
     gait: float = Field(description="Seconds of gait in the window.")
     shown: Shown
     changed: bool = Field(description="Whether what is shown has changed.")
-    final: bool = Field(description="True where the track has ended.")
+    final: bool = Field(description="True where the track has ended. Then the window is the whole track.")
     person: Identification | None = Field(description="This window alone; null where it was too short to be judged.")
 
 

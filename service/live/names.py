@@ -49,7 +49,30 @@ class Name:
                 self.shown = Shown(verdict=verdict, reason=None)
         elif before.verdict is Verdict.INCONCLUSIVE or self._times >= STALE:
             self.shown = Shown(reason=reason)
-        return (self.shown.verdict, self.shown.subject, self.shown.reason) != (*says, before.reason)
+        return self._differs(before)
+
+    def concluded(self, person: Identification | None, reason: str | None = None) -> bool:
+        """Process the verdict on a whole track, at its end. Returns whether the shown name has changed.
+
+        One comparison with all that was seen decides, and needs no second one to confirm it. An inconclusive one only
+        replaces what is inconclusive.
+
+        Args:
+            person, reason: as of :meth:`judged`.
+        """
+        before = self.shown
+        if person is not None and person.verdict is Verdict.MATCH:
+            best = person.candidates[0]
+            self.shown = Shown(verdict=Verdict.MATCH, reason=None, subject=best.subject, confidence=best.confidence)
+        elif person is not None and person.verdict is Verdict.UNKNOWN:
+            self.shown = Shown(verdict=Verdict.UNKNOWN, reason=None)
+        elif before.verdict is Verdict.INCONCLUSIVE:
+            self.shown = Shown(reason=reason if person is None or person.reason is None else person.reason.value)
+        return self._differs(before)
+
+    def _differs(self, before: Shown) -> bool:
+        now = self.shown
+        return (now.verdict, now.subject, now.reason) != (before.verdict, before.subject, before.reason)
 
     def withdraw(self) -> bool:
         """Reset, because the track may show another person now. Returns whether the shown name has changed."""

@@ -8,6 +8,8 @@ from typing import Self
 
 from gaitkeeper.gallery import Gallery
 from gaitkeeper.gallery.decision.reappearance import Span, Walks
+from gaitkeeper.gallery.names import check_camera, check_metadata
+from gaitkeeper.gallery.rates import check_rates
 from gaitkeeper.gallery.types import Identification
 from gaitkeeper.models.errors import GaitkeeperError
 from gaitkeeper.pipelines.sequence import GaitSequence
@@ -40,7 +42,14 @@ class Passing:
 
     @classmethod
     def asked(cls, gallery: Gallery, options: StreamOptions) -> Self:
-        """For a stream with these options, which are complete."""
+        """For a stream with these options, which are complete.
+
+        Raises:
+            BadFpir, BadSubject, BadCamera: an option is invalid.
+        """
+        check_metadata(options["where"])
+        check_camera(options["camera"])
+        check_rates(gallery, fpir=options["fpir"])
         return cls(gallery, options["camera"], options["top_k"], options["fpir"], options["where"] or None)
 
     def __call__(self, seqs: Sequence[GaitSequence], spans: Sequence[Span]) -> list[Identification]:

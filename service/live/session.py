@@ -342,15 +342,15 @@ class Session:
     def _judge_some(self, due: Sequence[Due]) -> None:
         windows = [(one, one.sequence(self._pipeline.perception.name)) for one in due]
         reasons = [_why_not(one, seq) for one, seq in windows]
-        told = [pair for pair, reason in zip(windows, reasons, strict=True) if reason is None and pair[0].fresh]
+        told = [pair for pair, reason in zip(windows, reasons, strict=True) if reason is None]
         people = iter(self._judge([seq for _, seq in told], [one.span for one, _ in told]) if told else [])
         for one, reason in zip(due, reasons, strict=True):
-            person = next(people) if reason is None and one.fresh else None
+            person = next(people) if reason is None else None
             with self._lock:
                 if one.window != self._windows.get(one.track, 1) and not one.final:
                     continue  # the track has been restarted meanwhile
                 name = self._names.setdefault(one.track, Name())
-                changed = one.fresh and name.judged(person, reason)
+                changed = name.concluded(person, reason) if one.final else name.judged(person, reason)
                 came = self._came.get(one.time)
                 if one.final:
                     self._names.pop(one.track, None)

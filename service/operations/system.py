@@ -6,13 +6,14 @@ import os
 import sys
 import time
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
 import torch
 
 from gaitkeeper.gallery import DEFAULT_NETWORK
-from gaitkeeper.gallery.decision.calibration import Calibration, shipped_calibrations
+from gaitkeeper.gallery.decision.calibration import Calibration
 from gaitkeeper.models import NETWORKS
 from gaitkeeper.models.weights import Entry, manifest
 from gaitkeeper.pipelines.fingerprint import Fingerprint
@@ -33,10 +34,13 @@ from gaitkeeper.service.schemas import (
 )
 
 
-def models() -> ModelsReply:
-    """Every network that a collection can be pinned to, by name."""
+def models(calibrations: Mapping[Fingerprint, Calibration]) -> ModelsReply:
+    """Every network that a collection can be pinned to, by name.
+
+    Args:
+        calibrations: the known calibrations, by fingerprint.
+    """
     known = {name: entry for name, entry in manifest().items() if entry.kind == "network"}
-    calibrations = shipped_calibrations()
     return ModelsReply(
         models=[_model(name, known.get(name), calibrations) for name in sorted({*NETWORKS, *known})],
     )
@@ -61,6 +65,7 @@ def _model(name: str, entry: Entry | None, calibrations: Mapping[Fingerprint, Ca
                 fingerprint=fingerprint,
                 fpirs=[table.fpir for table in calibration.thresholds],
                 gallery_sizes=list(calibration.thresholds[0].gallery_sizes),
+                fmrs=list(calibration.verification.fmrs) if calibration.verification else [],
             )
             for fingerprint, calibration in calibrations.items()
             if entry is not None and fingerprint.weights == entry.sha256[: len(fingerprint.weights)]
@@ -117,7 +122,7 @@ def system(engine: Engine, queue: WorkQueue, jobs: Jobs, *, started: float, lock
             deadline=settings.deadline,
             rate=settings.rate,
         ),
-        started=started,
+        started=datetime.fromtimestamp(started, UTC),
         uptime=time.time() - started,
     )
 

@@ -126,10 +126,10 @@ function sent(address, form, { later, signals, onSent }) {
 }
 
 /**
- * Send a clip and wait for what comes of it. The clip becomes a job, so that its progress is known and it can be
- * cancelled.
+ * Send a clip and wait for what comes of it. To enrol and to identify, the clip becomes a job, so that its progress is
+ * known and it can be cancelled.
  *
- * @param {"enroll" | "identify"} kind
+ * @param {"enroll" | "identify" | "verify"} kind `verify` is always answered at once
  * @param {Blob} clip
  * @param {Record<string, string | string[]>} fields
  * @param {{signal: AbortSignal, cancel: AbortSignal, tell: (share: number | null, text: string) => void}} how
@@ -139,13 +139,18 @@ export async function work(kind, clip, fields, { signal, cancel, tell }) {
   const form = new FormData();
   for (const [name, values] of Object.entries(fields)) for (const value of [values].flat()) form.append(name, value);
   form.append("clip", clip, clip.name ?? "clip.webm");
-  const onSent = (share) => tell(share < 1 ? share : null, share < 1 ? "Sending the clip" : "Processing the clip");
+  const onSent = (share) => tell(share < 1 ? share : null, share < 1 ? `Sending the clip: ${Math.round(100 * share)} %` : "Processing the clip");
   const job = await keyed(() => sent(`/${kind}`, form, { later: true, signals: [signal, cancel], onSent }));
   if (job.state === undefined) return job; // answered at once
   return follow(job.id, { signal, cancel, tell });
 }
 
-const TOLD = { queued: "Waiting for a worker", running: "Processing the clip" };
+/** What a job does now, with how much of it is done. */
+export function toldOf({ state, stage, progress }) {
+  if (state === "queued") return "Waiting for a worker";
+  const text = stage ?? "Processing the clip";
+  return `${text[0].toUpperCase()}${text.slice(1)}: ${Math.round(100 * progress)} %`;
+}
 
 /** Wait for a job's end, until the view is left or the job given up. */
 async function follow(id, { signal, cancel, tell }) {
@@ -158,7 +163,7 @@ async function follow(id, { signal, cancel, tell }) {
     if (job.state === "failed") throw new Problem(job.problem);
     if (job.state === "cancelled")
       throw new Problem({ status: 409, code: "job_cancelled", detail: "The job was cancelled." });
-    tell(job.state === "running" ? job.progress : null, TOLD[job.state]);
+    tell(job.state === "running" ? job.progress : null, toldOf(job));
     await new Promise((resolve) => setTimeout(resolve, wait));
   }
 }

@@ -5,6 +5,7 @@ import { h, notice, say } from "./dom.js";
 
 const VIEWS = {
   identify: () => import("./views/identify.js"),
+  verify: () => import("./views/verify.js"),
   enrol: () => import("./views/enrol.js"),
   people: () => import("./views/people.js"),
   live: () => import("./views/live.js"),
@@ -13,6 +14,7 @@ const VIEWS = {
   jobs: () => import("./views/jobs.js"),
   collections: () => import("./views/collections.js"),
   system: () => import("./views/system.js"),
+  api: () => import("./views/api.js"),
 };
 
 const main = document.getElementById("main");
@@ -21,6 +23,7 @@ const menu = document.querySelector(".menu");
 const chooser = document.getElementById("collection");
 const forget = document.getElementById("forget-key");
 let leave = null;
+let started = false;
 let shown = 0;
 
 function decoded(part) {
@@ -62,15 +65,18 @@ function open(yes) {
   side.classList.toggle("open", yes);
 }
 
-/** Fill the chooser; a key without the right to list knows its collections by name alone. */
+/** Fill the chooser with the collections that the key is for, and choose one of them. */
 async function listCollections() {
+  const bound = (await api.get("/key").catch(() => null))?.collections;
+  let names = bound ?? [api.collection.get()];
+  if (!bound)
+    try {
+      names = (await api.everything("/collections", "collections")).map((found) => found.name);
+    } catch {
+      // A key without the right to list them: the name that is chosen is all there is to choose from.
+    }
+  if (bound && !bound.includes(api.collection.get())) api.collection.set(bound[0]);
   const has = api.collection.get();
-  let names = [has];
-  try {
-    names = (await api.everything("/collections", "collections")).map((found) => found.name);
-  } catch {
-    // The name that is chosen is all there is to choose from.
-  }
   if (!names.includes(has)) names.push(has);
   chooser.replaceChildren(...names.sort().map((name) => h("option", { value: name, selected: name === has }, name)));
   forget.hidden = !api.key.get();
@@ -91,6 +97,7 @@ function askForKey(problem) {
         if (text) api.key.set(text);
         input.value = "";
         answer = null;
+        if (text && started) listCollections(); // the new key may be for other collections
         resolve(Boolean(text));
       },
       { once: true },
@@ -126,8 +133,10 @@ async function start() {
     show().then(() => main.focus({ preventScroll: true }));
     scrollTo(0, 0);
   });
-  await show();
+  // First the collections: with a key that is bound to some, a view of another collection would be refused.
   await listCollections();
+  started = true;
+  await show();
 }
 
 start();

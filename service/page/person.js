@@ -2,6 +2,9 @@
 
 import { h, number, styled, sure, words } from "./dom.js";
 
+/** Confidence of a match below which the card says what it means. */
+const DOUBTFUL = 0.9;
+
 const MARKS = { match: "✓", unknown: "?", inconclusive: "–" };
 
 const REASONS = {
@@ -33,7 +36,7 @@ export function aboutWalk({ start, end, quality }) {
 /**
  * Candidates as bars, with the threshold as a line through all of them.
  *
- * @param {object} person an identification
+ * @param {object} person an identification, or a verification with its subject as the only candidate
  * @param {Map<string, string>} names display names by subject
  */
 export function distances(person, names) {
@@ -69,15 +72,19 @@ export function distances(person, names) {
   );
 }
 
-function legend({ value, fpir, gallery_size: size, extrapolated, basis, unit }) {
+function legend(threshold) {
+  const { value, basis, unit } = threshold;
   if (value === null) return "There is no threshold: the network is not calibrated.";
   return [
     h("span", { class: "limit-key", "aria-hidden": "true" }),
-    ` Threshold ${number(value, 3)}: at most ${100 * fpir} % of strangers would be named among ${size} walks enrolled`,
-    extrapolated ? ", by extrapolation: the calibration does not cover this size." : ".",
+    ` Threshold ${number(value, 3)}: at most `,
+    threshold.fmr === undefined ? named(threshold) : `${100 * threshold.fmr} % of strangers who claim to be this person would match.`,
     rests(basis, unit),
   ];
 }
+
+const named = ({ fpir, gallery_size: size, extrapolated }) =>
+  `${100 * fpir} % of strangers would be named among ${size} walks enrolled${extrapolated ? ", by extrapolation: the calibration does not cover this size." : "."}`;
 
 /** What a threshold rests on, in a sentence. */
 function rests(basis, unit) {
@@ -92,6 +99,46 @@ const seenFrom = ({ camera, heading, walks, applied }) =>
 
 /** Says that a walker appeared before, under another number. */
 export const returned = (track) => `Probably the same person as walker ${track}, who left and came back.`;
+
+/** A card of one walker who was compared with one subject. */
+export function claim(person, names) {
+  const name = names.get(person.subject) ?? person.subject;
+  const { distance, subject, confidence } = person;
+  const candidates = distance === null ? [] : [{ subject, distance, confidence }];
+  const said = { match: `This walker is ${name}.`, unknown: `This walk does not show that the walker is ${name}.` };
+  return h(
+    "article",
+    { class: `card person ${person.verdict}` },
+    h("header", {},
+      h("div", {},
+        h("h2", {}, name),
+        h("p", { class: "verdict" },
+          verdictBadge(person.verdict),
+          confidence !== null && h("span", {}, `confidence ${sure(confidence)}`),
+        ),
+        h("p", { class: "soft" }, `Walker ${person.track} · `, aboutWalk(person)),
+      ),
+    ),
+    h("p", {}, person.reason ? (REASONS[person.reason] ?? words(person.reason)) : said[person.verdict]),
+    person.seen && h("p", { class: "soft" }, seenFrom(person.seen)),
+    !person.trained && h("p", { class: "notice" }, "The network is untrained: do not rely on the distance."),
+    candidates.length > 0 && distances({ ...person, candidates }, names),
+  );
+}
+
+/** Why a walker gets a name or none, where the confidence alone would not tell. */
+function whyNamed({ verdict, threshold, candidates: [best] }, names) {
+  const name = names.get(best.subject) ?? best.subject;
+  const rate = 100 * threshold.fpir;
+  const often = best.confidence === null ? null : sure(best.confidence);
+  if (verdict === "match" && often !== null && best.confidence < DOUBTFUL)
+    return h("p", { class: "soft" },
+      `Named, because at most ${rate} % of strangers come as near as this to anyone. The confidence is another measure: among as many strangers as enrolled people, ${often} of the walks at this distance were the named person's.`);
+  if (verdict === "unknown")
+    return h("p", {},
+      `No enrolled person is near enough. The nearest is ${name}${often === null ? "" : `, at a confidence of ${often}`}: more than ${rate} % of strangers come as near as this to someone.`);
+  return null;
+}
 
 /** A card of one walker. */
 export function card(person, names, { picture, strips, explain } = {}) {
@@ -112,7 +159,7 @@ export function card(person, names, { picture, strips, explain } = {}) {
       ),
     ),
     person.reason && h("p", {}, REASONS[person.reason] ?? words(person.reason)),
-    person.verdict === "unknown" && best && h("p", {}, "No enrolled person is near enough."),
+    best && whyNamed(person, names),
     Number.isFinite(person.age) && h("p", { class: "notice warn" }, `The store cannot be reached: the search used data that is ${Math.round(person.age)} s old.`),
     person.same_as && h("p", {}, returned(person.same_as)),
     person.seen && h("p", { class: "soft" }, seenFrom(person.seen)),

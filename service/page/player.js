@@ -71,35 +71,68 @@ function controls(video, signal) {
 /** The boxes of an instant. */
 function paint(canvas, trails, seconds) {
   canvas.getContext("2d").clearRect(0, 0, canvas.width, canvas.height);
-  for (const trail of trails) {
-    const i = nearest(trail.times, seconds);
-    if (i >= 0 && Math.abs(trail.times[i] - seconds) <= GAP) drawBox(canvas, trail.boxes[i], trail.label, trail.tone);
-  }
+  const there = trails.map((trail) => ({ ...trail, i: nearest(trail.times, seconds) }));
+  const near = there.filter(({ times, i }) => i >= 0 && Math.abs(times[i] - seconds) <= GAP);
+  drawBoxes(canvas, near.map(({ boxes, label, tone: kind, i }) => ({ box: boxes[i], label, kind })));
 }
 
-/** A box with its name above it, in pixels of the canvas. */
-export function drawBox(canvas, [x1, y1, x2, y2], label, kind) {
+/**
+ * Boxes with their names, in pixels of the canvas. No name covers another.
+ *
+ * @param {HTMLCanvasElement} canvas
+ * @param {{box: number[], label: string, kind: string}[]} people
+ */
+export function drawBoxes(canvas, people) {
   const context = canvas.getContext("2d");
-  const colour = tone(`${kind}-line`) || "#fff";
-  // A width that looks the same however large the clip is.
+  // A size that looks the same however large the clip is.
   const unit = canvas.width / Math.max(canvas.clientWidth, 1);
   context.lineWidth = 2.5 * unit;
-  context.strokeStyle = colour;
-  context.beginPath();
-  context.roundRect(x1, y1, x2 - x1, y2 - y1, 4 * unit);
-  context.stroke();
   context.font = `600 ${14 * unit}px system-ui, sans-serif`;
-  const width = context.measureText(label).width + 12 * unit;
-  const height = 22 * unit;
-  const left = Math.min(Math.max(x1, 0), canvas.width - width);
-  const top = y1 >= height + 2 * unit ? y1 - height - 2 * unit : Math.min(y2 + 2 * unit, canvas.height - height);
-  context.fillStyle = colour;
-  context.beginPath();
-  context.roundRect(left, top, width, height, 4 * unit);
-  context.fill();
-  context.fillStyle = tone("on-line");
   context.textBaseline = "middle";
-  context.fillText(label, left + 6 * unit, top + height / 2);
+  const widths = people.map(({ label }) => context.measureText(label).width + 12 * unit);
+  const places = placed(people.map(({ box }) => box), widths, 22 * unit, 2 * unit, canvas);
+  for (const { box: [x1, y1, x2, y2], kind } of people) {
+    context.strokeStyle = tone(`${kind}-line`) || "#fff";
+    context.beginPath();
+    context.roundRect(x1, y1, x2 - x1, y2 - y1, 4 * unit);
+    context.stroke();
+  }
+  people.forEach(({ label, kind }, i) => {
+    const { left, top, width, height } = places[i];
+    context.fillStyle = tone(`${kind}-line`) || "#fff";
+    context.beginPath();
+    context.roundRect(left, top, width, height, 4 * unit);
+    context.fill();
+    context.fillStyle = tone("on-line");
+    context.fillText(label, left + 6 * unit, top + height / 2);
+  });
+}
+
+/**
+ * Where the names go: above each box, or below one that reaches the upper edge; one that would cover a name placed before
+ * it goes to the next free place, above or below, nearest to its own.
+ *
+ * @param {number[][]} boxes x1, y1, x2, y2 each
+ * @param {number[]} widths of the names
+ * @param {number} height of a name
+ * @param {number} gap between a box and its name
+ * @param {{width: number, height: number}} size of the picture
+ * @returns {{left: number, top: number, width: number, height: number}[]}
+ */
+export function placed(boxes, widths, height, gap, size) {
+  const done = [];
+  boxes.forEach(([x1, y1, , y2], i) => {
+    const width = Math.min(widths[i], size.width);
+    const left = Math.min(Math.max(x1, 0), size.width - width);
+    const own = y1 >= height + gap ? y1 - height - gap : Math.min(y2 + gap, size.height - height);
+    const beside = done.filter((one) => one.left < left + width && left < one.left + one.width);
+    const free = (top) => beside.every((one) => top + height <= one.top || one.top + one.height <= top);
+    const tops = [own, ...beside.flatMap((one) => [one.top - height, one.top + one.height])];
+    const inside = tops.filter((top) => top >= 0 && top + height <= size.height && free(top));
+    inside.sort((a, b) => Math.abs(a - own) - Math.abs(b - own));
+    done.push({ left, top: inside[0] ?? own, width, height });
+  });
+  return done;
 }
 
 /** Index of the time nearest to an instant, -1 where there is none; times grow. */

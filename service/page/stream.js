@@ -6,6 +6,8 @@ import { h } from "./dom.js";
 /** Pixels of a frame that is sent, at most; larger ones are made smaller. */
 const WIDEST = 960;
 const QUALITY = 0.85;
+/** Milliseconds to wait for the last verdicts. */
+const PATIENCE = 20_000;
 
 /**
  * Send what the webcam sees, as fast as the service takes it.
@@ -17,7 +19,7 @@ const QUALITY = 0.85;
  * @param {string} collection
  * @param {number} rotate degrees by which the service is to turn the pictures clockwise
  * @param {{onevent: (event: object, frame: ImageBitmap | null) => void, onend: (problem: Problem | null) => void}} told
- * @returns {{stop: () => void}}
+ * @returns {{stop: () => void, leave: () => void}}
  */
 export function stream(video, collection, rotate, { onevent, onend }) {
   const socket = dialled(`/stream?${new URLSearchParams({ collection, rotate })}`);
@@ -30,11 +32,12 @@ export function stream(video, collection, rotate, { onevent, onend }) {
   let problem = null;
   let opened = false;
   let over = false;
+  let stopped = false;
 
   const next = () => video.requestVideoFrameCallback(take);
 
   async function take(now, { captureTime }) {
-    if (over) return;
+    if (over || stopped) return;
     next();
     const t = (captureTime ?? now) / 1000;
     if (busy || credit < 1 || t <= last) return;
@@ -48,7 +51,7 @@ export function stream(video, collection, rotate, { onevent, onend }) {
         createImageBitmap(coder),
         new Promise((resolve) => coder.toBlob(resolve, "image/jpeg", QUALITY)),
       ]);
-      if (over) return;
+      if (over || stopped) return frame.close();
       socket.send(JSON.stringify({ t, seq, codec: "jpeg" }));
       socket.send(data);
       frames.set(seq, frame);
@@ -84,13 +87,21 @@ export function stream(video, collection, rotate, { onevent, onend }) {
     }
   });
   socket.addEventListener("close", end);
-  return {
-    stop() {
-      if (socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify({ end: true }));
-      end();
-      socket.close();
-    },
-  };
+  /** End at once. */
+  function leave() {
+    end();
+    socket.close();
+  }
+
+  /** Send no more frames. The stream ends once the service has given its last verdicts. */
+  function stop() {
+    stopped = true;
+    if (socket.readyState !== WebSocket.OPEN) return leave();
+    socket.send(JSON.stringify({ end: true }));
+    setTimeout(() => socket.close(), PATIENCE);
+  }
+
+  return { stop, leave };
 }
 
 /** A WebSocket to this service; a browser sends a key only as a subprotocol. */

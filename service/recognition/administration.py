@@ -11,15 +11,16 @@ from unicodedata import normalize
 
 from gaitkeeper.gallery import Gallery, open_store
 from gaitkeeper.gallery.companions import forget_companions
+from gaitkeeper.gallery.decision.calibration import calibrations_with
 from gaitkeeper.gallery.errors import Conflict, FingerprintMismatch, NotFound
 from gaitkeeper.gallery.names import check_collection, enrolled_only, known_subject
 from gaitkeeper.gallery.strangers import Strangers
 from gaitkeeper.models import GaitNetwork
 from gaitkeeper.pipelines.batching import SharedEmbedding
-from gaitkeeper.service.auth.access import require_collection
+from gaitkeeper.service.auth.access import is_permitted, require_collection
 from gaitkeeper.service.recognition.pictures import strips
 from gaitkeeper.service.recognition.remote_work import Elsewhere
-from gaitkeeper.service.recognition.walker_options import network_named
+from gaitkeeper.service.recognition.walker_options import is_file_name, network_named
 from gaitkeeper.service.schemas import (
     CamerasReply,
     Collection,
@@ -45,14 +46,19 @@ class Administration:
     Args:
         settings: the service's settings. The store is opened at once, networks on first use.
         elsewhere: computes and searches embeddings remotely. By default this process does it.
+        network_files: whether callers may name the file of a network, as on the command line of this machine.
 
     Raises:
         StoreUnavailable, UnknownStore, BadStore: the store cannot be used.
+        BadCalibration: the settings' calibration cannot be read.
     """
 
-    def __init__(self, settings: Settings, elsewhere: Elsewhere | None = None) -> None:
+    def __init__(self, settings: Settings, elsewhere: Elsewhere | None = None, *, network_files: bool = False) -> None:
         self.settings = settings
         self.elsewhere = elsewhere
+        self.calibrations = calibrations_with(settings.calibration)
+        self._network_files = network_files
+        self._opened_with: dict[str, str] = {}  # the network that a gallery was last opened with
         self.store = open_store(settings.store_url, settings.vault)
         self.embedder = SharedEmbedding(settings.batch, settings.batch_wait)
         self._state: State | None = None
@@ -93,7 +99,8 @@ class Administration:
         Args:
             collection: its name.
             create: create the collection if it does not exist.
-            network: name of the network that the collection must be pinned to, or, if ``create``, will be pinned to.
+            network: name of the network that the collection must be pinned to, or, if ``create``, will be pinned to;
+                with ``network_files`` also its file.
 
         Raises:
             NotFound: the collection does not exist, and ``create`` is False.
@@ -113,8 +120,11 @@ class Administration:
             if wanted is None:
                 return gallery
             pinned = gallery.collection.fingerprint
-            if pinned is None and create:
+            # The network of a file is not found by its fingerprint: the gallery is told where it is.
+            is_new_file = is_file_name(network) and self._opened_with.get(collection) != network
+            if (pinned is None and create) or is_new_file:
                 gallery = self._galleries[collection] = self._opened(collection, network)
+                self._opened_with[collection] = network or ""
         if pinned is not None and (pinned.network, pinned.weights) != (wanted.name, wanted.weights_id):
             asked = replace(pinned, network=wanted.name, weights=wanted.weights_id)
             raise FingerprintMismatch.between(collection, pinned, asked)
@@ -128,6 +138,7 @@ class Administration:
             collection,
             device="cpu" if out else self.settings.pipeline.device,
             fallback=network,
+            calibrations=self.calibrations,
             precision=self.settings.precision,
             index=out.index(self.store.collection(collection)) if out else None,
             embed=out.embed if out else self.embedder,
@@ -136,7 +147,7 @@ class Administration:
     def _network(self, name: str) -> GaitNetwork:
         with self._lock:
             if name not in self._networks:
-                self._networks[name] = network_named(name)
+                self._networks[name] = network_named(name, files=self._network_files)
             return self._networks[name]
 
     def subjects(
@@ -147,7 +158,7 @@ class Administration:
         listed = self.store.subjects(name, normalize("NFC", after or ""), None if limit is None else limit + 1)
         page = listed[:limit]
         return SubjectsReply(
-            collection=collection, subjects=page, next=page[-1].id if len(page) < len(listed) else None
+            collection=collection, subjects=page, next=page[-1].subject if len(page) < len(listed) else None
         )
 
     def has(self, collection: str, subject: str) -> bool:
@@ -223,8 +234,9 @@ class Administration:
         )
 
     def collections(self, *, limit: int | None = None, after: str | None = None) -> CollectionsReply:
-        """The collections by name, all or one page."""
-        listed = [c for c in enrolled_only(self.store.collections()) if after is None or c.name > after]
+        """The collections that the caller may use, by name, all or one page."""
+        known = (c for c in enrolled_only(self.store.collections()) if is_permitted(c.name))
+        listed = [c for c in known if after is None or c.name > after]
         page = listed[:limit]
         return CollectionsReply(collections=page, next=page[-1].name if len(page) < len(listed) else None)
 

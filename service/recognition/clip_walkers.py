@@ -26,10 +26,12 @@ class OpenClip:
 
     Args:
         file: a seekable binary file, left open.
+        name: name of the file, if known; at most its first 255 characters are kept.
     """
 
-    def __init__(self, file: IO[bytes]) -> None:
+    def __init__(self, file: IO[bytes], name: str | None = None) -> None:
         self.file = file
+        self.name = name[:255] if name else None
         self.info: ClipInfo | None = None
 
     @cached_property

@@ -8,9 +8,9 @@ from typing import Unpack
 
 from gaitkeeper.gallery import Gallery
 from gaitkeeper.gallery.decision.reappearance import Walks
-from gaitkeeper.gallery.decision.verdict import check_fmr, check_fpir
 from gaitkeeper.gallery.errors import Conflict, PoorQuality
 from gaitkeeper.gallery.names import check_camera, check_metadata, check_subject, enrolled_only
+from gaitkeeper.gallery.rates import check_rates
 from gaitkeeper.pipelines.device import require_device
 from gaitkeeper.pipelines.errors import ClipError
 from gaitkeeper.pipelines.pipeline import Pipeline
@@ -35,17 +35,18 @@ class Engine(Administration):
     Args:
         settings: the service's settings. The store is opened at once, the models at the first clip or by :meth:`check`.
         elsewhere: processes clips, and computes and searches embeddings, remotely. By default this process does it.
+        network_files: whether callers may name the file of a network.
 
     Raises:
         DeviceUnavailable: the settings ask for a GPU, and none is available.
         StoreUnavailable, UnknownStore, BadStore: the store cannot be used.
     """
 
-    def __init__(self, settings: Settings, elsewhere: Elsewhere | None = None) -> None:
+    def __init__(self, settings: Settings, elsewhere: Elsewhere | None = None, *, network_files: bool = False) -> None:
         if elsewhere is None:
             require_device(settings.pipeline.device)
         self.pipeline = elsewhere.pipeline if elsewhere else Pipeline(settings.pipeline)
-        super().__init__(settings, elsewhere)
+        super().__init__(settings, elsewhere, network_files=network_files)
 
     def close(self) -> None:
         """Close the store and the decoder."""
@@ -154,10 +155,10 @@ class Engine(Administration):
             NotFound, BadCollection, BadFpir, BadCamera, FingerprintMismatch, StoreUnavailable: see the gallery.
         """
         options = complete(IdentifyOptions, given)
-        check_fpir(options["fpir"])
         check_camera(options["camera"])
         check_metadata(options["where"])
         gallery = self.gallery(options["collection"], network=options["network"]).for_one_request()
+        check_rates(gallery, fpir=options["fpir"])
         seen = self.see(clip, on_progress, deadline, rotate=options["rotate"], camera=options["camera"])
         reply = self.identification(seen, gallery, **options)
         if not options["where"]:  # a walker who is unknown among some subjects may be known among all
@@ -249,9 +250,9 @@ class Engine(Administration):
                 gallery.
         """
         options = complete(VerifyOptions, given)
-        check_fmr(options["fmr"])
         check_camera(options["camera"])
         gallery = self.gallery(options["collection"], network=options["network"])
+        check_rates(gallery, fmr=options["fmr"])
         gallery.subject(subject)
         seen, walker = self._one_walker(clip, gallery, options, on_progress, deadline)
         person = gallery.verify(subject, walker, options["fmr"], options["camera"])

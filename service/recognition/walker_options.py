@@ -68,13 +68,30 @@ def judged(found: Identification, least: float) -> Identification:
     return found.model_copy(update={"verdict": Verdict.INCONCLUSIVE, "reason": Reason.POOR_QUALITY})
 
 
-def network_named(name: str) -> GaitNetwork:
-    """Load a network that ships, by its name. Callers cannot name a file.
+def is_file_name(name: str | None) -> bool:
+    """Whether this names a file of weights, and not a network."""
+    return name is not None and name.endswith(".safetensors")
+
+
+def network_named(name: str, *, files: bool = False) -> GaitNetwork:
+    """Load a network that ships, by its name, or any by its file.
+
+    Args:
+        name: the name, or the path of a file.
+        files: whether a file may be named. Callers of a service cannot.
 
     Raises:
-        UnknownNetwork: no network has this name.
+        UnknownNetwork: no network has this name, or a file may not be named.
         WeightsMissing, WeightsCorrupt: its weights are missing or damaged.
     """
+    if is_file_name(name):
+        if files:
+            return models.load(name)
+        raise UnknownNetwork(
+            f"{name!r} is a file, and a service takes only names: start it with GAITKEEPER_NETWORK set to the file, or "
+            "give it to a command without --server.",
+            network=name,
+        )
     known = {*NETWORKS, *(entry.name for entry in manifest().values() if entry.kind == "network")}
     if name not in known:
         raise UnknownNetwork(

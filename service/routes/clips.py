@@ -96,7 +96,8 @@ class Asked:
             self._work.check(request)
             if not self._later:
                 self._caller.require()  # create no job if the caller has disconnected
-            return 202, self._jobs.submit(request.kind, clip.file, request.fields, request.options["collection"])
+            collection = request.options["collection"]
+            return 202, self._jobs.submit(request.kind, clip.file, request.fields, collection, clip.name)
         return self._work.do(request, clip, self._caller.tell, deadline=end, more=more)
 
 
@@ -165,7 +166,7 @@ async def enroll(
     `track` or `point`: the reply `multiple_people` lists them with a picture each. `warning` names another subject that
     the walker matches.
     """
-    first, *more = (OpenClip(one.file) for one in clip)
+    first, *more = (OpenClip(one.file, one.filename) for one in clip)
     reply: EnrollReply | Response = await asked.answer(EnrollRequest(subject, options), first, response, more)
     return reply
 
@@ -183,7 +184,9 @@ async def identify(
     options: Annotated[IdentifyOptions, Depends(form(IdentifyOptions))],
 ) -> IdentifyReply | Response:
     """Every walker gets a verdict (`match`, `unknown`, or `inconclusive` with a reason) and ranked candidates."""
-    reply: IdentifyReply | Response = await asked.answer(IdentifyRequest(options), OpenClip(clip.file), response)
+    reply: IdentifyReply | Response = await asked.answer(
+        IdentifyRequest(options), OpenClip(clip.file, clip.filename), response
+    )
     return reply
 
 

@@ -15,7 +15,7 @@ STORE_PROBLEMS = ("store_unavailable", "bad_store")
 
 @router.get("", summary="List the collections", responses=problems(*STORE_PROBLEMS))
 def list_collections(engine: EngineOf, page: PageOf) -> CollectionsReply:
-    """Lists the collections by name, in pages, each with its fingerprint."""
+    """Lists the collections that the key is for, by name, in pages, each with its fingerprint."""
     return engine.collections(limit=page.limit, after=page.after)
 
 

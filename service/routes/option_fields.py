@@ -45,7 +45,7 @@ def query(kind: type[Options], given: Mapping[str, Any]) -> Options:
     try:
         return _values(kind, _model(kind).model_validate(given).model_dump())
     except ValidationError as error:
-        errors = [{"field": str(e["loc"][0]), "message": e["msg"]} for e in error.errors()]
+        errors = [{"field": ".".join(map(str, e["loc"])), "message": e["msg"]} for e in error.errors()]
         sentence = "; ".join(f"{e['field']}: {e['message']}" for e in errors)
         raise InvalidRequest(f"{sentence}.", errors=errors) from error
 

@@ -8,7 +8,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Response
+from fastapi import APIRouter, Header, Request, Response
 
 from gaitkeeper.service.errors import RouteNotFound
 
@@ -51,6 +51,11 @@ def page_router() -> APIRouter:
     @router.api_route("/", methods=READ)
     async def page(if_none_match: Annotated[str | None, Header()] = None) -> Response:
         return served("index.html", if_none_match)
+
+    @router.api_route("/docs", methods=READ)
+    async def docs(request: Request) -> Response:
+        # A browser keeps the part after "#", which names the view.
+        return Response(status_code=307, headers={"Location": f"{request.scope.get('root_path', '')}/#/api"})
 
     @router.api_route("/static/{name:path}", methods=READ)
     async def static(name: str, if_none_match: Annotated[str | None, Header()] = None) -> Response:

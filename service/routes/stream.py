@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import threading
 from contextlib import ExitStack
+from functools import partial
 
 import anyio.to_thread
 from fastapi import APIRouter, WebSocket
 
-from gaitkeeper.gallery.decision.verdict import check_fpir
-from gaitkeeper.gallery.names import check_camera, check_metadata
+from gaitkeeper.gallery.types import Identification
 from gaitkeeper.models.errors import GaitkeeperError
+from gaitkeeper.service.background.webhooks import Webhooks
 from gaitkeeper.service.errors import Overloaded
 from gaitkeeper.service.http.admission import refuse
 from gaitkeeper.service.http.sockets import opened
 from gaitkeeper.service.http.unknown_fields import refuse_unknown
+from gaitkeeper.service.live.announcing import Announcer
 from gaitkeeper.service.live.conversation import Conversation
 from gaitkeeper.service.live.passing import Passing
-from gaitkeeper.service.live.session import Limits, Session
+from gaitkeeper.service.live.session import Limits, Session, Tell
 from gaitkeeper.service.options import StreamOptions, options_of
 from gaitkeeper.service.recognition.engine import Engine
 from gaitkeeper.service.routes.option_fields import query
@@ -78,7 +80,16 @@ async def stream(socket: WebSocket) -> None:
         async with opened(socket) as channel:
             pipeline = state.engine.pipeline
             turn = settings.turn_of(options["camera"], options["rotate"])
-            await Conversation(channel, lambda tell: Session(pipeline, judge, limits, tell, turn), settings).run()
+
+            def make(tell: Tell) -> Session:
+                announcer = Announcer(partial(_announce, state.work.webhooks), state.metrics, tell)
+                return Session(pipeline, judge, limits, announcer, turn)
+
+            await Conversation(channel, make, settings).run()
+
+
+def _announce(webhooks: Webhooks, person: Identification, stream: str) -> None:
+    webhooks.judged(person, stream=stream)
 
 
 def _query(socket: WebSocket) -> StreamOptions:
@@ -93,7 +104,4 @@ def _judge(engine: Engine, options: StreamOptions) -> Passing:
     Raises:
         NotFound, BadCollection, Forbidden, BadFpir, BadSubject, BadCamera: a parameter is invalid or not allowed.
     """
-    check_fpir(options["fpir"])
-    check_metadata(options["where"])
-    check_camera(options["camera"])
     return Passing.asked(engine.gallery(options["collection"]), options)

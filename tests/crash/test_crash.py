@@ -60,11 +60,11 @@ class Ledger:
         store = open_store(self.url)
         stored = {}
         for subject in store.subjects("default"):
-            for template in store.templates("default", subject.id):
+            for template in store.templates("default", subject.subject):
                 number = int(template.clip_sha256, 16)
                 assert number not in stored, "enrolled twice"
                 stored[number] = template.id
-                assert subject.id == f"s{number // 5}"
+                assert subject.subject == f"s{number // 5}"
                 if template.id not in self._proven:
                     assert store.sequence("default", template.id) == enrolling.template_of(number).sequence
         assert numbers <= stored.keys(), "acknowledged and lost"

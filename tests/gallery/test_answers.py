@@ -160,7 +160,7 @@ def test_a_strict_enrolment_that_is_overtaken_looks_again(store_url, walker, bet
         overtakers.append(("p4", walker(4)))
         with pytest.raises(LooksLikeOtherSubject, match="'p4'"):
             gallery.enroll("imposter", walker(4, 1), strict=True)
-        assert [subject.id for subject in gallery.subjects()] == ["p1", "p2", "p3", "p4"]
+        assert [subject.subject for subject in gallery.subjects()] == ["p1", "p2", "p3", "p4"]
 
 
 def test_of_two_look_alikes_enrolled_strictly_at_once_by_two_processes_one_is(store_url, walker, between):
@@ -183,7 +183,7 @@ def test_of_two_look_alikes_enrolled_strictly_at_once_by_two_processes_one_is(st
                 except LooksLikeOtherSubject:
                     won = False
                 assert won != here.recv()
-                assert [subject.id for subject in gallery.subjects()] == ["p1" if won else "racer"]
+                assert [subject.subject for subject in gallery.subjects()] == ["p1" if won else "racer"]
     finally:
         here.send(None)
         process.join(60)

@@ -79,7 +79,7 @@ def test_they_are_given_by_view_as_they_were_made(store, add):
     assert other.count(replace(GEI, weights="others"), DOOR) == 0
     assert passers.of(GEI, DOOR) is passers.of(GEI, DOOR), "from memory until something changes"
     (left, away) = store.subjects(COMPANION)[::-1]
-    assert {left.id, away.id} == {"left/door", "away/hall"}
+    assert {left.subject, away.subject} == {"left/door", "away/hall"}
     for template in store.templates(COMPANION, "left/door"):
         assert template.clip_sha256 is None and template.subject == "left/door"
         assert timedelta(seconds=3590) < template.expires - datetime.now(UTC) <= timedelta(seconds=3600)

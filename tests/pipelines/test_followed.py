@@ -13,7 +13,7 @@ from gaitkeeper.pipelines.perception.followed import ENOUGH, Followed
 from gaitkeeper.pipelines.perception.watcher import BlazePoseWatcher
 from gaitkeeper.pipelines.settings import PipelineSettings
 from gaitkeeper.pipelines.track import looked_at
-from gaitkeeper.pipelines.tracklet import Tracklet
+from gaitkeeper.pipelines.tracklet import Past, Tracklet
 
 SIZE = (640, 480)
 PICTURE = np.full((SIZE[1], SIZE[0], 3), 128, np.uint8)
@@ -176,6 +176,23 @@ def test_sightings_that_are_exchanged_take_their_left_out_frames_along():
     assert [t.sequence("told/1").quality.missed for t in (a, b)] == [0, 0]
     a.forget_before(0.9)
     assert a.sequence("told/1").quality.missed == 0
+
+
+def test_what_a_window_forgot_is_filled_again_where_the_whole_track_is_asked_for():
+    whole = tracklet("lc" * 40 + "l")
+    past = Past()
+    for time in (0.5, 1.0, 1.5):
+        past.extend(whole.forget_before(time), 600)
+    window, everything = whole.sequence("told/1"), whole.after(past).sequence("told/1")
+    assert window.timestamps * 30 == pytest.approx(np.arange(46, 81))  # the first look from 1.5 s on
+    assert everything.timestamps * 30 == pytest.approx(np.arange(81))
+    assert everything.quality.missed == 0
+    latest = Past()
+    latest.extend(past, 5)
+    assert [round(sighting.time * 30) for sighting in latest.sightings] == [36, 38, 40, 42, 44]
+    assert [round(time * 30) for time in latest.left_out] == [37, 39, 41, 43]
+    past.clear()
+    assert len(whole.after(past).sequence("told/1")) == len(window)
 
 
 def test_a_number_does_not_begin_with_a_frame_that_was_left_out():

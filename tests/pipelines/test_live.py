@@ -76,7 +76,7 @@ def test_a_window_is_due_with_enough_gait_and_again_every_half():
     times = [one.time for one in stream.due]
     assert times[0] == pytest.approx(1.5, abs=0.06)
     assert np.diff(times) == pytest.approx(0.75, abs=0.05)
-    assert all(one.enough and one.fresh and not one.final for one in stream.due)
+    assert all(one.enough and not one.final for one in stream.due)
     lengths = [len(one.sequence("told/1")) for one in stream.due]
     assert lengths == sorted(lengths) and lengths[0] in (44, 45)  # more as it accrues
     assert stream.seen[1:] == [[1]] * 119  # the tracker gives numbers from the second sighting on
@@ -92,6 +92,27 @@ def test_no_more_than_the_latest_is_kept():
     assert stream.due[0].sequence("told/1").timestamps[0] == pytest.approx(2 / 30)
 
 
+def test_18_the_end_of_a_track_is_judged_on_all_of_it_since_it_began_anew():
+    stream = Stream(live_longest=2.0)
+    for i in range(150):
+        stream.feed((100 + 2 * i, NAVY))
+    [whole] = stream.watch.end()
+    assert whole.sequence("told/1").timestamps[[0, -1]] == pytest.approx([2 / 30, 5.0])
+    assert whole.gait == pytest.approx(148 / 30, abs=0.01)
+
+    short = Stream(live_longest=2.0, max_sequence_frames=90)
+    for i in range(150):
+        short.feed((100 + 2 * i, NAVY))
+    [latest] = short.watch.end()
+    assert len(latest.sequence("told/1")) == 90 and latest.sequence("told/1").timestamps[-1] == pytest.approx(5.0)
+
+    cut = Stream(live_longest=2.0)
+    for i in range(150):
+        cut.feed((100 + 2 * i, NAVY if i < 75 else YELLOW))
+    [after] = cut.watch.end()
+    assert after.window == 2 and after.sequence("told/1").timestamps[0] > 75 / 30
+
+
 def test_who_has_gone_for_a_while_ends_and_comes_back_as_somebody_new():
     stream = Stream()
     for i in range(60):
@@ -100,7 +121,8 @@ def test_who_has_gone_for_a_while_ends_and_comes_back_as_somebody_new():
         stream.feed()
     assert stream.ended == [1]
     final = stream.due[-1]
-    assert final.final and final.enough and not final.fresh  # it was judged shortly before
+    assert final.final and final.enough
+    assert final.sequence("told/1").timestamps[[0, -1]] == pytest.approx([2 / 30, 2.0])  # all of the track
     for i in range(60):
         stream.feed((100 + 2 * i, NAVY))
     assert stream.seen[-1] == [2]
@@ -124,7 +146,7 @@ def test_the_end_of_a_stream_ends_its_tracks():
     for i in range(20):
         stream.feed((100 + 2 * i, NAVY))
     [last] = stream.watch.end()
-    assert last.final and last.fresh and not last.enough
+    assert last.final and not last.enough
     assert stream.watch.end() == []
 
 

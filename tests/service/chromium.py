@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,6 +64,10 @@ class Watched:
     page: Page
     hosts: set[str] = field(default_factory=set)
     errors: list[str] = field(default_factory=list)
+
+
+Visit = Callable[..., AbstractContextManager[Watched]]
+"""Opens a view of a service in a browser."""
 
 
 @contextmanager

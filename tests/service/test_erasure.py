@@ -134,5 +134,5 @@ def test_nothing_of_an_erased_subject_is_in_any_file(root: Path, store: str, url
         assert left == set()
         assert {name for name, _ in holding(root, kept)} == set(kept)
         assert httpx.get(f"{url}/jobs/{job}", timeout=60).status_code == 404
-        assert [subject.id for subject in client.subjects().subjects] == [BOB]
+        assert [subject.subject for subject in client.subjects().subjects] == [BOB]
     assert holding(root, traces) == set()

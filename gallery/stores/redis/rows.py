@@ -63,7 +63,7 @@ def subject_of(row: Sequence[Any], collection: str) -> Subject:
     """Convert a subject's id, record and number of templates."""
     record = json.loads(row[1])
     return Subject(
-        id=row[0].decode(),
+        subject=row[0].decode(),
         collection=collection,
         display_name=record.get("display_name"),
         metadata=json.loads(record["metadata"]),

@@ -26,7 +26,10 @@ def begin(calls: Calls, collection: str, fingerprint: Fingerprint) -> None:
     if status == b"pinned":
         raise Conflict(f"The collection {collection!r} is pinned to {fingerprint} already.")
     if status == b"other":
-        raise Conflict(f"The collection {collection!r} has a shadow of {details[0].decode()}; drop that first.")
+        raise Conflict(
+            f"The collection {collection!r} still has embeddings of {details[0].decode()}. "
+            f"Delete them first, which ends the way back: `gaitkeeper collections migrate {collection} --drop`."
+        )
 
 
 def missing(calls: Calls, collection: str, limit: int) -> list[str]:

@@ -41,7 +41,7 @@ def collection_of(row: sqlite3.Row) -> Collection:
 def subject_of(row: sqlite3.Row, collection: str) -> Subject:
     """A subject of the named collection."""
     return Subject(
-        id=row["id"],
+        subject=row["id"],
         collection=collection,
         display_name=row["display_name"],
         metadata=json.loads(row["metadata"]),

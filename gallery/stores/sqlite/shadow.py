@@ -28,7 +28,10 @@ def begin(db: sqlite3.Connection, collection: sqlite3.Row, fingerprint: Fingerpr
         raise Conflict(f"The collection {name!r} is pinned to {wanted} already.")
     there = _find(db, collection)
     if there is not None and there["fingerprint"] != wanted:
-        raise Conflict(f"The collection {name!r} has a shadow of {there['fingerprint']}; drop that first.")
+        raise Conflict(
+            f"The collection {name!r} still has embeddings of {there['fingerprint']}. "
+            f"Delete them first, which ends the way back: `gaitkeeper collections migrate {name} --drop`."
+        )
     if there is None:
         db.execute(
             "INSERT INTO generations (collection, role, fingerprint, was_live) VALUES (?, 'shadow', ?, 0)",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -76,7 +76,9 @@ def person(found: Identification, truth: str | None = None) -> Group:
         table.add_row(str(candidate.rank), name, f"{candidate.distance:.3f}", confidence)
     if not found.candidates:
         table.add_row("", "nobody is enrolled", "", "")
-    return Group(title, table, *([explanation(found.explanation)] if found.explanation else []))
+    limit = found.threshold
+    told = [] if limit.value is None else [f"threshold {limit.value:.3f} (FPIR {limit.fpir:g}, {limit.basis})"]
+    return Group(title, table, *told, *([explanation(found.explanation)] if found.explanation else []))
 
 
 def explanation(found: Explanation) -> Group:
@@ -129,11 +131,13 @@ def audit(entries: Iterable[AuditEntry]) -> Table:
 
 
 def verification(found: Verification) -> str:
-    """The result of a verification, in one line."""
+    """The result of a verification, in one line: verdict, distance, threshold with its rate and basis, confidence."""
     verdict = f"[{COLOURS[found.verdict]}]{found.verdict}[/]" + (f" ({found.reason})" if found.reason else "")
     distance = "" if found.distance is None else f", distance {found.distance:.3f}"
-    threshold = "" if found.threshold.value is None else f" of {found.threshold.value:.3f}"
-    return f"{plain(found.subject)}: {verdict}{distance}{threshold}"
+    limit = found.threshold
+    threshold = "" if limit.value is None else f" of at most {limit.value:.3f} (FMR {limit.fmr:g}, {limit.basis})"
+    confidence = "" if found.confidence is None else f", confidence {found.confidence:.2f}"
+    return f"{plain(found.subject)}: {verdict}{distance}{threshold}{confidence}"
 
 
 def outlier(found: Outlier) -> str:
@@ -219,7 +223,7 @@ def subjects(listed: Iterable[Subject]) -> Table:
     """Table of the enrolled people. A column is shown if any of them has a value for it."""
     people = list(listed)
     columns: dict[str, Callable[[Subject], str]] = {
-        "subject": lambda one: one.id,
+        "subject": lambda one: one.subject,
         "name": lambda one: one.display_name or "",
         "templates": lambda one: str(one.templates),
         "enrolled": lambda one: f"{one.created:%Y-%m-%d %H:%M} UTC",
@@ -277,14 +281,13 @@ def keys(listed: Iterable[Key]) -> Table:
     """The API keys."""
     table = folding("id", "name", "scopes", "collections", "made", "")
     for key in listed:
-        made = datetime.fromtimestamp(key.created, UTC)
         where = ", ".join(key.collections) if key.collections else "every"
         table.add_row(
             key.id,
             plain(key.name),
             ", ".join(key.scopes),
             where,
-            f"{made:%Y-%m-%d %H:%M} UTC",
+            f"{key.created:%Y-%m-%d %H:%M} UTC",
             "[red]revoked[/]" if key.revoked else "",
         )
     return table

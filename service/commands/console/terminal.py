@@ -115,7 +115,8 @@ def recogniser(server: str | None, store: str | None, key: str | None = None) ->
         from gaitkeeper.service.recognition.engine import Engine
         from gaitkeeper.service.settings import load_settings
 
-        with Engine(load_settings(**({"store": store} if store else {}))) as engine:
+        settings = load_settings(**({"store": store} if store else {}))
+        with Engine(settings, network_files=True) as engine:
             yield engine
 
 

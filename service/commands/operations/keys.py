@@ -50,7 +50,7 @@ def create(
     with _opened(store) as keys:
         key, text = keys.create([Scope(one) for one in scope], collection, name)
     if as_json:
-        typer.echo(json.dumps(key.model_dump() | {"key": text}, indent=2))
+        typer.echo(json.dumps(key.model_dump(mode="json") | {"key": text}, indent=2))
         return
     typer.echo(text)
     where = ", ".join(key.collections) if key.collections else "every collection"
@@ -63,7 +63,7 @@ def list_(store: StoreOption = None, as_json: JsonOption = False) -> None:
     with _opened(store) as keys:
         listed = keys.list()
     if as_json:
-        typer.echo(json.dumps([key.model_dump() for key in listed], indent=2))
+        typer.echo(json.dumps([key.model_dump(mode="json") for key in listed], indent=2))
         return
     from gaitkeeper.service.commands.console import tables
 

@@ -57,7 +57,7 @@ function entry(found, use, drop) {
   const current = found.name === api.collection.get();
   return h("li", { class: current ? "card current" : "card" },
     h("div", { class: "head" },
-      h("h3", {}, found.name, current && h("span", { class: "badge" }, "in use")),
+      h("h2", {}, found.name, current && h("span", { class: "badge" }, "in use")),
       h("div", { class: "actions" },
         !current && h("button", { type: "button", class: "quiet small", onclick: () => use(found) }, "Use"),
         h("button", { type: "button", class: "danger small", onclick: () => drop(found) }, "Delete", h("span", { class: "sr-only" }, ` ${found.name}`)),

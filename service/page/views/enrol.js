@@ -1,8 +1,9 @@
 // Enrol the person who walks in a clip.
 
 import * as api from "../api.js";
+import { choice } from "../choosing.js";
 import { clipChooser } from "../clip.js";
-import { confirm, count, date, field, h, note, notice, progress, say } from "../dom.js";
+import { confirm, date, field, h, note, notice, progress, say } from "../dom.js";
 import { aboutWalk } from "../person.js";
 import { turnChooser, turnField } from "../turning.js";
 import { CAMERA } from "./identify.js";
@@ -72,7 +73,7 @@ async function enrol(place, clip, who, fields, signal) {
   place.replaceChildren(bar.element, cancel);
   try {
     const reply = await api.work("enroll", clip, fields, { signal, cancel: stop.signal, tell });
-    place.replaceChildren(...enrolled(reply, clip, who));
+    place.replaceChildren(...enrolled(reply, clip, who, fields, signal));
     say(`${who.subject} is enrolled`);
     const change = Object.fromEntries(["display_name", "legal_basis"].filter((k) => who[k]).map((k) => [k, who[k]]));
     if (Object.keys(change).length)
@@ -80,12 +81,44 @@ async function enrol(place, clip, who, fields, signal) {
       await api.patch(api.inCollection("subjects", who.subject), change).catch((error) => place.append(notice(error)));
   } catch (error) {
     if (error.code === "multiple_people" && error.tracks)
-      place.replaceChildren(...choice(error.tracks, clip, (track) => enrol(place, clip, who, { ...fields, track: String(track) }, signal)));
+      place.replaceChildren(...choice(error.tracks, clip.name, "enrol", (track) => enrol(place, clip, who, { ...fields, track: String(track) }, signal)));
     else place.replaceChildren(error.name === "AbortError" ? note(`${clip.name}: cancelled.`) : notice(error));
   }
 }
 
-function enrolled({ template, warning }, clip, who) {
+/** The walk matches another subject: is it the same person? Then the walk belongs to that one. */
+function sameOrNot(warning, template, clip, fields, signal) {
+  const other = warning.subject;
+  const place = h("div", { class: "notice warn" });
+  const same = h("button", { type: "button", class: "quiet small" }, `Yes, add the walk to ${other}`);
+  const not = h("button", { type: "button", class: "quiet small" }, "No, these are two people");
+  not.addEventListener("click", () => place.replaceWith(h("p", { class: "soft" }, `Kept apart from ${other}.`)));
+  same.addEventListener("click", async () => {
+    same.disabled = not.disabled = true;
+    const bar = progress(clip.name);
+    place.append(bar.element);
+    try {
+      await api.remove(api.inCollection("subjects", template.subject, "templates", template.id));
+      const { subject } = await api.get(api.inCollection("subjects", template.subject));
+      if (subject.templates === 0) await api.remove(api.inCollection("subjects", template.subject));
+      const given = { ...fields, subject: other, strict: "false", track: String(template.track) };
+      await api.work("enroll", clip, given, { signal, cancel: new AbortController().signal, tell: bar.set });
+      const link = h("a", { href: `#/people/${encodeURIComponent(other)}` }, other);
+      place.parentElement.replaceChildren(h("h2", {}, "The walk was added to ", link), h("p", { class: "soft" }, `${clip.name}: ${aboutWalk(template)}`));
+      say(`The walk was added to ${other}`);
+    } catch (error) {
+      place.append(notice(error));
+    }
+  });
+  place.append(
+    h("p", {}, h("strong", {}, "Same person? "), warning.detail),
+    h("div", { class: "actions" }, same, not),
+    h("p", { class: "soft" }, "Code: ", h("code", {}, warning.code)),
+  );
+  return place;
+}
+
+function enrolled({ template, warning }, clip, who, fields, signal) {
   const undo = h("button", { type: "button", class: "quiet small" }, "Undo");
   undo.addEventListener("click", async () => {
     if (!(await confirm("Undo this enrolment?", "The template and all data of this walk are deleted.", "Delete"))) return;
@@ -97,32 +130,12 @@ function enrolled({ template, warning }, clip, who) {
     }
   });
   return [
-    h("h3", {}, h("a", { href: `#/people/${encodeURIComponent(template.subject)}` }, who.display_name || template.subject), " is enrolled"),
+    h("h2", {}, h("a", { href: `#/people/${encodeURIComponent(template.subject)}` }, who.display_name || template.subject), " is enrolled"),
     h("p", { class: "soft" }, `${clip.name}: ${aboutWalk(template)}`),
     template.duplicate && note("This walk was enrolled before: nothing was added."),
-    warning && h("div", { class: "notice warn" }, h("p", {}, warning.detail), h("p", { class: "soft" }, "Code: ", h("code", {}, warning.code))),
+    warning && sameOrNot(warning, template, clip, fields, signal),
     !template.trained && note("The network is untrained: do not rely on its embeddings."),
     template.expires && h("p", { class: "soft" }, `Expires ${date(template.expires)}.`),
     h("div", { class: "actions" }, undo),
   ].filter(Boolean);
-}
-
-/** Several walk in the clip: which one is meant? */
-function choice(tracks, clip, chosen) {
-  const people = tracks.filter((track) => !track.same_as).length;
-  const often = people < tracks.length ? `, ${tracks.length} tracks in all` : "";
-  return [
-    h("h3", {}, `${count(people, "person walks", "people walk")} in ${clip.name}${often}`),
-    h("p", {}, "Choose the walk to enrol."),
-    h("div", { class: "tracks" },
-      tracks.map((track) =>
-        h("button", { type: "button", class: "track-choice", onclick: () => chosen(track.track) },
-          track.thumbnail && h("img", { src: `data:image/jpeg;base64,${track.thumbnail}`, alt: "" }),
-          h("span", {}, `Walker ${track.track}`),
-          h("span", { class: "soft" }, `${track.start.toFixed(1)} to ${track.end.toFixed(1)} s`),
-          track.same_as && h("span", { class: "soft" }, `the same person as walker ${track.same_as}`),
-        ),
-      ),
-    ),
-  ];
 }

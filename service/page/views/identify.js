@@ -11,7 +11,8 @@ import { stripsOf, thumbnail } from "../strips.js";
 import { turnChooser, turnField } from "../turning.js";
 
 /** What a camera's name is good for. */
-export const CAMERA = "Optional: its name. If passers-by are kept, the effect of this camera is learnt and subtracted before walks are compared.";
+export const CAMERA =
+  "Optional: a name for the camera, such as front-door, the same each time. If passers-by are kept (see Cameras), comparisons leave out what this camera does to every walk.";
 
 export async function render(view, { signal }) {
   let clip = null;
@@ -45,6 +46,7 @@ export async function render(view, { signal }) {
     h("div", { class: "actions" }, go),
   );
   const result = h("section", { class: "result", "aria-label": "Result" });
+  const empty = h("div", {});
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     const stop = new AbortController();
@@ -75,9 +77,18 @@ export async function render(view, { signal }) {
   view.append(
     h("h1", {}, "Identify"),
     h("p", { class: "lead" }, "Upload a clip: each person who walks in it gets a verdict."),
+    empty,
     form,
     result,
   );
+  tellIfEmpty(empty);
+}
+
+/** Say at once, and not after a clip was processed, that no one can be found. */
+export async function tellIfEmpty(place) {
+  const found = await api.get(api.inCollection()).catch(() => null); // not every key may look
+  if (found?.subjects === 0)
+    place.replaceChildren(note("No one is enrolled in this collection, so every walker will be inconclusive. ", h("a", { href: "#/enrol" }, "Enrol a person"), " first."));
 }
 
 const summary = (reply) => `${count(reply.people.length, "walker")}: ${reply.people.map((p) => nameOf(p)).join(", ")}`;

@@ -12,7 +12,7 @@ export async function render(view, { rest, signal }) {
   const list = h("ul", { class: "cards" });
   view.append(
     h("h1", {}, "Jobs"),
-    h("p", { class: "lead" }, "Clips sent with your key, and their progress. Results are kept for a limited time."),
+    h("p", { class: "lead" }, "Clips that were sent, and what came of them. A key with the scope admin sees those of all keys. Results are kept for a limited time."),
     list,
   );
   const { jobs } = await api.get("/jobs?limit=50");
@@ -20,9 +20,9 @@ export async function render(view, { rest, signal }) {
   for (const job of jobs) {
     const item = h("li", { class: "card" });
     list.append(item);
-    // The list is without results, which may be large; the link leads to them.
-    if (job.state === "done" && job.kind === "identify") item.append(...entry(job));
-    else watch(item, job.id, signal);
+    // The list is without whole results, which may be large; the link leads to them.
+    if (job.ended === null || job.state === "failed") watch(item, job.id, signal);
+    else item.append(...entry(job));
   }
 }
 
@@ -40,7 +40,7 @@ async function watch(item, id, signal) {
       } else item.replaceChildren(notice(error));
       return;
     }
-    bar.set(job.state === "queued" ? null : job.progress, job.state === "queued" ? "Waiting for a worker" : `${Math.round(100 * job.progress)} %`);
+    bar.set(job.state === "queued" ? null : job.progress, api.toldOf(job));
     item.replaceChildren(...entry(job, bar));
     if (job.ended !== null) return;
     await new Promise((resolve) => setTimeout(resolve, 700));
@@ -54,16 +54,21 @@ function entry(job, bar) {
   const view = h("a", { class: "button quiet small", href: `#/jobs/${job.id}` }, "Show the result");
   return [
     h("div", { class: "head" },
-      h("h3", {}, `${KINDS[job.kind] ?? job.kind} in ${job.collection} `, h("span", { class: `badge ${job.state}` }, STATES[job.state])),
+      h("h2", {}, `${KINDS[job.kind] ?? job.kind} in ${job.collection} `, h("span", { class: `badge ${job.state}` }, STATES[job.state])),
       live ? cancel : job.state === "done" && job.kind === "identify" && view,
     ),
-    h("p", { class: "soft" }, date(1000 * job.created)),
+    h("p", { class: "soft" }, [job.file ?? "a clip without a name", job.camera && `camera ${job.camera}`, date(job.created)].filter(Boolean).join(" · ")),
     live && bar.element,
     job.problem && notice(job.problem),
-    job.state === "done" && job.kind === "enroll" &&
-      h("p", {}, h("a", { href: `#/people/${encodeURIComponent(job.result.template.subject)}` }, job.result.template.subject), " is enrolled."),
+    job.outcome && h("ul", { class: "outcome" }, job.outcome.map(walker)),
   ].filter(Boolean);
 }
+
+const person = (subject) => h("a", { href: `#/people/${encodeURIComponent(subject)}` }, subject);
+
+/** What came of one walker. */
+const walker = ({ track, verdict, subject }) =>
+  h("li", {}, verdict === null ? [person(subject), " is enrolled"] : [`Walker ${track}: `, subject === null ? verdict : person(subject)]);
 
 async function one(view, id, signal) {
   const job = await api.get(api.path("jobs", id));

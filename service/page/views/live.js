@@ -5,13 +5,15 @@ import { webcam } from "../clip.js";
 import { h, notice, say, styled, sure, words } from "../dom.js";
 import { namesIn } from "../names.js";
 import { distances, returned, verdictBadge } from "../person.js";
-import { drawBox } from "../player.js";
+import { drawBoxes } from "../player.js";
 import { stream } from "../stream.js";
 import { paintTurned, turnChooser, turnField } from "../turning.js";
 
 /** Seconds of gait that it takes to be named, where the service does not say. */
 const WINDOW = 1.5;
 const MOST_LINES = 30;
+/** Cards that stay of people who were seen; the oldest go first. */
+const MOST_CARDS = 12;
 
 const WHY = {
   too_short: "walk on",
@@ -30,7 +32,7 @@ export async function render(view, { signal }) {
   const canvas = h("canvas", { width: 960, height: 540, role: "img", "aria-label": "The webcam's picture, with a box around each person" });
   const stage = h("div", { class: "stage live" }, canvas);
   const problems = h("div", {});
-  const people = h("div", { class: "result" });
+  const people = h("section", { class: "result", "aria-label": "People" });
   const figures = h("p", { class: "soft figures-line" });
   const log = h("ul", { class: "log", role: "log", "aria-label": "Names so far" });
   const logged = h("section", { class: "card", hidden: true }, h("h2", {}, "Names so far"), log);
@@ -41,6 +43,7 @@ export async function render(view, { signal }) {
   async function start() {
     button.disabled = true;
     problems.replaceChildren();
+    people.replaceChildren();
     try {
       const camera = await webcam(signal);
       const video = h("video", { muted: true, autoplay: true });
@@ -54,17 +57,24 @@ export async function render(view, { signal }) {
         while (log.children.length > MOST_LINES) log.lastElementChild.remove();
       });
       const sent = stream(video, api.collection.get(), degrees, {
-        onevent: show,
+        onevent: show.take,
         onend(problem) {
           camera.stop();
           running = null;
           turn.disabled = false;
           button.textContent = "Start";
-          people.replaceChildren();
+          button.disabled = false;
+          show.ended();
           if (problem) problems.replaceChildren(notice(problem));
         },
       });
-      running = sent;
+      running = {
+        stop() {
+          camera.stop(); // at once; the last verdicts come a moment later
+          sent.stop();
+        },
+        leave: sent.leave,
+      };
       turn.disabled = true;
       button.textContent = "Stop";
       say("The live view is running");
@@ -74,8 +84,12 @@ export async function render(view, { signal }) {
     button.disabled = false;
   }
 
-  button.addEventListener("click", () => (running ? running.stop() : start()));
-  signal.addEventListener("abort", () => running?.stop());
+  button.addEventListener("click", () => {
+    if (!running) return start();
+    button.disabled = true;
+    running.stop();
+  });
+  signal.addEventListener("abort", () => running?.leave());
   view.append(
     h("div", { class: "head" }, h("h1", {}, "Live"), button),
     h("p", { class: "lead" }, "The webcam's picture is sent to this service only, and is not kept."),
@@ -105,9 +119,10 @@ function shower(canvas, degrees, people, figures, write) {
       });
       paintTurned(canvas, frame, degrees);
     }
-    for (const { box, shown } of event.people) drawBox(canvas, box, labelled(shown), shown.verdict);
+    drawBoxes(canvas, event.people.map(({ box, shown }) => ({ box, label: labelled(shown), kind: shown.verdict })));
     for (const person of event.people) cardOf(person.track).stands(person);
-    for (const track of event.ended) drop(track);
+    for (const track of event.ended) cards.get(track)?.ended();
+    while (cards.size > MOST_CARDS) drop([...cards.keys()][0]);
     times.push(performance.now());
     while (times.length > 30) times.shift();
     const rate = times.length > 1 ? (1000 * (times.length - 1)) / (times.at(-1) - times[0]) : 0;
@@ -124,7 +139,7 @@ function shower(canvas, degrees, people, figures, write) {
     if (!cards.has(track)) {
       const made = card(track, called);
       cards.set(track, made);
-      people.append(made.element);
+      people.prepend(made.element);
     }
     return cards.get(track);
   }
@@ -141,8 +156,9 @@ function shower(canvas, degrees, people, figures, write) {
         const found = await namesIn(event.person.collection, [event.person]);
         for (const subject of subjects) names.set(subject, found.get(subject) ?? subject);
       }
-      if (!event.final) cards.get(event.track)?.judged(event.person, names);
+      cards.get(event.track)?.judged(event.person, names);
     }
+    cards.get(event.track)?.shows(event.shown);
     if (event.changed && event.shown.verdict !== "inconclusive") {
       const by = event.shown.confidence === null ? "" : `, ${sure(event.shown.confidence)}`;
       const at = new Date().toLocaleTimeString();
@@ -150,34 +166,48 @@ function shower(canvas, degrees, people, figures, write) {
     }
   }
 
-  return (event, frame) => {
-    if (event.event === "tracks") tracks(event, frame);
-    else if (event.event === "verdict") verdict(event);
-    else if (event.event === "dropped")
-      dropped.set(event.reason, (dropped.get(event.reason) ?? 0) + event.frames.length);
+  return {
+    take(event, frame) {
+      if (event.event === "tracks") tracks(event, frame);
+      else if (event.event === "verdict") verdict(event);
+      else if (event.event === "dropped")
+        dropped.set(event.reason, (dropped.get(event.reason) ?? 0) + event.frames.length);
+    },
+    /** The stream is over: its people stay to be read. */
+    ended: () => cards.forEach((one) => one.ended()),
   };
 }
 
 /** One walker as they stand now. */
 function card(track, called) {
-  const name = h("h3", {});
+  const name = h("h2", {});
   const badge = h("span", {});
   const gait = h("progress", { max: WINDOW, value: 0, "aria-label": "Gait seen" });
   const far = h("div", {});
+  const gone = h("p", { class: "soft", hidden: true }, "Not in the picture any more.");
   let said = "";
   return {
     element: h("article", { class: "card person" },
       h("div", { class: "head" }, name, badge),
       h("div", { class: "progress" }, gait),
+      gone,
       far,
     ),
     stands({ shown, gait: seconds }) {
       gait.value = Math.min(WINDOW, seconds);
+      this.shows(shown);
+    },
+    shows(shown) {
       const now = `${shown.verdict} ${shown.reason} ${called(shown)}`;
       if (now === said) return;
       said = now;
       name.textContent = shown.verdict === "match" ? called(shown) : `Walker ${track}`;
       badge.replaceChildren(verdictBadge(shown.verdict), h("span", { class: "soft" }, shown.reason ? ` ${WHY[shown.reason] ?? words(shown.reason)}` : ""));
+    },
+    /** The person has gone; the last verdict stays. */
+    ended() {
+      gait.parentElement.hidden = true;
+      gone.hidden = false;
     },
     judged(person, names) {
       const again = person.same_as && h("p", { class: "soft" }, returned(person.same_as));

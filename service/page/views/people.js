@@ -12,7 +12,7 @@ export async function render(view, context) {
   else await list(view, context.signal);
 }
 
-const label = (subject) => subject.display_name ?? subject.id;
+const label = (subject) => subject.display_name ?? subject.subject;
 const address = (id) => `#/people/${encodeURIComponent(id)}`;
 
 async function list(view, signal) {
@@ -24,7 +24,7 @@ async function list(view, signal) {
 
   function draw() {
     const wanted = search.value.trim().toLowerCase();
-    const texts = ({ id, display_name: name, metadata }) => [id, name ?? "", ...Object.values(metadata)];
+    const texts = ({ subject: id, display_name: name, metadata }) => [id, name ?? "", ...Object.values(metadata)];
     const found = everybody.filter((subject) => texts(subject).some((text) => text.toLowerCase().includes(wanted)));
     rows.replaceChildren(...found.slice(0, MOST).map(row));
     const more = found.length > MOST ? ` The first ${MOST} are shown: search for the others.` : "";
@@ -39,10 +39,15 @@ async function list(view, signal) {
     rows,
   );
   search.addEventListener("input", draw);
-  for await (const page of api.pages(api.inCollection("subjects"), "subjects")) {
-    if (signal.aborted) return;
-    everybody.push(...page);
-    draw();
+  try {
+    for await (const page of api.pages(api.inCollection("subjects"), "subjects")) {
+      if (signal.aborted) return;
+      everybody.push(...page);
+      draw();
+    }
+  } catch (error) {
+    told.textContent = "";
+    throw error;
   }
   whole = true;
   draw();
@@ -52,9 +57,9 @@ const empty = () => note("No one is enrolled in this collection yet. ", h("a", {
 
 function row(subject) {
   return h("li", {},
-    h("a", { href: address(subject.id) },
+    h("a", { href: address(subject.subject) },
       h("span", { class: "initial", "aria-hidden": "true" }, [...label(subject)][0].toUpperCase()),
-      h("span", { class: "grow" }, h("strong", {}, label(subject)), subject.display_name && h("span", { class: "soft" }, subject.id)),
+      h("span", { class: "grow" }, h("strong", {}, label(subject)), subject.display_name && h("span", { class: "soft" }, subject.subject)),
       h("span", { class: "soft" }, count(subject.templates, "walk")),
     ),
   );
@@ -70,11 +75,12 @@ async function person(view, id) {
     h("div", { class: "head" },
       title,
       h("div", { class: "actions" },
+        h("a", { class: "button quiet", href: `#/verify/${encodeURIComponent(id)}` }, "Verify"),
         h("a", { class: "button quiet", href: `#/enrol/${encodeURIComponent(id)}` }, "Add a walk"),
         h("button", { type: "button", class: "danger", onclick: () => erase(subject, templates, problems) }, "Erase"),
       ),
     ),
-    h("p", { class: "soft" }, `Id ${subject.id} · enrolled ${date(subject.created)}`),
+    h("p", { class: "soft" }, `Id ${subject.subject} · enrolled ${date(subject.created)}`),
     problems,
     details(subject, title),
     h("h2", {}, count(templates.length, "walk")),
@@ -103,7 +109,7 @@ function details(subject, title) {
     try {
       const change = { legal_basis: basis.value.trim(), metadata: pairs(metadata.value) };
       if (name.value.trim()) change.display_name = name.value.trim();
-      const changed = await api.patch(api.inCollection("subjects", subject.id), change);
+      const changed = await api.patch(api.inCollection("subjects", subject.subject), change);
       title.textContent = label(changed.subject);
       said.replaceChildren(h("p", { class: "soft" }, "Saved."));
     } catch (error) {
@@ -167,7 +173,7 @@ async function erase(subject, templates, problems) {
   const sentence = `${label(subject)} goes with ${count(templates.length, "walk")} and everything kept of them. This cannot be undone.`;
   if (!(await confirm(`Erase ${label(subject)}?`, sentence, "Erase"))) return;
   try {
-    await api.remove(api.inCollection("subjects", subject.id));
+    await api.remove(api.inCollection("subjects", subject.subject));
     say(`${label(subject)} is erased`);
     location.hash = "#/people";
   } catch (error) {

@@ -37,7 +37,7 @@ async function state(place) {
         ["Load of the machine", `${number(load.load_average)} on ${count(now.processors, "processor")}`],
         ["Memory", load.memory_bytes === null ? "–" : megabytes(load.memory_bytes)],
         ["Limits", `${megabytes(limits.max_upload_bytes)} and ${limits.max_seconds.toLocaleString()} s a clip, ${limits.rate} a key`],
-        ["Up since", date(1000 * now.started)],
+        ["Up since", date(now.started)],
       ]),
     );
   } catch (error) {
@@ -67,10 +67,13 @@ function network(model) {
     h("p", {}, model.about),
     h("p", { class: "soft" }, `Reads ${model.inputs.join(" and ")}.`, model.weights && [` ${model.weights.about} ${model.weights.licence}, ${model.weights.state}, sha256 `, h("code", {}, model.weights.sha256.slice(0, 16)), "…"]),
     model.calibrated.map((known) =>
-      h("p", { class: "soft" }, `Thresholds for ${known.fpirs.map((rate) => `${100 * rate} %`).join(" and ")} of strangers, measured at ${known.gallery_sizes.map((size) => size.toLocaleString()).join(", ")} walks.`),
+      h("p", { class: "soft" }, `Thresholds for ${known.fpirs.map((rate) => `${100 * rate} %`).join(" and ")} of strangers, measured at ${known.gallery_sizes.map((size) => size.toLocaleString()).join(", ")} walks; ${verifies(known.fmrs)}.`),
     ),
   );
 }
+
+const verifies = (fmrs) =>
+  fmrs.length ? `verifies at ${fmrs.map((rate) => `${100 * rate} %`).join(" and ")} of false matches` : "verifies no one";
 
 async function checks(place) {
   const title = place.firstElementChild;

@@ -34,7 +34,7 @@ def filled(store, new_template):
 def content(store, collection="default"):
     """Everything there is to know of a collection."""
     subjects = store.subjects(collection)
-    templates = [t for s in subjects for t in store.templates(collection, s.id)]
+    templates = [t for s in subjects for t in store.templates(collection, s.subject)]
     return (
         [s.model_copy(update={"collection": ""}) for s in subjects],
         [t.model_copy(update={"collection": ""}) for t in templates],
@@ -111,7 +111,7 @@ def test_an_archive_of_another_fingerprint_is_refused(filled, tmp_path, new_temp
     filled.enroll("other", NewSubject("eve"), new_template(9, fingerprint=type(fingerprint)("gaitset", "a", "1", "b")))
     with pytest.raises(FingerprintMismatch):
         import_collection(filled, tmp_path / "archive", "other")
-    assert [s.id for s in filled.subjects("other")] == ["eve"]
+    assert [s.subject for s in filled.subjects("other")] == ["eve"]
 
 
 @pytest.mark.parametrize("vault", [None, KEY])
@@ -140,4 +140,4 @@ def test_one_name_in_two_forms_is_one_subject_after_an_import(store, elsewhere, 
     path = tmp_path / "default.gallery"
     export_collection(store, "default", path)
     assert import_collection(elsewhere, path, "moved").subjects == 2
-    assert {s.id: s.templates for s in elsewhere.subjects("moved")} == {composed: 2, "a\u200bb": 1}
+    assert {s.subject: s.templates for s in elsewhere.subjects("moved")} == {composed: 2, "a\u200bb": 1}

@@ -41,7 +41,7 @@ def test_an_enrolment_reads_back_whole(store, new_template, fingerprint):
     assert np.array_equal(store.embedding("default", template.id), new.embedding)
     assert store.sequence("default", template.id) == new.sequence
     subject = store.subject("default", "alice")
-    assert (subject.id, subject.display_name, subject.metadata, subject.templates) == (
+    assert (subject.subject, subject.display_name, subject.metadata, subject.templates) == (
         "alice",
         "Alice",
         {"team": "red"},
@@ -79,7 +79,7 @@ def test_nothing_is_added_where_anything_happened_since_the_caller_looked(store,
         with pytest.raises(Overtaken):
             store.enroll("default", NewSubject(name), new_template(9, fingerprint=at), seen)
         assert store.digest("default") == before
-        assert name not in {subject.id for subject in store.subjects("default")}
+        assert name not in {subject.subject for subject in store.subjects("default")}
         assert store.enroll("default", ALICE, new_template(1, clip=1, fingerprint=at), seen).duplicate
         store.enroll("default", NewSubject(name), new_template(9, fingerprint=at), cursor())
 
@@ -107,7 +107,7 @@ def test_a_later_enrolment_renames_only_where_it_says_so(store, new_template):
 def test_subjects_come_by_id_and_templates_in_order(store, new_template):
     for seed, subject in enumerate(["zoë", "alice", "Bob", "alice", "émile"]):
         store.enroll("default", NewSubject(subject), new_template(seed, start=float(seed)))
-    assert [s.id for s in store.subjects("default")] == ["Bob", "alice", "zoë", "émile"]
+    assert [s.subject for s in store.subjects("default")] == ["Bob", "alice", "zoë", "émile"]
     assert [t.start for t in store.templates("default", "alice")] == [1.0, 3.0]
 
 
@@ -118,7 +118,7 @@ def test_another_fingerprint_is_refused_and_both_are_named(store, new_template, 
         store.enroll("default", BOB, new_template(2, fingerprint=other))
     assert str(fingerprint) in caught.value.detail
     assert str(other) in caught.value.detail
-    assert [s.id for s in store.subjects("default")] == ["alice"]
+    assert [s.subject for s in store.subjects("default")] == ["alice"]
 
 
 def test_another_shape_of_embedding_is_refused(store, new_template):
@@ -263,7 +263,7 @@ def test_processes_write_side_by_side(store_url, tmp_path):
         writer.join(120)
         assert writer.exitcode == 0
     store = open_store(store_url)
-    templates = [t for s in store.subjects("default") for t in store.templates("default", s.id)]
+    templates = [t for s in store.subjects("default") for t in store.templates("default", s.subject)]
     assert sorted(int(t.clip_sha256, 16) for t in templates) == list(range(80))
     store.close()
 

@@ -157,9 +157,15 @@ def test_a_key_of_one_collection_is_no_key_of_another(start: Start, issue: Issue
         with pytest.raises(Forbidden):
             own.enroll(clip("ann-1"), "ann")
         own.enroll(clip("ann-1"), "eve", collection="door")
-        assert [s.id for s in all_.subjects(collection="hall").subjects] == ["ann"]
+        assert [s.subject for s in all_.subjects(collection="hall").subjects] == ["ann"]
         assert own.identify(clip("ann-2"), collection="door").people[0].candidates[0].subject == "eve"
-    for path in ("/collections", "/anything/else", "/metrics"):
+        assert [found.name for found in own.collections().collections] == ["door"]
+        assert {"door", "hall"} <= {found.name for found in all_.collections().collections}
+        with pytest.raises(Forbidden, match="not for that collection"):
+            own.create_collection("another")
+        may = own.permissions()
+        assert (may.scopes, may.collections) == (["admin"], ["door"]) and all_.permissions().collections is None
+    for path in ("/system", "/anything/else", "/metrics"):
         assert ask(service, door, "GET", path).status_code == 403
 
 
@@ -243,7 +249,7 @@ def test_every_reply_has_an_id_and_keeps_browsers_from_making_more_of_it(service
 
 @pytest.mark.parametrize(
     ("path", "public", "everywhere"),
-    [("/livez", True, False), ("/livez/x", False, True), ("//livez", False, True), ("/collections", False, True),
+    [("/livez", True, False), ("/livez/x", False, True), ("//livez", False, True), ("/collections", False, False),
      ("/collections/a", False, False), ("/metrics", False, True), ("/models", False, False)],
 )  # fmt: skip
 def test_an_address_that_nobody_thought_of_takes_the_key_of_all(path: str, public: bool, everywhere: bool) -> None:

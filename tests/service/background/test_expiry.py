@@ -46,7 +46,7 @@ def test_what_has_expired_goes_with_the_replies_that_name_it(start: Start, clip:
         time.sleep(0.1)
     assert state.named("brief") == set()
     state.close()
-    assert [s.id for s in client.subjects().subjects] == ["bob"]
+    assert [s.subject for s in client.subjects().subjects] == ["bob"]
     purged = [(entry.action, entry.actor, entry.templates) for entry in logged(service, "brief")][-1]
     assert purged == ("purge", "expiry", 1)
     assert made.expires is not None

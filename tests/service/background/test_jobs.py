@@ -172,7 +172,10 @@ def test_a_job_survives_the_end_of_the_service_once(open_jobs: Open, state: Stat
 
 def test_a_job_that_ends_the_service_twice_is_given_up(open_jobs: Open, state: State) -> None:
     with state.transaction() as db:
-        db.execute("INSERT INTO jobs VALUES ('j', '', 'enroll', 'default', '{}', 'running', 2, NULL, NULL, 1, NULL)")
+        db.execute(
+            "INSERT INTO jobs (id, owner, kind, collection, fields, state, runs, created) "
+            "VALUES ('j', '', 'enroll', 'default', '{}', 'running', 2, 1)"
+        )
     (state.path.with_suffix(".clips")).mkdir()
     (state.path.with_suffix(".clips") / "j.clip").write_bytes(b"clip")
     counted: list[str] = []
@@ -299,7 +302,7 @@ def test_over_rest_a_clip_is_enrolled_later(start: Start, clip: Clips) -> None:
     while (job := service.client.job(job.id)).ended is None and time.monotonic() < end:
         time.sleep(0.1)
     assert job.status == 201 and isinstance(job.result, EnrollReply) and job.result.template.subject == "ann"
-    assert [s.id for s in service.client.subjects().subjects] == ["ann"]
+    assert [s.subject for s in service.client.subjects().subjects] == ["ann"]
     service.client.erase("ann")
     assert httpx.get(service.url + reply.headers["location"], timeout=60).json()["code"] == "not_found"
 
@@ -327,7 +330,7 @@ def test_a_long_clip_becomes_a_job_and_the_client_waits_for_it(start: Start, cli
 
 
 def test_a_job_is_seen_by_the_key_that_it_was_made_with(start: Start, clip: Clips, state: State) -> None:
-    one, other = (Keys(state).create([Scope.ADMIN])[1] for _ in range(2))
+    one, other = (Keys(state).create([Scope.IDENTIFY])[1] for _ in range(2))
     service = start()
     place = service.url + later(service, "/identify", clip("empty"), one).headers["location"]
     for method in ("GET", "DELETE"):
@@ -391,13 +394,13 @@ def test_a_socket_tells_of_a_job_until_it_has_ended(
 ) -> None:
     halfway, tell = threading.Event(), Jobs._tell
 
-    def waited(jobs: Jobs, job: str, share: float) -> None:
-        tell(jobs, job, share)
+    def waited(jobs: Jobs, job: str, stage: str, share: float) -> None:
+        tell(jobs, job, stage, share)
         if 0 < share < 1:
             halfway.wait(60)  # or a quick machine would be done before the socket is open
 
     monkeypatch.setattr(Jobs, "_tell", waited)
-    one, other = (Keys(state).create([Scope.ADMIN])[1] for _ in range(2))
+    one, other = (Keys(state).create([Scope.ENROL])[1] for _ in range(2))
     service = start()
     place = later(service, "/enroll", clip("ann-1"), one).headers["location"]
     url = service.url.replace("http", "ws", 1) + place + "/events"

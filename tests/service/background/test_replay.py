@@ -74,7 +74,7 @@ def test_another_request_with_the_same_key_is_refused(start: Start, clip: Clips)
         assert (reply.status_code, reply.json()["code"]) == (422, "idempotency_mismatch")
     with pytest.raises(IdempotencyMismatch):
         service.client.enroll(clip("bob-1"), "ann", idempotency_key="a")
-    assert [s.id for s in service.client.subjects().subjects] == ["ann"]
+    assert [s.subject for s in service.client.subjects().subjects] == ["ann"]
 
 
 def test_a_refusal_is_not_kept(start: Start, clip: Clips, tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ def test_an_erasure_withdraws_what_would_enrol_the_subject_again(tmp_path: Path)
         with engine.state.transaction() as db:
             for job, collection in (("here", "default"), ("there", "other")):
                 fields = json.dumps({"subject": unicodedata.normalize("NFD", "zoë")})
-                row = (job, "", "enroll", collection, fields, "queued", 0, None, None, 0.0, None)
+                row = (job, "", "enroll", collection, fields, "queued", 0, None, None, 0.0, None, None, None)
                 db.execute(f"INSERT INTO jobs VALUES ({', '.join('?' * len(row))})", row)
         engine.erase(unicodedata.normalize("NFD", "zoë"))
         assert [row["id"] for row in engine.state.rows("SELECT id FROM jobs")] == ["there"]
@@ -217,11 +217,11 @@ def test_lists_come_in_pages(start: Start, tmp_path: Path) -> None:
     url, seen, after = f"{service.url}/collections/c0/subjects", [], None
     while True:
         page = httpx.get(url, params={"limit": 2} | ({"after": after} if after else {}), timeout=60).json()
-        seen.append([s["id"] for s in page["subjects"]])
+        seen.append([s["subject"] for s in page["subjects"]])
         if (after := page["next"]) is None:
             break
     assert seen == [["ann-0", "ann-1"], ["ann-2", "ann-3"], ["ann-4"]]
-    assert [s.id for s in service.client.subjects(collection="c0").subjects] == [*chain(*seen)]
+    assert [s.subject for s in service.client.subjects(collection="c0").subjects] == [*chain(*seen)]
     for bad in ({"limit": 0}, {"limit": 1001}, {"limit": "x"}):
         assert httpx.get(url, params=bad, timeout=60).json()["code"] == "invalid_request"
 

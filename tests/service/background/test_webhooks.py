@@ -107,7 +107,8 @@ def counted(metrics: Metrics, outcome: str) -> float:
 def match(subject: str = "alice", collection: str = "default") -> IdentifyReply:
     reply = IdentifyReply.model_validate(EXAMPLES["IdentifyReply"])
     candidate = reply.people[0].candidates[0].model_copy(update={"subject": subject})
-    person = reply.people[0].model_copy(update={"verdict": Verdict.MATCH, "reason": None, "candidates": (candidate,)})
+    judged = {"verdict": Verdict.MATCH, "reason": None, "candidates": (candidate,), "collection": collection}
+    person = reply.people[0].model_copy(update=judged)
     return reply.model_copy(update={"people": [person], "collection": collection})
 
 
@@ -126,10 +127,10 @@ def test_a_job_and_a_match_are_told_once_and_without_what_came_of_them(
     hooks.ended(JOB)
     hooks.identified(match())
     first, second = target.wait(2)
-    assert (first["type"], first["data"]) == ("job.ended", JOB.model_dump(mode="json"))
+    assert (first["type"], first["data"]) == ("job.ended", JOB.model_dump(mode="json", exclude={"file", "outcome"}))
     assert second["type"] == "match" and second["data"].keys() == {
-        *("collection", "subject", "distance", "confidence", "threshold", "fpir", "clip_sha256", "track"),
-        *("start", "end"),
+        *("collection", "subject", "distance", "confidence", "threshold", "fpir", "camera", "clip_sha256", "stream"),
+        *("track", "start", "end"),
     }
     assert second["data"]["subject"] == "alice"
     hooks.identified(IdentifyReply.model_validate(EXAMPLES["IdentifyReply"]))  # inconclusive

@@ -72,7 +72,7 @@ def test_an_archive_is_enrolled_once_and_then_identified(
         "nobody/1.mp4": "no_person",
     }
     with Engine(Settings()) as engine:
-        assert {s.id: s.templates for s in engine.subjects().subjects} == {"ann": 1, "bob": 1}
+        assert {s.subject: s.templates for s in engine.subjects().subjects} == {"ann": 1, "bob": 1}
 
     results = tmp_path / "enrolled.jsonl"
     assert results.stat().st_mode & 0o777 == 0o600

@@ -43,7 +43,9 @@ def test_a_walker_is_enrolled_named_listed_and_erased(
     assert ("match" in shown or "unknown" in shown) and "ann [1]" in shown and "head → feet" in shown
 
     assert "ann [1]" in gaitkeeper("subjects", "list", *place).out
-    assert json.loads(gaitkeeper("subjects", "show", "ann [1]", "--json", *place).out)["subject"]["id"] == "ann [1]"
+    assert (
+        json.loads(gaitkeeper("subjects", "show", "ann [1]", "--json", *place).out)["subject"]["subject"] == "ann [1]"
+    )
     assert "erased with 1 template" in gaitkeeper("subjects", "erase", "ann [1]", *place).out
     assert json.loads(gaitkeeper("subjects", "list", "--json", *place).out) == {
         "collection": "default",

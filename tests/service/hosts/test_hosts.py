@@ -236,7 +236,7 @@ def test_a_batch_goes_on_when_a_host_is_lost_and_enrols_every_clip_once(
     assert lost.is_set()
     assert (report.clips, report.done, report.failed) == (8, 8, [])
     with Engine(settings) as engine:
-        assert {s.id: s.templates for s in engine.subjects(collection="archive").subjects} == {"ann": 4, "bob": 4}
+        assert {s.subject: s.templates for s in engine.subjects(collection="archive").subjects} == {"ann": 4, "bob": 4}
     lines = [Line.model_validate_json(text) for text in (tmp_path / "results").read_text().splitlines()[1:]]
     assert sorted(line.name for line in lines) == sorted({line.name for line in lines}) and len(lines) == 8
 
@@ -287,7 +287,7 @@ def test_the_service_answers_on_when_a_host_is_lost(
             assert client.enroll(apart("bob-1", 10), "bob").template.duplicate is False
             person = client.identify(clip("ann-2")).people[0]
         with Engine(load_settings()) as engine:
-            assert {s.id: s.templates for s in engine.subjects().subjects} == {"ann": 4, "bob": 1}
+            assert {s.subject: s.templates for s in engine.subjects().subjects} == {"ann": 4, "bob": 1}
             same = engine.identify(clip("ann-2")).people[0]
         assert [c.subject for c in person.candidates] == [c.subject for c in same.candidates] == ["ann", "bob"]
         for theirs, ours in zip(person.candidates, same.candidates, strict=True):

@@ -69,6 +69,7 @@ def test_the_routes_are_those_of_the_design(document: dict[str, Any]) -> None:
         ("get", "/collections/{collection}/subjects/{subject}/templates"),
         ("get", "/jobs"),
         ("get", "/models"),
+        ("get", "/key"),
         ("get", "/system"),
         ("get", "/jobs/{job}"),
         ("delete", "/jobs/{job}"),

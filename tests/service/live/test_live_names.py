@@ -70,6 +70,30 @@ def test_what_is_shown(windows: str, shown: str) -> None:
     assert shown_after(windows) == shown
 
 
+@pytest.mark.parametrize(
+    ("windows", "whole", "shown"),
+    [
+        ("a", "a", ("match", "a", None)),  # a short passage with one window
+        ("-", "a", ("match", "a", None)),
+        ("a", "?", ("unknown", None, None)),
+        ("aa", "b", ("match", "b", None)),
+        ("aa", "-", ("match", "a", None)),
+        ("a", "-", ("inconclusive", None, "poor_quality")),
+    ],
+)
+def test_18_the_whole_track_is_decided_on_at_its_end(
+    windows: str, whole: str, shown: tuple[str, str | None, str | None]
+) -> None:
+    name = Name()
+    for window in windows:
+        name.judged(verdict(window))
+    before = name.shown
+    assert name.concluded(verdict(whole)) == (
+        (name.shown.verdict, name.shown.subject, name.shown.reason) != (before.verdict, before.subject, before.reason)
+    )
+    assert (name.shown.verdict, name.shown.subject, name.shown.reason) == shown
+
+
 def test_it_says_why_it_says_nothing() -> None:
     name = Name()
     assert name.shown.reason == "too_short"

@@ -40,10 +40,10 @@ def test_a_walker_is_enrolled_named_listed_and_erased(service: Service, clip: Cl
     assert {"decode", "perception", "embed", "search", "total"} <= reply.timings.keys()
     assert (reply.clip.width, reply.clip.height, reply.clip.codec) == (480, 360, "h264")
 
-    assert [s.id for s in client.subjects().subjects] == ["ann", "bob"]
+    assert [s.subject for s in client.subjects().subjects] == ["ann", "bob"]
     assert [t.track for t in client.subject("ann").templates] == [1]
     assert client.erase("ann").templates == 1
-    assert [s.id for s in client.subjects().subjects] == ["bob"]
+    assert [s.subject for s in client.subjects().subjects] == ["bob"]
     assert [c.subject for c in client.identify(clip("ann-2")).people[0].candidates] == ["bob"]
     with pytest.raises(NotFound):
         client.erase("ann")
@@ -92,7 +92,7 @@ def test_of_two_walkers_one_must_be_chosen(service: Service, clip: Clips) -> Non
 
 def test_collections_are_apart_and_made_by_enrolling(service: Service, clip: Clips) -> None:
     service.client.enroll(clip("ann-1"), "ann", collection="door")
-    assert [s.id for s in service.client.subjects(collection="door").subjects] == ["ann"]
+    assert [s.subject for s in service.client.subjects(collection="door").subjects] == ["ann"]
     assert service.client.subjects().subjects == []
     assert service.client.identify(clip("ann-2")).people[0].reason == "empty_gallery"
     for ask in (

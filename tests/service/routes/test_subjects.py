@@ -61,7 +61,7 @@ def test_one_name_in_two_forms_is_one_subject_by_every_address(service: Service,
     assert client.enroll(clip("ann-1"), typed).template.subject == composed
     assert client.enroll(clip("ann-1"), composed).template.duplicate
     address = f"{service.url}/collections/default/subjects/{quote(typed)}"
-    assert httpx.get(address, timeout=60).json()["subject"]["id"] == composed
+    assert httpx.get(address, timeout=60).json()["subject"]["subject"] == composed
     assert httpx.get(f"{address}/templates", timeout=60).json()["subject"] == composed
     assert client.verify(clip("ann-2"), typed).person.subject == composed
     after = httpx.get(f"{service.url}/collections/default/subjects", params={"after": typed}, timeout=60)
@@ -155,11 +155,31 @@ def test_a_running_service_follows_a_collection_that_moves(start: Start, clip: C
     assert service.client.ready().checks["index"] >= 0
 
 
+def test_18_a_third_network_follows_after_the_way_back_is_dropped(clip: Clips, command: Run, tmp_path: Path) -> None:
+    store = f"sqlite:///{tmp_path / 'own.db'}"
+    told(command, "enroll", clip("ann-1"), "-s", "ann", "--network", "gei", "--store", store)
+    place = ("collections", "migrate", "default", "--store", store)
+    shown = command(*place, "--to", "gaitset")
+    assert shown.code == 0 and "warning: gaitset is untrained: its weights are random" in shown.err
+    assert "warning" not in told(command, *place, "--rollback")
+    refused = command(*place, "--to", "gaitpart")
+    assert refused.code == 2 and "[conflict]" in refused.err
+    assert "gaitkeeper collections migrate default --drop" in refused.err
+    shown = command(*place, "--drop")
+    assert "the other network's 1 embedding(s) deleted" in shown.out and "still of gei:" in shown.out
+    moved = command(*place, "--to", "gaitpart")
+    assert moved.code == 0 and "now of gaitpart:" in moved.out and "warning" not in moved.err
+    assert command(*place, "--drop", "--json").code == 0
+    assert command(*place, "--rollback").code == 2, "there is no way back any more"
+
+
 def test_a_migration_is_to_a_network_or_back(command: Run, tmp_path: Path) -> None:
     place = ("--store", f"sqlite:///{tmp_path / 'own.db'}")
     for args, code in (
         ((), "bad_settings"),
         (("--to", "gei", "--rollback"), "bad_settings"),
+        (("--to", "gei", "--drop"), "bad_settings"),
+        (("--drop",), "not_found"),
         (("--to", "nonsense"), "unknown_network"),
         (("--to", "gei"), "not_found"),
     ):
