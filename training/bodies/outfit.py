@@ -101,7 +101,7 @@ def draw_outfit(female: bool, rng: np.random.Generator, *, outer: bool | None = 
     wide = rng.random() < 0.15
     legs = float(rng.uniform(0.002, 0.010))
     hat = rng.choice(("none", "fedora01", "cap", "hood"), p=(0.86, 0.03, 0.06, 0.05))
-    over = rng.random() < 0.35 if outer is None else outer
+    over = rng.random() < 0.5 if outer is None else outer
     return Outfit(
         seed=int(rng.integers(2**31)),
         suit=suit,
