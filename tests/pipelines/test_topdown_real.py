@@ -45,9 +45,19 @@ def test_the_one_walker_is_found_whole(seen):
     assert (seq.heatmaps.reshape(len(seq), 17, -1).max(2).mean(1) > 150).all()
 
 
-def test_it_is_the_walker_that_blazepose_sees(seen, real_clip):
+@pytest.fixture(scope="module")
+def every_frame(shared_data):
+    """The walker of hall-a as BlazePose sees every frame: one that was left out has its neighbour's silhouette."""
+    pipeline = Pipeline(PipelineSettings(look_rate=1000))
+    try:
+        return pipeline.sequences(shared_data / "videos" / "hall-a.mp4")
+    finally:
+        pipeline.close()
+
+
+def test_it_is_the_walker_that_blazepose_sees(seen, every_frame):
     """Two ways of seeing, of other makers: boxes, silhouettes and joints agree where both saw the whole person."""
-    [ours], [theirs] = seen.sequences, real_clip("hall-a").sequences
+    [ours], [theirs] = seen.sequences, every_frame
     rows = {round(t, 4): i for i, t in enumerate(theirs.timestamps)}
     pairs = [(i, rows[round(t, 4)]) for i, t in enumerate(ours.timestamps) if round(t, 4) in rows]
     assert len(pairs) >= 0.9 * min(len(ours), len(theirs))

@@ -53,7 +53,10 @@ def test_a_clip_is_hashed_and_probed_once(start: Start, monkeypatch: pytest.Monk
             timeout=300,
         )
         assert reply.json()["code"] == "too_short"
-        assert (len(hashed), len(probed)) == (1, 1)
+        clips = [
+            file for file, _ in hashed if not str(file.name).endswith(".safetensors")
+        ]  # the network's, on first use
+        assert (len(clips), len(probed)) == (1, 1)
         hashed.clear(), probed.clear()
 
 
