@@ -11,8 +11,7 @@ from chromium import chromium, watched, write_y4m
 from looking import DRAWN
 from serving import Start
 
-from gaitkeeper.training.walkers import clips
-from gaitkeeper.training.walkers.person import another_walk, draw_people
+from gaitkeeper.service.operations.demo import CLIPS
 
 PICTURES = "GAITKEEPER_PICTURES"
 
@@ -20,17 +19,12 @@ PICTURES = "GAITKEEPER_PICTURES"
 @pytest.mark.skipif(PICTURES not in os.environ, reason=f"draws the pictures of docs/: {PICTURES}=docs/images")
 def test_pictures_for_the_documentation(start: Start, tmp_path: Path) -> None:
     folder = Path(os.environ[PICTURES])
-    people = dict(zip(("ann", "ben", "cleo", "dan", "eve", "finn"), draw_people(6, seed=0), strict=True))
-
-    def walk(who: str, number: int) -> Path:
-        made = clips.crossing(another_walk(people[who], number), azimuth=86 + 2 * number, seconds=2.4, size=(640, 480))
-        return clips.write_clip(tmp_path / f"{who}-{number}.mp4", made)
-
+    people = {f"person-{i}": name for i, name in enumerate(("Ann", "Ben", "Cleo", "Dan", "Eve"), 1)}
     service = start()
     for who in people:
-        service.client.enroll(walk(who, 1), who)
-        service.client.update_subject(who, display_name=f"{who.title()} Example")
-    probe = walk("ann", 2)
+        service.client.enroll(CLIPS / f"{who}-gallery.mp4", who)
+        service.client.update_subject(who, display_name=f"{people[who]} Example")
+    probe = CLIPS / "person-1-probe.mp4"
     phone: dict[str, Any] = {"viewport": {"width": 360, "height": 780}, "device_scale_factor": 2}
     with chromium(write_y4m(probe, tmp_path / "camera.y4m")) as browser:
         for name, context in (("identify", {}), ("phone", phone)):
@@ -49,5 +43,5 @@ def test_pictures_for_the_documentation(start: Start, tmp_path: Path) -> None:
                 else:
                     page.locator("main").screenshot(path=folder / "page-identify.png")
         with watched(browser, service.url, "/#/people", color_scheme="dark") as seen:
-            seen.page.get_by_text("6 people.").wait_for()
+            seen.page.get_by_text("5 people.").wait_for()
             seen.page.screenshot(path=folder / "page-people-dark.png")
