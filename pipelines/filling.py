@@ -1,4 +1,4 @@
-"""Fill the frames of a walk in which nobody looked at the walker.
+"""Fill the frames of a walk in which the walker was not looked at.
 
 A filled frame has the silhouette and the heatmaps of the nearest look, as a slow clip's frames have when they are
 brought to the rate of the networks; joints and box lie between those of the looks before and after it.

@@ -68,7 +68,7 @@ class Past:
 
     Attributes:
         sightings: in time order.
-        left_out: seconds of the frames in which nobody looked at the person, rising.
+        left_out: seconds of the frames in which the person was not looked at, rising.
     """
 
     sightings: list[Sighting] = field(default_factory=list)

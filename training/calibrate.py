@@ -11,9 +11,9 @@ probes with equal weight.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -41,6 +41,7 @@ from gaitkeeper.training.errors import BadDataset
 from gaitkeeper.training.evaluation.embedding import embed_dataset
 
 Array = npt.NDArray[Any]
+D = TypeVar("D")
 
 SIZES = (1, 2, 3, 5, 10, 25, 100, 250)
 """Numbers of subjects of the drawn galleries."""
@@ -175,7 +176,7 @@ def calibrate_embedded(
     by_camera = [size for size in filled if np.isfinite(found[size][0].camera).any()]
     near = {size: stranger.distance for size, (stranger, _) in found.items()}
     stricter = [rate / STRICTER for rate in rates]
-    plain = _thresholds({PER_SUBJECT * size: near[size] for size in filled}, rates, stricter)
+    plain = thresholds({PER_SUBJECT * size: near[size] for size in filled}, rates, stricter, quantile)
     middle = min(CONFIDENCE_SIZE, filled[-1])
     middle = max(size for size in filled if size <= middle)
     return Calibration(
@@ -185,7 +186,7 @@ def calibrate_embedded(
         collection=_in_units(found, unit_sizes, rates, "collection", middle, strictness),
         camera=_in_units(found, by_camera, rates, "camera", middle, strictness) if by_camera else None,
         strictness=strictness,
-        verification=_verification([one.claimed for one, _ in found.values()], rates, stricter),
+        verification=verification([one.claimed for one, _ in found.values()], rates, stricter, quantile),
         min_rate_hz=MIN_RATE,
         parts=part_quantiles(embeddings[strangers], embeddings[enrolled], rng),
     )
@@ -238,9 +239,9 @@ def _in_units(
         known = np.isfinite(unit)
         rated.append((strictness * one.distance[known] / unit[known], one.right[known]))
     return InUnits(
-        thresholds=_thresholds(near, rates, rates),
+        thresholds=thresholds(near, rates, rates, quantile),
         confidence=confidence_map(*rated),
-        verification=_verification(claimed, rates, rates),
+        verification=verification(claimed, rates, rates, quantile),
     )
 
 
@@ -250,22 +251,37 @@ def share_of_unit(distance: Array, unit: Array) -> Array:
     return distance[known] / unit[known]
 
 
-def _thresholds(near: dict[int, Array], rates: Sequence[float], fitted: Sequence[float]) -> tuple[FpirThresholds, ...]:
-    """For each rate the table of thresholds by size, fitted to the corresponding second rate."""
+def thresholds(
+    near: Mapping[int, D], rates: Sequence[float], fitted: Sequence[float], limit: Callable[[D, float], float]
+) -> tuple[FpirThresholds, ...]:
+    """For each rate the table of thresholds by size, fitted to the corresponding second rate.
+
+    Args:
+        near: distances of strangers by size of the gallery.
+        rates, fitted: false-positive identification rates, and those that are fitted in their place.
+        limit: the distance up to which a share of strangers comes.
+    """
     return tuple(
         FpirThresholds(
             fpir=rate,
             gallery_sizes=tuple(near),
-            distances=tuple(np.minimum.accumulate([quantile(values, share) for values in near.values()]).tolist()),
+            distances=tuple(np.minimum.accumulate([limit(one, share) for one in near.values()]).tolist()),
         )
         for rate, share in zip(rates, fitted, strict=True)
     )
 
 
-def _verification(claimed: Sequence[Array], rates: Sequence[float], fitted: Sequence[float]) -> FmrThresholds:
-    """The threshold of each false match rate: the lowest over the sizes of galleries, which hardly differ."""
+def verification(
+    claimed: Sequence[D], rates: Sequence[float], fitted: Sequence[float], limit: Callable[[D, float], float]
+) -> FmrThresholds:
+    """The threshold of each false match rate: the lowest over the sizes of galleries, which hardly differ.
+
+    Args:
+        claimed: distances to a claimed subject, for each size.
+        rates, fitted, limit: as of :func:`thresholds`.
+    """
     by_rate = sorted(zip(rates, fitted, strict=True))
-    at = [min(quantile(values, share) for values in claimed) for _, share in by_rate]
+    at = [min(limit(one, share) for one in claimed) for _, share in by_rate]
     return FmrThresholds(fmrs=tuple(rate for rate, _ in by_rate), distances=tuple(np.maximum.accumulate(at).tolist()))
 
 

@@ -28,8 +28,6 @@ from torch import Tensor
 from gaitkeeper.gallery.decision.calibration import (
     PER_SUBJECT,
     Calibration,
-    FmrThresholds,
-    FpirThresholds,
     InUnits,
 )
 from gaitkeeper.gallery.decision.units import MIN_OTHERS
@@ -52,6 +50,8 @@ from gaitkeeper.training.calibrate import (
     quantile,
     search_gallery,
     share_of_unit,
+    thresholds,
+    verification,
 )
 from gaitkeeper.training.datasets.build import VIDEOS
 from gaitkeeper.training.errors import BadDataset
@@ -182,14 +182,16 @@ def fit(
     stricter = [rate / STRICTER for rate in rates]
     calibration = Calibration(
         fingerprint=fingerprint,
-        thresholds=_thresholds({PER_SUBJECT * size: found for size, found in plain.items()}, rates, stricter),
+        thresholds=thresholds({PER_SUBJECT * size: found for size, found in plain.items()}, rates, stricter, limit_of),
         confidence=confidence_map(*((one.distance, one.right) for one in sides)),
         collection=InUnits(
-            thresholds=_thresholds(shares, rates, rates),
+            thresholds=thresholds(shares, rates, rates, limit_of),
             confidence=confidence_map(*map(_in_shares, sides)),
-            verification=_verification(_by_person(strangers[largest], "claimed", "claimed_collection"), rates, rates),
+            verification=verification(
+                [_by_person(strangers[largest], "claimed", "claimed_collection")], rates, rates, limit_of
+            ),
         ),
-        verification=_verification(_by_person(strangers[largest], "claimed"), rates, stricter),
+        verification=verification([_by_person(strangers[largest], "claimed")], rates, stricter, limit_of),
         min_rate_hz=MIN_RATE,
         parts=part_quantiles(*_two_sides(embeddings, subjects), rng),
     )
@@ -221,25 +223,6 @@ def _by_person(strangers: Mapping[str, Sequence[Searched]], name: str, unit: str
 
 def _in_shares(found: Searched) -> tuple[Array, Array]:
     return share_of_unit(found.distance, found.collection), found.right[np.isfinite(found.collection)]
-
-
-def _thresholds(
-    found: Mapping[int, Mapping[str, Array]], rates: Sequence[float], fitted: Sequence[float]
-) -> tuple[FpirThresholds, ...]:
-    return tuple(
-        FpirThresholds(
-            fpir=rate,
-            gallery_sizes=tuple(found),
-            distances=tuple(np.minimum.accumulate([limit_of(one, share) for one in found.values()]).tolist()),
-        )
-        for rate, share in zip(rates, fitted, strict=True)
-    )
-
-
-def _verification(claimed: Mapping[str, Array], rates: Sequence[float], fitted: Sequence[float]) -> FmrThresholds:
-    by_rate = sorted(zip(rates, fitted, strict=True))
-    at = np.maximum.accumulate([limit_of(claimed, share) for _, share in by_rate])
-    return FmrThresholds(fmrs=tuple(rate for rate, _ in by_rate), distances=tuple(at.tolist()))
 
 
 def _drawn(

@@ -23,8 +23,8 @@ class Person:
         window: x1, y1, x2, y2 in pixels of the clip that the mask covers, possibly beyond the picture.
         joints: float32 (17, 3); COCO-17 x, y in pixels of the clip, score in [0, 1].
         heatmaps: uint8 (17, 64, 48), round(255·p) in :func:`heatmap_box` of the box.
-        carried: True if nobody looked at the person in this frame: it is the person of the frame before, moved to where
-            it should be.
+        carried: True if the person was not looked at in this frame: it is the person of the frame before, moved to
+            where it should be.
     """
 
     box: Array

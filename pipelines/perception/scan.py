@@ -64,7 +64,7 @@ class Scan:
             return self._topped_up([]) if self._spread else list(self._tiles), np.zeros((0, 4), np.float32)
         motion, share = self._motion(image)
         scale = image.shape[1] / motion.shape[1]
-        # Where somebody is now, and where somebody was at the call before: the picture changed at both places.
+        # Where people are now, and where they were at the call before: the picture changed at both places.
         for x1, y1, x2, y2 in explained:
             grow = 0.15 * (y2 - y1)
             low = np.floor(np.array([x1 - grow, y1 - grow]) / scale).astype(int).clip(0)

@@ -31,7 +31,7 @@ FORGIVE = 0.6
 # Presence below which a first look ends the examination of a region: of 60 regions with
 # a person in eleven clips none is below it, of 22 without one 13 are.
 GLIMPSE = 0.003
-# Side of a region, in pixels, below which nobody is searched for: the person in it would be too small to use.
+# Side of a region, in pixels, below which no person is searched for: the one in it would be too small to use.
 SMALLEST = 48.0
 # While every person is in sight and searches find no one new, the time between two of them grows to so many times.
 QUIET = 3

@@ -33,7 +33,7 @@ class Key(BaseModel):
     """Description of a key. The secret itself is not stored."""
 
     id: str = Field(description="Sixteen hexadecimal digits, also a part of the key.")
-    name: str = Field(description="What whoever made it calls it.")
+    name: str = Field(description="Name that its creator gave it.")
     scopes: list[Scope]
     collections: list[str] | None = Field(description="Where it is good; none means everywhere.")
     created: datetime

@@ -133,7 +133,7 @@ class Webhooks:
                 db.execute("DELETE FROM messages WHERE collection = ? AND subject = ?", gone)
 
     def ended(self, job: JobState) -> None:
-        """Queue a message that a job has ended. It does not contain the job's result, and names nobody."""
+        """Queue a message that a job has ended. It contains neither the job's result nor a subject."""
         self._tell("job.ended", job.collection, job.model_dump(mode="json", exclude={"outcome", "file"}))
 
     def waiting(self) -> int:

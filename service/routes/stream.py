@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import threading
 from contextlib import ExitStack
-from functools import partial
 
 import anyio.to_thread
 from fastapi import APIRouter, WebSocket
 
-from gaitkeeper.gallery.types import Identification
 from gaitkeeper.models.errors import GaitkeeperError
-from gaitkeeper.service.background.webhooks import Webhooks
 from gaitkeeper.service.errors import Overloaded
 from gaitkeeper.service.http.admission import refuse
 from gaitkeeper.service.http.sockets import opened
@@ -82,14 +79,11 @@ async def stream(socket: WebSocket) -> None:
             turn = settings.turn_of(options["camera"], options["rotate"])
 
             def make(tell: Tell) -> Session:
-                announcer = Announcer(partial(_announce, state.work.webhooks), state.metrics, tell)
+                judged = state.work.webhooks.judged
+                announcer = Announcer(lambda person, stream: judged(person, stream=stream), state.metrics, tell)
                 return Session(pipeline, judge, limits, announcer, turn)
 
             await Conversation(channel, make, settings).run()
-
-
-def _announce(webhooks: Webhooks, person: Identification, stream: str) -> None:
-    webhooks.judged(person, stream=stream)
 
 
 def _query(socket: WebSocket) -> StreamOptions:

@@ -158,7 +158,7 @@ def test_nothing_is_filled_where_the_person_was_missed_or_unusable():
     found = Tracklet(1, 600)
     for i, place in enumerate((100, 102, 104, 106, 108, 110, 112)):
         one = person(place, 200, i % 2 == 1)
-        others = [one] if i != 4 else [one, person(place, 220)]  # covered by somebody nearer
+        others = [one] if i != 4 else [one, person(place, 220)]  # covered by a nearer person
         found.add(PICTURE, one, others, i, i / 30)
     assert found.sequence("told/1").timestamps * 30 == pytest.approx([0, 1, 2, 6])
 

@@ -18,15 +18,15 @@ from gaitkeeper.training.bodies.outfit import Carried, Outfit
 from gaitkeeper.training.bodies.paint import draw_paint
 from gaitkeeper.training.bodies.pictures import Backdrop, Figure, Lamp, Viewpoint, pictures
 from gaitkeeper.training.bodies.population import Someone
+from gaitkeeper.training.bodies.pose import motion
 from gaitkeeper.training.bodies.recording import Image, Recording
 from gaitkeeper.training.bodies.render import Dressed, Posed
 from gaitkeeper.training.bodies.wardrobe import Wardrobe
 from gaitkeeper.training.walkers.camera import Camera
 from gaitkeeper.training.walkers.clips import Size, encode
-from gaitkeeper.training.walkers.gait import Path, rest_joints
+from gaitkeeper.training.walkers.gait import Path
 from gaitkeeper.training.walkers.gait_cycle import GaitCycle, walk_cycle
 from gaitkeeper.training.walkers.gait_model import GaitModel
-from gaitkeeper.training.walkers.person import Person
 from gaitkeeper.training.walkers.population import drawn_actors
 from gaitkeeper.training.walkers.scene import Room
 from gaitkeeper.training.walkers.skeleton import INDEX
@@ -62,15 +62,9 @@ class BodyClip:
 
     def frames(self) -> Iterator[Frame]:
         """The frames, without compression."""
-        covers: list[Array] = []
-
-        def lights() -> Iterator[Array]:
-            for picture in pictures(self.figures, self.view, self.backdrop, self.lamp):
-                covers.append(picture.cover)
-                yield picture.light
-
-        for image in replace(self.recording, codec=None).frames(lights(), self.seed):
-            yield Frame(image, covers.pop(0))
+        shots = pictures(self.figures, self.view, self.backdrop, self.lamp)
+        for image, cover in replace(self.recording, codec=None).film(shots, self.seed):
+            yield Frame(image, cover)
 
     def write(self, path: File, crf: int = 20) -> File:
         """Write an H.264 mp4 file; a higher ``crf`` makes a smaller file. Returns the path."""
@@ -128,8 +122,7 @@ class Stage:
 
     def figure(self, what: Appearance, times: Array, path: Path) -> Figure:
         """A dressed body along a path at times (T,) in seconds."""
-        joints = walk_cycle(what.cycle, torch.from_numpy(times), path).numpy()
-        rest = rest_joints(replace(Person(), build=what.cycle.build)).numpy()
+        joints, rest = motion(what.cycle, times, path)
         mesh = self.wardrobe.dress(what.who.body, what.worn, what.who.hair, what.carried)
         dressed = Dressed.of(self.model, what.who.body, mesh)
         posed = Posed.of(self.model, what.who.body, joints.astype(np.float64), rest)

@@ -85,6 +85,31 @@ def project_frames(
 
 
 @njit(cache=True, fastmath=True)
+def edges_of(xa: Any, ya: Any, xb: Any, yb: Any, xc: Any, yc: Any) -> Any:
+    """The edges of a triangle for :func:`columns`: its corners a above b, and the slopes of ac, ab and bc."""
+    if yb < ya:
+        xa, ya, xb, yb = xb, yb, xa, ya
+    if yc < ya:
+        xa, ya, xc, yc = xc, yc, xa, ya
+    if yc < yb:
+        xb, yb, xc, yc = xc, yc, xb, yb
+    long = (xc - xa) / max(yc - ya, np.float32(1e-6))
+    upper = (xb - xa) / max(yb - ya, np.float32(1e-6))
+    lower = (xc - xb) / max(yc - yb, np.float32(1e-6))
+    return xa, ya, xb, yb, long, upper, lower
+
+
+@njit(cache=True, fastmath=True)
+def columns(edges: Any, at: Any, width: int) -> Any:
+    """First and last column of a picture whose middles a triangle covers at the height ``at``."""
+    xa, ya, xb, yb, long, upper, lower = edges
+    p = xa + (at - ya) * long
+    q = xa + (at - ya) * upper if at < yb else xb + (at - yb) * lower
+    left, right = (p, q) if p < q else (q, p)
+    return max(0, math.ceil(left - 0.5)), min(width - 1, math.floor(right - 0.5))
+
+
+@njit(cache=True, fastmath=True)
 def _fill(x: Array, y: Array, triangles: Array, closed: int, picture: Array) -> None:
     height, width = picture.shape
     for f in range(triangles.shape[0]):
@@ -96,23 +121,10 @@ def _fill(x: Array, y: Array, triangles: Array, closed: int, picture: Array) -> 
         last = min(height - 1, math.floor(max(ya, yb, yc) - 0.5))
         if last < first:
             continue
-        # Sorted by y: a above b above c.
-        if yb < ya:
-            xa, ya, xb, yb = xb, yb, xa, ya
-        if yc < ya:
-            xa, ya, xc, yc = xc, yc, xa, ya
-        if yc < yb:
-            xb, yb, xc, yc = xc, yc, xb, yb
-        long = (xc - xa) / max(yc - ya, np.float32(1e-6))
-        upper = (xb - xa) / max(yb - ya, np.float32(1e-6))
-        lower = (xc - xb) / max(yc - yb, np.float32(1e-6))
+        edges = edges_of(xa, ya, xb, yb, xc, yc)
         for r in range(first, last + 1):
             at = r + np.float32(0.5)
-            p = xa + (at - ya) * long
-            q = xa + (at - ya) * upper if at < yb else xb + (at - yb) * lower
-            left, right = (p, q) if p < q else (q, p)
-            start = max(0, math.ceil(left - 0.5))
-            stop = min(width - 1, math.floor(right - 0.5))
+            start, stop = columns(edges, at, width)
             for c in range(start, stop + 1):
                 picture[r, c] = 1
 

@@ -4,27 +4,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from gaitkeeper.training.bodies.mistakes import Mistakes, draw_mistakes
 from gaitkeeper.training.bodies.model import BodyModel, body_model
 from gaitkeeper.training.bodies.paint import draw_paint
 from gaitkeeper.training.bodies.perceived import film, perceive_walk
 from gaitkeeper.training.bodies.population import SETS, Size, Someone, Take
+from gaitkeeper.training.bodies.pose import motion
 from gaitkeeper.training.bodies.render import Dressed, render
 from gaitkeeper.training.bodies.wardrobe import Wardrobe
 from gaitkeeper.training.datasets import walkers as packs
 from gaitkeeper.training.datasets.sample import NOMINAL_RATE
 from gaitkeeper.training.errors import BadDataset
 from gaitkeeper.training.walkers.gait import Path as Way
-from gaitkeeper.training.walkers.gait import rest_joints
-from gaitkeeper.training.walkers.gait_cycle import walk_cycle
 from gaitkeeper.training.walkers.pack import LEAST
-from gaitkeeper.training.walkers.person import Person
 from gaitkeeper.training.walkers.silhouettes import Seen
 
 PART = 10
@@ -129,7 +126,7 @@ def perceived_walks_of(
     person = int(np.random.default_rng([seed, 14, *who.actor.name.encode()]).integers(2**31))
     for take in takes:
         rng = _random(who, take, seed)
-        joints, rest = _motion(take, times)
+        joints, rest = motion(take.cycle, times, Way(phase=take.phase))
         dressed = Dressed.of(model, who.body, wardrobe.dress(who.body, take.worn, who.hair, take.carried))
         paint = draw_paint(model, who.body, take.worn, person)
         filmed = film(model, dressed, paint, joints, rest, take.camera, rng, round(NOMINAL_RATE / step))
@@ -149,16 +146,10 @@ def see(
     noise: np.random.Generator | None = None,
 ) -> Seen:
     """One take, every ``step``-th frame of 30 a second; with errors if ``noise`` is given."""
-    joints, rest = _motion(take, np.arange(frames) * step / NOMINAL_RATE)
+    joints, rest = motion(take.cycle, np.arange(frames) * step / NOMINAL_RATE, Way(phase=take.phase))
     mesh = wardrobe.dress(who.body, take.worn, who.hair, take.carried)
     wrong: Mistakes | None = draw_mistakes(noise) if noise is not None else None
     return render(model, Dressed.of(model, who.body, mesh), joints, rest, take.camera, noise, wrong)
-
-
-def _motion(take: Take, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Joints (T, J, 3) of a take at times (T,) in seconds, and (J, 3) at rest."""
-    joints = walk_cycle(take.cycle, torch.from_numpy(times), Way(phase=take.phase)).numpy()
-    return joints, rest_joints(replace(Person(), build=take.cycle.build)).numpy()
 
 
 def _random(who: Someone, take: Take, seed: int) -> np.random.Generator:

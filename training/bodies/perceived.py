@@ -7,7 +7,6 @@ there, and the frames become a gait sequence by the pipeline's own code, with it
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -24,7 +23,7 @@ from gaitkeeper.pipelines.tracklet import Tracklet
 from gaitkeeper.training.bodies.backdrop import backdrop, cluttered, draw_lamp, draw_room
 from gaitkeeper.training.bodies.model import BodyModel
 from gaitkeeper.training.bodies.paint import Paint
-from gaitkeeper.training.bodies.pictures import Figure, Picture, Viewpoint, pictures
+from gaitkeeper.training.bodies.pictures import Figure, Viewpoint, pictures
 from gaitkeeper.training.bodies.recording import draw_recording
 from gaitkeeper.training.bodies.render import Dressed, Posed
 from gaitkeeper.training.walkers.views import Views, look, place
@@ -90,20 +89,14 @@ def film(
     room = draw_room(rng, float(np.ptp(at[:, 0, :2], axis=0).max()) / 2)
     scene = cluttered(backdrop(view, room), rng)
     recording = draw_recording(rng, small, rate)
-    shots: list[Picture] = []
-
-    def lights() -> Iterator[Array]:
-        figure = Figure(dressed, posed, paint)
-        for shot in pictures([figure], view, scene, draw_lamp(room, rng), fine=2 if small else 1):
-            shots.append(shot)
-            yield shot.light
-
-    images = list(recording.frames(lights(), int(rng.integers(2**31))))
+    seed, lamp = int(rng.integers(2**31)), draw_lamp(room, rng)
+    shots = pictures([Figure(dressed, posed, paint)], view, scene, lamp, fine=2 if small else 1)
+    images, covers = zip(*recording.film(shots, seed), strict=True)
     return Filmed(
-        images,
+        list(images),
         boxes.astype(np.float32),
         view.project(posed.coco(dressed, floor)).astype(np.float32),
-        np.stack([shot.cover[0] for shot in shots]),
+        np.stack([cover[0] for cover in covers]),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,9 @@ import numpy.typing as npt
 import torch
 
 from gaitkeeper.training.bodies.model import Body, BodyModel
+from gaitkeeper.training.walkers.gait import Path, rest_joints
+from gaitkeeper.training.walkers.gait_cycle import GaitCycle, walk_cycle
+from gaitkeeper.training.walkers.person import Person
 from gaitkeeper.training.walkers.skeleton import BONE, INDEX, bone_frames
 
 Array = npt.NDArray[Any]
@@ -37,6 +41,12 @@ def part_of(bone: str) -> str:
         if name.startswith(start):
             return f"{'left' if side == 'L' else 'right'}_{part}"
     return next((part for start, part in _TRUNK.items() if name.startswith(start)), "pelvis")
+
+
+def motion(cycle: GaitCycle, times: Array, way: Path) -> tuple[Array, Array]:
+    """Joints (T, J, 3) of a walk along a path at times (T,) in seconds, and (J, 3) of the same skeleton at rest."""
+    joints = walk_cycle(cycle, torch.from_numpy(times), way).numpy()
+    return joints, rest_joints(replace(Person(), build=cycle.build)).numpy()
 
 
 def pose(model: BodyModel, body: Body, joints: Array, rest: Array) -> tuple[Array, Array]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -11,6 +12,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 from av.video.codeccontext import VideoCodecContext
+
+from gaitkeeper.training.bodies.pictures import Picture
 
 Image = npt.NDArray[np.uint8]
 
@@ -53,6 +56,18 @@ class Recording:
         """
         exposed = self._exposed(lights, np.random.default_rng([seed, 0x5E]))
         return exposed if self.codec is None else self._compressed(exposed)
+
+    def film(self, shots: Iterable[Picture], seed: int) -> Iterator[tuple[Image, npt.NDArray[np.float32]]]:
+        """The pictures as :meth:`frames` gives them, each with the cover of its shot, float32 (K, H, W)."""
+        covers: deque[npt.NDArray[np.float32]] = deque()
+
+        def lights() -> Iterator[npt.NDArray[np.float32]]:
+            for shot in shots:
+                covers.append(shot.cover)
+                yield shot.light
+
+        for image in self.frames(lights(), seed):
+            yield image, covers.popleft()
 
     def _exposed(self, lights: Iterable[npt.NDArray[np.float32]], rng: np.random.Generator) -> Iterator[Image]:
         table = (np.linspace(0, 1, 4096, dtype=np.float32) ** _GAMMA * 255 - self.middle) * self.contrast + self.middle

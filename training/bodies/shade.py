@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from gaitkeeper.training.bodies.kernels import skin
+from gaitkeeper.training.bodies.kernels import columns, edges_of, skin
 from gaitkeeper.training.bodies.paint import BANDS, CHECKS, GAP, LAYER, PATCHES, STRIPES, Material
 
 Array = npt.NDArray[Any]
@@ -112,22 +112,10 @@ def draw_nearest(seen: Array, triangles: Array, first: int, near: Array, owner: 
         across = ((zb - za) * (yc - ya) - (zc - za) * (yb - ya)) / area
         down = ((xb - xa) * (zc - za) - (xc - xa) * (zb - za)) / area
         base = za - across * xa - down * ya
-        if yb < ya:
-            xa, ya, xb, yb = xb, yb, xa, ya
-        if yc < ya:
-            xa, ya, xc, yc = xc, yc, xa, ya
-        if yc < yb:
-            xb, yb, xc, yc = xc, yc, xb, yb
-        long = (xc - xa) / max(yc - ya, np.float32(1e-6))
-        upper = (xb - xa) / max(yb - ya, np.float32(1e-6))
-        lower = (xc - xb) / max(yc - yb, np.float32(1e-6))
+        edges = edges_of(xa, ya, xb, yb, xc, yc)
         for r in range(top, bottom + 1):
             at = r + np.float32(0.5)
-            p = xa + (at - ya) * long
-            q = xa + (at - ya) * upper if at < yb else xb + (at - yb) * lower
-            left, right = (p, q) if p < q else (q, p)
-            start = max(0, math.ceil(left - 0.5))
-            stop = min(width - 1, math.floor(right - 0.5))
+            start, stop = columns(edges, at, width)
             z = base + down * at + across * (start + np.float32(0.5))
             for c in range(start, stop + 1):
                 if z > near[r, c]:

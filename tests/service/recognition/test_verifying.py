@@ -37,7 +37,7 @@ def test_18_the_default_network_verifies_and_shows_what_decided(service: Service
 def test_18_a_rate_that_is_not_calibrated_is_refused_before_the_clip_is_looked_at(
     service: Service, clip: Clips, command: Run
 ) -> None:
-    """The clip shows nobody, so that looking at it gives another error."""
+    """The clip shows no walker, so that looking at it gives another error."""
     client = service.client
     client.enroll(clip("ann-1"), "ann")
     with pytest.raises(BadFpir) as refused:

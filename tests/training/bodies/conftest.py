@@ -27,7 +27,7 @@ from gaitkeeper.training.walkers.person import Person
 
 @dataclass(frozen=True, eq=False)
 class Walking:
-    """Somebody dressed, and a motion at 15 Hz: joints (24, J, 3), and (J, 3) at rest."""
+    """A dressed person, and a motion at 15 Hz: joints (24, J, 3), and (J, 3) at rest."""
 
     model: BodyModel
     wardrobe: Wardrobe
