@@ -38,6 +38,8 @@ QUIET = 3
 # Live: tiles per search, seconds between searches while no person is followed and while one is (who has priority
 # then), and candidates examined per search.
 LIVE_TILES, LIVE_EVERY, LIVE_RARELY, LIVE_TRIES = 2, 0.1, 0.3, 2
+# Live: seconds after which the place that a search found is out of date, because a walker has left it.
+OUT_OF_DATE = 0.5
 SEARCH_NICENESS = 5
 
 
@@ -201,29 +203,47 @@ class BlazePoseWatcher:
 
 
 class LiveBlazePoseWatcher(BlazePoseWatcher):
-    """A watcher that never delays a frame: a search covers few tiles and runs in a thread of its own beside the next
-    frames. People that it finds are followed from the first frame after the search has finished."""
+    """A watcher that does not delay a frame in which people are followed: a search covers few tiles and runs in a thread
+    of its own beside the next frames. People that it finds are followed from the first frame after it has finished.
+
+    On a machine so busy that walkers have left the place when a search ends, a search delays its frame while no person
+    is followed; the frames that come meanwhile are dropped as late, and the person found is in the present frame.
+    """
 
     def __init__(self, backend: BlazePose) -> None:
         super().__init__(backend)
         self._scan = Scan(LIVE_TILES, spread=True)
         self._running: Future[tuple[list[Look], list[Region]]] | None = None
         self._began = 0.0
+        self._delayed: float | None = None
+        self._too_slow = False
 
     def see(self, image: Array, time: float) -> list[Person]:
-        """All people in the frame, each once."""
+        """All people in the frame, each once.
+
+        Args:
+            image: RGB uint8 (H, W, 3).
+            time: seconds of the stream, rising.
+        """
         if self._running is not None and self._running.done():
             found, nobody = self._running.result()
             self._running = None
+            self._too_slow = time - self._began > OUT_OF_DATE
             self._nobody += [(region, self._began) for region in nobody]
             for look in found:
                 if look.person is not None and not is_seen(look.person, self._followed):
                     self._followed.append(Followed(look.next_region, self._began))
+        if self._delayed is not None:
+            self._too_slow, self._delayed = time - self._delayed > OUT_OF_DATE, None
         return super().see(image, time)
 
     def _search(self, image: Array, time: float) -> None:
         if self._running is not None:
             self._next_search = time
+            return
+        if self._too_slow and not self._followed:
+            super()._search(image, time)
+            self._next_search, self._delayed = time + LIVE_EVERY, time
             return
         self._next_search = time + (LIVE_RARELY if self._followed else LIVE_EVERY)
         people = [one.person for one in self._followed if one.person is not None]

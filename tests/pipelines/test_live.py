@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import Future
 from itertools import islice
+from types import SimpleNamespace
+from typing import Any
 
 import av
 import numpy as np
@@ -216,6 +219,30 @@ def test_live_perception_finds_and_follows_a_rendered_walker(pipeline: Pipeline)
     for i, picture in enumerate(pictures):
         [one] = watcher.see(picture, (count + 1 + i) / 30)
         assert one.box[3] - one.box[1] > 100
+
+
+def test_a_machine_too_busy_to_search_beside_finds_walkers_in_the_present_frame(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+):
+    from gaitkeeper.service.operations.demo import CLIPS
+
+    watcher = pipeline.perception.watch(live=True)
+    assert isinstance(watcher, LiveBlazePoseWatcher)
+    with av.open(str(CLIPS / "person-1-gallery.mp4")) as container:
+        pictures = [frame.to_ndarray(format="rgb24") for frame in islice(container.decode(video=0), 15)]
+    # The search beside ends a second late, and where its person was there is nobody now.
+    backend = watcher._backend
+    late: Future[Any] = Future()
+    monkeypatch.setattr(backend, "searches", SimpleNamespace(submit=lambda *_: late))
+    empty = np.full_like(pictures[0], 90)
+    assert watcher.see(pictures[0], 0.0) == []
+    late.set_result(([], []))
+    assert watcher.see(empty, 1.0) == []
+    # From now on it searches in turn, some tiles each time: the person is in the frame in which she was found.
+    seen = [watcher.see(picture, 1.6 + 0.6 * i) for i, picture in enumerate(pictures)]
+    [one] = next(people for people in seen if people)
+    [truth] = pipeline.perception.watch().see(pictures[[len(people) for people in seen].index(1)], 0.0)
+    assert one.box == pytest.approx(truth.box, abs=12)
 
 
 @pytest.mark.parametrize("hertz", [8.0, 10.0, 15.0])
