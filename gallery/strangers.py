@@ -16,8 +16,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from scipy.cluster.hierarchy import fcluster, linkage
-from scipy.spatial.distance import squareform
 
 from gaitkeeper.gallery.answers import view_of
 from gaitkeeper.gallery.companions import Companion, Followed
@@ -178,6 +176,10 @@ class Strangers:
         threshold = self._gallery.alike_within(fingerprint, embeddings)
         distances = part_distances(embeddings, embeddings).numpy().astype(np.float64)
         np.fill_diagonal(distances, 0.0)
+        # Imported where needed: few services group unknown walkers, and every one would start half a second later.
+        from scipy.cluster.hierarchy import fcluster, linkage
+        from scipy.spatial.distance import squareform
+
         tree = linkage(squareform((distances + distances.T) / 2), "average")
         return fcluster(tree, threshold, "distance"), distances
 

@@ -8,8 +8,9 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
+from torch.overrides import TorchFunctionMode
 
 from gaitkeeper.models.base import GaitNetwork
 
@@ -29,7 +30,7 @@ def implied_shapes(network: type[GaitNetwork], config: dict[str, Any], most: int
         TypeError, ValueError, RuntimeError: the config is invalid, or the network exceeds the limit.
     """
     _check_counts(config)
-    with torch.device("meta"), _at_most(most):
+    with torch.device("meta"), _WithoutValues(), _at_most(most):
         built = network(network.Config(**config))
     return {name: tuple(tensor.shape) for name, tensor in built.state_dict().items()}
 
@@ -40,6 +41,18 @@ def _check_counts(value: Any) -> None:
     if isinstance(value, dict | tuple | list):
         for inner in value.values() if isinstance(value, dict) else value:
             _check_counts(inner)
+
+
+class _WithoutValues(TorchFunctionMode):
+    """Skips the drawing of initial values: tensors without memory have none, and for a draw without memory PyTorch
+    would import its compiler and SymPy, which takes a second."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """The result of the call; the tensor as it is where values would be drawn."""
+        kwargs = kwargs or {}
+        if getattr(func, "__module__", "") == nn.init.__name__ or func in (Tensor.normal_, Tensor.uniform_):
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
 
 
 @contextmanager

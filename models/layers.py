@@ -10,7 +10,6 @@ into the batch without a copy; networks request it with :func:`channels_last`.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from functools import reduce
 from itertools import accumulate
@@ -286,7 +285,7 @@ class PartLinear(nn.Module):
 
     def __init__(self, parts: int, in_channels: int, out_channels: int) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(parts, in_channels, out_channels) / math.sqrt(in_channels))
+        self.weight = nn.Parameter(nn.init.normal_(torch.empty(parts, in_channels, out_channels), std=in_channels**-0.5))
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, P, C_in) -> (N, P, C_out)."""

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.signal import detrend, periodogram
 
 Array = npt.NDArray[Any]
 
@@ -77,8 +76,7 @@ def gait_cycles(joints: Array, silhouettes: Array, heights: Array, timestamps: A
     nfft = max(2048, len(ticks))
 
     def power(signal: Array) -> Array:
-        even = detrend(np.interp(ticks, timestamps, signal))
-        return np.asarray(periodogram(even, GRID, window="hann", nfft=nfft)[1])
+        return periodogram(np.interp(ticks, timestamps, signal), nfft)
 
     scale = heights[:, None]
     ankles = (joints[:, ANKLES[0], :2] - joints[:, ANKLES[1], :2]) / scale
@@ -97,3 +95,20 @@ def gait_cycles(joints: Array, silhouettes: Array, heights: Array, timestamps: A
     large = np.sqrt((at_stride + at_step) * frequencies[1]) > WALKING
     periodic = at_stride > PERIODIC * swings or at_step > 1.5 * PERIODIC * spreads
     return duration * stride if large and periodic else 0.0
+
+
+def periodogram(signal: Array, nfft: int) -> Array:
+    """One-sided spectral density (nfft // 2 + 1,) of a signal on the grid, without its trend, in a Hann window.
+
+    The same as ``scipy.signal.periodogram`` of ``detrend(signal)``, whose import would take a second of the start.
+
+    Args:
+        signal: (n,), sampled at ``GRID`` hertz.
+        nfft: length of the transform, at least n.
+    """
+    ticks = np.arange(len(signal))
+    even = signal - np.polynomial.Polynomial.fit(ticks, signal, 1)(ticks)
+    window = np.hanning(len(signal) + 1)[:-1]
+    density = np.abs(np.fft.rfft(even * window, nfft)) ** 2 / (GRID * (window**2).sum())
+    density[1 : (nfft + 1) // 2] *= 2
+    return np.asarray(density)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import scipy.signal
 
-from gaitkeeper.pipelines.quality import gait_cycles, mask_stability, rate
+from gaitkeeper.pipelines.quality import GRID, gait_cycles, mask_stability, periodogram, rate
 
 
 def walk(seconds: float, stride: float, *, view: str, amplitude: float = 0.2, noise: float = 0.005, hz: float = 30):
@@ -79,3 +80,10 @@ def test_stability():
     assert mask_stability(np.array([1.0, 0.9, 0.81, 0.729])) == pytest.approx(0.9)
     assert mask_stability(np.array([1.0, 5.0, 1.0, 5.0])) == pytest.approx(0, abs=0.3)
     assert mask_stability(np.array([1.0])) == 0
+
+
+@pytest.mark.parametrize(("length", "nfft"), [(31, 2048), (90, 2048), (91, 2049), (3000, 3000), (3001, 3001)])
+def test_the_periodogram_is_scipys(length, nfft):
+    signal = np.random.default_rng(0).normal(size=length).cumsum()
+    expected = scipy.signal.periodogram(scipy.signal.detrend(signal), GRID, window="hann", nfft=nfft)[1]
+    assert periodogram(signal, nfft) == pytest.approx(expected, rel=1e-9)

@@ -1,9 +1,10 @@
-"""Commands that only ask a service load neither torch nor what reads clips."""
+"""Commands that only ask a service load neither torch nor what reads clips, and a service only what it needs."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -36,3 +37,25 @@ def test_no_heavy_package_is_loaded(words: list[str]) -> None:
     assert "gaitkeeper" in loaded
     assert not loaded & HEAVY
     assert words == ["--help"] or "server_unreachable" in done.stderr
+
+
+SERVED = """
+import sys
+from fastapi.testclient import TestClient
+from gaitkeeper.service.app import create_app
+from gaitkeeper.service.settings import Settings
+
+with TestClient(create_app(Settings(store="sqlite:///gallery.db"))) as client:
+    assert client.get("/readyz").status_code == 200
+print(*sys.modules)
+"""
+
+
+def test_a_service_gets_ready_without_packages_that_take_a_second_to_load(tmp_path: Path) -> None:
+    """PyTorch's compiler and SymPy came with networks built without memory, SciPy's signals with one spectrum."""
+    done = subprocess.run(
+        [sys.executable, "-c", SERVED], capture_output=True, text=True, timeout=300, cwd=tmp_path, check=True
+    )
+    loaded = set(done.stdout.splitlines()[-1].split())
+    assert {"torch", "gaitkeeper.service.app"} <= loaded
+    assert not loaded & {"torch._dynamo", "sympy", "scipy.signal", "scipy.stats", "matplotlib", "ray"}
