@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
@@ -76,11 +77,11 @@ class Past:
 
     def extend(self, later: Past, limit: int) -> None:
         """Add what followed; keep the latest sightings, at most so many, and the frames left out since the first."""
-        self.sightings[:] = [*self.sightings, *later.sightings][-limit:]
+        self.sightings.extend(later.sightings)
+        del self.sightings[: max(len(self.sightings) - limit, 0)]
         self.left_out.extend(later.left_out)
         if self.sightings:
-            first = self.sightings[0].time
-            self.left_out[:] = [time for time in self.left_out if time > first]
+            del self.left_out[: bisect_right(self.left_out, self.sightings[0].time)]
 
     def clear(self) -> None:
         """Forget it altogether."""
