@@ -210,7 +210,7 @@ class Unfit(BaseModel):
 
     code: str = Field(description="The error that an enrolment would give, such as `not_upright` or `too_short`.")
     detail: str
-    reasons: list[str] = Field([], description="With `poor_quality`: what is poor, as `joints`, `masks` or `rate`.")
+    reasons: list[str] = Field([], description="What is poor, such as `joints`, `masks` or `rate`.")
 
 
 class WalkerSeen(TrackChoice):

@@ -5,16 +5,15 @@ from __future__ import annotations
 import base64
 import json
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import httpx
 import pytest
+from looks import Looks, counted_looks
 from serving import Clips, Run, Service, Start
 
 from gaitkeeper.gallery.errors import LooksLikeOtherSubject, NotFound, PoorQuality
-from gaitkeeper.pipelines.errors import MultiplePeople, TrackNotFound
-from gaitkeeper.pipelines.pipeline import Pipeline
+from gaitkeeper.pipelines.errors import MultiplePeople, NotUpright, TrackNotFound
 from gaitkeeper.service.auth.keys import Keys, Scope
 from gaitkeeper.service.client import Client
 from gaitkeeper.service.errors import Forbidden, InvalidRequest, UnknownHandle
@@ -23,21 +22,11 @@ from gaitkeeper.service.settings import Settings
 from gaitkeeper.service.state import State
 
 PATIENCE = 60.0
-Looks = Callable[[], int]
 
 
 @pytest.fixture
 def looks(monkeypatch: pytest.MonkeyPatch) -> Looks:
-    """How often perception has run since the test began."""
-    runs: list[object] = []
-    real = Pipeline.process
-
-    def counted(self: Pipeline, *args: object, **kwargs: object) -> object:
-        runs.append(args)
-        return real(self, *args, **kwargs)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(Pipeline, "process", counted)
-    return lambda: len(runs)
+    return counted_looks(monkeypatch)
 
 
 def test_18_four_people_of_a_real_clip_are_enrolled_by_one_look(
@@ -180,13 +169,16 @@ def test_a_person_who_comes_back_is_enrolled_twice_by_one_look(service: Service,
     assert client.subject("ann").subject.templates == 2 and looks() == 1
 
 
-def test_a_look_says_who_cannot_be_enrolled(service: Service, clip: Clips) -> None:
-    (walker,) = service.client.walkers(clip("ann-side"), collection="not-there-yet").walkers
-    assert walker.unfit is not None and walker.unfit.code == "not_upright"
-    (walker,) = service.client.walkers(clip("ann-side"), rotate=90, collection="not-there-yet").walkers
-    assert walker.unfit is None
+def test_a_look_makes_no_collection_and_needs_none(service: Service, clip: Clips) -> None:
+    client = service.client
+    look = client.walkers(clip("ann-1"), collection="not-there-yet")
+    assert (look.collection, look.walkers[0].unfit) == ("not-there-yet", None)
     with pytest.raises(NotFound):
-        service.client.collection("not-there-yet")
+        client.collection("not-there-yet")
+    assert client.enroll(subject="ann", handle=look.handle, collection="not-there-yet").template.subject == "ann"
+    with pytest.raises(NotUpright):
+        client.walkers(clip("ann-side"))
+    assert client.walkers(clip("ann-side"), rotate=90).clip.rotated == 90
 
 
 def test_a_clip_or_a_handle_and_nothing_in_two_ways(service: Service, clip: Clips) -> None:
