@@ -54,7 +54,8 @@ def check_source(has_clip: bool, handle: str | None, rotate: int | None) -> None
         raise InvalidRequest(f"clip: {sentence}.", errors=[{"field": "clip", "message": sentence}])
     if handle is not None and rotate is not None:
         raise InvalidRequest(
-            "The clip of a handle is not looked at again, so it cannot be turned.", errors=_errors("handle", "rotate")
+            "`rotate` turns a clip before it is looked at, and that of a handle was looked at already.",
+            errors=_errors("handle", "rotate"),
         )
 
 

@@ -221,7 +221,7 @@ async def identify(
         ),
     },
 )
-async def look(
+async def walkers(
     asked: AskedOf,
     response: Response,
     clip: ClipFile,

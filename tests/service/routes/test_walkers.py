@@ -15,6 +15,7 @@ from serving import Clips, Run, Service, Start
 from gaitkeeper.gallery.errors import LooksLikeOtherSubject, NotFound, PoorQuality
 from gaitkeeper.pipelines.errors import MultiplePeople, NotUpright, TrackNotFound
 from gaitkeeper.service.auth.keys import Keys, Scope
+from gaitkeeper.service.background import work
 from gaitkeeper.service.client import Client
 from gaitkeeper.service.errors import Forbidden, InvalidRequest, UnknownHandle
 from gaitkeeper.service.operations.demo import CLIPS
@@ -66,7 +67,9 @@ def test_a_clip_that_ships_is_looked_at_once_for_everything(service: Service, lo
     assert found.distance == pytest.approx(0, abs=1e-3)
     assert looks() == 2, "once for the look, once for the clip that was sent again"
 
+    once = client.enroll(subject="bea", handle=look.handle, collection="hall", idempotency_key="once")
     assert client.erase_walkers(str(look.handle)).walkers == 1
+    assert client.enroll(subject="bea", handle=look.handle, collection="hall", idempotency_key="once") == once
     for ask in (
         lambda: client.show_walkers(str(look.handle)),
         lambda: client.erase_walkers(str(look.handle)),
@@ -238,7 +241,7 @@ def test_another_key_cannot_use_a_handle(start: Start, tmp_path: Path, clip: Cli
 
 
 def test_a_look_that_becomes_a_job_stores_no_picture_and_belongs_to_its_key(
-    start: Start, tmp_path: Path, clip: Clips, looks: Looks
+    start: Start, tmp_path: Path, clip: Clips, looks: Looks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keys = Keys(State(Settings(store=f"sqlite:///{tmp_path / 'gallery.db'}").state_path))
     key, text = keys.create([Scope.ENROL])
@@ -261,7 +264,12 @@ def test_a_look_that_becomes_a_job_stores_no_picture_and_belongs_to_its_key(
         fields = {"handle": stored["handle"], "subjects": json.dumps({str(t): s for t, s in both.items()})}
         done = httpx.post(f"{service.url}/enroll", data=fields, headers=headers, timeout=60)
         assert done.status_code == 201 and done.json()["others"][0]["template"]["subject"] == "bob"
-    assert looks() == 1 and key.id == job.key
+        assert looks() == 1 and key.id == job.key
+        monkeypatch.setattr(work, "SHORT_BYTES", 0)
+    with Client(start(async_seconds=0.5).url, key=text) as client:
+        look = client.walkers(clip("two"), boxes=True)  # waits for the job, and fetches the pictures
+        assert all(one.thumbnail and one.trail for one in look.walkers)
+        assert [one.kind for one in client.jobs(limit=1).jobs] == ["walkers"]
 
 
 def test_several_are_enrolled_by_a_job(service: Service, clip: Clips) -> None:
