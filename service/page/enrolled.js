@@ -45,9 +45,11 @@ function sameOrNot(warning, template, name, look, signal) {
  * @param {string} name of the clip
  * @param {api.Look} look
  * @param {AbortSignal} signal of the view
- * @param {{shown?: string, tag?: string}} how the name to show, and the tag of the heading
+ * @param {{shown?: string, tag?: string, added?: boolean}} how the name to show, the tag of the heading, and whether the
+ *   person was enrolled already
  */
-export function enrolled({ template, warning }, name, look, signal, { shown, tag = "h2" } = {}) {
+export function enrolled({ template, warning }, name, look, signal, { shown, tag = "h2", added = false } = {}) {
+  const who = h("a", { href: `#/people/${encodeURIComponent(template.subject)}` }, shown || template.subject);
   const undo = h("button", { type: "button", class: "quiet small", "aria-label": `Undo the enrolment of ${template.subject}` }, "Undo");
   undo.addEventListener("click", async () => {
     if (!(await confirm("Undo this enrolment?", "The template and all data of this walk are deleted.", "Delete"))) return;
@@ -59,7 +61,7 @@ export function enrolled({ template, warning }, name, look, signal, { shown, tag
     }
   });
   return [
-    h(tag, {}, h("a", { href: `#/people/${encodeURIComponent(template.subject)}` }, shown || template.subject), " is enrolled"),
+    h(tag, {}, added ? ["The walk was added to ", who] : [who, " is enrolled"]),
     h("p", { class: "soft" }, `${name}: ${aboutWalk(template)}`),
     template.duplicate && note("This walk was enrolled before: nothing was added."),
     warning && sameOrNot(warning, template, name, look, signal),

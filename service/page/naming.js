@@ -91,14 +91,14 @@ export function adopting(person, names, look, name, signal) {
   const add = nearest && h("button", { type: "button", class: "quiet small" }, `Add to ${names.get(nearest) ?? nearest}`);
   const problems = h("div", {});
 
-  async function enrol(subject) {
+  async function enrol(subject, added = false) {
     const bar = progress(`Enrolling ${whose}`);
     problems.replaceChildren(bar.element);
     try {
       const given = { subject, track: String(person.track) };
       const reply = await api.workOn("enroll", look, given, { signal, cancel: never, tell: bar.set });
-      place.replaceChildren(...enrolled(reply, name, look, signal, { shown: names.get(subject), tag: "h4" }));
-      say(`${subject} is enrolled`);
+      place.replaceChildren(...enrolled(reply, name, look, signal, { shown: names.get(subject), tag: "h4", added }));
+      say(added ? `The walk was added to ${subject}` : `${subject} is enrolled`);
     } catch (error) {
       problems.replaceChildren(notice(error));
     }
@@ -118,7 +118,7 @@ export function adopting(person, names, look, name, signal) {
     form.hidden = false;
     input.focus();
   });
-  add?.addEventListener("click", () => enrol(nearest));
+  add?.addEventListener("click", () => enrol(nearest, true));
   place.append(h("div", { class: "actions" }, add ?? "", start), form, problems);
   return place;
 }

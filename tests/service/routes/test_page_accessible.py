@@ -50,7 +50,7 @@ def test_18_axe_finds_nothing_on_any_view(visit: Visit, served: Service, clip: C
         page.get_by_role("button", name="Enrol this walker").first.click()
         look("a result")
         page.get_by_role("button", name="Add to bob").first.click()
-        page.get_by_role("heading", name="bob is enrolled").wait_for()
+        page.get_by_role("heading", name="The walk was added to bob").wait_for()
         look("a walk that was added")
         page.evaluate("location.hash = '#/enrol'")
         page.locator("[data-view=enrol] h1").wait_for()

@@ -105,7 +105,7 @@ def test_18_walkers_are_enrolled_from_the_results_of_identify(
         first.get_by_role("button", name="Enrol", exact=True).click()
         first.get_by_role("heading", name="newcomer is enrolled").wait_for()
         second.get_by_role("button", name="Add to bob").click()
-        second.get_by_role("heading", name="bob is enrolled").wait_for()
+        second.get_by_role("heading", name="The walk was added to bob").wait_for()
     assert looks() == 1
     assert [one.track for one in client.subject("newcomer").templates] == [1]
     added = client.subject("bob").templates
