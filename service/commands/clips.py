@@ -35,8 +35,8 @@ def enroll(
     ] = None,
 ) -> Answer:
     """Enrol the person who walks in a clip, or in each of several, or several people of one clip."""
-    clip, *more = clips or [None]
-    reply = worker.enroll(clip, subject, more=[one for one in more if one], on_progress=tell, **options)
+    first, more = (clips[0], clips[1:]) if clips else (None, [])
+    reply = worker.enroll(first, subject, more=more, on_progress=tell, **options)
 
     def show() -> None:
         from gaitkeeper.service.commands.console import tables

@@ -242,7 +242,8 @@ class Engine(Administration):
         kept = None if options["handle"] is None else self.handles.look(options["handle"]).reply
         everybody = self._seen(clip, options, on_progress, deadline)
         seen = everybody.chosen(options["track"], options["point"])
-        reply = self.identification(seen, gallery, **{**options, "camera": seen.camera})
+        options["camera"] = seen.camera
+        reply = self.identification(seen, gallery, **options)
         if not options["where"]:  # a walker who is unknown among some subjects may be known among all
             keep_unknown(gallery, seen.result.sequences, reply.people, seen.sha256, seen.camera)
         if options["keep"] and kept is None:

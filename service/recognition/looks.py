@@ -111,7 +111,7 @@ def enroll_several(
     _check_fit(gallery, named, options["min_quality"])
     fresh = {one.subject for one in named if not _is_there(gallery, one.subject)}
     made: list[Template] = []
-    replies = []
+    replies: list[ClipEnrolment] = []
     for one in named:
         started = time.perf_counter()
         try:

@@ -71,7 +71,7 @@ def check_names(subject: str | None, given: EnrollOptions, clips: int) -> None:
         InvalidRequest: it says so in two ways, in none, or not for the given clips.
     """
     options = complete(EnrollOptions, given)
-    chooses = [name for name in ("track", "point") if options[name] is not None]  # type: ignore[literal-required]
+    chooses = [name for name in ("track", "point") if options[name] is not None]
     if options["subjects"] and (subject is not None or chooses or clips > 1):
         raise InvalidRequest(
             "`subjects` says who each walker of one clip is: leave out `subject`, `track` and `point`, and send one "

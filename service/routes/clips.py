@@ -286,5 +286,6 @@ async def verify(
     """
     check_source(clip is not None, options["handle"], options["rotate"])
     end = time.monotonic() + engine.settings.deadline
-    work = partial(engine.verify, clip and clip.file, subject, on_progress=caller.tell, deadline=end, **options)
+    source = None if clip is None else clip.file
+    work = partial(engine.verify, source, subject, on_progress=caller.tell, deadline=end, **options)
     return await queue.run(work, deadline=end, caller=caller)
