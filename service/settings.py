@@ -169,7 +169,7 @@ class Settings(BaseSettings):
     jobs: int = Field(16, ge=1, description="Jobs that may wait; one more is answered `overloaded`.")
     keep_jobs: float = Field(3600, gt=0, description="Seconds to keep what came of a job.")
     keep_handles: float = Field(
-        600, gt=0, description="Seconds to keep the walkers of a clip in memory, for whom a handle was given."
+        600, gt=0, description="Seconds for which the walkers of a clip are kept in memory under a handle."
     )
     handles: int = Field(
         100,

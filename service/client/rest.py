@@ -165,9 +165,8 @@ class Client:
         job, the pictures are fetched from the handle.
         """
         reply = self._upload("/walkers", clip, texts(options), WalkersReply, on_progress)
-        if reply.handle is not None and any(walker.thumbnail is None for walker in reply.walkers):
-            return self.show_walkers(reply.handle)
-        return reply
+        bare = any(walker.thumbnail is None for walker in reply.walkers)
+        return self.show_walkers(reply.handle) if reply.handle and bare else reply
 
     def show_walkers(self, handle: str) -> WalkersReply:
         """The reply to the look that gave a handle."""
@@ -333,11 +332,9 @@ class Client:
         more: Sequence[str | Path] = (),
     ) -> Reply:
         headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
+        clips = () if clip is None else (clip, *more)
         with ExitStack() as stack:
-            files = [
-                ("clip", (Path(one).name, stack.enter_context(_Watched(one, on_progress))))
-                for one in (() if clip is None else (clip, *more))
-            ]
+            files = [("clip", (Path(one).name, stack.enter_context(_Watched(one, on_progress)))) for one in clips]
             return self._send("POST", path, kind, data=fields, files=files, headers=headers)
 
     def _pages(self, path: str, model: type[Pages], entries: str) -> Pages:
