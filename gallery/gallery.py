@@ -45,7 +45,7 @@ from gaitkeeper.gallery.types import (
 from gaitkeeper.gallery.views import Corrections
 from gaitkeeper.models import GaitNetwork
 from gaitkeeper.pipelines.embed import embed
-from gaitkeeper.pipelines.fingerprint import Fingerprint
+from gaitkeeper.pipelines.fingerprint import Fingerprint, fingerprint_of
 from gaitkeeper.pipelines.sequence import GaitSequence
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -213,6 +213,14 @@ class Gallery(Enrolled):
             raise ValueError("clip_sha256 is 64 lower-case hexadecimal digits.")
         view = view_of(seq, camera)
         return self._pinned.following(lambda network: enrol(self, self._answers, network, new, seq, clip, strict, view))
+
+    def check_enrolment(self, seq: GaitSequence) -> None:
+        """Check that a walker can become a template, without enrolling it.
+
+        Raises:
+            TooShort, NotUpright, LikenessChanged, PoorQuality: it cannot.
+        """
+        self._answers.check_enrolment(seq, fingerprint_of(self.network, seq.perception))
 
     def identify(
         self,

@@ -28,7 +28,7 @@ from gaitkeeper.service.http.unknown_fields import known_only
 from gaitkeeper.service.http.uploads import Uploads
 from gaitkeeper.service.metrics import Metrics
 from gaitkeeper.service.recognition.engine import Engine
-from gaitkeeper.service.routes import cameras, clips, collections, jobs, strangers, stream, subjects
+from gaitkeeper.service.routes import cameras, clips, collections, jobs, strangers, stream, subjects, walkers
 from gaitkeeper.service.routes.operations import health, metrics, system
 from gaitkeeper.service.routes.page import page_router
 from gaitkeeper.service.settings import Settings, load_settings
@@ -61,6 +61,7 @@ def create_app(settings: Settings | None = None, engine: Engine | None = None) -
             )
             work = app.state.work = Work(opened, app.state.metrics, webhooks)
             app.state.metrics.watch(lambda: app.state.queue.pending)
+            app.state.metrics.watch_handles(lambda: len(opened.handles), lambda: opened.handles.size)
             app.state.metrics.watch_stages((*opened.pipeline.stages.values(), opened.embedder.stage))
             app.state.streams = stream.Streams(settings.streams, settings.retry_after)
             app.state.metrics.watch_streams(lambda: app.state.streams.live)
@@ -122,7 +123,7 @@ def create_app(settings: Settings | None = None, engine: Engine | None = None) -
     app.state.started = time.time()
     handlers.install(app)
     openapi.install(app)
-    for routes in (clips, collections, subjects, strangers, cameras, jobs, stream, system, health, metrics):
+    for routes in (clips, walkers, collections, subjects, strangers, cameras, jobs, stream, system, health, metrics):
         app.include_router(routes.router)
     app.include_router(page_router())
     return app

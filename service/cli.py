@@ -22,6 +22,8 @@ app = typer.Typer(
 app.command("enroll")(clips.enroll)
 app.command("identify")(clips.identify)
 app.command("verify")(clips.verify)
+app.command("look")(clips.look)
+app.command("forget")(clips.forget)
 app.command("inspect")(clips.inspect)
 app.command("watch")(watch.watch)
 app.add_typer(batch.app, name="batch")

@@ -83,6 +83,12 @@ class KeyNotFound(GaitkeeperError):
     code = "key_not_found"
 
 
+class UnknownHandle(GaitkeeperError):
+    """The handle has expired or was erased, or it belongs to another key or another process of the service."""
+
+    code = "unknown_handle"
+
+
 class IdempotencyMismatch(GaitkeeperError):
     """An Idempotency-Key was used again with another request."""
 

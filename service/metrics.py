@@ -11,7 +11,7 @@ from prometheus_client.registry import Collector
 
 from gaitkeeper.pipelines.sequence import Quality
 from gaitkeeper.pipelines.stages import Stage
-from gaitkeeper.service.schemas import EnrollReply, IdentifyReply
+from gaitkeeper.service.schemas import EnrollReply, IdentifyReply, WalkersReply
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 SECONDS = (0.005, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 60, 180, 600)
@@ -57,6 +57,8 @@ class Metrics:
             buckets=SECONDS,
             registry=own,
         )
+        self._handles = Gauge("gaitkeeper_handles", "Handles that are kept.", registry=own)
+        self._handle_bytes = Gauge("gaitkeeper_handle_bytes", "Bytes of memory that handles hold.", registry=own)
         self._occupancy = _Occupancy()
         own.register(self._occupancy)
         self._pending = Gauge(
@@ -74,6 +76,11 @@ class Metrics:
     def watch_streams(self, running: Callable[[], float]) -> None:
         """Register a gauge for the live streams. It is read at each scrape."""
         self._live.set_function(running)
+
+    def watch_handles(self, kept: Callable[[], float], size: Callable[[], float]) -> None:
+        """Register gauges for the number of handles, and for their bytes. They are read at each scrape."""
+        self._handles.set_function(kept)
+        self._handle_bytes.set_function(size)
 
     def frame_seen(self, latency: float) -> None:
         """Record a processed live frame, with its latency in seconds."""
@@ -109,6 +116,10 @@ class Metrics:
         for person in reply.people:
             self.judged(person.verdict, person.reason)
         self._clip(reply.timings, [person.quality for person in reply.people])
+
+    def looked(self, reply: WalkersReply) -> None:
+        """Record a look at a clip."""
+        self._clip(reply.timings, [walker.quality for walker in reply.walkers])
 
     def judged(self, verdict: str, reason: str | None) -> None:
         """Record the verdict on a walker of a clip, or on a track of a live stream at its end."""

@@ -35,7 +35,7 @@ class Option:
         pattern: regular expression that a text must match as a whole.
         examples: values for the OpenAPI document.
         metavar, short: placeholder, and one-letter form, on the command line.
-        pairs: the value is metadata, which callers write as texts of the form ``key=value``.
+        pairs: the value is a mapping, which callers write as texts of the form ``key=value``.
         type: type of the value; read from the definition.
     """
 
@@ -100,13 +100,29 @@ class WalkerOptions(CameraOptions, total=False):
     ]
 
 
-class ChoiceOptions(WalkerOptions, total=False):
+class HandleOptions(TypedDict, total=False):
+    """Options of operations that take the handle of a clip that was looked at, in place of the clip."""
+
+    handle: Annotated[
+        str | None,
+        Option(
+            pattern=r"^[A-Za-z0-9_-]{1,64}$",
+            description="Handle of a clip that was looked at before, in place of the clip. `/walkers`, and `/identify` "
+            "with `keep`, give it.",
+            examples=("Xr3nB0oJ9yQm1vTz5cLk7w",),
+        ),
+    ]
+
+
+class ChoiceOptions(HandleOptions, WalkerOptions, total=False):
     """Options of operations on one walker of a clip."""
 
     track: Annotated[
         int | None,
         Option(
-            ge=1, description="Number of the walker, if the clip has several. The error `multiple_people` lists them."
+            ge=1,
+            description="Number of the walker, if the clip has several. `/walkers` and the error `multiple_people` "
+            "list them.",
         ),
     ]
     point: Annotated[
@@ -130,6 +146,16 @@ class EnrollOptions(ChoiceOptions, total=False):
             default=False,
             description="Refuse a walker who matches another subject, with the error `looks_like_other_subject`. By "
             "default this is a warning.",
+        ),
+    ]
+    subjects: Annotated[
+        Mapping[int, str] | None,
+        Option(
+            pairs=True,
+            description="Who each of several walkers is, in place of one subject: a JSON object from track to subject, "
+            "or `TRACK=SUBJECT`, given several times. Either all are enrolled or none.",
+            examples=('{"1": "alice", "3": "bob"}',),
+            metavar="TRACK=SUBJECT",
         ),
     ]
 
@@ -159,7 +185,22 @@ class SearchOptions(TypedDict, total=False):
     ]
 
 
-class IdentifyOptions(SearchOptions, WalkerOptions, total=False):
+class BoxOptions(TypedDict, total=False):
+    """Options of operations that list the walkers of a clip."""
+
+    boxes: Annotated[bool, Option(default=False, description="Return the walker's box in every frame.")]
+
+
+class LookOptions(BoxOptions, CameraOptions, total=False):
+    """Options of a look at a clip, which finds its walkers."""
+
+    pictures: Annotated[
+        bool,
+        Option(default=False, description="Return strips of each walker. The thumbnail is always returned."),
+    ]
+
+
+class IdentifyOptions(SearchOptions, BoxOptions, ChoiceOptions, total=False):
     """Options of an identification."""
 
     pictures: Annotated[
@@ -169,9 +210,16 @@ class IdentifyOptions(SearchOptions, WalkerOptions, total=False):
             description="Return a thumbnail and strips of each walker and, with `explain`, of the candidates.",
         ),
     ]
-    boxes: Annotated[bool, Option(default=False, description="Return the walker's box in every frame.")]
     explain: Annotated[
         bool, Option(default=False, description="Return the distance by body part for the first five candidates.")
+    ]
+    keep: Annotated[
+        bool,
+        Option(
+            default=False,
+            description="Keep the walkers' sequences in memory for some minutes, and return a `handle` with which they "
+            "can be enrolled, identified and verified without the clip.",
+        ),
     ]
 
 

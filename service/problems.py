@@ -65,6 +65,7 @@ PROBLEMS: dict[str, Problem] = {
     "multiple_people": Problem(422, "Several people walk in the clip, and the request does not choose one."),
     "cut_off": Problem(422, "The picture's edge cuts the walker in all frames."),
     "not_upright": Problem(422, "The clip's people do not stand upright in the picture."),
+    "unknown_handle": Problem(404, "No walkers are kept for this caller under this handle: look at the clip again."),
     "track_not_found": Problem(422, "The clip has no such track."),
     "sandbox_unavailable": Problem(503, "Clips cannot be decoded in a sandbox on this machine.", private=True),
     "nvdec_unavailable": Problem(503, "The GPU's decoder of clips cannot be used.", private=True),

@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol, Unpack
 
-from gaitkeeper.service.options import ClipOptions, EnrollOptions, IdentifyOptions, VerifyOptions
+from gaitkeeper.service.options import ClipOptions, EnrollOptions, IdentifyOptions, LookOptions, VerifyOptions
 from gaitkeeper.service.schemas import (
     CamerasReply,
     Collection,
     CollectionsReply,
     EnrollReply,
+    ErasedHandle,
     Erasure,
     IdentifyReply,
     LearnReply,
@@ -23,6 +24,7 @@ from gaitkeeper.service.schemas import (
     SubjectsReply,
     TemplatesReply,
     VerifyReply,
+    WalkersReply,
 )
 
 Progress = Callable[[str, float], None]
@@ -35,22 +37,38 @@ class Recogniser(Protocol):
 
     def enroll(
         self,
-        clip: str | Path,
-        subject: str,
+        clip: str | Path | None = None,
+        subject: str | None = None,
         *,
         more: Sequence[str | Path] = (),
         on_progress: Progress | None = None,
         **options: Unpack[EnrollOptions],
     ) -> EnrollReply:
-        """Enrol a clip's only walker, or the chosen one."""
+        """Enrol a clip's only walker, the chosen one, or several."""
 
     def identify(
-        self, clip: str | Path, *, on_progress: Progress | None = None, **options: Unpack[IdentifyOptions]
+        self, clip: str | Path | None = None, *, on_progress: Progress | None = None, **options: Unpack[IdentifyOptions]
     ) -> IdentifyReply:
-        """Rank the collection's subjects for every walker of a clip."""
+        """Rank the collection's subjects for every walker of a clip, or for the chosen one."""
+
+    def walkers(
+        self, clip: str | Path, *, on_progress: Progress | None = None, **options: Unpack[LookOptions]
+    ) -> WalkersReply:
+        """Find the walkers of a clip, and keep them for some minutes."""
+
+    def show_walkers(self, handle: str) -> WalkersReply:
+        """The reply to the look that gave a handle."""
+
+    def erase_walkers(self, handle: str) -> ErasedHandle:
+        """Erase the walkers that are kept under a handle."""
 
     def verify(
-        self, clip: str | Path, subject: str, *, on_progress: Progress | None = None, **options: Unpack[VerifyOptions]
+        self,
+        clip: str | Path | None,
+        subject: str,
+        *,
+        on_progress: Progress | None = None,
+        **options: Unpack[VerifyOptions],
     ) -> VerifyReply:
         """Verify that a clip's only walker, or the chosen one, is the subject."""
 

@@ -37,6 +37,7 @@ __all__ = [
     "DemoProbe",
     "DemoReply",
     "EnrollReply",
+    "ErasedHandle",
     "Erasure",
     "FailedClip",
     "Health",
@@ -71,8 +72,11 @@ __all__ = [
     "TemplatesReply",
     "TrackChoice",
     "Trail",
+    "Unfit",
     "VerifyReply",
     "WalkerPictures",
+    "WalkerSeen",
+    "WalkersReply",
 ]
 
 
@@ -142,7 +146,7 @@ class EnrollReply(ClipEnrolment):
     """A completed, durable enrolment."""
 
     others: list[ClipEnrolment] = Field(
-        [], description="Enrolments from the other clips of the request, in their order."
+        [], description="Enrolments from the other clips, or of the other walkers, of the request, in their order."
     )
 
 
@@ -180,7 +184,18 @@ class Person(Identification):
     )
 
 
-class IdentifyReply(BaseModel):
+class Kept(BaseModel):
+    """The handle under which the walkers of a clip are kept."""
+
+    handle: str | None = Field(
+        None,
+        description="Stands for the clip in later requests of the same key; null if the walkers are not kept, because "
+        "that was not asked for, or they need more memory than the service gives.",
+    )
+    expires: datetime | None = Field(None, description="Time at which the kept walkers are erased.")
+
+
+class IdentifyReply(Kept):
     """All walkers of a clip, each with ranked candidates and a verdict."""
 
     collection: str
@@ -188,6 +203,39 @@ class IdentifyReply(BaseModel):
     clip: Clip
     skipped: list[Skipped]
     timings: dict[str, float] = Field(description="Seconds by stage.")
+
+
+class Unfit(BaseModel):
+    """Why a walker cannot become a template."""
+
+    code: str = Field(description="The error that an enrolment would give, such as `not_upright` or `too_short`.")
+    detail: str
+    reasons: list[str] = Field([], description="What is poor, such as `joints`, `masks` or `rate`.")
+
+
+class WalkerSeen(TrackChoice):
+    """One walker of a clip that was looked at."""
+
+    unfit: Unfit | None = Field(description="Why the walker cannot be enrolled; null if nothing is against it.")
+    strips: Strips | None = Field(None, description="With `pictures`.")
+    trail: Trail | None = Field(None, description="With `boxes`.")
+
+
+class WalkersReply(Kept):
+    """The walkers of a clip, compared with no one."""
+
+    collection: str
+    walkers: list[WalkerSeen] = Field(description="One entry per walker, by track.")
+    clip: Clip
+    skipped: list[Skipped]
+    timings: dict[str, float] = Field(description="Seconds by stage.")
+
+
+class ErasedHandle(BaseModel):
+    """A handle whose walkers were erased."""
+
+    handle: str
+    walkers: int = Field(description="Number of walkers that were kept.")
 
 
 class VerifyReply(BaseModel):
@@ -254,7 +302,7 @@ class JobOutcome(BaseModel):
     """Outcome for one walker of a job's clip."""
 
     track: int
-    verdict: Verdict | None = Field(description="Null for an enrolment.")
+    verdict: Verdict | None = Field(description="Null for an enrolment, and for a walker who was only looked at.")
     subject: str | None = Field(description="The matched or enrolled subject; null otherwise.")
 
 
@@ -262,7 +310,7 @@ class JobState(BaseModel):
     """State of a job: a clip that is processed after its request was answered."""
 
     id: str
-    kind: Literal["enroll", "identify"]
+    kind: Literal["enroll", "identify", "walkers"]
     collection: str
     key: str | None = Field(description="Id of the key that sent it; null if it was sent without a key.")
     file: str | None = Field(description="Name of the clip's file, if it was sent with one.")
@@ -279,7 +327,9 @@ class JobState(BaseModel):
 class JobReply(JobState):
     """State of a job, with its result."""
 
-    result: EnrollReply | IdentifyReply | None = Field(description="The reply to the request.")
+    result: EnrollReply | IdentifyReply | WalkersReply | None = Field(
+        description="The reply to the request; without the pictures and boxes of `/walkers`."
+    )
     problem: dict[str, Any] | None = Field(description="The problem document, if the job failed.")
 
 

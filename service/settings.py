@@ -168,6 +168,18 @@ class Settings(BaseSettings):
     )
     jobs: int = Field(16, ge=1, description="Jobs that may wait; one more is answered `overloaded`.")
     keep_jobs: float = Field(3600, gt=0, description="Seconds to keep what came of a job.")
+    keep_handles: float = Field(
+        600, gt=0, description="Seconds for which the walkers of a clip are kept in memory under a handle."
+    )
+    handles: int = Field(
+        100,
+        ge=0,
+        description="Handles that are kept at the same time; one more takes the place of the oldest of the caller who "
+        "holds most.",
+    )
+    handle_bytes: int = Field(
+        256 * 2**20, ge=0, description="Bytes of memory for the walkers of all handles, in the same way."
+    )
     purge_seconds: float = Field(3600, gt=0, description="Seconds between two removals of what has expired.")
     streams: int = Field(2, ge=0, description="Live streams at the same time; one more is answered `overloaded`.")
     stream_pixels: int = Field(1920 * 1088, ge=1, description="Largest picture of a live stream, in pixels.")

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from unicodedata import normalize
 
 from gaitkeeper.gallery.errors import StoreUnavailable
@@ -131,7 +132,7 @@ class State:
                 "SELECT id, fields FROM jobs WHERE collection = ? AND kind = 'enroll' AND state <> 'running'",
                 (collection,),
             ).fetchall()
-            theirs = [row["id"] for row in asked if normalize("NFC", json.loads(row["fields"])["subject"]) == subject]
+            theirs = [row["id"] for row in asked if subject in _subjects_in(json.loads(row["fields"]))]
             db.executemany("DELETE FROM jobs WHERE id = ?", [(job,) for job in theirs])
 
     def forget(self, collection: str, subject: str | None = None) -> None:
@@ -157,6 +158,12 @@ class State:
         with self._lock, _told():
             # Otherwise the write-ahead log would keep the old bytes until its next checkpoint.
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def _subjects_in(fields: dict[str, Any]) -> set[str]:
+    """The subjects that a stored enrolment names, in composed form."""
+    named = [fields["subject"], *(fields.get("subjects") or {}).values()]
+    return {normalize("NFC", one) for one in named if one is not None}
 
 
 @contextmanager

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
@@ -11,6 +13,8 @@ from gaitkeeper.service.auth.keys import Key, Scope
 CALLER: ContextVar[Key | None] = ContextVar("caller", default=None)
 """Key of the current request; None if the service has no keys, and on the command line."""
 
+
+_JOB_OWNER: ContextVar[str | None] = ContextVar("job_owner", default=None)
 
 NOBODY = "anybody here"
 """The gallery's log uses this name for callers without a key, if the service needs none."""
@@ -22,28 +26,30 @@ class Rule:
 
     Attributes:
         path: pattern of the whole path. Its group ``collection``, if any, is the name of the collection.
-        scope: scope that the key must have; None if any key is accepted.
+        scopes: the key must have one of these scopes; without any, every key is accepted.
         public: True if no key is needed.
         everywhere: True if the key must not be limited to certain collections.
     """
 
     path: re.Pattern[str]
-    scope: Scope | None = None
+    scopes: tuple[Scope, ...] = ()
     public: bool = False
     everywhere: bool = False
 
 
 RULES = (
     Rule(re.compile(r"/(livez|readyz|openapi\.json|docs/?)?|/static/.*"), public=True),
-    Rule(re.compile(r"/(enroll|learn)/?"), Scope.ENROL),
-    Rule(re.compile(r"/(identify|verify|stream)/?"), Scope.IDENTIFY),
-    Rule(re.compile(r"/collections/(?P<collection>[^/]+)(/.*)?"), Scope.ADMIN),
+    Rule(re.compile(r"/(enroll|learn)/?"), (Scope.ENROL,)),
+    Rule(re.compile(r"/(identify|verify|stream)/?"), (Scope.IDENTIFY,)),
+    # Walkers are looked at to be enrolled or identified.
+    Rule(re.compile(r"/walkers(/.*)?"), (Scope.ENROL, Scope.IDENTIFY)),
+    Rule(re.compile(r"/collections/(?P<collection>[^/]+)(/.*)?"), (Scope.ADMIN,)),
     # Listed are only the key's own collections, and it can create no other.
-    Rule(re.compile(r"/collections/?"), Scope.ADMIN),
+    Rule(re.compile(r"/collections/?"), (Scope.ADMIN,)),
     Rule(re.compile(r"/jobs(/.*)?")),
     Rule(re.compile(r"/(models|key)(/.*)?")),
     # All other paths, including future ones, need a key that administers the whole service.
-    Rule(re.compile(r".*", re.DOTALL), Scope.ADMIN, everywhere=True),
+    Rule(re.compile(r".*", re.DOTALL), (Scope.ADMIN,), everywhere=True),
 )
 
 
@@ -63,7 +69,26 @@ def permit(key: Key, path: str) -> None:
     if rule.everywhere:
         key.require_everywhere()
     place = rule.path.fullmatch(path)
-    key.require(rule.scope, place.groupdict().get("collection") if place else None)
+    key.require(*rule.scopes, collection=place.groupdict().get("collection") if place else None)
+
+
+def caller_id() -> str:
+    """Id of the key for which this thread works; empty without a key."""
+    owner = _JOB_OWNER.get()
+    if owner is not None:
+        return owner
+    key = CALLER.get()
+    return key.id if key else ""
+
+
+@contextmanager
+def working_for(key_id: str) -> Iterator[None]:
+    """Context manager: this thread works for the key that sent a job."""
+    token = _JOB_OWNER.set(key_id)
+    try:
+        yield
+    finally:
+        _JOB_OWNER.reset(token)
 
 
 def is_permitted(collection: str) -> bool:

@@ -44,19 +44,19 @@ class Key(BaseModel):
         """Name that the gallery's log gives to users of this key."""
         return f"{self.name} ({self.id})" if self.name else self.id
 
-    def require(self, scope: Scope | None = None, collection: str | None = None) -> None:
+    def require(self, *scopes: Scope, collection: str | None = None) -> None:
         """Check that the key has a scope for a collection.
 
         Args:
-            scope: the required scope; None if any key is accepted.
+            scopes: the key must have one of them; without any, every key is accepted.
             collection: name of the collection; None if it is not known yet.
 
         Raises:
             Forbidden: the key lacks the scope or the collection. The message does not reveal whether the collection
                 exists.
         """
-        if scope is not None and scope not in self.scopes and Scope.ADMIN not in self.scopes:
-            raise Forbidden(f"This key does not have the scope {scope}.")
+        if scopes and not {*scopes, Scope.ADMIN} & {*self.scopes}:
+            raise Forbidden(f"This key does not have the scope {' or '.join(scopes)}.")
         if collection is not None and self.collections is not None and collection not in self.collections:
             raise Forbidden("This key is not for that collection.")
 

@@ -24,7 +24,7 @@ from typing import IO, Any
 from gaitkeeper.gallery.errors import NotFound
 from gaitkeeper.gallery.stores.audit import acting
 from gaitkeeper.models.errors import GaitkeeperError
-from gaitkeeper.service.auth.access import CALLER, NOBODY
+from gaitkeeper.service.auth.access import CALLER, NOBODY, caller_id, working_for
 from gaitkeeper.service.auth.keys import Keys, Scope
 from gaitkeeper.service.background.work import Reply, accused, named, outcome_of, still_there
 from gaitkeeper.service.errors import JobCancelled, Overloaded
@@ -100,7 +100,7 @@ class Jobs:
         """Add a job. It is durable on return.
 
         Args:
-            kind: "enroll" or "identify".
+            kind: "enroll", "identify" or "walkers".
             clip: the clip.
             fields: the request's options.
             collection: name of the collection.
@@ -128,7 +128,7 @@ class Jobs:
                 db.execute(
                     "INSERT INTO jobs (id, owner, kind, collection, fields, state, runs, created, file) "
                     "VALUES (?, ?, ?, ?, ?, 'queued', 0, ?, ?)",
-                    (job, _owner(), kind, collection, json.dumps(fields), now, file),
+                    (job, caller_id(), kind, collection, json.dumps(fields), now, file),
                 )
         except BaseException:  # for example a full disk: without a job, delete the clip
             self._clip(job).unlink(missing_ok=True)
@@ -285,7 +285,7 @@ class Jobs:
         job, subjects = taken["id"], list[str]()
         self._changed(job)
         try:
-            with acting(self._keys.actor_of(taken["owner"]) or NOBODY):
+            with acting(self._keys.actor_of(taken["owner"]) or NOBODY), working_for(taken["owner"]):
                 status, reply = self._work(
                     taken["kind"],
                     self._clip(job),
@@ -364,17 +364,12 @@ class Jobs:
         return self._folder / f"{job}.clip"
 
 
-def _owner() -> str:
-    key = CALLER.get()
-    return key.id if key else ""
-
-
 def _visible() -> tuple[str, str, bool]:
     """Which jobs the caller may see: those of an owner, those of a JSON list of collections, and whether all."""
     key = CALLER.get()
     is_admin = key is not None and Scope.ADMIN in key.scopes
     own = key.collections if key is not None and is_admin else []
-    return _owner(), json.dumps(own or []), own is None
+    return caller_id(), json.dumps(own or []), own is None
 
 
 def _time(seconds: float) -> datetime:

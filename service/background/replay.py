@@ -12,7 +12,7 @@ from typing import cast
 
 from pydantic import BaseModel
 
-from gaitkeeper.service.auth.access import CALLER
+from gaitkeeper.service.auth.access import caller_id
 from gaitkeeper.service.background.requests import ClipRequest
 from gaitkeeper.service.background.work import Reply, named, still_there
 from gaitkeeper.service.errors import IdempotencyMismatch, InProgress
@@ -69,8 +69,7 @@ class Replays:
             IdempotencyMismatch: the token was used with another request.
             InProgress: the same request is being processed now.
         """
-        key = CALLER.get()
-        owner = key.id if key else ""
+        owner = caller_id()
         kept = self._begin(owner, token, request, collection)
         if kept is not None:
             return kept[0], cast(Reply, (JobReply if kept[0] == 202 else model).model_validate_json(kept[1]))

@@ -6,28 +6,33 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from gaitkeeper.gallery import Gallery
 from gaitkeeper.gallery.errors import ClipOfOtherSubject, LooksLikeOtherSubject, StoreUnavailable
 from gaitkeeper.gallery.names import check_camera, check_metadata, check_subject
 from gaitkeeper.gallery.rates import check_rates
 from gaitkeeper.gallery.types import Verdict
 from gaitkeeper.models.errors import GaitkeeperError
-from gaitkeeper.service.background.requests import ClipRequest, EnrollRequest, request_of
+from gaitkeeper.service.auth.access import require_collection
+from gaitkeeper.service.background.requests import ClipRequest, EnrollRequest, IdentifyRequest, request_of
 from gaitkeeper.service.background.webhooks import Webhooks
+from gaitkeeper.service.errors import InvalidRequest
 from gaitkeeper.service.metrics import Metrics
 from gaitkeeper.service.recogniser import Progress
 from gaitkeeper.service.recognition.clip_walkers import ClipSource, OpenClip
 from gaitkeeper.service.recognition.engine import Engine
-from gaitkeeper.service.recognition.walker_options import point_of
-from gaitkeeper.service.schemas import EnrollReply, IdentifyReply, JobOutcome, JobReply
+from gaitkeeper.service.recognition.looks import check_named
+from gaitkeeper.service.recognition.walker_options import check_names, check_source, point_of
+from gaitkeeper.service.schemas import EnrollReply, IdentifyReply, JobOutcome, JobReply, WalkersReply
 
-Reply = EnrollReply | IdentifyReply | JobReply
+ClipReply = EnrollReply | IdentifyReply | WalkersReply
+Reply = ClipReply | JobReply
 
 SHORT_BYTES = 2 * 2**20
 """Clips below this size in bytes are not probed for their length: they are processed quickly anyway."""
 
 
 class Work:
-    """Runs enrolments and identifications, and counts them."""
+    """Runs enrolments, identifications and looks, and counts them."""
 
     def __init__(self, engine: Engine, metrics: Metrics, webhooks: Webhooks | None = None) -> None:
         self.engine = engine
@@ -36,17 +41,35 @@ class Work:
 
     def check(self, request: ClipRequest) -> None:
         """Check everything that does not depend on the clip's content. Raises as :meth:`do`."""
-        options, enrolls = request.options, isinstance(request, EnrollRequest)
-        check_camera(options["camera"])
+        check_camera(request.options["camera"])
         if isinstance(request, EnrollRequest):
-            check_subject(request.subject)
-            if request.options["point"] is not None:
-                point_of(request.options["point"])
-        else:
+            check_named(request.options["subjects"] or {})
+            if request.subject is not None:
+                check_subject(request.subject)
+            self._gallery(request, create=True)
+        elif isinstance(request, IdentifyRequest):
             check_metadata(request.options["where"])
-        gallery = self.engine.gallery(options["collection"], create=enrolls, network=options["network"])
-        if not isinstance(request, EnrollRequest):
-            check_rates(gallery, fpir=request.options["fpir"])
+            check_rates(self._gallery(request), fpir=request.options["fpir"])
+        else:
+            require_collection(request.options["collection"])
+
+    def _gallery(self, request: EnrollRequest | IdentifyRequest, *, create: bool = False) -> Gallery:
+        options = request.options
+        if options["point"] is not None:
+            point_of(options["point"])
+        return self.engine.gallery(options["collection"], create=create, network=options["network"])
+
+    @staticmethod
+    def check_parts(request: ClipRequest, clips: int) -> None:
+        """Check that a request has what it needs, and nothing in two ways; ``clips`` is the number of its clips.
+
+        Raises:
+            InvalidRequest: something is missing or given in two ways.
+        """
+        if isinstance(request, EnrollRequest):
+            check_names(request.subject, request.options, clips)
+        if isinstance(request, EnrollRequest | IdentifyRequest):
+            check_source(clips > 0, request.options["handle"], request.options["rotate"])
 
     def is_long(self, clip: OpenClip, deadline: float) -> bool:
         """Whether a clip should become a job."""
@@ -57,13 +80,13 @@ class Work:
     def do(
         self,
         request: ClipRequest,
-        clip: ClipSource,
+        clip: ClipSource | None,
         on_progress: Progress | None = None,
         deadline: float | None = None,
         more: Sequence[ClipSource] = (),
-    ) -> tuple[int, EnrollReply | IdentifyReply]:
-        """Process a clip; returns HTTP status and reply. ``more`` are further clips to enrol from. Raises as the
-        engine's method.
+    ) -> tuple[int, ClipReply]:
+        """Process a clip, or what a handle stands for; returns HTTP status and reply. ``more`` are further clips to
+        enrol from. Raises as the engine's method.
         """
         if isinstance(request, EnrollRequest):
             enrolled = self.engine.enroll(
@@ -72,17 +95,30 @@ class Work:
             self.metrics.enrolled(enrolled)
             known = all(one.template.duplicate for one in (enrolled, *enrolled.others))
             return 200 if known else 201, enrolled
+        if not isinstance(request, IdentifyRequest):
+            if clip is None:
+                raise InvalidRequest("clip: a clip is required.")
+            looked = self.engine.walkers(clip, on_progress=on_progress, deadline=deadline, **request.options)
+            self.metrics.looked(looked)
+            return 200, looked
         identified = self.engine.identify(clip, on_progress=on_progress, deadline=deadline, **request.options)
         self.metrics.identified(identified)
         if self.webhooks:
             self.webhooks.identified(identified)
         return 200, identified
 
-    def do_job(
-        self, kind: str, clip: Path, fields: Mapping[str, Any], on_progress: Progress
-    ) -> tuple[int, EnrollReply | IdentifyReply]:
-        """As :meth:`do`, for a request that was stored as a job."""
-        return self.do(request_of(kind, fields), clip, on_progress)
+    def do_job(self, kind: str, clip: Path, fields: Mapping[str, Any], on_progress: Progress) -> tuple[int, ClipReply]:
+        """As :meth:`do`, for a request that was stored as a job. The pictures of a look are not part of the reply,
+        because it is stored: they stay in memory, under the handle.
+        """
+        status, reply = self.do(request_of(kind, fields), clip, on_progress)
+        return status, without_pictures(reply) if isinstance(reply, WalkersReply) else reply
+
+
+def without_pictures(reply: WalkersReply) -> WalkersReply:
+    """The reply to a look without thumbnails, strips and boxes."""
+    bare = {"thumbnail": None, "strips": None, "trail": None}
+    return reply.model_copy(update={"walkers": [walker.model_copy(update=bare) for walker in reply.walkers]})
 
 
 def still_there(there: Callable[[str], bool], subjects: Iterable[str]) -> bool:
@@ -96,8 +132,8 @@ def still_there(there: Callable[[str], bool], subjects: Iterable[str]) -> bool:
 def named(reply: Reply) -> list[str]:
     """The subjects that a reply names."""
     if isinstance(reply, EnrollReply):
-        warnings = [one.warning.subject for one in (reply, *reply.others) if one.warning]
-        return [reply.template.subject, *warnings]
+        done = (reply, *reply.others)
+        return [one.template.subject for one in done] + [one.warning.subject for one in done if one.warning]
     if isinstance(reply, IdentifyReply):
         return [candidate.subject for person in reply.people for candidate in person.candidates]
     return []
@@ -117,9 +153,15 @@ def outcome_of(reply: Reply) -> list[JobOutcome]:
             )
             for one in reply.people
         ]
+    if isinstance(reply, WalkersReply):
+        return [JobOutcome(track=one.track, verdict=None, subject=None) for one in reply.walkers]
     return []
 
 
 def accused(error: GaitkeeperError) -> list[str]:
-    """The subjects that an error names because the walker is, or resembles, them."""
-    return [error.extra["subject"]] if isinstance(error, (ClipOfOtherSubject, LooksLikeOtherSubject)) else []
+    """The enrolled subjects that an error names because the walker is, or resembles, them."""
+    if not isinstance(error, (ClipOfOtherSubject, LooksLikeOtherSubject)):
+        return []
+    other: str = error.extra["subject"]
+    # A subject of the same request, whose enrolment was undone, is not missing because it was erased.
+    return [] if other in error.extra.get("undone", ()) else [other]

@@ -22,6 +22,7 @@ from gaitkeeper.service.options import (
     ClipOptions,
     EnrollOptions,
     IdentifyOptions,
+    LookOptions,
     StreamOptions,
     VerifyOptions,
     documented,
@@ -33,6 +34,7 @@ from gaitkeeper.service.schemas import (
     Collection,
     CollectionsReply,
     EnrollReply,
+    ErasedHandle,
     Erasure,
     Health,
     IdentifyReply,
@@ -51,6 +53,7 @@ from gaitkeeper.service.schemas import (
     SystemReply,
     TemplatesReply,
     VerifyReply,
+    WalkersReply,
 )
 
 if TYPE_CHECKING:
@@ -109,8 +112,8 @@ class Client:
     @documented(EnrollOptions)
     def enroll(
         self,
-        clip: str | Path,
-        subject: str,
+        clip: str | Path | None = None,
+        subject: str | None = None,
         *,
         more: Sequence[str | Path] = (),
         on_progress: Progress | None = None,
@@ -120,34 +123,58 @@ class Client:
         """Enrol a clip's only walker, or the one of ``track`` or at ``point``, as ``subject``.
 
         Requests with the same ``idempotency_key`` are processed once. With ``more`` clips of the same person, either
-        all clips are enrolled or none.
+        all clips are enrolled or none; likewise all walkers of ``subjects``, which is given in place of ``subject``. A
+        ``handle`` stands for a clip that was looked at before.
         """
-        fields = {"subject": subject, **texts(options)}
+        fields = texts({"subject": subject, **options})
         return self._upload("/enroll", clip, fields, EnrollReply, on_progress, idempotency_key, more)
 
     @documented(IdentifyOptions)
     def identify(
         self,
-        clip: str | Path,
+        clip: str | Path | None = None,
         *,
         on_progress: Progress | None = None,
         idempotency_key: str | None = None,
         **options: Unpack[IdentifyOptions],
     ) -> IdentifyReply:
-        """Rank the collection's subjects for every walker of a clip."""
+        """Rank the collection's subjects for every walker of a clip, or for the chosen one. A ``handle`` stands for a
+        clip that was looked at before.
+        """
         return self._upload("/identify", clip, texts(options), IdentifyReply, on_progress, idempotency_key)
 
     @documented(VerifyOptions)
     def verify(
         self,
-        clip: str | Path,
+        clip: str | Path | None,
         subject: str,
         *,
         on_progress: Progress | None = None,
         **options: Unpack[VerifyOptions],
     ) -> VerifyReply:
-        """Verify that a clip's only walker, or the one of ``track`` or at ``point``, is ``subject``."""
+        """Verify that a clip's only walker, or the one of ``track`` or at ``point``, is ``subject``. With a ``handle``,
+        the clip is None.
+        """
         return self._upload("/verify", clip, {"subject": subject, **texts(options)}, VerifyReply, on_progress)
+
+    @documented(LookOptions)
+    def walkers(
+        self, clip: str | Path, *, on_progress: Progress | None = None, **options: Unpack[LookOptions]
+    ) -> WalkersReply:
+        """Find the walkers of a clip. The reply's ``handle`` stands for the clip for some minutes. If the clip became a
+        job, the pictures are fetched from the handle.
+        """
+        reply = self._upload("/walkers", clip, texts(options), WalkersReply, on_progress)
+        bare = any(walker.thumbnail is None for walker in reply.walkers)
+        return self.show_walkers(reply.handle) if reply.handle and bare else reply
+
+    def show_walkers(self, handle: str) -> WalkersReply:
+        """The reply to the look that gave a handle."""
+        return self._send("GET", f"/walkers/{_part(handle)}", WalkersReply)
+
+    def erase_walkers(self, handle: str) -> ErasedHandle:
+        """Erase the walkers that are kept under a handle."""
+        return self._send("DELETE", f"/walkers/{_part(handle)}", ErasedHandle)
 
     @documented(ClipOptions)
     def learn(
@@ -297,7 +324,7 @@ class Client:
     def _upload(
         self,
         path: str,
-        clip: str | Path,
+        clip: str | Path | None,
         fields: dict[str, Any],
         kind: type[Reply],
         on_progress: Progress | None,
@@ -305,10 +332,9 @@ class Client:
         more: Sequence[str | Path] = (),
     ) -> Reply:
         headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
+        clips = () if clip is None else (clip, *more)
         with ExitStack() as stack:
-            files = [
-                ("clip", (Path(one).name, stack.enter_context(_Watched(one, on_progress)))) for one in (clip, *more)
-            ]
+            files = [("clip", (Path(one).name, stack.enter_context(_Watched(one, on_progress)))) for one in clips]
             return self._send("POST", path, kind, data=fields, files=files, headers=headers)
 
     def _pages(self, path: str, model: type[Pages], entries: str) -> Pages:

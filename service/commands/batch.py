@@ -34,7 +34,7 @@ RetryOption = Annotated[bool, typer.Option("--retry", help="Also repeat clips th
 
 
 @app.command()
-@with_options(EnrollOptions, "track", "point")  # one walker in each clip
+@with_options(EnrollOptions, "track", "point", "subjects", "handle")  # one walker in each clip
 def enroll(
     place: PlaceArgument,
     options: EnrollOptions,
@@ -50,7 +50,7 @@ def enroll(
 
 
 @app.command()
-@with_options(IdentifyOptions, "pictures", "boxes", "explain")
+@with_options(IdentifyOptions, "pictures", "boxes", "explain", "track", "point", "handle", "keep")
 def identify(
     place: PlaceArgument,
     options: IdentifyOptions,

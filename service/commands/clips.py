@@ -12,11 +12,12 @@ from gaitkeeper.service.commands.console.terminal import (
     ERR,
     OUT,
     ClipArgument,
-    ClipsArgument,
+    ClipOrHandle,
+    ClipsOrHandle,
     print_json,
     progress,
 )
-from gaitkeeper.service.options import ClipOptions, EnrollOptions, IdentifyOptions, VerifyOptions
+from gaitkeeper.service.options import ClipOptions, EnrollOptions, IdentifyOptions, LookOptions, VerifyOptions
 
 if TYPE_CHECKING:
     from gaitkeeper.service.recogniser import Progress, Recogniser
@@ -26,13 +27,16 @@ if TYPE_CHECKING:
 @with_options(EnrollOptions)
 def enroll(
     worker: Recogniser,
-    clips: ClipsArgument,
-    subject: Annotated[str, typer.Option("--subject", "-s", help="Id of the person who walks.")],
     options: EnrollOptions,
     tell: Progress,
+    clips: ClipsOrHandle = None,
+    subject: Annotated[
+        str | None, typer.Option("--subject", "-s", help="Id of the person who walks, if it is one person.")
+    ] = None,
 ) -> Answer:
-    """Enrol the person who walks in a clip, or in each of several."""
-    reply = worker.enroll(clips[0], subject, more=clips[1:], on_progress=tell, **options)
+    """Enrol the person who walks in a clip, or in each of several, or several people of one clip."""
+    first, more = (clips[0], clips[1:]) if clips else (None, [])
+    reply = worker.enroll(first, subject, more=more, on_progress=tell, **options)
 
     def show() -> None:
         from gaitkeeper.service.commands.console import tables
@@ -55,10 +59,10 @@ def enroll(
 @with_options(VerifyOptions)
 def verify(
     worker: Recogniser,
-    clip: ClipArgument,
     subject: Annotated[str, typer.Option("--subject", "-s", help="Id of the claimed person.")],
     options: VerifyOptions,
     tell: Progress,
+    clip: ClipOrHandle = None,
 ) -> Answer:
     """Verify that the person who walks in a clip is the claimed subject."""
     reply = worker.verify(clip, subject, on_progress=tell, **options)
@@ -75,8 +79,8 @@ def verify(
 
 @answers("identifying")
 @with_options(IdentifyOptions, "pictures", "boxes")  # a table cannot show them
-def identify(worker: Recogniser, clip: ClipArgument, options: IdentifyOptions, tell: Progress) -> Answer:
-    """Rank the enrolled people for every walker in a clip."""
+def identify(worker: Recogniser, options: IdentifyOptions, tell: Progress, clip: ClipOrHandle = None) -> Answer:
+    """Rank the enrolled people for every walker in a clip, or for one of them."""
     reply = worker.identify(clip, on_progress=tell, **options)
 
     def show() -> None:
@@ -86,8 +90,34 @@ def identify(worker: Recogniser, clip: ClipArgument, options: IdentifyOptions, t
         tables.repaired(ERR, reply.clip)
         first = reply.people[0]
         tables.notes(ERR, first.fingerprint, first.trained, reply.skipped)
+        tables.kept(OUT, reply)
 
     return reply, show
+
+
+@answers("looking")
+@with_options(LookOptions, "pictures", "boxes")  # a table cannot show them
+def look(worker: Recogniser, clip: ClipArgument, options: LookOptions, tell: Progress) -> Answer:
+    """Find the walkers in a clip. With --server, the service keeps them for some minutes under a handle."""
+    reply = worker.walkers(clip, on_progress=tell, **options)
+
+    def show() -> None:
+        from gaitkeeper.service.commands.console import tables
+
+        OUT.print(tables.walkers(reply.walkers))
+        tables.unfit(ERR, reply.walkers)
+        tables.repaired(ERR, reply.clip)
+        tables.skipped_ones(ERR, reply.skipped)
+        tables.kept(OUT, reply)
+
+    return reply, show
+
+
+@answers("erasing")
+def forget(worker: Recogniser, handle: Annotated[str, typer.Argument(help="The handle.")]) -> Answer:
+    """Erase the walkers that a service keeps under a handle, before they expire."""
+    reply = worker.erase_walkers(handle)
+    return reply, f"{reply.walkers} walkers erased"
 
 
 @with_options(ClipOptions, "collection")

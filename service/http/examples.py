@@ -124,6 +124,47 @@ IDENTIFY: dict[str, Any] = {
     "clip": CLIP,
     "skipped": [{"track": 2, "reason": "too_short", "frames": 9, "usable": 9, "start": 3.4, "end": 3.7}],
     "timings": {**TIMINGS, "embed": 0.01, "search": 0.001, "total": 2.4},
+    "handle": None,
+    "expires": None,
+}
+
+WALKERS: dict[str, Any] = {
+    "handle": "Xr3nB0oJ9yQm1vTz5cLk7w",
+    "expires": "2025-03-01T09:40:00Z",
+    "collection": "default",
+    "walkers": [
+        {
+            "track": 1,
+            "start": 0.2,
+            "end": 3.1,
+            "box": [310.0, 96.5, 402.0, 371.0],
+            "quality": QUALITY,
+            "same_as": None,
+            "thumbnail": "/9j/4AAQ…",
+            "unfit": None,
+            "strips": STRIPS,
+            "trail": {"times": [0.2, 0.233], "boxes": [[310.0, 96.5, 402.0, 371.0], [312.5, 96.5, 404.0, 371.0]]},
+        },
+        {
+            "track": 3,
+            "start": 2.1,
+            "end": 2.8,
+            "box": [104.0, 90.0, 180.5, 330.0],
+            "quality": {**QUALITY, "frames": 20, "upright": 0.2, "turn": 90},
+            "same_as": None,
+            "thumbnail": "/9j/4AAQ…",
+            "unfit": {
+                "code": "not_upright",
+                "detail": "The walker stands upright in 20 % of the frames only: turn the clip by 90 degrees.",
+                "reasons": [],
+            },
+            "strips": None,
+            "trail": None,
+        },
+    ],
+    "clip": CLIP,
+    "skipped": [{"track": 2, "reason": "too_short", "frames": 9, "usable": 9, "start": 3.4, "end": 3.7}],
+    "timings": {**TIMINGS, "total": 2.4},
 }
 
 PERSON: dict[str, Any] = {
@@ -302,6 +343,8 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "EnrollReply": ENROLL,
     "IdentifyReply": IDENTIFY,
     "VerifyReply": VERIFY,
+    "WalkersReply": WALKERS,
+    "ErasedHandle": {"handle": WALKERS["handle"], "walkers": 2},
     "LearnReply": {
         "collection": "default",
         "camera": "north-door",

@@ -23,7 +23,7 @@ from gaitkeeper.service.http.uploads import Upload, Uploads
 T = TypeVar("T")
 
 
-WITH_CLIPS = {"/enroll", "/identify", "/verify", "/learn"}
+WITH_CLIPS = {"/enroll", "/identify", "/verify", "/walkers", "/learn"}
 SMALL = 2**20
 """Maximum bytes of a body without clips. Such a body is held in memory."""
 LINGER_SECONDS, LINGER_BYTES = 2.0, 16 * 2**20

@@ -126,11 +126,10 @@ function sent(address, form, { later, signals, onSent }) {
 }
 
 /**
- * Send a clip and wait for what comes of it. To enrol and to identify, the clip becomes a job, so that its progress is
- * known and it can be cancelled.
+ * Send a clip and wait for what comes of it. It becomes a job, so that its progress is known and it can be cancelled.
  *
- * @param {"enroll" | "identify" | "verify"} kind `verify` is always answered at once
- * @param {Blob} clip
+ * @param {"enroll" | "identify" | "verify" | "walkers"} kind `verify` is always answered at once
+ * @param {Blob | null} clip null where a handle among the fields stands for it, which is answered at once
  * @param {Record<string, string | string[]>} fields
  * @param {{signal: AbortSignal, cancel: AbortSignal, tell: (share: number | null, text: string) => void}} how
  *   `signal` is of the view: a job goes on when its view is left. `cancel` gives it up.
@@ -138,11 +137,42 @@ function sent(address, form, { later, signals, onSent }) {
 export async function work(kind, clip, fields, { signal, cancel, tell }) {
   const form = new FormData();
   for (const [name, values] of Object.entries(fields)) for (const value of [values].flat()) form.append(name, value);
-  form.append("clip", clip, clip.name ?? "clip.webm");
+  if (clip) form.append("clip", clip, clip.name ?? "clip.webm");
   const onSent = (share) => tell(share < 1 ? share : null, share < 1 ? `Sending the clip: ${Math.round(100 * share)} %` : "Processing the clip");
   const job = await keyed(() => sent(`/${kind}`, form, { later: true, signals: [signal, cancel], onSent }));
   if (job.state === undefined) return job; // answered at once
   return follow(job.id, { signal, cancel, tell });
+}
+
+/**
+ * A clip that was looked at.
+ *
+ * @typedef {{clip: Blob | null, handle: string | null, fields: Record<string, string>, walkers: object[]}} Look
+ *   `fields` are the collection, the camera and the turn of the clip.
+ */
+
+/**
+ * Find the walkers of a clip, who are then kept for some minutes.
+ *
+ * @returns {Promise<Look>}
+ */
+export async function look(clip, fields, how) {
+  const seen = await work("walkers", clip, fields, how);
+  // The result of a job is stored, and therefore without pictures: these are kept in memory, for as long as the handle.
+  const pictures = seen.handle && seen.walkers.some((walker) => !walker.thumbnail);
+  const { handle, walkers } = pictures ? await get(path("walkers", seen.handle)).catch(() => seen) : seen;
+  return { clip, handle, fields, walkers };
+}
+
+/** Do something with the walkers of a look. Where they are not kept any more, the clip is sent again. */
+export async function workOn(kind, { clip, handle, fields }, more, how) {
+  const { rotate, ...others } = fields;
+  try {
+    if (handle) return await work(kind, null, { ...others, ...more, handle }, how);
+  } catch (error) {
+    if (error.code !== "unknown_handle" || !clip) throw error;
+  }
+  return work(kind, clip, { ...fields, ...more }, how);
 }
 
 /** What a job does now, with how much of it is done. */

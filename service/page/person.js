@@ -141,7 +141,7 @@ function whyNamed({ verdict, threshold, candidates: [best] }, names) {
 }
 
 /** A card of one walker. */
-export function card(person, names, { picture, strips, explain } = {}) {
+export function card(person, names, { picture, strips, explain, actions } = {}) {
   const best = person.candidates[0];
   const match = person.verdict === "match";
   return h(
@@ -167,5 +167,6 @@ export function card(person, names, { picture, strips, explain } = {}) {
     strips,
     person.candidates.length > 0 && distances(person, names),
     explain && person.candidates.map(explain),
+    actions,
   );
 }

@@ -18,6 +18,7 @@ from gaitkeeper.gallery.strangers import Strangers
 from gaitkeeper.models import GaitNetwork
 from gaitkeeper.pipelines.batching import SharedEmbedding
 from gaitkeeper.service.auth.access import is_permitted, require_collection
+from gaitkeeper.service.recognition.handles import Handles
 from gaitkeeper.service.recognition.pictures import strips
 from gaitkeeper.service.recognition.remote_work import Elsewhere
 from gaitkeeper.service.recognition.walker_options import is_file_name, network_named
@@ -61,6 +62,7 @@ class Administration:
         self._opened_with: dict[str, str] = {}  # the network that a gallery was last opened with
         self.store = open_store(settings.store_url, settings.vault)
         self.embedder = SharedEmbedding(settings.batch, settings.batch_wait)
+        self.handles = Handles(settings.keep_handles, settings.handles, settings.handle_bytes)
         self._state: State | None = None
         self._galleries: dict[str, Gallery] = {}
         self._networks: dict[str, GaitNetwork] = {}
@@ -80,7 +82,8 @@ class Administration:
         self.close()
 
     def close(self) -> None:
-        """Close the store."""
+        """Close the store, and erase what is kept in memory."""
+        self.handles.close()
         self.store.close()
         if self._state is not None:
             self._state.close()
@@ -314,8 +317,13 @@ class Administration:
         return strips(Strangers(self.gallery(collection)).sequence(stranger))
 
     def erase(self, subject: str, *, collection: str = DEFAULT_COLLECTION) -> Erasure:
-        """Erase a subject and all its data, and the jobs that would enrol it again. Raises NotFound."""
-        erased = self.gallery(collection).erase(subject)
+        """Erase a subject and all its data, the jobs that would enrol it again, and the handles of clips in which it
+        was enrolled. Raises NotFound.
+        """
+        gallery = self.gallery(collection)
+        clips = {template.clip_sha256 for template in gallery.templates(subject) if template.clip_sha256}
+        erased = gallery.erase(subject)
+        self.handles.erase_clips(clips)
         if self.settings.state_path.exists():
             self.state.withdraw(collection, known_subject(subject))
         self.forget(collection, subject)

@@ -6,7 +6,7 @@ import base64
 import hashlib
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import IO
@@ -52,10 +52,11 @@ ClipSource = str | Path | IO[bytes] | OpenClip
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """What the pipeline found in a clip, and the digest of the clip's bytes."""
+    """What the pipeline found in a clip, the digest of the clip's bytes, and the camera that was named for it."""
 
     result: ClipResult
     sha256: str
+    camera: str | None = None
 
     @classmethod
     def through(
@@ -65,6 +66,7 @@ class Seen:
         on_progress: Progress | None = None,
         deadline: float | None = None,
         rotate: int = 0,
+        camera: str | None = None,
     ) -> Seen:
         """Run a pipeline on a clip.
 
@@ -75,6 +77,7 @@ class Seen:
             deadline: time of ``time.monotonic`` at which processing is aborted.
             rotate: clockwise rotation of the pictures in degrees; see
                 :meth:`gaitkeeper.pipelines.pipeline.Pipeline.process`.
+            camera: name of the camera that recorded the clip.
 
         Raises:
             NotAFile: the path is not a file.
@@ -88,7 +91,7 @@ class Seen:
             result = pipeline.process(
                 own.file, lambda share: tell("looking at the clip", share), deadline, rotate, own.info
             )
-            return cls(result, sha256)
+            return cls(result, sha256, camera)
 
     @property
     def clip(self) -> Clip:
@@ -113,22 +116,30 @@ class Seen:
                 lists them.
             TrackNotFound: no walker has this number, or no walker is at the point.
         """
+        chosen = self.chosen(track, point).result.sequences
+        if len(chosen) > 1:
+            raise self._several(chosen)
+        return chosen[0]
+
+    def chosen(self, track: int | None, point: str | None = None) -> Seen:
+        """The same without the walkers who are neither of ``track`` nor at ``point``; all of them if both are None.
+
+        Raises:
+            TrackNotFound: no walker has this number, or no walker is at the point.
+        """
         walkers = {sequence.track: sequence for sequence in self.result.sequences}
         if point is not None:
-            chosen = [sequence for sequence in walkers.values() if is_at(sequence, point_of(point))]
-            if not chosen:
+            where = point_of(point)
+            walkers = {number: sequence for number, sequence in walkers.items() if is_at(sequence, where)}
+            if not walkers:
                 raise TrackNotFound(f"No walker of the clip is at {point}.")
-            if track is None and len(chosen) > 1:
-                raise self._several(chosen)
-            walkers = {sequence.track: sequence for sequence in chosen}
-        if track is None and len(walkers) == 1:
-            return next(iter(walkers.values()))
-        if track is None:
-            raise self._several(list(walkers.values()))
-        if track not in walkers:
+        if track is not None and track not in walkers:
+            reason = next((one.reason for one in self.result.skipped if one.track == track), None)
+            why = "" if reason is None else f" that can be used ({reason})"
             known = ", ".join(map(str, walkers))
-            raise TrackNotFound(f"No walker of the clip has track {track}; there is {known}.")
-        return walkers[track]
+            raise TrackNotFound(f"No walker of the clip has track {track}{why}; there is {known}.", track=track)
+        sequences = [sequence for number, sequence in walkers.items() if track in (None, number)]
+        return replace(self, result=replace(self.result, sequences=sequences))
 
     def _several(self, walkers: Sequence[GaitSequence]) -> MultiplePeople:
         known = {sequence.track for sequence in walkers}

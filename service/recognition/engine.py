@@ -4,28 +4,46 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Unpack
 
 from gaitkeeper.gallery import Gallery
 from gaitkeeper.gallery.decision.reappearance import Walks
-from gaitkeeper.gallery.errors import Conflict, PoorQuality
+from gaitkeeper.gallery.errors import Conflict, NotFound, PoorQuality
 from gaitkeeper.gallery.names import check_camera, check_metadata, check_subject, enrolled_only
 from gaitkeeper.gallery.rates import check_rates
 from gaitkeeper.pipelines.device import require_device
 from gaitkeeper.pipelines.errors import ClipError
 from gaitkeeper.pipelines.pipeline import Pipeline
 from gaitkeeper.pipelines.sequence import GaitSequence
-from gaitkeeper.service.errors import InvalidRequest, NotReady
-from gaitkeeper.service.options import ClipOptions, EnrollOptions, IdentifyOptions, VerifyOptions, complete, documented
+from gaitkeeper.service.errors import NotReady
+from gaitkeeper.service.options import (
+    ClipOptions,
+    EnrollOptions,
+    IdentifyOptions,
+    LookOptions,
+    VerifyOptions,
+    complete,
+    documented,
+)
 from gaitkeeper.service.recogniser import Progress
 from gaitkeeper.service.recognition import canary
 from gaitkeeper.service.recognition.administration import DEFAULT_COLLECTION, Administration
 from gaitkeeper.service.recognition.clip_walkers import ClipSource, Seen
+from gaitkeeper.service.recognition.looks import check_named, enroll_several, walkers_reply, with_stages
 from gaitkeeper.service.recognition.pictures import person_of
 from gaitkeeper.service.recognition.remote_work import Elsewhere
-from gaitkeeper.service.recognition.unknown_walkers import keep_unknown, walker_of
-from gaitkeeper.service.recognition.walker_options import judged, require_quality
-from gaitkeeper.service.schemas import ClipEnrolment, EnrollReply, IdentifyReply, LearnReply, VerifyReply
+from gaitkeeper.service.recognition.unknown_walkers import keep_unknown, reappearing, walker_of
+from gaitkeeper.service.recognition.walker_options import check_names, check_source, judged, require_quality
+from gaitkeeper.service.schemas import (
+    ClipEnrolment,
+    EnrollReply,
+    ErasedHandle,
+    IdentifyReply,
+    LearnReply,
+    VerifyReply,
+    WalkersReply,
+)
 from gaitkeeper.service.settings import Settings
 
 
@@ -65,13 +83,64 @@ class Engine(Administration):
         """Run the pipeline on a clip; see :meth:`Seen.through`. By default pictures are rotated as the settings say for
         the camera.
         """
-        return Seen.through(self.pipeline, clip, on_progress, deadline, self.settings.turn_of(camera, rotate))
+        return Seen.through(self.pipeline, clip, on_progress, deadline, self.settings.turn_of(camera, rotate), camera)
+
+    def _seen(
+        self,
+        clip: ClipSource | None,
+        options: EnrollOptions | IdentifyOptions | VerifyOptions,
+        on_progress: Progress | None,
+        deadline: float | None,
+    ) -> Seen:
+        """What the pipeline finds in a clip, or found in the one that a handle stands for. The camera of the request
+        goes before that of the look.
+        """
+        if clip is not None:
+            return self.see(clip, on_progress, deadline, rotate=options["rotate"], camera=options["camera"])
+        seen = self.handles.look(options["handle"] or "").again()
+        return replace(seen, camera=options["camera"] or seen.camera)
+
+    @documented(LookOptions)
+    def walkers(
+        self,
+        clip: ClipSource,
+        *,
+        on_progress: Progress | None = None,
+        deadline: float | None = None,
+        **given: Unpack[LookOptions],
+    ) -> WalkersReply:
+        """Find the walkers of a clip, compare them with no one, and keep them for some minutes under a handle. The
+        collection, in which they may be enrolled, need not exist yet.
+
+        Raises:
+            ClipError: the clip cannot be used.
+            DeadlineExceeded: the clip was not processed by ``deadline``, a time of ``time.monotonic``.
+            BadCollection, BadCamera, StoreUnavailable: see the gallery.
+        """
+        options = complete(LookOptions, given)
+        check_camera(options["camera"])
+        try:
+            gallery = self.gallery(options["collection"])
+        except NotFound:
+            gallery = None
+        seen = self.see(clip, on_progress, deadline, rotate=options["rotate"], camera=options["camera"])
+        same = {} if gallery is None else reappearing(seen, gallery, options["camera"])
+        shown = {"pictures": options["pictures"], "boxes": options["boxes"]}
+        return self.handles.keep(seen, walkers_reply(seen, options["collection"], gallery, same, **shown))
+
+    def show_walkers(self, handle: str) -> WalkersReply:
+        """The reply to the look that gave a handle. Raises UnknownHandle."""
+        return self.handles.look(handle).reply
+
+    def erase_walkers(self, handle: str) -> ErasedHandle:
+        """Erase the walkers that are kept under a handle. Raises UnknownHandle."""
+        return self.handles.erase(handle)
 
     @documented(EnrollOptions)
     def enroll(
         self,
-        clip: ClipSource,
-        subject: str,
+        clip: ClipSource | None = None,
+        subject: str | None = None,
         *,
         more: Sequence[ClipSource] = (),
         on_progress: Progress | None = None,
@@ -81,26 +150,34 @@ class Engine(Administration):
         """Enrol a clip's only walker, or the one of ``track`` or at ``point``, as ``subject``. Durable on return.
 
         With ``more`` clips of the same person, one walker in each, all clips are processed before the first is
-        enrolled.
+        enrolled. With ``subjects``, several walkers of the clip are enrolled, all or none, see
+        :func:`gaitkeeper.service.recognition.looks.enroll_several`. With a ``handle``, no clip is given or processed.
 
         Raises:
+            UnknownHandle: nothing is kept for the caller under the handle.
             LooksLikeOtherSubject: the walker matches another subject. Only if ``strict``.
             PoorQuality: the walker's quality is too low, or its mean joint score is lower than required.
             DeadlineExceeded: the clip was not processed by ``deadline``, a time of ``time.monotonic``.
             ClipError: a clip cannot be used, has several walkers and none was chosen, or lacks the chosen one. If there
                 are several clips, ``clip`` is the number of this one, from 1.
-            InvalidRequest: a track or point is given together with several clips.
+            InvalidRequest: the clip or its handle, or the subject or the subjects, are missing, or given in two ways.
             BadSubject, BadCollection, BadCamera, UnknownNetwork, FingerprintMismatch, ClipOfOtherSubject,
             StoreUnavailable: see the gallery.
         """
         options = complete(EnrollOptions, given)
-        check_subject(subject)
+        clips = () if clip is None else (clip, *more)
+        check_source(bool(clips), options["handle"], options["rotate"])
+        check_names(subject, options, len(clips))
+        named = check_named(options["subjects"] or {})
         check_camera(options["camera"])
-        if more and (options["track"] is not None or options["point"] is not None):
-            raise InvalidRequest("`track` and `point` choose a walker of one clip: send one clip, or leave them out.")
+        if subject is not None:
+            check_subject(subject)
         gallery = self.gallery(options["collection"], create=True, network=options["network"])
+        if subject is None:
+            seen = self._seen(clip, options, on_progress, deadline)
+            return enroll_several(gallery, seen, named, seen.camera, options)
         found: list[tuple[Seen, GaitSequence]] = []
-        for number, one in enumerate((clip, *more), start=1):
+        for number, one in enumerate(clips or (None,), start=1):
             try:
                 found.append(self._one_walker(one, gallery, options, on_progress, deadline))
             except (ClipError, PoorQuality) as error:
@@ -111,9 +188,9 @@ class Engine(Administration):
         for seen, walker in found:
             started = time.perf_counter()
             done = gallery.enrolment(
-                subject, walker, clip_sha256=seen.sha256, strict=options["strict"], camera=options["camera"]
+                subject, walker, clip_sha256=seen.sha256, strict=options["strict"], camera=seen.camera
             )
-            timings = _with(seen.result.timings, {"enroll": time.perf_counter() - started})
+            timings = with_stages(seen.result.timings, {"enroll": time.perf_counter() - started})
             replies.append(
                 EnrollReply(
                     template=done.template, warning=done.warning, clip=seen.clip, skipped=seen.skipped, timings=timings
@@ -124,46 +201,55 @@ class Engine(Administration):
 
     def _one_walker(
         self,
-        clip: ClipSource,
+        clip: ClipSource | None,
         gallery: Gallery,
         options: EnrollOptions | VerifyOptions,
         on_progress: Progress | None,
         deadline: float | None,
     ) -> tuple[Seen, GaitSequence]:
         """What the pipeline finds in a clip, and the walker that the options choose."""
-        camera = options["camera"]
-        seen = self.see(clip, on_progress, deadline, rotate=options["rotate"], camera=camera)
-        walker = walker_of(seen, gallery, options["track"], options["point"], camera)
+        seen = self._seen(clip, options, on_progress, deadline)
+        walker = walker_of(seen, gallery, options["track"], options["point"], seen.camera)
         require_quality(walker, options["min_quality"])
         return seen, walker
 
     @documented(IdentifyOptions)
     def identify(
         self,
-        clip: ClipSource,
+        clip: ClipSource | None = None,
         *,
         on_progress: Progress | None = None,
         deadline: float | None = None,
         **given: Unpack[IdentifyOptions],
     ) -> IdentifyReply:
-        """Rank the collection's subjects for every walker of a clip.
+        """Rank the collection's subjects for every walker of a clip, or for the one of ``track`` or those at ``point``.
+        With a ``handle``, no clip is given or processed.
 
         Raises:
+            UnknownHandle: nothing is kept for the caller under the handle.
+            InvalidRequest: a clip and a handle are given, or neither.
             UnknownNetwork: no network has this name.
-            ClipError: the clip cannot be used.
+            ClipError: the clip cannot be used, or lacks the chosen walker.
             DeadlineExceeded: the clip was not processed by ``deadline``, a time of ``time.monotonic``.
             NotFound, BadCollection, BadFpir, BadCamera, FingerprintMismatch, StoreUnavailable: see the gallery.
         """
         options = complete(IdentifyOptions, given)
+        check_source(clip is not None, options["handle"], options["rotate"])
         check_camera(options["camera"])
         check_metadata(options["where"])
         gallery = self.gallery(options["collection"], network=options["network"]).for_one_request()
         check_rates(gallery, fpir=options["fpir"])
-        seen = self.see(clip, on_progress, deadline, rotate=options["rotate"], camera=options["camera"])
+        kept = None if options["handle"] is None else self.handles.look(options["handle"]).reply
+        everybody = self._seen(clip, options, on_progress, deadline)
+        seen = everybody.chosen(options["track"], options["point"])
+        options["camera"] = seen.camera
         reply = self.identification(seen, gallery, **options)
         if not options["where"]:  # a walker who is unknown among some subjects may be known among all
-            keep_unknown(gallery, seen.result.sequences, reply.people, seen.sha256, options["camera"])
-        return reply
+            keep_unknown(gallery, seen.result.sequences, reply.people, seen.sha256, seen.camera)
+        if options["keep"] and kept is None:
+            same = {person.track: person.same_as for person in reply.people}
+            kept = self.handles.keep(everybody, walkers_reply(everybody, gallery.name, gallery, same))
+        return reply if kept is None else reply.model_copy(update={"handle": kept.handle, "expires": kept.expires})
 
     @staticmethod
     def identification(seen: Seen, gallery: Gallery, **given: Unpack[IdentifyOptions]) -> IdentifyReply:
@@ -188,7 +274,7 @@ class Engine(Administration):
             )
             for one in found
         ]
-        timings = _with(seen.result.timings, people[0].timings)
+        timings = with_stages(seen.result.timings, people[0].timings)
         return IdentifyReply(
             collection=gallery.name, people=people, clip=seen.clip, skipped=seen.skipped, timings=timings
         )
@@ -226,22 +312,25 @@ class Engine(Administration):
             kept=kept,
             clip=seen.clip,
             skipped=seen.skipped,
-            timings=_with(seen.result.timings, {"learn": time.perf_counter() - started}),
+            timings=with_stages(seen.result.timings, {"learn": time.perf_counter() - started}),
         )
 
     @documented(VerifyOptions)
     def verify(
         self,
-        clip: ClipSource,
+        clip: ClipSource | None,
         subject: str,
         *,
         on_progress: Progress | None = None,
         deadline: float | None = None,
         **given: Unpack[VerifyOptions],
     ) -> VerifyReply:
-        """Verify that a clip's only walker, or the one of ``track`` or at ``point``, is ``subject``.
+        """Verify that a clip's only walker, or the one of ``track`` or at ``point``, is ``subject``. With a ``handle``,
+        the clip is None.
 
         Raises:
+            UnknownHandle: nothing is kept for the caller under the handle.
+            InvalidRequest: a clip and a handle are given, or neither.
             PoorQuality: the walker's mean joint score is lower than required.
             UnknownNetwork: no network has this name.
             ClipError: the clip cannot be used, has several walkers and none was chosen, or lacks the chosen one.
@@ -250,13 +339,14 @@ class Engine(Administration):
                 gallery.
         """
         options = complete(VerifyOptions, given)
+        check_source(clip is not None, options["handle"], options["rotate"])
         check_camera(options["camera"])
         gallery = self.gallery(options["collection"], network=options["network"])
         check_rates(gallery, fmr=options["fmr"])
         gallery.subject(subject)
         seen, walker = self._one_walker(clip, gallery, options, on_progress, deadline)
-        person = gallery.verify(subject, walker, options["fmr"], options["camera"])
-        timings = _with(seen.result.timings, person.timings)
+        person = gallery.verify(subject, walker, options["fmr"], seen.camera)
+        timings = with_stages(seen.result.timings, person.timings)
         return VerifyReply(person=person, clip=seen.clip, skipped=seen.skipped, timings=timings)
 
     def check(self, wanted: Callable[[], None] = lambda: None) -> dict[str, float]:
@@ -295,9 +385,3 @@ class Engine(Administration):
         lap()
         parts = ("decoder", "perception", "network", "store", "index")
         return {name: laps[i + 1] - laps[i] for i, name in enumerate(parts)}
-
-
-def _with(timings: dict[str, float], more: dict[str, float]) -> dict[str, float]:
-    """Add stages to the timings, and add their time to the total, which stays last."""
-    stages = {stage: seconds for stage, seconds in timings.items() if stage != "total"}
-    return {**stages, **more, "total": timings["total"] + sum(more.values())}

@@ -40,11 +40,7 @@ def walker_of(seen: Seen, gallery: Gallery, track: int | None, point: str | None
     try:
         return seen.walker(track, point)
     except MultiplePeople as error:
-        seqs, walks = seen.result.sequences, Walks(seen.result.spans)
-        calibration = gallery.calibration(fingerprint_of(gallery.network, seqs[0].perception))
-        fpir = FPIR if calibration is None else calibration.loosest
-        found = gallery.identify_many(seqs, top_k=1, fpir=fpir, camera=camera, learn=False, walks=walks)
-        same = {one.track: one.same_as for one in found}
+        same = reappearing(seen, gallery, camera)
         tracks = [{**choice, "same_as": same[choice["track"]]} for choice in error.extra["tracks"]]
         people = len({first_of(choice["track"], same) for choice in tracks})
         if people == len(tracks):
@@ -54,6 +50,21 @@ def walker_of(seen: Seen, gallery: Gallery, track: int | None, point: str | None
             f"{who} in the clip, {len(tracks)} times in all, as it seems: choose a walk by `track`.",
             tracks=tracks,
         ) from error
+
+
+def reappearing(seen: Seen, gallery: Gallery, camera: str | None) -> dict[int, int | None]:
+    """By track, an earlier track of the clip that shows the same person; None if there is none.
+
+    Raises:
+        FingerprintMismatch, StoreUnavailable: see the gallery.
+    """
+    seqs, walks = seen.result.sequences, Walks(seen.result.spans)
+    if len(seqs) < 2:
+        return {seq.track: None for seq in seqs}
+    calibration = gallery.calibration(fingerprint_of(gallery.network, seqs[0].perception))
+    fpir = FPIR if calibration is None else calibration.loosest
+    found = gallery.identify_many(seqs, top_k=1, fpir=fpir, camera=camera, learn=False, walks=walks)
+    return {one.track: one.same_as for one in found}
 
 
 def first_of(track: int, same: Mapping[int, int | None]) -> int:

@@ -13,7 +13,7 @@ from gaitkeeper.models.errors import UnknownNetwork
 from gaitkeeper.models.weights import manifest
 from gaitkeeper.pipelines.sequence import GaitSequence
 from gaitkeeper.service.errors import InvalidRequest
-from gaitkeeper.service.options import POINT
+from gaitkeeper.service.options import POINT, EnrollOptions, complete
 
 NEAR_SECONDS = 0.25
 """Maximum distance in seconds between the time of a point and the nearest frame that shows the walker."""
@@ -39,6 +39,54 @@ def point_of(text: str) -> Point:
     place, _, time = text.partition("@")
     x, y = map(float, place.split(","))
     return Point(x, y, float(time) if time else None)
+
+
+def check_source(has_clip: bool, handle: str | None, rotate: int | None) -> None:
+    """Check that a request has either a clip or a handle, and turns no clip that was looked at already.
+
+    Raises:
+        InvalidRequest: it has both or neither, or turns what the handle stands for.
+    """
+    if has_clip and handle is not None:
+        raise InvalidRequest("A handle stands for a clip: send one of both.", errors=_errors("handle", "clip"))
+    if not has_clip and handle is None:
+        sentence = "a clip is required, or the handle of one that was looked at"
+        raise InvalidRequest(f"clip: {sentence}.", errors=[{"field": "clip", "message": sentence}])
+    if handle is not None and rotate is not None:
+        raise InvalidRequest(
+            "`rotate` turns a clip before it is looked at, and that of a handle was looked at already.",
+            errors=_errors("handle", "rotate"),
+        )
+
+
+def check_names(subject: str | None, given: EnrollOptions, clips: int) -> None:
+    """Check that an enrolment says in one way who walks.
+
+    Args:
+        subject: the only walker, if it is given.
+        given: options of the enrolment.
+        clips: number of clips.
+
+    Raises:
+        InvalidRequest: it says so in two ways, in none, or not for the given clips.
+    """
+    options = complete(EnrollOptions, given)
+    chooses = [name for name in ("track", "point") if options[name] is not None]
+    if options["subjects"] and (subject is not None or chooses or clips > 1):
+        raise InvalidRequest(
+            "`subjects` says who each walker of one clip is: leave out `subject`, `track` and `point`, and send one "
+            "clip.",
+            errors=_errors("subjects"),
+        )
+    if not options["subjects"] and subject is None:
+        sentence = "a subject is required, or subjects by track"
+        raise InvalidRequest(f"subject: {sentence}.", errors=[{"field": "subject", "message": sentence}])
+    if clips > 1 and chooses:
+        raise InvalidRequest("`track` and `point` choose a walker of one clip: send one clip, or leave them out.")
+
+
+def _errors(*fields: str) -> list[dict[str, str]]:
+    return [{"field": field, "message": "cannot be combined with the other fields of the request"} for field in fields]
 
 
 def is_at(sequence: GaitSequence, point: Point) -> bool:

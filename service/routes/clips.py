@@ -8,19 +8,21 @@ from functools import partial
 from typing import Annotated, Any
 
 import anyio.to_thread
-from fastapi import APIRouter, Depends, Form, Request, Response
+from fastapi import APIRouter, Depends, Form, Request, Response, UploadFile
 from fastapi.responses import JSONResponse
 
 from gaitkeeper.service.background.replay import digest
-from gaitkeeper.service.background.requests import ClipRequest, EnrollRequest, IdentifyRequest
+from gaitkeeper.service.background.requests import ClipRequest, EnrollRequest, IdentifyRequest, LookRequest
 from gaitkeeper.service.background.work import Reply
 from gaitkeeper.service.http.callers import CallerOf
 from gaitkeeper.service.http.openapi import problems
-from gaitkeeper.service.options import ClipOptions, EnrollOptions, IdentifyOptions, VerifyOptions
+from gaitkeeper.service.options import ClipOptions, EnrollOptions, IdentifyOptions, LookOptions, VerifyOptions
 from gaitkeeper.service.recognition.clip_walkers import OpenClip
+from gaitkeeper.service.recognition.walker_options import check_source
 from gaitkeeper.service.routes.dependencies import (
     ClipFile,
     ClipFiles,
+    ClipOrHandle,
     ClipRoute,
     EngineOf,
     IdempotencyKey,
@@ -29,10 +31,11 @@ from gaitkeeper.service.routes.dependencies import (
     Queue,
     ReplaysOf,
     SubjectField,
+    SubjectOrSubjects,
     WorkOf,
 )
 from gaitkeeper.service.routes.option_fields import form
-from gaitkeeper.service.schemas import EnrollReply, IdentifyReply, JobReply, LearnReply, VerifyReply
+from gaitkeeper.service.schemas import EnrollReply, IdentifyReply, JobReply, LearnReply, VerifyReply, WalkersReply
 
 # Clips are stored on disk. Fields stay in memory, because they are few and short.
 FIELDS: Any = {"max_files": 17, "max_fields": 100, "max_part_size": 2**14}
@@ -45,7 +48,7 @@ JOB: dict[str, Any] = {
 
 
 class Asked:
-    """Processing mode of a clip request: idempotent or not, at once or as a job."""
+    """Processing mode of a clip request: at once or as a job, and once for each ``Idempotency-Key``."""
 
     def __init__(
         self,
@@ -55,44 +58,52 @@ class Asked:
         jobs: JobsOf,
         caller: CallerOf,
         request: Request,
-        idempotency_key: IdempotencyKey = None,
         prefer: Prefer = None,
     ) -> None:
         self._work, self._queue, self._replays, self._jobs = work, queue, replays, jobs
         self._caller, self._root = caller, request.scope.get("root_path", "")
-        self._token = idempotency_key
         self._later = "respond-async" in (prefer or "").lower()
 
     async def answer(
-        self, request: ClipRequest, clip: OpenClip, response: Response, more: Sequence[OpenClip] = ()
+        self, request: ClipRequest, clips: Sequence[OpenClip], response: Response, token: str | None = None
     ) -> Any:
         """The reply, with its status set, or a response if the clip has become a job. Several clips never become
-        a job.
+        a job, and neither does a handle, which stands for no clip to process.
+
+        Args:
+            request: what to do.
+            clips: the clips; none with a handle.
+            response: gets the status.
+            token: the Idempotency-Key, if there is one.
+
+        Raises:
+            InvalidRequest: something is missing or given in two ways.
         """
+        self._work.check_parts(request, len(clips))
         end = time.monotonic() + self._work.engine.settings.deadline
-        if self._later and not more:
-            status, reply = await anyio.to_thread.run_sync(self._once, request, clip, end)
+        once = partial(self._once, request, clips, end, token)
+        if self._later and len(clips) == 1:
+            status, reply = await anyio.to_thread.run_sync(once)
         else:
-            status, reply = await self._queue.run(
-                self._once, request, clip, end, more, deadline=end, caller=self._caller
-            )
+            status, reply = await self._queue.run(once, deadline=end, caller=self._caller)
         if isinstance(reply, JobReply):
             return JSONResponse(reply.model_dump(mode="json"), status, {"Location": f"{self._root}/jobs/{reply.id}"})
         response.status_code = status
         return reply
 
     def _once(
-        self, request: ClipRequest, clip: OpenClip, end: float, more: Sequence[OpenClip] = ()
+        self, request: ClipRequest, clips: Sequence[OpenClip], end: float, token: str | None
     ) -> tuple[int, Reply]:
-        if self._token is None:
-            return self._done(request, clip, end, more)
+        if token is None:
+            return self._done(request, clips, end)
         collection = request.options["collection"]
         there = partial(self._work.engine.has, collection)
-        work = partial(self._done, request, clip, end, more)
-        return self._replays.once(self._token, digest(request, (clip, *more)), collection, work, there, request.reply)
+        work = partial(self._done, request, clips, end)
+        return self._replays.once(token, digest(request, clips), collection, work, there, request.reply)
 
-    def _done(self, request: ClipRequest, clip: OpenClip, end: float, more: Sequence[OpenClip]) -> tuple[int, Reply]:
-        if not more and (self._later or self._work.is_long(clip, end)):
+    def _done(self, request: ClipRequest, clips: Sequence[OpenClip], end: float) -> tuple[int, Reply]:
+        clip, more = (clips[0], clips[1:]) if clips else (None, ())
+        if clip is not None and not more and (self._later or self._work.is_long(clip, end)):
             self._work.check(request)
             if not self._later:
                 self._caller.require()  # create no job if the caller has disconnected
@@ -102,6 +113,11 @@ class Asked:
 
 
 AskedOf = Annotated[Asked, Depends()]
+
+
+def _opened(*clips: UploadFile) -> list[OpenClip]:
+    return [OpenClip(one.file, one.filename) for one in clips]
+
 
 CLIP_PROBLEMS = (
     "bad_request",
@@ -129,13 +145,14 @@ CLIP_PROBLEMS = (
     "weights_missing",
     "unknown_network",
 )
+HANDLE_PROBLEMS = ("unknown_handle", "track_not_found")
 
 
 @router.post(
     "/enroll",
     status_code=201,
     response_model=EnrollReply,
-    summary="Enrol the person who walks in a clip",
+    summary="Enrol the person who walks in a clip, or several",
     responses={
         201: {"description": "Enrolled, and durable."},
         200: {
@@ -145,8 +162,8 @@ CLIP_PROBLEMS = (
         202: JOB,
         **problems(
             *CLIP_PROBLEMS,
+            *HANDLE_PROBLEMS,
             "multiple_people",
-            "track_not_found",
             "poor_quality",
             "likeness_changed",
             "bad_subject",
@@ -158,16 +175,17 @@ CLIP_PROBLEMS = (
 async def enroll(
     asked: AskedOf,
     response: Response,
-    clip: ClipFiles,
-    subject: SubjectField,
     options: Annotated[EnrollOptions, Depends(form(EnrollOptions))],
+    clip: ClipFiles = [],  # noqa: B006  # the framework makes the schema of it, and does not change it
+    subject: SubjectOrSubjects = None,
+    idempotency_key: IdempotencyKey = None,
 ) -> EnrollReply | Response:
     """Enrols one walker from each clip, or none if a clip cannot be used. If a clip has several walkers, choose one by
-    `track` or `point`: the reply `multiple_people` lists them with a picture each. `warning` names another subject that
-    the walker matches.
+    `track` or `point`, or say by `subjects` who each is; the reply `multiple_people` lists them with a picture each.
+    `warning` names another subject that the walker matches. A `handle` stands for a clip that was looked at before.
     """
-    first, *more = (OpenClip(one.file, one.filename) for one in clip)
-    reply: EnrollReply | Response = await asked.answer(EnrollRequest(subject, options), first, response, more)
+    request = EnrollRequest(subject, options)
+    reply: EnrollReply | Response = await asked.answer(request, _opened(*clip), response, idempotency_key)
     return reply
 
 
@@ -175,18 +193,45 @@ async def enroll(
     "/identify",
     response_model=IdentifyReply,
     summary="Identify everybody who walks in a clip",
-    responses={202: JOB, **problems(*CLIP_PROBLEMS, "bad_fpir", "bad_subject", "not_found")},
+    responses={202: JOB, **problems(*CLIP_PROBLEMS, *HANDLE_PROBLEMS, "bad_fpir", "bad_subject", "not_found")},
 )
 async def identify(
     asked: AskedOf,
     response: Response,
-    clip: ClipFile,
     options: Annotated[IdentifyOptions, Depends(form(IdentifyOptions))],
+    clip: ClipOrHandle = None,
+    idempotency_key: IdempotencyKey = None,
 ) -> IdentifyReply | Response:
-    """Every walker gets a verdict (`match`, `unknown`, or `inconclusive` with a reason) and ranked candidates."""
-    reply: IdentifyReply | Response = await asked.answer(
-        IdentifyRequest(options), OpenClip(clip.file, clip.filename), response
-    )
+    """Every walker, or the chosen one, gets a verdict (`match`, `unknown`, or `inconclusive` with a reason) and ranked
+    candidates. A `handle` stands for a clip that was looked at before.
+    """
+    clips = _opened() if clip is None else _opened(clip)
+    reply: IdentifyReply | Response = await asked.answer(IdentifyRequest(options), clips, response, idempotency_key)
+    return reply
+
+
+@router.post(
+    "/walkers",
+    response_model=WalkersReply,
+    summary="Find the walkers of a clip",
+    responses={
+        202: JOB,
+        **problems(
+            *(code for code in CLIP_PROBLEMS if code not in ("idempotency_mismatch", "in_progress", "unknown_network"))
+        ),
+    },
+)
+async def walkers(
+    asked: AskedOf,
+    response: Response,
+    clip: ClipFile,
+    options: Annotated[LookOptions, Depends(form(LookOptions))],
+) -> WalkersReply | Response:
+    """Lists the walkers with a thumbnail each, and says who cannot be enrolled and why. Compares them with no one. The
+    walkers are kept in memory for some minutes: the `handle` stands for the clip in `/enroll`, `/identify` and
+    `/verify`, for the same key.
+    """
+    reply: WalkersReply | Response = await asked.answer(LookRequest(options), _opened(clip), response)
     return reply
 
 
@@ -220,8 +265,8 @@ async def learn(
     summary="Verify that the person who walks in a clip is the claimed subject",
     responses=problems(
         *(code for code in CLIP_PROBLEMS if code not in ("idempotency_mismatch", "in_progress")),
+        *HANDLE_PROBLEMS,
         "multiple_people",
-        "track_not_found",
         "poor_quality",
         "bad_fmr",
         "bad_subject",
@@ -232,13 +277,15 @@ async def verify(
     engine: EngineOf,
     queue: Queue,
     caller: CallerOf,
-    clip: ClipFile,
     subject: SubjectField,
     options: Annotated[VerifyOptions, Depends(form(VerifyOptions))],
+    clip: ClipOrHandle = None,
 ) -> VerifyReply:
     """Compares one walker with one subject: `match`, `unknown` if the walker does not match the subject, or
-    `inconclusive` with a reason.
+    `inconclusive` with a reason. A `handle` stands for a clip that was looked at before.
     """
+    check_source(clip is not None, options["handle"], options["rotate"])
     end = time.monotonic() + engine.settings.deadline
-    work = partial(engine.verify, clip.file, subject, on_progress=caller.tell, deadline=end, **options)
+    source = None if clip is None else clip.file
+    work = partial(engine.verify, source, subject, on_progress=caller.tell, deadline=end, **options)
     return await queue.run(work, deadline=end, caller=caller)

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from fastapi import Depends, File, Form, Header, Path, Query, Request, Response, UploadFile
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field
+from pydantic.json_schema import SkipJsonSchema
 
 from gaitkeeper.service.background.jobs import Jobs
 from gaitkeeper.service.background.replay import Replays
@@ -49,17 +50,24 @@ JobsOf = Annotated[Jobs, _of_app("jobs")]
 MetricsOf = Annotated[Metrics, _of_app("metrics")]
 Probes = Annotated[WorkQueue, _of_app("probes")]
 
-ClipFile = Annotated[UploadFile, File(description="The clip: mp4, mov, mkv, webm or avi.")]
+_CLIP = "The clip: mp4, mov, mkv, webm or avi."
+ClipFile = Annotated[UploadFile, File(description=_CLIP)]
+ClipOrHandle = Annotated[
+    UploadFile | SkipJsonSchema[None], File(description=f"{_CLIP} Required unless a `handle` stands for it.")
+]
 ClipFiles = Annotated[
     list[UploadFile],
     File(
-        min_length=1,
         max_length=16,
-        description="The clip: mp4, mov, mkv, webm or avi. May be given several times, for clips of the same person.",
+        description=f"{_CLIP} Required unless a `handle` stands for it. May be given several times, for clips of the "
+        "same person.",
     ),
 ]
-SubjectField = Annotated[
-    str, Form(description="Id of the subject: 1 to 128 characters, no slashes.", examples=["alice"])
+_SUBJECT = "Id of the subject: 1 to 128 characters, no slashes."
+SubjectField = Annotated[str, Form(description=_SUBJECT, examples=["alice"])]
+SubjectOrSubjects = Annotated[
+    str | SkipJsonSchema[None],
+    Form(description=f"{_SUBJECT} Required unless `subjects` says who walks.", examples=["alice"]),
 ]
 IdempotencyKey = Annotated[
     str | None,
@@ -95,5 +103,8 @@ PageOf = Annotated[Page, Query()]
 JobsPageOf = Annotated[JobsPage, Query()]
 CollectionPath = Annotated[str, Path(description="Name of the collection.", examples=["default"])]
 CameraPath = Annotated[str, Path(description="Name of the camera.", examples=["north-door"])]
+HandlePath = Annotated[
+    str, Path(description="Handle of a clip that was looked at.", examples=["Xr3nB0oJ9yQm1vTz5cLk7w"])
+]
 SubjectPath = Annotated[str, Path(description="Id of the subject.", examples=["alice"])]
 TemplatePath = Annotated[str, Path(description="Id of the template.", examples=["5b0cf3a6d5a84b3f8f1d0b1f6b8f2a77"])]

@@ -12,7 +12,7 @@ from pydantic import BaseModel, BeforeValidator, Field, ValidationError, create_
 
 from gaitkeeper.service.errors import InvalidRequest
 from gaitkeeper.service.options import Option, complete, is_rotation, options_of
-from gaitkeeper.service.recognition.metadata import pairs_of
+from gaitkeeper.service.recognition.metadata import mapping_of
 
 Options = TypeVar("Options", bound=Mapping[str, object])
 
@@ -59,8 +59,10 @@ def _model(kind: Any) -> type[BaseModel]:
 
 
 def _values(kind: type[Options], fields: Mapping[str, Any]) -> Options:
-    pairs = {name for name, option in options_of(kind).items() if option.pairs}
-    return complete(kind, {name: pairs_of(value) if name in pairs else value for name, value in fields.items()})
+    pairs = {name: option for name, option in options_of(kind).items() if option.pairs}
+    return complete(
+        kind, {name: mapping_of(pairs[name], value) if name in pairs else value for name, value in fields.items()}
+    )
 
 
 def _type(option: Option) -> Any:

@@ -16,7 +16,7 @@ from fastapi import Depends, FastAPI
 from typer.testing import CliRunner
 
 from gaitkeeper.service.app import create_app
-from gaitkeeper.service.background.requests import EnrollRequest, IdentifyRequest, request_of
+from gaitkeeper.service.background.requests import EnrollRequest, IdentifyRequest, LookRequest, request_of
 from gaitkeeper.service.batch.lines import Order
 from gaitkeeper.service.cli import app as command_line
 from gaitkeeper.service.client import Client
@@ -26,6 +26,7 @@ from gaitkeeper.service.options import (
     ClipOptions,
     EnrollOptions,
     IdentifyOptions,
+    LookOptions,
     Option,
     StreamOptions,
     VerifyOptions,
@@ -35,6 +36,7 @@ from gaitkeeper.service.options import (
 )
 from gaitkeeper.service.recogniser import Recogniser
 from gaitkeeper.service.recognition.engine import Engine
+from gaitkeeper.service.recognition.metadata import mapping_of
 from gaitkeeper.service.routes.option_fields import form, query
 from gaitkeeper.service.settings import Settings
 
@@ -42,6 +44,7 @@ OPERATIONS: dict[str, tuple[type, set[str]]] = {
     "enroll": (EnrollOptions, {"clip", "subject"}),
     "identify": (IdentifyOptions, {"clip"}),
     "verify": (VerifyOptions, {"clip", "subject"}),
+    "walkers": (LookOptions, {"clip"}),
     "learn": (ClipOptions, {"clip", "camera"}),
 }
 """Options and other fields by route and method."""
@@ -49,11 +52,15 @@ COMMANDS: dict[tuple[str, ...], tuple[type, set[str]]] = {
     ("enroll",): (EnrollOptions, set()),
     ("identify",): (IdentifyOptions, {"pictures", "boxes"}),
     ("verify",): (VerifyOptions, set()),
+    ("look",): (LookOptions, {"pictures", "boxes"}),
     ("watch",): (StreamOptions, set()),
     ("inspect",): (ClipOptions, {"collection"}),
     ("cameras", "learn"): (ClipOptions, set()),
-    ("batch", "enroll"): (EnrollOptions, {"track", "point"}),
-    ("batch", "identify"): (IdentifyOptions, {"pictures", "boxes", "explain"}),
+    ("batch", "enroll"): (EnrollOptions, {"track", "point", "subjects", "handle"}),
+    ("batch", "identify"): (
+        IdentifyOptions,
+        {"pictures", "boxes", "explain", "track", "point", "handle", "keep"},
+    ),
 }
 """Options, and those that the command cannot use, by command."""
 
@@ -172,6 +179,33 @@ def test_a_stored_job_without_newer_options_is_done_with_their_defaults() -> Non
     identify = request_of("identify", {"top_k": 3, "where": {"site": "north"}})
     assert isinstance(identify, IdentifyRequest) and identify.options["where"] == {"site": "north"}
     assert request_of(identify.kind, identify.fields) == identify
+    several = EnrollRequest(None, complete(EnrollOptions, {"subjects": {1: "ann", 3: "bob"}}))
+    assert request_of(several.kind, json.loads(json.dumps(several.fields))) == several
+    look = request_of("walkers", {"camera": "door"})
+    assert isinstance(look, LookRequest) and request_of(look.kind, look.fields) == look
+
+
+def test_subjects_by_track_are_written_in_three_ways() -> None:
+    option = options_of(EnrollOptions)["subjects"]
+    both = {1: "alice", 3: "bob, jr"}
+    assert mapping_of(option, ['{"1": "alice", "3": "bob, jr"}']) == both
+    assert mapping_of(option, ["1=alice", "3=bob, jr"]) == both
+    assert mapping_of(option, ["1=alice,3=bob, jr"], joined=True) == both
+    assert mapping_of(option, ["1=alice,3=bob, jr"]) == {1: "alice,3=bob, jr"}, "a form does not split at commas"
+    assert mapping_of(option, ['{"1": "a,2=b"}'], joined=True) == {1: "a,2=b"}
+    deep = '{"1":' * 100_000 + "1" + "}" * 100_000
+    for wrong in (
+        ["01=a"],
+        ["-1=a"],
+        ["1=a", "1=b"],
+        ['{"1": "a"}', "1=b"],
+        ['{"1": null}'],
+        ["²=a"],
+        ["9" * 9 + "=a"],
+        [deep],
+    ):
+        with pytest.raises(InvalidRequest):
+            mapping_of(option, wrong)
 
 
 def test_a_batch_continues_with_the_results_of_an_earlier_version(tmp_path: Path) -> None:

@@ -133,7 +133,7 @@ def _annotation(name: str, option: Option) -> Any:
 
 def _value(option: Option, given: Any) -> Any:
     if option.pairs:
-        from gaitkeeper.service.recognition.metadata import pairs_of
+        from gaitkeeper.service.recognition.metadata import mapping_of
 
-        return pairs_of(given or [])
+        return mapping_of(option, given or [], joined=True)
     return int(given) if isinstance(given, Rotate) else given

@@ -29,7 +29,7 @@ from gaitkeeper.gallery.types import (
 )
 from gaitkeeper.pipelines.fingerprint import Fingerprint
 from gaitkeeper.pipelines.timing import REPAIRS
-from gaitkeeper.service.schemas import Clip, Skipped, TrackChoice
+from gaitkeeper.service.schemas import Clip, Kept, Skipped, TrackChoice, WalkerSeen
 
 if TYPE_CHECKING:
     from gaitkeeper.gallery.types import StrangerGroup
@@ -201,6 +201,23 @@ def walkers(seen: Iterable[TrackChoice]) -> Table:
             f"{quality.mask_stability:.2f}",
         )
     return table
+
+
+def unfit(console: Console, seen: Iterable[WalkerSeen]) -> None:
+    """One line per walker who is another's return, or who cannot be enrolled."""
+    for walker in seen:
+        if walker.same_as is not None:
+            console.print(f"track {walker.track} seems to be the same person as track {walker.same_as}", style="dim")
+        if walker.unfit is not None:
+            told = f"track {walker.track} cannot be enrolled: {walker.unfit.detail} [{walker.unfit.code}]"
+            console.print(told, style="yellow", markup=False, soft_wrap=True)
+
+
+def kept(console: Console, reply: Kept) -> None:
+    """The handle under which a clip's walkers are kept, and until when."""
+    if reply.handle is not None and reply.expires is not None:
+        until = reply.expires.astimezone(UTC).isoformat(" ", "seconds")
+        console.print(f"handle {reply.handle}, kept until {until}", markup=False, highlight=False, soft_wrap=True)
 
 
 def repaired(console: Console, clip: Clip) -> None:

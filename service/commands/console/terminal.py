@@ -58,9 +58,12 @@ AnyClipsArgument = Annotated[
     ),
 ]
 ArchiveArgument = Annotated[Path, typer.Argument(help="The archive.", callback=_file)]
-ClipsArgument = Annotated[
-    list[Path],
-    typer.Argument(metavar="CLIP…", help="Video files of one person.", callback=_files),
+ClipsOrHandle = Annotated[
+    list[Path] | None,
+    typer.Argument(metavar="CLIP…", help="Video files of one person; none with --handle.", callback=_files),
+]
+ClipOrHandle = Annotated[
+    Path | None, typer.Argument(help="A video file; none with --handle.", callback=lambda path: path and _file(path))
 ]
 CollectionOption = Annotated[
     str, typer.Option("--collection", "-c", help=options_of(ClipOptions)["collection"].description)
@@ -115,7 +118,8 @@ def recogniser(server: str | None, store: str | None, key: str | None = None) ->
         from gaitkeeper.service.recognition.engine import Engine
         from gaitkeeper.service.settings import load_settings
 
-        settings = load_settings(**({"store": store} if store else {}))
+        # What this process keeps is gone when the command ends, so it gives no handles.
+        settings = load_settings(handles=0, **({"store": store} if store else {}))
         with Engine(settings, network_files=True) as engine:
             yield engine
 

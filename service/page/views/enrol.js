@@ -1,10 +1,11 @@
-// Enrol the person who walks in a clip.
+// Enrol the person who walks in a clip, or several.
 
 import * as api from "../api.js";
 import { choice } from "../choosing.js";
 import { clipChooser } from "../clip.js";
-import { confirm, date, field, h, note, notice, progress, say } from "../dom.js";
-import { aboutWalk } from "../person.js";
+import { field, h, note, notice, progress, say } from "../dom.js";
+import { enrolled } from "../enrolled.js";
+import { naming } from "../naming.js";
 import { turnChooser, turnField } from "../turning.js";
 import { CAMERA } from "./identify.js";
 
@@ -19,7 +20,7 @@ export async function render(view, { rest, signal }) {
       go.disabled = false;
     },
   });
-  const subject = h("input", { required: true, maxlength: 128, autocomplete: "off", spellcheck: "false", value: rest[0] ?? "" });
+  const subject = h("input", { maxlength: 128, autocomplete: "off", spellcheck: "false", value: rest[0] ?? "" });
   const name = h("input", { maxlength: 256, autocomplete: "off" });
   const basis = h("input", { maxlength: 256, autocomplete: "off" });
   const camera = h("input", { maxlength: 64, autocomplete: "off", spellcheck: "false" });
@@ -30,7 +31,7 @@ export async function render(view, { rest, signal }) {
     { class: "card" },
     chooser.element,
     h("div", { class: "fields" },
-      field("Id", subject, "Short and lasting, without slashes: alice, or a number."),
+      field("Id", subject, "Short and lasting, without slashes: alice, or a number. Leave it empty to name several people of one clip."),
       field("Display name", name, "Optional; can be changed later."),
       field("Legal basis", basis, "Optional: why you may keep this person's data."),
       field("Camera", camera, CAMERA),
@@ -48,10 +49,10 @@ export async function render(view, { rest, signal }) {
     for (const clip of clips) {
       const place = h("div", { class: "card working" });
       result.append(place);
-      const fields = { collection: api.collection.get(), subject: who.subject, strict: String(strict.checked) };
+      const fields = { collection: api.collection.get() };
       if (camera.value.trim()) fields.camera = camera.value.trim();
       if (turn.value) fields.rotate = turn.value;
-      await enrol(place, clip, who, fields, signal);
+      await enrol(place, clip, who, fields, String(strict.checked), signal);
       if (signal.aborted) return;
     }
     go.disabled = false;
@@ -64,78 +65,39 @@ export async function render(view, { rest, signal }) {
   );
 }
 
-/** Send one clip, and again with the walker chosen where there are several. */
-async function enrol(place, clip, who, fields, signal) {
+/** Look at a clip once, and enrol the only walker, the chosen one, or all who get an id. */
+async function enrol(place, clip, who, fields, strict, signal) {
   const stop = new AbortController();
   const bar = progress(clip.name);
   const tell = (share, text) => bar.set(share, `${clip.name}: ${text}`);
   const cancel = h("button", { type: "button", class: "quiet", onclick: () => stop.abort() }, "Cancel");
   place.replaceChildren(bar.element, cancel);
-  try {
-    const reply = await api.work("enroll", clip, fields, { signal, cancel: stop.signal, tell });
-    place.replaceChildren(...enrolled(reply, clip, who, fields, signal));
-    say(`${who.subject} is enrolled`);
-    const change = Object.fromEntries(["display_name", "legal_basis"].filter((k) => who[k]).map((k) => [k, who[k]]));
-    if (Object.keys(change).length)
-      // A key that may enrol may not do this as well: the enrolment stands, whatever comes of it.
-      await api.patch(api.inCollection("subjects", who.subject), change).catch((error) => place.append(notice(error)));
-  } catch (error) {
-    if (error.code === "multiple_people" && error.tracks)
-      place.replaceChildren(...choice(error.tracks, clip.name, "enrol", (track) => enrol(place, clip, who, { ...fields, track: String(track) }, signal)));
-    else place.replaceChildren(error.name === "AbortError" ? note(`${clip.name}: cancelled.`) : notice(error));
+  const how = { signal, cancel: stop.signal, tell };
+
+  async function one(look, track) {
+    place.replaceChildren(bar.element);
+    try {
+      const given = { subject: who.subject, strict, ...(track && { track: String(track) }) };
+      const reply = await api.workOn("enroll", look, given, how);
+      place.replaceChildren(...enrolled(reply, clip.name, look, signal, { shown: who.display_name }));
+      say(`${who.subject} is enrolled`);
+      const change = Object.fromEntries(["display_name", "legal_basis"].filter((k) => who[k]).map((k) => [k, who[k]]));
+      if (Object.keys(change).length)
+        // A key that may enrol may not do this as well: the enrolment stands, whatever comes of it.
+        await api.patch(api.path("collections", fields.collection, "subjects", who.subject), change).catch((error) => place.append(notice(error)));
+    } catch (error) {
+      place.replaceChildren(notice(error));
+    }
   }
-}
 
-/** The walk matches another subject: is it the same person? Then the walk belongs to that one. */
-function sameOrNot(warning, template, clip, fields, signal) {
-  const other = warning.subject;
-  const place = h("div", { class: "notice warn" });
-  const same = h("button", { type: "button", class: "quiet small" }, `Yes, add the walk to ${other}`);
-  const not = h("button", { type: "button", class: "quiet small" }, "No, these are two people");
-  not.addEventListener("click", () => place.replaceWith(h("p", { class: "soft" }, `Kept apart from ${other}.`)));
-  same.addEventListener("click", async () => {
-    same.disabled = not.disabled = true;
-    const bar = progress(clip.name);
-    place.append(bar.element);
-    try {
-      await api.remove(api.inCollection("subjects", template.subject, "templates", template.id));
-      const { subject } = await api.get(api.inCollection("subjects", template.subject));
-      if (subject.templates === 0) await api.remove(api.inCollection("subjects", template.subject));
-      const given = { ...fields, subject: other, strict: "false", track: String(template.track) };
-      await api.work("enroll", clip, given, { signal, cancel: new AbortController().signal, tell: bar.set });
-      const link = h("a", { href: `#/people/${encodeURIComponent(other)}` }, other);
-      place.parentElement.replaceChildren(h("h2", {}, "The walk was added to ", link), h("p", { class: "soft" }, `${clip.name}: ${aboutWalk(template)}`));
-      say(`The walk was added to ${other}`);
-    } catch (error) {
-      place.append(notice(error));
-    }
-  });
-  place.append(
-    h("p", {}, h("strong", {}, "Same person? "), warning.detail),
-    h("div", { class: "actions" }, same, not),
-    h("p", { class: "soft" }, "Code: ", h("code", {}, warning.code)),
-  );
-  return place;
-}
-
-function enrolled({ template, warning }, clip, who, fields, signal) {
-  const undo = h("button", { type: "button", class: "quiet small" }, "Undo");
-  undo.addEventListener("click", async () => {
-    if (!(await confirm("Undo this enrolment?", "The template and all data of this walk are deleted.", "Delete"))) return;
-    try {
-      await api.remove(api.inCollection("subjects", template.subject, "templates", template.id));
-      undo.replaceWith(h("span", { class: "soft" }, "Undone."));
-    } catch (error) {
-      undo.replaceWith(notice(error));
-    }
-  });
-  return [
-    h("h2", {}, h("a", { href: `#/people/${encodeURIComponent(template.subject)}` }, who.display_name || template.subject), " is enrolled"),
-    h("p", { class: "soft" }, `${clip.name}: ${aboutWalk(template)}`),
-    template.duplicate && note("This walk was enrolled before: nothing was added."),
-    warning && sameOrNot(warning, template, clip, fields, signal),
-    !template.trained && note("The network is untrained: do not rely on its embeddings."),
-    template.expires && h("p", { class: "soft" }, `Expires ${date(template.expires)}.`),
-    h("div", { class: "actions" }, undo),
-  ].filter(Boolean);
+  try {
+    const look = await api.look(clip, fields, how);
+    if (!who.subject) return naming(place, look, clip.name, { strict }, signal);
+    if (look.walkers.length === 1) return await one(look);
+    const several = h("button", { type: "button", class: "quiet small" }, "Name several of them");
+    several.addEventListener("click", () => naming(place, look, clip.name, { strict }, signal));
+    place.replaceChildren(...choice(look.walkers, clip.name, "enrol", (track) => one(look, track)), h("div", { class: "actions" }, several));
+  } catch (error) {
+    place.replaceChildren(error.name === "AbortError" ? note(`${clip.name}: cancelled.`) : notice(error));
+  }
 }

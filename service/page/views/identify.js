@@ -5,6 +5,7 @@ import { clipChooser } from "../clip.js";
 import { count, field, h, note, notice, progress, say, sure, words } from "../dom.js";
 import { explained } from "../explain.js";
 import { namesIn } from "../names.js";
+import { adopting, mayEnrol } from "../naming.js";
 import { card, nameOf } from "../person.js";
 import { player } from "../player.js";
 import { stripsOf, thumbnail } from "../strips.js";
@@ -63,10 +64,10 @@ export async function render(view, { signal }) {
         min_quality: quality.value,
         ...(camera.value.trim() && { camera: camera.value.trim() }),
         ...(turn.value && { rotate: turn.value }),
-        ...{ boxes: "true", pictures: "true", explain: "true" },
+        ...{ boxes: "true", pictures: "true", explain: "true", keep: "true" },
       };
       const reply = await api.work("identify", sent, fields, { signal, cancel: stop.signal, tell: bar.set });
-      result.replaceChildren(...(await shown(reply, sent, signal)));
+      result.replaceChildren(...(await shown(reply, sent, signal, { camera: fields.camera, rotate: fields.rotate })));
       result.firstElementChild.focus();
       say(summary(reply));
     } catch (error) {
@@ -97,14 +98,23 @@ const summary = (reply) => `${count(reply.people.length, "walker")}: ${reply.peo
 const mended = (repaired) =>
   `Repaired in this clip: ${Object.entries(repaired).map(([kind, frames]) => `${words(kind)} (${frames})`).join(", ")}.`;
 
-/** What a reply looks like beside its clip; without one where the clip is not at hand any more. */
-export async function shown(reply, clip, signal) {
-  const known = await namesIn(reply.collection, reply.people);
+/**
+ * What a reply looks like beside its clip; without one where the clip is not at hand any more.
+ *
+ * @param {{camera?: string, rotate?: string}} about what was said of the clip, in case it must be sent again
+ */
+export async function shown(reply, clip, signal, about = {}) {
+  const [known, mayName] = await Promise.all([namesIn(reply.collection, reply.people), mayEnrol()]);
+  const fields = Object.fromEntries(Object.entries({ collection: reply.collection, ...about }).filter(([, value]) => value));
+  const look = { clip, handle: reply.handle, fields, walkers: [] };
+  const kept = reply.handle && new Date(reply.expires) > new Date();
+  const name = clip?.name ?? "the clip";
+  const actions = (person) => (mayName && (kept || clip) ? adopting(person, known, look, name, signal) : null);
   const trails = reply.people.filter((person) => person.trail).map((person) => trailOf(person, known));
   return [
     h("h2", { tabindex: "-1" }, `${count(reply.people.length, "person walks", "people walk")} in this clip`),
     clip && player(clip, reply.clip, trails, signal).element,
-    ...reply.people.map((person) => whole(person, known)),
+    ...reply.people.map((person) => whole(person, known, actions(person))),
     reply.skipped.length > 0 &&
       h("details", { class: "soft" },
         h("summary", {}, `${count(reply.skipped.length, "other person was", "other people were")} seen but not identified`),
@@ -116,10 +126,11 @@ export async function shown(reply, clip, signal) {
 }
 
 /** A walker's card with whatever pictures the reply has. */
-function whole(person, known) {
+function whole(person, known, actions) {
   const whose = `walker ${person.track}`;
   const { pictures } = person;
   return card(person, known, {
+    actions,
     picture: pictures && thumbnail(pictures.thumbnail, `Picture of ${whose}`),
     strips: pictures && stripsOf(pictures, whose),
     explain: (candidate) => explained(person, candidate, known.get(candidate.subject) ?? candidate.subject),

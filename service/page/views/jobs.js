@@ -4,7 +4,7 @@ import * as api from "../api.js";
 import { date, h, note, notice, progress } from "../dom.js";
 import { shown } from "./identify.js";
 
-const KINDS = { enroll: "Enrolment", identify: "Identification" };
+const KINDS = { enroll: "Enrolment", identify: "Identification", walkers: "Search for walkers" };
 const STATES = { queued: "waiting", running: "running", done: "done", failed: "failed", cancelled: "cancelled" };
 
 export async function render(view, { rest, signal }) {
@@ -68,7 +68,7 @@ const person = (subject) => h("a", { href: `#/people/${encodeURIComponent(subjec
 
 /** What came of one walker. */
 const walker = ({ track, verdict, subject }) =>
-  h("li", {}, verdict === null ? [person(subject), " is enrolled"] : [`Walker ${track}: `, subject === null ? verdict : person(subject)]);
+  h("li", {}, verdict === null && subject !== null ? [person(subject), " is enrolled"] : [`Walker ${track}: `, subject === null ? (verdict ?? "found") : person(subject)]);
 
 async function one(view, id, signal) {
   const job = await api.get(api.path("jobs", id));

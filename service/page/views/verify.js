@@ -47,19 +47,24 @@ export async function render(view, { rest, signal }) {
   );
   const result = h("section", { class: "result", "aria-label": "Result" });
 
-  async function verify(fields, sent) {
+  async function verify(fields, sent, looked) {
     const stop = new AbortController();
     const bar = progress("Sending the clip");
     const cancel = h("button", { type: "button", class: "quiet", onclick: () => stop.abort() }, "Cancel");
     result.replaceChildren(h("div", { class: "card working" }, bar.element, cancel));
     go.disabled = true;
+    const how = { signal, cancel: stop.signal, tell: bar.set };
+    const { collection, camera: by, rotate, ...claimed } = fields;
+    const about = { collection, ...(by && { camera: by }), ...(rotate && { rotate }) };
+    let look = looked;
     try {
-      const { person } = await api.work("verify", sent, fields, { signal, cancel: stop.signal, tell: bar.set });
+      look ??= await api.look(sent, about, how);
+      const { person } = await api.workOn("verify", look, claimed, how);
       result.replaceChildren(claim(person, await nameOf(person)));
       say(`${person.subject}: ${person.verdict}`);
     } catch (error) {
       if (error.code === "multiple_people" && error.tracks) {
-        const again = (track) => verify({ ...fields, track: String(track) }, sent);
+        const again = (track) => verify({ ...fields, track: String(track) }, sent, look);
         result.replaceChildren(h("div", { class: "card" }, choice(error.tracks, sent.name, "verify", again)));
       } else result.replaceChildren(error.name === "AbortError" ? note("Cancelled.") : notice(error));
     }

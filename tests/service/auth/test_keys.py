@@ -128,14 +128,15 @@ def test_the_body_is_not_read_before_the_key(start: Start, issue: Issue) -> None
 @pytest.mark.parametrize(
     ("scope", "may"),
     [
-        ("enrol", {"/enroll"}),
-        ("identify", {"/identify"}),
-        ("admin", {"/enroll", "/identify", "/collections/a/subjects"}),
+        ("enrol", {"/enroll", "/walkers"}),
+        ("identify", {"/identify", "/walkers"}),
+        ("admin", {"/enroll", "/identify", "/walkers", "/collections/a/subjects"}),
     ],
 )
 def test_scopes(start: Start, issue: Issue, scope: str, may: set[str]) -> None:
     key, service = issue(scope), start()
-    for method, path in (("POST", "/enroll"), ("POST", "/identify"), ("GET", "/collections/a/subjects")):
+    paths = ("/enroll", "/identify", "/walkers", "/collections/a/subjects")
+    for method, path in zip(("POST", "POST", "POST", "GET"), paths, strict=True):
         reply = ask(service, key, method, path)
         assert (reply.status_code != 403) == (path in may), (path, reply.text)
         assert reply.status_code in (({422, 404}) if path in may else {403})

@@ -29,7 +29,9 @@ def document(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 def test_18_operations_have_plain_ids(document: dict[str, Any]) -> None:
     ids = [operation["operationId"] for item in document["paths"].values() for operation in item.values()]
     assert len(set(ids)) == len(ids) and all(one.isidentifier() for one in ids)
-    assert {"enroll", "identify", "verify", "learn", "list_subjects", "show_job"} <= set(ids)
+    assert {"enroll", "identify", "verify", "walkers", "learn", "list_subjects", "show_job", "erase_walkers"} <= set(
+        ids
+    )
     assert not any(word in one for one in ids for word in ("_get", "_post", "_put", "_patch"))
 
 

@@ -28,6 +28,7 @@ FIELDS: dict[str, dict[str, str]] = {
     "/enroll": {"subject": "bob"},
     "/identify": {},
     "/verify": {"subject": "ann"},
+    "/walkers": {},
     "/learn": {"camera": "door"},
 }
 
@@ -112,6 +113,8 @@ def test_work_of_those_who_hung_up_is_dropped_and_the_next_one_answered(
     wait_for(service, GONE, 4)
     if path == "/enroll":
         assert service.client.subjects().subjects == []
+    if path == "/walkers":
+        assert figure(service, "gaitkeeper_handles") == 0
     if path == "/learn":
         assert service.client.cameras().views == []
     assert service.client.identify(walk).people

@@ -68,11 +68,11 @@ def test_a_request_that_says_0_has_the_last_word(service: Service, clip: Clips) 
         waited_for(live, first, "jpeg")
 
 
-@pytest.mark.parametrize("route", ["enroll", "identify", "verify", "learn"])
+@pytest.mark.parametrize("route", ["enroll", "identify", "verify", "walkers", "learn"])
 @pytest.mark.parametrize("value", ["45", "-90", "left", "360"])
 def test_other_turns_are_refused(service: Service, route: str, value: str) -> None:
     fields = {"subject": "ann", "camera": "door", "rotate": value}
-    if route in ("identify", "learn"):
+    if route in ("identify", "walkers", "learn"):
         del fields["subject"]
     reply = httpx.post(f"{service.url}/{route}", data=fields, files={"clip": b"none"}, timeout=PATIENCE)
     assert (reply.status_code, reply.json()["code"]) == (422, "invalid_request")

@@ -50,7 +50,8 @@ def test_18_the_menu_never_covers_the_collection(visit: Visit, height: int) -> N
             menu = page.get_by_role("navigation").bounding_box()
             where = page.locator(".where").bounding_box()
             assert menu is not None and where is not None and menu["y"] + menu["height"] <= where["y"]
-            assert page.locator(".side").bounding_box()["y"] >= 0  # type: ignore[index]
+            # Scrolling ends between two pixels where the page's height is no whole number of them.
+            assert page.locator(".side").bounding_box()["y"] > -1  # type: ignore[index]
 
 
 def test_18_why_a_name_is_given_or_not_is_told(visit: Visit, served: Service, clip: Clips) -> None:
