@@ -35,6 +35,8 @@ from gaitkeeper.service.settings import Settings, load_settings
 NAME = "gaitkeeper"
 HEAD = {"node:__internal_head__": 0.001}
 """Resource that makes Ray place the front end on the head of the cluster, which has the service's state file."""
+MINUTES = 10
+"""Time for Ray Serve's web server to start on a busy machine."""
 CONNECTIONS = 1000
 """Maximum number of open requests and live streams. The application limits their work."""
 
@@ -164,8 +166,9 @@ def run(settings: Settings, address: str, ready: Callable[[str], None], stop: th
         if not settings.port:
             raise BadSettings("On a cluster, the port must be given: --port 8321.")
         try:
-            serve.start(proxy_location="HeadOnly", http_options={"host": settings.host, "port": settings.port})
-            serve.run(app, name=NAME, route_prefix="/")
+            place = {"host": settings.host, "port": settings.port}
+            patiently(lambda: serve.start(proxy_location="HeadOnly", http_options=place))
+            patiently(lambda: serve.run(app, name=NAME, route_prefix="/"))
             ready(f"http://{settings.host}:{settings.port}")
             if stop is None:
                 for number in (signal.SIGINT, signal.SIGTERM):
@@ -180,6 +183,23 @@ def run(settings: Settings, address: str, ready: Callable[[str], None], stop: th
             raise ClusterUnavailable(told) from error
         finally:
             serve.shutdown()  # type: ignore[no-untyped-call]
+
+
+def patiently(start: Callable[[], object]) -> None:
+    """Start a part of Ray Serve, which stops waiting for its web server after a minute, but goes on starting it.
+
+    Raises:
+        ClusterUnavailable: it has not started after some minutes.
+    """
+    for minute in range(1, MINUTES + 1):
+        try:
+            start()
+        except TimeoutError as error:
+            if minute == MINUTES:
+                told = f"Ray Serve's web server did not start within {MINUTES} minutes."
+                raise ClusterUnavailable(told) from error
+        else:
+            return
 
 
 def _reasons(error: RuntimeError) -> str:

@@ -264,8 +264,8 @@ def test_the_service_answers_on_when_a_host_is_lost(
     thread = threading.Thread(target=served)
     thread.start()
     try:
-        assert ready.wait(300) and not broken, broken
-        with Client(f"http://127.0.0.1:{port}", timeout=300) as client:
+        assert ready.wait(900) and not broken, broken
+        with Client(f"http://127.0.0.1:{port}", timeout=900) as client:
             assert any("ServeReplica" in name for name in listening()) and "everywhere" not in listening().values()
             assert client.ready().checks.keys() == {"decoder", "perception", "network", "store", "index"}
             forged = httpx.get(f"http://127.0.0.1:{port}/models", headers={"Host": "gait.example"}, timeout=60)
@@ -282,7 +282,7 @@ def test_the_service_answers_on_when_a_host_is_lost(
             time.sleep(2)
             hosts.lose()
             for caller in callers:
-                caller.join(300)
+                caller.join(900)
             assert len(set(answers.values())) == 4
             assert client.enroll(apart("bob-1", 10), "bob").template.duplicate is False
             person = client.identify(clip("ann-2")).people[0]
@@ -303,6 +303,21 @@ def test_a_port_that_another_program_holds_is_told(hosts: Hosts) -> None:
 
     with listen("127.0.0.1", 0) as door, pytest.raises(ClusterUnavailable, match="bind to address"):
         run(load_settings(port=door.getsockname()[1]), hosts.address, pytest.fail)
+
+
+def test_a_web_server_that_is_slow_to_start_is_waited_for() -> None:
+    from gaitkeeper.service.ray_app import MINUTES, patiently
+
+    slow = iter([TimeoutError("HTTP proxies not available after 60s.")] * 2)
+
+    def start() -> None:
+        for error in slow:
+            raise error
+
+    patiently(start)
+    assert next(slow, None) is None
+    with pytest.raises(ClusterUnavailable, match=f"{MINUTES} minutes"):
+        patiently(lambda: (_ for _ in ()).throw(TimeoutError("HTTP proxies not available after 60s.")))
 
 
 @pytest.mark.timeout(300)  # half of Ray's own patience
