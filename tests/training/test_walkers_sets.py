@@ -104,6 +104,21 @@ def test_packs_may_tell_outfits_and_builds(pack: tuple[Path, str], tmp_path: Pat
         walkers.read(tmp_path / "short.npz")
 
 
+def test_packs_of_different_people_become_one(pack: tuple[Path, str], tmp_path: Path) -> None:
+    own = walkers.read(pack[0])
+    people = sorted({sample.subject for sample in own})
+    out = tmp_path / "mixed.npz"
+    done = CliRunner().invoke(app, ["mix", str(out), str(pack[0]), f"{pack[0]}:1"], catch_exceptions=False)
+    mixed = walkers.read(out)
+    assert done.stdout.split() == [walkers.digest(dict(np.load(out))), str(out)]
+    first = [sample for sample in own if sample.subject == people[0]]
+    assert [s.subject for s in mixed] == [f"1-{s.subject}" for s in own] + [f"2-{s.subject}" for s in first]
+    for one, other in zip(mixed, [*own, *first], strict=True):
+        assert np.array_equal(one.read().silhouettes, other.read().silhouettes)
+    with pytest.raises(BadDataset):
+        walkers.mix(out, [(tmp_path / "absent.npz", None)])
+
+
 def test_an_unknown_set_is_named(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["render", "walkers-c", str(tmp_path), str(tmp_path / "c.npz")])
     assert result.exit_code == 2

@@ -72,11 +72,41 @@ def join(path: Path, parts: Sequence[Path]) -> str:
     Raises:
         BadDataset: one of them is not a pack, or they do not have the same arrays.
     """
-    read = [_arrays(part) for part in parts]
+    return _joint(path, [_arrays(part) for part in parts])
+
+
+def _joint(path: Path, read: list[dict[str, Array]]) -> str:
     if not read or any(set(arrays) != set(read[0]) for arrays in read):
         raise BadDataset(f"{path} cannot be joined: there are no parts, or they contain different arrays.")
     arrays = {name: np.concatenate([own[name] for own in read]) for name in read[0] if name != "version"}
     return _save(path, {"version": np.array(VERSION), **arrays})
+
+
+def mix(path: Path, parts: Sequence[tuple[Path, int | None]]) -> str:
+    """Make one pack of several with different people. Returns the hexadecimal sha256 of the contents.
+
+    The names of people begin with the number of their pack: packs of different seeds use the same names.
+
+    Args:
+        path: file to write.
+        parts: packs, and how many people to take of each, the first by name; None for all.
+
+    Raises:
+        BadDataset: one of them is not a pack, or they do not have the same arrays.
+    """
+    read = [_first(_arrays(part), people) for part, people in parts]
+    for number, arrays in enumerate(read, 1):
+        arrays["subject"] = np.array([f"{number}-{name}" for name in arrays["subject"].tolist()])
+    return _joint(path, read)
+
+
+def _first(arrays: dict[str, Array], people: int | None) -> dict[str, Array]:
+    chosen = np.isin(arrays["subject"], np.unique(arrays["subject"])[:people])
+    of_frames = np.repeat(chosen, arrays["length"])
+    return {
+        name: array if not array.ndim else array[of_frames if name in _FRAMES else chosen]
+        for name, array in arrays.items()
+    }
 
 
 def _save(path: Path, arrays: dict[str, Array]) -> str:

@@ -149,6 +149,21 @@ def render(
 
 
 @app.command()
+def mix(
+    out: Annotated[Path, typer.Argument(help="File to write, .npz.")],
+    packs: Annotated[
+        list[str], typer.Argument(metavar="PACK[:PEOPLE]...", help="Packs; of PACK:N the first N people.")
+    ],
+) -> None:
+    """Make one pack of several with different people; prints the sha256."""
+    from gaitkeeper.training.datasets.walkers import mix as mixed
+
+    parts = [text.rpartition(":") if text.rpartition(":")[2].isdecimal() else (text, "", "") for text in packs]
+    sha256 = mixed(out, [(Path(file), int(people) if people else None) for file, _, people in parts])
+    typer.echo(f"{sha256}  {out}")
+
+
+@app.command()
 def sheet(
     real: Annotated[Path, typer.Option(help="PsyMo, folder or archive: the real people.")],
     out_dir: Annotated[Path, typer.Argument(help="Folder for one PNG a condition and figures.json.")] = Path(
