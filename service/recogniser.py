@@ -45,9 +45,16 @@ class Recogniser(Protocol):
         """Enrol a clip's only walker, or the chosen one."""
 
     def identify(
-        self, clip: str | Path, *, on_progress: Progress | None = None, **options: Unpack[IdentifyOptions]
+        self,
+        clip: str | Path,
+        *,
+        annotate: str | Path | None = None,
+        on_progress: Progress | None = None,
+        **options: Unpack[IdentifyOptions],
     ) -> IdentifyReply:
-        """Rank the collection's subjects for every walker of a clip."""
+        """Rank the collection's subjects for every walker of a clip. With ``annotate``, also write an MP4 file of the
+        clip with boxes, names and verdicts.
+        """
 
     def verify(
         self, clip: str | Path, subject: str, *, on_progress: Progress | None = None, **options: Unpack[VerifyOptions]

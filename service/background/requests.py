@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from gaitkeeper.service.options import EnrollOptions, IdentifyOptions, complete
+from gaitkeeper.service.options import EnrollOptions, IdentifyRequestOptions, complete
 from gaitkeeper.service.schemas import EnrollReply, IdentifyReply
 
 
@@ -24,12 +24,17 @@ class EnrollRequest:
         """Subject and options as JSON."""
         return {"subject": self.subject, **self.options}
 
+    @property
+    def needs_job(self) -> bool:
+        """Whether the result is more than a reply can hold."""
+        return False
+
 
 @dataclass(frozen=True)
 class IdentifyRequest:
     """Identify the walkers of a clip."""
 
-    options: IdentifyOptions
+    options: IdentifyRequestOptions
     kind: ClassVar[Literal["identify"]] = "identify"
     reply: ClassVar[type[IdentifyReply]] = IdentifyReply
 
@@ -37,6 +42,11 @@ class IdentifyRequest:
     def fields(self) -> dict[str, Any]:
         """Options as JSON."""
         return {**self.options}
+
+    @property
+    def needs_job(self) -> bool:
+        """Whether the result is more than a reply can hold."""
+        return self.options["annotate"]
 
 
 ClipRequest = EnrollRequest | IdentifyRequest
@@ -46,4 +56,4 @@ def request_of(kind: str, fields: Mapping[str, Any]) -> ClipRequest:
     """The request of this kind with these fields, for example a stored one. Options that are missing get defaults."""
     if kind == EnrollRequest.kind:
         return EnrollRequest(fields["subject"], complete(EnrollOptions, fields))
-    return IdentifyRequest(complete(IdentifyOptions, fields))
+    return IdentifyRequest(complete(IdentifyRequestOptions, fields))

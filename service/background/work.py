@@ -14,6 +14,7 @@ from gaitkeeper.models.errors import GaitkeeperError
 from gaitkeeper.service.background.requests import ClipRequest, EnrollRequest, request_of
 from gaitkeeper.service.background.webhooks import Webhooks
 from gaitkeeper.service.metrics import Metrics
+from gaitkeeper.service.options import IdentifyOptions, complete
 from gaitkeeper.service.recogniser import Progress
 from gaitkeeper.service.recognition.clip_walkers import ClipSource, OpenClip
 from gaitkeeper.service.recognition.engine import Engine
@@ -61,9 +62,10 @@ class Work:
         on_progress: Progress | None = None,
         deadline: float | None = None,
         more: Sequence[ClipSource] = (),
+        annotate: Path | None = None,
     ) -> tuple[int, EnrollReply | IdentifyReply]:
-        """Process a clip; returns HTTP status and reply. ``more`` are further clips to enrol from. Raises as the
-        engine's method.
+        """Process a clip; returns HTTP status and reply. ``more`` are further clips to enrol from, ``annotate`` is the
+        path of the annotated clip to write. Raises as the engine's method.
         """
         if isinstance(request, EnrollRequest):
             enrolled = self.engine.enroll(
@@ -72,7 +74,14 @@ class Work:
             self.metrics.enrolled(enrolled)
             known = all(one.template.duplicate for one in (enrolled, *enrolled.others))
             return 200 if known else 201, enrolled
-        identified = self.engine.identify(clip, on_progress=on_progress, deadline=deadline, **request.options)
+        identified = self.engine.identify(
+            clip,
+            annotate=annotate,
+            annotated_bytes=self.engine.settings.annotated_bytes - self.engine.state.annotated_bytes(),
+            on_progress=on_progress,
+            deadline=deadline,
+            **complete(IdentifyOptions, request.options),
+        )
         self.metrics.identified(identified)
         if self.webhooks:
             self.webhooks.identified(identified)
@@ -81,8 +90,10 @@ class Work:
     def do_job(
         self, kind: str, clip: Path, fields: Mapping[str, Any], on_progress: Progress
     ) -> tuple[int, EnrollReply | IdentifyReply]:
-        """As :meth:`do`, for a request that was stored as a job."""
-        return self.do(request_of(kind, fields), clip, on_progress)
+        """As :meth:`do`, for a request that was stored as a job. Its annotated clip is written beside its clip."""
+        request = request_of(kind, fields)
+        annotate = clip.with_suffix(".mp4") if request.needs_job else None
+        return self.do(request, clip, on_progress, annotate=annotate)
 
 
 def still_there(there: Callable[[str], bool], subjects: Iterable[str]) -> bool:

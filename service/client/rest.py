@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import os
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
@@ -16,8 +15,9 @@ import httpx
 from pydantic import BaseModel, ValidationError
 
 from gaitkeeper.service import problems
+from gaitkeeper.service.client.watched import WatchedFile
 from gaitkeeper.service.errors import JobCancelled, ServerUnreachable, UnexpectedReply
-from gaitkeeper.service.files import require_file
+from gaitkeeper.service.files import require_video_target, written
 from gaitkeeper.service.options import (
     ClipOptions,
     EnrollOptions,
@@ -130,12 +130,24 @@ class Client:
         self,
         clip: str | Path,
         *,
+        annotate: str | Path | None = None,
         on_progress: Progress | None = None,
         idempotency_key: str | None = None,
         **options: Unpack[IdentifyOptions],
     ) -> IdentifyReply:
-        """Rank the collection's subjects for every walker of a clip."""
-        return self._upload("/identify", clip, texts(options), IdentifyReply, on_progress, idempotency_key)
+        """Rank the collection's subjects for every walker of a clip.
+
+        With ``annotate``, also write an MP4 file of the clip with boxes, names and verdicts. Raises CannotWrite if this
+        is not possible.
+        """
+        if annotate is None:
+            return self._upload("/identify", clip, texts(options), IdentifyReply, on_progress, idempotency_key)
+        target = require_video_target(annotate, clip)
+        fields = {**texts(options), "annotate": True}
+        job = self._upload("/identify", clip, fields, JobReply, on_progress, idempotency_key)
+        done = IdentifyReply.model_validate(self._result(job, on_progress))
+        self.annotated_clip(job.id, target)
+        return done
 
     @documented(VerifyOptions)
     def verify(
@@ -286,6 +298,17 @@ class Client:
         """Cancel a job."""
         return self._send("DELETE", f"/jobs/{_part(job)}", JobReply)
 
+    def annotated_clip(self, job: str, path: str | Path) -> None:
+        """Fetch the annotated clip of a job to an MP4 file, which only its owner may read."""
+        address = f"/jobs/{_part(job)}/annotated.mp4"
+        with written(Path(path)) as part, self._connected(), self._http.stream("GET", address) as reply:
+            if not reply.is_success:
+                reply.read()
+                raise problems.from_body(self._document(reply))
+            with part.open("wb") as file:
+                for piece in reply.iter_bytes():
+                    file.write(piece)
+
     def health(self) -> Health:
         """Whether the process is alive."""
         return self._send("GET", "/livez", Health)
@@ -307,7 +330,7 @@ class Client:
         headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
         with ExitStack() as stack:
             files = [
-                ("clip", (Path(one).name, stack.enter_context(_Watched(one, on_progress)))) for one in (clip, *more)
+                ("clip", (Path(one).name, stack.enter_context(WatchedFile(one, on_progress)))) for one in (clip, *more)
             ]
             return self._send("POST", path, kind, data=fields, files=files, headers=headers)
 
@@ -322,25 +345,36 @@ class Client:
         return whole
 
     def _send(self, method: str, path: str, kind: type[Reply], **content: Any) -> Reply:
-        try:
+        with self._connected():
             reply = self._http.request(method, path, **content)
+        document = self._document(reply)
+        if not reply.is_success:
+            raise problems.from_body(document)
+        if reply.status_code == 202 and kind is not JobReply:
+            document = self._result(self._model(reply, document, JobReply))
+        return self._model(reply, document, kind)
+
+    @contextmanager
+    def _connected(self) -> Iterator[None]:
+        """Context manager: turns failures of the connection into ServerUnreachable."""
+        try:
+            yield
         except httpx.TimeoutException as error:
             raise ServerUnreachable(f"The service at {self.url} did not reply in time.") from error
         except (httpx.TransportError, httpx.InvalidURL) as error:
             raise ServerUnreachable(f"No service answers at {self.url}: {error}.") from error
+
+    def _document(self, reply: httpx.Response) -> Any:
         try:
-            document = reply.json()
+            return reply.json()
         except ValueError as error:
             raise UnexpectedReply(f"{self.url} replied {reply.status_code} with a body that is not JSON.") from error
-        if not reply.is_success:
-            raise problems.from_body(document)
-        if reply.status_code == 202:
-            document = self._result(self._model(reply, document, JobReply))
-        return self._model(reply, document, kind)
 
-    def _result(self, job: JobReply) -> dict[str, Any]:
+    def _result(self, job: JobReply, on_progress: Progress | None = None) -> dict[str, Any]:
         """Wait for a job and return its result."""
         while job.ended is None:
+            if on_progress and job.stage:
+                on_progress(job.stage, job.progress)
             time.sleep(POLL_SECONDS)
             job = self.job(job.id)
         if job.result is None:
@@ -352,21 +386,6 @@ class Client:
             return kind.model_validate(document)
         except ValidationError as error:
             raise UnexpectedReply(f"{self.url} replied {reply.status_code} with an unexpected body.") from error
-
-
-class _Watched(io.FileIO):
-    """A file that reports how much of it has been sent."""
-
-    def __init__(self, path: str | Path, on_progress: Progress | None) -> None:
-        super().__init__(require_file(path))
-        self._tell = on_progress
-        self._size = max(1, Path(path).stat().st_size)
-
-    def read(self, size: int | None = -1) -> bytes:
-        data = super().read(-1 if size is None else size)
-        if self._tell:
-            self._tell("upload", self.tell() / self._size)
-        return data or b""
 
 
 def _part(text: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Unpack
 
 from gaitkeeper.gallery import Gallery
@@ -16,10 +17,12 @@ from gaitkeeper.pipelines.errors import ClipError
 from gaitkeeper.pipelines.pipeline import Pipeline
 from gaitkeeper.pipelines.sequence import GaitSequence
 from gaitkeeper.service.errors import InvalidRequest, NotReady
+from gaitkeeper.service.files import require_video_target
 from gaitkeeper.service.options import ClipOptions, EnrollOptions, IdentifyOptions, VerifyOptions, complete, documented
 from gaitkeeper.service.recogniser import Progress
 from gaitkeeper.service.recognition import canary
 from gaitkeeper.service.recognition.administration import DEFAULT_COLLECTION, Administration
+from gaitkeeper.service.recognition.annotation import draw_verdicts
 from gaitkeeper.service.recognition.clip_walkers import ClipSource, Seen
 from gaitkeeper.service.recognition.pictures import person_of
 from gaitkeeper.service.recognition.remote_work import Elsewhere
@@ -142,13 +145,20 @@ class Engine(Administration):
         self,
         clip: ClipSource,
         *,
+        annotate: str | Path | None = None,
+        annotated_bytes: int | None = None,
         on_progress: Progress | None = None,
         deadline: float | None = None,
         **given: Unpack[IdentifyOptions],
     ) -> IdentifyReply:
         """Rank the collection's subjects for every walker of a clip.
 
+        With ``annotate``, also write an MP4 file of the clip with boxes, names and verdicts, of at most
+        ``annotated_bytes``.
+
         Raises:
+            CannotWrite: the annotated clip cannot be written.
+            TooLarge: the annotated clip would have more bytes.
             UnknownNetwork: no network has this name.
             ClipError: the clip cannot be used.
             DeadlineExceeded: the clip was not processed by ``deadline``, a time of ``time.monotonic``.
@@ -157,12 +167,27 @@ class Engine(Administration):
         options = complete(IdentifyOptions, given)
         check_camera(options["camera"])
         check_metadata(options["where"])
+        target = None if annotate is None else require_video_target(annotate, clip)
         gallery = self.gallery(options["collection"], network=options["network"]).for_one_request()
         check_rates(gallery, fpir=options["fpir"])
         seen = self.see(clip, on_progress, deadline, rotate=options["rotate"], camera=options["camera"])
         reply = self.identification(seen, gallery, **options)
         if not options["where"]:  # a walker who is unknown among some subjects may be known among all
             keep_unknown(gallery, seen.result.sequences, reply.people, seen.sha256, options["camera"])
+        if target is not None:
+            started = time.perf_counter()
+            draw_verdicts(
+                target,
+                self.pipeline,
+                clip,
+                seen,
+                reply,
+                max_bytes=annotated_bytes,
+                on_progress=on_progress,
+                deadline=deadline,
+            )
+            timings = _with(reply.timings, {"annotate": time.perf_counter() - started})
+            reply = reply.model_copy(update={"timings": timings})
         return reply
 
     @staticmethod

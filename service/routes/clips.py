@@ -11,12 +11,13 @@ import anyio.to_thread
 from fastapi import APIRouter, Depends, Form, Request, Response
 from fastapi.responses import JSONResponse
 
+from gaitkeeper.service import spreadsheet
 from gaitkeeper.service.background.replay import digest
 from gaitkeeper.service.background.requests import ClipRequest, EnrollRequest, IdentifyRequest
 from gaitkeeper.service.background.work import Reply
 from gaitkeeper.service.http.callers import CallerOf
 from gaitkeeper.service.http.openapi import problems
-from gaitkeeper.service.options import ClipOptions, EnrollOptions, IdentifyOptions, VerifyOptions
+from gaitkeeper.service.options import ClipOptions, EnrollOptions, IdentifyRequestOptions, VerifyOptions
 from gaitkeeper.service.recognition.clip_walkers import OpenClip
 from gaitkeeper.service.routes.dependencies import (
     ClipFile,
@@ -32,6 +33,7 @@ from gaitkeeper.service.routes.dependencies import (
     WorkOf,
 )
 from gaitkeeper.service.routes.option_fields import form
+from gaitkeeper.service.routes.tables import TEXT, csv_response, wants_csv
 from gaitkeeper.service.schemas import EnrollReply, IdentifyReply, JobReply, LearnReply, VerifyReply
 
 # Clips are stored on disk. Fields stay in memory, because they are few and short.
@@ -70,7 +72,7 @@ class Asked:
         a job.
         """
         end = time.monotonic() + self._work.engine.settings.deadline
-        if self._later and not more:
+        if (self._later or request.needs_job) and not more:
             status, reply = await anyio.to_thread.run_sync(self._once, request, clip, end)
         else:
             status, reply = await self._queue.run(
@@ -92,9 +94,10 @@ class Asked:
         return self._replays.once(self._token, digest(request, (clip, *more)), collection, work, there, request.reply)
 
     def _done(self, request: ClipRequest, clip: OpenClip, end: float, more: Sequence[OpenClip]) -> tuple[int, Reply]:
-        if not more and (self._later or self._work.is_long(clip, end)):
+        later = self._later or request.needs_job
+        if not more and (later or self._work.is_long(clip, end)):
             self._work.check(request)
-            if not self._later:
+            if not later:
                 self._caller.require()  # create no job if the caller has disconnected
             collection = request.options["collection"]
             return 202, self._jobs.submit(request.kind, clip.file, request.fields, collection, clip.name)
@@ -175,18 +178,27 @@ async def enroll(
     "/identify",
     response_model=IdentifyReply,
     summary="Identify everybody who walks in a clip",
-    responses={202: JOB, **problems(*CLIP_PROBLEMS, "bad_fpir", "bad_subject", "not_found")},
+    responses={
+        200: {"content": {spreadsheet.MEDIA_TYPE: TEXT}},
+        202: JOB,
+        **problems(*CLIP_PROBLEMS, "bad_fpir", "bad_subject", "not_found"),
+    },
 )
 async def identify(
     asked: AskedOf,
+    request: Request,
     response: Response,
     clip: ClipFile,
-    options: Annotated[IdentifyOptions, Depends(form(IdentifyOptions))],
+    options: Annotated[IdentifyRequestOptions, Depends(form(IdentifyRequestOptions))],
 ) -> IdentifyReply | Response:
-    """Every walker gets a verdict (`match`, `unknown`, or `inconclusive` with a reason) and ranked candidates."""
+    """Every walker gets a verdict (`match`, `unknown`, or `inconclusive` with a reason) and ranked candidates. With
+    `Accept: text/csv` the reply is a table.
+    """
     reply: IdentifyReply | Response = await asked.answer(
         IdentifyRequest(options), OpenClip(clip.file, clip.filename), response
     )
+    if isinstance(reply, IdentifyReply) and wants_csv(request.headers.get("accept", "")):
+        return csv_response(reply)
     return reply
 
 

@@ -40,7 +40,7 @@ from gaitkeeper.service.settings import Settings
 
 OPERATIONS: dict[str, tuple[type, set[str]]] = {
     "enroll": (EnrollOptions, {"clip", "subject"}),
-    "identify": (IdentifyOptions, {"clip"}),
+    "identify": (IdentifyOptions, {"clip", "annotate"}),
     "verify": (VerifyOptions, {"clip", "subject"}),
     "learn": (ClipOptions, {"clip", "camera"}),
 }
