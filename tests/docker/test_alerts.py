@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any, NamedTuple
 
 import pytest
 import yaml
+
+from gaitkeeper.service.metrics import Metrics
 
 ALERTS = Path(__file__).resolve().parents[2] / "docker" / "monitoring" / "alerts.yml"
 RULES = {rule["alert"]: rule for group in yaml.safe_load(ALERTS.read_text())["groups"] for rule in group["rules"]}
@@ -207,3 +210,19 @@ def test_values_are_written_in_sentences(tmp_path: Path) -> None:
 def test_promtool_accepts_the_rules() -> None:
     done = subprocess.run(["promtool", "check", "rules", str(ALERTS)], capture_output=True, text=True, check=False)
     assert done.returncode == 0 and f"{len(RULES)} rules found" in done.stdout, done.stdout + done.stderr
+
+
+def test_the_page_for_operators_lists_every_alert() -> None:
+    page = (ALERTS.parents[2] / "docs" / "monitoring.md").read_text()
+    rows = set(re.findall(r"^\| `(Gaitkeeper\w+)`", page, re.MULTILINE))
+    assert rows == RULES.keys()
+    critical = set(re.findall(r"^\| `(Gaitkeeper\w+)` \(critical\)", page, re.MULTILINE))
+    assert critical == {name for name, rule in RULES.items() if rule["labels"]["severity"] == "critical"}
+
+
+def test_the_page_for_operators_lists_every_figure() -> None:
+    page = (ALERTS.parents[2] / "docs" / "monitoring.md").read_text()
+    listed = set(re.findall(r"`(gaitkeeper_\w+)`", page))
+    families = {family.name for family in Metrics().registry.collect()}
+    named = {name.removesuffix("_total") for name in listed}
+    assert named == {name for name in families if name.startswith("gaitkeeper")}

@@ -73,6 +73,8 @@ def test_the_routes_are_those_of_the_design(document: dict[str, Any]) -> None:
         ("get", "/jobs"),
         ("get", "/models"),
         ("get", "/key"),
+        ("post", "/session"),
+        ("delete", "/session"),
         ("get", "/system"),
         ("get", "/jobs/{job}"),
         ("delete", "/jobs/{job}"),
