@@ -143,7 +143,7 @@ class _Film:
         if max_bytes is not None and self._bytes > max_bytes:
             raise TooLarge(f"The annotated clip has more than {max_bytes} bytes, which is the limit.")
 
-    def _write(self, packets: list[av.Packet]) -> None:
+    def _write(self, packets: list[av.Packet[VideoStream]]) -> None:
         self._bytes += sum(packet.size for packet in packets)
         self._container.mux(packets)
 

@@ -21,7 +21,13 @@ const silent = () =>
  * the key itself is kept nowhere.
  */
 export const session = {
-  open: (key) => ask("POST", "/session", { json: { key } }),
+  async open(key) {
+    await ask("POST", "/session", { json: { key } });
+    await ask("GET", "/key").catch((problem) => {
+      if (problem.code === "unauthorised")
+        throw new Problem({ ...problem, detail: "The browser keeps no cookie of this service: allow cookies for this address." });
+    });
+  },
   close: () => ask("DELETE", "/session"),
 };
 

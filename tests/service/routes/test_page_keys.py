@@ -14,7 +14,7 @@ from gaitkeeper.service.settings import Settings
 from gaitkeeper.service.state import State
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Page, Route
 
 
 def test_18_a_key_of_one_collection_uses_the_page(browser: Browser, start: Start, clip: Clips) -> None:
@@ -120,3 +120,22 @@ def test_18_a_viewer_reads_the_page_and_identifies_nobody(browser: Browser, star
         page.get_by_role("button", name="Identify", exact=True).click()
         page.get_by_role("alert").wait_for()
         assert "scope identify or admin" in page.get_by_role("alert").inner_text()
+
+
+def test_18_a_browser_that_keeps_no_cookies_is_told_so(browser: Browser, start: Start) -> None:
+    service = start()
+    text = Keys(State(Settings(store=f"sqlite:///{service.store}").state_path)).create([Scope.ADMIN])[1]
+    with watched(browser, service.url, "/#/people") as seen:
+        page = seen.page
+        page.get_by_role("dialog").wait_for()
+
+        def without_cookie(route: Route) -> None:
+            reply = route.fetch()
+            headers = {name: value for name, value in reply.headers.items() if name != "set-cookie"}
+            page.context.clear_cookies()
+            route.fulfill(status=reply.status, headers=headers, body=reply.body())
+
+        page.route("**/session", without_cookie)
+        page.get_by_label("API key").fill(text)
+        page.get_by_role("button", name="Sign in").click()
+        page.get_by_text("allow cookies for this address").wait_for()
