@@ -172,11 +172,17 @@ class _Pen:
         """The frame's picture with the boxes and labels of its moment."""
         image = frame.image.copy()
         there = {number: box for number, trail in trails.items() if (box := trail.at(frame.time)) is not None}
+        # From the right: a label begins at its box and runs to the right, so that it leaves the next one's line free.
+        there = dict(sorted(there.items(), key=lambda one: -one[1][0]))
         height = self._letters + 2 * self._pad
         places = placed(list(there.values()), [self._widths[n] for n in there], height, self._line, self._size)
         for number, box in there.items():
             (x1, y1), (x2, y2) = (np.round(box.reshape(2, 2)).astype(int)).tolist()
             cv2.rectangle(image, (x1, y1), (x2, y2), self._labels[number].colour, self._line, cv2.LINE_AA)
+        for (number, box), (_, top, _, _) in zip(there.items(), places, strict=True):
+            x1, y1 = np.round(box[:2]).astype(int).tolist()
+            if top + height < y1 - self._line:  # from a label that stands apart down to its box
+                cv2.line(image, (x1, top + height), (x1, y1), self._labels[number].colour, self._line, cv2.LINE_AA)
         for number, (left, top, wide, high) in zip(there, places, strict=True):
             cv2.rectangle(
                 image, (left, top), (left + wide - 1, top + high - 1), self._labels[number].colour, cv2.FILLED
@@ -208,7 +214,8 @@ def placed(
     """Where the labels go, as on the page (``placed`` in ``service/page/player.js``).
 
     A label is above its box, or below one that reaches the upper edge. If it would cover a label that was placed
-    before, it goes to the nearest free place above or below that.
+    before, or a person, it goes to the nearest place where it covers neither, or else to the nearest where it covers no
+    label.
 
     Args:
         boxes: x1, y1, x2, y2 each, in pixels.
@@ -218,16 +225,21 @@ def placed(
         size: width and height of the picture in pixels.
     """
     done: list[Rectangle] = []
-    for (x1, y1, _, y2), width in zip(np.round(boxes).astype(int).tolist(), widths, strict=True):
+    people = np.round(boxes).astype(int).reshape(-1, 4).tolist()
+    for (x1, y1, _, y2), width in zip(people, widths, strict=True):
         wide = min(width, size[0])
         left = min(max(x1, 0), size[0] - wide)
         own = y1 - height - gap if y1 >= height + gap else min(y2 + gap, size[1] - height)
-        beside = [one for one in done if one[0] < left + wide and left < one[0] + one[2]]
-        tops = [own, *(top for one in beside for top in (one[1] - height, one[1] + one[3]))]
-        free = [
-            top
-            for top in tops
-            if 0 <= top <= size[1] - height and all(top + height <= one[1] or one[1] + one[3] <= top for one in beside)
-        ]
-        done.append((left, min(free, key=lambda top: abs(top - own), default=own), wide, height))
+        labels = [(top, top + high) for at, top, long, high in done if at < left + wide and left < at + long]
+        bodies = [(top, foot) for at, top, end, foot in people if at < left + wide and left < end]
+        tops = [own, *(edge for top, foot in labels for edge in (top - height, foot))]
+        tops += [top - height - gap for top, _ in bodies]
+        free = [top for top in tops if 0 <= top <= size[1] - height and _is_clear(top, height, labels)]
+        best = min(free, key=lambda top: (not _is_clear(top, height, bodies), abs(top - own)), default=own)
+        done.append((left, best, wide, height))
     return done
+
+
+def _is_clear(top: int, height: int, others: Sequence[tuple[int, int]]) -> bool:
+    """Whether a label covers none of some spans of rows."""
+    return all(top + height <= first or last <= top for first, last in others)

@@ -544,7 +544,7 @@ class SessionReply(BaseModel):
 class SignedOut(BaseModel):
     """The end of a session."""
 
-    ended: bool = Field(description="Whether there was one.")
+    signed_out: bool = Field(description="Whether there was a session to end.")
 
 
 class ProblemDetails(BaseModel):

@@ -330,7 +330,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "ModelsReply": {"models": [MODEL]},
     "PermissionsReply": {"id": "9f2c4e6a8b0d1f35", "name": "door", "scopes": ["identify"], "collections": ["door"]},
     "SessionReply": {"key": "9f2c4e6a8b0d1f35", "name": "door", "expires": "2025-03-01T17:30:00Z"},
-    "SignedOut": {"ended": True},
+    "SignedOut": {"signed_out": True},
     "SystemReply": SYSTEM,
     "SubjectsReply": SUBJECTS,
     "SubjectReply": SUBJECT,

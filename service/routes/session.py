@@ -33,4 +33,4 @@ def sign_out(request: Request, response: Response, sessions: SessionsOf) -> Sign
     if text is not None:
         sessions.close(text)
     delete_cookie(response, request.scope)
-    return SignedOut(ended=text is not None)
+    return SignedOut(signed_out=text is not None)

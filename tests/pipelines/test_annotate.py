@@ -173,3 +173,25 @@ def test_the_work_ends_when_it_is_told_to(tmp_path: Path) -> None:
     with pytest.raises(KeyError):
         write_annotated(tmp_path / "a.mp4", stills, b"", found({1: walker}), labels, on_progress=stop)
     assert stills.closed
+
+
+def test_a_label_covers_no_person_while_there_is_room_above() -> None:
+    boxes = [np.array([130 + 50 * i, 400, 165 + 50 * i, 490]) for i in range(4)]
+    places = placed(boxes, [280] * 4, 26, 2, (480, 854))
+    for left, top, wide, high in places:
+        for x1, y1, x2, y2 in boxes:
+            assert left >= x2 or x1 >= left + wide or top >= y2 or y1 >= top + high
+    assert len({top for _, top, _, _ in places}) == 4
+    # Crowded up to the upper edge, names still do not cover each other.
+    crowd = placed([np.array([10 + 5 * i, 10, 60 + 5 * i, 230]) for i in range(5)], [200] * 5, 26, 2, (240, 240))
+    assert len({top for _, top, _, _ in crowd}) == 5
+
+
+def test_a_line_leads_from_a_label_that_stands_apart_to_its_box(tmp_path: Path) -> None:
+    boxes = [(100, 150, 130, 230), (140, 150, 170, 230)]
+    trails = {i + 1: trail((0.0, box), (1.0, box)) for i, box in enumerate(boxes)}
+    labels = {1: Label("#1 a long name of a person", GREEN), 2: Label("#2 another long name", ORANGE)}
+    write_annotated(tmp_path / "out.mp4", Stills(), b"", found(trails), labels)
+    image = film(tmp_path / "out.mp4")[2][4]
+    above = image[120:150, 99:103].astype(int)
+    assert (np.abs(above - GREEN).max(axis=2) < 60).any(axis=1).mean() > 0.9

@@ -150,9 +150,9 @@ def test_a_session_ends_with_signing_out_with_its_time_and_with_its_key(start: S
 
     one, other = signed_in(), signed_in()
     out = ask("DELETE", "/session", one)
-    assert out.json() == {"ended": True} and "max-age=0" in about(out)[1]
+    assert out.json() == {"signed_out": True} and "max-age=0" in about(out)[1]
     assert ask("GET", "/key", one).status_code == 401 and ask("GET", "/key", other).status_code == 200
-    assert ask("DELETE", "/session").json() == {"ended": False}
+    assert ask("DELETE", "/session").json() == {"signed_out": False}
 
     with state.transaction() as db:
         db.execute("UPDATE sessions SET expires = ?", (time.time() - 1,))
