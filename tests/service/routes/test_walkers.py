@@ -19,6 +19,7 @@ from gaitkeeper.service.background import work
 from gaitkeeper.service.client import Client
 from gaitkeeper.service.errors import Forbidden, InvalidRequest, UnknownHandle
 from gaitkeeper.service.operations.demo import CLIPS
+from gaitkeeper.service.schemas import IdentifyReply, WalkersReply
 from gaitkeeper.service.settings import Settings
 from gaitkeeper.service.state import State
 
@@ -184,7 +185,7 @@ def test_a_look_makes_no_collection_and_needs_none(service: Service, clip: Clips
     assert client.walkers(clip("ann-side"), rotate=90).clip.rotated == 90
 
 
-def test_a_clip_or_a_handle_and_nothing_in_two_ways(service: Service, clip: Clips) -> None:
+def test_a_clip_or_a_handle_and_nothing_in_two_ways(service: Service, clip: Clips, tmp_path: Path) -> None:
     client = service.client
     handle = client.walkers(clip("ann-1")).handle
     for ask in (
@@ -194,6 +195,7 @@ def test_a_clip_or_a_handle_and_nothing_in_two_ways(service: Service, clip: Clip
         lambda: client.enroll(subject="ann", handle=handle, rotate=90),
         lambda: client.identify(clip("ann-1"), handle=handle),
         lambda: client.identify(),
+        lambda: client.identify(handle=handle, annotate=tmp_path / "film.mp4"),
         lambda: client.verify(None, "ann"),
         lambda: client.verify(clip("ann-1"), "ann", handle=handle),
     ):
@@ -205,6 +207,57 @@ def test_a_clip_or_a_handle_and_nothing_in_two_ways(service: Service, clip: Clip
         client.enroll(subject="ann", handle=handle, min_quality=1.0)
     assert httpx.post(f"{service.url}/walkers", timeout=60).json()["code"] == "invalid_request"
     assert httpx.post(f"{service.url}/walkers", json={}, timeout=60).json()["code"] == "not_multipart"
+
+
+def test_a_handle_is_not_annotated_and_a_clip_is_for_all_that_is_kept(
+    service: Service, clip: Clips, command: Run, tmp_path: Path, looks: Looks
+) -> None:
+    client, film = service.client, tmp_path / "film.mp4"
+    reply = client.identify(clip("two"), track=2, keep=True, annotate=film)
+    assert [one.track for one in reply.people] == [2] and reply.timings["annotate"] > 0
+    assert b"ftyp" in film.read_bytes()[:16]
+    assert [one.track for one in client.identify(handle=reply.handle).people] == [1, 2]
+    film.unlink()
+    refused = httpx.post(f"{service.url}/identify", data={"handle": reply.handle, "annotate": "true"}, timeout=60)
+    assert (refused.status_code, refused.json()["code"]) == (422, "invalid_request")
+    assert refused.json()["detail"] == (
+        "`annotate` draws into the clip, and a handle keeps no clip: send the clip again."
+    )
+    assert [one["field"] for one in refused.json()["errors"]] == ["handle", "annotate"]
+    for where in (("--server", service.url), ("--store", f"sqlite:///{tmp_path / 'own.db'}")):
+        told = command("identify", "--handle", reply.handle, "--annotate", film, *where)
+        assert told.code == 2 and "a handle keeps no clip" in told.err
+    assert not film.exists() and looks() == 1
+
+
+def test_the_handle_of_a_job_is_told_to_its_key_alone(start: Start, tmp_path: Path, clip: Clips) -> None:
+    keys = Keys(State(Settings(store=f"sqlite:///{tmp_path / 'gallery.db'}").state_path))
+    own, viewer, admin = (keys.create([scope])[1] for scope in (Scope.IDENTIFY, Scope.VIEWER, Scope.ADMIN))
+    service = start()
+    for operation, fields in (("identify", {"keep": "true", "annotate": "true"}), ("walkers", {})):
+        with Client(service.url, key=admin) as client, clip("ann-1").open("rb") as file:
+            client.enroll(clip("ann-1"), "ann")
+            sent = httpx.post(
+                f"{service.url}/{operation}",
+                data=fields,
+                files={"clip": file},
+                headers={"Authorization": f"Bearer {own}", "Prefer": "respond-async"},
+                timeout=60,
+            )
+        assert sent.status_code == 202
+        seen = {}
+        for name, key in (("own", own), ("viewer", viewer), ("admin", admin)):
+            with Client(service.url, key=key) as client:
+                end = time.monotonic() + 5 * PATIENCE
+                while (job := client.job(sent.json()["id"])).ended is None and time.monotonic() < end:
+                    time.sleep(0.05)
+            assert isinstance(job.result, (IdentifyReply, WalkersReply)), job.problem
+            seen[name] = job.result
+        assert seen["own"].handle is not None and seen["own"].expires is not None
+        hidden = seen["own"].model_copy(update={"handle": None, "expires": None})
+        assert seen["viewer"] == seen["admin"] == hidden
+        with Client(service.url, key=own) as client:
+            assert client.show_walkers(seen["own"].handle).handle == seen["own"].handle
 
 
 def test_another_key_cannot_use_a_handle(start: Start, tmp_path: Path, clip: Clips) -> None:
