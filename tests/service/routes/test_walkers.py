@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import time
 from pathlib import Path
 
@@ -382,9 +383,12 @@ def test_18_the_command_looks_and_enrols_several(service: Service, command: Run,
     assert [one["candidates"][0]["subject"] for one in found["people"]] == ["bob"]
     assert "ann: " in command("verify", "--handle", handle, "--track", 1, "--subject", "ann", *server).out
     assert command("forget", handle, *server).out.strip() == "2 walkers erased"
+    refused = command("enroll", clip("two"), "--subjects", "1=eve,2=dan", "--min-quality", 1, *server)
+    assert refused.code == 2 and re.search(r"^error: .*\[poor_quality\]", refused.err, re.MULTILINE)
+    assert len(re.findall(r"^track [12], (?:eve|dan): .* \[poor_quality\]$", refused.err, re.MULTILINE)) == 2
     gone = command("identify", "--handle", handle, *server)
     assert gone.code == 2 and "[unknown_handle]" in gone.err
-    assert looks() == 1
+    assert looks() == 2, "the look, and the clip that was refused"
     kept = command("identify", clip("two"), "--keep", *server)
     assert "handle " in kept.out
 
