@@ -41,9 +41,10 @@ def updated(page: str) -> str:
     for name, reference in tables.items():
         table = schema["$defs"][reference]
         doc = table["description"]
+        about = _markdown(doc.partition("\n\n")[0].replace("\n", " "))
         title = f"[[{name}]]" if name == "losses" else f"[{name}]"
         rows = _rows(table["properties"], table, meanings(doc), prefix=f"{name}.")
-        parts += [f"## `{title}`\n\n", _markdown(doc.partition("\n\n")[0].replace("\n", " ")), "\n\n", HEAD, *rows, "\n"]
+        parts += [f"## `{title}`\n\n{about}\n\n", HEAD, *rows, "\n"]
     parts.append("## `network.options`\n\nThe defaults are those of the paper. `num_classes` is set automatically.\n")
     for name in CHOICES["network.name"][1]:
         config = NETWORKS[name].Config
