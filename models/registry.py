@@ -10,6 +10,7 @@ import torch
 from gaitkeeper.models import checkpoint, weights
 from gaitkeeper.models.base import GaitNetwork
 from gaitkeeper.models.bounds import implied_shapes
+from gaitkeeper.models.deepgaitv2 import DeepGaitV2
 from gaitkeeper.models.errors import UnknownNetwork, WeightsCorrupt
 from gaitkeeper.models.fusion import Fusion
 from gaitkeeper.models.gaitbase import GaitBase
@@ -33,6 +34,7 @@ NETWORKS: dict[str, type[GaitNetwork]] = {
     "gaittake": GaitTAKE,
     "gaitgl": GaitGL,
     "gaitbase": GaitBase,
+    "deepgaitv2": DeepGaitV2,
     "gaittemplate": GaitTemplate,
     "fusion": Fusion,
 }

@@ -78,7 +78,7 @@ def evaluate(
     out: Annotated[
         list[Path] | None,
         typer.Option(
-            help="File for the results: all in .json or .csv, a LaTeX table in .tex; may be given repeatedly."
+            help="File for the results: all in .json or .csv, a LaTeX table in .tex; may be repeated."
         ),
     ] = None,
     plots: Annotated[Path | None, typer.Option(help="Folder for DET, CMC and view pictures.")] = None,
