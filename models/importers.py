@@ -47,7 +47,7 @@ def import_checkpoint(network: str, format: str, in_path: str | Path, out_path: 
     """Convert a published checkpoint.
 
     Args:
-        network: "gaitset", "gaitpart", "gaitgl" or "gaitbase".
+        network: "gaitset", "gaitpart", "gaitgl", "gaitbase" or "deepgaitv2".
         format: "opengait", the key names of the OpenGait toolkit.
         in_path: of the checkpoint: a state dict, or a dict that holds one under ``model``.
         out_path: of the file to write; it ends in ``.safetensors``.
@@ -212,16 +212,68 @@ def _gaitbase(entries: _Entries) -> tuple[dict[str, Any], State]:
     out |= entries.norm(f"{prefix}.bn1", "backbone.bn1")
     channels = []
     for stage in range(4):
-        old, new = f"{prefix}.layer{stage + 1}.0", f"backbone.stages.{stage}"
-        for i in (1, 2):
-            out[f"{new}.conv{i}.weight"] = entries.take(f"{old}.conv{i}.weight")
-            out |= entries.norm(f"{old}.bn{i}", f"{new}.bn{i}")
-        if f"{old}.downsample.0.weight" in entries.left:
-            out[f"{new}.downsample.0.weight"] = entries.take(f"{old}.downsample.0.weight")
-            out |= entries.norm(f"{old}.downsample.1", f"{new}.downsample.1")
+        new = f"backbone.stages.{stage}"
+        out |= _basic_block(entries, f"{prefix}.layer{stage + 1}.0", new)
         channels.append(len(out[f"{new}.conv1.weight"]))
     fc = out["fc.weight"] = entries.take("FCs.fc_bin")
     return {"channels": tuple(channels), "parts": len(fc), "embed_dim": fc.shape[-1]}, out
+
+
+def _deepgaitv2(entries: _Entries) -> tuple[dict[str, Any], State]:
+    pseudo = "layer2.0.shortcut3d.weight" in entries.left
+    mode = "p3d" if pseudo else "3d" if "layer2.0.conv1.weight" in entries.left else "2d"
+    out = _stem(entries, "layer0", "frames.0")
+    blocks = []
+    for stage in range(1, 5):
+        # Stages of single frames are wrapped once more.
+        prefix = f"layer{stage}.forward_block" if stage == 1 or mode == "2d" else f"layer{stage}"
+        count = len({name.split(".")[prefix.count(".") + 1] for name in entries.left if name.startswith(f"{prefix}.")})
+        for i in range(count):
+            new = f"frames.{i + 1}" if stage == 1 else f"blocks.{sum(blocks[1:]) + i}"
+            convert = _pseudo_block if mode == "p3d" and stage > 1 else _basic_block
+            out |= convert(entries, f"{prefix}.{i}", new)
+        blocks.append(count)
+    ends = [len(out[f"blocks.{sum(blocks[1:stage])}.conv1.weight"]) for stage in range(1, 4)]
+    fc = out["fc.weight"] = entries.take("FCs.fc_bin")
+    config = {
+        "mode": mode,
+        "blocks": tuple(blocks),
+        "channels": (len(out["frames.0.conv1.weight"]), *ends),
+        "parts": len(fc),
+        "embed_dim": fc.shape[-1],
+    }
+    return config, out
+
+
+def _stem(entries: _Entries, old: str, new: str) -> State:
+    out = {f"{new}.conv1.weight": entries.take(f"{old}.forward_block.0.weight")}
+    return out | entries.norm(f"{old}.forward_block.1", f"{new}.bn1")
+
+
+def _basic_block(entries: _Entries, old: str, new: str) -> State:
+    out = {}
+    for i in (1, 2):
+        out[f"{new}.conv{i}.weight"] = entries.take(f"{old}.conv{i}.weight")
+        out |= entries.norm(f"{old}.bn{i}", f"{new}.bn{i}")
+    return out | _shortcut(entries, old, new)
+
+
+def _pseudo_block(entries: _Entries, old: str, new: str) -> State:
+    out = {f"{new}.temporal.weight": entries.take(f"{old}.shortcut3d.weight")}
+    out |= entries.norm(f"{old}.sbn", f"{new}.temporal_bn")
+    for i in (1, 2):
+        out[f"{new}.conv{i}.weight"] = entries.take(f"{old}.conv{i}.forward_block.0.weight")
+        out |= entries.norm(f"{old}.conv{i}.forward_block.1", f"{new}.bn{i}")
+    return out | _shortcut(entries, old, new)
+
+
+def _shortcut(entries: _Entries, old: str, new: str) -> State:
+    if f"{old}.downsample.0.weight" not in entries.left:
+        return {}
+    weight = entries.take(f"{old}.downsample.0.weight")
+    # A 1×1×1 convolution that keeps all frames is a 1×1 convolution of each.
+    out = {f"{new}.downsample.0.weight": weight.squeeze(2) if weight.dim() == 5 else weight}
+    return out | entries.norm(f"{old}.downsample.1", f"{new}.downsample.1")
 
 
 Converter = Callable[[_Entries], tuple[dict[str, Any], State]]
@@ -231,6 +283,7 @@ FORMATS: dict[str, dict[str, tuple[Converter, tuple[str, ...]]]] = {
         "gaitpart": (_gaitpart, ()),
         "gaitgl": (_gaitgl, ("Head1.",)),
         "gaitbase": (_gaitbase, ("BNNecks.",)),
+        "deepgaitv2": (_deepgaitv2, ("BNNecks.",)),
     }
 }
 """By format and network: the converter, and the prefix of the classifier's entries."""

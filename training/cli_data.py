@@ -77,9 +77,7 @@ def evaluate(
     device: Annotated[str, typer.Option(help="Where the networks run: cpu or cuda.")] = "cpu",
     out: Annotated[
         list[Path] | None,
-        typer.Option(
-            help="File for the results: all in .json or .csv, a LaTeX table in .tex; may be repeated."
-        ),
+        typer.Option(help="File for the results: all in .json or .csv, a LaTeX table in .tex; may be repeated."),
     ] = None,
     plots: Annotated[Path | None, typer.Option(help="Folder for DET, CMC and view pictures.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,

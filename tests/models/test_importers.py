@@ -42,7 +42,10 @@ def test_embeds_as_the_original(variant: str, nested: bool, draw_inputs: Inputs,
     assert report.parameters + left_out == sum(p.numel() for p in original.parameters())
 
 
-@pytest.mark.parametrize(("variant", "dropped"), [("gaitgl", "Head1.fc_bin"), ("gaitbase-narrow", "BNNecks.fc_bin")])
+@pytest.mark.parametrize(
+    ("variant", "dropped"),
+    [("gaitgl", "Head1.fc_bin"), ("gaitbase-narrow", "BNNecks.fc_bin"), ("deepgaitv2-3d", "BNNecks.bn1d.weight")],
+)
 def test_the_classifier_is_dropped_and_reported(variant: str, dropped: str, tmp_path: Path) -> None:
     torch.save(plain.make(variant).state_dict(), tmp_path / "in.pt")
     report = import_checkpoint(network_of(variant), "opengait", tmp_path / "in.pt", tmp_path / "out.safetensors")
@@ -126,7 +129,7 @@ def test_missing_files_and_unknown_names_say_so(tmp_path: Path) -> None:
         import_checkpoint("gaitset", "opengait", tmp_path / "none.pt", tmp_path / "out.safetensors")
     with pytest.raises(BadCheckpoint, match=r"ends in \.safetensors, not in '\.pt'"):
         import_checkpoint("gaitset", "opengait", tmp_path / "none.pt", tmp_path / "out.pt")
-    with pytest.raises(UnknownNetwork, match="gaitbase, gaitgl, gaitpart, gaitset"):
+    with pytest.raises(UnknownNetwork, match="deepgaitv2, gaitbase, gaitgl, gaitpart, gaitset"):
         import_checkpoint("jointsgait", "opengait", tmp_path / "none.pt", tmp_path / "out.safetensors")
     with pytest.raises(UnknownNetwork, match="opengait"):
         import_checkpoint("gaitset", "other", tmp_path / "none.pt", tmp_path / "out.safetensors")
