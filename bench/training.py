@@ -1,8 +1,9 @@
 """Memory and time of a step of each shipped training file: ``python -m bench.training [--table docs/training.md]``.
 
-``gaitkeeper train --estimate`` for every file. A file whose step needs more than ``--most`` is not measured whole: its time
-is that of 2 people × 2 takes × 15 frames, times the ratio of the frames. Times are processor time, summed over threads, so
-that other work on the machine changes them little. A run that was stopped goes on where it was; ``--fresh`` starts anew.
+``gaitkeeper train --estimate`` for every file. A file whose step needs more than ``--most`` is not measured whole: its
+time is that of 2 people × 2 takes × 15 frames, times the ratio of the frames. Times are processor time, summed over
+threads, so that other work on the machine changes them little. A run that was stopped goes on where it was; ``--fresh``
+starts anew.
 """
 
 from __future__ import annotations
@@ -19,6 +20,12 @@ from gaitkeeper.training.estimate import estimate, measure
 
 FOLDER = Path(__file__).resolve().parents[1] / "training" / "configs"
 START = "## Memory and time\n"
+ABOUT = """\
+One step of each file in `training/configs/`, as `gaitkeeper train --estimate` gives it: what is needed beyond the 0.5 GB of
+the process, by the estimate and measured, and processor time on one thread ({processor}). Steps that need more than
+{most:g} GB were not run whole; their time (≈) is that of 2 × 2 takes of 15 frames, times the ratio of the frames. Not measured
+on a GPU. `python -m bench.training --table docs/training.md` makes the table again.
+"""
 SMALL = {"people": 2, "takes": 2, "frames": 15, "window": (15, 15), "segments": 1, "shortest": None}
 CHANGES = ("run.threads=1", "run.device=cpu")
 """Of every file, so that a step's processor time is that of one thread."""
@@ -60,14 +67,9 @@ def figures(config: TrainingConfig, most: float, known: dict[str, float]) -> dic
 def table(files: dict[str, dict[str, Any]], most: float) -> str:
     """The section of the guide."""
     lines = [
-        START,
-        "\nOne step of each file in `training/configs/`, as `gaitkeeper train --estimate` gives it: what is needed beyond the 0.5 GB of\n"
-        "the process, by the estimate and measured, and processor time on one thread. Steps above "
-        f"{most / 1e9:g} GB were not run whole; their\n"
-        "time (≈) is that of 2 × 2 × 15, times the ratio of the frames. On a GPU memory is similar, time a small part of it: not measured\n"
-        "here. `python -m bench.training --table docs/training.md` makes the table again",
-        f" ({machine()['processor']}).\n\n",
-        "| file | people × takes × frames | training people | estimate, GB | measured, GB | s a step |\n|---|---|--:|--:|--:|--:|\n",
+        f"{START}\n{ABOUT.format(most=most / 1e9, processor=machine()['processor'])}\n",
+        "| file | people × takes × frames | training people | estimate, GB | measured, GB | s a step |\n",
+        "|---|---|--:|--:|--:|--:|\n",
     ]
     for name, one in files.items():
         measured = f"{one['measured_gb']:.1f}" if "measured_gb" in one else "–"

@@ -135,9 +135,7 @@ def _random(frames: int, skeleton: str, format: str, seed: tuple[int, int]) -> I
     bodies = np.kron(rng.random((frames, 8, 8)) > 0.5, np.ones((8, 8))) > 0
     joints = np.concatenate([rng.random((frames, 17, 2)) * 60, np.ones((frames, 17, 1))], axis=2)
     heatmaps = rng.integers(0, 256, (frames, 17, 64, 48), np.uint8) if format in HEATMAPS else None
-    return Inputs(
-        silhouettes=(bodies * 255).astype(np.uint8), joints=joints.astype(np.float32), heatmaps=heatmaps
-    )
+    return Inputs(silhouettes=(bodies * 255).astype(np.uint8), joints=joints.astype(np.float32), heatmaps=heatmaps)
 
 
 HEATMAPS = ("sequences", "psymo_heatmaps", "walkers_heatmaps")
