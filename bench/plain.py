@@ -1,4 +1,4 @@
-"""Straightforward implementations of networks, with the parameter names of OpenGait's published checkpoints.
+"""Straightforward implementations of four networks, with the parameter names of OpenGait's published checkpoints.
 
 Written from the papers and the toolkit's key names: frames folded into the batch, loops over strips and parts, torch's
 default memory layout. The tests compare imported checkpoints with them, and the bench compares the speed of the
@@ -8,6 +8,7 @@ project's networks with theirs. One batch of sequences of equal length, (N, T, 1
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -262,76 +263,6 @@ class GaitBase(nn.Module):
         return self.FCs(strips_of(self.Backbone(x).amax(dim=1), [16]))
 
 
-class Sequences(nn.Module):
-    """Runs an image network over (N, C, T, H, W)."""
-
-    def __init__(self, forward_block: nn.Module) -> None:
-        super().__init__()
-        self.forward_block = forward_block
-
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.stack([self.forward_block(frame) for frame in x.unbind(2)], dim=2)
-
-
-def stem(c_in: int, c_out: int) -> Sequences:
-    return Sequences(nn.Sequential(nn.Conv2d(c_in, c_out, 3, 1, 1, bias=False), nn.BatchNorm2d(c_out), nn.ReLU()))
-
-
-class SpaceTime(nn.Module):
-    """A residual block of two 3×3×3 convolutions, or of 3×3 convolutions of each frame and one over three frames."""
-
-    def __init__(self, c_in: int, c_out: int, stride: int, pseudo: bool) -> None:
-        super().__init__()
-        steps = (1, stride, stride)
-        if pseudo:
-            conv = nn.Conv2d(c_in, c_out, 3, stride, 1, bias=False)
-            self.conv1: nn.Module = Sequences(nn.Sequential(conv, nn.BatchNorm2d(c_out), nn.ReLU()))
-            conv = nn.Conv2d(c_out, c_out, 3, 1, 1, bias=False)
-            self.conv2: nn.Module = Sequences(nn.Sequential(conv, nn.BatchNorm2d(c_out)))
-            self.shortcut3d = nn.Conv3d(c_out, c_out, (3, 1, 1), 1, (1, 0, 0), bias=False)
-            self.sbn = nn.BatchNorm3d(c_out)
-        else:
-            self.conv1 = nn.Conv3d(c_in, c_out, 3, steps, 1, bias=False)
-            self.bn1 = nn.BatchNorm3d(c_out)
-            self.conv2 = nn.Conv3d(c_out, c_out, 3, 1, 1, bias=False)
-            self.bn2 = nn.BatchNorm3d(c_out)
-        self.pseudo, self.downsample = pseudo, None
-        if stride > 1 or c_in != c_out:
-            self.downsample = nn.Sequential(nn.Conv3d(c_in, c_out, 1, steps, bias=False), nn.BatchNorm3d(c_out))
-
-    def forward(self, x: Tensor) -> Tensor:
-        if self.pseudo:
-            y = self.conv1(x)
-            y = self.conv2(torch.relu(y + self.sbn(self.shortcut3d(y))))
-        else:
-            y = self.bn2(self.conv2(torch.relu(self.bn1(self.conv1(x)))))
-        return torch.relu(y + (self.downsample(x) if self.downsample else x))
-
-
-class DeepGaitV2(nn.Module):
-    def __init__(self, mode: str, blocks: tuple[int, ...], channels: tuple[int, ...], classes: int) -> None:
-        super().__init__()
-        self.layer0 = stem(1, channels[0])
-        c_in = channels[0]
-        for number, (c_out, stride, count) in enumerate(zip(channels, (1, 2, 2, 1), blocks, strict=True), start=1):
-            flat = number == 1 or mode == "2d"
-            made = []
-            for i in range(count):
-                sizes = (c_in if i == 0 else c_out, c_out, stride if i == 0 else 1)
-                made.append(BasicBlock(*sizes) if flat else SpaceTime(*sizes, pseudo=mode == "p3d"))
-            layer: nn.Module = nn.Sequential(*made)
-            setattr(self, f"layer{number}", Sequences(layer) if flat else layer)
-            c_in = c_out
-        self.FCs = PartFC(16, c_in, channels[2])
-        self.BNNecks = BNNecks(16, channels[2], classes)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.layer0(x.transpose(1, 2))
-        for number in (1, 2, 3, 4):
-            x = getattr(self, f"layer{number}")(x)
-        return self.FCs(strips_of(x.amax(dim=2), [16]))
-
-
 CASIA = [(32, 0), (32, 0), None, (64, 2), (64, 2), None, (128, 3), (128, 3)]
 OUMVLP = [(32, 0), (32, 0), None, (64, 0), (64, 0), None, (128, 3), (128, 3), (256, 3), (256, 3)]
 MAKE = {
@@ -343,18 +274,19 @@ MAKE = {
     "gaitgl-oumvlp": lambda: GaitGL((32, 64, 128, 256), deep=True, classes=74),
     "gaitbase": lambda: GaitBase((64, 128, 256, 512), 256, 74),
     "gaitbase-narrow": lambda: GaitBase((8, 16, 32, 64), 32, 74),
-    "deepgaitv2": lambda: DeepGaitV2("p3d", (1, 4, 4, 1), (64, 128, 256, 512), 74),
-    "deepgaitv2-2d": lambda: DeepGaitV2("2d", (1, 2, 2, 1), (8, 16, 32, 64), 74),
-    "deepgaitv2-3d": lambda: DeepGaitV2("3d", (2, 1, 2, 1), (8, 16, 32, 64), 74),
-    "deepgaitv2-p3d": lambda: DeepGaitV2("p3d", (2, 3, 1, 2), (8, 16, 32, 64), 74),
 }
 
 
 def make(variant: str, seed: int = 0) -> nn.Module:
+    """A network in eval mode, as :func:`made` makes it."""
+    return made(MAKE[variant], seed)
+
+
+def made(build: Callable[[], nn.Module], seed: int = 0) -> nn.Module:
     """A network in eval mode with He-initialised convolutions, and running statistics like those after training."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        net = MAKE[variant]()
+        net = build()
         for layer in net.modules():
             if isinstance(layer, (nn.Conv1d, nn.Conv2d, nn.Conv3d)):
                 nn.init.kaiming_normal_(layer.weight)
@@ -364,15 +296,4 @@ def make(variant: str, seed: int = 0) -> nn.Module:
                 layer.running_var.uniform_(0.5, 2)
                 nn.init.uniform_(layer.weight, 0.5, 1.5)
                 nn.init.normal_(layer.bias, std=0.1)
-        if variant.startswith("deepgaitv2"):
-            see(net)
         return net.eval()
-
-
-def see(net: nn.Module) -> None:
-    """Set the running statistics to those of a batch: with others, a deep network's features grow beyond measure."""
-    norms = [layer for layer in net.modules() if isinstance(layer, (nn.BatchNorm2d, nn.BatchNorm3d))]
-    for norm in norms:
-        norm.momentum = 1.0
-    with torch.no_grad():
-        net.train()((torch.rand(2, 3, 1, 64, 44) < 0.5).float())

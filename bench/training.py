@@ -21,10 +21,10 @@ from gaitkeeper.training.estimate import estimate, measure
 FOLDER = Path(__file__).resolve().parents[1] / "training" / "configs"
 START = "## Memory and time\n"
 ABOUT = """\
-One step of each file in `training/configs/`, as `gaitkeeper train --estimate` gives it: what is needed beyond the 0.5 GB of
-the process, by the estimate and measured, and processor time on one thread ({processor}). Steps that need more than
-{most:g} GB were not run whole; their time (≈) is that of 2 × 2 takes of 15 frames, times the ratio of the frames. Not measured
-on a GPU. `python -m bench.training --table docs/training.md` makes the table again.
+One step of each file in `training/configs/`, as `gaitkeeper train --estimate` gives it: what is needed beyond the 0.5
+GB of the process, by the estimate and measured, and processor time on one thread ({processor}). Steps that need more
+than {most:g} GB were not run whole; their time (≈) is that of 2 × 2 takes of 15 frames, times the ratio of the frames.
+Not measured on a GPU. `python -m bench.training --table docs/training.md` makes the table again.
 """
 SMALL = {"people": 2, "takes": 2, "frames": 15, "window": (15, 15), "segments": 1, "shortest": None}
 CHANGES = ("run.threads=1", "run.device=cpu")

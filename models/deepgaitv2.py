@@ -24,7 +24,7 @@ from gaitkeeper.models.layers import (
     strips_of,
     temporal_max,
 )
-from gaitkeeper.models.resnet import Stem, calm_init, stage
+from gaitkeeper.models.resnet import Stem, calm_init, later_stages, stage
 
 Mode = Literal["2d", "3d", "p3d"]
 
@@ -70,16 +70,10 @@ class DeepGaitV2(GaitNetwork):
     def __init__(self, config: DeepGaitV2Config | None = None) -> None:
         super().__init__(config or DeepGaitV2Config())
         c = self.config
-        a, b, d, e = c.channels
-        self.frames = nn.Sequential(Stem(1, a, c.stem_stride), *stage("2d", a, a, 1, c.blocks[0]))
-        self.blocks = nn.ModuleList(
-            [
-                *stage(c.mode, a, b, 2, c.blocks[1]),
-                *stage(c.mode, b, d, 2, c.blocks[2]),
-                *stage(c.mode, d, e, 1, c.blocks[3]),
-            ]
-        )
-        self.fc = PartLinear(c.parts, e, c.embed_dim)
+        first = c.channels[0]
+        self.frames = nn.Sequential(Stem(1, first, c.stem_stride), *stage("2d", first, first, 1, c.blocks[0]))
+        self.blocks = later_stages(c.mode, c.channels, c.blocks)
+        self.fc = PartLinear(c.parts, c.channels[-1], c.embed_dim)
         self.classifier = None
         if c.num_classes is not None:
             self.classifier = BNNeck(c.parts, c.embed_dim, c.num_classes)

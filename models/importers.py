@@ -47,7 +47,8 @@ def import_checkpoint(network: str, format: str, in_path: str | Path, out_path: 
     """Convert a published checkpoint.
 
     Args:
-        network: "gaitset", "gaitpart", "gaitgl", "gaitbase" or "deepgaitv2".
+        network: "gaitset", "gaitpart", "gaitgl", "gaitbase", "deepgaitv2" or
+            "skeletongaitpp".
         format: "opengait", the key names of the OpenGait toolkit.
         in_path: of the checkpoint: a state dict, or a dict that holds one under ``model``.
         out_path: of the file to write; it ends in ``.safetensors``.
@@ -222,27 +223,52 @@ def _gaitbase(entries: _Entries) -> tuple[dict[str, Any], State]:
 def _deepgaitv2(entries: _Entries) -> tuple[dict[str, Any], State]:
     pseudo = "layer2.0.shortcut3d.weight" in entries.left
     mode = "p3d" if pseudo else "3d" if "layer2.0.conv1.weight" in entries.left else "2d"
-    out = _stem(entries, "layer0", "frames.0")
-    blocks = []
-    for stage in range(1, 5):
+    config, out = _four_stages(entries, mode, *_first_stage(entries, "layer", "frames"))
+    return {"mode": mode, **config}, out
+
+
+def _skeletongaitpp(entries: _Entries) -> tuple[dict[str, Any], State]:
+    out, blocks, channels = _first_stage(entries, "sil_layer", "outline")
+    out |= _first_stage(entries, "map_layer", "skeleton")[0]
+    for layer in (0, 3, 6):
+        out[f"fusion.score.{layer}.weight"] = entries.take(f"fusion.conv.forward_block.{layer}.weight")
+    for layer in (1, 4):
+        out |= entries.norm(f"fusion.conv.forward_block.{layer}", f"fusion.score.{layer}")
+    return _four_stages(entries, "p3d", out, blocks, channels)
+
+
+def _four_stages(entries: _Entries, mode: str, out: State, blocks: int, channels: int) -> tuple[dict[str, Any], State]:
+    """The last three stages and the layer after them, added to what was taken of the first."""
+    counts, widths = [blocks], [channels]
+    for number in (2, 3, 4):
         # Stages of single frames are wrapped once more.
-        prefix = f"layer{stage}.forward_block" if stage == 1 or mode == "2d" else f"layer{stage}"
-        count = len({name.split(".")[prefix.count(".") + 1] for name in entries.left if name.startswith(f"{prefix}.")})
-        for i in range(count):
-            new = f"frames.{i + 1}" if stage == 1 else f"blocks.{sum(blocks[1:]) + i}"
-            convert = _pseudo_block if mode == "p3d" and stage > 1 else _basic_block
-            out |= convert(entries, f"{prefix}.{i}", new)
-        blocks.append(count)
-    ends = [len(out[f"blocks.{sum(blocks[1:stage])}.conv1.weight"]) for stage in range(1, 4)]
+        prefix = f"layer{number}.forward_block" if mode == "2d" else f"layer{number}"
+        start = sum(counts[1:])
+        made = _stage(entries, prefix, "blocks", start, _pseudo_block if mode == "p3d" else _basic_block)
+        out |= made
+        counts.append(len({name.split(".")[1] for name in made}))
+        widths.append(len(made[f"blocks.{start}.conv1.weight"]))
     fc = out["fc.weight"] = entries.take("FCs.fc_bin")
-    config = {
-        "mode": mode,
-        "blocks": tuple(blocks),
-        "channels": (len(out["frames.0.conv1.weight"]), *ends),
-        "parts": len(fc),
-        "embed_dim": fc.shape[-1],
-    }
+    config = {"blocks": tuple(counts), "channels": tuple(widths), "parts": len(fc), "embed_dim": fc.shape[-1]}
     return config, out
+
+
+def _first_stage(entries: _Entries, old: str, new: str) -> tuple[State, int, int]:
+    """The stem and the first stage, of single frames; the number of its blocks, and of its channels."""
+    out = _stem(entries, f"{old}0", f"{new}.0")
+    blocks = _stage(entries, f"{old}1.forward_block", new, 1, _basic_block)
+    count = len({name.split(".")[1] for name in blocks})
+    return out | blocks, count, len(out[f"{new}.0.conv1.weight"])
+
+
+def _stage(entries: _Entries, old: str, new: str, start: int, convert: Callable[[_Entries, str, str], State]) -> State:
+    """The blocks ``old.0``, ``old.1``, ... of a stage, at least one, numbered from ``start``."""
+    place = old.count(".") + 1
+    count = len({name.split(".")[place] for name in entries.left if name.startswith(f"{old}.")})
+    out: State = {}
+    for i in range(max(1, count)):
+        out |= convert(entries, f"{old}.{i}", f"{new}.{start + i}")
+    return out
 
 
 def _stem(entries: _Entries, old: str, new: str) -> State:
@@ -284,6 +310,7 @@ FORMATS: dict[str, dict[str, tuple[Converter, tuple[str, ...]]]] = {
         "gaitgl": (_gaitgl, ("Head1.",)),
         "gaitbase": (_gaitbase, ("BNNecks.",)),
         "deepgaitv2": (_deepgaitv2, ("BNNecks.",)),
+        "skeletongaitpp": (_skeletongaitpp, ("BNNecks.",)),
     }
 }
 """By format and network: the converter, and the prefix of the classifier's entries."""

@@ -23,6 +23,7 @@ from gaitkeeper.models.gaittemplate import GaitTemplate
 from gaitkeeper.models.gei import GEI
 from gaitkeeper.models.gstsn import GSTSN
 from gaitkeeper.models.jointsgait import JointsGait
+from gaitkeeper.models.skeletongaitpp import SkeletonGaitPP
 
 NETWORKS: dict[str, type[GaitNetwork]] = {
     "gei": GEI,
@@ -35,6 +36,7 @@ NETWORKS: dict[str, type[GaitNetwork]] = {
     "gaitgl": GaitGL,
     "gaitbase": GaitBase,
     "deepgaitv2": DeepGaitV2,
+    "skeletongaitpp": SkeletonGaitPP,
     "gaittemplate": GaitTemplate,
     "fusion": Fusion,
 }

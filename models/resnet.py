@@ -119,6 +119,14 @@ def stage(
     return [first, *(kind(out_channels, out_channels, 1) for _ in range(blocks - 1))]
 
 
+def later_stages(
+    mode: Literal["2d", "3d", "p3d"], channels: tuple[int, int, int, int], blocks: tuple[int, int, int, int]
+) -> nn.ModuleList:
+    """The blocks of the last three of four stages; the first two halve height and width."""
+    steps = zip(pairwise(channels), (2, 2, 1), blocks[1:], strict=True)
+    return nn.ModuleList(block for widths, stride, count in steps for block in stage(mode, *widths, stride, count))
+
+
 def calm_init(module: nn.Module) -> None:
     """Let what each residual block adds begin at a quarter of its scale.
 

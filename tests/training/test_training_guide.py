@@ -14,7 +14,7 @@ from making import write_sequences
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from bench import plain
+from bench import plain_deep
 from gaitkeeper import models
 from gaitkeeper.service.cli import app
 
@@ -58,7 +58,7 @@ def test_its_commands_run_in_their_order(tmp_path: Path, monkeypatch: pytest.Mon
     write_sequences(tmp_path / "walks", people=7, takes=4, frames=16)
     for name, text in FILES.items():
         (tmp_path / name).write_text(brief(text), encoding="utf-8")
-    torch.save(plain.make("deepgaitv2-p3d").state_dict(), tmp_path / "checkpoint.pt")
+    torch.save(plain_deep.make("deepgaitv2-p3d").state_dict(), tmp_path / "checkpoint.pt")
     ran = [c for c in COMMANDS if not any(f"gaitkeeper {name}" in c for name in ELSEWHERE)]
     outputs = {}
     for command in ran:
