@@ -42,7 +42,9 @@ class Need:
 
 
 def needed(config: TrainingConfig, net: GaitNetwork, *, half: bool, ranks: int = 1) -> Need:
-    """Estimate the memory of a step of one process, from a forward pass of two and one of three random sequences.
+    """Estimate the memory of a step of one process, from a forward pass of two and one of three sequences.
+
+    Where possible, the tensors of these passes have shapes but no memory, so that they cost no time.
 
     Args:
         config: the configuration.
@@ -50,26 +52,26 @@ def needed(config: TrainingConfig, net: GaitNetwork, *, half: bool, ranks: int =
         half: True if the forward pass runs in bfloat16.
         ranks: number of processes that share the batch.
     """
-    net = copy.deepcopy(net).cpu().train()  # a pass in training mode changes running statistics
     table = config.batch
     sequences = table.people * table.takes // (ranks * config.run.accumulate)
-    weights = {p.untyped_storage().data_ptr(): p.numel() * p.element_size() for p in net.parameters()}
+    weights = sum(p.numel() * p.element_size() for p in net.parameters())
     states = 2 if config.optimiser.kind != "sgd" else 1 if config.optimiser.momentum else 0
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        frames = tuple(torch.rand(3, table.frames, *shape) for shape in net.frame_shapes)
-        condensed = net.condense(*frames)
-        tensors = frames if condensed is None else (condensed,)
-        with torch.autocast("cpu", torch.bfloat16) if half else nullcontext():
-            (two, _), (three, largest) = (
-                _kept(lambda n=n: _flat(net, tuple(x[:n] for x in tensors)), set(weights)) for n in (2, 3)
-            )
-        losses = _of_losses(config, net, tensors, sequences * ranks)
+        try:
+            if half:  # autocast does not know tensors without memory
+                raise NotImplementedError
+            passes = _passes(net, table.frames, "meta")
+        except (NotImplementedError, RuntimeError):  # nor do operations whose shapes depend on values
+            with torch.autocast("cpu", torch.bfloat16) if half else nullcontext():
+                passes = _passes(net, table.frames, "cpu")
+        (two, _), (three, largest) = passes.kept
+        losses = _of_losses(config, passes.widths, sequences * ranks)
     each = three - two
     return Need(
-        optimiser=(1 + states) * sum(weights.values()),
+        optimiser=(1 + states) * weights,
         # Pictures are bytes first, then floats, which augmentations copy.
-        batch=2 * sum(x[0].numel() * 4 for x in tensors) * table.people * table.takes // ranks,
+        batch=2 * passes.input_bytes * table.people * table.takes // ranks,
         network=max(0, two - 2 * each) + each * sequences + 2 * largest * sequences // 3,
         losses=losses,
     )
@@ -116,21 +118,56 @@ def advice(config: TrainingConfig, need: Need, free: int, *, half: bool) -> str:
     )
 
 
+@dataclass(frozen=True)
+class _Passes:
+    """Forward passes of two and of three sequences.
+
+    Attributes:
+        kept: of each, what :func:`_kept` says.
+        input_bytes: of a sequence.
+        widths: parts and width of the embeddings and of the logits, by branch.
+    """
+
+    kept: tuple[tuple[int, int], tuple[int, int]]
+    input_bytes: int
+    widths: tuple[dict[str, tuple[int, int]], dict[str, tuple[int, int]]]
+
+
+def _passes(net: GaitNetwork, frames: int, device: str) -> _Passes:
+    net = copy.deepcopy(net).to(device).train()  # a pass in training mode changes running statistics
+    whole = tuple(torch.rand(3, frames, *shape, device=device) for shape in net.frame_shapes)
+    condensed = net.condense(*whole)
+    tensors = whole if condensed is None else (condensed,)
+    weights = {_id_of(p) for p in net.parameters()}
+    two, three = (_kept(lambda n=n: _flat(net, tuple(x[:n] for x in tensors)), weights) for n in (2, 3))
+    with torch.no_grad():
+        out = net.training_outputs(*(x[:2] for x in tensors))
+    embeddings, logits = (
+        {name: (x.shape[1], x.shape[2]) for name, x in branches.items()}
+        for branches in (out.embeddings, out.logits or {})
+    )
+    return _Passes((two, three), sum(4 * x[0].numel() for x in tensors), (embeddings, logits))
+
+
+def _id_of(tensor: Tensor) -> int:
+    """What tensors that share memory have in common, also if they have none."""
+    return tensor.untyped_storage()._cdata
+
+
 def _flat(net: GaitNetwork, tensors: tuple[Tensor, ...]) -> Tensor:
     out = net.training_outputs(*tensors)
     return torch.cat([x.flatten() for x in (*out.embeddings.values(), *(out.logits or {}).values())])
 
 
-def _of_losses(config: TrainingConfig, net: GaitNetwork, tensors: tuple[Tensor, ...], sequences: int) -> int:
+def _of_losses(
+    config: TrainingConfig, widths: tuple[dict[str, tuple[int, int]], dict[str, tuple[int, int]]], sequences: int
+) -> int:
     """Of random outputs with one part instead of all: every part costs the same."""
-    with torch.no_grad():
-        out = net.training_outputs(*(x[:2] for x in tensors))
-    parts = max(x.shape[1] for x in (*out.embeddings.values(), *(out.logits or {}).values()))
-
-    def one_part(branches: dict[str, Tensor]) -> dict[str, Tensor]:
-        return {name: torch.rand(sequences, 1, x.shape[2], requires_grad=True) for name, x in branches.items()}
-
-    embeddings, logits = one_part(out.embeddings), one_part(out.logits or {})
+    parts = max(count for branches in widths for count, _ in branches.values())
+    embeddings, logits = (
+        {name: torch.rand(sequences, 1, width, requires_grad=True) for name, (_, width) in branches.items()}
+        for branches in widths
+    )
     subjects = torch.arange(sequences) // config.batch.takes
     views = torch.arange(sequences) % 2
     objective = Objective(config.losses)
@@ -143,18 +180,17 @@ def _kept(run: Callable[[], Tensor], without: set[int]) -> tuple[int, int]:
 
     Args:
         run: the computation; its result holds what is kept.
-        without: addresses of storages that are not counted.
+        without: storages that are not counted, by :func:`_id_of`.
     """
     seen: dict[int, int] = {}
 
     def pack(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in without:
-            seen[storage.data_ptr()] = storage.nbytes()
+        if _id_of(tensor) not in without:
+            seen[_id_of(tensor)] = tensor.untyped_storage().nbytes()
         return tensor
 
     with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         result = run()
     sizes = list(seen.values())
-    del result  # until here, so that no address is used twice
+    del result  # until here, so that no storage takes the place of another
     return sum(sizes), max(sizes, default=0)
