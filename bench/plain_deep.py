@@ -125,7 +125,9 @@ class SkeletonGaitPP(nn.Module):
     def forward(self, silhouettes: Tensor, maps: Tensor) -> Tensor:
         outline = self.sil_layer1(self.sil_layer0(silhouettes.transpose(1, 2)))
         skeleton = self.map_layer1(self.map_layer0(maps.transpose(1, 2)))
-        x = self.layer4(self.layer3(self.layer2(self.fusion(outline, skeleton))))
+        x = self.fusion(outline, skeleton)
+        for number in (2, 3, 4):
+            x = getattr(self, f"layer{number}")(x)
         return self.FCs(strips_of(x.amax(dim=2), [16]))
 
 

@@ -100,7 +100,7 @@ def norm_in_time(norm: nn.Module, x: Tensor, lengths: Tensor | None) -> Tensor:
     mask = frame_mask(lengths, x.shape[2])
     rows = x.movedim(1, -1)  # (N, T, H, W, C)
     normed = norm(rows[mask].movedim(-1, 0)[None])[0].movedim(0, -1)
-    padded = normed.new_zeros(rows.shape)
+    padded: Tensor = normed.new_zeros(rows.shape)
     padded[mask] = normed
     return padded.movedim(-1, 1)
 

@@ -6,6 +6,7 @@ import copy
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -139,7 +140,7 @@ def _passes(net: GaitNetwork, frames: int, device: str) -> _Passes:
     condensed = net.condense(*whole)
     tensors = whole if condensed is None else (condensed,)
     weights = {_id_of(p) for p in net.parameters()}
-    two, three = (_kept(lambda n=n: _flat(net, tuple(x[:n] for x in tensors)), weights) for n in (2, 3))
+    two, three = (_kept(partial(_flat, net, tuple(x[:n] for x in tensors)), weights) for n in (2, 3))
     with torch.no_grad():
         out = net.training_outputs(*(x[:2] for x in tensors))
     embeddings, logits = (
@@ -151,7 +152,8 @@ def _passes(net: GaitNetwork, frames: int, device: str) -> _Passes:
 
 def _id_of(tensor: Tensor) -> int:
     """What tensors that share memory have in common, also if they have none."""
-    return tensor.untyped_storage()._cdata
+    address: int = tensor.untyped_storage()._cdata
+    return address
 
 
 def _flat(net: GaitNetwork, tensors: tuple[Tensor, ...]) -> Tensor:
