@@ -23,8 +23,10 @@ START = "## Memory and time\n"
 ABOUT = """\
 One step of each file in `training/configs/`, as `gaitkeeper train --estimate` gives it: what is needed beyond the 0.5
 GB of the process, by the estimate and measured, and processor time on one thread ({processor}). Steps that need more
-than {most:g} GB were not run whole; their time (≈) is that of 2 × 2 takes of 15 frames, times the ratio of the frames.
-Not measured on a GPU. `python -m bench.training --table docs/training.md` makes the table again.
+than {most:g} GB were not run whole; their time (≤) is that of 2 × 2 takes of 15 frames, times the ratio of the frames,
+which also multiplies what a step costs regardless of its frames. The estimate leaves out buffers of the convolutions:
+small steps take up to twice as much. Not measured on a GPU. `python -m bench.training --table docs/training.md` makes
+the table again.
 """
 SMALL = {"people": 2, "takes": 2, "frames": 15, "window": (15, 15), "segments": 1, "shortest": None}
 CHANGES = ("run.threads=1", "run.device=cpu")
@@ -73,10 +75,12 @@ def table(files: dict[str, dict[str, Any]], most: float) -> str:
     ]
     for name, one in files.items():
         measured = f"{one['measured_gb']:.1f}" if "measured_gb" in one else "–"
-        seconds = f"{one['seconds']:.1f}" if "seconds" in one else f"≈ {one['seconds_scaled']:.0f}"
+        seconds = f"{one['seconds']:.1f}" if "seconds" in one else f"≤ {one['seconds_scaled']:.0f}"
         lines.append(
             f"| `{name}` | {one['batch']} | {one['people']} | {one['needed_gb']:.1f} | {measured} | {seconds} |\n"
         )
+    if left := sorted({file.stem for file in FOLDER.glob("*.toml")} - files.keys()):
+        lines.append(f"\nNot measured: {', '.join(f'`{name}`' for name in left)}.\n")
     return "".join(lines)
 
 

@@ -17,6 +17,9 @@ from typer.testing import CliRunner
 from bench import plain_deep
 from gaitkeeper import models
 from gaitkeeper.service.cli import app
+from gaitkeeper.training.config import load_config
+from gaitkeeper.training.loop import make_network
+from gaitkeeper.training.memory import needed
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "training.md").read_text(encoding="utf-8")
 FILES = dict(re.findall(r"^```toml file=(\S+)\n(.+?)^```", PAGE, re.M | re.S))
@@ -51,6 +54,21 @@ def test_commands_that_are_run_elsewhere_exist_with_their_options(command: str) 
         click_command = click_command.commands[word]  # type: ignore[attr-defined]
     known = {option for parameter in click_command.params for option in parameter.opts}
     assert {word for word in shlex.split(command) if word.startswith("--")} <= known
+
+
+def test_the_table_of_steps_is_of_the_shipped_files() -> None:
+    folder = Path(__file__).resolve().parents[2] / "training" / "configs"
+    table, _, rest = PAGE.partition("## Memory and time\n")[2].partition("\nNot measured: ")
+    rows = dict(re.findall(r"^\| `([\w-]+)` \| (.+) \|$", table, re.M))
+    assert rows
+    assert rows.keys() | set(re.findall(r"`([\w-]+)`", rest)) == {file.stem for file in folder.glob("*.toml")}
+    for name, row in rows.items():
+        config = load_config(folder / f"{name}.toml", ["run.threads=1", "run.device=cpu"])
+        batch, people, needs, _, _ = row.split(" | ")
+        assert batch == f"{config.batch.people} × {config.batch.takes} × {config.batch.frames}"
+        if name in ("gaitbase-walkers-cpu", "gaitset-casia-b", "jointsgait-kinect"):
+            net = make_network(config, int(people))
+            assert needed(config, net, half=False).total / 1e9 == pytest.approx(float(needs), rel=0.05, abs=0.05)
 
 
 def test_its_commands_run_in_their_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
