@@ -32,18 +32,8 @@ from gaitkeeper.service.live.events import DropReason
 from gaitkeeper.service.metrics import Metrics
 from gaitkeeper.service.problems import PROBLEMS
 from gaitkeeper.service.recognition.engine import Engine
-from gaitkeeper.service.routes import (
-    cameras,
-    clips,
-    collections,
-    jobs,
-    session,
-    strangers,
-    stream,
-    subjects,
-    walkers,
-)
-from gaitkeeper.service.routes.operations import health, metrics, system
+from gaitkeeper.service.routes import cameras, clips, collections, jobs, strangers, stream, subjects, walkers
+from gaitkeeper.service.routes.operations import health, metrics, session, system
 from gaitkeeper.service.routes.page import page_router
 from gaitkeeper.service.settings import Settings, load_settings
 

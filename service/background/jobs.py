@@ -213,7 +213,7 @@ class Jobs:
         if not rows:
             raise NotFound(f"The job {job!r} does not exist.")
         row = rows[0]
-        outcome = json.loads(row["body"]) if row["body"] is not None else None
+        outcome = json.loads(row["body"] or "null")
         if row["state"] == "done":
             return JobReply(**dict(self._stands(row)), result=visible_result(outcome, row["owner"]), problem=None)
         return JobReply(**dict(self._stands(row)), result=None, problem=outcome)
