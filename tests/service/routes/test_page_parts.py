@@ -137,6 +137,7 @@ def test_18_the_reference_shows_every_operation_without_another_host(visit: Visi
         page.get_by_role("heading", name="API", level=1).wait_for()
         page.locator("summary").filter(has_text="POST /identify").click()
         entry = page.locator("#operation-identify")
+        entry.locator("pre").first.wait_for()  # an entry is filled after it is opened
         assert "fpir" in entry.inner_text() and "above 0 below 1" in entry.inner_text()
         assert '"people"' in entry.locator("pre").first.inner_text()
         listed = page.locator("main summary code").count()
