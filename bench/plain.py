@@ -8,6 +8,7 @@ project's networks with theirs. One batch of sequences of equal length, (N, T, 1
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -277,14 +278,19 @@ MAKE = {
 
 
 def make(variant: str, seed: int = 0) -> nn.Module:
+    """A network in eval mode, as :func:`made` makes it."""
+    return made(MAKE[variant], seed)
+
+
+def made(build: Callable[[], nn.Module], seed: int = 0) -> nn.Module:
     """A network in eval mode with He-initialised convolutions, and running statistics like those after training."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        net = MAKE[variant]()
+        net = build()
         for layer in net.modules():
             if isinstance(layer, (nn.Conv1d, nn.Conv2d, nn.Conv3d)):
                 nn.init.kaiming_normal_(layer.weight)
-            elif isinstance(layer, (nn.BatchNorm1d, nn.BatchNorm2d)):
+            elif isinstance(layer, (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)):
                 assert layer.running_mean is not None and layer.running_var is not None
                 layer.running_mean.normal_(0, 0.1)
                 layer.running_var.uniform_(0.5, 2)

@@ -26,8 +26,8 @@ class FusionConfig:
 
     Attributes:
         members: registry names of networks, which may read different inputs.
-        options: of each member, its ``Config``'s fields as pairs of name and value; empty for the defaults of all.
-        factors: of each member's parts; empty means 1. See :func:`factors_of`.
+        options: fields of each member's ``Config`` as pairs of name and value; empty for the defaults of all.
+        factors: factors of each member's parts; empty means 1. See :func:`factors_of`.
     """
 
     members: tuple[str, ...] = ("gaitpart", "jointsgait")

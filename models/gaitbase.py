@@ -29,11 +29,12 @@ class GaitBaseConfig:
     """Defaults: the network for every data set of the paper.
 
     Attributes:
-        channels: of the four stages.
-        strides: of the four stages.
-        stem_stride: of the first convolution; 2 (not in the paper) makes a small network with a quarter of the work.
+        channels: channels of the four stages.
+        strides: strides of the four stages.
+        stem_stride: stride of the first convolution; 2 (not in the paper) makes a small network with a quarter of the
+            work.
         parts: P, horizontal strips.
-        embed_dim: C.
+        embed_dim: C, numbers of each part of an embedding.
         num_classes: people in training; None leaves the classifier out.
     """
 

@@ -37,9 +37,10 @@ class GaitGLConfig:
     """Defaults: the network for CASIA-B.
 
     Attributes:
-        channels: of the first convolutions and of the three stages of global-local convolutions; the last is C, too.
-        depth: convolutions of each.
-        strips: of the local convolutions.
+        channels: channels of the first convolutions and of the three stages of global-local convolutions; the last is
+            C, numbers of each part of an embedding, too.
+        depth: convolutions of the first and of each stage.
+        strips: horizontal strips of the local convolutions.
         gem: starting value of the generalised mean's exponent, which is learnt.
         num_classes: people in training; None leaves the classifier out.
     """

@@ -61,15 +61,16 @@ class GaitHeatConfig:
     """Defaults: the network for CASIA-B and SUSTech1K (section 4.1).
 
     Attributes:
-        channels: of the four stages.
-        strides: of the four stages.
-        stem_stride: of the first convolution; 2 (not in the paper) makes a small network with a quarter of the work.
-        groups: K, one of ``GROUPS``.
+        channels: channels of the four stages.
+        strides: strides of the four stages.
+        stem_stride: stride of the first convolution; 2 (not in the paper) makes a small network with a quarter of the
+            work.
+        groups: K, groups of joints in the local branch: 1, 2 (upper, lower) or 5 (head, arms, legs).
         gamma: lean in degrees above which a frame is aligned; None leaves the alignment out.
         align_chance: in training, the probability of aligning a frame that leans less.
-        min_peak: of the shoulders and hips, below which a frame is never aligned.
+        min_peak: peak of the shoulders and hips, below which a frame is never aligned.
         parts: P, horizontal strips.
-        embed_dim: C.
+        embed_dim: C, numbers of each part of an embedding.
         num_classes: people in training; None leaves the classifiers out.
     """
 

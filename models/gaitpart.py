@@ -43,15 +43,16 @@ class GaitPartConfig:
     """Defaults: the network of table 1 and 2, for CASIA-B.
 
     Attributes:
-        channels: of each block of two focal convolutions; the first blocks end in a max pool.
-        stem_stride: of the first convolution; 2 (not in the paper) makes a small network with a quarter of the work.
+        channels: channels of each block of two focal convolutions; the first blocks end in a max pool.
+        stem_stride: stride of the first convolution; 2 (not in the paper) makes a small network with a quarter of the
+            work.
         pools: how many blocks end in a max pool; with a stem stride of 2, one keeps 16 rows.
-        strips: p of each block's focal convolutions; must divide the block's rows (64, 32, 16, 16).
+        strips: strips, p, of each block's focal convolutions; must divide the block's rows (64, 32, 16, 16).
         parts: P, horizontal strips with a micro-motion capture module each.
         squeeze: ratio of the attention's bottleneck.
-        windows: of the micro-motion template builders, in frames, odd.
-        temporal_pooling: over the whole sequence; the mean is table 6's ablation.
-        embed_dim: C.
+        windows: windows of the micro-motion template builders, in frames, odd.
+        temporal_pooling: pooling over the whole sequence; the mean is table 6's ablation.
+        embed_dim: C, numbers of each part of an embedding.
         num_classes: people in training; None, as in the paper, leaves the classifier out.
     """
 

@@ -33,11 +33,11 @@ class GaitSetConfig:
     """Defaults: the network for CASIA-B (section 4.1).
 
     Attributes:
-        channels: of the three blocks.
-        stem_stride: of the first convolution; 2 (not in the paper) makes a small network with a quarter of the work,
-            whose last maps have 8 rows.
+        channels: channels of the three blocks.
+        stem_stride: stride of the first convolution; 2 (not in the paper) makes a small network with a quarter of the
+            work, whose last maps have 8 rows.
         bins: horizontal strips of each scale of the pyramid.
-        embed_dim: C.
+        embed_dim: C, numbers of each part of an embedding.
     """
 
     channels: tuple[int, int, int] = (32, 64, 128)

@@ -55,15 +55,15 @@ class GaitTAKEConfig:
 
     Attributes:
         stem: channels of the first convolution.
-        stem_stride: of the first convolution, in space and not in time; 2 (not in the paper) makes a small network
-            with a quarter of the work and 32 parts instead of 64.
-        channels: of the n global-local convolutions; the last one stacks (GLConvB), the others add (GLConvA).
-        pool_after: how many of them come before the pooling.
-        strips: m, of the local convolutions.
+        stem_stride: stride of the first convolution, in space and not in time; 2 (not in the paper) makes a small
+            network with a quarter of the work and 32 parts instead of 64.
+        channels: channels of the n global-local convolutions; the last one stacks (GLConvB), the others add (GLConvA).
+        pool_after: how many global-local convolutions come before the pooling.
+        strips: horizontal strips, m, of the local convolutions.
         clip: L, frames of a clip.
         squeeze: ratio of the attention's bottleneck.
         gem: starting value of the generalised mean's exponent, which is learnt.
-        embed_dim: C.
+        embed_dim: C, numbers of each part of an embedding.
         num_classes: people in training; None, as in the paper, leaves the classifier out.
     """
 

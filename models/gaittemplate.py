@@ -36,10 +36,10 @@ class GaitTemplateConfig:
     """Defaults: a network that one CPU core trains in an hour.
 
     Attributes:
-        channels: of the stem, a 5×5 convolution of stride 2, and of the four residual blocks after it.
-        strides: of the blocks.
+        channels: channels of the stem, a 5×5 convolution of stride 2, and of the four residual blocks after it.
+        strides: strides of the blocks.
         parts: P, horizontal strips; must divide the rows of the last maps, 16 with the default strides.
-        embed_dim: C.
+        embed_dim: C, numbers of each part of an embedding.
         num_classes: people in training; None leaves the classifier out.
     """
 

@@ -35,13 +35,13 @@ class GSTSNConfig:
     """Defaults: the network for CASIA-B (section III).
 
     Attributes:
-        channels: of GaitSet's three blocks.
-        stem_stride: of GaitSet's first convolution; 2 (not in the paper) makes a small network.
+        channels: channels of GaitSet's three blocks.
+        stem_stride: stride of GaitSet's first convolution; 2 (not in the paper) makes a small network.
         bins: horizontal strips of each scale of the pyramid.
-        statistic: S, over three neighbouring frames; the median is the paper's best.
+        statistic: S, statistic over three neighbouring frames; the median is the paper's best.
         hidden: units of each layer of the LSTM.
-        layers: of the LSTM.
-        embed_dim: C.
+        layers: layers of the LSTM.
+        embed_dim: C, numbers of each part of an embedding.
         num_classes: people in training; None, as in the paper, leaves the classifier out.
     """
 

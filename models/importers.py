@@ -47,7 +47,8 @@ def import_checkpoint(network: str, format: str, in_path: str | Path, out_path: 
     """Convert a published checkpoint.
 
     Args:
-        network: "gaitset", "gaitpart", "gaitgl" or "gaitbase".
+        network: "gaitset", "gaitpart", "gaitgl", "gaitbase", "deepgaitv2" or
+            "skeletongaitpp".
         format: "opengait", the key names of the OpenGait toolkit.
         in_path: of the checkpoint: a state dict, or a dict that holds one under ``model``.
         out_path: of the file to write; it ends in ``.safetensors``.
@@ -212,16 +213,93 @@ def _gaitbase(entries: _Entries) -> tuple[dict[str, Any], State]:
     out |= entries.norm(f"{prefix}.bn1", "backbone.bn1")
     channels = []
     for stage in range(4):
-        old, new = f"{prefix}.layer{stage + 1}.0", f"backbone.stages.{stage}"
-        for i in (1, 2):
-            out[f"{new}.conv{i}.weight"] = entries.take(f"{old}.conv{i}.weight")
-            out |= entries.norm(f"{old}.bn{i}", f"{new}.bn{i}")
-        if f"{old}.downsample.0.weight" in entries.left:
-            out[f"{new}.downsample.0.weight"] = entries.take(f"{old}.downsample.0.weight")
-            out |= entries.norm(f"{old}.downsample.1", f"{new}.downsample.1")
+        new = f"backbone.stages.{stage}"
+        out |= _basic_block(entries, f"{prefix}.layer{stage + 1}.0", new)
         channels.append(len(out[f"{new}.conv1.weight"]))
     fc = out["fc.weight"] = entries.take("FCs.fc_bin")
     return {"channels": tuple(channels), "parts": len(fc), "embed_dim": fc.shape[-1]}, out
+
+
+def _deepgaitv2(entries: _Entries) -> tuple[dict[str, Any], State]:
+    pseudo = "layer2.0.shortcut3d.weight" in entries.left
+    mode = "p3d" if pseudo else "3d" if "layer2.0.conv1.weight" in entries.left else "2d"
+    config, out = _four_stages(entries, mode, *_first_stage(entries, "layer", "frames"))
+    return {"mode": mode, **config}, out
+
+
+def _skeletongaitpp(entries: _Entries) -> tuple[dict[str, Any], State]:
+    out, blocks, channels = _first_stage(entries, "sil_layer", "outline")
+    out |= _first_stage(entries, "map_layer", "skeleton")[0]
+    for layer in (0, 3, 6):
+        out[f"fusion.score.{layer}.weight"] = entries.take(f"fusion.conv.forward_block.{layer}.weight")
+    for layer in (1, 4):
+        out |= entries.norm(f"fusion.conv.forward_block.{layer}", f"fusion.score.{layer}")
+    return _four_stages(entries, "p3d", out, blocks, channels)
+
+
+def _four_stages(entries: _Entries, mode: str, out: State, blocks: int, channels: int) -> tuple[dict[str, Any], State]:
+    """The last three stages and the layer after them, added to what was taken of the first."""
+    counts, widths = [blocks], [channels]
+    for number in (2, 3, 4):
+        # Stages of single frames are wrapped once more.
+        prefix = f"layer{number}.forward_block" if mode == "2d" else f"layer{number}"
+        start = sum(counts[1:])
+        made = _stage(entries, prefix, "blocks", start, _pseudo_block if mode == "p3d" else _basic_block)
+        out |= made
+        counts.append(len({name.split(".")[1] for name in made}))
+        widths.append(len(made[f"blocks.{start}.conv1.weight"]))
+    fc = out["fc.weight"] = entries.take("FCs.fc_bin")
+    config = {"blocks": tuple(counts), "channels": tuple(widths), "parts": len(fc), "embed_dim": fc.shape[-1]}
+    return config, out
+
+
+def _first_stage(entries: _Entries, old: str, new: str) -> tuple[State, int, int]:
+    """The stem and the first stage, of single frames; the number of its blocks, and of its channels."""
+    out = _stem(entries, f"{old}0", f"{new}.0")
+    blocks = _stage(entries, f"{old}1.forward_block", new, 1, _basic_block)
+    count = len({name.split(".")[1] for name in blocks})
+    return out | blocks, count, len(out[f"{new}.0.conv1.weight"])
+
+
+def _stage(entries: _Entries, old: str, new: str, start: int, convert: Callable[[_Entries, str, str], State]) -> State:
+    """The blocks ``old.0``, ``old.1``, ... of a stage, at least one, numbered from ``start``."""
+    place = old.count(".") + 1
+    count = len({name.split(".")[place] for name in entries.left if name.startswith(f"{old}.")})
+    out: State = {}
+    for i in range(max(1, count)):
+        out |= convert(entries, f"{old}.{i}", f"{new}.{start + i}")
+    return out
+
+
+def _stem(entries: _Entries, old: str, new: str) -> State:
+    out = {f"{new}.conv1.weight": entries.take(f"{old}.forward_block.0.weight")}
+    return out | entries.norm(f"{old}.forward_block.1", f"{new}.bn1")
+
+
+def _basic_block(entries: _Entries, old: str, new: str) -> State:
+    out = {}
+    for i in (1, 2):
+        out[f"{new}.conv{i}.weight"] = entries.take(f"{old}.conv{i}.weight")
+        out |= entries.norm(f"{old}.bn{i}", f"{new}.bn{i}")
+    return out | _shortcut(entries, old, new)
+
+
+def _pseudo_block(entries: _Entries, old: str, new: str) -> State:
+    out = {f"{new}.temporal.weight": entries.take(f"{old}.shortcut3d.weight")}
+    out |= entries.norm(f"{old}.sbn", f"{new}.temporal_bn")
+    for i in (1, 2):
+        out[f"{new}.conv{i}.weight"] = entries.take(f"{old}.conv{i}.forward_block.0.weight")
+        out |= entries.norm(f"{old}.conv{i}.forward_block.1", f"{new}.bn{i}")
+    return out | _shortcut(entries, old, new)
+
+
+def _shortcut(entries: _Entries, old: str, new: str) -> State:
+    if f"{old}.downsample.0.weight" not in entries.left:
+        return {}
+    weight = entries.take(f"{old}.downsample.0.weight")
+    # A 1×1×1 convolution that keeps all frames is a 1×1 convolution of each.
+    out = {f"{new}.downsample.0.weight": weight.squeeze(2) if weight.dim() == 5 else weight}
+    return out | entries.norm(f"{old}.downsample.1", f"{new}.downsample.1")
 
 
 Converter = Callable[[_Entries], tuple[dict[str, Any], State]]
@@ -231,6 +309,8 @@ FORMATS: dict[str, dict[str, tuple[Converter, tuple[str, ...]]]] = {
         "gaitpart": (_gaitpart, ()),
         "gaitgl": (_gaitgl, ("Head1.",)),
         "gaitbase": (_gaitbase, ("BNNecks.",)),
+        "deepgaitv2": (_deepgaitv2, ("BNNecks.",)),
+        "skeletongaitpp": (_skeletongaitpp, ("BNNecks.",)),
     }
 }
 """By format and network: the converter, and the prefix of the classifier's entries."""

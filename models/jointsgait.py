@@ -46,15 +46,15 @@ class JointsGaitConfig:
     Attributes:
         skeleton: "coco", joints (N, T, 17, 3) as everywhere in this project, to which the neck is added; or "kinect",
             joints (N, T, 16, 2), those of ``gaitkeeper.models.skeletons.KINECT_16``.
-        scales: of the pyramid, out of 1, 2, 3, 5, 12 and the number of joints, 18 or 16.
-        channels: of each graph convolution.
-        strides: in time, of each.
-        temporal_kernel: in frames, odd.
+        scales: scales of the pyramid, out of 1, 2, 3, 5, 12 and the number of joints, 18 or 16.
+        channels: channels of each graph convolution.
+        strides: strides in time of each graph convolution.
+        temporal_kernel: length of the temporal convolutions in frames, odd.
         alpha: keeps empty rows of the adjacency from dividing by zero (section 3.1.3).
         pooling: how a group's features become one: see the module's text.
         window: frames of a "window".
-        dropout: after each temporal convolution; 0.5 in ST-GCN, not given in the paper.
-        embed_dim: C.
+        dropout: probability of dropout after each temporal convolution; 0.5 in ST-GCN, not given in the paper.
+        embed_dim: C, numbers of each part of an embedding.
         num_classes: people in training, for ArcFace; None leaves the classifier out.
     """
 

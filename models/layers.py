@@ -285,7 +285,9 @@ class PartLinear(nn.Module):
 
     def __init__(self, parts: int, in_channels: int, out_channels: int) -> None:
         super().__init__()
-        self.weight = nn.Parameter(nn.init.normal_(torch.empty(parts, in_channels, out_channels), std=in_channels**-0.5))
+        self.weight = nn.Parameter(
+            nn.init.normal_(torch.empty(parts, in_channels, out_channels), std=in_channels**-0.5)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, P, C_in) -> (N, P, C_out)."""

@@ -10,6 +10,7 @@ import torch
 from gaitkeeper.models import checkpoint, weights
 from gaitkeeper.models.base import GaitNetwork
 from gaitkeeper.models.bounds import implied_shapes
+from gaitkeeper.models.deepgaitv2 import DeepGaitV2
 from gaitkeeper.models.errors import UnknownNetwork, WeightsCorrupt
 from gaitkeeper.models.fusion import Fusion
 from gaitkeeper.models.gaitbase import GaitBase
@@ -22,6 +23,7 @@ from gaitkeeper.models.gaittemplate import GaitTemplate
 from gaitkeeper.models.gei import GEI
 from gaitkeeper.models.gstsn import GSTSN
 from gaitkeeper.models.jointsgait import JointsGait
+from gaitkeeper.models.skeletongaitpp import SkeletonGaitPP
 
 NETWORKS: dict[str, type[GaitNetwork]] = {
     "gei": GEI,
@@ -33,6 +35,8 @@ NETWORKS: dict[str, type[GaitNetwork]] = {
     "gaittake": GaitTAKE,
     "gaitgl": GaitGL,
     "gaitbase": GaitBase,
+    "deepgaitv2": DeepGaitV2,
+    "skeletongaitpp": SkeletonGaitPP,
     "gaittemplate": GaitTemplate,
     "fusion": Fusion,
 }

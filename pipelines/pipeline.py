@@ -27,6 +27,7 @@ from gaitkeeper.pipelines.settings import PipelineSettings
 from gaitkeeper.pipelines.stages import Stage, ahead, metered
 from gaitkeeper.pipelines.track import Tracker, looked_at
 from gaitkeeper.pipelines.tracklet import REPEATED, Tracklet
+from gaitkeeper.pipelines.trail import BoxTrail
 from gaitkeeper.pipelines.upright import all_turned, turned_info
 
 Array = npt.NDArray[Any]
@@ -70,6 +71,7 @@ class ClipResult:
         thumbnails: JPEG per track number.
         picture: a frame from the middle of what was decoded, uint8 (H, W, 3) RGB, its longer side at most 640 pixels.
         spans: times of the first and the last sighting in seconds, usable or not, by track number.
+        trails: where each person was seen, by track number; also those of skipped people.
     """
 
     clip: ClipInfo
@@ -79,6 +81,7 @@ class ClipResult:
     thumbnails: dict[int, bytes]
     picture: Array = field(repr=False)
     spans: dict[int, tuple[float, float]]
+    trails: dict[int, BoxTrail] = field(default_factory=dict, repr=False)
 
 
 class Pipeline:
@@ -222,6 +225,7 @@ class Pipeline:
             thumbnails={t.number: t.thumbnail() for t in people_seen},
             picture=_small(picture),
             spans={t.number: t.span for t in people_seen},
+            trails={t.number: t.trail for t in people_seen},
         )
 
     def _perceived(

@@ -21,6 +21,7 @@ from gaitkeeper.pipelines.portraits import Portraits
 from gaitkeeper.pipelines.posture import upright_share
 from gaitkeeper.pipelines.sequence import HEATMAP, GaitSequence, Quality
 from gaitkeeper.pipelines.silhouette import mask_area, silhouette
+from gaitkeeper.pipelines.trail import BoxTrail
 
 Array = npt.NDArray[Any]
 
@@ -117,6 +118,12 @@ class Tracklet:
     def span(self) -> tuple[float, float]:
         """Seconds of the first and the last sighting."""
         return self.sightings[0].time, self.sightings[-1].time
+
+    @property
+    def trail(self) -> BoxTrail:
+        """Where the person was seen."""
+        times = np.array([sighting.time for sighting in self.sightings], np.float64)
+        return BoxTrail(times, np.array([sighting.box for sighting in self.sightings], np.float32))
 
     @property
     def rate(self) -> float:

@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 folder=${1:-secrets}
 mkdir -p -m 700 "$folder"
 chmod 700 "$folder"
-for name in redis_password store_key; do
+for name in redis_password store_key grafana_password; do
     file=$folder/$name
     if [ -e "$file" ]; then
         echo "kept: $file"

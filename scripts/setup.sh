@@ -34,6 +34,8 @@ need libglib2.0-0 sh -c 'ldconfig -p | grep -q libglib-2.0.so.0'
 RUNLEVEL=1 want redis-server command -v redis-server
 # The tests try the containers' proxy; it is not to run as a service, either.
 RUNLEVEL=1 want nginx-light command -v nginx
+# The tests try the alert rules and the dashboard; it is not to run as a service, either.
+RUNLEVEL=1 want prometheus command -v promtool
 # The tests use the page as people do.
 want chromium command -v chromium
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
+from typing import get_args
 
 import anyio.to_thread
 from fastapi import Depends, FastAPI
@@ -14,6 +15,7 @@ from fastapi.middleware.cors import CORSMiddleware
 
 from gaitkeeper.service import DISTRIBUTION
 from gaitkeeper.service.auth.keys import Keys
+from gaitkeeper.service.auth.sessions import Sessions
 from gaitkeeper.service.background.expiry import purging
 from gaitkeeper.service.background.jobs import Jobs
 from gaitkeeper.service.background.replay import Replays
@@ -26,10 +28,12 @@ from gaitkeeper.service.http.reply_headers import Edge
 from gaitkeeper.service.http.root_path import Under, root_of
 from gaitkeeper.service.http.unknown_fields import known_only
 from gaitkeeper.service.http.uploads import Uploads
+from gaitkeeper.service.live.events import DropReason
 from gaitkeeper.service.metrics import Metrics
+from gaitkeeper.service.problems import PROBLEMS
 from gaitkeeper.service.recognition.engine import Engine
 from gaitkeeper.service.routes import cameras, clips, collections, jobs, strangers, stream, subjects, walkers
-from gaitkeeper.service.routes.operations import health, metrics, system
+from gaitkeeper.service.routes.operations import health, metrics, session, system
 from gaitkeeper.service.routes.page import page_router
 from gaitkeeper.service.settings import Settings, load_settings
 
@@ -49,6 +53,7 @@ def create_app(settings: Settings | None = None, engine: Engine | None = None) -
         with engine or Engine(settings) as opened:
             app.state.engine = opened
             app.state.keys = Keys(opened.state)
+            app.state.sessions = Sessions(opened.state, app.state.keys, settings.session_seconds)
             app.state.replays = Replays(opened.state, settings.keep_replies)
             app.state.queue = WorkQueue(settings.workers, settings.queue, settings.retry_after)
             webhooks = Webhooks(
@@ -73,6 +78,7 @@ def create_app(settings: Settings | None = None, engine: Engine | None = None) -
                 opened.has,
                 bound=settings.jobs,
                 keep=settings.keep_jobs,
+                annotated_bytes=settings.annotated_bytes,
                 retry_after=settings.retry_after,
                 on_end=webhooks.ended,
                 on_problem=app.state.metrics.problem,
@@ -120,10 +126,13 @@ def create_app(settings: Settings | None = None, engine: Engine | None = None) -
     if root := root_of(settings.root_path):
         app.add_middleware(Under, root=root)
     app.state.metrics = Metrics()
+    codes = (code for code, problem in PROBLEMS.items() if problem.status is not None)
+    app.state.metrics.expect(codes, get_args(DropReason))
     app.state.started = time.time()
     handlers.install(app)
     openapi.install(app)
-    for routes in (clips, walkers, collections, subjects, strangers, cameras, jobs, stream, system, health, metrics):
+    clips_and_people = (clips, walkers, collections, subjects, strangers, cameras, jobs, stream)
+    for routes in (*clips_and_people, session, system, health, metrics):
         app.include_router(routes.router)
     app.include_router(page_router())
     return app

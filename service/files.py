@@ -1,12 +1,14 @@
-"""Checks of local files named by a caller."""
+"""Checks of local files named by a caller, and files that appear when they are complete."""
 
 from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from gaitkeeper.service.errors import NotAFile
+from gaitkeeper.service.errors import CannotWrite, NotAFile
 
 KINDS = {
     stat.S_IFDIR: "is a folder",
@@ -32,3 +34,42 @@ def require_file(path: str | Path) -> Path:
     if not os.access(path, os.R_OK):
         raise NotAFile(f"This user has no permission to read {path}.")
     return Path(path)
+
+
+def require_video_target(path: str | Path, clip: object) -> Path:
+    """Check, before any work, that an MP4 file can be written at the path, and that it is not the clip itself.
+
+    Raises:
+        CannotWrite: it cannot, or the name does not end in ``.mp4``.
+    """
+    target = Path(path)
+    if target.suffix.lower() != ".mp4":
+        raise CannotWrite(f"{target}: an annotated clip is an MP4 file: let its name end in .mp4.")
+    if target.is_dir():
+        raise CannotWrite(f"{target} is a folder.")
+    if not os.access(target.parent, os.W_OK | os.X_OK):
+        raise CannotWrite(f"{target}: the folder does not exist, or this user may not write to it.")
+    if isinstance(clip, (str, Path)) and target.exists() and target.samefile(require_file(clip)):
+        raise CannotWrite(f"{target} is the clip itself: choose another name.")
+    return target
+
+
+@contextmanager
+def written(path: Path) -> Iterator[Path]:
+    """Context manager: the path of a new file beside ``path``, which takes its place when the block ends.
+
+    Only its owner may read the file. After an error nothing of it is left, and a file at ``path`` stays as it was.
+
+    Raises:
+        CannotWrite: the file cannot be written.
+    """
+    part = path.with_name(f"{path.name}.part")
+    try:
+        part.unlink(missing_ok=True)
+        os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        yield part
+        part.replace(path)
+    except OSError as error:
+        raise CannotWrite(f"{path}: {error.strerror or error}.") from error
+    finally:
+        part.unlink(missing_ok=True)

@@ -9,6 +9,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
+from gaitkeeper.gallery.types import Reason, Verdict
 from gaitkeeper.pipelines.sequence import Quality
 from gaitkeeper.pipelines.stages import Stage
 from gaitkeeper.service.schemas import EnrollReply, IdentifyReply, WalkersReply
@@ -64,6 +65,24 @@ class Metrics:
         self._pending = Gauge(
             "gaitkeeper_clips_pending", "Number of clips that are being processed or waiting.", registry=own
         )
+
+    def expect(self, codes: Iterable[str], drop_reasons: Iterable[str]) -> None:
+        """Begin to count at 0 what may happen: Prometheus sees no rise from nothing to 1.
+
+        Args:
+            codes: codes of problems.
+            drop_reasons: why frames of live streams are dropped.
+        """
+        for code in codes:
+            self._refused.labels(code)
+        for outcome in ("seen", *drop_reasons):
+            self._live_frames.labels(outcome)
+        for outcome in ("delivered", "failed", "given_up", "dropped"):
+            self._webhooks.labels(outcome)
+        for verdict in (Verdict.MATCH, Verdict.UNKNOWN):
+            self._verdicts.labels(str(verdict), "")
+        for reason in Reason:
+            self._verdicts.labels(str(Verdict.INCONCLUSIVE), str(reason))
 
     def watch(self, pending: Callable[[], float]) -> None:
         """Register gauges for the clips being processed and waiting. They are read at each scrape."""

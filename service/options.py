@@ -223,6 +223,19 @@ class IdentifyOptions(SearchOptions, BoxOptions, ChoiceOptions, total=False):
     ]
 
 
+class IdentifyRequestOptions(IdentifyOptions, total=False):
+    """Options of an identification by a service, which keeps what is too large for a reply."""
+
+    annotate: Annotated[
+        bool,
+        Option(
+            default=False,
+            description="Make a job of the clip, and keep with its result an MP4 of the clip with boxes, names and "
+            "verdicts, at `/jobs/{job}/annotated.mp4`.",
+        ),
+    ]
+
+
 class StreamOptions(SearchOptions, CameraOptions, total=False):
     """Options of a live stream."""
 

@@ -133,6 +133,8 @@ PROBLEMS: dict[str, Problem] = {
     "bad_training_config": Problem(None, "A training configuration cannot be used."),
     "training_diverged": Problem(None, "A training's loss or gradient is no longer finite."),
     "training_running": Problem(None, "Another process is training in this folder."),
+    "training_too_large": Problem(None, "A training needs more memory than is free."),
+    "training_unmeasured": Problem(None, "The process that measures a training ended early."),
     "bodies_missing": Problem(None, "The packages that render real bodies are not installed."),
     "bad_asset": Problem(None, "A garment is missing, or does not match the manifest."),
     "internal": Problem(500, "An internal error occurred; the request is not at fault.", private=True),

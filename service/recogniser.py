@@ -47,9 +47,16 @@ class Recogniser(Protocol):
         """Enrol a clip's only walker, the chosen one, or several."""
 
     def identify(
-        self, clip: str | Path | None = None, *, on_progress: Progress | None = None, **options: Unpack[IdentifyOptions]
+        self,
+        clip: str | Path | None = None,
+        *,
+        annotate: str | Path | None = None,
+        on_progress: Progress | None = None,
+        **options: Unpack[IdentifyOptions],
     ) -> IdentifyReply:
-        """Rank the collection's subjects for every walker of a clip, or for the chosen one."""
+        """Rank the collection's subjects for every walker of a clip, or for the chosen one. With ``annotate``, also
+        write an MP4 file of the clip with boxes, names and verdicts.
+        """
 
     def walkers(
         self, clip: str | Path, *, on_progress: Progress | None = None, **options: Unpack[LookOptions]

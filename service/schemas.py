@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from gaitkeeper.gallery.types import (
     Collection,
@@ -61,6 +61,9 @@ __all__ = [
     "ProblemDetails",
     "Readiness",
     "Removal",
+    "SessionReply",
+    "SignIn",
+    "SignedOut",
     "Skipped",
     "StoreState",
     "StrangersReply",
@@ -320,6 +323,8 @@ class JobState(BaseModel):
     progress: float = Field(description="Completed fraction, in [0, 1].")
     created: datetime
     ended: datetime | None
+    expires: datetime | None = Field(None, description="When the job is deleted with its result; null until it ends.")
+    annotated: bool = Field(False, description="Whether its annotated clip can be fetched.")
     status: int | None = Field(description="HTTP status of the reply.")
     outcome: list[JobOutcome] | None = Field(description="Of each walker, once the job is done.")
 
@@ -383,7 +388,9 @@ class PermissionsReply(BaseModel):
 
     id: str | None = Field(description="Id of the key; null if the service has no keys.")
     name: str = Field(description="Name that the key was created with.")
-    scopes: list[Literal["enrol", "identify", "admin"]] = Field(description="`admin` includes the other scopes.")
+    scopes: list[Literal["enrol", "identify", "viewer", "metrics", "admin"]] = Field(
+        description="`admin` includes the other scopes."
+    )
     collections: list[str] | None = Field(description="Collections that the key is for; null for all.")
 
 
@@ -566,6 +573,28 @@ class Readiness(BaseModel):
 
     status: Literal["ready"] = "ready"
     checks: dict[str, float]
+
+
+class SignIn(BaseModel):
+    """To sign in."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    key: SecretStr = Field(description="The text of an API key.", max_length=200)
+
+
+class SessionReply(BaseModel):
+    """A session of the page."""
+
+    key: str = Field(description="Id of the key whose rights it has.")
+    name: str = Field(description="Name of the key.")
+    expires: datetime
+
+
+class SignedOut(BaseModel):
+    """The end of a session."""
+
+    signed_out: bool = Field(description="Whether there was a session to end.")
 
 
 class ProblemDetails(BaseModel):

@@ -15,7 +15,7 @@ OTHERS = frozenset(
         # Read outside the settings.
         *("ACCEPT_LICENSES", "API_KEY", "ASSETS", "CACHE", "CONFIG", "DEBUG", "SERVER"),
         # Used by the compose file.
-        *("DETECTOR", "MEMORY", "PICTURES", "POSE", "REDIS_MEMORY", "TLS_ADDRESS", "TLS_PORT"),
+        *("DETECTOR", "GRAFANA_PORT", "MEMORY", "PICTURES", "POSE", "REDIS_MEMORY", "TLS_ADDRESS", "TLS_PORT"),
         # Used by the tests.
         *("CRASH_POINTS", "FUZZ_CLIPS", "FUZZ_EXAMPLES", "IMAGE", "TEST_DATA", "TEST_SIZES"),
     )

@@ -155,6 +155,9 @@ class Settings(BaseSettings):
     queue: int = Field(8, ge=0, description="Clips that may wait for a worker; one more is answered `overloaded`.")
     retry_after: int = Field(5, ge=1, description="Seconds that an `overloaded` reply asks the caller to wait.")
     rate: str = Field("600/minute", description="Requests that one API key may make; more are `rate_limited`.")
+    session_seconds: float = Field(
+        28800, ge=60, description="Seconds after which a user of the page who signed in with a key must sign in again."
+    )
     cors_origins: Listed = Field(
         [],
         description="Origins of other hosts' pages that may ask, with commas or as a JSON list: "
@@ -179,6 +182,12 @@ class Settings(BaseSettings):
     )
     handle_bytes: int = Field(
         256 * 2**20, ge=0, description="Bytes of memory for the walkers of all handles, in the same way."
+    )
+    annotated_bytes: int = Field(
+        2**31,
+        ge=1,
+        description="Bytes of annotated clips that are kept with their jobs; a request for one more is answered "
+        "`overloaded`.",
     )
     purge_seconds: float = Field(3600, gt=0, description="Seconds between two removals of what has expired.")
     streams: int = Field(2, ge=0, description="Live streams at the same time; one more is answered `overloaded`.")

@@ -1,5 +1,6 @@
-"""The service's own state, separate from the gallery: API keys, stored replies, jobs, and webhook messages. It is one
-SQLite file.
+"""The service's own state, separate from the gallery: API keys, sessions, stored replies, jobs, and webhook messages.
+
+It is one SQLite file.
 """
 
 from __future__ import annotations
@@ -9,8 +10,8 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from unicodedata import normalize
@@ -22,6 +23,9 @@ CREATE TABLE IF NOT EXISTS keys (
     id TEXT PRIMARY KEY, digest BLOB NOT NULL, name TEXT NOT NULL, scopes TEXT NOT NULL, collections TEXT,
     created REAL NOT NULL, revoked REAL
 ) STRICT;
+CREATE TABLE IF NOT EXISTS sessions (
+    digest BLOB PRIMARY KEY, key TEXT NOT NULL REFERENCES keys (id) ON DELETE CASCADE, expires REAL NOT NULL
+) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS replies (
     owner TEXT NOT NULL, token TEXT NOT NULL, request BLOB NOT NULL, collection TEXT NOT NULL, expires REAL NOT NULL,
     status INTEGER, body BLOB, PRIMARY KEY (owner, token)
@@ -80,6 +84,38 @@ class State:
             self._db.executescript(SCHEMA)
             self._add_columns()
 
+    @property
+    def clips(self) -> Path:
+        """Folder of the jobs' clips, beside the file."""
+        return self.path.with_suffix(".clips")
+
+    def annotated(self, job: str) -> Path:
+        """Path of the annotated clip of a job."""
+        return self.clips / f"{job}.mp4"
+
+    def annotated_bytes(self) -> int:
+        """Bytes of all annotated clips that are kept."""
+        total = 0
+        for file in self.clips.glob("*.mp4"):
+            with suppress(FileNotFoundError):  # deleted meanwhile
+                total += file.stat().st_size
+        return total
+
+    def _drop(self, jobs: Iterable[sqlite3.Row]) -> None:
+        """Delete the annotated clips of jobs."""
+        for row in jobs:
+            self.annotated(row["id"]).unlink(missing_ok=True)
+
+    def delete_job(self, job: str) -> None:
+        """Delete a job with its result."""
+        with self.transaction() as db:
+            self._drop(db.execute("DELETE FROM jobs WHERE id = ? RETURNING id", (job,)).fetchall())
+
+    def expire_jobs(self, before: float) -> None:
+        """Delete jobs that ended before a time in seconds since 1970, with their results."""
+        with self.transaction() as db:
+            self._drop(db.execute("DELETE FROM jobs WHERE ended < ? RETURNING id", (before,)).fetchall())
+
     def _add_columns(self) -> None:
         """Add the columns that a file of version 0.2 lacks."""
         there = {row["name"] for row in self._db.execute("PRAGMA table_info(jobs)")}
@@ -120,10 +156,11 @@ class State:
         return {row["subject"] for row in rows}
 
     def expire(self, jobs_before: float) -> None:
-        """Delete expired replies, and jobs that ended before a time in seconds since 1970."""
+        """Delete expired replies and sessions, and jobs that ended before a time in seconds since 1970."""
         with self.transaction() as db:
             db.execute("DELETE FROM replies WHERE expires < ? AND status IS NOT NULL", (time.time(),))
-            db.execute("DELETE FROM jobs WHERE ended < ?", (jobs_before,))
+            db.execute("DELETE FROM sessions WHERE expires < ?", (time.time(),))
+        self.expire_jobs(jobs_before)
 
     def withdraw(self, collection: str, subject: str) -> None:
         """Delete queued and failed jobs that enrol a subject, but not a running one."""
@@ -143,7 +180,9 @@ class State:
             if subject is None:
                 db.execute("DELETE FROM replies WHERE collection = ?", (collection,))
                 db.execute("DELETE FROM messages WHERE collection = ?", (collection,))
-                db.execute("DELETE FROM jobs WHERE collection = ? AND state <> 'running'", (collection,))
+                gone = db.execute(
+                    "DELETE FROM jobs WHERE collection = ? AND state <> 'running' RETURNING id", (collection,)
+                )
             else:
                 db.execute("DELETE FROM messages WHERE collection = ? AND subject = ?", (collection, subject))
                 db.execute(
@@ -151,10 +190,12 @@ class State:
                     "(SELECT owner, token FROM named WHERE subject = ?)",
                     (collection, subject),
                 )
-                db.execute(
-                    "DELETE FROM jobs WHERE collection = ? AND id IN (SELECT job FROM job_named WHERE subject = ?)",
+                gone = db.execute(
+                    "DELETE FROM jobs WHERE collection = ? AND id IN (SELECT job FROM job_named WHERE subject = ?) "
+                    "RETURNING id",
                     (collection, subject),
                 )
+            self._drop(gone.fetchall())
         with self._lock, _told():
             # Otherwise the write-ahead log would keep the old bytes until its next checkpoint.
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -33,6 +33,13 @@ def train(
     fresh: Annotated[bool, typer.Option(help="Start one training anew and delete what is in its folder.")] = False,
     processes: Annotated[int, typer.Option(min=1, help="Trainings of a queue at a time, a core each.")] = 1,
     status: Annotated[bool, typer.Option("--status", help="Say where each training stands, and train none.")] = False,
+    estimate: Annotated[
+        bool,
+        typer.Option("--estimate", help="Measure memory and time of some steps on random walks, and train none."),
+    ] = False,
+    anyway: Annotated[
+        bool, typer.Option("--anyway", help="Train even if a step seems to need more memory than is free.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Train a network, or resume a training, also with more steps than before.
@@ -45,15 +52,19 @@ def train(
     from gaitkeeper.training.errors import BadTrainingConfig
 
     changes = change or ()
+    if estimate:
+        _estimate(queue.configurations(configs), changes, as_json)
+        return
     if len(configs) > 1 or configs[0].is_dir():
         if fresh:
             raise BadTrainingConfig("--fresh takes one configuration; to start a whole queue anew, delete its runs.")
         runs = out or Path("runs")
         if not status and processes > 1:
             settings = [word for each in changes for word in ("--set", each)]
-            queue.work_off_in(processes, [*map(str, configs), *settings, "--out", str(runs)])
+            own = [*map(str, configs), *settings, "--out", str(runs), *(["--anyway"] if anyway else [])]
+            queue.work_off_in(processes, own)
         elif not status:
-            queue.work_off(configs, runs, changes)
+            queue.work_off(configs, runs, changes, anyway=anyway)
         _tell(queue.standings(configs, runs, changes), as_json)
         return
     run = out or Path("runs") / configs[0].stem
@@ -62,11 +73,37 @@ def train(
         return
     from gaitkeeper.training.loop import train as run_training
 
-    result = run_training(load_config(configs[0], changes), run, fresh=fresh)
+    result = run_training(load_config(configs[0], changes), run, fresh=fresh, anyway=anyway)
     if as_json:
         typer.echo(json.dumps({**asdict(result), "weights": str(result.weights)}))
     else:
         typer.echo(f"{result.step} steps in {result.seconds:.0f} s; weights in {result.weights}")
+
+
+def _estimate(configs: list[Path], changes: list[str] | tuple[str, ...], as_json: bool) -> None:
+    """Print what each training needs."""
+    from gaitkeeper.training.config import load_config
+    from gaitkeeper.training.estimate import estimate as measured
+
+    told = []
+    for path in configs:
+        found = measured(load_config(path, changes))
+        told.append({"name": path.stem, "needed_bytes": found.need.total, **asdict(found)})
+        if as_json:
+            continue
+        free = "" if found.free_bytes is None else f" of {found.free_bytes / 1e9:.1f} GB that are free"
+        line = f"{path.stem}: {found.people} people, a step needs some {found.need.total / 1e9:.1f} GB{free}"
+        if found.measured is None:
+            line += "; not measured, as it does not fit"
+        else:
+            hours = found.measured.step_seconds * found.steps / 3600
+            line += (
+                f"; measured {found.measured.peak_bytes / 1e9:.1f} GB in all and {found.measured.step_seconds:.2f} s "
+                f"a step, {hours:.1f} hours for {found.steps} steps"
+            )
+        typer.echo(line)
+    if as_json:
+        typer.echo(json.dumps(told))
 
 
 def _tell(standings: list[Standing], as_json: bool) -> None:
@@ -87,13 +124,16 @@ def cross_validate(
     fold: Annotated[list[int] | None, typer.Option(help="Which folds, counted from 0; all by default.")] = None,
     change: Changes = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the runs; runs/NAME by default, after the file.")] = None,
+    anyway: Annotated[
+        bool, typer.Option("--anyway", help="Train even if a step seems to need more memory than is free.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Train on all folds of walks but one, and identify the walks of that fold among the others, fold by fold."""
     from gaitkeeper.training.config import load_config
     from gaitkeeper.training.crossval import cross_validate as run_folds
 
-    results = run_folds(load_config(config, change or ()), out or Path("runs") / config.stem, fold)
+    results = run_folds(load_config(config, change or ()), out or Path("runs") / config.stem, fold, anyway=anyway)
     mean = sum(r.rank1 for r in results) / len(results)
     if as_json:
         typer.echo(json.dumps({"folds": [asdict(r) for r in results], "mean_rank1": mean}))

@@ -75,7 +75,10 @@ def evaluate(
     replicates: Annotated[int, typer.Option(min=1, help="Draws of people for the intervals.")] = 1000,
     seed: Annotated[int, typer.Option(min=0, help="Of all draws.")] = 0,
     device: Annotated[str, typer.Option(help="Where the networks run: cpu or cuda.")] = "cpu",
-    out: Annotated[Path | None, typer.Option(help="File for the results as JSON.")] = None,
+    out: Annotated[
+        list[Path] | None,
+        typer.Option(help="File for the results: all in .json or .csv, a LaTeX table in .tex; may be repeated."),
+    ] = None,
     plots: Annotated[Path | None, typer.Option(help="Folder for DET, CMC and view pictures.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
 ) -> None:
@@ -84,7 +87,10 @@ def evaluate(
         raise typer.BadParameter("name at least one network and the data set, as in: evaluate gaitset data/CASIA-B")
     from gaitkeeper.training.evaluation.command import run
     from gaitkeeper.training.evaluation.evaluate import EvaluationSettings
+    from gaitkeeper.training.evaluation.export import as_json as results_as_json
+    from gaitkeeper.training.evaluation.export import writer_for
 
+    writers = [(path, writer_for(path)) for path in out or ()]
     console = Console(stderr=True)
     with Progress(*COLUMNS, console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task("reading", total=None)
@@ -107,16 +113,15 @@ def evaluate(
             ),
             on_progress=tell,
         )
-    content = json.dumps([result.as_json() for result in results], indent=2, allow_nan=False)
-    if out is not None:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(content + "\n", encoding="utf-8")
+    for path, write in writers:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(write(results), encoding="utf-8")
     if plots is not None:
         from gaitkeeper.training.evaluation.plots import draw
 
         draw(results, plots)
     if as_json:
-        typer.echo(content)
+        typer.echo(results_as_json(results), nl=False)
         return
     from gaitkeeper.training.evaluation.report import identification, tables
 

@@ -22,9 +22,12 @@ class Table(BaseModel):
 
 
 class NetworkTable(Table):
-    """The network, and fields of its ``Config``; ``num_classes`` is set automatically if a loss reads logits.
+    """The network.
 
-    ``weights`` is a weights file of the same network to start from, instead of seeded weights. It has no classifier.
+    Attributes:
+        name: name of the network.
+        options: fields of its ``Config``, see below; ``num_classes`` is set automatically if a loss reads logits.
+        weights: weights file of the same network to start from, instead of seeded weights. It has no classifier.
     """
 
     name: str
@@ -36,11 +39,13 @@ class DataTable(Table):
     """The training data.
 
     Attributes:
-        format: key of ``gaitkeeper.training.datasets.READERS``.
-        root: the data set's folder or file.
-        partition: name or ``.toml`` path of a division by people, and ``part`` of it; None takes all people.
-        folds, fold: number of folds of a cross-validation over walks, and the held-out fold. See
+        format: layout of the data set.
+        root: the data set's folder or file; a relative path starts from the folder in which the command is called.
+        partition: name, or ``.toml`` or ``.json`` path, of a division by people; None takes all people.
+        part: which part of the partition trains.
+        folds: number of folds of a cross-validation over walks; None trains on all walks. See
             :mod:`gaitkeeper.training.folds`.
+        fold: the held-out fold, counted from 0.
         scaled: Kinect joints in units of the torso instead of metres.
         min_score: frames of a lower mean joint score, or heatmap peak, are left out.
         cache: keep read samples in memory.
@@ -61,20 +66,20 @@ class BatchTable(Table):
     """A batch of P people × K takes, and the frames of a take.
 
     Attributes:
-        people: P, over all devices.
-        takes: K.
+        people: P, people of a batch, over all devices; drawn anew for each step.
+        takes: K, walks of each person.
         by_view: spread each person's takes over views that the batch's people share.
         alike: probability that the people of a batch have similar builds, if the data set has builds; these are hard
             to distinguish.
         one_outfit: probability that a person's takes in a batch are all in one outfit; 0 takes any.
-        frames: T.
+        frames: T, frames of each take.
         window: frames of the section that an ordered take is cut from, at least ``frames``: (30, 40) in GaitPart.
         segments: number of sections of an ordered take, one from each equal share of the walk, each of
             ``frames / segments`` frames out of ``window / segments``; 1 in the papers.
         ordered: False draws frames from anywhere in the walk, as a set.
         shortest: a take is an unchanged section of the walk, with a length drawn evenly from this to the whole walk or
             ``frames``, instead of ``window``; takes of one batch then differ in length.
-        min_frames: shorter walks are dropped.
+        min_frames: a shorter walk is replaced by another of the same person.
         rate_jitter: largest relative change of the walking speed.
     """
 
@@ -109,16 +114,23 @@ class AugmentTable(Table):
     """Probabilities and sizes of the augmentations; all off by default. See :mod:`gaitkeeper.training.augment`.
 
     Attributes:
-        flip, rotate, perspective, erase, occlude, mask_noise, frame_drop: probability of each per sequence.
-        degrees: largest rotation.
-        distortion: largest shift of a corner by perspective, as a share of the picture.
+        flip: probability that left and right are exchanged in a whole sequence.
+        rotate: probability that a whole sequence is turned.
+        degrees: largest angle of ``rotate``.
+        perspective: probability that a whole sequence is seen from another angle.
+        distortion: largest shift of a corner by ``perspective``, as a share of the picture.
         stretch: standard deviations of the relative change of width and height.
         shear: standard deviation of the sideways shift of a point by its height.
         shift: standard deviation of the shift to the side and down, in halves of the picture's height.
-        fatten, thin: probability that the outline moves one pixel outwards, or inwards, in the whole sequence.
-        erase_area: smallest and largest erased share of the picture.
+        fatten: probability that the outline moves one pixel outwards in the whole sequence.
+        thin: probability that the outline moves one pixel inwards in the whole sequence.
+        erase: probability that a rectangle is erased in all frames of a sequence.
+        erase_area: smallest and largest share of the picture that ``erase`` takes.
+        occlude: probability that the person passes behind a post.
         post_width: narrowest and widest post of ``occlude``, as a share of the height.
+        mask_noise: probability that the silhouettes of a sequence get ragged edges.
         noise_pixels: share of the pixels on the silhouette's edge that ``mask_noise`` flips.
+        frame_drop: probability that frames of a sequence are missing.
         drop_share: share of the frames that ``frame_drop`` removes.
         joint_noise: standard deviation of the noise of every joint in every frame, in the units of the joints.
         joint_bias: standard deviation of a shift that is constant in a sequence, because pose networks place joints
@@ -158,10 +170,16 @@ class AugmentTable(Table):
 
 
 class LossTable(Table):
-    """One term of the loss, for each of ``branches`` (None for all), times ``weight``.
+    """One term of the loss; the loss is the weighted sum of all terms. See :mod:`gaitkeeper.training.losses`.
 
-    ``margin``, ``scale`` and ``smoothing`` are arguments of the functions in :mod:`gaitkeeper.training.losses`; a
-    margin of None is the function's default.
+    Attributes:
+        kind: triplets ("batch_all", "batch_hard", "weighted"), or classification of the training people ("arcface",
+            "cross_entropy"), which needs a network with a classifier.
+        weight: factor of the term.
+        margin: margin of triplets, in units of the distance, 0.2 by default; of "arcface" in radians, 0.35 by default.
+        scale: factor of the logits of a classification.
+        smoothing: label smoothing of "cross_entropy".
+        branches: outputs of the network that the term is computed for; None for all.
     """
 
     kind: Literal["batch_all", "batch_hard", "weighted", "arcface", "cross_entropy"]
@@ -182,11 +200,14 @@ class OptimiserTable(Table):
 
     Attributes:
         kind: Adam, AdamW (decoupled decay), or SGD with ``momentum``.
-        rate: learning rate.
+        rate: learning rate, the largest of the schedule.
+        momentum: momentum of SGD.
         weight_decay: for matrices and kernels; not for vectors and scalars (norms, biases, GeM's power).
         schedule: "constant", "steps" (times ``gamma`` at each of ``milestones``), "cosine", to zero at the end, or
             "one_cycle": ``warmup`` steps up from a 25th of the rate, then down to almost zero, along cosines, while
             the momentum of Adam goes from 0.95 to 0.85 and back.
+        milestones: steps of the schedule "steps", counted from 0.
+        gamma: factor of the rate at each milestone.
         warmup: steps of a linear rise from zero.
         clip_norm: largest gradient norm, None for no limit.
     """
@@ -211,7 +232,8 @@ class RunTable(Table):
         accumulate: number of forward passes of whole people per batch; losses see each pass separately.
         threads: CPU threads; None leaves torch's choice.
         workers: processes that load data; 0 loads in the training process.
-        log_every, checkpoint_every: steps.
+        log_every: steps between two lines of the log.
+        checkpoint_every: steps between two checkpoints.
         keep: number of newest checkpoints to keep.
     """
 
@@ -226,7 +248,19 @@ class RunTable(Table):
 
 
 class TrainingConfig(Table):
-    """The whole file."""
+    """The whole file.
+
+    Attributes:
+        steps: steps of the whole training. A finished training can be continued with more.
+        seed: seed of the first weights and of every draw; with the same seed a CPU computes the same bits.
+        network: the network to train.
+        data: the walks to train on.
+        batch: the walks and frames of a step.
+        augment: random changes of the pictures and joints.
+        losses: terms of the loss, one table ``[[losses]]`` each.
+        optimiser: how the weights change.
+        run: how the training runs.
+    """
 
     steps: Annotated[int, Field(ge=1)]
     seed: Annotated[int, Field(ge=0)] = 0

@@ -45,7 +45,9 @@ class FoldResult:
         return self.hits / self.probes
 
 
-def cross_validate(config: TrainingConfig, runs: Path, folds: Sequence[int] | None = None) -> list[FoldResult]:
+def cross_validate(
+    config: TrainingConfig, runs: Path, folds: Sequence[int] | None = None, *, anyway: bool = False
+) -> list[FoldResult]:
     """Train and test fold after fold, each in ``runs/fold-K``; a fold that was trained before is only tested.
 
     Raises:
@@ -57,7 +59,7 @@ def cross_validate(config: TrainingConfig, runs: Path, folds: Sequence[int] | No
     results = []
     for fold in folds if folds is not None else range(count):
         chosen = config.model_copy(update={"data": config.data.model_copy(update={"fold": fold})})
-        trained = train(chosen, runs / f"fold-{fold}")
+        trained = train(chosen, runs / f"fold-{fold}", anyway=anyway)
         results.append(identify_fold(models.load(trained.weights), chosen.data))
     return results
 

@@ -23,6 +23,18 @@ class TrainingRunning(GaitkeeperError):
     code = "training_running"
 
 
+class TrainingTooLarge(GaitkeeperError):
+    """A step of a training needs more memory than is free."""
+
+    code = "training_too_large"
+
+
+class TrainingUnmeasured(GaitkeeperError):
+    """The process that measures a training ended before it could say anything."""
+
+    code = "training_unmeasured"
+
+
 class BadDataset(GaitkeeperError):
     """A data set does not exist at the given path, or does not have the layout of its reader."""
 

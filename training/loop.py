@@ -30,11 +30,13 @@ from gaitkeeper.models.base import GaitNetwork
 from gaitkeeper.models.checkpoint import tuples
 from gaitkeeper.models.inference import bf16_in_hardware
 from gaitkeeper.training.batches import Batch, Batches, training_walks
-from gaitkeeper.training.checkpoints import STATE, WEIGHTS, newest_checkpoint, open_run, save_checkpoint
+from gaitkeeper.training.checkpoints import STATE, WEIGHTS, newest_checkpoint, newest_step, open_run, save_checkpoint
 from gaitkeeper.training.claims import claim
 from gaitkeeper.training.config import TrainingConfig
+from gaitkeeper.training.datasets import Dataset
 from gaitkeeper.training.errors import BadTrainingConfig, TrainingDiverged
 from gaitkeeper.training.log import Log
+from gaitkeeper.training.memory import check_memory
 from gaitkeeper.training.objective import Objective
 from gaitkeeper.training.optimise import make_optimiser, set_step
 
@@ -70,7 +72,13 @@ class Trainable(nn.Module):
 
 
 def train(
-    config: TrainingConfig, run: Path, *, fresh: bool = False, on_step: Callable[[int], None] | None = None
+    config: TrainingConfig,
+    run: Path,
+    *,
+    fresh: bool = False,
+    anyway: bool = False,
+    walks: Dataset | None = None,
+    on_step: Callable[[int], None] | None = None,
 ) -> TrainingResult:
     """Train, or resume from the last checkpoint in ``run``.
 
@@ -78,6 +86,8 @@ def train(
         config: the configuration.
         run: folder for checkpoints, TensorBoard events and ``log.jsonl``; created if missing.
         fresh: delete the contents of ``run`` instead of resuming.
+        anyway: train even if a step seems to need more memory than is free.
+        walks: data to train on instead of the configuration's.
         on_step: called with the number of finished steps, after each.
 
     Raises:
@@ -85,22 +95,31 @@ def train(
         BadDataset: the walks cannot be read.
         TrainingDiverged: a loss or a gradient became infinite or NaN.
         TrainingRunning: another process trains in ``run``.
+        TrainingTooLarge: a step needs more memory than is free, and ``anyway`` is False.
     """
     first_process = int(os.environ.get("RANK", 0)) == 0
     with claim(run) if first_process else nullcontext():
-        return _train(config, run, fresh, on_step)
+        return _train(config, run, fresh, anyway, training_walks(config) if walks is None else walks, on_step)
 
 
-def _train(config: TrainingConfig, run: Path, fresh: bool, on_step: Callable[[int], None] | None) -> TrainingResult:
+def _train(
+    config: TrainingConfig,
+    run: Path,
+    fresh: bool,
+    anyway: bool,
+    walks: Dataset,
+    on_step: Callable[[int], None] | None,
+) -> TrainingResult:
     began = time.monotonic()
     fabric = make_fabric(config)
     if config.run.threads:
         torch.set_num_threads(config.run.threads)
+    net = make_network(config, len(walks.subjects))
+    if not anyway and (fresh or newest_step(run) < config.steps):
+        check_memory(config, net, fabric.device, half=runs_in_half(config, fabric.device), ranks=fabric.world_size)
     if fabric.is_global_zero:
         open_run(run, config, fresh=fresh)
     fabric.barrier()
-    walks = training_walks(config)
-    net = make_network(config, len(walks.subjects))
     newest = newest_checkpoint(run)
     if newest is None and config.network.weights is not None:
         start_from(config.network.weights, net)
@@ -166,9 +185,7 @@ def make_fabric(config: TrainingConfig) -> Fabric:
     device = "cuda" if cuda and config.run.device != "cpu" else "cpu"
     local = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
     world = int(os.environ.get("WORLD_SIZE", local))
-    half = config.run.precision == "bf16"
-    if config.run.precision == "auto":
-        half = bf16_in_hardware(torch.device(device))
+    half = runs_in_half(config, torch.device(device))
     fabric = Fabric(
         accelerator=device,
         devices=local,
@@ -178,6 +195,11 @@ def make_fabric(config: TrainingConfig) -> Fabric:
     )
     fabric.launch()
     return fabric
+
+
+def runs_in_half(config: TrainingConfig, device: torch.device) -> bool:
+    """True if the forward pass runs in bfloat16."""
+    return config.run.precision == "bf16" or (config.run.precision == "auto" and bf16_in_hardware(device))
 
 
 def make_network(config: TrainingConfig, people: int) -> GaitNetwork:

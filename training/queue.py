@@ -67,7 +67,7 @@ def configurations(paths: Iterable[Path]) -> list[Path]:
     return files
 
 
-def work_off(paths: Sequence[Path], runs: Path, changes: Sequence[str] = ()) -> None:
+def work_off(paths: Sequence[Path], runs: Path, changes: Sequence[str] = (), *, anyway: bool = False) -> None:
     """Run all trainings that are neither finished nor locked by others, in the order of :func:`configurations`.
 
     A failed training writes its error to its folder, and the queue continues; the next call tries it again. Folders
@@ -77,6 +77,7 @@ def work_off(paths: Sequence[Path], runs: Path, changes: Sequence[str] = ()) -> 
         paths: configuration files, and folders of them.
         runs: folder of the runs; each is named after its file.
         changes: changes for all configurations, as in :func:`gaitkeeper.training.config.load_config`.
+        anyway: train even if a step seems to need more memory than is free.
 
     Raises:
         BadTrainingConfig: two configurations have the same name.
@@ -88,7 +89,7 @@ def work_off(paths: Sequence[Path], runs: Path, changes: Sequence[str] = ()) -> 
         tried.add(left[0])
         run = runs / left[0].stem
         try:
-            train(load_config(left[0], changes), run)
+            train(load_config(left[0], changes), run, anyway=anyway)
         except TrainingRunning:
             continue
         except GaitkeeperError as error:

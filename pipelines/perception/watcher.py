@@ -203,10 +203,9 @@ class BlazePoseWatcher:
 
 
 class LiveBlazePoseWatcher(BlazePoseWatcher):
-    """A watcher that does not delay a frame in which people are followed.
-
-    A search covers few tiles and runs in a thread of its own beside the next frames. People that it finds are followed
-    from the first frame after it has finished.
+    """A watcher that does not delay a frame in which people are followed: a search covers few tiles and runs in a
+    thread of its own beside the next frames. People that it finds are followed from the first frame after it has
+    finished.
 
     On a machine so busy that walkers have left the place when a search ends, a search delays its frame while no person
     is followed; the frames that come meanwhile are dropped as late, and the person found is in the present frame.

@@ -9,6 +9,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 
 from gaitkeeper.service.auth.keys import Key, Scope
+from gaitkeeper.service.errors import Forbidden
 
 CALLER: ContextVar[Key | None] = ContextVar("caller", default=None)
 """Key of the current request; None if the service has no keys, and on the command line."""
@@ -22,34 +23,45 @@ NOBODY = "anybody here"
 
 @dataclass(frozen=True)
 class Rule:
-    """Which key a path needs.
+    """Which key a path needs. A key with the scope ``admin`` is always accepted.
 
     Attributes:
         path: pattern of the whole path. Its group ``collection``, if any, is the name of the collection.
-        scopes: the key must have one of these scopes; without any, every key is accepted.
+        reads: scopes of which the key must have one to read.
+        changes: scopes of which it must have one for everything else.
         public: True if no key is needed.
         everywhere: True if the key must not be limited to certain collections.
     """
 
     path: re.Pattern[str]
-    scopes: tuple[Scope, ...] = ()
+    reads: frozenset[Scope] = frozenset()
+    changes: frozenset[Scope] = frozenset()
     public: bool = False
     everywhere: bool = False
 
 
+READ = frozenset({"GET", "HEAD", "WEBSOCKET"})
+"""Methods that change nothing. Sockets only tell, except for live streams, which need ``identify`` for everything."""
+CLIPS = frozenset({Scope.ENROL, Scope.IDENTIFY})
+VIEWERS = frozenset({Scope.VIEWER})
+
+
 RULES = (
-    Rule(re.compile(r"/(livez|readyz|openapi\.json|docs/?)?|/static/.*"), public=True),
-    Rule(re.compile(r"/(enroll|learn)/?"), (Scope.ENROL,)),
-    Rule(re.compile(r"/(identify|verify|stream)/?"), (Scope.IDENTIFY,)),
-    # Walkers are looked at to be enrolled or identified.
-    Rule(re.compile(r"/walkers(/.*)?"), (Scope.ENROL, Scope.IDENTIFY)),
-    Rule(re.compile(r"/collections/(?P<collection>[^/]+)(/.*)?"), (Scope.ADMIN,)),
+    # To sign in, the key is in the body; to sign out, the session ends that the cookie names.
+    Rule(re.compile(r"/(livez|readyz|openapi\.json|docs/?|session/?)?|/static/.*"), public=True),
+    Rule(re.compile(r"/(enroll|learn)/?"), frozenset({Scope.ENROL}), frozenset({Scope.ENROL})),
+    Rule(re.compile(r"/(identify|verify|stream)/?"), frozenset({Scope.IDENTIFY}), frozenset({Scope.IDENTIFY})),
+    # Walkers are looked at to be enrolled or identified. A handle is its key's alone, so viewers see none.
+    Rule(re.compile(r"/walkers(/.*)?"), CLIPS, CLIPS),
+    Rule(re.compile(r"/collections/(?P<collection>[^/]+)(/.*)?"), VIEWERS),
     # Listed are only the key's own collections, and it can create no other.
-    Rule(re.compile(r"/collections/?"), (Scope.ADMIN,)),
-    Rule(re.compile(r"/jobs(/.*)?")),
-    Rule(re.compile(r"/(models|key)(/.*)?")),
+    Rule(re.compile(r"/collections/?"), VIEWERS),
+    Rule(re.compile(r"/jobs(/.*)?"), CLIPS | VIEWERS, CLIPS),
+    Rule(re.compile(r"/(models|key)(/.*)?"), CLIPS | VIEWERS),
+    Rule(re.compile(r"/metrics/?"), frozenset({Scope.METRICS, Scope.VIEWER}), everywhere=True),
+    Rule(re.compile(r"/system/?"), VIEWERS, everywhere=True),
     # All other paths, including future ones, need a key that administers the whole service.
-    Rule(re.compile(r".*", re.DOTALL), (Scope.ADMIN,), everywhere=True),
+    Rule(re.compile(r".*", re.DOTALL), everywhere=True),
 )
 
 
@@ -58,18 +70,21 @@ def rule_of(path: str) -> Rule:
     return next(rule for rule in RULES if rule.path.fullmatch(path))
 
 
-def permit(key: Key, path: str) -> None:
-    """Check that the key may use a path. Only the path itself is read: a collection that is named elsewhere, for
-    example in a form, is checked by :func:`require_collection` when it is opened.
+def permit(key: Key, path: str, method: str) -> None:
+    """Check that the key may use a path by a method, ``WEBSOCKET`` for a socket.
+
+    Only the path itself is read: a collection that is named elsewhere, for example in a form, is checked by
+    :func:`require_collection` when it is opened.
 
     Raises:
         Forbidden: the key may not use this path.
     """
     rule = rule_of(path)
+    place = rule.path.fullmatch(path)
+    scopes = rule.reads if method in READ else rule.changes
+    key.require(scopes, place.groupdict().get("collection") if place else None)
     if rule.everywhere:
         key.require_everywhere()
-    place = rule.path.fullmatch(path)
-    key.require(*rule.scopes, collection=place.groupdict().get("collection") if place else None)
 
 
 def caller_id() -> str:
@@ -93,8 +108,11 @@ def working_for(key_id: str) -> Iterator[None]:
 
 def is_permitted(collection: str) -> bool:
     """Whether the current caller may use a collection."""
-    key = CALLER.get()
-    return key is None or key.collections is None or collection in key.collections
+    try:
+        require_collection(collection)
+    except Forbidden:
+        return False
+    return True
 
 
 def require_collection(collection: str) -> None:

@@ -8,7 +8,7 @@ import json
 import re
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 
@@ -22,10 +22,15 @@ FORM = re.compile(r"gk_([0-9a-f]{16})_([A-Za-z0-9_-]{43})")
 
 
 class Scope(StrEnum):
-    """Scope of a key. ``admin`` includes the other scopes. It is needed to list or erase subjects."""
+    """Scope of a key. ``admin`` includes the other scopes. It is needed to change or erase what is enrolled.
+
+    ``viewer`` reads everything that ``admin`` can read, and changes nothing. ``metrics`` reads the metrics alone.
+    """
 
     ENROL = "enrol"
     IDENTIFY = "identify"
+    VIEWER = "viewer"
+    METRICS = "metrics"
     ADMIN = "admin"
 
 
@@ -44,29 +49,29 @@ class Key(BaseModel):
         """Name that the gallery's log gives to users of this key."""
         return f"{self.name} ({self.id})" if self.name else self.id
 
-    def require(self, *scopes: Scope, collection: str | None = None) -> None:
-        """Check that the key has a scope for a collection.
+    def require(self, scopes: Collection[Scope] | None = None, collection: str | None = None) -> None:
+        """Check that the key has one of some scopes, or ``admin``, for a collection.
 
         Args:
-            scopes: the key must have one of them; without any, every key is accepted.
+            scopes: the scopes; None if they were checked before.
             collection: name of the collection; None if it is not known yet.
 
         Raises:
-            Forbidden: the key lacks the scope or the collection. The message does not reveal whether the collection
+            Forbidden: the key lacks the scopes or the collection. The message does not reveal whether the collection
                 exists.
         """
-        if scopes and not {*scopes, Scope.ADMIN} & {*self.scopes}:
-            raise Forbidden(f"This key does not have the scope {' or '.join(scopes)}.")
+        if scopes is not None and not {Scope.ADMIN, *scopes} & set(self.scopes):
+            wanted = " or ".join(scope for scope in Scope if scope in {Scope.ADMIN, *scopes})
+            raise Forbidden(f"This key does not have the scope {wanted}.")
         if collection is not None and self.collections is not None and collection not in self.collections:
             raise Forbidden("This key is not for that collection.")
 
     def require_everywhere(self) -> None:
-        """Check that the key administers all collections.
+        """Check that the key is not limited to some collections.
 
         Raises:
-            Forbidden: the key does not.
+            Forbidden: the key is.
         """
-        self.require(Scope.ADMIN)
         if self.collections is not None:
             raise Forbidden("This needs a key that is not limited to collections.")
 
@@ -139,7 +144,12 @@ class Keys:
 
     def actor_of(self, key_id: str) -> str:
         """Name that the gallery's log gives to users of a key, by the key's id. Revoked keys included."""
-        return next((_key(row).actor for row in self._state.rows("SELECT * FROM keys WHERE id = ?", key_id)), key_id)
+        return key.actor if (key := self.get(key_id)) else key_id
+
+    def get(self, key_id: str) -> Key | None:
+        """The key with this id, also if it is revoked; None if there is none."""
+        rows = self._state.rows("SELECT * FROM keys WHERE id = ?", key_id)
+        return _key(rows[0]) if rows else None
 
     def stands(self, key_id: str) -> bool:
         """Whether a key with this id exists and is not revoked."""

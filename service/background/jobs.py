@@ -24,8 +24,9 @@ from typing import IO, Any
 from gaitkeeper.gallery.errors import NotFound
 from gaitkeeper.gallery.stores.audit import acting
 from gaitkeeper.models.errors import GaitkeeperError
-from gaitkeeper.service.auth.access import CALLER, NOBODY, caller_id, working_for
-from gaitkeeper.service.auth.keys import Keys, Scope
+from gaitkeeper.service.auth.access import NOBODY, caller_id, working_for
+from gaitkeeper.service.auth.keys import Keys
+from gaitkeeper.service.background.ownership import visible, visible_result
 from gaitkeeper.service.background.work import Reply, accused, named, outcome_of, still_there
 from gaitkeeper.service.errors import JobCancelled, Overloaded
 from gaitkeeper.service.problems import body
@@ -56,6 +57,7 @@ class Jobs:
         bound: maximum number of queued jobs.
         keep: seconds to keep the result of a job.
         retry_after: seconds after which a caller should retry when the queue is full.
+        annotated_bytes: maximum bytes of annotated clips that are kept.
         on_end: called with a job once it has ended.
         on_problem: called with the error code of a failed job.
     """
@@ -69,13 +71,15 @@ class Jobs:
         bound: int,
         keep: float,
         retry_after: int,
+        annotated_bytes: int = 2**31,
         on_end: Callable[[JobState], None] = lambda _: None,
         on_problem: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._state, self._work, self._there, self._keys = state, work, there, Keys(state)
         self._bound, self._keep, self._retry_after = bound, keep, retry_after
+        self._annotated_bytes = annotated_bytes
         self._on_end, self._on_problem = on_end, on_problem
-        self._folder = state.path.with_suffix(".clips")
+        self._folder = state.clips
         self._folder.mkdir(mode=0o700, exist_ok=True)
         self._lock = threading.Lock()
         self._progress: dict[str, tuple[str, float]] = {}
@@ -107,13 +111,21 @@ class Jobs:
             file: name of the clip's file, to tell jobs apart.
 
         Raises:
-            Overloaded: the queue is full.
+            Overloaded: the queue is full, or an annotated clip is asked for and no room is left for it.
         """
         self._expire()
         waiting = self.waiting()
         if waiting >= self._bound:
             raise Overloaded(
                 f"{waiting} jobs are waiting, which is the limit: try again in {self._retry_after} s.",
+                retry_after=self._retry_after,
+            )
+        # An annotated clip is about as large as the clip.
+        kept = self._state.annotated_bytes() if fields.get("annotate") else 0
+        if kept and kept + clip.seek(0, os.SEEK_END) > self._annotated_bytes:
+            raise Overloaded(
+                f"{kept} of {self._annotated_bytes} bytes for annotated clips are in use: send the clip without "
+                "`annotate`, or try again when others have expired.",
                 retry_after=self._retry_after,
             )
         job, now = uuid.uuid4().hex, time.time()
@@ -156,7 +168,7 @@ class Jobs:
             "OR ?3) SELECT * FROM visible WHERE coalesce(collection = ?4, TRUE) "
             "AND (?5 IS NULL OR (created, id) < (SELECT created, id FROM visible WHERE id = ?5)) "
             "ORDER BY created DESC, id DESC LIMIT ?6",
-            *_visible(),
+            *visible(),
             collection,
             after,
             limit + 1,
@@ -185,8 +197,8 @@ class Jobs:
                 if not self._listeners[job]:
                     del self._listeners[job]
 
-    def show(self, job: str) -> JobReply:
-        """State and result of one of the jobs that the caller may see.
+    def show(self, job: str, *, change: bool = False) -> JobReply:
+        """State and result of one of the jobs that the caller may see, or may change.
 
         Raises:
             NotFound: there is no such job.
@@ -195,15 +207,26 @@ class Jobs:
         rows = self._state.rows(
             "SELECT * FROM jobs WHERE id = ?4 "
             "AND (owner = ?1 OR collection IN (SELECT value FROM json_each(?2)) OR ?3)",
-            *_visible(),
+            *visible(change=change),
             job,
         )
         if not rows:
             raise NotFound(f"The job {job!r} does not exist.")
         row = rows[0]
-        outcome = json.loads(row["body"]) if row["body"] is not None else None
-        done = row["state"] == "done"
-        return JobReply(**dict(self._stands(row)), result=outcome if done else None, problem=None if done else outcome)
+        outcome = json.loads(row["body"] or "null")
+        if row["state"] == "done":
+            return JobReply(**dict(self._stands(row)), result=visible_result(outcome, row["owner"]), problem=None)
+        return JobReply(**dict(self._stands(row)), result=None, problem=outcome)
+
+    def annotated(self, job: str) -> Path:
+        """The annotated clip of one of the jobs that the caller may see.
+
+        Raises:
+            NotFound: there is no such job, or it has no annotated clip.
+        """
+        if not self.show(job).annotated:
+            raise NotFound(f"The job {job!r} has no annotated clip: ask for it by `annotate=true` with the clip.")
+        return self._state.annotated(job)
 
     def _stands(self, row: sqlite3.Row) -> JobState:
         stage, share = self._progress.get(row["id"], (None, 0.0))
@@ -219,7 +242,9 @@ class Jobs:
             progress=1.0 if row["state"] == "done" else share,
             created=_time(row["created"]),
             ended=None if row["ended"] is None else _time(row["ended"]),
+            expires=None if row["ended"] is None else _time(row["ended"] + self._keep),
             status=row["status"],
+            annotated=row["state"] == "done" and self._state.annotated(row["id"]).exists(),
             outcome=None if row["outcome"] is None else json.loads(row["outcome"]),
         )
 
@@ -231,7 +256,7 @@ class Jobs:
 
     def cancel(self, job: str) -> JobReply:
         """Cancel one of the caller's jobs. A job that has ended is unchanged. Raises NotFound."""
-        if self.show(job).state in LIVE:
+        if self.show(job, change=True).state in LIVE:
             self._cancelled.add(job)
             with self._state.transaction() as db:
                 ended = db.execute(
@@ -259,14 +284,20 @@ class Jobs:
             self._wake.clear()
 
     def _tidy(self) -> None:
-        """Delete the clips of jobs that are no longer live, as of erased subjects, and notify their listeners."""
-        clips = list(self._folder.iterdir())
+        """Delete the clips of jobs that are no longer live, as of erased subjects, and notify their listeners. Delete
+        annotated clips without a job, too.
+        """
+        files = list(self._folder.iterdir())
         arriving = set(self._arriving)  # read this before the table: a clip in neither has no job
-        live = {row["id"] for row in self._state.rows("SELECT id FROM jobs WHERE state IN ('queued', 'running')")}
-        for clip in clips:
-            if clip.stem not in live | arriving:
-                self._drop(clip.stem)
-                self._changed(clip.stem)
+        states = {row["id"]: row["state"] for row in self._state.rows("SELECT id, state FROM jobs")}
+        live = arriving | {job for job, state in states.items() if state in LIVE}
+        for file in files:
+            job = file.name.partition(".")[0]
+            if file.suffix == ".clip" and job not in live:
+                self._drop(job)
+                self._changed(job)
+            elif file.suffix != ".clip" and states.get(job) != "done":
+                file.unlink(missing_ok=True)
 
     def _drop(self, job: str) -> None:
         """Delete what is kept for a job that will not be processed."""
@@ -308,8 +339,7 @@ class Jobs:
             self._on_problem(document["code"])
             self._end(job, "failed", document["status"], json.dumps(document), subjects)
         if not still_there(partial(self._there, taken["collection"]), subjects):
-            with self._state.transaction() as db:
-                db.execute("DELETE FROM jobs WHERE id = ?", (job,))
+            self._state.delete_job(job)
             self._changed(job)
         self._clip(job).unlink(missing_ok=True)
 
@@ -357,19 +387,10 @@ class Jobs:
         self._tidy()
 
     def _expire(self) -> None:
-        with self._state.transaction() as db:
-            db.execute("DELETE FROM jobs WHERE ended < ?", (time.time() - self._keep,))
+        self._state.expire_jobs(time.time() - self._keep)
 
     def _clip(self, job: str) -> Path:
         return self._folder / f"{job}.clip"
-
-
-def _visible() -> tuple[str, str, bool]:
-    """Which jobs the caller may see: those of an owner, those of a JSON list of collections, and whether all."""
-    key = CALLER.get()
-    is_admin = key is not None and Scope.ADMIN in key.scopes
-    own = key.collections if key is not None and is_admin else []
-    return caller_id(), json.dumps(own or []), own is None
 
 
 def _time(seconds: float) -> datetime:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from gaitkeeper.service.options import EnrollOptions, IdentifyOptions, LookOptions, complete
+from gaitkeeper.service.options import EnrollOptions, IdentifyRequestOptions, LookOptions, complete
 from gaitkeeper.service.schemas import EnrollReply, IdentifyReply, WalkersReply
 
 
@@ -18,6 +18,7 @@ class EnrollRequest:
     options: EnrollOptions
     kind: ClassVar[Literal["enroll"]] = "enroll"
     reply: ClassVar[type[EnrollReply]] = EnrollReply
+    needs_job: ClassVar[bool] = False
 
     @property
     def fields(self) -> dict[str, Any]:
@@ -29,7 +30,7 @@ class EnrollRequest:
 class IdentifyRequest:
     """Identify the walkers of a clip."""
 
-    options: IdentifyOptions
+    options: IdentifyRequestOptions
     kind: ClassVar[Literal["identify"]] = "identify"
     reply: ClassVar[type[IdentifyReply]] = IdentifyReply
 
@@ -37,6 +38,11 @@ class IdentifyRequest:
     def fields(self) -> dict[str, Any]:
         """Options as JSON."""
         return {**self.options}
+
+    @property
+    def needs_job(self) -> bool:
+        """Whether the result is more than a reply can hold."""
+        return self.options["annotate"]
 
 
 @dataclass(frozen=True)
@@ -46,6 +52,7 @@ class LookRequest:
     options: LookOptions
     kind: ClassVar[Literal["walkers"]] = "walkers"
     reply: ClassVar[type[WalkersReply]] = WalkersReply
+    needs_job: ClassVar[bool] = False
 
     @property
     def fields(self) -> dict[str, Any]:
@@ -65,4 +72,4 @@ def request_of(kind: str, fields: Mapping[str, Any]) -> ClipRequest:
         return EnrollRequest(fields["subject"], options)
     if kind == LookRequest.kind:
         return LookRequest(complete(LookOptions, fields))
-    return IdentifyRequest(complete(IdentifyOptions, fields))
+    return IdentifyRequest(complete(IdentifyRequestOptions, fields))

@@ -17,6 +17,7 @@ from gaitkeeper.service.background.requests import ClipRequest, EnrollRequest, I
 from gaitkeeper.service.background.webhooks import Webhooks
 from gaitkeeper.service.errors import InvalidRequest
 from gaitkeeper.service.metrics import Metrics
+from gaitkeeper.service.options import IdentifyOptions, complete
 from gaitkeeper.service.recogniser import Progress
 from gaitkeeper.service.recognition.clip_walkers import ClipSource, OpenClip
 from gaitkeeper.service.recognition.engine import Engine
@@ -69,7 +70,8 @@ class Work:
         if isinstance(request, EnrollRequest):
             check_names(request.subject, request.options, clips)
         if isinstance(request, EnrollRequest | IdentifyRequest):
-            check_source(clips > 0, request.options["handle"], request.options["rotate"])
+            options = request.options
+            check_source(clips > 0, options["handle"], options["rotate"], annotate=request.needs_job)
 
     def is_long(self, clip: OpenClip, deadline: float) -> bool:
         """Whether a clip should become a job."""
@@ -84,9 +86,10 @@ class Work:
         on_progress: Progress | None = None,
         deadline: float | None = None,
         more: Sequence[ClipSource] = (),
+        annotate: Path | None = None,
     ) -> tuple[int, ClipReply]:
         """Process a clip, or what a handle stands for; returns HTTP status and reply. ``more`` are further clips to
-        enrol from. Raises as the engine's method.
+        enrol from, ``annotate`` is the path of the annotated clip to write. Raises as the engine's method.
         """
         if isinstance(request, EnrollRequest):
             enrolled = self.engine.enroll(
@@ -101,17 +104,26 @@ class Work:
             looked = self.engine.walkers(clip, on_progress=on_progress, deadline=deadline, **request.options)
             self.metrics.looked(looked)
             return 200, looked
-        identified = self.engine.identify(clip, on_progress=on_progress, deadline=deadline, **request.options)
+        identified = self.engine.identify(
+            clip,
+            annotate=annotate,
+            annotated_bytes=self.engine.settings.annotated_bytes - self.engine.state.annotated_bytes(),
+            on_progress=on_progress,
+            deadline=deadline,
+            **complete(IdentifyOptions, request.options),
+        )
         self.metrics.identified(identified)
         if self.webhooks:
             self.webhooks.identified(identified)
         return 200, identified
 
     def do_job(self, kind: str, clip: Path, fields: Mapping[str, Any], on_progress: Progress) -> tuple[int, ClipReply]:
-        """As :meth:`do`, for a request that was stored as a job. The pictures of a look are not part of the reply,
-        because it is stored: they stay in memory, under the handle.
+        """As :meth:`do`, for a request that was stored as a job. Its annotated clip is written beside its clip. The
+        pictures of a look are not part of the reply, because it is stored: they stay in memory, under the handle.
         """
-        status, reply = self.do(request_of(kind, fields), clip, on_progress)
+        request = request_of(kind, fields)
+        annotate = clip.with_suffix(".mp4") if request.needs_job else None
+        status, reply = self.do(request, clip, on_progress, annotate=annotate)
         return status, without_pictures(reply) if isinstance(reply, WalkersReply) else reply
 
 

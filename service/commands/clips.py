@@ -14,6 +14,7 @@ from gaitkeeper.service.commands.console.terminal import (
     ClipArgument,
     ClipOrHandle,
     ClipsOrHandle,
+    CsvOption,
     print_json,
     progress,
 )
@@ -79,11 +80,26 @@ def verify(
 
 @answers("identifying")
 @with_options(IdentifyOptions, "pictures", "boxes")  # a table cannot show them
-def identify(worker: Recogniser, options: IdentifyOptions, tell: Progress, clip: ClipOrHandle = None) -> Answer:
+def identify(
+    worker: Recogniser,
+    options: IdentifyOptions,
+    tell: Progress,
+    clip: ClipOrHandle = None,
+    annotate: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.mp4", help="Also write the clip with boxes, names and verdicts to this file."),
+    ] = None,
+    as_csv: CsvOption = False,
+) -> Answer:
     """Rank the enrolled people for every walker in a clip, or for one of them."""
-    reply = worker.identify(clip, on_progress=tell, **options)
+    reply = worker.identify(clip, annotate=annotate, on_progress=tell, **options)
 
     def show() -> None:
+        if as_csv:
+            from gaitkeeper.service.spreadsheet import people_csv
+
+            typer.echo(people_csv(reply), nl=False)
+            return
         from gaitkeeper.service.commands.console import tables
 
         OUT.print(tables.people(reply.people))

@@ -17,10 +17,12 @@ from gaitkeeper.models.errors import GaitkeeperError
 from gaitkeeper.service.auth.access import CALLER, NOBODY, permit, rule_of
 from gaitkeeper.service.auth.keys import Key, Keys
 from gaitkeeper.service.auth.loopback import is_loopback
+from gaitkeeper.service.auth.sessions import Sessions
 from gaitkeeper.service.errors import BadSettings, Forbidden, RateLimited, Unauthorised
+from gaitkeeper.service.http.cookies import is_own, require_own_page, session_text
 from gaitkeeper.service.http.handlers import reply
 from gaitkeeper.service.http.root_path import path_of
-from gaitkeeper.service.http.sockets import REFUSED, key_text
+from gaitkeeper.service.http.sockets import KEY_PREFIX, PROTOCOL, REFUSED, key_text
 
 
 class RateLimit:
@@ -52,7 +54,7 @@ class RateLimit:
 
 
 class Gate:
-    """Middleware that admits requests with a key for the requested path.
+    """Middleware that admits requests with a key, or a session's cookie, for the requested path.
 
     Until the first key is created, requests need no key but must come from this machine. Their Host header must be a
     loopback address, which prevents DNS rebinding by pages of other hosts. Their Origin header, if there is one, must
@@ -76,7 +78,7 @@ class Gate:
             await self.app(scope, receive, send)
             return
         try:
-            key = self._admitted(scope["app"].state.keys, scope)
+            key = self._admitted(scope)
         except GaitkeeperError as error:
             await refuse(error, scope, receive, send)
             return
@@ -87,8 +89,9 @@ class Gate:
         finally:
             CALLER.reset(token)
 
-    def _admitted(self, keys: Keys, scope: Scope) -> Key | None:
+    def _admitted(self, scope: Scope) -> Key | None:
         path, headers = path_of(scope), Headers(scope=scope)
+        keys: Keys = scope["app"].state.keys
         self._require_own_page(headers)
         if rule_of(path).public:
             return None
@@ -97,17 +100,37 @@ class Gate:
         if not self._locked:
             _require_local_host(headers)
             return None
-        key = keys.check(key_text(headers, socket=scope["type"] == "websocket"))
+        key = _key_of(keys, scope)
         self._rate.count(key.id)
-        permit(key, path)
+        permit(key, path, "WEBSOCKET" if scope["type"] == "websocket" else scope["method"])
         return key
 
     def _require_own_page(self, headers: Headers) -> None:
         origin = headers.get("origin")
         if origin is None or origin in self._origins:
             return
-        if origin.partition("://")[2] != headers.get("host"):
+        if not is_own(origin, headers):
             raise Forbidden("Pages of other hosts are not allowed to use this service.")
+
+
+def _key_of(keys: Keys, scope: Scope) -> Key:
+    """The key of a request: the one that it carries, or the one of its session.
+
+    Raises:
+        Unauthorised: it has neither, or what it has is not valid.
+        Forbidden: another page may have sent the session's cookie.
+    """
+    headers, socket = Headers(scope=scope), scope["type"] == "websocket"
+    text = key_text(headers, socket=socket)
+    if text is not None:
+        return keys.check(text)
+    session = session_text(headers)
+    if session is None:
+        another = f", or offer the subprotocols `{PROTOCOL}` and `{KEY_PREFIX}gk_…`" if socket else ""
+        raise Unauthorised(f"This needs an API key: send `Authorization: Bearer gk_…`{another}.")
+    require_own_page(scope)
+    sessions: Sessions = scope["app"].state.sessions
+    return sessions.check(session)
 
 
 def rate_of(text: str) -> RateLimitItem:

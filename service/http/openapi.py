@@ -70,7 +70,8 @@ def _show_examples(responses: dict[str, Any]) -> None:
     """Add the success example next to its schema. The framework would omit its null values."""
     for status, response in responses.items():
         if status.startswith("2"):
-            content = response["content"]["application/json"]
+            if (content := response["content"].get("application/json")) is None:
+                continue  # a file
             content["example"] = EXAMPLES[content["schema"]["$ref"].rpartition("/")[2]]
 
 

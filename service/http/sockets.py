@@ -39,20 +39,13 @@ def offered(headers: Headers) -> list[str]:
     return [name for name in (part.strip() for part in ",".join(lines).split(",")) if name]
 
 
-def key_text(headers: Headers, *, socket: bool) -> str:
-    """The text of the API key of a request or, if ``socket``, of a WebSocket connection.
-
-    Raises:
-        Unauthorised: it has no key.
-    """
+def key_text(headers: Headers, *, socket: bool) -> str | None:
+    """The text of the API key of a request or, if ``socket``, of a WebSocket connection; None if it has none."""
     kind, _, text = headers.get("authorization", "").partition(" ")
     if kind.lower() == "bearer":
         return text.strip()
     keys = [name.removeprefix(KEY_PREFIX) for name in offered(headers) if name.startswith(KEY_PREFIX)] if socket else []
-    if not keys:
-        another = f", or offer the subprotocols `{PROTOCOL}` and `{KEY_PREFIX}gk_…`" if socket else ""
-        raise Unauthorised(f"This needs an API key: send `Authorization: Bearer gk_…`{another}.")
-    return keys[0]
+    return keys[0] if keys else None
 
 
 class Channel:

@@ -1,6 +1,5 @@
 // The service's REST interface, as the page uses it.
 
-const KEY = "gaitkeeper.key";
 const COLLECTION = "gaitkeeper.collection";
 
 /** The address of something at this service, which may lie below a path of its host: this file lies in `static`. */
@@ -17,10 +16,19 @@ export class Problem extends Error {
 const silent = () =>
   new Problem({ status: 0, code: "server_unreachable", detail: "The service does not answer. Is it still running?" });
 
-export const key = {
-  get: () => sessionStorage.getItem(KEY),
-  set: (text) => sessionStorage.setItem(KEY, text),
-  forget: () => sessionStorage.removeItem(KEY),
+/**
+ * Signing in with a key, and out. The service gives the browser a cookie that stands for the key, which no script can read;
+ * the key itself is kept nowhere.
+ */
+export const session = {
+  async open(key) {
+    await ask("POST", "/session", { json: { key } });
+    await ask("GET", "/key").catch((problem) => {
+      if (problem.code === "unauthorised")
+        throw new Problem({ ...problem, detail: "The browser keeps no cookie of this service: allow cookies for this address." });
+    });
+  },
+  close: () => ask("DELETE", "/session"),
 };
 
 export const collection = {
@@ -38,11 +46,6 @@ export function whenKeyIsWanted(ask) {
 export const path = (...parts) => `/${parts.map(encodeURIComponent).join("/")}`;
 
 export const inCollection = (...parts) => path("collections", collection.get(), ...parts);
-
-function headers(more) {
-  const bearer = key.get();
-  return { ...(bearer && { Authorization: `Bearer ${bearer}` }), ...more };
-}
 
 async function understood(status, text) {
   let body = null;
@@ -73,7 +76,7 @@ async function ask(method, address, { json, signal, accept = "json" } = {}) {
     reply = await fetch(at(address), {
       method,
       signal,
-      headers: headers(json !== undefined && { "Content-Type": "application/json" }),
+      headers: json === undefined ? {} : { "Content-Type": "application/json" },
       body: json === undefined ? undefined : JSON.stringify(json),
     });
   } catch (error) {
@@ -114,8 +117,7 @@ function sent(address, form, { later, signals, onSent }) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
     request.open("POST", at(address));
-    for (const [name, value] of Object.entries(headers(later && { Prefer: "respond-async" })))
-      request.setRequestHeader(name, value);
+    if (later) request.setRequestHeader("Prefer", "respond-async");
     request.upload.addEventListener("progress", (event) => onSent?.(event.loaded / Math.max(event.total, 1)));
     request.addEventListener("load", () => understood(request.status, request.responseText).then(resolve, reject));
     request.addEventListener("error", () => reject(silent()));

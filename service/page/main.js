@@ -21,7 +21,7 @@ const main = document.getElementById("main");
 const side = document.getElementById("nav");
 const menu = document.querySelector(".menu");
 const chooser = document.getElementById("collection");
-const forget = document.getElementById("forget-key");
+const signOut = document.getElementById("sign-out");
 let leave = null;
 let started = false;
 let shown = 0;
@@ -67,7 +67,8 @@ function open(yes) {
 
 /** Fill the chooser with the collections that the key is for, and choose one of them. */
 async function listCollections() {
-  const bound = (await api.get("/key").catch(() => null))?.collections;
+  const key = await api.get("/key").catch(() => null);
+  const bound = key?.collections;
   let names = bound ?? [api.collection.get()];
   if (!bound)
     try {
@@ -79,26 +80,37 @@ async function listCollections() {
   const has = api.collection.get();
   if (!names.includes(has)) names.push(has);
   chooser.replaceChildren(...names.sort().map((name) => h("option", { value: name, selected: name === has }, name)));
-  forget.hidden = !api.key.get();
+  signOut.hidden = !key?.id; // without keys there is nobody to sign out
 }
 
-/** Ask for a key, once for however many requests wait for it; resolves to whether one was given. */
+/** Ask the user to sign in, once for however many requests wait for it; resolves to whether the user did. */
 let answer = null;
-function askForKey(problem) {
+function askToSignIn() {
   answer ??= new Promise((resolve) => {
     const dialog = document.getElementById("key-dialog");
     const input = document.getElementById("key");
-    document.getElementById("key-problem").textContent = api.key.get() ? problem.detail : "";
-    input.value = dialog.returnValue = "";
+    const told = document.getElementById("key-problem");
+    input.value = told.textContent = "";
+    let signedIn = false;
+    dialog.querySelector("form").onsubmit = async (event) => {
+      event.preventDefault();
+      const key = input.value.trim();
+      input.value = told.textContent = "";
+      try {
+        await api.session.open(key);
+        signedIn = true;
+        dialog.close();
+      } catch (problem) {
+        told.textContent = problem.detail;
+        input.focus();
+      }
+    };
     dialog.addEventListener(
       "close",
       () => {
-        const text = dialog.returnValue && input.value.trim();
-        if (text) api.key.set(text);
-        input.value = "";
         answer = null;
-        if (text && started) listCollections(); // the new key may be for other collections
-        resolve(Boolean(text));
+        if (signedIn && started) listCollections(); // the key may be for other collections than the one before
+        resolve(signedIn);
       },
       { once: true },
     );
@@ -108,7 +120,7 @@ function askForKey(problem) {
 }
 
 async function start() {
-  api.whenKeyIsWanted(askForKey);
+  api.whenKeyIsWanted(askToSignIn);
   menu.addEventListener("click", () => open(menu.getAttribute("aria-expanded") !== "true"));
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape" && side.classList.contains("open")) {
@@ -121,8 +133,8 @@ async function start() {
     say(`Collection ${chooser.value}`);
     show();
   });
-  forget.addEventListener("click", () => {
-    api.key.forget();
+  signOut.addEventListener("click", async () => {
+    await api.session.close().catch(() => undefined); // a session that has ended is no longer there
     location.reload();
   });
   document.querySelector(".skip").addEventListener("click", (event) => {

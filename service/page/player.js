@@ -110,7 +110,8 @@ export function drawBoxes(canvas, people) {
 
 /**
  * Where the names go: above each box, or below one that reaches the upper edge; one that would cover a name placed before
- * it goes to the next free place, above or below, nearest to its own.
+ * it, or a person, goes to the nearest place where it covers neither, or else to the nearest where it covers no name. As in
+ * an annotated clip (`placed` in `pipelines/annotate.py`).
  *
  * @param {number[][]} boxes x1, y1, x2, y2 each
  * @param {number[]} widths of the names
@@ -125,11 +126,13 @@ export function placed(boxes, widths, height, gap, size) {
     const width = Math.min(widths[i], size.width);
     const left = Math.min(Math.max(x1, 0), size.width - width);
     const own = y1 >= height + gap ? y1 - height - gap : Math.min(y2 + gap, size.height - height);
-    const beside = done.filter((one) => one.left < left + width && left < one.left + one.width);
-    const free = (top) => beside.every((one) => top + height <= one.top || one.top + one.height <= top);
-    const tops = [own, ...beside.flatMap((one) => [one.top - height, one.top + one.height])];
-    const inside = tops.filter((top) => top >= 0 && top + height <= size.height && free(top));
-    inside.sort((a, b) => Math.abs(a - own) - Math.abs(b - own));
+    const names = done.filter((one) => one.left < left + width && left < one.left + one.width).map((one) => [one.top, one.top + one.height]);
+    const people = boxes.filter((box) => box[0] < left + width && left < box[2]).map((box) => [box[1], box[3]]);
+    const clear = (top, spans) => spans.every(([first, last]) => top + height <= first || last <= top);
+    const tops = [own, ...names.flatMap(([first, last]) => [first - height, last]), ...people.map(([first]) => first - height - gap)];
+    const inside = tops.filter((top) => top >= 0 && top + height <= size.height && clear(top, names));
+    const cost = (top) => [clear(top, people) ? 0 : 1, Math.abs(top - own)];
+    inside.sort((a, b) => cost(a)[0] - cost(b)[0] || cost(a)[1] - cost(b)[1]);
     done.push({ left, top: inside[0] ?? own, width, height });
   });
   return done;

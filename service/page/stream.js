@@ -1,6 +1,6 @@
 // The live stream's near end: frames of the webcam out, events in.
 
-import { at, key, Problem } from "./api.js";
+import { at, Problem } from "./api.js";
 import { h } from "./dom.js";
 
 /** Pixels of a frame that is sent, at most; larger ones are made smaller. */
@@ -104,12 +104,11 @@ export function stream(video, collection, rotate, { onevent, onend }) {
   return { stop, leave };
 }
 
-/** A WebSocket to this service; a browser sends a key only as a subprotocol. */
+/** A WebSocket to this service; the browser sends the session's cookie. */
 function dialled(address) {
-  const bearer = key.get();
   const url = at(address);
   url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
-  return new WebSocket(url, ["gaitkeeper.v1", ...(bearer ? [`gaitkeeper.key.${bearer}`] : [])]);
+  return new WebSocket(url, ["gaitkeeper.v1"]);
 }
 
 // Why a handshake was refused is not told to pages.

@@ -1,17 +1,61 @@
-"""Small synthetic inputs that show whether a part works."""
+"""Tests whether every part works, by small synthetic inputs."""
 
 from __future__ import annotations
 
 import io
+import time
+from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from gaitkeeper.gallery.names import enrolled_only
+from gaitkeeper.pipelines.pipeline import Pipeline
 from gaitkeeper.pipelines.sequence import GaitSequence, Quality
+from gaitkeeper.service.errors import NotReady
+from gaitkeeper.service.recognition.administration import DEFAULT_COLLECTION, Administration
 
 Array = npt.NDArray[Any]
+
+
+def check_parts(pipeline: Pipeline, galleries: Administration, wanted: Callable[[], None]) -> dict[str, float]:
+    """Test every part of a pipeline and of the galleries.
+
+    Args:
+        pipeline: the pipeline.
+        galleries: the galleries.
+        wanted: called after each part. If it raises, the test ends.
+
+    Returns:
+        Seconds by part.
+
+    Raises:
+        GaitkeeperError: the error of the first part that does not work.
+    """
+    laps = [time.perf_counter()]
+
+    def lap() -> None:
+        laps.append(time.perf_counter())
+        wanted()
+
+    pipeline.decoder.probe(clip())
+    lap()
+    perception = pipeline.tried(picture())
+    lap()
+    gallery = galleries.gallery(DEFAULT_COLLECTION)
+    gallery.embed([sequence(perception)], gallery.network)
+    lap()
+    store = galleries.store
+    store.ping()
+    lap()
+    behind = [known.name for known in enrolled_only(store.collections()) if not galleries.gallery(known.name).ready()]
+    if behind:
+        raise NotReady(f"The search index is behind the store in {', '.join(behind)}.")
+    lap()
+    parts = ("decoder", "perception", "network", "store", "index")
+    return {name: laps[i + 1] - laps[i] for i, name in enumerate(parts)}
 
 
 def picture() -> Array:

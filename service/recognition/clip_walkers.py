@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -50,6 +50,17 @@ class OpenClip:
 ClipSource = str | Path | IO[bytes] | OpenClip
 
 
+@contextmanager
+def opened(clip: ClipSource) -> Iterator[OpenClip]:
+    """Context manager: a clip, open. One that was given open is left open.
+
+    Raises:
+        NotAFile: the path is not a file.
+    """
+    with require_file(clip).open("rb") if isinstance(clip, (str, Path)) else nullcontext(clip) as file:
+        yield file if isinstance(file, OpenClip) else OpenClip(file)
+
+
 @dataclass(frozen=True, eq=False)
 class Seen:
     """What the pipeline found in a clip, the digest of the clip's bytes, and the camera that was named for it."""
@@ -85,8 +96,7 @@ class Seen:
             DeadlineExceeded: processing took longer.
         """
         tell = on_progress or _silent
-        with require_file(clip).open("rb") if isinstance(clip, (str, Path)) else nullcontext(clip) as opened:
-            own = opened if isinstance(opened, OpenClip) else OpenClip(opened)
+        with opened(clip) as own:
             sha256 = own.sha256
             result = pipeline.process(
                 own.file, lambda share: tell("looking at the clip", share), deadline, rotate, own.info

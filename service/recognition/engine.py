@@ -5,18 +5,19 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Unpack
 
 from gaitkeeper.gallery import Gallery
 from gaitkeeper.gallery.decision.reappearance import Walks
 from gaitkeeper.gallery.errors import Conflict, NotFound, PoorQuality
-from gaitkeeper.gallery.names import check_camera, check_metadata, check_subject, enrolled_only
+from gaitkeeper.gallery.names import check_camera, check_metadata, check_subject
 from gaitkeeper.gallery.rates import check_rates
 from gaitkeeper.pipelines.device import require_device
 from gaitkeeper.pipelines.errors import ClipError
 from gaitkeeper.pipelines.pipeline import Pipeline
 from gaitkeeper.pipelines.sequence import GaitSequence
-from gaitkeeper.service.errors import NotReady
+from gaitkeeper.service.files import require_video_target
 from gaitkeeper.service.options import (
     ClipOptions,
     EnrollOptions,
@@ -28,7 +29,8 @@ from gaitkeeper.service.options import (
 )
 from gaitkeeper.service.recogniser import Progress
 from gaitkeeper.service.recognition import canary
-from gaitkeeper.service.recognition.administration import DEFAULT_COLLECTION, Administration
+from gaitkeeper.service.recognition.administration import Administration
+from gaitkeeper.service.recognition.annotation import draw_verdicts
 from gaitkeeper.service.recognition.clip_walkers import ClipSource, Seen
 from gaitkeeper.service.recognition.looks import check_named, enroll_several, walkers_reply, with_stages
 from gaitkeeper.service.recognition.pictures import person_of
@@ -218,6 +220,8 @@ class Engine(Administration):
         self,
         clip: ClipSource | None = None,
         *,
+        annotate: str | Path | None = None,
+        annotated_bytes: int | None = None,
         on_progress: Progress | None = None,
         deadline: float | None = None,
         **given: Unpack[IdentifyOptions],
@@ -225,18 +229,24 @@ class Engine(Administration):
         """Rank the collection's subjects for every walker of a clip, or for the one of ``track`` or those at ``point``.
         With a ``handle``, no clip is given or processed.
 
+        With ``annotate``, also write an MP4 file of the clip with boxes, names and verdicts, of at most
+        ``annotated_bytes``.
+
         Raises:
             UnknownHandle: nothing is kept for the caller under the handle.
-            InvalidRequest: a clip and a handle are given, or neither.
+            InvalidRequest: a clip and a handle are given, or neither; or ``annotate`` and a handle are.
+            CannotWrite: the annotated clip cannot be written.
+            TooLarge: the annotated clip would have more bytes.
             UnknownNetwork: no network has this name.
             ClipError: the clip cannot be used, or lacks the chosen walker.
             DeadlineExceeded: the clip was not processed by ``deadline``, a time of ``time.monotonic``.
             NotFound, BadCollection, BadFpir, BadCamera, FingerprintMismatch, StoreUnavailable: see the gallery.
         """
         options = complete(IdentifyOptions, given)
-        check_source(clip is not None, options["handle"], options["rotate"])
+        check_source(clip is not None, options["handle"], options["rotate"], annotate=annotate is not None)
         check_camera(options["camera"])
         check_metadata(options["where"])
+        target = None if annotate is None else require_video_target(annotate, clip)
         gallery = self.gallery(options["collection"], network=options["network"]).for_one_request()
         check_rates(gallery, fpir=options["fpir"])
         kept = None if options["handle"] is None else self.handles.look(options["handle"]).reply
@@ -246,6 +256,20 @@ class Engine(Administration):
         reply = self.identification(seen, gallery, **options)
         if not options["where"]:  # a walker who is unknown among some subjects may be known among all
             keep_unknown(gallery, seen.result.sequences, reply.people, seen.sha256, seen.camera)
+        if target is not None and clip is not None:
+            started = time.perf_counter()
+            draw_verdicts(
+                target,
+                self.pipeline,
+                clip,
+                seen,
+                reply,
+                max_bytes=annotated_bytes,
+                on_progress=on_progress,
+                deadline=deadline,
+            )
+            timings = with_stages(reply.timings, {"annotate": time.perf_counter() - started})
+            reply = reply.model_copy(update={"timings": timings})
         if options["keep"] and kept is None:
             same = {person.track: person.same_as for person in reply.people}
             kept = self.handles.keep(everybody, walkers_reply(everybody, gallery.name, gallery, same))
@@ -362,26 +386,4 @@ class Engine(Administration):
         Raises:
             GaitkeeperError: the error of the first part that does not work.
         """
-        laps = [time.perf_counter()]
-
-        def lap() -> None:
-            laps.append(time.perf_counter())
-            wanted()
-
-        self.pipeline.decoder.probe(canary.clip())
-        lap()
-        perception = self.pipeline.tried(canary.picture())
-        lap()
-        gallery = self.gallery(DEFAULT_COLLECTION)
-        gallery.embed([canary.sequence(perception)], gallery.network)
-        lap()
-        self.store.ping()
-        lap()
-        behind = [
-            known.name for known in enrolled_only(self.store.collections()) if not self.gallery(known.name).ready()
-        ]
-        if behind:
-            raise NotReady(f"The search index is behind the store in {', '.join(behind)}.")
-        lap()
-        parts = ("decoder", "perception", "network", "store", "index")
-        return {name: laps[i + 1] - laps[i] for i, name in enumerate(parts)}
+        return canary.check_parts(self.pipeline, self, wanted)

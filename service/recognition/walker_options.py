@@ -41,11 +41,11 @@ def point_of(text: str) -> Point:
     return Point(x, y, float(time) if time else None)
 
 
-def check_source(has_clip: bool, handle: str | None, rotate: int | None) -> None:
-    """Check that a request has either a clip or a handle, and turns no clip that was looked at already.
+def check_source(has_clip: bool, handle: str | None, rotate: int | None, *, annotate: bool = False) -> None:
+    """Check that a request has either a clip or a handle, and with a handle neither turns nor annotates the clip.
 
     Raises:
-        InvalidRequest: it has both or neither, or turns what the handle stands for.
+        InvalidRequest: it has both or neither, or turns or annotates what the handle stands for.
     """
     if has_clip and handle is not None:
         raise InvalidRequest("A handle stands for a clip: send one of both.", errors=_errors("handle", "clip"))
@@ -56,6 +56,11 @@ def check_source(has_clip: bool, handle: str | None, rotate: int | None) -> None
         raise InvalidRequest(
             "`rotate` turns a clip before it is looked at, and that of a handle was looked at already.",
             errors=_errors("handle", "rotate"),
+        )
+    if handle is not None and annotate:
+        raise InvalidRequest(
+            "`annotate` draws into the clip, and a handle keeps no clip: send the clip again.",
+            errors=_errors("handle", "annotate"),
         )
 
 

@@ -11,12 +11,13 @@ import anyio.to_thread
 from fastapi import APIRouter, Depends, Form, Request, Response, UploadFile
 from fastapi.responses import JSONResponse
 
+from gaitkeeper.service import spreadsheet
 from gaitkeeper.service.background.replay import digest
 from gaitkeeper.service.background.requests import ClipRequest, EnrollRequest, IdentifyRequest, LookRequest
 from gaitkeeper.service.background.work import Reply
 from gaitkeeper.service.http.callers import CallerOf
 from gaitkeeper.service.http.openapi import problems
-from gaitkeeper.service.options import ClipOptions, EnrollOptions, IdentifyOptions, LookOptions, VerifyOptions
+from gaitkeeper.service.options import ClipOptions, EnrollOptions, IdentifyRequestOptions, LookOptions, VerifyOptions
 from gaitkeeper.service.recognition.clip_walkers import OpenClip
 from gaitkeeper.service.recognition.walker_options import check_source
 from gaitkeeper.service.routes.dependencies import (
@@ -35,6 +36,7 @@ from gaitkeeper.service.routes.dependencies import (
     WorkOf,
 )
 from gaitkeeper.service.routes.option_fields import form
+from gaitkeeper.service.routes.tables import TEXT, csv_response, wants_csv
 from gaitkeeper.service.schemas import EnrollReply, IdentifyReply, JobReply, LearnReply, VerifyReply, WalkersReply
 
 # Clips are stored on disk. Fields stay in memory, because they are few and short.
@@ -82,7 +84,7 @@ class Asked:
         self._work.check_parts(request, len(clips))
         end = time.monotonic() + self._work.engine.settings.deadline
         once = partial(self._once, request, clips, end, token)
-        if self._later and len(clips) == 1:
+        if (self._later or request.needs_job) and len(clips) == 1:
             status, reply = await anyio.to_thread.run_sync(once)
         else:
             status, reply = await self._queue.run(once, deadline=end, caller=self._caller)
@@ -103,9 +105,10 @@ class Asked:
 
     def _done(self, request: ClipRequest, clips: Sequence[OpenClip], end: float) -> tuple[int, Reply]:
         clip, more = (clips[0], clips[1:]) if clips else (None, ())
-        if clip is not None and not more and (self._later or self._work.is_long(clip, end)):
+        later = self._later or request.needs_job
+        if clip is not None and not more and (later or self._work.is_long(clip, end)):
             self._work.check(request)
-            if not self._later:
+            if not later:
                 self._caller.require()  # create no job if the caller has disconnected
             collection = request.options["collection"]
             return 202, self._jobs.submit(request.kind, clip.file, request.fields, collection, clip.name)
@@ -193,20 +196,27 @@ async def enroll(
     "/identify",
     response_model=IdentifyReply,
     summary="Identify everybody who walks in a clip",
-    responses={202: JOB, **problems(*CLIP_PROBLEMS, *HANDLE_PROBLEMS, "bad_fpir", "bad_subject", "not_found")},
+    responses={
+        200: {"content": {spreadsheet.MEDIA_TYPE: TEXT}},
+        202: JOB,
+        **problems(*CLIP_PROBLEMS, *HANDLE_PROBLEMS, "bad_fpir", "bad_subject", "not_found"),
+    },
 )
 async def identify(
     asked: AskedOf,
+    request: Request,
     response: Response,
-    options: Annotated[IdentifyOptions, Depends(form(IdentifyOptions))],
+    options: Annotated[IdentifyRequestOptions, Depends(form(IdentifyRequestOptions))],
     clip: ClipOrHandle = None,
     idempotency_key: IdempotencyKey = None,
 ) -> IdentifyReply | Response:
     """Every walker, or the chosen one, gets a verdict (`match`, `unknown`, or `inconclusive` with a reason) and ranked
-    candidates. A `handle` stands for a clip that was looked at before.
+    candidates. A `handle` stands for a clip that was looked at before. With `Accept: text/csv` the reply is a table.
     """
     clips = _opened() if clip is None else _opened(clip)
     reply: IdentifyReply | Response = await asked.answer(IdentifyRequest(options), clips, response, idempotency_key)
+    if isinstance(reply, IdentifyReply) and wants_csv(request.headers.get("accept", "")):
+        return csv_response(reply)
     return reply
 
 

@@ -10,6 +10,8 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field
 from pydantic.json_schema import SkipJsonSchema
 
+from gaitkeeper.service.auth.keys import Keys
+from gaitkeeper.service.auth.sessions import Sessions
 from gaitkeeper.service.background.jobs import Jobs
 from gaitkeeper.service.background.replay import Replays
 from gaitkeeper.service.background.work import Work
@@ -47,6 +49,8 @@ Queue = Annotated[WorkQueue, _of_app("queue")]
 ReplaysOf = Annotated[Replays, _of_app("replays")]
 WorkOf = Annotated[Work, _of_app("work")]
 JobsOf = Annotated[Jobs, _of_app("jobs")]
+KeysOf = Annotated[Keys, _of_app("keys")]
+SessionsOf = Annotated[Sessions, _of_app("sessions")]
 MetricsOf = Annotated[Metrics, _of_app("metrics")]
 Probes = Annotated[WorkQueue, _of_app("probes")]
 

@@ -8,7 +8,9 @@ from typing import Annotated
 
 import anyio.to_thread
 from fastapi import APIRouter, Path, Response, WebSocket
+from fastapi.responses import FileResponse
 
+from gaitkeeper.gallery.errors import NotFound
 from gaitkeeper.service.auth.access import require_collection
 from gaitkeeper.service.background.jobs import Jobs
 from gaitkeeper.service.errors import UnknownField
@@ -17,11 +19,16 @@ from gaitkeeper.service.http.openapi import problems
 from gaitkeeper.service.http.sockets import Channel, opened
 from gaitkeeper.service.http.unknown_fields import refuse_unknown
 from gaitkeeper.service.routes.dependencies import JobsOf, JobsPageOf
-from gaitkeeper.service.schemas import JobReply, JobsReply, JobState
+from gaitkeeper.service.routes.tables import TEXT, csv_response
+from gaitkeeper.service.schemas import IdentifyReply, JobReply, JobsReply, JobState
+from gaitkeeper.service.spreadsheet import MEDIA_TYPE
 
 router = APIRouter(prefix="/jobs", tags=["jobs"])
 
 JobPath = Annotated[str, Path(description="Id of the job.", examples=["0c8b6f1e6f5f4f7d9a3b2c1d0e9f8a7b"])]
+
+FILE = {"schema": {"type": "string", "format": "binary"}}
+"""A file in the OpenAPI document."""
 
 AT_MOST_EVERY = 0.1
 """Minimum seconds between two events of one job."""
@@ -44,6 +51,31 @@ def show_job(jobs: JobsOf, response: Response, job: JobPath) -> JobReply:
     if reply.ended is None:
         response.headers["Retry-After"] = "1"
     return reply
+
+
+@router.get(
+    "/{job}/annotated.mp4",
+    summary="The clip of a job with boxes, names and verdicts",
+    response_class=FileResponse,
+    responses={200: {"content": {"video/mp4": FILE}}, **problems("not_found", "store_unavailable")},
+)
+def show_annotated_clip(jobs: JobsOf, job: JobPath) -> FileResponse:
+    """H.264 in MP4, of an identification with `annotate`. Kept as long as the job's result."""
+    return FileResponse(jobs.annotated(job), media_type="video/mp4", filename=f"{job}.mp4")
+
+
+@router.get(
+    "/{job}/people.csv",
+    summary="The walkers of a job as a table",
+    response_class=Response,
+    responses={200: {"content": {MEDIA_TYPE: TEXT}}, **problems("not_found", "store_unavailable")},
+)
+def show_people_table(jobs: JobsOf, job: JobPath) -> Response:
+    """A row for each candidate of each walker, of an identification that is done."""
+    reply = jobs.show(job).result
+    if not isinstance(reply, IdentifyReply):
+        raise NotFound(f"The job {job!r} has no walkers: it is no identification, or is not done.")
+    return csv_response(reply, f"{job}.csv")
 
 
 @router.delete("/{job}", summary="Cancel a job", responses=problems("not_found", "store_unavailable"))

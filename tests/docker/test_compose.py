@@ -17,8 +17,10 @@ ROOT = Path(__file__).resolve().parents[2]
 GPU = ("docker-compose.yml",)
 CPU = (*GPU, "docker/cpu.yml")
 STACKS = {"gpu": GPU, "cpu": CPU}
+ALL = ("tls", "monitoring")
+"""The profiles."""
 ONCE = {"weights", "keys"}  # they do their work and end
-DIGEST = re.compile(r"[\w.-]+:[\w.-]+@sha256:[0-9a-f]{64}")
+DIGEST = re.compile(r"([\w.-]+/)?[\w.-]+:[\w.-]+@sha256:[0-9a-f]{64}")
 
 
 def compose(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -74,17 +76,17 @@ def test_the_cpu_stack_is_one_container_that_needs_nothing_else() -> None:
 
 @pytest.mark.parametrize("stack", STACKS)
 def test_ports_are_published_on_loopback_alone(stack: str) -> None:
-    ports = [port for one in services(stack, "tls").values() for port in one.get("ports", ())]
-    assert {port["target"] for port in ports} == {8321, 8443}
+    ports = [port for one in services(stack, *ALL).values() for port in one.get("ports", ())]
+    assert {port["target"] for port in ports} == {8321, 8443, 3000}
     assert all(port["host_ip"] == "127.0.0.1" for port in ports)
 
 
 @pytest.mark.parametrize("stack", STACKS)
 def test_only_the_proxy_can_be_published_elsewhere_and_it_waits_for_a_key(stack: str) -> None:
-    found = services(stack, "tls", GAITKEEPER_TLS_ADDRESS="0.0.0.0", GAITKEEPER_HOST="0.0.0.0")
+    found = services(stack, *ALL, GAITKEEPER_TLS_ADDRESS="0.0.0.0", GAITKEEPER_HOST="0.0.0.0")
     published = {name: [port["host_ip"] for port in one.get("ports", ())] for name, one in found.items()}
     assert published.pop("proxy") == ["0.0.0.0"]
-    assert [address for addresses in published.values() for address in addresses] == ["127.0.0.1"]
+    assert [address for addresses in published.values() for address in addresses] == ["127.0.0.1"] * 2
     assert found["proxy"]["depends_on"]["keys"]["condition"] == "service_completed_successfully"
     assert found["keys"]["command"] == ["gaitkeeper", "keys", "exist"]
     state = {"GAITKEEPER_STATE", "GAITKEEPER_STORE"} & found["keys"]["environment"].keys()
@@ -93,7 +95,7 @@ def test_only_the_proxy_can_be_published_elsewhere_and_it_waits_for_a_key(stack:
 
 @pytest.mark.parametrize("stack", STACKS)
 def test_every_container_is_confined_and_bounded(stack: str) -> None:
-    for name, one in services(stack, "tls").items():
+    for name, one in services(stack, *ALL).items():
         assert one["read_only"], name
         assert one["cap_drop"] == ["ALL"] and "cap_add" not in one, name
         assert "no-new-privileges:true" in one["security_opt"], name
@@ -108,7 +110,7 @@ def test_every_container_is_confined_and_bounded(stack: str) -> None:
 
 @pytest.mark.parametrize("stack", STACKS)
 def test_what_is_secret_comes_by_files_alone(stack: str) -> None:
-    whole = merged(stack, "tls")
+    whole = merged(stack, *ALL)
     for name, one in whole["services"].items():
         for variable, value in one.get("environment", {}).items():
             assert variable.endswith("_FILE") or not re.search(r"PASSWORD|SECRET|_KEY", variable), name
@@ -122,7 +124,7 @@ def test_what_is_secret_comes_by_files_alone(stack: str) -> None:
 
 
 def test_the_store_is_reached_by_the_api_alone_and_reaches_nobody() -> None:
-    whole = merged("gpu", "tls")
+    whole = merged("gpu", *ALL)
     assert whole["networks"]["store"]["internal"]
     members = {name for name, one in whole["services"].items() if "store" in (one.get("networks") or {})}
     assert members == {"redis", "api"} and list(whole["services"]["redis"]["networks"]) == ["store"]
@@ -130,11 +132,37 @@ def test_the_store_is_reached_by_the_api_alone_and_reaches_nobody() -> None:
 
 @pytest.mark.parametrize("stack", STACKS)
 def test_every_file_it_names_is_there_or_made_by_the_script(stack: str) -> None:
-    whole = merged(stack, "tls")
+    whole = merged(stack, *ALL)
     for one in whole["services"].values():
         if "build" in one:
             assert (Path(one["build"]["context"]) / one["build"]["dockerfile"]).is_file()
     for config in whole.get("configs", {}).values():
         assert Path(config["file"]).is_file()
-    made = {"redis_password", "store_key", "tls_certificate.pem", "tls_key.pem"}
+    made = {"redis_password", "store_key", "grafana_password", "tls_certificate.pem", "tls_key.pem", "metrics_key"}
     assert {Path(secret["file"]).name for secret in whole.get("secrets", {}).values()} <= made
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_monitoring_is_asked_for_and_reads_its_files_only(stack: str) -> None:
+    assert not {"prometheus", "grafana"} & services(stack).keys()
+    found = services(stack, "monitoring")
+    assert {"prometheus", "grafana", "api"} <= found.keys() and "proxy" not in found
+    prometheus, grafana = found["prometheus"], found["grafana"]
+    assert not prometheus.get("ports"), "only Grafana asks it"
+    assert [(port["host_ip"], port["target"]) for port in grafana["ports"]] == [("127.0.0.1", 3000)]
+    assert set(prometheus["networks"]) == set(grafana["networks"]) == {"front"} <= set(found["api"]["networks"])
+    assert {one["target"] for one in prometheus["configs"]} == {
+        "/etc/prometheus/prometheus.yml",
+        "/etc/prometheus/alerts.yml",
+    }
+    written = {one["target"] for service in (prometheus, grafana) for one in service["volumes"]}
+    assert written == {"/prometheus", "/var/lib/grafana", "/tmp"}
+    # What the configuration names is what the container has.
+    text = (ROOT / "docker" / "monitoring" / "prometheus.yml").read_text()
+    for path in (*(one["target"] for one in prometheus["configs"][1:]), "/run/secrets/metrics_key", "api:8321"):
+        assert path in text
+    assert [secret["source"] for secret in prometheus["secrets"]] == ["metrics_key"]
+    assert grafana["environment"]["GF_SECURITY_ADMIN_PASSWORD__FILE"] == "/run/secrets/grafana_password"
+    place = grafana["environment"]["GF_PATHS_PROVISIONING"]
+    targets = {one["target"] for one in grafana["configs"]}
+    assert {f"{place}/datasources/prometheus.yml", f"{place}/dashboards/gaitkeeper.yml"} < targets

@@ -50,9 +50,9 @@ def server(secrets: Path, tmp_path: Path) -> Iterator[Started]:
 def test_the_script_makes_what_is_not_there_and_keeps_what_is(secrets: Path) -> None:
     assert secrets.stat().st_mode & 0o777 == 0o700
     before = {file.name: file.read_text() for file in secrets.iterdir()}
-    assert before.keys() == {"redis_password", "store_key"} and len(set(before.values())) == 2
+    assert before.keys() == {"redis_password", "store_key", "grafana_password"} and len(set(before.values())) == 3
     assert all(len(text) == 64 and set(text) <= set("0123456789abcdef") for text in before.values())
-    assert make(secrets).count("kept:") == 2
+    assert make(secrets).count("kept:") == 3
     assert {file.name: file.read_text() for file in secrets.iterdir()} == before
     assert load_settings(store_key_file=secrets / "store_key").vault is not None
 

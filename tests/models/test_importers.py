@@ -9,22 +9,35 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench import plain
+from bench import plain, plain_deep
 from gaitkeeper import models
 from gaitkeeper.models.errors import BadCheckpoint, UnknownNetwork
 from gaitkeeper.models.importers import import_checkpoint
+from gaitkeeper.models.skeletongaitpp import skeleton_maps
 
 Inputs = Callable[..., tuple[Tensor, ...]]
+
+
+VARIANTS = [*plain.MAKE, *plain_deep.MAKE]
 
 
 def network_of(variant: str) -> str:
     return variant.split("-")[0]
 
 
-@pytest.mark.parametrize("variant", sorted(plain.MAKE))
+def made(variant: str) -> nn.Module:
+    return (plain if variant in plain.MAKE else plain_deep).make(variant)
+
+
+def as_published(tensors: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """The inputs of the published network: skeleton maps in place of joints."""
+    return tuple(skeleton_maps(x.flatten(0, 1)).unflatten(0, x.shape[:2]) if x.dim() == 4 else x for x in tensors)
+
+
+@pytest.mark.parametrize("variant", sorted(VARIANTS))
 @pytest.mark.parametrize("nested", [False, True])
 def test_embeds_as_the_original(variant: str, nested: bool, draw_inputs: Inputs, tmp_path: Path) -> None:
-    original = plain.make(variant)
+    original = made(variant)
     state = original.state_dict()
     torch.save({"model": state, "optimizer": {"lr": 0.1}, "iteration": 7} if nested else state, tmp_path / "in.pt")
     report = import_checkpoint(network_of(variant), "opengait", tmp_path / "in.pt", tmp_path / "out.safetensors")
@@ -32,19 +45,22 @@ def test_embeds_as_the_original(variant: str, nested: bool, draw_inputs: Inputs,
     assert (net.name, net.weights_id) == (network_of(variant), report.weights_id)
     assert report.parameters == sum(p.numel() for p in net.parameters())
     for frames in (1, 2, 7):
-        (silhouettes,) = draw_inputs(net, 2, frames)
+        tensors = draw_inputs(net, 2, frames)
         with torch.no_grad():
-            expected = original(silhouettes)
+            expected = original(*as_published(tensors))
             assert expected.shape[1:] == net.out_shape
-            torch.testing.assert_close(net(silhouettes), expected, rtol=1e-4, atol=1e-4)
+            torch.testing.assert_close(net(*tensors), expected, rtol=1e-4, atol=1e-4)
     assert (set(report.dropped) >= {"optimizer", "iteration"}) == nested
     left_out = sum(p.numel() for n, p in original.named_parameters() if n in report.dropped)
     assert report.parameters + left_out == sum(p.numel() for p in original.parameters())
 
 
-@pytest.mark.parametrize(("variant", "dropped"), [("gaitgl", "Head1.fc_bin"), ("gaitbase-narrow", "BNNecks.fc_bin")])
+@pytest.mark.parametrize(
+    ("variant", "dropped"),
+    [("gaitgl", "Head1.fc_bin"), ("gaitbase-narrow", "BNNecks.fc_bin"), ("deepgaitv2-3d", "BNNecks.bn1d.weight")],
+)
 def test_the_classifier_is_dropped_and_reported(variant: str, dropped: str, tmp_path: Path) -> None:
-    torch.save(plain.make(variant).state_dict(), tmp_path / "in.pt")
+    torch.save(made(variant).state_dict(), tmp_path / "in.pt")
     report = import_checkpoint(network_of(variant), "opengait", tmp_path / "in.pt", tmp_path / "out.safetensors")
     assert dropped in report.dropped
 
@@ -126,7 +142,7 @@ def test_missing_files_and_unknown_names_say_so(tmp_path: Path) -> None:
         import_checkpoint("gaitset", "opengait", tmp_path / "none.pt", tmp_path / "out.safetensors")
     with pytest.raises(BadCheckpoint, match=r"ends in \.safetensors, not in '\.pt'"):
         import_checkpoint("gaitset", "opengait", tmp_path / "none.pt", tmp_path / "out.pt")
-    with pytest.raises(UnknownNetwork, match="gaitbase, gaitgl, gaitpart, gaitset"):
+    with pytest.raises(UnknownNetwork, match="deepgaitv2, gaitbase, gaitgl, gaitpart, gaitset, skeletongaitpp"):
         import_checkpoint("jointsgait", "opengait", tmp_path / "none.pt", tmp_path / "out.safetensors")
     with pytest.raises(UnknownNetwork, match="opengait"):
         import_checkpoint("gaitset", "other", tmp_path / "none.pt", tmp_path / "out.safetensors")

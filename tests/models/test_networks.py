@@ -23,6 +23,7 @@ Inputs = Callable[..., tuple[Tensor, ...]]
 LENGTHS = [6, 1, 4, 2]
 NARROW: dict[str, dict[str, Any]] = {
     **{name: {"channels": (16, 32, 64, 128), "embed_dim": 64} for name in ("gaitbase", "gaitheat")},
+    **{name: {"channels": (16, 32, 64, 128), "embed_dim": 64} for name in ("deepgaitv2", "skeletongaitpp")},
     "fusion": {"options": ((("channels", (8, 16, 32)),), (("channels", (16,) * 9),))},
 }
 """Networks a sixteenth of the work, for what does not hang on the number of channels."""
@@ -229,6 +230,8 @@ SMALL: dict[str, tuple[dict[str, Any], tuple[int, int]]] = {
     "gaitpart": ({"channels": (4, 8, 16), "pools": 1, "embed_dim": 8}, (16, 8)),
     "gaitbase": ({"channels": (4, 8, 16, 32), "parts": 8, "embed_dim": 8}, (8, 8)),
     "gaitheat": ({"channels": (4, 8, 16, 32), "parts": 8, "embed_dim": 8}, (8, 8)),
+    "deepgaitv2": ({"channels": (4, 8, 16, 32), "parts": 8, "embed_dim": 8}, (8, 8)),
+    "skeletongaitpp": ({"channels": (4, 8, 16, 32), "parts": 8, "embed_dim": 8}, (8, 8)),
     "gaittake": ({"stem": 4, "channels": (4, 4, 4), "strips": 4, "embed_dim": 8}, (32, 8)),
 }
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from bench import plain
 from gaitkeeper.models import GaitNetwork, build
+from gaitkeeper.models.deepgaitv2 import deepgaitv2_indoor
 from gaitkeeper.models.gaitgl import gaitgl_oumvlp
 from gaitkeeper.models.gaitpart import gaitpart_oumvlp
 from gaitkeeper.models.gaitset import gaitset_oumvlp
@@ -30,6 +31,7 @@ def count(net: nn.Module) -> int:
         ("gaitpart", {"embed_dim": 128}, 1_204_000, (16, 128)),
         ("gaitgl", {}, 2_490_465, (64, 128)),
         ("gaitbase", {}, 6_994_112, (16, 256)),
+        ("deepgaitv2", {}, 13_195_968, (16, 256)),
         ("gaittemplate", {}, 454_392, (16, 128)),
         ("gaitgl", {"num_classes": 74}, 2_490_465 + 64 * 128 * 74, (64, 128)),
         ("gaitbase", {"num_classes": 74}, 6_994_112 + 16 * 256 * 74 + 2 * 16 * 256, (16, 256)),
@@ -56,6 +58,7 @@ def test_the_builders_for_oumvlp_are_the_published_networks(
 
 
 def test_a_variant_takes_other_values_too() -> None:
+    assert deepgaitv2_indoor(embed_dim=64).config.blocks == (1, 1, 1, 1)
     assert gaitpart_oumvlp(embed_dim=64).out_shape == (16, 64)
 
 

@@ -42,7 +42,7 @@ from gaitkeeper.service.settings import Settings
 
 OPERATIONS: dict[str, tuple[type, set[str]]] = {
     "enroll": (EnrollOptions, {"clip", "subject"}),
-    "identify": (IdentifyOptions, {"clip"}),
+    "identify": (IdentifyOptions, {"clip", "annotate"}),
     "verify": (VerifyOptions, {"clip", "subject"}),
     "walkers": (LookOptions, {"clip"}),
     "learn": (ClipOptions, {"clip", "camera"}),

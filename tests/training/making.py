@@ -66,6 +66,8 @@ TINY: dict[str, dict[str, Any]] = {
     "gaittake": {"stem": 4, "channels": [4, 8, 8], "clip": 4},
     "gaitgl": {"channels": [4, 8, 16, 32]},
     "gaitbase": {"channels": [16, 16, 16, 16], "strides": [2, 2, 2, 1], "parts": 4, "embed_dim": 8},
+    "deepgaitv2": {"channels": [8, 8, 8, 16], "blocks": [1, 1, 1, 1], "stem_stride": 2, "parts": 4, "embed_dim": 8},
+    "skeletongaitpp": {"channels": [8, 8, 8, 16], "stem_stride": 2, "parts": 4, "embed_dim": 8},
     "gaittemplate": {"channels": [8, 8, 16], "strides": [1, 2], "parts": 4, "embed_dim": 8},
     "fusion": {
         "options": [

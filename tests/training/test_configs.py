@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from gaitkeeper.models import NETWORKS
+from gaitkeeper.models.deepgaitv2 import deepgaitv2_indoor
 from gaitkeeper.models.gaitgl import gaitgl_oumvlp
 from gaitkeeper.models.gaitheat import gaitheat_ccpg
 from gaitkeeper.models.gaitpart import gaitpart_oumvlp
@@ -25,6 +26,7 @@ VARIANTS = {
     "gaitpart-oumvlp": gaitpart_oumvlp,
     "gaitgl-oumvlp": lambda: gaitgl_oumvlp(num_classes=5),
     "gaittake-oumvlp": gaittake_oumvlp,
+    "deepgaitv2-casia-b": lambda: deepgaitv2_indoor(num_classes=5),
     "gaitheat-ccpg": lambda: gaitheat_ccpg(num_classes=5),
     "jointsgait-kinect": lambda: jointsgait_kinect(num_classes=5, strides=(4, 1, 1, 2, 1, 1, 2, 1, 1)),
 }

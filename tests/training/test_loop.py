@@ -57,7 +57,7 @@ def test_every_network_learns_one_batch_by_heart(name: str, sequences: Path, tmp
     assert net.trained
 
 
-@pytest.mark.parametrize("name", ["gaitheat", "gaitgl", "gaitbase", "gaittemplate"])
+@pytest.mark.parametrize("name", ["gaitheat", "gaitgl", "gaitbase", "deepgaitv2", "skeletongaitpp", "gaittemplate"])
 def test_networks_with_a_classifier_learn_its_loss_too(name: str, sequences: Path, tmp_path: Path) -> None:
     losses = [{"kind": "batch_all"}, {"kind": "cross_entropy", "scale": 16.0}]
     train(sequences_config(sequences, name, losses=losses), tmp_path)

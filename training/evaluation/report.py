@@ -42,7 +42,7 @@ def identification(evaluations: Sequence[Evaluation]) -> Table:
                 found = group.identification
                 mated = "" if found.mated == found.comparisons else f" ({found.mated} mated)"
                 table.add_row(
-                    _network(evaluation),
+                    network_label(evaluation),
                     name,
                     GROUPS[key],
                     _percent(found.metrics["rank_1"], interval=True),
@@ -52,7 +52,8 @@ def identification(evaluations: Sequence[Evaluation]) -> Table:
     return table
 
 
-def _network(evaluation: Evaluation) -> str:
+def network_label(evaluation: Evaluation) -> str:
+    """The network's name, with the identity of its weights if it has some."""
     known = evaluation.weights not in ("", "none")
     return f"{evaluation.network} ({evaluation.weights})" if known else evaluation.network
 

@@ -79,6 +79,10 @@ def answers(title: str) -> Callable[[Callable[..., Answer]], Command]:
         reports = "tell" in signature(command).parameters
 
         def run(server: str | None, key: str | None, store: str | None, as_json: bool, **values: Any) -> None:
+            if as_json and values.get("as_csv"):
+                from gaitkeeper.service.errors import BadSettings
+
+                raise BadSettings("--json and --csv exclude each other.")
             with progress(title) as tell, recogniser(server, store, key) as worker:
                 reply, shown = command(worker, **values, **({"tell": tell} if reports else {}))
             if as_json:

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gaitkeeper.models.errors import GaitkeeperError
+from gaitkeeper.pipelines.errors import MultiplePeople
 from gaitkeeper.service.commands.console.terminal import ERR
 from gaitkeeper.service.problems import exit_code
 
@@ -31,9 +32,13 @@ def report(error: Exception) -> int:
     elif code == "internal":
         sentence += f" (set {DEBUG}=1 for the traceback)"
     ERR.print(Text.assemble(("error: ", "bold red"), sentence, (f" [{code}]", "dim")), soft_wrap=True)
-    if isinstance(error, GaitkeeperError) and "tracks" in error.extra:
+    if isinstance(error, MultiplePeople) and "tracks" in error.extra:
         ERR.print(_tracks(error))
-        ERR.print("Choose one with --track.")
+        ERR.print("Choose one with --track, or name several with --subjects.")
+    elif isinstance(error, GaitkeeperError):
+        for one in error.extra.get("tracks", ()):  # of several walkers, those who cannot be enrolled
+            told = f"track {one['track']}, {one['subject']}: {one['detail']} [{one['code']}]"
+            ERR.print(told, markup=False, highlight=False, soft_wrap=True)
     return exit_code(code)
 
 

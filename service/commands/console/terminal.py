@@ -87,6 +87,8 @@ StoreOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the reply as JSON, as in the REST API.")]
 
+CsvOption = Annotated[bool, typer.Option("--csv", help="Print a table for spreadsheets: a row for each candidate.")]
+
 
 def print_json(reply: BaseModel) -> None:
     """Print the reply as the service would send it, on stdout, without colours."""

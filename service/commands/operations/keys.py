@@ -32,7 +32,9 @@ def _opened(store: str | None) -> Iterator[Keys]:
 
 @app.command()
 def create(
-    scope: Annotated[list[str], typer.Option("--scope", help="enrol, identify or admin. May be repeated.")],
+    scope: Annotated[
+        list[str], typer.Option("--scope", help="enrol, identify, viewer, metrics or admin. May be repeated.")
+    ],
     collection: Annotated[
         list[str] | None,
         typer.Option("--collection", "-c", help="Collection that the key is limited to. May be repeated."),
@@ -47,6 +49,8 @@ def create(
 
     if unknown := set(scope) - set(Scope):
         raise BadSettings(f"The scope {unknown.pop()!r} does not exist; known are {', '.join(Scope)}.")
+    if Scope.METRICS in scope and collection:
+        raise BadSettings("The metrics are of the whole service: a key with the scope metrics takes no --collection.")
     with _opened(store) as keys:
         key, text = keys.create([Scope(one) for one in scope], collection, name)
     if as_json:

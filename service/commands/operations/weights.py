@@ -70,7 +70,9 @@ def pull(
 def import_(
     source: Annotated[Path, typer.Argument(metavar="IN", help="A published checkpoint: a state dict saved by torch.")],
     target: Annotated[Path, typer.Argument(metavar="OUT", help="The .safetensors file to write.")],
-    network: Annotated[str, typer.Option("--network", "-n", help="gaitset, gaitpart, gaitgl or gaitbase.")],
+    network: Annotated[
+        str, typer.Option("--network", "-n", help="gaitset, gaitpart, gaitgl, gaitbase, deepgaitv2 or skeletongaitpp.")
+    ],
     format_: Annotated[str, typer.Option("--format", help="Naming scheme of the checkpoint's entries.")] = "opengait",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:

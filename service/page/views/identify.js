@@ -29,6 +29,7 @@ export async function render(view, { signal }) {
   const camera = h("input", { maxlength: 64, autocomplete: "off", spellcheck: "false" });
   const turn = turnChooser();
   const quality = h("input", { type: "number", min: 0, max: 1, step: 0.05, value: "0", required: true });
+  const annotate = h("input", { type: "checkbox", id: "annotate" });
   const rate = h("select", {}, h("option", { value: "0.01" }, "1 in 100"), h("option", { value: "0.001" }, "1 in 1,000"));
   const form = h(
     "form",
@@ -43,6 +44,7 @@ export async function render(view, { signal }) {
         field("Minimum joint score", quality, "From 0 to 1; walkers with a lower score get no verdict."),
         field("False positives", rate, "Share of strangers that may get a name. A lower rate needs a closer match."),
       ),
+      h("p", { class: "check" }, annotate, h("label", { htmlFor: "annotate" }, "Keep the clip with boxes and names drawn into it: download it under Jobs")),
     ),
     h("div", { class: "actions" }, go),
   );
@@ -64,6 +66,7 @@ export async function render(view, { signal }) {
         min_quality: quality.value,
         ...(camera.value.trim() && { camera: camera.value.trim() }),
         ...(turn.value && { rotate: turn.value }),
+        ...(annotate.checked && { annotate: "true" }),
         ...{ boxes: "true", pictures: "true", explain: "true", keep: "true" },
       };
       const reply = await api.work("identify", sent, fields, { signal, cancel: stop.signal, tell: bar.set });

@@ -61,7 +61,19 @@ function entry(job, bar) {
     live && bar.element,
     job.problem && notice(job.problem),
     job.outcome && h("ul", { class: "outcome" }, job.outcome.map(walker)),
+    takeaways(job),
   ].filter(Boolean);
+}
+
+/** What can be kept of an identification: its table, and its clip with boxes and names. */
+function takeaways(job) {
+  if (job.kind !== "identify" || job.state !== "done") return null;
+  const link = (file, text) =>
+    h("a", { class: "button quiet small", href: api.at(api.path("jobs", job.id, file)).href, download: "" }, text);
+  return h("div", { class: "actions" },
+    link("people.csv", "Download the table"),
+    job.annotated && link("annotated.mp4", "Download the clip with names"),
+  );
 }
 
 const person = (subject) => h("a", { href: `#/people/${encodeURIComponent(subject)}` }, subject);
@@ -74,6 +86,6 @@ async function one(view, id, signal) {
   const job = await api.get(api.path("jobs", id));
   view.append(h("p", {}, h("a", { href: "#/jobs" }, "← Jobs")), h("h1", {}, KINDS[job.kind] ?? job.kind));
   if (job.problem) view.append(notice(job.problem));
-  else if (job.kind === "identify" && job.result) view.append(...(await shown(job.result, null, signal)));
+  else if (job.kind === "identify" && job.result) view.append(takeaways(job), ...(await shown(job.result, null, signal)));
   else view.append(note("There is no result to show."));
 }

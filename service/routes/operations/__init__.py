@@ -1,1 +1,1 @@
-"""Routes for operators: health, metrics, and a description of the service."""
+"""Routes for operators and users of the page: health, metrics, sessions, and a description of the service."""

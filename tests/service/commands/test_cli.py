@@ -38,7 +38,7 @@ def test_a_walker_is_enrolled_named_listed_and_erased(
 
     reply = json.loads(gaitkeeper("identify", clip("ann-2"), "--top-k", 1, "--json", *place).out)
     assert [c["subject"] for c in reply["people"][0]["candidates"]] == ["ann [1]"]
-    assert reply.keys() == {"collection", "people", "clip", "skipped", "timings"}
+    assert reply.keys() == {"collection", "people", "clip", "skipped", "timings", "handle", "expires"}
     shown = gaitkeeper("identify", clip("ann-2"), "--explain", *place).out
     assert ("match" in shown or "unknown" in shown) and "ann [1]" in shown and "head → feet" in shown
 

@@ -55,7 +55,9 @@ def test_the_figures_tell_what_happened_and_name_nobody(
         == seen["gaitkeeper_problems_total", "route_not_found"]
         == 1
     )
-    verdicts = {labels[1:]: count for labels, count in seen.items() if labels[0] == "gaitkeeper_verdicts_total"}
+    verdicts = {
+        labels[1:]: count for labels, count in seen.items() if labels[0] == "gaitkeeper_verdicts_total" and count
+    }
     assert sum(verdicts.values()) == 1 and {verdict for _, verdict in verdicts} <= {"match", "unknown"}
     assert seen[("gaitkeeper_enrolments_total",)] == 1
     assert seen["gaitkeeper_stage_seconds_count", "decode"] == 2 and seen["gaitkeeper_stage_seconds_sum", "total"] > 0

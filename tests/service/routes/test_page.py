@@ -13,12 +13,9 @@ import numpy as np
 import pytest
 from chromium import Visit, watched
 from looking import COLOURS, DRAWN, EXPLAINED, TURNED, contrast, light
-from serving import Clips, Service, Start
+from serving import Clips, Service
 
 from gaitkeeper.gallery.errors import NotFound
-from gaitkeeper.service.auth.keys import Keys, Scope
-from gaitkeeper.service.settings import Settings
-from gaitkeeper.service.state import State
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page, WebSocketRoute
@@ -466,25 +463,6 @@ def test_the_system_page_tries_every_part(visit: Visit) -> None:
         ):
             page.get_by_role("region", name=section).get_by_text(told).first.wait_for()
         assert page.get_by_role("region", name="Checks").get_by_text("✓").count() == 5
-
-
-def test_a_key_is_asked_for_and_kept_in_the_tab_alone(browser: Browser, start: Start) -> None:
-    service = start()
-    text = Keys(State(Settings(store=f"sqlite:///{service.store}").state_path)).create([Scope.ADMIN])[1]
-    with watched(browser, service.url, "/#/people") as seen:
-        page = seen.page
-        for given in ("gk_wrong", text):
-            page.get_by_role("dialog").wait_for()
-            page.get_by_label("API key").fill(given)
-            page.get_by_role("button", name="Use the key").click()
-            if given != text:
-                page.locator("#key-problem:not(:empty)").wait_for()
-        page.get_by_text("No one is enrolled in this collection yet.").wait_for()
-        kept = page.evaluate("[Object.values(sessionStorage), Object.values(localStorage), document.cookie]")
-        assert text in kept[0] and kept[1:] == [[], ""]
-        page.get_by_role("button", name="Forget the key").click()
-        page.get_by_role("dialog").wait_for()
-        assert text not in page.evaluate("Object.values(sessionStorage)")
 
 
 def test_files_of_the_page_are_served_with_a_policy_and_nothing_beside_them(served: Service) -> None:

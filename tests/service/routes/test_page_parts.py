@@ -40,6 +40,17 @@ def test_18_labels_of_neighbours_never_cover_each_other(visit: Visit) -> None:
     assert places[0]["top"] == 36, "the first is above its own box"
 
 
+def test_a_label_covers_no_person_while_there_is_room_above(visit: Visit) -> None:
+    row = [[60 + 40 * i, 160, 95 + 40 * i, 260] for i in range(4)]
+    with visit() as seen:
+        places = seen.page.evaluate(PLACED, row)
+    for one in places:
+        for x1, y1, x2, y2 in row:
+            beside = one["left"] >= x2 or x1 >= one["left"] + one["width"]
+            assert beside or one["top"] >= y2 or y1 >= one["top"] + one["height"], one
+    assert len({one["top"] for one in places}) >= 3
+
+
 @pytest.mark.parametrize("height", [860, 420])
 def test_18_the_menu_never_covers_the_collection(visit: Visit, height: int) -> None:
     with visit("api", viewport={"width": 1280, "height": height}) as seen:
@@ -126,6 +137,7 @@ def test_18_the_reference_shows_every_operation_without_another_host(visit: Visi
         page.get_by_role("heading", name="API", level=1).wait_for()
         page.locator("summary").filter(has_text="POST /identify").click()
         entry = page.locator("#operation-identify")
+        entry.locator("pre").first.wait_for()  # an entry is filled after it is opened
         assert "fpir" in entry.inner_text() and "above 0 below 1" in entry.inner_text()
         assert '"people"' in entry.locator("pre").first.inner_text()
         listed = page.locator("main summary code").count()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import time
 from pathlib import Path
 
@@ -14,13 +15,8 @@ from serving import Clips, Run, Service, Start
 
 from gaitkeeper.gallery.errors import LooksLikeOtherSubject, NotFound, PoorQuality
 from gaitkeeper.pipelines.errors import MultiplePeople, NotUpright, TrackNotFound
-from gaitkeeper.service.auth.keys import Keys, Scope
-from gaitkeeper.service.background import work
-from gaitkeeper.service.client import Client
-from gaitkeeper.service.errors import Forbidden, InvalidRequest, UnknownHandle
+from gaitkeeper.service.errors import InvalidRequest, UnknownHandle
 from gaitkeeper.service.operations.demo import CLIPS
-from gaitkeeper.service.settings import Settings
-from gaitkeeper.service.state import State
 
 PATIENCE = 60.0
 
@@ -184,7 +180,7 @@ def test_a_look_makes_no_collection_and_needs_none(service: Service, clip: Clips
     assert client.walkers(clip("ann-side"), rotate=90).clip.rotated == 90
 
 
-def test_a_clip_or_a_handle_and_nothing_in_two_ways(service: Service, clip: Clips) -> None:
+def test_a_clip_or_a_handle_and_nothing_in_two_ways(service: Service, clip: Clips, tmp_path: Path) -> None:
     client = service.client
     handle = client.walkers(clip("ann-1")).handle
     for ask in (
@@ -194,6 +190,7 @@ def test_a_clip_or_a_handle_and_nothing_in_two_ways(service: Service, clip: Clip
         lambda: client.enroll(subject="ann", handle=handle, rotate=90),
         lambda: client.identify(clip("ann-1"), handle=handle),
         lambda: client.identify(),
+        lambda: client.identify(handle=handle, annotate=tmp_path / "film.mp4"),
         lambda: client.verify(None, "ann"),
         lambda: client.verify(clip("ann-1"), "ann", handle=handle),
     ):
@@ -207,69 +204,25 @@ def test_a_clip_or_a_handle_and_nothing_in_two_ways(service: Service, clip: Clip
     assert httpx.post(f"{service.url}/walkers", json={}, timeout=60).json()["code"] == "not_multipart"
 
 
-def test_another_key_cannot_use_a_handle(start: Start, tmp_path: Path, clip: Clips) -> None:
-    keys = Keys(State(Settings(store=f"sqlite:///{tmp_path / 'gallery.db'}").state_path))
-    texts = [keys.create([scope])[1] for scope in (Scope.ENROL, Scope.ADMIN, Scope.IDENTIFY)]
-    door = keys.create([Scope.ENROL, Scope.IDENTIFY], ["door"])[1]
-    service = start()
-    enrols, admin, identifies, bound = (Client(service.url, key=key) for key in (*texts, door))
-    handle = enrols.walkers(clip("ann-1")).handle
-    for ask in (
-        lambda: admin.show_walkers(str(handle)),
-        lambda: admin.erase_walkers(str(handle)),
-        lambda: admin.enroll(subject="ann", handle=handle),
-        lambda: identifies.identify(handle=handle),
-        lambda: identifies.show_walkers(str(handle)),
-    ):
-        with pytest.raises(UnknownHandle):
-            ask()
-    with pytest.raises(Forbidden, match="scope identify"):
-        enrols.identify(handle=handle)
-    assert enrols.enroll(subject="ann", handle=handle).template.subject == "ann"
-    own = identifies.walkers(clip("ann-1"))
-    with pytest.raises(Forbidden, match="scope enrol"):
-        identifies.enroll(subject="eve", handle=own.handle)
-    assert identifies.identify(handle=own.handle).people[0].candidates[0].subject == "ann"
-    with pytest.raises(Forbidden, match="not for that collection"):
-        bound.walkers(clip("ann-1"))
-    inside = bound.walkers(clip("ann-1"), collection="door")
-    with pytest.raises(Forbidden, match="not for that collection"):
-        bound.enroll(subject="ann", handle=inside.handle)
-    assert bound.enroll(subject="ann", handle=inside.handle, collection="door").template.collection == "door"
-    for client in (enrols, admin, identifies, bound):
-        client.close()
-
-
-def test_a_look_that_becomes_a_job_stores_no_picture_and_belongs_to_its_key(
-    start: Start, tmp_path: Path, clip: Clips, looks: Looks, monkeypatch: pytest.MonkeyPatch
+def test_a_handle_is_not_annotated_and_a_clip_is_for_all_that_is_kept(
+    service: Service, clip: Clips, command: Run, tmp_path: Path, looks: Looks
 ) -> None:
-    keys = Keys(State(Settings(store=f"sqlite:///{tmp_path / 'gallery.db'}").state_path))
-    key, text = keys.create([Scope.ENROL])
-    service = start()
-    headers = {"Authorization": f"Bearer {text}", "Prefer": "respond-async"}
-    with clip("two").open("rb") as file:
-        sent = httpx.post(f"{service.url}/walkers", files={"clip": ("two.mp4", file)}, headers=headers, timeout=60)
-    assert (sent.status_code, sent.json()["kind"]) == (202, "walkers")
-    with Client(service.url, key=text) as client:
-        end = time.monotonic() + 5 * PATIENCE
-        while (job := client.job(sent.json()["id"])).ended is None and time.monotonic() < end:
-            time.sleep(0.05)
-        assert job.outcome is not None and [one.track for one in job.outcome] == [1, 2]
-        stored = json.loads(job.model_dump_json())["result"]
-        assert [one["thumbnail"] for one in stored["walkers"]] == [None, None]
-        look = client.show_walkers(stored["handle"])
-        assert all(one.thumbnail for one in look.walkers)
-        both = {1: "ann", 2: "bob"}
-        # A handle is answered at once, whatever the caller prefers: there is nothing to wait for.
-        fields = {"handle": stored["handle"], "subjects": json.dumps({str(t): s for t, s in both.items()})}
-        done = httpx.post(f"{service.url}/enroll", data=fields, headers=headers, timeout=60)
-        assert done.status_code == 201 and done.json()["others"][0]["template"]["subject"] == "bob"
-        assert looks() == 1 and key.id == job.key
-        monkeypatch.setattr(work, "SHORT_BYTES", 0)
-    with Client(start(async_seconds=0.5).url, key=text) as client:
-        look = client.walkers(clip("two"), boxes=True)  # waits for the job, and fetches the pictures
-        assert all(one.thumbnail and one.trail for one in look.walkers)
-        assert [one.kind for one in client.jobs(limit=1).jobs] == ["walkers"]
+    client, film = service.client, tmp_path / "film.mp4"
+    reply = client.identify(clip("two"), track=2, keep=True, annotate=film)
+    assert [one.track for one in reply.people] == [2] and reply.timings["annotate"] > 0
+    assert b"ftyp" in film.read_bytes()[:16]
+    assert [one.track for one in client.identify(handle=reply.handle).people] == [1, 2]
+    film.unlink()
+    refused = httpx.post(f"{service.url}/identify", data={"handle": reply.handle, "annotate": "true"}, timeout=60)
+    assert (refused.status_code, refused.json()["code"]) == (422, "invalid_request")
+    assert refused.json()["detail"] == (
+        "`annotate` draws into the clip, and a handle keeps no clip: send the clip again."
+    )
+    assert [one["field"] for one in refused.json()["errors"]] == ["handle", "annotate"]
+    for where in (("--server", service.url), ("--store", f"sqlite:///{tmp_path / 'own.db'}")):
+        told = command("identify", "--handle", reply.handle, "--annotate", film, *where)
+        assert told.code == 2 and "a handle keeps no clip" in told.err
+    assert not film.exists() and looks() == 1
 
 
 def test_several_are_enrolled_by_a_job(service: Service, clip: Clips) -> None:
@@ -329,9 +282,12 @@ def test_18_the_command_looks_and_enrols_several(service: Service, command: Run,
     assert [one["candidates"][0]["subject"] for one in found["people"]] == ["bob"]
     assert "ann: " in command("verify", "--handle", handle, "--track", 1, "--subject", "ann", *server).out
     assert command("forget", handle, *server).out.strip() == "2 walkers erased"
+    refused = command("enroll", clip("two"), "--subjects", "1=eve,2=dan", "--min-quality", 1, *server)
+    assert refused.code == 2 and re.search(r"^error: .*\[poor_quality\]", refused.err, re.MULTILINE)
+    assert len(re.findall(r"^track [12], (?:eve|dan): .* \[poor_quality\]$", refused.err, re.MULTILINE)) == 2
     gone = command("identify", "--handle", handle, *server)
     assert gone.code == 2 and "[unknown_handle]" in gone.err
-    assert looks() == 1
+    assert looks() == 2, "the look, and the clip that was refused"
     kept = command("identify", clip("two"), "--keep", *server)
     assert "handle " in kept.out
 
