@@ -49,7 +49,9 @@ def test_embeds_as_the_original(variant: str, nested: bool, draw_inputs: Inputs,
         with torch.no_grad():
             expected = original(*as_published(tensors))
             assert expected.shape[1:] == net.out_shape
-            torch.testing.assert_close(net(*tensors), expected, rtol=1e-4, atol=1e-4)
+            # Sums are rounded in another order, by a share of the largest values that are summed.
+            largest = float(expected.abs().max())
+            torch.testing.assert_close(net(*tensors), expected, rtol=1e-4, atol=1e-4 * max(largest, 1.0))
     assert (set(report.dropped) >= {"optimizer", "iteration"}) == nested
     left_out = sum(p.numel() for n, p in original.named_parameters() if n in report.dropped)
     assert report.parameters + left_out == sum(p.numel() for p in original.parameters())
