@@ -70,7 +70,7 @@ def watch(
 def _stream(worker: Recogniser, options: StreamOptions) -> LocalStream | LiveStream:
     from gaitkeeper.service.live.local import LocalStream
     from gaitkeeper.service.live.passing import Passing
-    from gaitkeeper.service.live.session import Limits
+    from gaitkeeper.service.live.rates import Limits
     from gaitkeeper.service.recognition.engine import Engine
 
     if not isinstance(worker, Engine):

@@ -11,7 +11,8 @@ from gaitkeeper.models.errors import GaitkeeperError
 from gaitkeeper.pipelines.pipeline import Pipeline
 from gaitkeeper.service.live.events import Credit, Event
 from gaitkeeper.service.live.passing import Passing
-from gaitkeeper.service.live.session import Limits, Session
+from gaitkeeper.service.live.rates import Limits
+from gaitkeeper.service.live.session import Session
 from gaitkeeper.service.live.sources import Shot
 
 

@@ -11,7 +11,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from gaitkeeper.models.errors import GaitkeeperError
@@ -35,8 +34,8 @@ from gaitkeeper.service.live.events import (
 )
 from gaitkeeper.service.live.names import Name
 from gaitkeeper.service.live.passing import Passing
+from gaitkeeper.service.live.rates import Limits, Rates
 from gaitkeeper.service.problems import PROBLEMS
-from gaitkeeper.service.settings import Settings
 
 Array = npt.NDArray[Any]
 Tell = Callable[[Event | GaitkeeperError | None], None]
@@ -55,21 +54,7 @@ DISORDER = 1.0
 """Seconds by which a frame may be older than an earlier received one. Beyond that, the sender's clock has jumped back.
 """
 UNFORESEEN = GaitkeeperError("An internal error occurred.")
-DENSE_HZ, THINNED_HZ = 36.0, 30.0
-
-
-@dataclass(frozen=True, eq=False)
-class Limits:
-    """Limits of one stream: pixels per picture, bytes per message, frames per second."""
-
-    pixels: int
-    message_bytes: int
-    rate: float
-
-    @classmethod
-    def of(cls, settings: Settings) -> Limits:
-        """The limits in the settings."""
-        return cls(settings.stream_pixels, settings.stream_message_bytes, settings.stream_rate)
+THINNED_HZ = 30.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,14 +86,13 @@ class Session:
         self._lock = threading.Condition()
         self._waiting: deque[Offered] = deque()
         self._credit = 0
-        self._tokens, self._filled = limits.rate, time.monotonic()
+        self._rates = Rates(limits.rate)
         self._shown: deque[tuple[Offered, Array | None]] = deque()
         self._finishing = self._decoded = self._stopped = False
         self._codec: Codec | None = None
         self._pictures: Pictures | None = None
         self._coming: dict[int, Offered] = {}
         self._number = 0
-        self._stamps: deque[float] = deque(maxlen=30)
         self._kept = -1.0
         self._names: dict[int, Name] = {}
         self._windows: dict[int, int] = {}
@@ -136,7 +120,7 @@ class Session:
                 self.refund()
                 raise BadMessage(f"This stream uses {self._codec}, but a frame has another codec.")
             self._codec = codec
-            if not self._in_rate():
+            if not self._rates.admit():
                 self._drop("rate", seq)
             elif len(data) > self._limits.message_bytes:
                 self._drop("too_large", seq)
@@ -271,17 +255,17 @@ class Session:
             self._drop("no_picture", self._coming.pop(next(iter(self._coming))).seq)
 
     def _see(self, watch: LiveWatch, frame: Offered, image: Array) -> None:
-        self._stamps.append(frame.t)
+        self._rates.note(frame.t)
         if self._is_late(frame):
             self._drop("late", frame.seq)
             return
         if frame.t < self._kept - DISORDER:
             self._tell(Segment(seq=frame.seq, t=frame.t, before=self._kept))
             self._kept, self._came = -1.0, {}
-            self._stamps.clear()
+            self._rates.restart()
         if frame.t <= self._kept:
             self._drop("not_rising", frame.seq)
-        elif self._is_dense() and int(frame.t * THINNED_HZ) == int(self._kept * THINNED_HZ):
+        elif self._rates.are_dense() and int(frame.t * THINNED_HZ) == int(self._kept * THINNED_HZ):
             self._drop("thinned", frame.seq)
         else:
             self._kept = frame.t
@@ -374,19 +358,6 @@ class Session:
         with self._lock:
             newer = self._waiting or any(image is not None for _, image in self._shown)
             return bool(newer) and time.monotonic() - frame.came > LAG
-
-    def _is_dense(self) -> bool:
-        """Whether the frame rate is above 36 Hz."""
-        return len(self._stamps) >= 8 and float(np.median(np.diff(np.sort(self._stamps)))) < 1 / DENSE_HZ
-
-    def _in_rate(self) -> bool:
-        now = time.monotonic()
-        self._tokens = min(self._limits.rate, self._tokens + (now - self._filled) * self._limits.rate)
-        self._filled = now
-        if self._tokens < 1:
-            return False
-        self._tokens -= 1
-        return True
 
     def _drop(self, reason: DropReason, *seqs: int) -> None:
         self._tell(Dropped(reason=reason, frames=list(seqs)))

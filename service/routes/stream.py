@@ -16,7 +16,8 @@ from gaitkeeper.service.http.unknown_fields import refuse_unknown
 from gaitkeeper.service.live.announcing import Announcer
 from gaitkeeper.service.live.conversation import Conversation
 from gaitkeeper.service.live.passing import Passing
-from gaitkeeper.service.live.session import Limits, Session, Tell
+from gaitkeeper.service.live.rates import Limits
+from gaitkeeper.service.live.session import Session, Tell
 from gaitkeeper.service.options import StreamOptions, options_of
 from gaitkeeper.service.recognition.engine import Engine
 from gaitkeeper.service.routes.option_fields import query
