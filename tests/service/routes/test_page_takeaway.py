@@ -30,8 +30,10 @@ def test_18_a_clip_with_names_and_a_table_are_downloaded_from_the_jobs(
             first.get_by_role("link", name="Download the table").click()
         table.value.save_as(tmp_path / "people.csv")
         first.get_by_role("link", name="Show the result").click()
+        page.wait_for_url("**/#/jobs/*")
+        page.locator(".person").first.wait_for()
         page.get_by_role("link", name="Download the table").wait_for()
-        assert page.get_by_role("link", name="Download the clip with names").count() == 1
+        page.get_by_role("link", name="Download the clip with names").wait_for()
     with av.open(str(tmp_path / "film.mp4")) as container:
         assert container.streams.video[0].codec_context.name == "h264"
         assert sum(1 for _ in container.decode(video=0)) == 48
