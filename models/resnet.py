@@ -139,20 +139,18 @@ def calm_init(module: nn.Module) -> None:
             nn.init.constant_(block.temporal_bn.weight, 0.25)
 
 
-class ResNet9(nn.Module):
-    """A 3×3 convolution, then one basic block per stage: (B, C_in, H, W) -> (B, channels[-1], H/4, W/4).
+class ResNet9(Stem):
+    """A stem, then one basic block per stage: (B, C_in, H, W) -> (B, channels[-1], H/4, W/4).
 
     Fan et al., "OpenGait: Revisiting Gait Recognition Toward Better Practicality", CVPR 2023, table 5.
     """
 
     def __init__(self, in_channels: int, channels: Sequence[int], strides: Sequence[int], stem_stride: int = 1) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(in_channels, channels[0], 3, stem_stride, padding=1, bias=False)
-        self.bn1 = nn.BatchNorm2d(channels[0])
+        super().__init__(in_channels, channels[0], stem_stride)
         widths = pairwise((channels[0], *channels))
         self.stages = nn.Sequential(*(BasicBlock(*pair, s) for pair, s in zip(widths, strides, strict=True)))
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C_in, H, W) -> (B, channels[-1], H/4, W/4) with the default strides."""
-        out: Tensor = self.stages(F.relu(self.bn1(self.conv1(x))))
+        out: Tensor = self.stages(super().forward(x))
         return out

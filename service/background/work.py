@@ -104,10 +104,13 @@ class Work:
             looked = self.engine.walkers(clip, on_progress=on_progress, deadline=deadline, **request.options)
             self.metrics.looked(looked)
             return 200, looked
+        room = None
+        if annotate is not None:
+            room = self.engine.settings.annotated_bytes - self.engine.state.annotated_bytes()
         identified = self.engine.identify(
             clip,
             annotate=annotate,
-            annotated_bytes=self.engine.settings.annotated_bytes - self.engine.state.annotated_bytes(),
+            annotated_bytes=room,
             on_progress=on_progress,
             deadline=deadline,
             **complete(IdentifyOptions, request.options),

@@ -148,6 +148,10 @@ CLIP_PROBLEMS = (
     "weights_missing",
     "unknown_network",
 )
+LOOK_PROBLEMS = tuple(
+    code for code in CLIP_PROBLEMS if code not in ("idempotency_mismatch", "in_progress", "unknown_network")
+)
+"""Of a look at a clip, which uses no network and is not repeated by an idempotency key."""
 HANDLE_PROBLEMS = ("unknown_handle", "track_not_found")
 
 
@@ -226,9 +230,7 @@ async def identify(
     summary="Find the walkers of a clip",
     responses={
         202: JOB,
-        **problems(
-            *(code for code in CLIP_PROBLEMS if code not in ("idempotency_mismatch", "in_progress", "unknown_network"))
-        ),
+        **problems(*LOOK_PROBLEMS),
     },
 )
 async def walkers(
@@ -249,7 +251,7 @@ async def walkers(
     "/learn",
     summary="Learn about a camera from the walkers of a clip",
     responses=problems(
-        *(code for code in CLIP_PROBLEMS if code not in ("idempotency_mismatch", "in_progress", "unknown_network")),
+        *LOOK_PROBLEMS,
         "conflict",
         "not_found",
     ),
