@@ -23,9 +23,8 @@ from gaitkeeper.training.batches import training_walks
 from gaitkeeper.training.config import TrainingConfig
 from gaitkeeper.training.datasets import Dataset, Inputs, Sample, load_partition
 from gaitkeeper.training.errors import BadDataset, TrainingUnmeasured
-from gaitkeeper.training.free_memory import free_memory
 from gaitkeeper.training.loop import make_network, runs_in_half, train
-from gaitkeeper.training.memory import Need, needed
+from gaitkeeper.training.memory import Need, free_on, needed
 
 STEPS = 3
 PATIENCE = 3600.0
@@ -84,7 +83,7 @@ def estimate(config: TrainingConfig, *, people: int | None = None, most: float |
     device = torch.device("cuda" if torch.cuda.is_available() and config.run.device != "cpu" else "cpu")
     net = make_network(config, people)
     need = needed(config, net, half=runs_in_half(config, device))
-    free = torch.cuda.mem_get_info()[0] if device.type == "cuda" else free_memory()
+    free = free_on(device)
     limit = most if most is not None else free
     fits = limit is None or need.total <= limit
     return Estimate(people, need, free, measure(config, people) if fits else None, config.steps)

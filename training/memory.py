@@ -78,6 +78,11 @@ def needed(config: TrainingConfig, net: GaitNetwork, *, half: bool, ranks: int =
     )
 
 
+def free_on(device: torch.device) -> int | None:
+    """Bytes that are free on a device; None if the system does not say."""
+    return int(torch.cuda.mem_get_info(device)[0]) if device.type == "cuda" else free_memory()
+
+
 def check_memory(config: TrainingConfig, net: GaitNetwork, device: torch.device, *, half: bool, ranks: int = 1) -> None:
     """Refuse a training that needs more memory than there is.
 
@@ -91,7 +96,7 @@ def check_memory(config: TrainingConfig, net: GaitNetwork, device: torch.device,
     Raises:
         TrainingTooLarge: a step needs more; the sentence says what to lower.
     """
-    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else free_memory()
+    free = free_on(device)
     if free is None:
         return
     need = needed(config, net, half=half, ranks=ranks)
