@@ -19,9 +19,10 @@ from gaitkeeper.pipelines.perception import Person
 from gaitkeeper.pipelines.perception.usable import why_unusable
 from gaitkeeper.pipelines.portraits import Portraits
 from gaitkeeper.pipelines.posture import upright_share
-from gaitkeeper.pipelines.sequence import HEATMAP, GaitSequence, Quality
+from gaitkeeper.pipelines.sequence import HEATMAP, GaitSequence
 from gaitkeeper.pipelines.silhouette import mask_area, silhouette
 from gaitkeeper.pipelines.trail import BoxTrail
+from gaitkeeper.pipelines.walk_quality import Quality
 
 Array = npt.NDArray[Any]
 

@@ -10,8 +10,8 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
 from gaitkeeper.gallery.types import Reason, Verdict
-from gaitkeeper.pipelines.sequence import Quality
 from gaitkeeper.pipelines.stages import Stage
+from gaitkeeper.pipelines.walk_quality import Quality
 from gaitkeeper.service.schemas import EnrollReply, IdentifyReply, WalkersReply
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST

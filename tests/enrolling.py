@@ -14,7 +14,7 @@ from gaitkeeper.gallery.errors import StoreUnavailable
 from gaitkeeper.gallery.stores.open import open_store
 from gaitkeeper.gallery.stores.protocol import NewSubject, NewTemplate
 from gaitkeeper.pipelines.fingerprint import Fingerprint
-from gaitkeeper.pipelines.sequence import Quality
+from gaitkeeper.pipelines.walk_quality import Quality
 
 SHAPE = (16, 256)
 

@@ -16,7 +16,8 @@ from torch import Tensor
 from gaitkeeper.gallery.types import Action, AuditReport, Collection, Erasure, Promises, Removal, Subject, Template
 from gaitkeeper.gallery.views import View
 from gaitkeeper.pipelines.fingerprint import Fingerprint
-from gaitkeeper.pipelines.sequence import GaitSequence, Quality
+from gaitkeeper.pipelines.sequence import GaitSequence
+from gaitkeeper.pipelines.walk_quality import Quality
 
 Embedding = npt.NDArray[np.float32]
 

@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from gaitkeeper.gallery.names import enrolled_only
 from gaitkeeper.pipelines.pipeline import Pipeline
-from gaitkeeper.pipelines.sequence import GaitSequence, Quality
+from gaitkeeper.pipelines.sequence import GaitSequence
+from gaitkeeper.pipelines.walk_quality import Quality
 from gaitkeeper.service.errors import NotReady
 from gaitkeeper.service.recognition.administration import DEFAULT_COLLECTION, Administration
 

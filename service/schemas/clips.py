@@ -7,7 +7,7 @@ from datetime import datetime
 from pydantic import BaseModel, ConfigDict, Field
 
 from gaitkeeper.gallery.types import Identification, Resemblance, Template, Verification
-from gaitkeeper.pipelines.sequence import Quality
+from gaitkeeper.pipelines.walk_quality import Quality
 
 
 class Clip(BaseModel):

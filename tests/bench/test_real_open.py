@@ -16,7 +16,8 @@ from gaitkeeper.gallery import Gallery, Verdict
 from gaitkeeper.gallery.decision.calibration import Calibration, ConfidenceMap, FpirThresholds, InUnits
 from gaitkeeper.gallery.stores.open import open_store
 from gaitkeeper.pipelines.fingerprint import Fingerprint
-from gaitkeeper.pipelines.sequence import GaitSequence, Quality
+from gaitkeeper.pipelines.sequence import GaitSequence
+from gaitkeeper.pipelines.walk_quality import Quality
 
 GEI = Fingerprint("gei", "none", "1", "blazepose-full/1")
 RATE = 0.01

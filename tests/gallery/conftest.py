@@ -13,7 +13,8 @@ from redis_servers import DURABLE, RedisServer
 from gaitkeeper.gallery.stores.open import open_store
 from gaitkeeper.gallery.stores.protocol import NewTemplate, Store
 from gaitkeeper.pipelines.fingerprint import Fingerprint
-from gaitkeeper.pipelines.sequence import GaitSequence, Quality
+from gaitkeeper.pipelines.sequence import GaitSequence
+from gaitkeeper.pipelines.walk_quality import Quality
 
 FINGERPRINT = Fingerprint("gaitpart", "0123456789abcdef", "1", "blazepose-full/1")
 

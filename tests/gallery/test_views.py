@@ -36,9 +36,8 @@ def kept(passers, gei, walker, view, count, offset, seed):
 
 
 def test_corrections_are_what_a_view_does_shrunk_by_how_little_is_known(store, walker, monkeypatch):
-    monkeypatch.setattr(
-        "gaitkeeper.gallery.identification.passers.LIKE", 0.0
-    )  # random numbers are like one another by chance
+    # random numbers are like one another by chance
+    monkeypatch.setattr("gaitkeeper.gallery.identification.passers.LIKE", 0.0)
     passers, gei = PassersBy(store, "default"), models.load("gei")
     passers.keep(3600)
     left = kept(passers, gei, walker, DOOR, 20, 2.0, 1)

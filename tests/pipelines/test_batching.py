@@ -14,7 +14,8 @@ from gaitkeeper.models import build
 from gaitkeeper.pipelines.batching import MicroBatcher, SharedEmbedding
 from gaitkeeper.pipelines.embed import embed
 from gaitkeeper.pipelines.errors import HeatmapsMissing
-from gaitkeeper.pipelines.sequence import GaitSequence, Quality
+from gaitkeeper.pipelines.sequence import GaitSequence
+from gaitkeeper.pipelines.walk_quality import Quality
 
 SMALL = {"gaitheat": {"channels": (8, 8, 16, 16), "embed_dim": 16}}
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from gaitkeeper.pipelines.heading import Heading, heading_of
-from gaitkeeper.pipelines.sequence import GaitSequence, Quality
+from gaitkeeper.pipelines.sequence import GaitSequence
+from gaitkeeper.pipelines.walk_quality import Quality
 
 WAYS = ["towards", "towards_left", "left", "away_left", "away", "away_right", "right", "towards_right"]
 

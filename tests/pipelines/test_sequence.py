@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gaitkeeper.pipelines.errors import BadSequence
-from gaitkeeper.pipelines.sequence import GaitSequence, Quality
+from gaitkeeper.pipelines.sequence import GaitSequence
+from gaitkeeper.pipelines.walk_quality import Quality
 
 
 def sequence(t: int, seed: int = 0, heatmaps: bool = True) -> GaitSequence:

@@ -10,8 +10,9 @@ from torch import nn
 from gaitkeeper.models import NETWORKS, GaitNetwork, build
 from gaitkeeper.pipelines.embed import embed
 from gaitkeeper.pipelines.errors import HeatmapsMissing, TooShort
-from gaitkeeper.pipelines.sequence import GaitSequence, Quality
+from gaitkeeper.pipelines.sequence import GaitSequence
 from gaitkeeper.pipelines.tensors import at_rate, normalise_joints, prepare
+from gaitkeeper.pipelines.walk_quality import Quality
 
 
 def sequence(frames: int, seed: int = 0) -> GaitSequence:

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from gaitkeeper.pipelines.sequence import GaitSequence, Quality
+from gaitkeeper.pipelines.sequence import GaitSequence
+from gaitkeeper.pipelines.walk_quality import Quality
 from gaitkeeper.training.config import TrainingConfig
 
 

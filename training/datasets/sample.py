@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from gaitkeeper.pipelines.quality import MIN_RATE, rate
-from gaitkeeper.pipelines.sequence import GaitSequence, Quality
+from gaitkeeper.pipelines.sequence import GaitSequence
+from gaitkeeper.pipelines.walk_quality import Quality
 from gaitkeeper.training.errors import InputMissing
 
 Array = npt.NDArray[Any]

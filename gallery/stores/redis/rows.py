@@ -13,7 +13,7 @@ from gaitkeeper.gallery.stores.encryption import Seals
 from gaitkeeper.gallery.stores.protocol import Change, Embedding, NewSubject, NewTemplate
 from gaitkeeper.gallery.types import Collection, Shadow, Subject, Template
 from gaitkeeper.pipelines.fingerprint import Fingerprint
-from gaitkeeper.pipelines.sequence import Quality
+from gaitkeeper.pipelines.walk_quality import Quality
 
 Hash = dict[str, str]
 

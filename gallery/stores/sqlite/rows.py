@@ -11,7 +11,7 @@ from gaitkeeper.gallery.stores.encryption import Seals
 from gaitkeeper.gallery.stores.protocol import Change, Embedding
 from gaitkeeper.gallery.types import Collection, Shadow, Subject, Template
 from gaitkeeper.pipelines.fingerprint import Fingerprint
-from gaitkeeper.pipelines.sequence import Quality
+from gaitkeeper.pipelines.walk_quality import Quality
 
 
 def collection_of(row: sqlite3.Row) -> Collection:

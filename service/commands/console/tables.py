@@ -28,7 +28,6 @@ from gaitkeeper.gallery.types import (
     ViewStatistics,
 )
 from gaitkeeper.pipelines.fingerprint import Fingerprint
-from gaitkeeper.pipelines.timing import REPAIRS
 from gaitkeeper.service.schemas import Clip, Kept, Skipped, TrackChoice, WalkerSeen
 
 if TYPE_CHECKING:
@@ -222,6 +221,8 @@ def kept(console: Console, reply: Kept) -> None:
 
 def repaired(console: Console, clip: Clip) -> None:
     """One line per kind of corrected timestamps."""
+    from gaitkeeper.pipelines.timing import REPAIRS  # imports numpy, which most tables do without
+
     for kind, count in clip.repaired.items():
         console.print(f"repaired {kind}, {count}: {REPAIRS.get(kind, '')}", style="dim", markup=False)
 

@@ -19,9 +19,10 @@ from gaitkeeper.models.distance import part_distances
 from gaitkeeper.pipelines import Pipeline
 from gaitkeeper.pipelines.batching import SharedEmbedding
 from gaitkeeper.pipelines.embed import embed
-from gaitkeeper.pipelines.sequence import GaitSequence, Quality
+from gaitkeeper.pipelines.sequence import GaitSequence
 from gaitkeeper.pipelines.settings import PipelineSettings
 from gaitkeeper.pipelines.tensors import prepare
+from gaitkeeper.pipelines.walk_quality import Quality
 
 PEOPLE, FRAMES = 6, 24
 Embed = Callable[[Sequence[GaitSequence], GaitNetwork], Tensor]

@@ -12,7 +12,7 @@ from serving import Run
 from gaitkeeper.gallery.stores.open import open_store
 from gaitkeeper.gallery.stores.protocol import NewSubject, NewTemplate
 from gaitkeeper.pipelines.fingerprint import Fingerprint
-from gaitkeeper.pipelines.sequence import Quality
+from gaitkeeper.pipelines.walk_quality import Quality
 
 OLD, NEW = bytes(range(32)).hex(), bytes(range(32, 64)).hex()
 

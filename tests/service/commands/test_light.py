@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-HEAVY = {"torch", "cv2", "scipy", "av", "ai_edge_litert", "fastapi", "supervision"}
+HEAVY = {"torch", "numpy", "cv2", "scipy", "av", "ai_edge_litert", "fastapi", "supervision"}
 RUN = """
 import sys
 from gaitkeeper.service.cli import main
@@ -37,6 +37,12 @@ def test_no_heavy_package_is_loaded(words: list[str]) -> None:
     assert "gaitkeeper" in loaded
     assert not loaded & HEAVY
     assert words == ["--help"] or "server_unreachable" in done.stderr
+
+
+def test_tables_are_printed_without_numpy() -> None:
+    run = "import sys; import gaitkeeper.service.commands.console.tables; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", run], capture_output=True, text=True, timeout=120, check=True)
+    assert not HEAVY & set(done.stdout.split())
 
 
 SERVED = """

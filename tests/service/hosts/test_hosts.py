@@ -25,7 +25,7 @@ from gaitkeeper.gallery.stores.open import open_store
 from gaitkeeper.gallery.stores.protocol import NewSubject, NewTemplate
 from gaitkeeper.pipelines.errors import DeadlineExceeded, NoPerson
 from gaitkeeper.pipelines.fingerprint import Fingerprint
-from gaitkeeper.pipelines.sequence import Quality
+from gaitkeeper.pipelines.walk_quality import Quality
 from gaitkeeper.service.batch.lines import Line, Order
 from gaitkeeper.service.batch.run import run as run_batch
 from gaitkeeper.service.client import Client

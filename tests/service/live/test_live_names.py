@@ -6,7 +6,7 @@ import pytest
 
 from gaitkeeper.gallery.types import Candidate, Identification, Reason, Threshold, Verdict
 from gaitkeeper.pipelines.fingerprint import Fingerprint
-from gaitkeeper.pipelines.sequence import Quality
+from gaitkeeper.pipelines.walk_quality import Quality
 from gaitkeeper.service.live.names import Name
 
 QUALITY = Quality(45, {}, 0.9, 0.9, 0.0, 1.2, 30.0, False)
