@@ -39,8 +39,8 @@ class PipelineSettings(BaseModel):
         15,
         gt=0,
         description="Looks a second at a walker for whom that is enough: one who is tall in the picture, or of whom "
-        "there are 45 usable frames. Other walkers are looked at in every frame. `1000` looks at all of "
-        "them in every frame.",
+        "there are 45 usable frames. Two thirds of it from 75 usable frames on. Other walkers are looked at in every "
+        "frame. `1000` looks at all of them in every frame.",
     )
     max_sequence_frames: int = Field(
         600, ge=30, description="Maximum frames kept of one walker. More than about twenty gait cycles do not help."

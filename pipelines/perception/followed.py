@@ -1,8 +1,8 @@
 """People who are followed from frame to frame, and how often each of them is looked at.
 
 Half the frames do for a person who is tall in the picture, or of whom there are enough frames: neighbouring frames show
-nearly the same. In small pictures masks are noisy, and every frame of a short walk helps. (``docs/accuracy.md``, "how
-often a walker is looked at".)
+nearly the same. Once several gait cycles have been seen, a third of the frames does. In small pictures masks are noisy,
+and every frame of a short walk helps. (``docs/accuracy.md``, "how often a walker is looked at".)
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ TALL, NO_LONGER_TALL = 180.0, 160.0
 """Height in pixels from which half the frames do, and below which they no longer do."""
 ENOUGH, RECENT = 45, 6.0
 """Number of usable frames of the last seconds from which half of the following frames do."""
+PLENTY, LATELY, SELDOM = 75, 9.0, 2 / 3
+"""Number of usable frames of the last seconds, some five gait cycles, from which this share of those looks does."""
 NEAR = 0.02
 """Share of the smaller box that two people share if they are near each other. Then every frame counts."""
 SAME_PERSON = 0.45
@@ -45,7 +47,7 @@ class Followed:
     seen: float
     speed: tuple[float, float] = (0.0, 0.0)
     person: Person | None = None
-    usable: deque[float] = field(default_factory=lambda: deque(maxlen=ENOUGH))
+    usable: deque[float] = field(default_factory=lambda: deque(maxlen=PLENTY))
     tall: bool = False
     looked: float = -np.inf
     crowded: bool = False
@@ -69,10 +71,20 @@ class Followed:
         self.seen = time
         self.person = person
 
-    def half_does(self, time: float) -> bool:
-        """True if half the frames do for this person."""
-        there_are_enough = len(self.usable) == ENOUGH and time - self.usable[0] <= RECENT
-        return not self.crowded and (self.tall or there_are_enough)
+    def rate(self, time: float, look_rate: float) -> float:
+        """Looks a second that do for this person; infinity for every frame.
+
+        Args:
+            time: seconds.
+            look_rate: looks a second at a person of whom half the frames do.
+        """
+        if self.crowded or not (self.tall or self._has(ENOUGH, RECENT, time)):
+            return np.inf
+        return SELDOM * look_rate if self._has(PLENTY, LATELY, time) else look_rate
+
+    def _has(self, number: int, seconds: float, time: float) -> bool:
+        """True if there are so many usable frames of the last seconds."""
+        return len(self.usable) >= number and time - self.usable[-number] <= seconds
 
     def note(self, others: Iterable[Person], size: tuple[int, int], time: float) -> None:
         """Record what a look showed.

@@ -155,9 +155,9 @@ class BlazePoseWatcher:
         if one.person is None and not one.is_expected_within(size, time):
             return False
         out_of_sight = time - one.seen > STILL_THERE
-        if not (out_of_sight or one.half_does(time)):
-            return True
-        return time - one.looked > 1 / self._backend.settings.look_rate - step / 2
+        look_rate = self._backend.settings.look_rate
+        rate = look_rate if out_of_sight else one.rate(time, look_rate)
+        return time - one.looked > 1 / rate - step / 2
 
     def _take(self, due: list[Followed], looks: list[Look], time: float) -> None:
         """Update the tracks with the new sightings of those who were looked at.

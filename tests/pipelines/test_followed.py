@@ -81,9 +81,16 @@ class Backend:
 
 
 def test_a_small_walker_is_looked_at_in_every_frame_until_there_are_enough():
-    _, shares = Backend([100], 100).shares(30, 4)
-    assert shares[0] == 1 and shares[2:] == pytest.approx([0.5, 0.5], abs=0.04)
+    _, shares = Backend([100], 100).shares(30, 3)
+    assert shares[0] == 1 and shares[2] == pytest.approx(0.5, abs=0.04)
     assert shares[1] == pytest.approx((ENOUGH - 30 + (60 - ENOUGH) / 2) / 30, abs=0.05)
+
+
+@pytest.mark.parametrize("height", [100, 240])
+def test_every_third_frame_does_after_several_gait_cycles(height):
+    _, shares = Backend([100], height).shares(30, 10)
+    assert shares[6:] == pytest.approx([1 / 3] * 4, abs=0.04)
+    assert shares[2] == pytest.approx(0.5, abs=0.04)
 
 
 def test_every_second_frame_of_a_tall_walker_does_from_the_start():
