@@ -95,9 +95,12 @@ class GaitGL(GaitNetwork):
     def forward(self, *tensors: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Embeddings (N, P, C), float32."""
         (silhouettes,) = tensors
-        if lengths is not None and not (torch.is_grad_enabled() or torch.compiler.is_exporting()):
-            # One sequence at a time avoids computing the padding.
-            return torch.cat([self(x[None, :end]) for x, end in zip(silhouettes, lengths.tolist(), strict=True)])
+        if not (torch.is_grad_enabled() or torch.compiler.is_exporting()):
+            # One sequence at a time avoids computing the padding, and its features fit into a processor's cache.
+            if lengths is not None:
+                return torch.cat([self(x[None, :end]) for x, end in zip(silhouettes, lengths.tolist(), strict=True)])
+            if len(silhouettes) > 1 and silhouettes.device.type == "cpu":
+                return torch.cat([self(x[None]) for x in silhouettes])
         silhouettes, lengths = at_least_three(silhouettes, lengths)
         x = silhouettes.transpose(1, 2)  # (N, C, T, H, W)
         for conv in self.stem:
