@@ -27,3 +27,9 @@ class Double(Record):
     distance: float = Field(ge=0, description="Part-wise distance between these two templates.")
     confidence: float | None = Field(description="In [0, 1], falling with the distance.")
     threshold: Threshold
+
+
+def nearness(double: Double) -> tuple[float, str, str]:
+    """Key to sort by: the distance as a share of the threshold; of equals, by id."""
+    limit = double.threshold.value
+    return (double.distance / limit if limit else 0.0, double.subject, double.other)
