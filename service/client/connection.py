@@ -18,10 +18,10 @@ from gaitkeeper.service import problems
 from gaitkeeper.service.client.watched import WatchedFile
 from gaitkeeper.service.errors import JobCancelled, ServerUnreachable, UnexpectedReply
 from gaitkeeper.service.recogniser import Progress
-from gaitkeeper.service.schemas import CollectionsReply, JobReply, SubjectsReply, TemplatesReply
+from gaitkeeper.service.schemas import CollectionsReply, DoublesReply, JobReply, SubjectsReply, TemplatesReply
 
 Reply = TypeVar("Reply", bound=BaseModel)
-Pages = TypeVar("Pages", SubjectsReply, TemplatesReply, CollectionsReply)
+Pages = TypeVar("Pages", SubjectsReply, TemplatesReply, CollectionsReply, DoublesReply)
 
 POLL_SECONDS = 0.5
 KEY_VARIABLE = "GAITKEEPER_API_KEY"

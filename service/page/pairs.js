@@ -4,7 +4,7 @@ import * as api from "./api.js";
 import { confirm, h, note, notice, number, say, sure } from "./dom.js";
 
 /** Pairs that are suggested at once. */
-const SHOWN = 6;
+const SHOWN = 3;
 /** Subjects that are looked at per request. */
 const PAGE = 100;
 
@@ -95,7 +95,7 @@ export async function suggest(section, signal, changed) {
     return h("li", { class: "card double" },
       h("h3", {}, `${one} and ${two}`),
       h("p", { class: "soft" },
-        `Their nearest walks are ${number(distance, 3)} apart; up to ${number(threshold.value, 3)} counts as one person (${100 * threshold.fpir} % of strangers come as near).`,
+        `Their nearest walks are ${number(distance, 3)} apart; up to ${number(threshold.value, 3)} counts as one person (at most ${100 * threshold.fpir} % of strangers come as near to anyone).`,
         confidence !== null && ` Confidence ${sure(confidence)}.`,
       ),
       h("div", { class: "actions" },

@@ -53,9 +53,9 @@ async function list(view, { signal, again }) {
     h("div", { class: "head" }, h("h1", {}, "People"), h("a", { class: "button primary", href: "#/enrol" }, "Enrol")),
     field("Search", search),
     told,
+    doubles,
     bar,
     rows,
-    doubles,
   );
   search.addEventListener("input", draw);
   try {
