@@ -9,6 +9,7 @@ from gaitkeeper.gallery.errors import FingerprintMismatch, LooksLikeOtherSubject
 from gaitkeeper.gallery.identification.answers import Answers
 from gaitkeeper.gallery.names import check_display_name, check_legal_basis, check_metadata, enrolled_only, known_subject
 from gaitkeeper.gallery.networks import embedded
+from gaitkeeper.gallery.pairs import Merge
 from gaitkeeper.gallery.stores.protocol import Embedding, NewSubject, NewTemplate, Store
 from gaitkeeper.gallery.types import Collection, Enrolment, Removal, Subject, Template
 from gaitkeeper.gallery.views import View
@@ -84,6 +85,27 @@ class Enrolled:
     def delete_template(self, template: str) -> Removal:
         """Remove one template, by its id; its subject stays. Raises NotFound."""
         return self.store.delete_template(self.name, template)
+
+    def merge(self, subject: str, other: str) -> Merge:
+        """Make another subject's templates the subject's own; the other id no longer exists. This cannot be undone.
+
+        The subject's display name, legal basis and entries of metadata win; the other's are kept where it has none.
+
+        Raises:
+            NotFound: one of the subjects does not exist.
+            Conflict: the two are the same subject.
+            BadSubject: together they have more than 64 entries of metadata.
+        """
+        return self.store.merge(self.name, known_subject(subject), known_subject(other))
+
+    def tell_apart(self, subject: str, other: str) -> None:
+        """Store that two subjects are different people, until one of them is enrolled again or erased.
+
+        Raises:
+            NotFound: one of the subjects does not exist.
+            Conflict: the two are the same subject.
+        """
+        self.store.tell_apart(self.name, known_subject(subject), known_subject(other))
 
 
 class EnrolOptions(TypedDict, total=False):

@@ -10,11 +10,13 @@ from functools import partial
 from pathlib import Path
 from typing import Self, Unpack
 
+import torch
 from torch import Tensor
 
 from gaitkeeper.gallery.decision.calibration import Calibration, load_calibrations, shipped_calibrations
 from gaitkeeper.gallery.decision.reappearance import Walks
 from gaitkeeper.gallery.decision.verdict import QualityGates, check_fmr, check_fpir
+from gaitkeeper.gallery.doubles import doubles
 from gaitkeeper.gallery.enrolment import Enrolled, EnrolOptions, enrol
 from gaitkeeper.gallery.errors import NotFound
 from gaitkeeper.gallery.identification.answers import Answers, view_of
@@ -28,6 +30,7 @@ from gaitkeeper.gallery.names import (
     known_subject,
 )
 from gaitkeeper.gallery.networks import Embed, EmbedOnce, PinnedNetwork
+from gaitkeeper.gallery.pairs import Double
 from gaitkeeper.gallery.search.index import CollectionIndex, Index
 from gaitkeeper.gallery.stores.open import open_store
 from gaitkeeper.gallery.stores.protocol import NewSubject, Store
@@ -44,6 +47,7 @@ from gaitkeeper.gallery.types import (
 )
 from gaitkeeper.gallery.views import Corrections
 from gaitkeeper.models import GaitNetwork
+from gaitkeeper.models.distance import part_distances
 from gaitkeeper.pipelines.embed import embed
 from gaitkeeper.pipelines.fingerprint import Fingerprint, fingerprint_of
 from gaitkeeper.pipelines.sequence import GaitSequence
@@ -346,6 +350,38 @@ class Gallery(Enrolled):
         if len(ids) < 2 or fingerprint is None:
             return []
         return self._answers.outliers(owner, fingerprint, ids)
+
+    def doubles(self, after: str = "", limit: int | None = None) -> list[Double]:
+        """Pairs of subjects who are likely the same person at the strictest calibrated rate, most likely first.
+
+        Args:
+            after: only pairs whose first id is greater.
+            limit: number of subjects to look at, in order of their ids; None for all.
+
+        Returns:
+            Each pair once. Pairs that were said to be different people are left out. Without a calibration there are
+            none.
+        """
+        fingerprint = self.collection.fingerprint
+        if fingerprint is None:
+            return []
+        return doubles(self.store, self._answers, fingerprint, self.store.subjects(self.name, after, limit))
+
+    def distances(self, templates: Sequence[str]) -> Tensor:
+        """Part-wise distances, float (n, n), between n templates of this collection, as searches see them.
+
+        Raises:
+            NotFound: one of the templates does not exist.
+        """
+        fingerprint = self.collection.fingerprint
+        if fingerprint is None or not templates:
+            return torch.zeros(0, 0)
+        known = self._answers.index.embeddings(fingerprint, templates, self.corrections(fingerprint))
+        for template in templates:
+            if template not in known:
+                raise NotFound(f"The collection {self.name!r} has no template {template!r}.", template=template)
+        walks = torch.stack([known[template] for template in templates])
+        return part_distances(walks, walks)
 
     def corrections(self, fingerprint: Fingerprint) -> Corrections:
         """Correction per view, subtracted from embeddings before comparison; see :mod:`gaitkeeper.gallery.views`."""

@@ -10,6 +10,8 @@ from gaitkeeper.gallery.errors import BadCamera, BadCollection, BadSubject
 from gaitkeeper.gallery.types import Collection
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
+MAX_METADATA = 64
+"""Maximum number of entries of a subject's metadata."""
 STRANGERS, PASSERS_BY = COMPANIONS = ("strangers", "passers-by")
 """Kinds of companion collections."""
 _DIRECTION = "\u202a-\u202e\u2066-\u2069"
@@ -109,7 +111,7 @@ def check_metadata(metadata: Mapping[str, str] | None) -> None:
     """Raise BadSubject unless there are at most 64 entries of keys up to 64 and values up to 1024 characters."""
     if metadata is None:
         return
-    if len(metadata) > 64 or any(not 1 <= len(k) <= 64 or len(v) > 1024 for k, v in metadata.items()):
+    if len(metadata) > MAX_METADATA or any(not 1 <= len(k) <= 64 or len(v) > 1024 for k, v in metadata.items()):
         raise BadSubject("Metadata has at most 64 entries, keys of 1 to 64 and values of up to 1024 characters.")
     if any(_has_control(k) or "Cs" in map(unicodedata.category, v) for k, v in metadata.items()):
         raise BadSubject("Metadata has no control characters in its keys and no lone surrogates in its values.")

@@ -345,6 +345,9 @@ class Action(StrEnum):
     IMPORT = "import"
     FORGET_CAMERA = "forget_camera"
     KEEP_PASSERS_BY = "keep_passers_by"
+    MERGE = "merge"
+    MERGED_AWAY = "merged_away"
+    TELL_APART = "tell_apart"
 
 
 class AuditEntry(Record):
@@ -365,7 +368,7 @@ class AuditReport(Record):
 
     collection: str
     entries: tuple[AuditEntry, ...] = Field(description="Oldest first.")
-    erased: int = Field(description="Subjects that were erased and have not been enrolled again since.")
+    erased: int = Field(description="Subjects erased or merged into another, and not enrolled again since.")
     left: tuple[str, ...] = Field(description="Data without an owner; empty if all is well.")
     pending: bool = Field(description="True if erased bytes may still be in the store's files.")
 

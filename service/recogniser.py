@@ -8,16 +8,21 @@ from typing import Protocol, Unpack
 
 from gaitkeeper.service.options import ClipOptions, EnrollOptions, IdentifyOptions, LookOptions, VerifyOptions
 from gaitkeeper.service.schemas import (
+    Apart,
     CamerasReply,
     Collection,
     CollectionsReply,
+    DistancesReply,
+    DoublesReply,
     EnrollReply,
     ErasedHandle,
     Erasure,
     IdentifyReply,
     LearnReply,
+    Merge,
     NamedReply,
     Removal,
+    Silhouettes,
     StrangersReply,
     Strips,
     SubjectReply,
@@ -103,6 +108,21 @@ class Recogniser(Protocol):
 
     def erase(self, subject: str, *, collection: str = "default") -> Erasure:
         """Erase a subject and all its data."""
+
+    def merge(self, subject: str, other: str, *, collection: str = "default") -> Merge:
+        """Merge another subject into a subject. This cannot be undone."""
+
+    def doubles(self, *, collection: str = "default") -> DoublesReply:
+        """Pairs of subjects who are likely the same person."""
+
+    def tell_apart(self, subject: str, other: str, *, collection: str = "default") -> Apart:
+        """Store that two subjects are different people."""
+
+    def distances(self, subject: str, other: str | None = None, *, collection: str = "default") -> DistancesReply:
+        """The distances between the walks of one or two subjects."""
+
+    def silhouettes(self, subject: str, template: str, *, collection: str = "default") -> Silhouettes:
+        """A part of a template's walk as moving silhouettes."""
 
     def templates(self, subject: str, *, collection: str = "default") -> TemplatesReply:
         """A subject's templates."""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from gaitkeeper.gallery.errors import StoreUnavailable
+from gaitkeeper.gallery.errors import NotFound, StoreUnavailable
+from gaitkeeper.gallery.stores.encryption import Vault
 from gaitkeeper.gallery.stores.open import open_store
 from gaitkeeper.gallery.stores.protocol import NewSubject, NewTemplate
 from gaitkeeper.pipelines.fingerprint import Fingerprint
@@ -49,6 +51,21 @@ def enrol(url: str, numbers: range, acknowledged: Path) -> None:
             lambda number=number, template=template: store.enroll("default", NewSubject(f"s{number // 5}"), template)
         )
         os.write(log, f"{number}\n".encode())
+    os.close(log)
+    store.close()
+
+
+def merge(url: str, pairs: Iterable[tuple[str, str]], acknowledged: Path, key: bytes) -> None:
+    """Merge pair after pair of subjects, writing the other one's id down once its merge has returned.
+
+    It tries again where it was told that the store cannot be reached.
+    """
+    store = _patiently(lambda: open_store(url, Vault([key])))
+    log = os.open(acknowledged, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
+    for subject, other in pairs:
+        with suppress(NotFound):  # an attempt that failed may have succeeded
+            _patiently(lambda subject=subject, other=other: store.merge("default", subject, other))
+        os.write(log, f"{other}\n".encode())
     os.close(log)
     store.close()
 

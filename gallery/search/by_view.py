@@ -41,6 +41,10 @@ class ViewedIndex:
     def __contains__(self, template: str) -> bool:
         return template in self._views
 
+    def owner(self, template: str) -> str | None:
+        """The subject of a template; None if there is no such template."""
+        return self._owners.get(template)
+
     def add(
         self, templates: Sequence[str], subjects: Sequence[str], embeddings: Tensor, views: Sequence[View | None]
     ) -> None:

@@ -108,9 +108,9 @@ class _Cohort:
 
         This holds for most changes of a large collection.
         """
-        if change.subject is None:
-            return change.template not in self._members
-        return self.full and digest_order(change.subject) > self._last
+        if change.template in self._members:  # a member that has changed may belong to another subject now
+            return False
+        return change.subject is None or (self.full and digest_order(change.subject) > self._last)
 
 
 @dataclass(frozen=True)
@@ -328,9 +328,12 @@ class CollectionIndex:
                 return
 
     def _add(self, changes: Sequence[Change]) -> None:
-        # Reported twice if its subject's metadata changed: the latest counts.
+        # Reported twice if its subject or that one's metadata changed: the latest counts.
         latest = {change.template: change for change in changes}
-        new = [change for change in latest.values() if change.template not in self._leaves]
+        new = [change for change in latest.values() if self._is_new(change)]
+        for change in new:
+            if self._index is not None and change.template in self._index:
+                self._index.remove(change.template)
         if new:
             self._take(new)
         assert self._index is not None
@@ -339,6 +342,13 @@ class CollectionIndex:
                 self._index.annotate(change.template, change.metadata or {}, _end(change))
                 if change.expires is not None:
                     self._ends[change.template] = _end(change)
+
+    def _is_new(self, change: Change) -> bool:
+        """Whether a template must be added: an unknown one, or one that belongs to another subject now."""
+        if self._index is None or change.template not in self._leaves:
+            return True
+        owner = self._index.owner(change.template)
+        return (change.subject or "") in self._share if owner is None else owner != change.subject
 
     def _take(self, changes: Sequence[Change]) -> None:
         embeddings = np.stack([change.embedding for change in changes if change.embedding is not None])

@@ -53,6 +53,6 @@ def entry(action: Action, collection: str, subject: str | None, templates: int) 
 
 
 def gone(entries: Sequence[AuditEntry]) -> set[str]:
-    """Digests of the subjects whose last log entry is their erasure."""
+    """Digests of the subjects whose last log entry is their erasure, or their merging into another subject."""
     last = {entry.subject: entry.action for entry in entries if entry.subject is not None}
-    return {subject for subject, action in last.items() if action is Action.ERASE}
+    return {subject for subject, action in last.items() if action in (Action.ERASE, Action.MERGED_AWAY)}

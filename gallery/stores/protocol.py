@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
+from gaitkeeper.gallery.pairs import Merge
 from gaitkeeper.gallery.types import Action, AuditReport, Collection, Erasure, Promises, Removal, Subject, Template
 from gaitkeeper.gallery.views import View
 from gaitkeeper.pipelines.fingerprint import Fingerprint
@@ -114,7 +115,8 @@ class Change:
     """A template that was added, changed or removed.
 
     Attributes:
-        template: id of the template. A known template is reported again if its subject's metadata changed.
+        template: id of the template. A known template is reported again if its subject's metadata changed, or if it
+            belongs to another subject now.
         subject, fingerprint, embedding, metadata: data of the template; None if it was removed. The metadata is its
             subject's.
         expires: time from which searches must ignore it, although it is still stored; None for never.
@@ -250,6 +252,34 @@ class Records(Protocol):
         """Remove expired templates, and the subjects that lose their last template by this."""
 
 
+class Pairs(Protocol):
+    """Two subjects who may be the same person."""
+
+    def merge(self, collection: str, subject: str, other: str) -> Merge:
+        """Make another subject's templates the subject's own, atomically; the other id no longer exists. Durable as an
+        enrolment.
+
+        :func:`gaitkeeper.gallery.stores.merging.merged` says which data remains. The templates keep their ids. In an
+        encrypted collection they are encrypted with the subject's key, and the other's key is deleted.
+
+        Raises:
+            NotFound: one of the subjects does not exist.
+            Conflict: the two are the same subject.
+            BadSubject: together they have too many entries of metadata.
+        """
+
+    def tell_apart(self, collection: str, subject: str, other: str) -> None:
+        """Store that two subjects are different people, until one of them gets a template or is erased.
+
+        Raises:
+            NotFound: one of the subjects does not exist.
+            Conflict: the two are the same subject.
+        """
+
+    def apart(self, collection: str, subject: str) -> list[str]:
+        """Ids of the subjects that were said to be other people than this one, sorted. Raises NotFound."""
+
+
 class Feed(Protocol):
     """The content of a collection for followers, such as the search index: first everything, then each change."""
 
@@ -337,12 +367,12 @@ class Upkeep(Protocol):
         """Close files and connections. The store cannot be used afterwards."""
 
 
-class Store(Records, Feed, Shadows, Upkeep, Protocol):
+class Store(Records, Pairs, Feed, Shadows, Upkeep, Protocol):
     """What a store must do. Safe for concurrent threads and processes.
 
     Every method may raise StoreUnavailable, and BadStore if stored data cannot be read. Every method with a collection
     raises NotFound if it does not exist.
 
-    Searches, migrations, archives, passers-by and strangers are built on these four parts: each function says which
+    Searches, migrations, archives, passers-by and strangers are built on these five parts: each function says which
     part it needs.
     """

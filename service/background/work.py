@@ -9,6 +9,7 @@ from typing import Any
 from gaitkeeper.gallery import Gallery
 from gaitkeeper.gallery.errors import ClipOfOtherSubject, LooksLikeOtherSubject, StoreUnavailable
 from gaitkeeper.gallery.names import check_camera, check_metadata, check_subject
+from gaitkeeper.gallery.pairs import Merge
 from gaitkeeper.gallery.rates import check_rates
 from gaitkeeper.gallery.types import Verdict
 from gaitkeeper.models.errors import GaitkeeperError
@@ -26,7 +27,7 @@ from gaitkeeper.service.recognition.parsing.walker_options import check_names, c
 from gaitkeeper.service.schemas import EnrollReply, IdentifyReply, JobOutcome, JobReply, WalkersReply
 
 ClipReply = EnrollReply | IdentifyReply | WalkersReply
-Reply = ClipReply | JobReply
+Reply = ClipReply | JobReply | Merge
 
 SHORT_BYTES = 2 * 2**20
 """Clips below this size in bytes are not probed for their length: they are processed quickly anyway."""
@@ -151,6 +152,8 @@ def named(reply: Reply) -> list[str]:
         return [one.template.subject for one in done] + [one.warning.subject for one in done if one.warning]
     if isinstance(reply, IdentifyReply):
         return [candidate.subject for person in reply.people for candidate in person.candidates]
+    if isinstance(reply, Merge):
+        return [reply.subject, reply.other]
     return []
 
 

@@ -18,10 +18,10 @@ from gaitkeeper.service import problems
 from gaitkeeper.service.client.watched import WatchedFile
 from gaitkeeper.service.errors import JobCancelled, ServerUnreachable, UnexpectedReply
 from gaitkeeper.service.recogniser import Progress
-from gaitkeeper.service.schemas import CollectionsReply, JobReply, SubjectsReply, TemplatesReply
+from gaitkeeper.service.schemas import CollectionsReply, DoublesReply, JobReply, SubjectsReply, TemplatesReply
 
 Reply = TypeVar("Reply", bound=BaseModel)
-Pages = TypeVar("Pages", SubjectsReply, TemplatesReply, CollectionsReply)
+Pages = TypeVar("Pages", SubjectsReply, TemplatesReply, CollectionsReply, DoublesReply)
 
 POLL_SECONDS = 0.5
 KEY_VARIABLE = "GAITKEEPER_API_KEY"
@@ -74,9 +74,9 @@ class Connection:
             files = [("clip", (Path(one).name, stack.enter_context(WatchedFile(one, on_progress)))) for one in clips]
             return self._send("POST", path, kind, data=fields, files=files, headers=headers)
 
-    def _pages(self, path: str, model: type[Pages], entries: str) -> Pages:
-        """A list from all its pages; ``entries`` is the field of the reply that holds them."""
-        query = {"limit": "1000"}
+    def _pages(self, path: str, model: type[Pages], entries: str, limit: int = 1000) -> Pages:
+        """A list from all its pages of ``limit``; ``entries`` is the field of the reply that holds them."""
+        query = {"limit": str(limit)}
         whole = page = self._send("GET", path, model, params=query)
         while page.next is not None:
             page = self._send("GET", path, model, params={**query, "after": page.next})

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="The enrolled people.", no_args_is_help=True)
 SubjectArgument = Annotated[str, typer.Argument(help="Id of the person.")]
+OtherArgument = Annotated[str, typer.Argument(help="Id of the other person.")]
 
 
 @app.command("list")
@@ -53,6 +54,45 @@ def erase(worker: Recogniser, subject: SubjectArgument, collection: CollectionOp
     """Erase a person and all their data."""
     reply = worker.erase(subject, collection=collection)
     return reply, f"{reply.subject} erased with {reply.templates} template(s){waiting(reply.pending)}"
+
+
+@app.command()
+@answers("merging")
+def merge(
+    worker: Recogniser, subject: SubjectArgument, other: OtherArgument, collection: CollectionOption = "default"
+) -> Answer:
+    """Make OTHER's walks those of SUBJECT. OTHER no longer exists then; this cannot be undone.
+
+    SUBJECT's name, legal basis and metadata win; OTHER's are kept where it has none.
+    """
+    reply = worker.merge(subject, other, collection=collection)
+    moved = f"{reply.other} merged into {reply.subject}, with {reply.templates} template(s)"
+    return reply, f"{moved}{waiting(reply.pending)}"
+
+
+@app.command()
+@answers("comparing everybody")
+def doubles(worker: Recogniser, collection: CollectionOption = "default") -> Answer:
+    """List pairs who are likely the same person."""
+    reply = worker.doubles(collection=collection)
+
+    def show() -> None:
+        from gaitkeeper.service.commands.console import tables
+
+        why = "" if reply.reason is None else f" ({reply.reason})"
+        OUT.print(tables.doubles(reply.doubles) if reply.doubles else f"no likely doubles{why}")
+
+    return reply, show
+
+
+@app.command()
+@answers("writing")
+def apart(
+    worker: Recogniser, subject: SubjectArgument, other: OtherArgument, collection: CollectionOption = "default"
+) -> Answer:
+    """Store that two are different people. They are no doubles until one of them is enrolled again."""
+    reply = worker.tell_apart(subject, other, collection=collection)
+    return reply, f"{reply.subject} and {reply.other} are different people"
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 import * as api from "./api.js";
 import { confirm, date, h, note, notice, progress, say } from "./dom.js";
+import { tellApart } from "./pairs.js";
 import { aboutWalk } from "./person.js";
 
 /** Nothing to give up: an enrolment by a handle takes no time. */
@@ -13,7 +14,15 @@ function sameOrNot(warning, template, name, look, signal) {
   const place = h("div", { class: "notice warn" });
   const same = h("button", { type: "button", class: "quiet small" }, `Yes, add the walk to ${other}`);
   const not = h("button", { type: "button", class: "quiet small" }, "No, these are two people");
-  not.addEventListener("click", () => place.replaceWith(h("p", { class: "soft" }, `Kept apart from ${other}.`)));
+  not.addEventListener("click", async () => {
+    try {
+      await tellApart(template.subject, other, template.collection);
+    } catch (error) {
+      // A key that may only enrol cannot say so for good: the two are two people all the same.
+      if (error.code !== "forbidden") return place.append(notice(error));
+    }
+    place.replaceWith(h("p", { class: "soft" }, `Kept apart from ${other}.`));
+  });
   same.addEventListener("click", async () => {
     same.disabled = not.disabled = true;
     const bar = progress(name);

@@ -5,7 +5,7 @@ import { h } from "./dom.js";
 /** Pixels of a silhouette in a strip, in both directions. */
 export const CELL = 64;
 
-const png = (data) => `data:image/png;base64,${data}`;
+export const png = (data) => `data:image/png;base64,${data}`;
 
 /** Silhouettes above skeletons, to be scrolled where there is no room. */
 export function stripsOf({ silhouettes, skeletons }, whose) {

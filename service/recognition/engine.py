@@ -29,10 +29,10 @@ from gaitkeeper.service.options import (
 )
 from gaitkeeper.service.recogniser import Progress
 from gaitkeeper.service.recognition import canary
-from gaitkeeper.service.recognition.administration import Administration
 from gaitkeeper.service.recognition.annotation import draw_verdicts
 from gaitkeeper.service.recognition.clip_walkers import ClipSource, Seen
 from gaitkeeper.service.recognition.looks import check_named, enroll_several, walkers_reply, with_stages
+from gaitkeeper.service.recognition.pairs import Pairs
 from gaitkeeper.service.recognition.parsing.walker_options import check_names, check_source, judged, require_quality
 from gaitkeeper.service.recognition.pictures import person_of
 from gaitkeeper.service.recognition.remote_work import Elsewhere
@@ -49,7 +49,7 @@ from gaitkeeper.service.schemas import (
 from gaitkeeper.service.settings import Settings
 
 
-class Engine(Administration):
+class Engine(Pairs):
     """Implements the operations of the REST routes and the command line. Thread-safe.
 
     Args:

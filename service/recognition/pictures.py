@@ -6,6 +6,7 @@ import base64
 from typing import Any
 
 import cv2
+import numpy as np
 import numpy.typing as npt
 
 from gaitkeeper.gallery import Gallery
@@ -14,7 +15,9 @@ from gaitkeeper.gallery.types import Identification
 from gaitkeeper.pipelines.inspect import silhouette_strip, skeleton_strip
 from gaitkeeper.pipelines.pipeline import ClipResult
 from gaitkeeper.pipelines.sequence import GaitSequence
-from gaitkeeper.service.schemas import Person, Strips, Trail, WalkerPictures
+from gaitkeeper.service.schemas import Person, Silhouettes, Strips, Trail, WalkerPictures
+
+MOVING, MOVING_HZ = 60, 15
 
 
 def person_of(
@@ -57,6 +60,19 @@ def strips(sequence: GaitSequence) -> Strips:
     return Strips(
         silhouettes=base64.b64encode(png(silhouette_strip(sequence)[..., 0])).decode(),
         skeletons=base64.b64encode(png(skeleton_strip(sequence))).decode(),
+    )
+
+
+def moving(sequence: GaitSequence) -> Silhouettes:
+    """Up to :data:`MOVING` consecutive silhouettes from the middle of a walk, at most about :data:`MOVING_HZ`."""
+    step = max(1, round(sequence.quality.rate_hz / MOVING_HZ))
+    frames = min(MOVING, max(1, len(sequence) // step))
+    first = max(0, len(sequence) - frames * step) // 2
+    chosen = sequence.silhouettes[first : first + frames * step : step]
+    return Silhouettes(
+        silhouettes=base64.b64encode(png(np.hstack(list(chosen)))).decode(),
+        frames=len(chosen),
+        rate_hz=round(sequence.quality.rate_hz / step, 2),
     )
 
 

@@ -5,6 +5,7 @@ They build on the gallery's types, and add what depends on a clip or on the serv
 
 from __future__ import annotations
 
+from gaitkeeper.gallery.pairs import Double, Merge
 from gaitkeeper.gallery.types import (
     Collection,
     Erasure,
@@ -44,6 +45,7 @@ from gaitkeeper.service.schemas.clips import (
     WalkersReply,
 )
 from gaitkeeper.service.schemas.jobs import JobOutcome, JobReply, JobsReply, JobState
+from gaitkeeper.service.schemas.pairs import Apart, DistancesReply, DoublesReply, OtherSubject, Silhouettes
 from gaitkeeper.service.schemas.people import (
     CamerasReply,
     CollectionsReply,
@@ -77,6 +79,7 @@ from gaitkeeper.service.schemas.system import (
 )
 
 __all__ = [
+    "Apart",
     "Calibrated",
     "CamerasReply",
     "Clip",
@@ -85,6 +88,9 @@ __all__ = [
     "CollectionsReply",
     "DemoProbe",
     "DemoReply",
+    "DistancesReply",
+    "Double",
+    "DoublesReply",
     "EnrollReply",
     "ErasedHandle",
     "Erasure",
@@ -104,12 +110,14 @@ __all__ = [
     "LearnReply",
     "Limits",
     "Load",
+    "Merge",
     "Model",
     "ModelWeights",
     "ModelsReply",
     "NamedReply",
     "NewCollection",
     "NewName",
+    "OtherSubject",
     "Outlier",
     "PermissionsReply",
     "Person",
@@ -120,6 +128,7 @@ __all__ = [
     "SessionReply",
     "SignIn",
     "SignedOut",
+    "Silhouettes",
     "Skipped",
     "StoreState",
     "StrangerGroup",

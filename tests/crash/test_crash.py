@@ -1,4 +1,4 @@
-"""kill -9 in the midst of bursts of enrolments: what was acknowledged stays, what was not is whole or absent.
+"""kill -9 in the midst of bursts of enrolments or merges: what was acknowledged stays, what was not is whole or absent.
 
 A few random points in `make test`; `make crash` takes as many as GAITKEEPER_CRASH_POINTS says.
 """
@@ -17,7 +17,9 @@ import pytest
 from following import Follower
 from redis_servers import DURABLE, RedisServer
 
+from gaitkeeper.gallery.stores.encryption import Vault
 from gaitkeeper.gallery.stores.open import open_store
+from gaitkeeper.gallery.stores.protocol import NewSubject
 
 POINTS = int(os.environ.get("GAITKEEPER_CRASH_POINTS", "8"))
 pytestmark = pytest.mark.timeout(600 + 10 * POINTS)  # each point starts a process, on a busy machine slowly
@@ -120,6 +122,65 @@ def test_a_killed_redis_loses_nothing_acknowledged(redis_server, tmp_path):
     ledger.cut = 1
     ledger.check()
     ledger.report("redis-server")
+
+
+@pytest.mark.parametrize("kind", ["redis", "sqlite"])
+def test_killed_merges_are_whole_or_absent(kind, request, tmp_path):
+    """Each subject has walks of its own number; merged into the first one, every walk reads back under it alone."""
+    url = f"sqlite:///{tmp_path / 'gallery.db'}" if kind == "sqlite" else request.getfixturevalue("redis_server").url
+    key, others, walks, rng = bytes(32), 4 * POINTS, 4, random.Random(2)
+    store = open_store(url, Vault([key]))
+    store.ensure_collection("default")
+    sent = {f"s{number}": [number * walks + i for i in range(walks)] for number in range(others + 1)}
+    for subject, numbers in sent.items():
+        for number in numbers:
+            store.enroll("default", NewSubject(subject), enrolling.template_of(number))
+    follower = Follower(store)
+    follower.follow()
+    path = tmp_path / "merged"
+    path.touch()
+
+    def check(cut):
+        merged = set(path.read_text().split())
+        there = {subject.subject for subject in store.subjects("default")}
+        assert not merged & there, "acknowledged and undone"
+        assert len(sent) - len(there) - len(merged) <= cut, "merged without being asked"
+        expected = {n: subject if subject in there else "s0" for subject, numbers in sent.items() for n in numbers}
+        found = {}
+        for subject in there:
+            for template in store.templates("default", subject):
+                number = int(template.clip_sha256, 16)
+                assert number not in found, "under two subjects"
+                found[number] = subject
+                assert store.sequence("default", template.id) == enrolling.template_of(number).sequence
+                assert np.array_equal(follower.known[template.id].embedding, enrolling.template_of(number).embedding)
+        assert found == expected
+        follower.follow()
+        assert {int(t.clip_sha256, 16): follower.known[t.id].subject for t in _templates(store, there)} == expected
+        return len(there)
+
+    for cut in range(1, POINTS + 1):
+        left = sorted(subject.subject for subject in store.subjects("default") if subject.subject != "s0")
+        done = path.read_bytes().count(b"\n")
+        writer = CONTEXT.Process(target=enrolling.merge, args=(url, [("s0", other) for other in left], path, key))
+        writer.start()
+        deadline = time.monotonic() + 60
+        while path.read_bytes().count(b"\n") < min(done + rng.randrange(1, 3), done + len(left)):
+            assert time.monotonic() < deadline, "nothing is merged any more"
+            time.sleep(0.001)
+        time.sleep(rng.uniform(0, 0.01))
+        writer.kill()
+        writer.join()
+        check(cut)
+    enrolling.merge(url, [("s0", s.subject) for s in store.subjects("default") if s.subject != "s0"], path, key)
+    assert check(POINTS) == 1
+    assert store.audit("default").left == ()
+    assert store.erase("default", "s0").templates == walks * len(sent)
+    store.close()
+
+
+def _templates(store, subjects):
+    return [template for subject in subjects for template in store.templates("default", subject)]
 
 
 def _forget_repeats(path: Path) -> None:

@@ -10,10 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from gaitkeeper.gallery.errors import BadStore, ClipOfOtherSubject, Conflict, NotFound, Overtaken, StoreUnavailable
+from gaitkeeper.gallery.pairs import Merge
 from gaitkeeper.gallery.stores.encoding import bytes_of, expiry, stamp
 from gaitkeeper.gallery.stores.encryption import Vault
 from gaitkeeper.gallery.stores.protocol import Changes, Digest, Embedding, NewSubject, NewTemplate, leaf_of, xor_of
-from gaitkeeper.gallery.stores.redis import disk
+from gaitkeeper.gallery.stores.redis import disk, pairs
 from gaitkeeper.gallery.stores.redis import shadow as shadows
 from gaitkeeper.gallery.stores.redis.calls import Calls, base_of, check_fits
 from gaitkeeper.gallery.stores.redis.link import Address, Link
@@ -237,6 +238,17 @@ class RedisStore:
         if not templates:
             return Removal(collection=collection, templates=0, subjects=0, pending=False)
         return self._removal(collection, templates, subjects)
+
+    def merge(self, collection: str, subject: str, other: str) -> Merge:
+        moved = pairs.merge(self._calls, collection, subject, other)
+        pending = not self._rewrite(collection)
+        return Merge(collection=collection, subject=subject, other=other, templates=moved, pending=pending)
+
+    def tell_apart(self, collection: str, subject: str, other: str) -> None:
+        pairs.tell_apart(self._calls, collection, subject, other)
+
+    def apart(self, collection: str, subject: str) -> list[str]:
+        return pairs.apart(self._calls, collection, subject)
 
     def changes(self, collection: str, after: str = "", limit: int = 1000) -> Changes:
         generation, start, revision, by = _parts(after)

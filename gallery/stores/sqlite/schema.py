@@ -150,6 +150,15 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     ),
     # What is known about cameras is computed from the passers-by that a collection keeps.
     ("DROP TABLE statistics",),
+    (
+        # Pairs of subjects that were said to be different people. Each pair has two rows.
+        """CREATE TABLE apart (
+            subject INTEGER NOT NULL REFERENCES subjects (key) ON DELETE CASCADE,
+            other INTEGER NOT NULL REFERENCES subjects (key) ON DELETE CASCADE,
+            PRIMARY KEY (subject, other)
+        ) STRICT""",
+        "CREATE INDEX apart_by_other ON apart (other)",
+    ),
 )
 """Step i upgrades a file from schema version i to i + 1, in one transaction. Never edit a released step."""
 

@@ -9,11 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from gaitkeeper.gallery.errors import NotFound
+from gaitkeeper.gallery.pairs import Merge
 from gaitkeeper.gallery.stores.encoding import stamp
 from gaitkeeper.gallery.stores.encryption import Seals, Vault, seals
 from gaitkeeper.gallery.stores.protocol import Changes, Digest, Embedding, NewSubject, NewTemplate, xor_of
+from gaitkeeper.gallery.stores.sqlite import pairs, trust, write
 from gaitkeeper.gallery.stores.sqlite import shadow as shadows
-from gaitkeeper.gallery.stores.sqlite import trust, write
 from gaitkeeper.gallery.stores.sqlite.file import Connections, file_of
 from gaitkeeper.gallery.stores.sqlite.rows import change_of, collection_of, embedding_of, subject_of, template_of
 from gaitkeeper.gallery.stores.sqlite.write import TEMPLATES, collection_row, subject_row
@@ -174,6 +175,20 @@ class SQLiteStore:
         if not gone:
             return Removal(collection=collection, templates=0, subjects=0, pending=False)
         return self._removal(collection, gone, emptied)
+
+    def merge(self, collection: str, subject: str, other: str) -> Merge:
+        with self._file.writing() as db:
+            moved = pairs.merge(db, self._vault, collection, subject, other)
+        pending = not self._file.flush()
+        return Merge(collection=collection, subject=subject, other=other, templates=moved, pending=pending)
+
+    def tell_apart(self, collection: str, subject: str, other: str) -> None:
+        with self._file.writing() as db:
+            pairs.tell_apart(db, self._vault, collection, subject, other)
+
+    def apart(self, collection: str, subject: str) -> list[str]:
+        with self._file.reading() as db:
+            return pairs.apart(db, collection, subject)
 
     def changes(self, collection: str, after: str = "", limit: int = 1000) -> Changes:
         with self._file.reading() as db:

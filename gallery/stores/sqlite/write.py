@@ -127,6 +127,7 @@ def enroll(
     key = sealing.subject_key(owner["sealed_key"])
     if key != owner["sealed_key"]:
         db.execute("UPDATE subjects SET sealed_key = ? WHERE key = ?", (key, owner["key"]))
+    forget_apart(db, owner["key"])
     log(db, vault, Action.ENROLL, pinned["name"], subject.id, 1)
     return _insert(db, pinned, owner["key"], template, sealing, key)
 
@@ -178,6 +179,11 @@ def upsert_subject(db: sqlite3.Connection, collection: int, subject: NewSubject)
         },
     ).fetchone()
     return row
+
+
+def forget_apart(db: sqlite3.Connection, subject: int) -> None:
+    """Forget which subjects were said to be other people than this one, which has new templates."""
+    db.execute("DELETE FROM apart WHERE subject = :key OR other = :key", {"key": subject})
 
 
 def _insert(

@@ -31,6 +31,7 @@ from gaitkeeper.pipelines.fingerprint import Fingerprint
 from gaitkeeper.service.schemas import Clip, Kept, Skipped, TrackChoice, WalkerSeen
 
 if TYPE_CHECKING:
+    from gaitkeeper.gallery.pairs import Double
     from gaitkeeper.gallery.types import StrangerGroup
     from gaitkeeper.models.weights import Entry
     from gaitkeeper.service.auth.keys import Key
@@ -235,6 +236,16 @@ def skipped_ones(console: Console, skipped: Iterable[Skipped]) -> None:
             f"({tracklet.usable} of {tracklet.frames} frames usable)",
             style="dim",
         )
+
+
+def doubles(found: Sequence[Double]) -> Table:
+    """Pairs of subjects who are likely the same person."""
+    table = folding("subject", "other", "distance", "threshold", "confidence")
+    for one in found:
+        confidence = "–" if one.confidence is None else f"{one.confidence:.2f}"
+        limit = "–" if one.threshold.value is None else f"{one.threshold.value:.3f}"
+        table.add_row(plain(one.subject), plain(one.other), f"{one.distance:.3f}", limit, confidence)
+    return table
 
 
 def subjects(listed: Iterable[Subject]) -> Table:

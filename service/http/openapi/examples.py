@@ -189,6 +189,24 @@ ERASED: dict[str, Any] = {
     "pending": False,
 }
 
+DOUBLE: dict[str, Any] = {
+    "subject": "alice",
+    "other": "alice-2",
+    "template": TEMPLATE["id"],
+    "other_template": "0d6f4f0e1c7b4a4c8b59f2f1f2a9f0c3",
+    "distance": 0.31,
+    "confidence": 0.94,
+    "threshold": {
+        "value": 0.42,
+        "fpir": 0.001,
+        "gallery_size": 12,
+        "source": "calibration",
+        "extrapolated": False,
+        "basis": "collection",
+        "unit": 0.95,
+    },
+}
+
 VERIFY: dict[str, Any] = {
     "person": {
         "verdict": "match",
@@ -381,6 +399,17 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "StrangersReply": STRANGERS,
     "NamedReply": {"collection": "default", "subject": "alice", "templates": [TEMPLATE]},
     "Erasure": ERASED,
+    "Merge": {"collection": "default", "subject": "alice", "other": "alice-2", "templates": 1, "pending": False},
+    "DoublesReply": {"collection": "default", "reason": None, "doubles": [DOUBLE], "next": None},
+    "Apart": {"collection": "default", "subject": "alice", "other": "bob"},
+    "DistancesReply": {
+        "collection": "default",
+        "subject": "alice",
+        "other": None,
+        "templates": [TEMPLATE],
+        "distances": [[0.0]],
+    },
+    "Silhouettes": {"silhouettes": "iVBORw0KGgo…", "frames": 44, "rate_hz": 15.0},
     "Health": {"status": "ok"},
     "Readiness": READY,
 }

@@ -1,32 +1,49 @@
-// Who is enrolled: search, and one person's page with rename and erase.
+// Who is enrolled: search, one person's page with rename and erase, and two people beside each other.
 
 import * as api from "../api.js";
-import { confirm, count, date, field, h, note, notice, number, say, words } from "../dom.js";
-import { aboutWalk } from "../person.js";
-import { stripsOf } from "../strips.js";
+import { confirm, count, date, field, h, note, notice, say } from "../dom.js";
+import { compared, mergeButtons, notTheSame, suggest } from "../pairs.js";
+import { beside } from "../walks.js";
 
 const MOST = 200;
 
 export async function render(view, context) {
-  if (context.rest[0]) await person(view, context.rest[0]);
-  else await list(view, context.signal);
+  const [one, two] = context.rest;
+  if (two) await both(view, one, two, context);
+  else if (one) await person(view, one, context);
+  else await list(view, context);
 }
 
 const label = (subject) => subject.display_name ?? subject.subject;
 const address = (id) => `#/people/${encodeURIComponent(id)}`;
 
-async function list(view, signal) {
+async function list(view, { signal, again }) {
   const search = h("input", { type: "search", id: "search", autocomplete: "off", placeholder: "Name, id or metadata" });
   const told = h("p", { class: "soft", role: "status" }, "Loading");
   const rows = h("ul", { class: "rows" });
+  const chosen = new Set();
+  const bar = h("div", { class: "actions", hidden: true });
+  const doubles = h("section", { class: "view", "aria-label": "Likely doubles" });
   const everybody = [];
   let whole = false;
+
+  /** What can be done with the chosen people: two can be compared and merged. */
+  function choose(id, yes) {
+    if (yes) chosen.add(id);
+    else chosen.delete(id);
+    const [one, two] = chosen;
+    bar.hidden = chosen.size === 0;
+    bar.replaceChildren(
+      h("p", { class: "soft", role: "status" }, chosen.size === 2 ? `${one} and ${two}` : `${chosen.size} chosen: choose two to compare or merge them.`),
+      ...(chosen.size === 2 ? [h("a", { class: "button quiet small", href: compared(one, two) }, "Compare"), ...mergeButtons(one, two, again)] : []),
+    );
+  }
 
   function draw() {
     const wanted = search.value.trim().toLowerCase();
     const texts = ({ subject: id, display_name: name, metadata }) => [id, name ?? "", ...Object.values(metadata)];
     const found = everybody.filter((subject) => texts(subject).some((text) => text.toLowerCase().includes(wanted)));
-    rows.replaceChildren(...found.slice(0, MOST).map(row));
+    rows.replaceChildren(...found.slice(0, MOST).map((subject) => row(subject, chosen.has(subject.subject), choose)));
     const more = found.length > MOST ? ` The first ${MOST} are shown: search for the others.` : "";
     told.textContent = whole && !everybody.length ? "" : `${count(found.length, "person", "people")}.${more}`;
     if (whole && !everybody.length) rows.replaceChildren(h("li", {}, empty()));
@@ -36,6 +53,8 @@ async function list(view, signal) {
     h("div", { class: "head" }, h("h1", {}, "People"), h("a", { class: "button primary", href: "#/enrol" }, "Enrol")),
     field("Search", search),
     told,
+    doubles,
+    bar,
     rows,
   );
   search.addEventListener("input", draw);
@@ -51,12 +70,16 @@ async function list(view, signal) {
   }
   whole = true;
   draw();
+  if (everybody.length > 1) suggest(doubles, signal, again);
 }
 
 const empty = () => note("No one is enrolled in this collection yet. ", h("a", { href: "#/enrol" }, "Enrol a person"), ".");
 
-function row(subject) {
+function row(subject, chosen, choose) {
+  const tick = h("input", { type: "checkbox", checked: chosen, "aria-label": `Choose ${label(subject)}` });
+  tick.addEventListener("change", () => choose(subject.subject, tick.checked));
   return h("li", {},
+    tick,
     h("a", { href: address(subject.subject) },
       h("span", { class: "initial", "aria-hidden": "true" }, [...label(subject)][0].toUpperCase()),
       h("span", { class: "grow" }, h("strong", {}, label(subject)), subject.display_name && h("span", { class: "soft" }, subject.subject)),
@@ -65,9 +88,9 @@ function row(subject) {
   );
 }
 
-async function person(view, id) {
-  const { subject, templates, outliers } = await api.get(api.inCollection("subjects", id));
-  const odd = new Map(outliers.map((outlier) => [outlier.template, outlier]));
+async function person(view, id, { signal }) {
+  const found = await api.get(api.inCollection("subjects", id));
+  const { subject, templates } = found;
   const title = h("h1", {}, label(subject));
   const problems = h("div", {});
   view.append(
@@ -83,8 +106,22 @@ async function person(view, id) {
     h("p", { class: "soft" }, `Id ${subject.subject} · enrolled ${date(subject.created)}`),
     problems,
     details(subject, title),
-    h("h2", {}, count(templates.length, "walk")),
-    h("ul", { class: "cards" }, templates.map((template) => walk(template, odd.get(template.id)))),
+    await beside([found], signal),
+  );
+}
+
+/** Two people, before they are merged or told apart. */
+async function both(view, one, two, { signal }) {
+  const people = await Promise.all([one, two].map((id) => api.get(api.inCollection("subjects", id))));
+  const leave = (id) => (location.hash = id ? address(id) : "#/people");
+  view.append(
+    h("p", {}, h("a", { href: "#/people" }, "← People")),
+    h("div", { class: "head" },
+      h("h1", {}, `${label(people[0].subject)} and ${label(people[1].subject)}`),
+      h("div", { class: "actions" }, mergeButtons(one, two, leave), notTheSame(one, two, () => leave())),
+    ),
+    h("p", { class: "lead" }, "Same person? If so, merge them: the id that you merge into remains."),
+    await beside(people, signal),
   );
 }
 
@@ -129,45 +166,6 @@ function pairs(text) {
     }),
   );
 }
-
-function walk(template, outlier) {
-  const item = h("li", { class: "card" });
-  const drop = h("button", { type: "button", class: "quiet small" }, "Delete this walk");
-  drop.addEventListener("click", async () => {
-    const sentence = "The template, its embedding and its sequence are deleted. The person stays enrolled.";
-    if (!(await confirm("Delete this walk?", sentence, "Delete"))) return;
-    try {
-      await api.remove(api.inCollection("subjects", template.subject, "templates", template.id));
-      item.remove();
-      say("The walk is deleted");
-    } catch (error) {
-      item.append(notice(error));
-    }
-  });
-  const pictures = h("div", {});
-  api.get(api.inCollection("subjects", template.subject, "templates", template.id, "pictures")).then(
-    (strips) => pictures.replaceChildren(stripsOf(strips, `${template.subject}, enrolled ${date(template.created)}`)),
-    (error) => pictures.replaceChildren(notice(error)),
-  );
-  item.append(
-    h("div", { class: "head" }, h("h3", {}, date(template.created)), drop),
-    pictures,
-    h("p", { class: "soft" }, aboutWalk(template)),
-    h("p", { class: "soft" }, "Network ", h("code", {}, template.fingerprint)),
-    ...(outlier ? [doubt(outlier)] : []),
-    ...(template.expires ? [h("p", { class: "soft" }, `Expires ${date(template.expires)}.`)] : []),
-  );
-  return item;
-}
-
-const doubt = ({ reason, own_distance: own, other_subject: other, other_distance: far }) =>
-  h("div", { class: "notice warn" },
-    h("p", {},
-      `This walk may show another person (${words(reason)}): ${number(own, 3)} from the nearest own walk`,
-      other && [", ", number(far, 3), " from ", h("a", { href: address(other) }, other)],
-      ".",
-    ),
-  );
 
 async function erase(subject, templates, problems) {
   const sentence = `${label(subject)} goes with ${count(templates.length, "walk")} and everything kept of them. This cannot be undone.`;

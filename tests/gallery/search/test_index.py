@@ -9,7 +9,7 @@ import torch
 
 from gaitkeeper.gallery.search import index as module
 from gaitkeeper.gallery.search import partwise
-from gaitkeeper.gallery.search.index import CollectionIndex
+from gaitkeeper.gallery.search.index import CollectionIndex, Share
 from gaitkeeper.gallery.search.table import digest_order
 from gaitkeeper.gallery.stores.protocol import NewSubject
 
@@ -24,8 +24,11 @@ def same(ours, theirs):
 def test_a_cohort_that_is_kept_is_the_one_that_is_picked_afresh(store, new_template, fingerprint):
     kept, rng, living = CollectionIndex(store, "default"), np.random.default_rng(5), []
     for step in range(80):
+        names = [subject.subject for subject in store.subjects("default")]
         if living and rng.random() < 0.4:
             store.delete_template("default", living.pop(int(rng.integers(len(living)))))
+        elif len(names) > 1 and rng.random() < 0.3:
+            store.merge("default", *rng.choice(names, 2, replace=False).tolist())
         else:
             new = NewSubject(f"s{rng.integers(14)}", metadata={"step": str(step)})
             living.append(store.enroll("default", new, new_template(step)).id)
@@ -70,3 +73,27 @@ def test_a_cohort_is_picked_anew_when_a_template_of_it_has_expired(store, new_te
     for clock in (module.time, partwise.time):
         monkeypatch.setattr(clock, "time", lambda: later)
     assert list(index.cohort(fingerprint, 2)) == names[1:3]
+
+
+def test_searches_find_merged_walks_under_the_remaining_subject(store, new_template, fingerprint):
+    new = {name: new_template(i) for i, name in enumerate("abcdefgh")}
+    ids = {name: store.enroll("default", NewSubject(name), template).id for name, template in new.items()}
+    shares = [CollectionIndex(store, "default", share=Share(number, 3)) for number in range(3)]
+    index = CollectionIndex(store, "default")
+    probes = torch.stack([torch.from_numpy(template.embedding) for template in new.values()])
+
+    def nearest():
+        whole = [hits[0] for hits in index.search(fingerprint, probes, 1).hits]
+        shared = zip(*(share.search(fingerprint, probes, 1).hits for share in shares), strict=True)
+        assert [min((h for some in hits for h in some), key=lambda hit: hit.distance) for hits in shared] == whole
+        assert sum(share.search(fingerprint, probes[:1], 1).size for share in shares) == len(new)
+        return {hit.template: (hit.subject, hit.distance) for hit in whole}
+
+    assert nearest() == {template: (name, 0) for name, template in ids.items()}
+    for other in "bcdefgh":
+        store.merge("default", "a", other)
+        store.update_subject("default", NewSubject("a", metadata={"merged": other}))
+    assert nearest() == dict.fromkeys(ids.values(), ("a", 0))
+    found = index.search(fingerprint, probes[:1], 2, {"merged": "h"})
+    assert (found.size, [hit.subject for hit in found.hits[0]]) == (8, ["a"])
+    assert index.ready() and all(share.ready() for share in shares)

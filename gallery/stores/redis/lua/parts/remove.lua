@@ -1,5 +1,6 @@
 -- include parts/bump
 -- include parts/drop_shadow
+-- include parts/apart
 local function remove(template, entry)
     local record = cjson.decode(redis.call('HGET', key't', template))
     redis.call('HDEL', key't', template)
@@ -34,6 +35,7 @@ local function settle(memory)
     end
 end
 local function forget_subject(subject)
+    forget_apart(subject)
     redis.call('HDEL', key's', subject)
     redis.call('ZREM', key'names', subject)
 end

@@ -8,6 +8,7 @@ local subject, fields, subject_created,
 -- include parts/log
 -- include parts/bump
 -- include parts/upsert
+-- include parts/apart
 -- include parts/strayed
 local there = redis.call('HGET', key's', subject)
 if secret ~= (redis.call('HGET', base, 'secret') or '')
@@ -33,6 +34,7 @@ if guarded == '1' then
 end
 redis.call('HSET', key('g:' .. live), 'fingerprint', fingerprint, 'parts', parts, 'dims', dims)
 upsert(subject, fields, subject_created)
+forget_apart(subject)
 log(entry, 1)
 local revision = bump(entry)
 redis.call('HSET', key't', template, record)
