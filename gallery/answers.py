@@ -52,6 +52,9 @@ from gaitkeeper.pipelines.sequence import GaitSequence
 
 log = logging.getLogger("gaitkeeper")
 
+LOOKED_BACK = 256
+"""Walks that are compared at the same time with a subject, so that memory stays bounded."""
+
 
 @dataclass(frozen=True, eq=False)
 class Answers:
@@ -118,7 +121,7 @@ class Answers:
             replies.append(reply)
         if walks is not None:
             fit = [
-                Walk(seqs[i].track, fingerprint, embedding, view, _named(replies[i]))
+                Walk(seqs[i].track, fingerprint, embedding, view, named(replies[i]))
                 for i, view, embedding in zip(with_frames, views, raw, strict=True)
                 if unfit(seqs[i], calibration, self.gates) is None
             ]
@@ -306,6 +309,56 @@ class Answers:
             found += [group.templates[i] for i in near.nonzero().flatten().tolist()]
         return found
 
+    def look_back(
+        self,
+        subject: str,
+        fingerprint: Fingerprint,
+        templates: Sequence[str],
+        walks: Tensor,
+        views: Sequence[View | None],
+        rate: float | None,
+        size: int,
+        subjects: int,
+    ) -> list[tuple[Hit, float | None]]:
+        """Compare walks that are not enrolled with one subject, as an identification would.
+
+        Args:
+            subject: the subject.
+            fingerprint: fingerprint of the walks and of the templates.
+            templates: ids of the subject's templates.
+            walks: their embeddings (n, P, C), without correction.
+            views: view of each walk, if known.
+            rate: false-positive identification rate of the threshold; None for the strictest calibrated one.
+            size, subjects: number of templates, and of subjects, in the collection.
+
+        Returns:
+            For each walk the subject's nearest template, and the distance up to which it is a match, which is None
+            without a calibration. Empty if the subject has no template.
+        """
+        corrections, calibration = self.passers.corrections(fingerprint), self.calibrations.get(fingerprint)
+        there = self.index.embeddings(fingerprint, templates, corrections)
+        if not there:
+            return []
+        ids, own = list(there), torch.stack(list(there.values()))
+        found: list[tuple[Hit, float | None]] = []
+        for start in range(0, len(walks), LOOKED_BACK):
+            some = list(views[start : start + LOOKED_BACK])
+            probes = centred(walks[start : start + LOOKED_BACK], some, corrections)
+            nearest = part_distances(own, probes).min(0)
+            hits = [
+                Hit(subject, ids[at], distance)
+                for at, distance in zip(nearest.indices.tolist(), nearest.values.tolist(), strict=True)
+            ]
+            for hit, unit in zip(
+                hits, self._units(fingerprint, calibration, probes, hits, corrections, some), strict=True
+            ):
+                limit = None
+                if calibration is not None:
+                    asked = calibration.strictest if rate is None else rate
+                    limit = calibration.threshold(asked, size, subjects=subjects, unit=unit).value
+                found.append((hit, limit))
+        return found
+
     def outliers(self, subject: str, fingerprint: Fingerprint, templates: Sequence[str]) -> list[Outlier]:
         """See :meth:`gaitkeeper.gallery.Gallery.outliers`."""
         corrections = self.passers.corrections(fingerprint)
@@ -375,7 +428,8 @@ class Answers:
         }
 
 
-def _named(reply: Identification) -> str | None:
+def named(reply: Identification) -> str | None:
+    """The subject of a match; None for another verdict."""
     return reply.candidates[0].subject if reply.verdict is Verdict.MATCH else None
 
 

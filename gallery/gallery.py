@@ -10,6 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import Self, Unpack
 
+import numpy as np
+import torch
 from torch import Tensor
 
 from gaitkeeper.gallery.answers import Answers, view_of
@@ -27,8 +29,9 @@ from gaitkeeper.gallery.names import (
     known_subject,
 )
 from gaitkeeper.gallery.networks import Embed, EmbedOnce, PinnedNetwork
-from gaitkeeper.gallery.passers import PassersBy
+from gaitkeeper.gallery.passers import PassersBy, same
 from gaitkeeper.gallery.search.index import CollectionIndex, Index
+from gaitkeeper.gallery.sighted import MOST_SIGHTINGS, SeenWalk, Sighting
 from gaitkeeper.gallery.stores.open import open_store
 from gaitkeeper.gallery.stores.protocol import NewSubject, Store
 from gaitkeeper.gallery.types import (
@@ -42,7 +45,7 @@ from gaitkeeper.gallery.types import (
     Verification,
     ViewStatistics,
 )
-from gaitkeeper.gallery.views import Corrections
+from gaitkeeper.gallery.views import Corrections, View
 from gaitkeeper.models import GaitNetwork
 from gaitkeeper.pipelines.embed import embed
 from gaitkeeper.pipelines.fingerprint import Fingerprint, fingerprint_of
@@ -73,6 +76,7 @@ class Gallery(Enrolled):
         precision: number format of the searched embeddings: "float32", "float16" or "bfloat16".
         index: index to use instead of a local one. It has its own device and precision.
         embed: function to compute embeddings with, instead of the local network.
+        most_sightings: number of sightings to keep, if the collection keeps them; the oldest go first.
 
     Raises:
         NotFound: the collection does not exist.
@@ -91,9 +95,11 @@ class Gallery(Enrolled):
         precision: str = "float32",
         index: Index | None = None,
         embed: Embed = embed,
+        most_sightings: int = MOST_SIGHTINGS,
     ) -> None:
         super().__init__(store, collection)
         self.embed = embed
+        self.most_sightings = most_sightings
         self._pinned = PinnedNetwork(store, self.name, network, device, fallback)
         self.passers_by = PassersBy(store, self.name)
         self._answers = Answers(
@@ -390,10 +396,11 @@ class Gallery(Enrolled):
         return gone
 
     def erase(self, subject: str) -> Erasure:
-        """Erase a subject: its templates, embeddings and sequences, and the passers-by that resemble one of them.
+        """Erase a subject: its templates, embeddings and sequences, its sightings, and the passers-by and the sightings
+        of unknown walkers that resemble one of its templates.
 
-        Passers-by have no names, so only the distance can show that they are the subject. A passer-by farther away than
-        the threshold of the strictest calibrated rate is kept until it expires or its camera is forgotten.
+        Passers-by and unknown walkers have no names, so only the distance can show that they are the subject. One
+        farther away than the threshold of the strictest calibrated rate is kept until it expires or is deleted.
 
         Raises:
             NotFound: no subject has this id.
@@ -404,7 +411,51 @@ class Gallery(Enrolled):
         if collection.fingerprint is not None:
             alike = self._answers.passers_like(collection.fingerprint, templates, collection.templates)
             gone = self.passers_by.erase(alike).templates
-        return self.store.erase(self.name, owner).model_copy(update={"passers_by": gone})
+        unknown = self._forget_sightings_like(owner)
+        erased = self.store.erase(self.name, owner)
+        return erased.model_copy(update={"passers_by": gone, "sightings": erased.sightings + unknown})
+
+    def look_back(
+        self, subject: str, walks: Sequence[tuple[Sighting, SeenWalk]], rate: float | None
+    ) -> list[tuple[Sighting, float, float | None]]:
+        """Compare kept walks, embedded by the collection's network, with a subject; see
+        :meth:`gaitkeeper.gallery.answers.Answers.look_back`.
+
+        Returns:
+            Each sighting, its distance, and the distance up to which it is a match. Empty if the subject has no
+            template.
+        """
+        collection = self.collection
+        if collection.fingerprint is None or not walks:
+            return []
+        views = [
+            View(sighting.camera, walk.heading) if sighting.camera is not None and walk.heading is not None else None
+            for sighting, walk in walks
+        ]
+        found = self._answers.look_back(
+            subject,
+            collection.fingerprint,
+            [template.id for template in self.templates(subject)],
+            torch.from_numpy(np.stack([walk.embedding for _, walk in walks])),
+            views,
+            rate,
+            collection.templates,
+            collection.subjects,
+        )
+        return [(sighting, hit.distance, limit) for (sighting, _), (hit, limit) in zip(walks, found, strict=False)]
+
+    def _forget_sightings_like(self, subject: str) -> int:
+        """Delete the kept unknown walkers who match a subject at the strictest calibrated rate; without a calibration
+        only the walks that its templates were made from. Returns their number.
+        """
+        fingerprint = self.collection.fingerprint
+        walks = [one for one in self.store.seen_walks(self.name) if one[1].fingerprint == fingerprint]
+        alike = [
+            sighting.id
+            for (sighting, distance, limit), (_, walk) in zip(self.look_back(subject, walks, None), walks, strict=False)
+            if distance <= max(limit or 0.0, same(torch.from_numpy(walk.embedding)[None]))
+        ]
+        return self.store.forget_sightings(self.name, sightings=alike).sightings if alike else 0
 
     def ready(self) -> bool:
         """Whether the search index has been verified against the store, by count and digest."""

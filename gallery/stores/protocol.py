@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
+from gaitkeeper.gallery.stores.seen import Seen
 from gaitkeeper.gallery.types import Action, AuditReport, Collection, Erasure, Promises, Removal, Subject, Template
 from gaitkeeper.gallery.views import View
 from gaitkeeper.pipelines.fingerprint import Fingerprint
@@ -246,7 +247,7 @@ class Records(Protocol):
         """Remove one template. Its subject stays, even without templates. Raises NotFound."""
 
     def purge(self, collection: str, now: datetime) -> Removal:
-        """Remove expired templates, and the subjects that lose their last template by this."""
+        """Remove expired templates, the subjects that lose their last template by this, and old sightings."""
 
 
 class Feed(Protocol):
@@ -336,12 +337,12 @@ class Upkeep(Protocol):
         """Close files and connections. The store cannot be used afterwards."""
 
 
-class Store(Records, Feed, Shadows, Upkeep, Protocol):
+class Store(Records, Feed, Shadows, Seen, Upkeep, Protocol):
     """What a store must do. Safe for concurrent threads and processes.
 
     Every method may raise StoreUnavailable, and BadStore if stored data cannot be read. Every method with a collection
     raises NotFound if it does not exist.
 
-    Searches, migrations, archives, passers-by and strangers are built on these four parts: each function says which
+    Searches, migrations, archives, passers-by and strangers are built on these five parts: each function says which
     part it needs.
     """

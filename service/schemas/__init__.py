@@ -5,6 +5,7 @@ They build on the gallery's types, and add what depends on a clip or on the serv
 
 from __future__ import annotations
 
+from gaitkeeper.gallery.sighted import EarlierSearch, Sighting
 from gaitkeeper.gallery.types import (
     Collection,
     Erasure,
@@ -58,6 +59,7 @@ from gaitkeeper.service.schemas.people import (
     SubjectsReply,
     TemplatesReply,
 )
+from gaitkeeper.service.schemas.sightings import CollectionChange, SightingFilter, SightingsReply
 from gaitkeeper.service.schemas.system import (
     Calibrated,
     Health,
@@ -82,9 +84,11 @@ __all__ = [
     "Clip",
     "ClipEnrolment",
     "Collection",
+    "CollectionChange",
     "CollectionsReply",
     "DemoProbe",
     "DemoReply",
+    "EarlierSearch",
     "EnrollReply",
     "ErasedHandle",
     "Erasure",
@@ -118,6 +122,9 @@ __all__ = [
     "Removal",
     "Resemblance",
     "SessionReply",
+    "Sighting",
+    "SightingFilter",
+    "SightingsReply",
     "SignIn",
     "SignedOut",
     "Skipped",
