@@ -7,15 +7,18 @@ import io
 import json
 import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import cv2
 import httpx
 import numpy as np
 import pytest
-from serving import Clips, Service, Start
+from serving import Clips, Run, Service, Start
 
 from gaitkeeper.gallery.decision import calibration
+from gaitkeeper.gallery.errors import NotFound
+from gaitkeeper.gallery.types import Verdict
 from gaitkeeper.service.auth.keys import Keys, Scope
 from gaitkeeper.service.background.expiry import purge
 from gaitkeeper.service.recognition.engine import Engine
@@ -319,3 +322,57 @@ def test_what_is_too_old_goes_by_itself(tmp_path: Any, clip: Clips) -> None:
         assert engine.store.purge("default", datetime.now(UTC)).sightings == 0  # purged before
         engine.update_collection("default", sightings_seconds=86400)
         assert engine.sightings().sightings == []
+
+
+@pytest.mark.parametrize("with_server", [True, False])
+def test_the_client_and_the_command_line_do_the_same(
+    calibrated: Service, clip: Clips, command: Run, tmp_path: Path, with_server: bool
+) -> None:
+    place = ("--server", calibrated.url) if with_server else ("--store", f"sqlite:///{calibrated.store}")
+
+    def run(*args: object) -> str:
+        done = command("sightings", *args, *place)
+        assert done.code == 0, done.err
+        return done.out
+
+    client = calibrated.client
+    assert "keeps no sightings" in run("list")
+    assert "kept for 3600 s" in run("keep", 3600)
+    seen = {name: client.identify(clip(name), camera="door").people[0].sighting for name in ("bob-1", "ann-1")}
+    client.enroll(clip("ann-2"), "ann")
+
+    shown = run("list")
+    assert "bob" in shown and "unknown" in shown and seen["ann-1"] in shown
+    page = json.loads(run("list", "--limit", 1, "--json"))
+    assert [one["id"] for one in page["sightings"]] == [seen["ann-1"]]
+    found = client.sightings()
+    assert [one.id for one in found.sightings] == [seen["ann-1"], seen["bob-1"]]
+    assert client.sightings(limit=1, after=page["next"]).sightings == found.sightings[1:]
+    assert client.sightings(subject="bob", since=found.sightings[1].time, verdict=Verdict.MATCH).sightings == [
+        client.sighting(seen["bob-1"])
+    ]
+    rows = list(csv.DictReader(io.StringIO(run("list", "--csv", "--verdict", "match", "--since", "2020-01-01"))))
+    assert [(row["subject"], row["id"]) for row in rows] == [("bob", seen["bob-1"])]
+    assert run("list", "--until", "2020-01-01", "--json").count('"id"') == 0
+
+    assert "match" in run("earlier", "ann")
+    assert client.earlier("ann").found[0].sighting.id == seen["ann-1"]
+    assert client.earlier("ann", before=found.sightings[1].time).searched == 0
+    assert "written" in run("picture", seen["ann-1"], tmp_path / "ann.jpg")
+    assert (tmp_path / "ann.jpg").read_bytes() == client.sighting_thumbnail(seen["ann-1"])
+    assert (tmp_path / "ann.jpg").stat().st_mode & 0o077 == 0
+    assert client.subject_picture("ann").startswith(b"\xff\xd8")
+
+    refused = command("sightings", "forget", seen["ann-1"], "--camera", "door", *place)
+    assert refused.code == 2 and "not both" in refused.err
+    assert "1 sighting(s) deleted" in run("forget", seen["ann-1"])
+    assert client.forget_sightings(camera="hall").sightings == 0
+    assert "1 sighting(s) deleted" in run("forget", "--camera", "door")
+    with pytest.raises(NotFound):
+        client.forget_sighting(seen["bob-1"])
+    assert "No sightings are kept" in run("keep")
+    assert client.collection("default").sightings_seconds is None
+    assert client.create_collection("door", sightings_seconds=60).sightings_seconds == 60
+    assert client.update_collection("door", ttl_seconds=5.0).ttl_seconds == 5
+    with pytest.raises(NotFound):
+        client.subject_picture("ann")
