@@ -7,6 +7,7 @@ statistics of a camera, a sighting is a record of a verdict. Of a walker who is 
 from __future__ import annotations
 
 import hashlib
+import uuid
 from datetime import datetime
 
 from gaitkeeper.gallery.answers import named, view_of
@@ -69,7 +70,6 @@ class Sightings:
         """
         verdict, subject = says or (answer.verdict, named(answer))
         nearest = next((one for one in answer.candidates if one.subject == subject), None)
-        given = {} if (known := sighting or _id_of(clip_sha256, seq.track)) is None else {"id": known}
         new = NewSighting(
             source=source,
             verdict=verdict,
@@ -85,7 +85,7 @@ class Sightings:
             end=answer.end,
             thumbnail=thumbnail,
             walk=self._walk(seq, camera) if verdict is Verdict.UNKNOWN else None,
-            **given,
+            id=sighting or _id_of(clip_sha256, seq.track),
         )
         return self._store.see(self._name, new, self._gallery.most_sightings)
 
@@ -130,6 +130,8 @@ class Sightings:
         return SeenWalk(fingerprint_of(network, seq.perception), embedding, None if view is None else view.heading)
 
 
-def _id_of(clip_sha256: str | None, track: int) -> str | None:
-    """The id of the sighting of a clip's walker; None without a clip."""
-    return None if clip_sha256 is None else hashlib.sha256(f"{clip_sha256}:{track}".encode()).hexdigest()[:32]
+def _id_of(clip_sha256: str | None, track: int) -> str:
+    """The id of the sighting of a clip's walker; without a clip a random one."""
+    if clip_sha256 is None:
+        return uuid.uuid4().hex
+    return hashlib.sha256(f"{clip_sha256}:{track}".encode()).hexdigest()[:32]

@@ -137,5 +137,4 @@ def show_picture(engine: EngineOf, collection: CollectionPath, subject: SubjectP
 
 
 def _jpeg(picture: bytes) -> Response:
-    # A browser must not keep pictures of people on its disk.
-    return Response(picture, media_type="image/jpeg", headers={"Cache-Control": "no-store"})
+    return Response(picture, media_type="image/jpeg")

@@ -54,8 +54,7 @@ class Sightings:
     def see(self, collection: str, new: NewSighting, most: int) -> Sighting | None:
         """As there, here and below."""
         fields = fields_of(new)
-        status: bytes = b"key"
-        while status == b"key":  # repeat if the keys have changed before the script runs
+        while True:  # repeat if the keys have changed before the script runs
             own = self._calls.state(collection, "").own
             seconds = seconds_of(own)
             if seconds is None:
@@ -76,6 +75,8 @@ class Sightings:
                 most=most,
                 secret=own.get("secret", ""),
             )
+            if status != b"key":
+                break
         if status == b"off":
             return None
         return sighting_of(collection, new.id, _time(at[0]), new.subject, fields, seconds)
@@ -137,8 +138,8 @@ class Sightings:
         """Delete the sightings up to a time in microseconds since 1970. Returns their number."""
         gone = 0
         while True:
-            some = self._calls.of_collection(collection, "seen/purge", durable=True, before=before, limit=AT_ONCE)[1]
-            gone += some
+            _, some = self._calls.of_collection(collection, "seen/purge", durable=True, before=before, limit=AT_ONCE)
+            gone += int(some)
             if some < AT_ONCE:
                 return gone
 

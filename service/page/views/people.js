@@ -3,6 +3,7 @@
 import * as api from "../api.js";
 import { confirm, count, date, field, h, note, notice, number, say, words } from "../dom.js";
 import { aboutWalk } from "../person.js";
+import { earlier, lastSeen, portrait } from "../sighted.js";
 import { stripsOf } from "../strips.js";
 
 const MOST = 200;
@@ -58,9 +59,9 @@ const empty = () => note("No one is enrolled in this collection yet. ", h("a", {
 function row(subject) {
   return h("li", {},
     h("a", { href: address(subject.subject) },
-      h("span", { class: "initial", "aria-hidden": "true" }, [...label(subject)][0].toUpperCase()),
+      portrait(subject, label(subject)),
       h("span", { class: "grow" }, h("strong", {}, label(subject)), subject.display_name && h("span", { class: "soft" }, subject.subject)),
-      h("span", { class: "soft" }, count(subject.templates, "walk")),
+      h("span", { class: "soft" }, [lastSeen(subject), count(subject.templates, "walk")].filter(Boolean).join(" · ")),
     ),
   );
 }
@@ -80,7 +81,9 @@ async function person(view, id) {
         h("button", { type: "button", class: "danger", onclick: () => erase(subject, templates, problems) }, "Erase"),
       ),
     ),
-    h("p", { class: "soft" }, `Id ${subject.subject} · enrolled ${date(subject.created)}`),
+    ...(subject.picture ? [portrait(subject, label(subject))] : []),
+    h("p", { class: "soft" }, [`Id ${subject.subject}`, `enrolled ${date(subject.created)}`, lastSeen(subject)].filter(Boolean).join(" · ")),
+    ...earlier(subject),
     problems,
     details(subject, title),
     h("h2", {}, count(templates.length, "walk")),
