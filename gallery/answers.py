@@ -52,9 +52,6 @@ from gaitkeeper.pipelines.sequence import GaitSequence
 
 log = logging.getLogger("gaitkeeper")
 
-LOOKED_BACK = 256
-"""Walks that are compared at the same time with a subject, so that memory stays bounded."""
-
 
 @dataclass(frozen=True, eq=False)
 class Answers:
@@ -100,7 +97,7 @@ class Answers:
         found = self.index.search(fingerprint, probes, top_k, where, corrections)
         calibration = self.calibrations.get(fingerprint)
         nearest = [hits[0] if hits else None for hits in found.hits]
-        measured = self._units(fingerprint, calibration, probes, nearest, corrections, views)
+        measured = self.units(fingerprint, calibration, probes, nearest, corrections, views)
         hits: dict[int, list[Hit]] = dict(zip(with_frames, found.hits, strict=True))
         units = dict(zip(with_frames, measured, strict=True))
         timings = {"embed": searching - began, "search": time.perf_counter() - searching}
@@ -136,7 +133,7 @@ class Answers:
             replies = [self._explained(network, reply, own.get(i), corrections) for i, reply in enumerate(replies)]
         return replies
 
-    def _units(
+    def units(
         self,
         fingerprint: Fingerprint,
         calibration: Calibration | None,
@@ -168,7 +165,7 @@ class Answers:
         subjects: Sequence[str | None],
         views: Sequence[View | None] | None,
     ) -> list[Unit | None]:
-        """As :meth:`_units`, for each probe and a template (P, C) of a subject that need not be enrolled."""
+        """As :meth:`units`, for each probe and a template (P, C) of a subject that need not be enrolled."""
         if calibration is None or not calibration.in_units:
             return [None] * len(probes)
         return units_of(
@@ -216,7 +213,7 @@ class Answers:
         if probe is not None:
             own = centred(probe[None], [view_of(seq, camera)], corrections)
             hit = self.index.nearest_of(subject, fingerprint, own[0], corrections)
-            [unit] = self._units(fingerprint, calibration, own, [hit], corrections, [view_of(seq, camera)])
+            [unit] = self.units(fingerprint, calibration, own, [hit], corrections, [view_of(seq, camera)])
         timings = {"embed": searching - began, "search": time.perf_counter() - searching}
         threshold = match_threshold_of(fmr, calibration, unit)
         distance = None if hit is None else hit.distance
@@ -281,7 +278,7 @@ class Answers:
         own = centred(embedding[None], [view], corrections)
         found = self.index.search(fingerprint, own, 2, corrections=corrections)
         other = next((hit for hit in found.hits[0] if hit.subject != subject), None)
-        [unit] = self._units(fingerprint, calibration, own, [other], corrections, [view])
+        [unit] = self.units(fingerprint, calibration, own, [other], corrections, [view])
         threshold = calibration.threshold(calibration.strictest, found.size, subjects=found.subjects, unit=unit)
         return resemblance(other, threshold), found.cursor
 
@@ -307,56 +304,6 @@ class Answers:
             others = centred(group.embeddings, [view] * len(group.templates), corrections)
             near = part_distances(own, others).amin(0) <= max(limit, same(others))
             found += [group.templates[i] for i in near.nonzero().flatten().tolist()]
-        return found
-
-    def look_back(
-        self,
-        subject: str,
-        fingerprint: Fingerprint,
-        templates: Sequence[str],
-        walks: Tensor,
-        views: Sequence[View | None],
-        rate: float | None,
-        size: int,
-        subjects: int,
-    ) -> list[tuple[Hit, float | None]]:
-        """Compare walks that are not enrolled with one subject, as an identification would.
-
-        Args:
-            subject: the subject.
-            fingerprint: fingerprint of the walks and of the templates.
-            templates: ids of the subject's templates.
-            walks: their embeddings (n, P, C), without correction.
-            views: view of each walk, if known.
-            rate: false-positive identification rate of the threshold; None for the strictest calibrated one.
-            size, subjects: number of templates, and of subjects, in the collection.
-
-        Returns:
-            For each walk the subject's nearest template, and the distance up to which it is a match, which is None
-            without a calibration. Empty if the subject has no template.
-        """
-        corrections, calibration = self.passers.corrections(fingerprint), self.calibrations.get(fingerprint)
-        there = self.index.embeddings(fingerprint, templates, corrections)
-        if not there:
-            return []
-        ids, own = list(there), torch.stack(list(there.values()))
-        found: list[tuple[Hit, float | None]] = []
-        for start in range(0, len(walks), LOOKED_BACK):
-            some = list(views[start : start + LOOKED_BACK])
-            probes = centred(walks[start : start + LOOKED_BACK], some, corrections)
-            nearest = part_distances(own, probes).min(0)
-            hits = [
-                Hit(subject, ids[at], distance)
-                for at, distance in zip(nearest.indices.tolist(), nearest.values.tolist(), strict=True)
-            ]
-            for hit, unit in zip(
-                hits, self._units(fingerprint, calibration, probes, hits, corrections, some), strict=True
-            ):
-                limit = None
-                if calibration is not None:
-                    asked = calibration.strictest if rate is None else rate
-                    limit = calibration.threshold(asked, size, subjects=subjects, unit=unit).value
-                found.append((hit, limit))
         return found
 
     def outliers(self, subject: str, fingerprint: Fingerprint, templates: Sequence[str]) -> list[Outlier]:
@@ -399,7 +346,7 @@ class Answers:
         if calibration is None:
             return None
         rate = calibration.strictest if strict else calibration.loosest
-        units = [unit for unit in self._units(fingerprint, calibration, embeddings, own, corrections) if unit]
+        units = [unit for unit in self.units(fingerprint, calibration, embeddings, own, corrections) if unit]
         unit = sorted(units, key=lambda unit: unit.length)[len(units) // 2] if units else None
         return calibration.threshold(rate, size, subjects=subjects, unit=unit).value
 

@@ -10,8 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import Self, Unpack
 
-import numpy as np
-import torch
 from torch import Tensor
 
 from gaitkeeper.gallery.answers import Answers, view_of
@@ -20,6 +18,7 @@ from gaitkeeper.gallery.decision.reappearance import Walks
 from gaitkeeper.gallery.decision.verdict import QualityGates, check_fmr, check_fpir
 from gaitkeeper.gallery.enrolment import Enrolled, EnrolOptions, enrol
 from gaitkeeper.gallery.errors import NotFound
+from gaitkeeper.gallery.looking_back import forget_sightings_of, look_back
 from gaitkeeper.gallery.names import (
     check_camera,
     check_collection,
@@ -29,7 +28,7 @@ from gaitkeeper.gallery.names import (
     known_subject,
 )
 from gaitkeeper.gallery.networks import Embed, EmbedOnce, PinnedNetwork
-from gaitkeeper.gallery.passers import PassersBy, same
+from gaitkeeper.gallery.passers import PassersBy
 from gaitkeeper.gallery.search.index import CollectionIndex, Index
 from gaitkeeper.gallery.sighted import MOST_SIGHTINGS, SeenWalk, Sighting
 from gaitkeeper.gallery.stores.open import open_store
@@ -45,7 +44,7 @@ from gaitkeeper.gallery.types import (
     Verification,
     ViewStatistics,
 )
-from gaitkeeper.gallery.views import Corrections, View
+from gaitkeeper.gallery.views import Corrections
 from gaitkeeper.models import GaitNetwork
 from gaitkeeper.pipelines.embed import embed
 from gaitkeeper.pipelines.fingerprint import Fingerprint, fingerprint_of
@@ -411,51 +410,17 @@ class Gallery(Enrolled):
         if collection.fingerprint is not None:
             alike = self._answers.passers_like(collection.fingerprint, templates, collection.templates)
             gone = self.passers_by.erase(alike).templates
-        unknown = self._forget_sightings_like(owner)
+        unknown = forget_sightings_of(self, self._answers, owner)
         erased = self.store.erase(self.name, owner)
         return erased.model_copy(update={"passers_by": gone, "sightings": erased.sightings + unknown})
 
     def look_back(
-        self, subject: str, walks: Sequence[tuple[Sighting, SeenWalk]], rate: float | None
+        self, subject: str, walks: Sequence[tuple[Sighting, SeenWalk]], fpir: float
     ) -> list[tuple[Sighting, float, float | None]]:
-        """Compare kept walks, embedded by the collection's network, with a subject; see
-        :meth:`gaitkeeper.gallery.answers.Answers.look_back`.
-
-        Returns:
-            Each sighting, its distance, and the distance up to which it is a match. Empty if the subject has no
-            template.
+        """Compare sightings whose walks the collection's network embedded with a subject; see
+        :func:`gaitkeeper.gallery.looking_back.look_back`.
         """
-        collection = self.collection
-        if collection.fingerprint is None or not walks:
-            return []
-        views = [
-            View(sighting.camera, walk.heading) if sighting.camera is not None and walk.heading is not None else None
-            for sighting, walk in walks
-        ]
-        found = self._answers.look_back(
-            subject,
-            collection.fingerprint,
-            [template.id for template in self.templates(subject)],
-            torch.from_numpy(np.stack([walk.embedding for _, walk in walks])),
-            views,
-            rate,
-            collection.templates,
-            collection.subjects,
-        )
-        return [(sighting, hit.distance, limit) for (sighting, _), (hit, limit) in zip(walks, found, strict=False)]
-
-    def _forget_sightings_like(self, subject: str) -> int:
-        """Delete the kept unknown walkers who match a subject at the strictest calibrated rate; without a calibration
-        only the walks that its templates were made from. Returns their number.
-        """
-        fingerprint = self.collection.fingerprint
-        walks = [one for one in self.store.seen_walks(self.name) if one[1].fingerprint == fingerprint]
-        alike = [
-            sighting.id
-            for (sighting, distance, limit), (_, walk) in zip(self.look_back(subject, walks, None), walks, strict=False)
-            if distance <= max(limit or 0.0, same(torch.from_numpy(walk.embedding)[None]))
-        ]
-        return self.store.forget_sightings(self.name, sightings=alike).sightings if alike else 0
+        return look_back(self, self._answers, subject, walks, fpir)
 
     def ready(self) -> bool:
         """Whether the search index has been verified against the store, by count and digest."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -50,12 +51,13 @@ class Sighting(Record):
     end: float = Field(description="Seconds from the first frame of the clip or stream to the walker's last.")
     thumbnail: bool = Field(description="Whether a picture is kept.")
     searchable: bool = Field(
-        description="Whether the walk's embedding is kept, which is done for unknown walkers, to find them again."
+        description="Whether the walk's embedding is kept, to find the walker again: of those who are unknown, or could"
+        " not be compared because no one was enrolled or the network is not calibrated."
     )
 
 
 class Earlier(Record):
-    """A kept sighting of an unknown walker, compared with a subject."""
+    """A kept sighting of a walker without a name, compared with a subject."""
 
     sighting: Sighting
     distance: float = Field(description="Part-wise distance to the subject's nearest template.")
@@ -67,7 +69,7 @@ class Earlier(Record):
 
 
 class EarlierSearch(Record):
-    """Sightings of unknown walkers who may be a subject: matches first, and of each kind the nearest first."""
+    """Sightings of walkers without a name who may be a subject: matches first, and of each kind the nearest first."""
 
     collection: str
     subject: str
@@ -100,7 +102,7 @@ class Wanted:
 
 @dataclass(frozen=True, eq=False)
 class SeenWalk:
-    """The walk of an unknown walker, to find it again.
+    """The walk of a walker without a name, to find it again.
 
     Attributes:
         fingerprint: fingerprint of the embedding.
@@ -122,7 +124,7 @@ class NewSighting:
             time.
         time: time of the verdict, with a time zone; by default now.
         thumbnail: JPEG of the walker; empty if there is none.
-        walk: the walk of an unknown walker; None for others.
+        walk: the walk of a walker without a name; None for others.
         camera, source, verdict, reason, subject, distance, confidence, stranger, clip_sha256, track, start, end: as of
             :class:`Sighting`.
     """
@@ -156,3 +158,10 @@ class Known:
 
     last_seen: LastSeen | None = None
     picture: bool = False
+
+
+def id_of(clip_sha256: str | None, track: int) -> str:
+    """The id of the sighting of a clip's walker; without a clip a random one."""
+    if clip_sha256 is None:
+        return uuid.uuid4().hex
+    return hashlib.sha256(f"{clip_sha256}:{track}".encode()).hexdigest()[:32]

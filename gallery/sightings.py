@@ -6,16 +6,16 @@ statistics of a camera, a sighting is a record of a verdict. Of a walker who is 
 
 from __future__ import annotations
 
-import hashlib
-import uuid
 from datetime import datetime
 
 from gaitkeeper.gallery.answers import named, view_of
+from gaitkeeper.gallery.errors import PoorQuality
 from gaitkeeper.gallery.gallery import Gallery
 from gaitkeeper.gallery.names import known_subject
 from gaitkeeper.gallery.networks import embedded
-from gaitkeeper.gallery.sighted import Earlier, EarlierSearch, NewSighting, SeenWalk, Sighting, Source
-from gaitkeeper.gallery.types import Identification, Verdict
+from gaitkeeper.gallery.sighted import Earlier, EarlierSearch, NewSighting, SeenWalk, Sighting, Source, id_of
+from gaitkeeper.gallery.types import Identification, Reason, Verdict
+from gaitkeeper.pipelines.errors import ClipError
 from gaitkeeper.pipelines.fingerprint import fingerprint_of
 from gaitkeeper.pipelines.sequence import GaitSequence
 
@@ -84,13 +84,13 @@ class Sightings:
             start=answer.start,
             end=answer.end,
             thumbnail=thumbnail,
-            walk=self._walk(seq, camera) if verdict is Verdict.UNKNOWN else None,
-            id=sighting or _id_of(clip_sha256, seq.track),
+            walk=self._walk(seq, camera) if subject is None and self._can_be_found(seq, answer, verdict) else None,
+            id=sighting or id_of(clip_sha256, seq.track),
         )
         return self._store.see(self._name, new, self._gallery.most_sightings)
 
     def earlier(self, subject: str, before: datetime | None = None, fpir: float = 0.01) -> EarlierSearch:
-        """Search the kept unknown walkers for a subject.
+        """Search the kept walkers without a name for a subject.
 
         Args:
             subject: its id.
@@ -123,15 +123,18 @@ class Sightings:
             found=tuple(sorted(found, key=lambda one: (not one.match, one.distance))),
         )
 
+    def _can_be_found(self, seq: GaitSequence, answer: Identification, verdict: Verdict) -> bool:
+        """Whether the walk of somebody without a name is good enough to be found again."""
+        if answer.reason is Reason.EMPTY_GALLERY:  # which comes before all other reasons
+            try:
+                self._gallery.check_enrolment(seq)
+            except (ClipError, PoorQuality):
+                return False
+            return True
+        return verdict is Verdict.UNKNOWN or answer.reason is Reason.UNCALIBRATED
+
     def _walk(self, seq: GaitSequence, camera: str | None) -> SeenWalk:
         network = self._gallery.network
         embedding = embedded(network, [seq], self._gallery.embed)[0].float().cpu().numpy()
         view = view_of(seq, camera)
         return SeenWalk(fingerprint_of(network, seq.perception), embedding, None if view is None else view.heading)
-
-
-def _id_of(clip_sha256: str | None, track: int) -> str:
-    """The id of the sighting of a clip's walker; without a clip a random one."""
-    if clip_sha256 is None:
-        return uuid.uuid4().hex
-    return hashlib.sha256(f"{clip_sha256}:{track}".encode()).hexdigest()[:32]

@@ -51,7 +51,7 @@ class Seen(Protocol):
         """The picture of a sighting, JPEG. Raises NotFound if there is none."""
 
     def seen_walks(self, collection: str, until: datetime | None = None) -> list[tuple[Sighting, SeenWalk]]:
-        """The sightings of unknown walkers before a time, with their walks, newest first."""
+        """The sightings before a time that have a walk, with it, newest first."""
 
     def forget_sightings(
         self, collection: str, wanted: Wanted = EVERY, sightings: Sequence[str] | None = None

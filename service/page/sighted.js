@@ -9,7 +9,8 @@ const LANES = 8;
 
 export const personLink = (subject) => h("a", { href: `#/people/${encodeURIComponent(subject)}` }, subject);
 
-const picture = (address, alt) => h("img", { src: api.at(address).href, alt, loading: "lazy", class: "thumb" });
+/** In an element of its own: a card hides children that are empty, and an image has no children. */
+const picture = (address, alt) => h("span", { class: "face" }, h("img", { src: api.at(address).href, alt, loading: "lazy", class: "thumb" }));
 
 /** The picture of a sighting; nothing if none is kept. */
 const thumbnail = ({ id, collection, time, thumbnail: there }) =>

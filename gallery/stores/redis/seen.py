@@ -14,7 +14,7 @@ from gaitkeeper.gallery.stores.redis.calls import Calls
 from gaitkeeper.gallery.stores.redis.rows import hash_of, key_of, seconds_of
 from gaitkeeper.gallery.stores.seen import EVERY
 from gaitkeeper.gallery.stores.sighting_records import fields_of, oldest, sealed_parts, sighting_of, walk_of
-from gaitkeeper.gallery.types import Action, LastSeen, Verdict
+from gaitkeeper.gallery.types import Action, LastSeen
 
 AT_ONCE = 500
 """Sightings that a script reads or deletes, so that other clients do not wait for long."""
@@ -104,7 +104,7 @@ class Sightings:
 
     def walks(self, collection: str, until: datetime | None) -> list[tuple[Sighting, SeenWalk]]:
         """As ``seen_walks``."""
-        wanted = Wanted(verdict=Verdict.UNKNOWN, until=until)
+        wanted = Wanted(until=until)
         return [
             (
                 row.sighting,

@@ -12,7 +12,7 @@ from gaitkeeper.gallery.sighted import Known, NewSighting, SeenWalk, Sighting, W
 from gaitkeeper.gallery.stores.encoding import micros, moment
 from gaitkeeper.gallery.stores.encryption import Seals
 from gaitkeeper.gallery.stores.sighting_records import fields_of, oldest, sealed_parts, sighting_of, walk_of
-from gaitkeeper.gallery.types import LastSeen, Verdict
+from gaitkeeper.gallery.types import LastSeen
 
 _WANTED = """
     FROM sightings x LEFT JOIN subjects s ON s.key = x.subject
@@ -126,7 +126,7 @@ def walks(
         return []
     rows = db.execute(
         f"{_ROW}, x.walk {_WANTED} AND x.walk IS NOT NULL ORDER BY x.at DESC, x.id DESC",
-        _values(collection, Wanted(verdict=Verdict.UNKNOWN, until=until)),
+        _values(collection, Wanted(until=until)),
     )
     return [
         (
