@@ -30,7 +30,7 @@ export function entry(sighting, ...more) {
   return h("li", { class: "card sighting" },
     thumbnail(sighting),
     h("div", {},
-      h("h3", {}, h("time", { datetime: time }, date(time))),
+      h("h2", {}, h("time", { datetime: time }, date(time))),
       h("p", { class: "verdict" }, verdictBadge(verdict), subject !== null && personLink(subject)),
       h("p", { class: "soft" }, facts.filter(Boolean).join(" · ")),
     ),

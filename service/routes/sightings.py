@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request, Response
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, Field
 
 from gaitkeeper.gallery.sighted import EarlierSearch, Sighting
 from gaitkeeper.gallery.types import Verdict
@@ -22,6 +23,18 @@ SightingPath = Annotated[str, Path(description="Id of the sighting.", examples=[
 CollectionQuery = Annotated[str, Query(description="Name of the collection.", examples=["default"])]
 JPEG: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
 
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", re.IGNORECASE)
+
+
+def _iso(given: Any) -> Any:
+    """The framework alone would also take a number, and a time without a zone."""
+    if not isinstance(given, str) or not _TIME.fullmatch(given):
+        raise ValueError("a time in ISO 8601 with seconds and zone expected, as in 2026-01-31T08:00:00Z")
+    return given
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_iso)]
+
 
 class Filter(BaseModel):
     """Which sightings are meant."""
@@ -30,8 +43,8 @@ class Filter(BaseModel):
     subject: str | None = Field(None, description="Only sightings of this subject.")
     camera: str | None = Field(None, description="Only sightings by this camera.")
     verdict: Verdict | None = Field(None, description="Only sightings with this verdict.")
-    since: AwareDatetime | None = Field(None, description="Only sightings at this time or later: ISO 8601 with a zone.")
-    until: AwareDatetime | None = Field(None, description="Only sightings before this time.")
+    since: Moment | None = Field(None, description="Only sightings at this time or later: ISO 8601 with a zone.")
+    until: Moment | None = Field(None, description="Only sightings before this time.")
 
 
 class SightingsPage(Filter):
@@ -46,7 +59,7 @@ class SightingsPage(Filter):
 class Before(BaseModel):
     """How unknown walkers are searched for a subject."""
 
-    before: AwareDatetime | None = Field(
+    before: Moment | None = Field(
         None, description="Only sightings before this time; by default before the subject was enrolled."
     )
     fpir: float = Field(

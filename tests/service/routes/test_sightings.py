@@ -198,6 +198,7 @@ def test_hostile_input_is_refused(service: Service) -> None:
         ({"after": f"9999-99-99T00:00:00.000000Z_{'0' * 32}"}, "invalid_request", "after"),
         ({"since": "yesterday"}, "invalid_request", "since"),
         ({"since": "2025-01-01T00:00:00"}, "invalid_request", "since"),  # without a zone
+        ({"until": "0"}, "invalid_request", "until"),
         ({"verdict": "maybe"}, "invalid_request", "verdict"),
         ({"limit": "0"}, "invalid_request", "limit"),
         ({"cameras": "door"}, "unknown_field", "cameras"),
