@@ -21,6 +21,7 @@ from gaitkeeper.gallery.enrolment import Enrolled, EnrolOptions, enrol
 from gaitkeeper.gallery.errors import NotFound
 from gaitkeeper.gallery.identification.answers import Answers, view_of
 from gaitkeeper.gallery.identification.passers import PassersBy
+from gaitkeeper.gallery.looking_back import forget_sightings_of, look_back
 from gaitkeeper.gallery.names import (
     check_camera,
     check_collection,
@@ -32,6 +33,7 @@ from gaitkeeper.gallery.names import (
 from gaitkeeper.gallery.networks import Embed, EmbedOnce, PinnedNetwork
 from gaitkeeper.gallery.pairs import Double
 from gaitkeeper.gallery.search.index import CollectionIndex, Index
+from gaitkeeper.gallery.sighted import MOST_SIGHTINGS, SeenWalk, Sighting
 from gaitkeeper.gallery.stores.open import open_store
 from gaitkeeper.gallery.stores.protocol import NewSubject, Store
 from gaitkeeper.gallery.types import (
@@ -77,6 +79,7 @@ class Gallery(Enrolled):
         precision: number format of the searched embeddings: "float32", "float16" or "bfloat16".
         index: index to use instead of a local one. It has its own device and precision.
         embed: function to compute embeddings with, instead of the local network.
+        most_sightings: number of sightings to keep, if the collection keeps them; the oldest go first.
 
     Raises:
         NotFound: the collection does not exist.
@@ -95,9 +98,11 @@ class Gallery(Enrolled):
         precision: str = "float32",
         index: Index | None = None,
         embed: Embed = embed,
+        most_sightings: int = MOST_SIGHTINGS,
     ) -> None:
         super().__init__(store, collection)
         self.embed = embed
+        self.most_sightings = most_sightings
         self._pinned = PinnedNetwork(store, self.name, network, device, fallback)
         self.passers_by = PassersBy(store, self.name)
         self._answers = Answers(
@@ -426,10 +431,11 @@ class Gallery(Enrolled):
         return gone
 
     def erase(self, subject: str) -> Erasure:
-        """Erase a subject: its templates, embeddings and sequences, and the passers-by that resemble one of them.
+        """Erase a subject: its templates, embeddings and sequences, its sightings, and the passers-by and the sightings
+        of unknown walkers that resemble one of its templates.
 
-        Passers-by have no names, so only the distance can show that they are the subject. A passer-by farther away than
-        the threshold of the strictest calibrated rate is kept until it expires or its camera is forgotten.
+        Passers-by and unknown walkers have no names, so only the distance can show that they are the subject. One
+        farther away than the threshold of the strictest calibrated rate is kept until it expires or is deleted.
 
         Raises:
             NotFound: no subject has this id.
@@ -440,7 +446,17 @@ class Gallery(Enrolled):
         if collection.fingerprint is not None:
             alike = self._answers.passers_like(collection.fingerprint, templates, collection.templates)
             gone = self.passers_by.erase(alike).templates
-        return self.store.erase(self.name, owner).model_copy(update={"passers_by": gone})
+        unknown = forget_sightings_of(self, self._answers, owner)
+        erased = self.store.erase(self.name, owner)
+        return erased.model_copy(update={"passers_by": gone, "sightings": erased.sightings + unknown})
+
+    def look_back(
+        self, subject: str, walks: Sequence[tuple[Sighting, SeenWalk]], fpir: float
+    ) -> list[tuple[Sighting, float, float | None]]:
+        """Compare sightings whose walks the collection's network embedded with a subject; see
+        :func:`gaitkeeper.gallery.looking_back.look_back`.
+        """
+        return look_back(self, self._answers, subject, walks, fpir)
 
     def ready(self) -> bool:
         """Whether the search index has been verified against the store, by count and digest."""

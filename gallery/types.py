@@ -79,9 +79,19 @@ class Collection(Record):
     ttl_seconds: float | None = Field(
         default=None, description="Seconds after which templates enrolled from now on expire; null for never."
     )
+    sightings_seconds: float | None = Field(
+        default=None, description="Seconds for which sightings, and pictures of subjects, are kept; null for none."
+    )
     shadow: Shadow | None = Field(
         default=None, description="The other fingerprint's embeddings, during and after a migration."
     )
+
+
+class LastSeen(Record):
+    """The newest kept sighting of a subject."""
+
+    time: datetime
+    camera: str | None = Field(description="The camera that recorded it, if named.")
 
 
 class Subject(Record):
@@ -97,6 +107,8 @@ class Subject(Record):
     legal_basis: str | None = Field(default=None, description="Why this person's data may be kept.")
     templates: int = Field(description="Number of this subject's templates.")
     created: datetime
+    last_seen: LastSeen | None = Field(default=None, description="Its newest kept sighting; null if there is none.")
+    picture: bool = Field(default=False, description="Whether a picture of the subject is kept.")
 
 
 class Template(Record):
@@ -308,6 +320,9 @@ class Erasure(Record):
     passers_by: int = Field(
         default=0, description="Passers-by that were also erased, because they resemble one of the templates."
     )
+    sightings: int = Field(
+        default=0, description="Sightings that were also erased: of the subject, and unknown ones that resemble it."
+    )
     pending: bool = Field(description="True if the store still has to overwrite the erased bytes on disk.")
 
 
@@ -317,6 +332,7 @@ class Removal(Record):
     collection: str
     templates: int = Field(description="Templates removed.")
     subjects: int = Field(description="Subjects removed with their last template.")
+    sightings: int = Field(default=0, description="Sightings removed.")
     pending: bool = Field(description="True if the store still has to overwrite the removed bytes on disk.")
 
 
@@ -348,6 +364,8 @@ class Action(StrEnum):
     MERGE = "merge"
     MERGED_AWAY = "merged_away"
     TELL_APART = "tell_apart"
+    KEEP_SIGHTINGS = "keep_sightings"
+    FORGET_SIGHTINGS = "forget_sightings"
 
 
 class AuditEntry(Record):

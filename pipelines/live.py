@@ -82,6 +82,10 @@ class Due:
         """The window's gait sequence; built on first use, also from another thread."""
         return self._tracklet.sequence(perception)
 
+    def thumbnail(self) -> bytes:
+        """As of the tracklet; see :meth:`gaitkeeper.pipelines.tracklet.Tracklet.thumbnail`."""
+        return self._tracklet.thumbnail()
+
 
 @dataclass(frozen=True, eq=False)
 class Sight:

@@ -32,7 +32,18 @@ from gaitkeeper.service.live.events import DropReason
 from gaitkeeper.service.metrics import Metrics
 from gaitkeeper.service.problems import PROBLEMS
 from gaitkeeper.service.recognition.engine import Engine
-from gaitkeeper.service.routes import cameras, clips, collections, jobs, pairs, strangers, stream, subjects, walkers
+from gaitkeeper.service.routes import (
+    cameras,
+    clips,
+    collections,
+    jobs,
+    pairs,
+    sightings,
+    strangers,
+    stream,
+    subjects,
+    walkers,
+)
 from gaitkeeper.service.routes.operations import health, metrics, session, system
 from gaitkeeper.service.routes.page import page_router
 from gaitkeeper.service.settings import Settings, load_settings
@@ -131,7 +142,7 @@ def create_app(settings: Settings | None = None, engine: Engine | None = None) -
     app.state.started = time.time()
     handlers.install(app)
     openapi.install(app)
-    clips_and_people = (clips, walkers, collections, subjects, pairs, strangers, cameras, jobs, stream)
+    clips_and_people = (clips, walkers, collections, subjects, pairs, strangers, sightings, cameras, jobs, stream)
     for routes in (*clips_and_people, session, system, health, metrics):
         app.include_router(routes.router)
     app.include_router(page_router())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol, Unpack
 
@@ -14,6 +15,7 @@ from gaitkeeper.service.schemas import (
     CollectionsReply,
     DistancesReply,
     DoublesReply,
+    EarlierSearch,
     EnrollReply,
     ErasedHandle,
     Erasure,
@@ -22,6 +24,9 @@ from gaitkeeper.service.schemas import (
     Merge,
     NamedReply,
     Removal,
+    Sighting,
+    SightingFilter,
+    SightingsReply,
     Silhouettes,
     StrangersReply,
     Strips,
@@ -166,9 +171,48 @@ class Recogniser(Protocol):
         """One collection."""
 
     def create_collection(
-        self, collection: str, *, keeps_heatmaps: bool = False, ttl_seconds: float | None = None
+        self,
+        collection: str,
+        *,
+        keeps_heatmaps: bool = False,
+        ttl_seconds: float | None = None,
+        sightings_seconds: float | None = None,
     ) -> Collection:
         """Create a collection."""
+
+    def update_collection(self, collection: str = "default", **changes: float | None) -> Collection:
+        """Change ``ttl_seconds`` or ``sightings_seconds`` of a collection."""
+
+    def sightings(
+        self, *, limit: int | None = None, after: str | None = None, **wanted: Unpack[SightingFilter]
+    ) -> SightingsReply:
+        """Sightings, newest first, all or one page."""
+
+    def sighting(self, sighting: str, *, collection: str = "default") -> Sighting:
+        """One sighting."""
+
+    def sighting_thumbnail(self, sighting: str, *, collection: str = "default") -> bytes:
+        """The picture of a sighting, JPEG."""
+
+    def forget_sighting(self, sighting: str, *, collection: str = "default") -> Removal:
+        """Delete one sighting."""
+
+    def forget_sightings(self, **wanted: Unpack[SightingFilter]) -> Removal:
+        """Delete all sightings that are wanted."""
+
+    def earlier(
+        self,
+        subject: str,
+        *,
+        before: datetime | None = None,
+        fpir: float = 0.01,
+        limit: int = 100,
+        collection: str = "default",
+    ) -> EarlierSearch:
+        """Search the kept unknown walkers for a subject."""
+
+    def subject_picture(self, subject: str, *, collection: str = "default") -> bytes:
+        """The picture of a subject, JPEG."""
 
     def delete_collection(self, collection: str) -> Removal:
         """Delete a collection and its content."""

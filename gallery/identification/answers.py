@@ -97,7 +97,7 @@ class Answers:
         found = self.index.search(fingerprint, probes, top_k, where, corrections)
         calibration = self.calibrations.get(fingerprint)
         nearest = [hits[0] if hits else None for hits in found.hits]
-        measured = self._units(fingerprint, calibration, probes, nearest, corrections, views)
+        measured = self.units(fingerprint, calibration, probes, nearest, corrections, views)
         hits: dict[int, list[Hit]] = dict(zip(with_frames, found.hits, strict=True))
         units = dict(zip(with_frames, measured, strict=True))
         timings = {"embed": searching - began, "search": time.perf_counter() - searching}
@@ -118,7 +118,7 @@ class Answers:
             replies.append(reply)
         if walks is not None:
             fit = [
-                Walk(seqs[i].track, fingerprint, embedding, view, _named(replies[i]))
+                Walk(seqs[i].track, fingerprint, embedding, view, named(replies[i]))
                 for i, view, embedding in zip(with_frames, views, raw, strict=True)
                 if unfit(seqs[i], calibration, self.gates) is None
             ]
@@ -133,7 +133,7 @@ class Answers:
             replies = [self._explained(network, reply, own.get(i), corrections) for i, reply in enumerate(replies)]
         return replies
 
-    def _units(
+    def units(
         self,
         fingerprint: Fingerprint,
         calibration: Calibration | None,
@@ -165,7 +165,7 @@ class Answers:
         subjects: Sequence[str | None],
         views: Sequence[View | None] | None,
     ) -> list[Unit | None]:
-        """As :meth:`_units`, for each probe and a template (P, C) of a subject that need not be enrolled."""
+        """As :meth:`units`, for each probe and a template (P, C) of a subject that need not be enrolled."""
         if calibration is None or not calibration.in_units:
             return [None] * len(probes)
         return units_of(
@@ -213,7 +213,7 @@ class Answers:
         if probe is not None:
             own = centred(probe[None], [view_of(seq, camera)], corrections)
             hit = self.index.nearest_of(subject, fingerprint, own[0], corrections)
-            [unit] = self._units(fingerprint, calibration, own, [hit], corrections, [view_of(seq, camera)])
+            [unit] = self.units(fingerprint, calibration, own, [hit], corrections, [view_of(seq, camera)])
         timings = {"embed": searching - began, "search": time.perf_counter() - searching}
         threshold = match_threshold_of(fmr, calibration, unit)
         distance = None if hit is None else hit.distance
@@ -278,7 +278,7 @@ class Answers:
         own = centred(embedding[None], [view], corrections)
         found = self.index.search(fingerprint, own, 2, corrections=corrections)
         other = next((hit for hit in found.hits[0] if hit.subject != subject), None)
-        [unit] = self._units(fingerprint, calibration, own, [other], corrections, [view])
+        [unit] = self.units(fingerprint, calibration, own, [other], corrections, [view])
         threshold = calibration.threshold(calibration.strictest, found.size, subjects=found.subjects, unit=unit)
         return resemblance(other, threshold), found.cursor
 
@@ -346,7 +346,7 @@ class Answers:
         if calibration is None:
             return None
         rate = calibration.strictest if strict else calibration.loosest
-        units = [unit for unit in self._units(fingerprint, calibration, embeddings, own, corrections) if unit]
+        units = [unit for unit in self.units(fingerprint, calibration, embeddings, own, corrections) if unit]
         unit = sorted(units, key=lambda unit: unit.length)[len(units) // 2] if units else None
         return calibration.threshold(rate, size, subjects=subjects, unit=unit).value
 
@@ -375,7 +375,8 @@ class Answers:
         }
 
 
-def _named(reply: Identification) -> str | None:
+def named(reply: Identification) -> str | None:
+    """The subject of a match; None for another verdict."""
     return reply.candidates[0].subject if reply.verdict is Verdict.MATCH else None
 
 

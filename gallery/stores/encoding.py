@@ -33,6 +33,16 @@ def stamp(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="microseconds")
 
 
+def micros(moment: datetime) -> int:
+    """A time in microseconds since 1970."""
+    return round((moment - datetime(1970, 1, 1, tzinfo=UTC)) / timedelta(microseconds=1))
+
+
+def moment(micros: int) -> datetime:
+    """The UTC time of :func:`micros`."""
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=micros)
+
+
 def expiry(template: NewTemplate, ttl: float | None, created: datetime) -> datetime | None:
     """Expiry of a new template: its own value if it has one, otherwise the collection's time to live."""
     if template.expires is not None or ttl is None:

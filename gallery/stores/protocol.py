@@ -14,6 +14,7 @@ import numpy.typing as npt
 from torch import Tensor
 
 from gaitkeeper.gallery.pairs import Merge
+from gaitkeeper.gallery.stores.seen import Seen
 from gaitkeeper.gallery.types import Action, AuditReport, Collection, Erasure, Promises, Removal, Subject, Template
 from gaitkeeper.gallery.views import View
 from gaitkeeper.pipelines.fingerprint import Fingerprint
@@ -249,7 +250,7 @@ class Records(Protocol):
         """Remove one template. Its subject stays, even without templates. Raises NotFound."""
 
     def purge(self, collection: str, now: datetime) -> Removal:
-        """Remove expired templates, and the subjects that lose their last template by this."""
+        """Remove expired templates, the subjects that lose their last template by this, and old sightings."""
 
 
 class Pairs(Protocol):
@@ -259,7 +260,8 @@ class Pairs(Protocol):
         """Make another subject's templates the subject's own, atomically; the other id no longer exists. Durable as an
         enrolment.
 
-        :func:`gaitkeeper.gallery.stores.merging.merged` says which data remains. The templates keep their ids. In an
+        :func:`gaitkeeper.gallery.stores.merging.merged` says which data remains. The templates keep their ids, and
+        sightings become the subject's own; the other's picture is deleted. In an
         encrypted collection they are encrypted with the subject's key, and the other's key is deleted.
 
         Raises:
@@ -367,7 +369,7 @@ class Upkeep(Protocol):
         """Close files and connections. The store cannot be used afterwards."""
 
 
-class Store(Records, Pairs, Feed, Shadows, Upkeep, Protocol):
+class Store(Records, Pairs, Feed, Shadows, Seen, Upkeep, Protocol):
     """What a store must do. Safe for concurrent threads and processes.
 
     Every method may raise StoreUnavailable, and BadStore if stored data cannot be read. Every method with a collection

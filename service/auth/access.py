@@ -54,6 +54,7 @@ RULES = (
     # Walkers are looked at to be enrolled or identified. A handle is its key's alone, so viewers see none.
     Rule(re.compile(r"/walkers(/.*)?"), CLIPS, CLIPS),
     Rule(re.compile(r"/collections/(?P<collection>[^/]+)(/.*)?"), VIEWERS),
+    Rule(re.compile(r"/sightings(/.*)?"), VIEWERS),
     # Listed are only the key's own collections, and it can create no other.
     Rule(re.compile(r"/collections/?"), VIEWERS),
     Rule(re.compile(r"/jobs(/.*)?"), CLIPS | VIEWERS, CLIPS),

@@ -11,6 +11,7 @@ from gaitkeeper.gallery.errors import ClipOfOtherSubject, LooksLikeOtherSubject,
 from gaitkeeper.gallery.names import check_camera, check_metadata, check_subject
 from gaitkeeper.gallery.pairs import Merge
 from gaitkeeper.gallery.rates import check_rates
+from gaitkeeper.gallery.sighted import Source
 from gaitkeeper.gallery.types import Verdict
 from gaitkeeper.models.errors import GaitkeeperError
 from gaitkeeper.service.auth.access import require_collection
@@ -88,9 +89,11 @@ class Work:
         deadline: float | None = None,
         more: Sequence[ClipSource] = (),
         annotate: Path | None = None,
+        source: Source = Source.REQUEST,
     ) -> tuple[int, ClipReply]:
         """Process a clip, or what a handle stands for; returns HTTP status and reply. ``more`` are further clips to
-        enrol from, ``annotate`` is the path of the annotated clip to write. Raises as the engine's method.
+        enrol from, ``annotate`` is the path of the annotated clip to write, ``source`` is what sightings come from.
+        Raises as the engine's method.
         """
         if isinstance(request, EnrollRequest):
             enrolled = self.engine.enroll(
@@ -112,6 +115,7 @@ class Work:
             clip,
             annotate=annotate,
             annotated_bytes=room,
+            source=source,
             on_progress=on_progress,
             deadline=deadline,
             **complete(IdentifyOptions, request.options),
@@ -127,7 +131,7 @@ class Work:
         """
         request = request_of(kind, fields)
         annotate = clip.with_suffix(".mp4") if request.needs_job else None
-        status, reply = self.do(request, clip, on_progress, annotate=annotate)
+        status, reply = self.do(request, clip, on_progress, annotate=annotate, source=Source.JOB)
         return status, without_pictures(reply) if isinstance(reply, WalkersReply) else reply
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from gaitkeeper.gallery.errors import StoreUnavailable
 from gaitkeeper.gallery.gallery import Gallery
+from gaitkeeper.gallery.sighted import Source
 from gaitkeeper.gallery.stores.audit import acting
 from gaitkeeper.models.errors import GaitkeeperError
 from gaitkeeper.pipelines.errors import EmptyUpload
@@ -76,7 +77,8 @@ class Worker:
     def _do(self, item: Item, clip: OpenClip) -> dict[str, Any]:
         order = self._order
         if order.kind == "identify":
-            return {"people": self._engine.identify(clip, **complete(IdentifyOptions, order.options)).people}
+            options = complete(IdentifyOptions, order.options)
+            return {"people": self._engine.identify(clip, source=Source.BATCH, **options).people}
         if item.path is not None and item.subject is not None and "\\" in item.subject:
             raise InvalidRequest(f"The folder of {item.name} does not name a subject: its name is no UTF-8.")
         if item.subject is None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Unpack
 from gaitkeeper.service import problems
 from gaitkeeper.service.client.connection import path_part
 from gaitkeeper.service.client.pairs import Pairs
+from gaitkeeper.service.client.sightings import SightingsClient
 from gaitkeeper.service.files import require_video_target, written
 from gaitkeeper.service.options import (
     ClipOptions,
@@ -52,7 +53,7 @@ if TYPE_CHECKING:
     from gaitkeeper.service.client.live import LiveStream
 
 
-class Client(Pairs):
+class Client(Pairs, SightingsClient):
     """Client of one service.
 
     >>> with Client("http://127.0.0.1:8321") as client:  # doctest: +SKIP
@@ -236,10 +237,20 @@ class Client(Pairs):
         return self._send("GET", f"/collections/{path_part(collection)}", Collection)
 
     def create_collection(
-        self, collection: str, *, keeps_heatmaps: bool = False, ttl_seconds: float | None = None
+        self,
+        collection: str,
+        *,
+        keeps_heatmaps: bool = False,
+        ttl_seconds: float | None = None,
+        sightings_seconds: float | None = None,
     ) -> Collection:
         """Create a collection."""
-        new = {"name": collection, "keeps_heatmaps": keeps_heatmaps, "ttl_seconds": ttl_seconds}
+        new = {
+            "name": collection,
+            "keeps_heatmaps": keeps_heatmaps,
+            "ttl_seconds": ttl_seconds,
+            "sightings_seconds": sightings_seconds,
+        }
         return self._send("POST", "/collections", Collection, json=new)
 
     def delete_collection(self, collection: str) -> Removal:

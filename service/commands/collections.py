@@ -51,9 +51,15 @@ def create(
         typer.Option("--keep-heatmaps", help="Keep joint heatmaps, which some networks read."),
     ] = False,
     ttl: Annotated[float | None, typer.Option(min=1, max=3.2e9, help="Seconds after which templates expire.")] = None,
+    sightings: Annotated[
+        float | None,
+        typer.Option(min=1, max=3.2e9, help="Seconds for which sightings, and pictures of subjects, are kept."),
+    ] = None,
 ) -> Answer:
     """Create a collection."""
-    reply = worker.create_collection(collection, keeps_heatmaps=keeps_heatmaps, ttl_seconds=ttl)
+    reply = worker.create_collection(
+        collection, keeps_heatmaps=keeps_heatmaps, ttl_seconds=ttl, sightings_seconds=sightings
+    )
     return reply, f"{reply.name} is there, and empty"
 
 

@@ -1,4 +1,6 @@
-"""Identifies the people of a live stream, and lets the collection learn one walk of each ended track."""
+"""Identifies the people of a live stream, keeps sightings of them, and lets the collection learn one walk of each ended
+track.
+"""
 
 from __future__ import annotations
 
@@ -10,16 +12,21 @@ from gaitkeeper.gallery import Gallery
 from gaitkeeper.gallery.decision.reappearance import Span, Walks
 from gaitkeeper.gallery.names import check_camera, check_metadata
 from gaitkeeper.gallery.rates import check_rates
-from gaitkeeper.gallery.types import Identification
+from gaitkeeper.gallery.sighted import Source
+from gaitkeeper.gallery.sightings import Sightings
+from gaitkeeper.gallery.types import Identification, Verdict
 from gaitkeeper.models.errors import GaitkeeperError
+from gaitkeeper.pipelines.live import Due
 from gaitkeeper.pipelines.sequence import GaitSequence
+from gaitkeeper.service.live.events import VerdictEvent
 from gaitkeeper.service.options import StreamOptions
 
 log = logging.getLogger("gaitkeeper")
 
 
 class Passing:
-    """Identifies the people in windows, and lets the collection learn the last window of each ended track.
+    """Identifies the people in windows, keeps a sighting of each track, and lets the collection learn the last window
+    of each ended one.
 
     Args:
         gallery: the gallery that identifies and learns.
@@ -39,6 +46,7 @@ class Passing:
         self._top_k, self._fpir, self._where = top_k, fpir, where
         self._last: dict[int, GaitSequence] = {}
         self._walks = Walks()
+        self._sighted: dict[tuple[int, int], str] = {}
 
     @classmethod
     def asked(cls, gallery: Gallery, options: StreamOptions) -> Self:
@@ -66,6 +74,39 @@ class Passing:
         return self._gallery.identify_many(
             seqs, self._top_k, self._fpir, self._where, camera=self._camera, learn=False, walks=self._walks
         )
+
+    def told(self, event: VerdictEvent, due: Due, walk: GaitSequence) -> None:
+        """Keep a sighting of a track as soon as a name is shown for it, and at its end what is then said, if the
+        collection keeps sightings. If this fails, the stream continues.
+
+        Args:
+            event: what is told of the track.
+            due: the window.
+            walk: its walk.
+        """
+        shown, of = event.shown, (event.track, due.window)
+        known = self._sighted.pop(of, None) if event.final else self._sighted.get(of)
+        is_news = event.final or (event.changed and shown.verdict is Verdict.MATCH)
+        if event.person is None or not is_news or (self._where and shown.verdict is not Verdict.MATCH):
+            return
+        try:
+            sightings = Sightings(self._gallery)
+            if sightings.keep_seconds is None:
+                return
+            kept = sightings.record(
+                walk,
+                event.person,
+                source=Source.STREAM,
+                camera=self._camera,
+                thumbnail=due.thumbnail(),
+                says=(shown.verdict, shown.subject),
+                sighting=known,
+            )
+        except GaitkeeperError as error:
+            log.warning("a sighting could not be kept: %s: %s", error.code, error.detail)
+            return
+        if kept is not None and not event.final:
+            self._sighted[of] = kept.id
 
     def ended(self, track: int, span: Span) -> None:
         """Learn the last window of a track. If this fails, the stream continues.

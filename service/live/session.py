@@ -328,7 +328,7 @@ class Session:
         reasons = [_why_not(one, seq) for one, seq in windows]
         told = [pair for pair, reason in zip(windows, reasons, strict=True) if reason is None]
         people = iter(self._judge([seq for _, seq in told], [one.span for one, _ in told]) if told else [])
-        for one, reason in zip(due, reasons, strict=True):
+        for (one, seq), reason in zip(windows, reasons, strict=True):
             person = next(people) if reason is None else None
             with self._lock:
                 if one.window != self._windows.get(one.track, 1) and not one.final:
@@ -339,20 +339,20 @@ class Session:
                 if one.final:
                     self._names.pop(one.track, None)
                     self._windows.pop(one.track, None)
+            event = VerdictEvent(
+                track=one.track,
+                t=one.time,
+                latency=None if came is None else time.monotonic() - came,
+                gait=round(one.gait, 2),
+                shown=name.shown,
+                changed=changed,
+                final=one.final,
+                person=person,
+            )
+            self._judge.told(event, one, seq)
             if one.final:
                 self._judge.ended(one.track, one.span)
-            self._tell(
-                VerdictEvent(
-                    track=one.track,
-                    t=one.time,
-                    latency=None if came is None else time.monotonic() - came,
-                    gait=round(one.gait, 2),
-                    shown=name.shown,
-                    changed=changed,
-                    final=one.final,
-                    person=person,
-                )
-            )
+            self._tell(event)
 
     def _is_late(self, frame: Offered) -> bool:
         with self._lock:

@@ -45,6 +45,7 @@ export function whenKeyIsWanted(ask) {
 /** Path segments, each escaped. */
 export const path = (...parts) => `/${parts.map(encodeURIComponent).join("/")}`;
 
+/** An address below the chosen collection; without parts, the collection itself. */
 export const inCollection = (...parts) => path("collections", collection.get(), ...parts);
 
 async function understood(status, text) {
@@ -70,13 +71,13 @@ async function keyed(ask) {
   }
 }
 
-async function ask(method, address, { json, signal, accept = "json" } = {}) {
+async function ask(method, address, { json, signal, accept = "json", type } = {}) {
   let reply;
   try {
     reply = await fetch(at(address), {
       method,
       signal,
-      headers: json === undefined ? {} : { "Content-Type": "application/json" },
+      headers: { ...(json !== undefined && { "Content-Type": "application/json" }), ...(type && { Accept: type }) },
       body: json === undefined ? undefined : JSON.stringify(json),
     });
   } catch (error) {

@@ -1,4 +1,4 @@
-// Turning on and off that a collection keeps the walks of strangers, or of passers-by.
+// Turning on and off that a collection keeps the walks of strangers or of passers-by, or sightings.
 
 import * as api from "./api.js";
 import { confirm, field, h, notice } from "./dom.js";
@@ -19,16 +19,17 @@ export function attempts(problems, again) {
 
 /**
  * The form that turns keeping on, or the line that turns it off.
- * @param here address of the setting.
+ * @param here address of the setting; not used if `what.set` changes it.
  * @param seconds for how long each walk is kept; null if none is.
  * @param what `{ name, days, about, loss }`: whose walks they are, the suggested time, what turning this on does,
- *   and what turning it off deletes.
+ *   and what turning it off deletes. `set` takes the seconds, or null, and changes the setting.
  */
 export function keeping(here, seconds, attempt, what) {
-  return seconds === null ? off(here, attempt, what) : on(here, seconds, attempt, what);
+  const set = what.set ?? ((time) => api.put(here, { keep_seconds: time }));
+  return seconds === null ? off(set, attempt, what) : on(set, seconds, attempt, what);
 }
 
-function off(here, attempt, { name, days, about }) {
+function off(set, attempt, { name, days, about }) {
   const time = h("input", { type: "number", min: 0.01, step: "any", value: String(days), required: true });
   const form = h("form", { class: "card" },
     h("h2", {}, `${name[0].toUpperCase()}${name.slice(1)} are not kept`),
@@ -38,15 +39,15 @@ function off(here, attempt, { name, days, about }) {
   );
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    attempt(() => api.put(here, { keep_seconds: Number(time.value) * DAY }));
+    attempt(() => set(Number(time.value) * DAY));
   });
   return form;
 }
 
-function on(here, seconds, attempt, { name, loss }) {
+function on(set, seconds, attempt, { name, loss }) {
   const stop = h("button", { type: "button", class: "danger small" }, "Turn off");
   stop.addEventListener("click", async () => {
-    if (await confirm(`Stop keeping ${name}?`, loss, "Turn off")) await attempt(() => api.put(here, { keep_seconds: null }));
+    if (await confirm(`Stop keeping ${name}?`, loss, "Turn off")) await attempt(() => set(null));
   });
   const days = (seconds / DAY).toLocaleString(undefined, { maximumFractionDigits: 2 });
   return h("div", { class: "head" }, h("p", { class: "soft" }, `Each is kept for ${days} ${days === "1" ? "day" : "days"}.`), stop);

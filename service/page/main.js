@@ -9,6 +9,7 @@ const VIEWS = {
   enrol: () => import("./views/enrol.js"),
   people: () => import("./views/people.js"),
   live: () => import("./views/live.js"),
+  sightings: () => import("./views/sightings.js"),
   strangers: () => import("./views/strangers.js"),
   cameras: () => import("./views/cameras.js"),
   jobs: () => import("./views/jobs.js"),

@@ -22,6 +22,7 @@ from gaitkeeper.service.recognition.handles import Handles
 from gaitkeeper.service.recognition.parsing.walker_options import is_file_name, network_named
 from gaitkeeper.service.recognition.pictures import strips
 from gaitkeeper.service.recognition.remote_work import Elsewhere
+from gaitkeeper.service.recognition.sighting_records import SightingRecords
 from gaitkeeper.service.schemas import (
     CamerasReply,
     Collection,
@@ -41,7 +42,7 @@ from gaitkeeper.service.state import State
 DEFAULT_COLLECTION = "default"
 
 
-class Administration:
+class Administration(SightingRecords):
     """A store, its galleries and the service's own state. Thread-safe.
 
     Args:
@@ -145,6 +146,7 @@ class Administration:
             precision=self.settings.precision,
             index=out.index(self.store.collection(collection)) if out else None,
             embed=out.embed if out else self.embedder,
+            most_sightings=self.settings.sightings,
         )
 
     def _network(self, name: str) -> GaitNetwork:
@@ -159,7 +161,7 @@ class Administration:
         """The subjects of a collection by id, all or one page. Raises NotFound if the collection does not exist."""
         name = self.gallery(collection).name
         listed = self.store.subjects(name, normalize("NFC", after or ""), None if limit is None else limit + 1)
-        page = listed[:limit]
+        page = self.with_last_seen(name, listed[:limit])
         return SubjectsReply(
             collection=collection, subjects=page, next=page[-1].subject if len(page) < len(listed) else None
         )
@@ -175,8 +177,9 @@ class Administration:
     def subject(self, subject: str, *, collection: str = DEFAULT_COLLECTION) -> SubjectReply:
         """One subject, its templates, and which of them are outliers. Raises NotFound."""
         gallery = self.gallery(collection)
+        [known] = self.with_last_seen(gallery.name, [gallery.subject(subject)])
         return SubjectReply(
-            subject=gallery.subject(subject),
+            subject=known,
             templates=gallery.templates(subject),
             outliers=gallery.outliers(subject),
         )
@@ -266,7 +269,12 @@ class Administration:
         return self.cameras(collection)
 
     def create_collection(
-        self, collection: str, *, keeps_heatmaps: bool = False, ttl_seconds: float | None = None
+        self,
+        collection: str,
+        *,
+        keeps_heatmaps: bool = False,
+        ttl_seconds: float | None = None,
+        sightings_seconds: float | None = None,
     ) -> Collection:
         """Create a collection.
 
@@ -277,7 +285,11 @@ class Administration:
         require_collection(check_collection(collection))
         if any(known.name == collection for known in self.store.collections()):
             raise Conflict(f"The collection {collection!r} exists already.", collection=collection)
-        return self.store.ensure_collection(collection, keeps_heatmaps=keeps_heatmaps, ttl_seconds=ttl_seconds)
+        made = self.store.ensure_collection(collection, keeps_heatmaps=keeps_heatmaps, ttl_seconds=ttl_seconds)
+        if sightings_seconds is None:
+            return made
+        self.store.keep_sightings(collection, sightings_seconds)
+        return self.store.collection(collection)
 
     def delete_collection(self, collection: str) -> Removal:
         """Delete a collection and its content. The default one is recreated empty. Raises NotFound, BadCollection."""

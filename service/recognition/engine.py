@@ -13,6 +13,7 @@ from gaitkeeper.gallery.decision.reappearance import Walks
 from gaitkeeper.gallery.errors import Conflict, NotFound, PoorQuality
 from gaitkeeper.gallery.names import check_camera, check_metadata, check_subject
 from gaitkeeper.gallery.rates import check_rates
+from gaitkeeper.gallery.sighted import Source
 from gaitkeeper.pipelines.device import require_device
 from gaitkeeper.pipelines.errors import ClipError
 from gaitkeeper.pipelines.pipeline import Pipeline
@@ -36,6 +37,7 @@ from gaitkeeper.service.recognition.pairs import Pairs
 from gaitkeeper.service.recognition.parsing.walker_options import check_names, check_source, judged, require_quality
 from gaitkeeper.service.recognition.pictures import person_of
 from gaitkeeper.service.recognition.remote_work import Elsewhere
+from gaitkeeper.service.recognition.sightings import keep_picture, keep_sightings
 from gaitkeeper.service.recognition.unknown_walkers import keep_unknown, reappearing, walker_of
 from gaitkeeper.service.schemas import (
     ClipEnrolment,
@@ -192,6 +194,7 @@ class Engine(Pairs):
             done = gallery.enrolment(
                 subject, walker, clip_sha256=seen.sha256, strict=options["strict"], camera=seen.camera
             )
+            keep_picture(gallery, done.template.subject, seen, walker.track)
             timings = with_stages(seen.result.timings, {"enroll": time.perf_counter() - started})
             replies.append(
                 EnrollReply(
@@ -222,6 +225,7 @@ class Engine(Pairs):
         *,
         annotate: str | Path | None = None,
         annotated_bytes: int | None = None,
+        source: Source = Source.REQUEST,
         on_progress: Progress | None = None,
         deadline: float | None = None,
         **given: Unpack[IdentifyOptions],
@@ -230,7 +234,7 @@ class Engine(Pairs):
         With a ``handle``, no clip is given or processed.
 
         With ``annotate``, also write an MP4 file of the clip with boxes, names and verdicts, of at most
-        ``annotated_bytes``.
+        ``annotated_bytes``. If the collection keeps sightings, each walker becomes one, from ``source``.
 
         Raises:
             UnknownHandle: nothing is kept for the caller under the handle.
@@ -256,6 +260,7 @@ class Engine(Pairs):
         reply = self.identification(seen, gallery, **options)
         if not options["where"]:  # a walker who is unknown among some subjects may be known among all
             keep_unknown(gallery, seen.result.sequences, reply.people, seen.sha256, seen.camera)
+        keep_sightings(gallery, seen, reply.people, source, options["where"])
         if target is not None and clip is not None:
             started = time.perf_counter()
             draw_verdicts(

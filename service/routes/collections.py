@@ -6,7 +6,7 @@ from fastapi import APIRouter
 
 from gaitkeeper.service.http.openapi import problems
 from gaitkeeper.service.routes.common.dependencies import CollectionPath, EngineOf, PageOf
-from gaitkeeper.service.schemas import Collection, CollectionsReply, NewCollection, Removal
+from gaitkeeper.service.schemas import Collection, CollectionChange, CollectionsReply, NewCollection, Removal
 
 router = APIRouter(prefix="/collections", tags=["collections"])
 
@@ -27,7 +27,12 @@ def list_collections(engine: EngineOf, page: PageOf) -> CollectionsReply:
 )
 def create_collection(engine: EngineOf, new: NewCollection) -> Collection:
     """Creates an empty collection. Enrolling also creates one, with the defaults."""
-    return engine.create_collection(new.name, keeps_heatmaps=new.keeps_heatmaps, ttl_seconds=new.ttl_seconds)
+    return engine.create_collection(
+        new.name,
+        keeps_heatmaps=new.keeps_heatmaps,
+        ttl_seconds=new.ttl_seconds,
+        sightings_seconds=new.sightings_seconds,
+    )
 
 
 @router.get(
@@ -36,6 +41,16 @@ def create_collection(engine: EngineOf, new: NewCollection) -> Collection:
 def show_collection(engine: EngineOf, collection: CollectionPath) -> Collection:
     """The collection's fingerprint, settings and size."""
     return engine.collection(collection)
+
+
+@router.patch(
+    "/{collection}",
+    summary="Change a collection",
+    responses=problems(*STORE_PROBLEMS, "not_found", "bad_collection", "bad_request"),
+)
+def update_collection(engine: EngineOf, collection: CollectionPath, change: CollectionChange) -> Collection:
+    """Changes how long templates and sightings are kept."""
+    return engine.update_collection(collection, **change.model_dump(exclude_unset=True))
 
 
 @router.delete(

@@ -6,6 +6,7 @@ They build on the gallery's types, and add what depends on a clip or on the serv
 from __future__ import annotations
 
 from gaitkeeper.gallery.pairs import Double, Merge
+from gaitkeeper.gallery.sighted import EarlierSearch, Sighting
 from gaitkeeper.gallery.types import (
     Collection,
     Erasure,
@@ -60,6 +61,7 @@ from gaitkeeper.service.schemas.people import (
     SubjectsReply,
     TemplatesReply,
 )
+from gaitkeeper.service.schemas.sightings import CollectionChange, SightingFilter, SightingsReply
 from gaitkeeper.service.schemas.system import (
     Calibrated,
     Health,
@@ -85,12 +87,14 @@ __all__ = [
     "Clip",
     "ClipEnrolment",
     "Collection",
+    "CollectionChange",
     "CollectionsReply",
     "DemoProbe",
     "DemoReply",
     "DistancesReply",
     "Double",
     "DoublesReply",
+    "EarlierSearch",
     "EnrollReply",
     "ErasedHandle",
     "Erasure",
@@ -126,6 +130,9 @@ __all__ = [
     "Removal",
     "Resemblance",
     "SessionReply",
+    "Sighting",
+    "SightingFilter",
+    "SightingsReply",
     "SignIn",
     "SignedOut",
     "Silhouettes",

@@ -112,6 +112,7 @@ class Person(Identification):
         default=None,
         description="Id of the kept stranger, if the walker is unknown and the collection keeps strangers.",
     )
+    sighting: str | None = Field(default=None, description="Id of the sighting, if the collection keeps sightings.")
 
 
 class Kept(BaseModel):

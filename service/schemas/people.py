@@ -47,6 +47,12 @@ class NewCollection(BaseModel):
     ttl_seconds: float | None = Field(
         None, ge=1, le=3.2e9, description="Seconds after which templates expire; null for never."
     )
+    sightings_seconds: float | None = Field(
+        None,
+        ge=1,
+        le=3.2e9,
+        description="Seconds for which sightings, and pictures of subjects, are kept; null for none.",
+    )
 
 
 class KeepStrangers(BaseModel):

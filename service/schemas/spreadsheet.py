@@ -1,11 +1,12 @@
-"""Identifications as CSV, for spreadsheets and tables."""
+"""Identifications and sightings as CSV, for spreadsheets and tables."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
+from gaitkeeper.gallery.sighted import Sighting
 from gaitkeeper.gallery.types import Candidate, Verdict
 from gaitkeeper.service.schemas import IdentifyReply, Person
 
@@ -13,6 +14,10 @@ MEDIA_TYPE = "text/csv"
 COLUMNS = (
     *("collection", "clip_sha256", "track", "start", "end", "frames", "verdict", "reason", "subject", "same_as"),
     *("rank", "candidate", "distance", "confidence", "threshold", "fpir", "basis", "stranger"),
+)
+SIGHTING_COLUMNS = (
+    *("time", "collection", "camera", "verdict", "reason", "subject", "distance", "confidence", "stranger", "source"),
+    *("clip_sha256", "track", "start", "end", "expires", "id"),
 )
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 """First characters by which a spreadsheet takes a text for a formula."""
@@ -27,12 +32,20 @@ def people_csv(reply: IdentifyReply) -> str:
     verdict. A walker without candidates has one row. Texts are in quotes. One that a spreadsheet would take for a
     formula has an apostrophe before it.
     """
+    return _table(COLUMNS, (row for person in reply.people for row in _rows(reply, person)))
+
+
+def sightings_csv(sightings: Iterable[Sighting]) -> str:
+    """Sightings as CSV, a row each, in the form of :func:`people_csv`. Times are ISO 8601."""
+    rows = (one.model_dump(mode="json", include=set(SIGHTING_COLUMNS)) for one in sightings)
+    return _table(SIGHTING_COLUMNS, ([row[column] for column in SIGHTING_COLUMNS] for row in rows))
+
+
+def _table(columns: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
     out = io.StringIO()
     writer = csv.writer(out, quoting=csv.QUOTE_NONNUMERIC)
-    writer.writerow(COLUMNS)
-    for person in reply.people:
-        for row in _rows(reply, person):
-            writer.writerow([_safe(cell) for cell in row])
+    writer.writerow(columns)
+    writer.writerows([_safe(cell) for cell in row] for row in rows)
     return out.getvalue()
 
 

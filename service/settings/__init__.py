@@ -189,6 +189,11 @@ class Settings(BaseSettings):
         description="Bytes of annotated clips that are kept with their jobs; a request for one more is answered "
         "`overloaded`.",
     )
+    sightings: int = Field(
+        10_000,
+        ge=1,
+        description="Sightings that a collection keeps, if it keeps any; one more takes the place of the oldest.",
+    )
     purge_seconds: float = Field(3600, gt=0, description="Seconds between two removals of what has expired.")
     streams: int = Field(2, ge=0, description="Live streams at the same time; one more is answered `overloaded`.")
     stream_pixels: int = Field(1920 * 1088, ge=1, description="Largest picture of a live stream, in pixels.")

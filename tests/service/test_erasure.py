@@ -84,11 +84,20 @@ def telling(embedding: npt.NDArray[np.floating]) -> bytes:
     return max(rows, key=lambda row: len(np.unique(row))).tobytes()
 
 
+def middle(jpeg: bytes) -> bytes:
+    """Bytes of a picture that no other has: the tables at its beginning are the same in all."""
+    return jpeg[len(jpeg) // 2 :][:64]
+
+
 def test_nothing_of_an_erased_subject_is_in_any_file(root: Path, store: str, url: str, clip: Clips) -> None:
     upload = clip("ann-1").read_bytes()
     with Client(url, timeout=120) as client:
+        client.update_collection(sightings_seconds=3600)
         template = client.enroll(clip("ann-1"), ANN, idempotency_key="once").template
         client.enroll(clip("bob-1"), BOB)
+        seen = client.identify(clip("ann-1")).people[0].sighting
+        client.identify(clip("bob-1"))
+        assert seen is not None
         # Whatever answers may name her by, kept or logged: replies to repeat, jobs, requests that go wrong.
         job = httpx.post(
             f"{url}/identify",
@@ -119,15 +128,18 @@ def test_nothing_of_an_erased_subject_is_in_any_file(root: Path, store: str, url
             "float16": telling(embedding.astype(np.float16)),
             "sequence": sequence[1000:1064],
             "clip": upload[len(upload) // 2 :][:64],
+            "picture": middle(client.subject_picture(ANN)),
+            "thumbnail": middle(client.sighting_thumbnail(seen)),
         }
         database = {"gallery.db", "gallery.db-wal"} if store.startswith("sqlite") else {"redis"}
         before = holding(root, traces)
-        for name in ("id", "name", "metadata", "float32", "sequence"):
+        for name in ("id", "name", "metadata", "float32", "sequence", "picture", "thumbnail"):
             files = {file.split("/")[0] for trace, file in before if trace == name}
             assert files & database, (name, before)
         assert any(trace == "id" and "state" in file for trace, file in before)
 
-        assert not client.erase(ANN).pending
+        erased = client.erase(ANN)
+        assert not erased.pending and erased.sightings == 1
         deadline = time.monotonic() + 60
         while (left := holding(root, traces)) and time.monotonic() < deadline:
             time.sleep(0.05)  # Redis unlinks the files it has replaced in a thread of its own

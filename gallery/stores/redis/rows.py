@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from gaitkeeper.gallery.stores.encoding import embedding_from, stamp
@@ -45,8 +45,14 @@ def collection_of(name: str, reply: Sequence[Any]) -> Collection:
         templates=templates,
         created=datetime.fromisoformat(own["created"]),
         ttl_seconds=float(own["ttl"]) if "ttl" in own else None,
+        sightings_seconds=seconds_of(own),
         shadow=shadow,
     )
+
+
+def seconds_of(own: Hash) -> float | None:
+    """For how long a collection keeps sightings, from its hash; None if it keeps none."""
+    return float(own["sightings"]) if "sightings" in own else None
 
 
 def subject_fields(subject: NewSubject, sealed_key: bytes | None) -> str:
@@ -144,11 +150,6 @@ def change_of(row: Sequence[bytes], live: Hash, sealing: Seals) -> Change:
         record.get("camera"),
         record.get("heading"),
     )
-
-
-def micros(moment: datetime) -> int:
-    """A time as the score in a sorted set."""
-    return round((moment - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() * 1e6)
 
 
 def _moment(text: str | None) -> datetime | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 
@@ -11,7 +12,8 @@ import numpy.typing as npt
 
 from gaitkeeper.gallery.errors import BadStore, ClipOfOtherSubject, Conflict, NotFound, Overtaken, StoreUnavailable
 from gaitkeeper.gallery.pairs import Merge
-from gaitkeeper.gallery.stores.encoding import bytes_of, expiry, stamp
+from gaitkeeper.gallery.sighted import Known, NewSighting, SeenWalk, Sighting, Wanted
+from gaitkeeper.gallery.stores.encoding import bytes_of, expiry, micros, stamp
 from gaitkeeper.gallery.stores.encryption import Vault
 from gaitkeeper.gallery.stores.protocol import Changes, Digest, Embedding, NewSubject, NewTemplate, leaf_of, xor_of
 from gaitkeeper.gallery.stores.redis import disk, pairs
@@ -24,13 +26,15 @@ from gaitkeeper.gallery.stores.redis.rows import (
     embedding_of,
     hash_of,
     key_of,
-    micros,
     subject_fields,
     subject_of,
     template_of,
     template_record,
 )
+from gaitkeeper.gallery.stores.redis.seen import Sightings
 from gaitkeeper.gallery.stores.redis.trust import Trust
+from gaitkeeper.gallery.stores.seen import EVERY
+from gaitkeeper.gallery.stores.sighting_records import oldest
 from gaitkeeper.gallery.types import Action, AuditReport, Collection, Erasure, Promises, Removal, Subject, Template
 from gaitkeeper.pipelines.fingerprint import Fingerprint
 
@@ -65,6 +69,7 @@ class RedisStore:
         self._link = Link(Address.parse(url))
         self._trust = Trust(self._link, vault)
         self._calls = Calls(self._link, self._trust)
+        self._sightings = Sightings(self._calls)
         try:
             disk.promise(self._link)
             for name in self._names():
@@ -117,9 +122,9 @@ class RedisStore:
 
     def delete_collection(self, collection: str) -> Removal:
         entry = self._trust.entry(Action.DELETE, collection)
-        _, templates, subjects = self._calls.of_collection(collection, "collection/delete", durable=True, entry=entry)
+        _, *gone = self._calls.of_collection(collection, "collection/delete", durable=True, entry=entry)
         self._link.call(NAMES, "names/remove", durable=True, name=collection)
-        return self._removal(collection, templates, subjects)
+        return self._removal(collection, *gone)
 
     def enroll(self, collection: str, subject: NewSubject, template: NewTemplate, seen: str | None = None) -> Template:
         created = template.created or datetime.now(UTC)
@@ -207,11 +212,13 @@ class RedisStore:
 
     def erase(self, collection: str, subject: str) -> Erasure:
         entry = self._calls.entry(Action.ERASE, collection, subject)
-        _, templates = self._calls.of_subject(
+        _, templates, sightings = self._calls.of_subject(
             collection, subject, "subject/erase", durable=True, memory=MEMORY, entry=entry
         )
         pending = not self._rewrite(collection)
-        return Erasure(collection=collection, subject=subject, templates=templates, pending=pending)
+        return Erasure(
+            collection=collection, subject=subject, templates=templates, sightings=sightings, pending=pending
+        )
 
     def delete_template(self, collection: str, template: str) -> Removal:
         _, live, row, *_ = self._calls.of_template(collection, template, "template/read", data="")
@@ -235,9 +242,12 @@ class RedisStore:
             templates, subjects = templates + some, subjects + left
             if some < PURGED_AT_ONCE:
                 break
-        if not templates:
+        seconds, sightings = self.collection(collection).sightings_seconds, 0
+        if seconds is not None:
+            sightings = self._sightings.purge(collection, oldest(seconds, now))
+        if not templates and not sightings:
             return Removal(collection=collection, templates=0, subjects=0, pending=False)
-        return self._removal(collection, templates, subjects)
+        return self._removal(collection, templates, subjects, sightings)
 
     def merge(self, collection: str, subject: str, other: str) -> Merge:
         moved = pairs.merge(self._calls, collection, subject, other)
@@ -284,6 +294,42 @@ class RedisStore:
     def drop_shadow(self, collection: str) -> Removal:
         return self._removal(collection, shadows.drop(self._calls, collection), 0)
 
+    def keep_sightings(self, collection: str, seconds: float | None) -> Removal:
+        return self._removal(collection, 0, 0, self._sightings.keep(collection, seconds))
+
+    def see(self, collection: str, sighting: NewSighting, most: int) -> Sighting | None:
+        return self._sightings.see(collection, sighting, most)
+
+    def sightings(
+        self, collection: str, wanted: Wanted = EVERY, before: tuple[datetime, str] | None = None, limit: int = 100
+    ) -> list[Sighting]:
+        return self._sightings.listed(collection, wanted, before, limit)
+
+    def sighting(self, collection: str, sighting: str) -> Sighting:
+        return self._sightings.one(collection, sighting)
+
+    def thumbnail(self, collection: str, sighting: str) -> bytes:
+        return self._sightings.thumbnail(collection, sighting)
+
+    def seen_walks(self, collection: str, until: datetime | None = None) -> list[tuple[Sighting, SeenWalk]]:
+        return self._sightings.walks(collection, until)
+
+    def forget_sightings(
+        self, collection: str, wanted: Wanted = EVERY, sightings: Sequence[str] | None = None
+    ) -> Removal:
+        gone = self._sightings.forget(collection, wanted, sightings)
+        self.note(collection, Action.FORGET_SIGHTINGS)
+        return self._removal(collection, 0, 0, gone)
+
+    def known(self, collection: str, subjects: Sequence[str]) -> list[Known]:
+        return self._sightings.known(collection, subjects)
+
+    def keep_picture(self, collection: str, subject: str, jpeg: bytes) -> bool:
+        return self._sightings.keep_picture(collection, subject, jpeg)
+
+    def picture(self, collection: str, subject: str) -> bytes:
+        return self._sightings.picture(collection, subject)
+
     def rotate_key(self) -> int:
         return sum([self._trust.rotate(base_of(name), name) for name in self._names()])
 
@@ -302,9 +348,11 @@ class RedisStore:
     def close(self) -> None:
         self._link.close()
 
-    def _removal(self, collection: str, templates: int, subjects: int) -> Removal:
+    def _removal(self, collection: str, templates: int, subjects: int, sightings: int = 0) -> Removal:
         pending = not self._rewrite(collection)
-        return Removal(collection=collection, templates=templates, subjects=subjects, pending=pending)
+        return Removal(
+            collection=collection, templates=templates, subjects=subjects, sightings=sightings, pending=pending
+        )
 
     def _names(self) -> list[str]:
         return sorted(name.decode() for name in self._link.call(NAMES, "names/list"))

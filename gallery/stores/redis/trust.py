@@ -13,7 +13,10 @@ from gaitkeeper.gallery.stores.redis.link import Link
 from gaitkeeper.gallery.stores.redis.rows import Hash, hash_of, key_of
 from gaitkeeper.gallery.types import Action, AuditEntry, AuditReport
 
-_KEYS = ("t", "q", "s", "names", "log", "gone", "clips", "expiry", "todo", "events", "audit", "auditkey")
+_KEYS = (
+    *("t", "q", "s", "names", "log", "gone", "clips", "expiry", "todo", "events", "audit", "auditkey"),
+    *("sights", "sighting", "sightkeys", "faces", "walks", "pictures"),
+)
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,10 @@ class Trust:
             for row in self._link.call(base, "subject/list", after="", limit=-1)[1:]:
                 sealed = key_of(row[1]) or b""
                 subjects.append((row[0].decode(), sealed.hex(), new.wrap(old.unwrap(sealed)).hex()))
+            sightings = [
+                (sighting, sealed, new.wrap(old.unwrap(bytes.fromhex(sealed))).hex())
+                for sighting, sealed in hash_of(self._link.call(base, "seen/keys")[1]).items()
+            ]
             (status,) = self._link.call(
                 base,
                 "trust/rotate",
@@ -91,6 +98,7 @@ class Trust:
                 audit_key=self.vault.lock(self.vault.unlock(state.audit_key)),
                 entry=self.entry(Action.ROTATE_KEY, collection),
                 subjects=json.dumps(subjects),
+                sightings=json.dumps(sightings),
             )
             if status == b"ok":
                 return True
@@ -115,7 +123,8 @@ class Trust:
             left = [f"{number} {what.decode()}(s) without an owner" for what, number in found if number]
             there = sum(audit.digest(self.vault, key, name.decode()) in erased for name in names) if erased else 0
             left += [f"{there} subject(s) that the log says are erased"] if there else []
-            expected |= {base} | {f"{base}:{name}" for name in _KEYS} | {f"{base}:of:{name.decode()}" for name in names}
+            expected |= {base} | {f"{base}:{name}" for name in _KEYS}
+            expected |= {f"{base}:{kind}:{name.decode()}" for name in names for kind in ("of", "sightsof")}
             own = self.state(base, "")
             for generation in (own.own["live"], own.own.get("shadow")) if own else ():
                 expected |= {f"{base}:{kind}:{generation}" for kind in ("g", "e", "leaves")}

@@ -49,6 +49,7 @@ def merge(db: sqlite3.Connection, vault: Vault | None, collection: str, subject:
     upsert_subject(db, own["collection"], remaining)
     forget_apart(db, own["key"])
     db.execute("UPDATE templates SET subject = ? WHERE subject = ?", (own["key"], gone["key"]))
+    db.execute("UPDATE sightings SET subject = ? WHERE subject = ?", (own["key"], gone["key"]))
     db.execute("DELETE FROM subjects WHERE key = ?", (gone["key"],))
     announce(db, own["collection"], templates_of(db, own["key"]))
     log(db, vault, Action.MERGE, collection, subject, len(moved))

@@ -34,6 +34,7 @@ def collection_of(row: sqlite3.Row) -> Collection:
         templates=row["templates"],
         created=datetime.fromisoformat(row["created"]),
         ttl_seconds=row["ttl"],
+        sightings_seconds=row["sightings"],
         shadow=shadow,
     )
 

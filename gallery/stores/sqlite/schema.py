@@ -159,6 +159,27 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         ) STRICT""",
         "CREATE INDEX apart_by_other ON apart (other)",
     ),
+    (
+        "ALTER TABLE collections ADD COLUMN sightings REAL",
+        "ALTER TABLE subjects ADD COLUMN picture BLOB",
+        # Times are integers of microseconds since 1970.
+        """CREATE TABLE sightings (
+            key INTEGER PRIMARY KEY,
+            collection INTEGER NOT NULL REFERENCES collections (key) ON DELETE CASCADE,
+            id TEXT NOT NULL,
+            at INTEGER NOT NULL,
+            subject INTEGER REFERENCES subjects (key) ON DELETE CASCADE,
+            camera TEXT,
+            verdict TEXT NOT NULL,
+            record TEXT NOT NULL,
+            sealed_key BLOB,
+            thumbnail BLOB,
+            walk BLOB,
+            UNIQUE (collection, id)
+        ) STRICT""",
+        "CREATE INDEX sightings_by_time ON sightings (collection, at, id)",
+        "CREATE INDEX sightings_by_subject ON sightings (subject, at) WHERE subject IS NOT NULL",
+    ),
 )
 """Step i upgrades a file from schema version i to i + 1, in one transaction. Never edit a released step."""
 

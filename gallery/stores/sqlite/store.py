@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from datetime import datetime
 
 import numpy as np
@@ -10,10 +11,13 @@ import numpy.typing as npt
 
 from gaitkeeper.gallery.errors import NotFound
 from gaitkeeper.gallery.pairs import Merge
+from gaitkeeper.gallery.sighted import Known, NewSighting, SeenWalk, Sighting, Wanted
 from gaitkeeper.gallery.stores.encoding import stamp
 from gaitkeeper.gallery.stores.encryption import Seals, Vault, seals
 from gaitkeeper.gallery.stores.protocol import Changes, Digest, Embedding, NewSubject, NewTemplate, xor_of
-from gaitkeeper.gallery.stores.sqlite import pairs, trust, write
+from gaitkeeper.gallery.stores.seen import EVERY
+from gaitkeeper.gallery.stores.sighting_records import oldest
+from gaitkeeper.gallery.stores.sqlite import pairs, seen, trust, write
 from gaitkeeper.gallery.stores.sqlite import shadow as shadows
 from gaitkeeper.gallery.stores.sqlite.file import Connections, file_of
 from gaitkeeper.gallery.stores.sqlite.rows import change_of, collection_of, embedding_of, subject_of, template_of
@@ -99,9 +103,11 @@ class SQLiteStore:
     def delete_collection(self, collection: str) -> Removal:
         with self._file.writing() as db:
             gone = _collection(db, collection)
+            key = collection_row(db, collection)["key"]
+            (sightings,) = db.execute("SELECT count(*) FROM sightings WHERE collection = ?", (key,)).fetchone()
             db.execute("DELETE FROM collections WHERE name = ?", (collection,))
             write.log(db, self._vault, Action.DELETE, collection, templates=gone.templates)
-        return self._removal(collection, gone.templates, gone.subjects)
+        return self._removal(collection, gone.templates, gone.subjects, sightings)
 
     def enroll(self, collection: str, subject: NewSubject, template: NewTemplate, seen: str | None = None) -> Template:
         with self._file.writing() as db:
@@ -156,9 +162,16 @@ class SQLiteStore:
         with self._file.writing() as db:
             owner = subject_row(db, collection, subject)
             gone = write.remove(db, owner["collection"], write.templates_of(db, owner["key"]))
+            sightings = db.execute("DELETE FROM sightings WHERE subject = ?", (owner["key"],)).rowcount
             db.execute("DELETE FROM subjects WHERE key = ?", (owner["key"],))
             write.log(db, self._vault, Action.ERASE, collection, subject, gone)
-        return Erasure(collection=collection, subject=subject, templates=gone, pending=not self._file.flush())
+        return Erasure(
+            collection=collection,
+            subject=subject,
+            templates=gone,
+            sightings=sightings,
+            pending=not self._file.flush(),
+        )
 
     def delete_template(self, collection: str, template: str) -> Removal:
         with self._file.writing() as db:
@@ -169,12 +182,16 @@ class SQLiteStore:
 
     def purge(self, collection: str, now: datetime) -> Removal:
         with self._file.writing() as db:
-            gone, emptied = write.purge(db, collection_row(db, collection)["key"], stamp(now))
+            row = collection_row(db, collection)
+            seconds, sightings = row["sightings"], 0
+            gone, emptied = write.purge(db, row["key"], stamp(now))
+            if seconds is not None:
+                sightings = seen.purge(db, row["key"], oldest(seconds, now))
             if gone:
                 write.log(db, self._vault, Action.PURGE, collection, templates=gone)
-        if not gone:
+        if not gone and not sightings:
             return Removal(collection=collection, templates=0, subjects=0, pending=False)
-        return self._removal(collection, gone, emptied)
+        return self._removal(collection, gone, emptied, sightings)
 
     def merge(self, collection: str, subject: str, other: str) -> Merge:
         with self._file.writing() as db:
@@ -243,6 +260,55 @@ class SQLiteStore:
             write.log(db, self._vault, Action.DROP_SHADOW, collection)
         return self._removal(collection, gone, 0)
 
+    def keep_sightings(self, collection: str, seconds: float | None) -> Removal:
+        with self._file.writing() as db:
+            gone = seen.keep(db, collection_row(db, collection), seconds)
+            write.log(db, self._vault, Action.KEEP_SIGHTINGS, collection)
+        return self._removal(collection, 0, 0, gone)
+
+    def see(self, collection: str, sighting: NewSighting, most: int) -> Sighting | None:
+        with self._file.writing() as db:
+            return seen.see(db, collection_row(db, collection), self._seals(db, collection), sighting, most)
+
+    def sightings(
+        self, collection: str, wanted: Wanted = EVERY, before: tuple[datetime, str] | None = None, limit: int = 100
+    ) -> list[Sighting]:
+        with self._file.reading() as db:
+            return seen.listed(db, collection_row(db, collection), wanted, before, limit)
+
+    def sighting(self, collection: str, sighting: str) -> Sighting:
+        with self._file.reading() as db:
+            return seen.one(db, collection_row(db, collection), sighting)
+
+    def thumbnail(self, collection: str, sighting: str) -> bytes:
+        with self._file.reading() as db:
+            return seen.thumbnail(db, collection_row(db, collection), self._seals(db, collection), sighting)
+
+    def seen_walks(self, collection: str, until: datetime | None = None) -> list[tuple[Sighting, SeenWalk]]:
+        with self._file.reading() as db:
+            return seen.walks(db, collection_row(db, collection), self._seals(db, collection), until)
+
+    def forget_sightings(
+        self, collection: str, wanted: Wanted = EVERY, sightings: Sequence[str] | None = None
+    ) -> Removal:
+        with self._file.writing() as db:
+            gone = seen.forget(db, collection_row(db, collection), wanted, sightings)
+            write.log(db, self._vault, Action.FORGET_SIGHTINGS, collection)
+        return self._removal(collection, 0, 0, gone)
+
+    def known(self, collection: str, subjects: Sequence[str]) -> list[Known]:
+        with self._file.reading() as db:
+            row = collection_row(db, collection)
+            return [seen.known(db, row, subject) for subject in subjects]
+
+    def keep_picture(self, collection: str, subject: str, jpeg: bytes) -> bool:
+        with self._file.writing() as db:
+            return seen.keep_picture(db, collection_row(db, collection), self._seals(db, collection), subject, jpeg)
+
+    def picture(self, collection: str, subject: str) -> bytes:
+        with self._file.reading() as db:
+            return seen.picture(subject_row(db, collection, subject), self._seals(db, collection))
+
     def rotate_key(self) -> int:
         assert self._vault is not None
         with self._file.writing() as db:
@@ -271,8 +337,14 @@ class SQLiteStore:
     def _seals(self, db: sqlite3.Connection, collection: str) -> Seals:
         return seals(self._vault, collection_row(db, collection)["secret"], collection)
 
-    def _removal(self, collection: str, templates: int, subjects: int) -> Removal:
-        return Removal(collection=collection, templates=templates, subjects=subjects, pending=not self._file.flush())
+    def _removal(self, collection: str, templates: int, subjects: int, sightings: int = 0) -> Removal:
+        return Removal(
+            collection=collection,
+            templates=templates,
+            subjects=subjects,
+            sightings=sightings,
+            pending=not self._file.flush(),
+        )
 
 
 def _collection(db: sqlite3.Connection, name: str) -> Collection:

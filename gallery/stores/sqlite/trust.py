@@ -12,7 +12,21 @@ from gaitkeeper.gallery.types import Action, AuditEntry, AuditReport
 _LEFT = """
     SELECT 'template' AS what, count(*) AS number FROM templates WHERE subject NOT IN (SELECT key FROM subjects)
     UNION SELECT 'embedding', count(*) FROM embeddings WHERE template NOT IN (SELECT key FROM templates)
-    UNION SELECT 'sequence', count(*) FROM sequences WHERE template NOT IN (SELECT key FROM templates)"""
+    UNION SELECT 'sequence', count(*) FROM sequences WHERE template NOT IN (SELECT key FROM templates)
+    UNION SELECT 'sighting', count(*) FROM sightings
+        WHERE subject IS NOT NULL AND subject NOT IN (SELECT key FROM subjects)"""
+
+_SEALED = (
+    (
+        "SELECT key, sealed_key FROM subjects WHERE collection = ? AND sealed_key IS NOT NULL",
+        "UPDATE subjects SET sealed_key = ? WHERE key = ?",
+    ),
+    (
+        "SELECT key, sealed_key FROM sightings WHERE collection = ? AND sealed_key IS NOT NULL",
+        "UPDATE sightings SET sealed_key = ? WHERE key = ?",
+    ),
+)
+"""Queries that read, and that change, what a collection's key seals."""
 
 
 def rotate(db: sqlite3.Connection, vault: Vault, collection: sqlite3.Row) -> bool:
@@ -22,13 +36,9 @@ def rotate(db: sqlite3.Connection, vault: Vault, collection: sqlite3.Row) -> boo
         return False
     renewed = vault.renewed(secret)
     old, new = vault.sealing(secret), vault.sealing(renewed)
-    subjects = db.execute(
-        "SELECT key, sealed_key FROM subjects WHERE collection = ? AND sealed_key IS NOT NULL", (collection["key"],)
-    ).fetchall()
-    db.executemany(
-        "UPDATE subjects SET sealed_key = ? WHERE key = ?",
-        ((new.wrap(old.unwrap(row["sealed_key"])), row["key"]) for row in subjects),
-    )
+    for read, change in _SEALED:
+        rows = db.execute(read, (collection["key"],)).fetchall()
+        db.executemany(change, ((new.wrap(old.unwrap(row["sealed_key"])), row["key"]) for row in rows))
     db.execute("UPDATE collections SET secret = ? WHERE key = ?", (renewed, collection["key"]))
     if key := audit_key(db, name):
         db.execute("UPDATE audit_keys SET key = ? WHERE collection = ?", (vault.lock(vault.unlock(key)), name))

@@ -64,7 +64,8 @@ def ensure_collection(
     if vault is not None:
         db.execute(
             "UPDATE collections AS c SET secret = ? WHERE name = ? AND secret IS NULL"
-            " AND NOT EXISTS (SELECT 1 FROM subjects WHERE collection = c.key)",
+            " AND NOT EXISTS (SELECT 1 FROM subjects WHERE collection = c.key)"
+            " AND NOT EXISTS (SELECT 1 FROM sightings WHERE collection = c.key)",
             (vault.new_secret(), name),
         )
     if made.rowcount:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from gaitkeeper.service.http.sighting_examples import SIGHTING_EXAMPLES
+
 FINGERPRINT = "gei:none:1:blazepose-full/1"
 
 QUALITY: dict[str, Any] = {
@@ -116,6 +118,7 @@ IDENTIFY: dict[str, Any] = {
             "same_as": None,
             "seen": {"camera": "north-door", "heading": "towards", "walks": 112, "applied": True},
             "stranger": None,
+            "sighting": None,
             "explanation": EXPLANATION,
             "pictures": PICTURES,
             "trail": {"times": [0.2, 0.233], "boxes": [[310.0, 96.5, 402.0, 371.0], [312.5, 96.5, 404.0, 371.0]]},
@@ -175,6 +178,8 @@ PERSON: dict[str, Any] = {
     "legal_basis": None,
     "templates": 1,
     "created": "2025-03-01T09:30:00Z",
+    "last_seen": {"time": "2025-03-02T08:15:00Z", "camera": "north-door"},
+    "picture": True,
 }
 
 SUBJECTS: dict[str, Any] = {"collection": "default", "subjects": [PERSON], "next": None}
@@ -186,6 +191,7 @@ ERASED: dict[str, Any] = {
     "subject": "alice",
     "templates": 1,
     "passers_by": 0,
+    "sightings": 3,
     "pending": False,
 }
 
@@ -240,10 +246,11 @@ COLLECTION: dict[str, Any] = {
     "templates": 1,
     "created": "2025-03-01T09:00:00Z",
     "ttl_seconds": None,
+    "sightings_seconds": 604800.0,
     "shadow": None,
 }
 
-REMOVED: dict[str, Any] = {"collection": "default", "templates": 1, "subjects": 0, "pending": False}
+REMOVED: dict[str, Any] = {"collection": "default", "templates": 1, "subjects": 0, "sightings": 0, "pending": False}
 
 JOB: dict[str, Any] = {
     "id": "0c8b6f1e6f5f4f7d9a3b2c1d0e9f8a7b",
@@ -397,6 +404,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "SubjectReply": SUBJECT,
     "Strips": STRIPS,
     "StrangersReply": STRANGERS,
+    **SIGHTING_EXAMPLES,
     "NamedReply": {"collection": "default", "subject": "alice", "templates": [TEMPLATE]},
     "Erasure": ERASED,
     "Merge": {"collection": "default", "subject": "alice", "other": "alice-2", "templates": 1, "pending": False},

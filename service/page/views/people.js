@@ -1,9 +1,10 @@
 // Who is enrolled: search, one person's page with rename and erase, and two people beside each other.
 
 import * as api from "../api.js";
-import { confirm, count, date, field, h, note, notice, say } from "../dom.js";
 import { compared, mergeButtons, notTheSame, suggest } from "../pairs.js";
 import { beside } from "../walks.js";
+import { confirm, count, date, field, h, note, notice, say } from "../dom.js";
+import { earlier, lastSeen, portrait } from "../sighted.js";
 
 const MOST = 200;
 
@@ -81,9 +82,9 @@ function row(subject, chosen, choose) {
   return h("li", {},
     tick,
     h("a", { href: address(subject.subject) },
-      h("span", { class: "initial", "aria-hidden": "true" }, [...label(subject)][0].toUpperCase()),
+      portrait(subject, label(subject)),
       h("span", { class: "grow" }, h("strong", {}, label(subject)), subject.display_name && h("span", { class: "soft" }, subject.subject)),
-      h("span", { class: "soft" }, count(subject.templates, "walk")),
+      h("span", { class: "soft" }, [lastSeen(subject), count(subject.templates, "walk")].filter(Boolean).join(" · ")),
     ),
   );
 }
@@ -103,7 +104,9 @@ async function person(view, id, { signal }) {
         h("button", { type: "button", class: "danger", onclick: () => erase(subject, templates, problems) }, "Erase"),
       ),
     ),
-    h("p", { class: "soft" }, `Id ${subject.subject} · enrolled ${date(subject.created)}`),
+    ...(subject.picture ? [portrait(subject, label(subject))] : []),
+    h("p", { class: "soft" }, [`Id ${subject.subject}`, `enrolled ${date(subject.created)}`, lastSeen(subject)].filter(Boolean).join(" · ")),
+    ...earlier(subject),
     problems,
     details(subject, title),
     await beside([found], signal),

@@ -16,8 +16,8 @@ from gaitkeeper.service.client import Client
 from gaitkeeper.service.settings import Settings
 from gaitkeeper.service.state import State
 
-NOT_TIMES = {("Person", "seen"), ("Verification", "seen")}
-"""The view of a walker."""
+NOT_TIMES = {("Person", "seen"), ("Verification", "seen"), ("Subject", "last_seen")}
+"""The view of a walker; the newest sighting, with its time and its camera."""
 
 
 @pytest.fixture(scope="module")

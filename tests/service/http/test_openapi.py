@@ -18,7 +18,12 @@ from gaitkeeper.service.http.openapi.examples import EXAMPLES
 from gaitkeeper.service.problems import MEDIA_TYPE, PROBLEMS
 from gaitkeeper.service.settings import Settings
 
-FILES = {("/jobs/{job}/annotated.mp4", "200"), ("/jobs/{job}/people.csv", "200")}
+FILES = {
+    ("/jobs/{job}/annotated.mp4", "200"),
+    ("/jobs/{job}/people.csv", "200"),
+    ("/sightings/{sighting}/thumbnail", "200"),
+    ("/collections/{collection}/subjects/{subject}/picture", "200"),
+}
 """Successes that are no JSON."""
 
 
@@ -56,6 +61,7 @@ def test_the_routes_are_those_of_the_design(document: dict[str, Any]) -> None:
         ("get", "/collections"),
         ("post", "/collections"),
         ("get", "/collections/{collection}"),
+        ("patch", "/collections/{collection}"),
         ("delete", "/collections/{collection}"),
         ("get", "/collections/{collection}/subjects"),
         ("get", "/collections/{collection}/subjects/{subject}"),
@@ -78,6 +84,13 @@ def test_the_routes_are_those_of_the_design(document: dict[str, Any]) -> None:
         ("get", "/collections/{collection}/doubles"),
         ("post", "/collections/{collection}/subjects/{subject}/merge"),
         ("post", "/collections/{collection}/subjects/{subject}/apart"),
+        ("get", "/collections/{collection}/subjects/{subject}/picture"),
+        ("get", "/collections/{collection}/subjects/{subject}/earlier"),
+        ("get", "/sightings"),
+        ("delete", "/sightings"),
+        ("get", "/sightings/{sighting}"),
+        ("delete", "/sightings/{sighting}"),
+        ("get", "/sightings/{sighting}/thumbnail"),
         ("get", "/jobs"),
         ("get", "/models"),
         ("get", "/key"),

@@ -27,6 +27,7 @@ VIEWS = (
     "people",
     "people/bob",
     "live",
+    "sightings",
     "strangers",
     "cameras",
     "jobs",

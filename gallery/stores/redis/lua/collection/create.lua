@@ -9,5 +9,7 @@ if redis.call('EXISTS', base) == 0 then
     redis.call('HSET', key('g:' .. generation), 'was_live', 1)
     log(entry, 0)
 end
-if secret ~= '' and redis.call('ZCARD', key'names') == 0 then redis.call('HSETNX', base, 'secret', secret) end
+if secret ~= '' and redis.call('ZCARD', key'names') == 0 and redis.call('ZCARD', key'sights') == 0 then
+    redis.call('HSETNX', base, 'secret', secret)
+end
 return {'ok'}

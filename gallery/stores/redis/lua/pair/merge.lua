@@ -33,6 +33,14 @@ forget_apart(subject)
 upsert(subject, fields, '')
 redis.call('ZUNIONSTORE', key('of:' .. subject), 2, key('of:' .. subject), key('of:' .. other))
 redis.call('UNLINK', key('of:' .. other))
+-- The other's sightings become the subject's own; its picture goes.
+for _, sighting in ipairs(redis.call('ZRANGE', key('sightsof:' .. other), 0, -1)) do
+    local record = cjson.decode(redis.call('HGET', key'sighting', sighting))
+    record.subject = subject
+    redis.call('HSET', key'sighting', sighting, cjson.encode(record))
+end
+redis.call('ZUNIONSTORE', key('sightsof:' .. subject), 2, key('sightsof:' .. subject), key('sightsof:' .. other))
+redis.call('UNLINK', key('sightsof:' .. other))
 forget_subject(other)
 for _, template in ipairs(redis.call('ZRANGE', key('of:' .. subject), 0, -1)) do
     redis.call('ZADD', key'log', bump(entry), template)

@@ -34,8 +34,14 @@ local function settle(memory)
         if shadow then drop_shadow() end
     end
 end
+-- include parts/forget_sighting
+-- Returns the number of the subject's sightings, which go with it.
 local function forget_subject(subject)
     forget_apart(subject)
+    local sightings = redis.call('ZRANGE', key('sightsof:' .. subject), 0, -1)
+    for _, sighting in ipairs(sightings) do forget_sighting(sighting) end
+    redis.call('HDEL', key'pictures', subject)
     redis.call('HDEL', key's', subject)
     redis.call('ZREM', key'names', subject)
+    return #sightings
 end

@@ -1,0 +1,3 @@
+#!lua flags=no-writes,allow-stale
+-- include parts/collection
+return {'ok', redis.call('HGETALL', key'sightkeys')}
