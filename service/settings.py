@@ -35,6 +35,7 @@ from gaitkeeper.gallery.stores.encryption import Vault
 from gaitkeeper.gallery.stores.open import store_file, with_password, without_password
 from gaitkeeper.pipelines.settings import PipelineSettings
 from gaitkeeper.service.auth.loopback import is_loopback
+from gaitkeeper.service.camera_settings import CameraSettings
 from gaitkeeper.service.errors import BadSettings
 from gaitkeeper.service.options import Rotation
 from gaitkeeper.service.scale import Scale
@@ -80,7 +81,7 @@ class Webhook(BaseModel):
         return url
 
 
-class Settings(BaseSettings):
+class Settings(CameraSettings, BaseSettings):
     """Settings of the service. Every field has a working default.
 
     The sources of a field, by priority: keyword arguments, the environment (``GAITKEEPER_STORE``; nested fields with
@@ -205,8 +206,8 @@ class Settings(BaseSettings):
     )
     live_sources: Listed = Field(
         [],
-        description="Cameras that `gaitkeeper watch` may open, with commas or as a JSON list: "
-        '`["rtsp://door.example/main"]`.',
+        description="Cameras that the service and `gaitkeeper watch` may open, with commas or as a JSON list: "
+        '`["rtsp://door.example/main"]`. For the service also files, and webcams as `/dev/video0`.',
     )
     webhooks: list[Webhook] = Field(
         [],
