@@ -10,10 +10,10 @@ import numpy as np
 from torch import Tensor
 
 from gaitkeeper import models
-from gaitkeeper.gallery.answers import Answers
 from gaitkeeper.gallery.decision.calibration import PER_SUBJECT, Calibration, ConfidenceMap, FpirThresholds, InUnits
 from gaitkeeper.gallery.decision.verdict import QualityGates
-from gaitkeeper.gallery.passers import PassersBy
+from gaitkeeper.gallery.identification.answers import Answers
+from gaitkeeper.gallery.identification.passers import PassersBy
 from gaitkeeper.gallery.search.index import CollectionIndex
 from gaitkeeper.gallery.stores.open import open_store
 from gaitkeeper.gallery.stores.protocol import Change, Changes, Digest

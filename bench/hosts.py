@@ -25,8 +25,8 @@ from gaitkeeper.gallery.networks import DEFAULT_NETWORK
 from gaitkeeper.pipelines.embed import embed
 from gaitkeeper.pipelines.pipeline import ClipResult, Pipeline
 from gaitkeeper.service.hosts.cluster import LOCAL, joined, prepare
-from gaitkeeper.service.scale import Replicas
 from gaitkeeper.service.settings import load_settings
+from gaitkeeper.service.settings.scale import Replicas
 from gaitkeeper.training.walkers import clips
 from gaitkeeper.training.walkers.person import draw_people
 

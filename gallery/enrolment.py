@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TypedDict
 
-from gaitkeeper.gallery.answers import Answers
 from gaitkeeper.gallery.errors import FingerprintMismatch, LooksLikeOtherSubject, Overtaken
+from gaitkeeper.gallery.identification.answers import Answers
 from gaitkeeper.gallery.names import check_display_name, check_legal_basis, check_metadata, enrolled_only, known_subject
 from gaitkeeper.gallery.networks import embedded
 from gaitkeeper.gallery.stores.protocol import Embedding, NewSubject, NewTemplate, Store

@@ -12,12 +12,13 @@ from typing import Self, Unpack
 
 from torch import Tensor
 
-from gaitkeeper.gallery.answers import Answers, view_of
 from gaitkeeper.gallery.decision.calibration import Calibration, load_calibrations, shipped_calibrations
 from gaitkeeper.gallery.decision.reappearance import Walks
 from gaitkeeper.gallery.decision.verdict import QualityGates, check_fmr, check_fpir
 from gaitkeeper.gallery.enrolment import Enrolled, EnrolOptions, enrol
 from gaitkeeper.gallery.errors import NotFound
+from gaitkeeper.gallery.identification.answers import Answers, view_of
+from gaitkeeper.gallery.identification.passers import PassersBy
 from gaitkeeper.gallery.names import (
     check_camera,
     check_collection,
@@ -27,7 +28,6 @@ from gaitkeeper.gallery.names import (
     known_subject,
 )
 from gaitkeeper.gallery.networks import Embed, EmbedOnce, PinnedNetwork
-from gaitkeeper.gallery.passers import PassersBy
 from gaitkeeper.gallery.search.index import CollectionIndex, Index
 from gaitkeeper.gallery.stores.open import open_store
 from gaitkeeper.gallery.stores.protocol import NewSubject, Store
@@ -258,7 +258,7 @@ class Gallery(Enrolled):
             camera: name of the camera that recorded the probes. The correction of its view is subtracted; see
                 :mod:`gaitkeeper.gallery.views`.
             learn: whether to update that correction with the probes, if the collection keeps passers-by; see
-                :mod:`gaitkeeper.gallery.passers`.
+                :mod:`gaitkeeper.gallery.identification.passers`.
             walks: earlier walks of the same clip or stream. With them, answers name the earlier track of the same
                 person.
 

@@ -1,6 +1,7 @@
 """Strangers: walkers with the verdict "unknown", kept for a limited time if the collection enables it, and grouped.
 
-Each is a separate subject with one template in a companion collection; see :mod:`gaitkeeper.gallery.companions`.
+Each is a separate subject with one template in a companion collection; see
+:mod:`gaitkeeper.gallery.identification.companions`.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from gaitkeeper.gallery.answers import view_of
-from gaitkeeper.gallery.companions import Companion, Followed
 from gaitkeeper.gallery.errors import NotFound
 from gaitkeeper.gallery.gallery import Gallery
+from gaitkeeper.gallery.identification.answers import view_of
+from gaitkeeper.gallery.identification.companions import Companion, Followed
 from gaitkeeper.gallery.migration import move_along
 from gaitkeeper.gallery.names import STRANGERS
 from gaitkeeper.gallery.networks import embedded

@@ -1,7 +1,8 @@
 """View correction: subtracts the mean shift of a view from embeddings before they are compared.
 
 A view is a camera and a walking direction in it. A view shifts all embeddings: those of side views differ from those of
-frontal views. The shift is estimated from the mean over the view's passers-by; see :mod:`gaitkeeper.gallery.passers`.
+frontal views. The shift is estimated from the mean over the view's passers-by; see
+:mod:`gaitkeeper.gallery.identification.passers`.
 
 The distance of a probe a from view v to a template b from view w is that of a - c(v) and b - c(w). The correction
 c(v) = n / (n + 8) * (m(v) - m), where n is the number of walks, m(v) their mean, and m the mean of all well-known

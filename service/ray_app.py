@@ -29,8 +29,8 @@ from gaitkeeper.service.http.admission import refuse
 from gaitkeeper.service.operations.listening import require_loopback
 from gaitkeeper.service.recognition.administration import DEFAULT_COLLECTION, Administration
 from gaitkeeper.service.recognition.engine import Engine
-from gaitkeeper.service.scale import Replicas, Scale
 from gaitkeeper.service.settings import Settings, load_settings
+from gaitkeeper.service.settings.scale import Replicas, Scale
 
 NAME = "gaitkeeper"
 HEAD = {"node:__internal_head__": 0.001}

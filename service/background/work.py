@@ -22,7 +22,7 @@ from gaitkeeper.service.recogniser import Progress
 from gaitkeeper.service.recognition.clip_walkers import ClipSource, OpenClip
 from gaitkeeper.service.recognition.engine import Engine
 from gaitkeeper.service.recognition.looks import check_named
-from gaitkeeper.service.recognition.walker_options import check_names, check_source, point_of
+from gaitkeeper.service.recognition.parsing.walker_options import check_names, check_source, point_of
 from gaitkeeper.service.schemas import EnrollReply, IdentifyReply, JobOutcome, JobReply, WalkersReply
 
 ClipReply = EnrollReply | IdentifyReply | WalkersReply

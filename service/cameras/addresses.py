@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from urllib.parse import parse_qsl, quote, urlsplit, urlunsplit
 
-from gaitkeeper.service.camera_settings import SECRET_PREFIX
+from gaitkeeper.service.settings.cameras import SECRET_PREFIX
 from gaitkeeper.service.errors import BadSource, PasswordInSource, SecretMissing
 from gaitkeeper.service.live.sources import SCHEMES, require_listed
 from gaitkeeper.service.settings import Settings

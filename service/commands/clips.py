@@ -96,7 +96,7 @@ def identify(
 
     def show() -> None:
         if as_csv:
-            from gaitkeeper.service.spreadsheet import people_csv
+            from gaitkeeper.service.schemas.spreadsheet import people_csv
 
             typer.echo(people_csv(reply), nl=False)
             return

@@ -71,7 +71,7 @@ def update(
     collection: CollectionOption = "default",
 ) -> Answer:
     """Change a person's display name, metadata or legal basis."""
-    from gaitkeeper.service.recognition.metadata import pairs_of
+    from gaitkeeper.service.recognition.parsing.metadata import pairs_of
 
     metadata = None if meta is None else pairs_of(meta)
     reply = worker.update_subject(

@@ -10,18 +10,18 @@ from typing import Self
 from unicodedata import normalize
 
 from gaitkeeper.gallery import Gallery, open_store
-from gaitkeeper.gallery.companions import forget_companions
 from gaitkeeper.gallery.decision.calibration import calibrations_with
 from gaitkeeper.gallery.errors import Conflict, FingerprintMismatch, NotFound
+from gaitkeeper.gallery.identification.companions import forget_companions
 from gaitkeeper.gallery.names import check_collection, enrolled_only, known_subject
 from gaitkeeper.gallery.strangers import Strangers
 from gaitkeeper.models import GaitNetwork
 from gaitkeeper.pipelines.batching import SharedEmbedding
 from gaitkeeper.service.auth.access import is_permitted, require_collection
 from gaitkeeper.service.recognition.handles import Handles
+from gaitkeeper.service.recognition.parsing.walker_options import is_file_name, network_named
 from gaitkeeper.service.recognition.pictures import strips
 from gaitkeeper.service.recognition.remote_work import Elsewhere
-from gaitkeeper.service.recognition.walker_options import is_file_name, network_named
 from gaitkeeper.service.schemas import (
     CamerasReply,
     Collection,

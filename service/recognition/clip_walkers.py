@@ -17,7 +17,7 @@ from gaitkeeper.pipelines.pipeline import ClipResult, Pipeline
 from gaitkeeper.pipelines.sequence import GaitSequence
 from gaitkeeper.service.files import require_file
 from gaitkeeper.service.recogniser import Progress
-from gaitkeeper.service.recognition.walker_options import is_at, point_of
+from gaitkeeper.service.recognition.parsing.walker_options import is_at, point_of
 from gaitkeeper.service.schemas import Clip, Skipped, TrackChoice
 
 
@@ -119,7 +119,7 @@ class Seen:
         Args:
             track: number of the walker.
             point: position in the upright picture, in the format of
-                :func:`gaitkeeper.service.recognition.walker_options.point_of`.
+                :func:`gaitkeeper.service.recognition.parsing.walker_options.point_of`.
 
         Raises:
             MultiplePeople: the clip has several walkers and none was chosen, or several are at the point; ``tracks``

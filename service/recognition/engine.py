@@ -33,10 +33,10 @@ from gaitkeeper.service.recognition.administration import Administration
 from gaitkeeper.service.recognition.annotation import draw_verdicts
 from gaitkeeper.service.recognition.clip_walkers import ClipSource, Seen
 from gaitkeeper.service.recognition.looks import check_named, enroll_several, walkers_reply, with_stages
+from gaitkeeper.service.recognition.parsing.walker_options import check_names, check_source, judged, require_quality
 from gaitkeeper.service.recognition.pictures import person_of
 from gaitkeeper.service.recognition.remote_work import Elsewhere
 from gaitkeeper.service.recognition.unknown_walkers import keep_unknown, reappearing, walker_of
-from gaitkeeper.service.recognition.walker_options import check_names, check_source, judged, require_quality
 from gaitkeeper.service.schemas import (
     ClipEnrolment,
     EnrollReply,

@@ -21,8 +21,8 @@ from gaitkeeper.pipelines.sequence import GaitSequence
 from gaitkeeper.service.errors import InvalidRequest
 from gaitkeeper.service.options import EnrollOptions, complete
 from gaitkeeper.service.recognition.clip_walkers import Seen
+from gaitkeeper.service.recognition.parsing.walker_options import require_quality
 from gaitkeeper.service.recognition.pictures import strips, trail
-from gaitkeeper.service.recognition.walker_options import require_quality
 from gaitkeeper.service.schemas import ClipEnrolment, EnrollReply, Unfit, WalkerSeen, WalkersReply
 
 log = logging.getLogger("gaitkeeper")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from gaitkeeper.service.http.openapi import problems
-from gaitkeeper.service.routes.dependencies import CameraPath, CollectionPath, EngineOf
+from gaitkeeper.service.routes.common.dependencies import CameraPath, CollectionPath, EngineOf
 from gaitkeeper.service.schemas import CamerasReply, KeepPassersBy
 
 router = APIRouter(prefix="/collections/{collection}/cameras", tags=["cameras"])

@@ -11,7 +11,6 @@ import anyio.to_thread
 from fastapi import APIRouter, Depends, Form, Request, Response, UploadFile
 from fastapi.responses import JSONResponse
 
-from gaitkeeper.service import spreadsheet
 from gaitkeeper.service.background.replay import digest
 from gaitkeeper.service.background.requests import ClipRequest, EnrollRequest, IdentifyRequest, LookRequest
 from gaitkeeper.service.background.work import Reply
@@ -19,8 +18,8 @@ from gaitkeeper.service.http.callers import CallerOf
 from gaitkeeper.service.http.openapi import problems
 from gaitkeeper.service.options import ClipOptions, EnrollOptions, IdentifyRequestOptions, LookOptions, VerifyOptions
 from gaitkeeper.service.recognition.clip_walkers import OpenClip
-from gaitkeeper.service.recognition.walker_options import check_source
-from gaitkeeper.service.routes.dependencies import (
+from gaitkeeper.service.recognition.parsing.walker_options import check_source
+from gaitkeeper.service.routes.common.dependencies import (
     ClipFile,
     ClipFiles,
     ClipOrHandle,
@@ -35,9 +34,17 @@ from gaitkeeper.service.routes.dependencies import (
     SubjectOrSubjects,
     WorkOf,
 )
-from gaitkeeper.service.routes.option_fields import form
-from gaitkeeper.service.routes.tables import TEXT, csv_response, wants_csv
-from gaitkeeper.service.schemas import EnrollReply, IdentifyReply, JobReply, LearnReply, VerifyReply, WalkersReply
+from gaitkeeper.service.routes.common.option_fields import form
+from gaitkeeper.service.routes.common.tables import TEXT, csv_response, wants_csv
+from gaitkeeper.service.schemas import (
+    EnrollReply,
+    IdentifyReply,
+    JobReply,
+    LearnReply,
+    VerifyReply,
+    WalkersReply,
+    spreadsheet,
+)
 
 # Clips are stored on disk. Fields stay in memory, because they are few and short.
 FIELDS: Any = {"max_files": 17, "max_fields": 100, "max_part_size": 2**14}

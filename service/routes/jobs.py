@@ -18,10 +18,10 @@ from gaitkeeper.service.http.admission import refuse
 from gaitkeeper.service.http.openapi import problems
 from gaitkeeper.service.http.sockets import Channel, opened
 from gaitkeeper.service.http.unknown_fields import refuse_unknown
-from gaitkeeper.service.routes.dependencies import JobsOf, JobsPageOf
-from gaitkeeper.service.routes.tables import TEXT, csv_response
+from gaitkeeper.service.routes.common.dependencies import JobsOf, JobsPageOf
+from gaitkeeper.service.routes.common.tables import TEXT, csv_response
 from gaitkeeper.service.schemas import IdentifyReply, JobReply, JobsReply, JobState
-from gaitkeeper.service.spreadsheet import MEDIA_TYPE
+from gaitkeeper.service.schemas.spreadsheet import MEDIA_TYPE
 
 router = APIRouter(prefix="/jobs", tags=["jobs"])
 

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path
 
 from gaitkeeper.service.http.openapi import problems
-from gaitkeeper.service.routes.dependencies import CollectionPath, EngineOf
+from gaitkeeper.service.routes.common.dependencies import CollectionPath, EngineOf
 from gaitkeeper.service.schemas import KeepStrangers, NamedReply, NewName, Removal, StrangersReply, Strips
 
 router = APIRouter(prefix="/collections/{collection}/strangers", tags=["strangers"])

@@ -20,7 +20,7 @@ from gaitkeeper.service.live.rates import Limits
 from gaitkeeper.service.live.session import Session, Tell
 from gaitkeeper.service.options import StreamOptions, options_of
 from gaitkeeper.service.recognition.engine import Engine
-from gaitkeeper.service.routes.option_fields import query
+from gaitkeeper.service.routes.common.option_fields import query
 from gaitkeeper.service.settings import Settings
 
 router = APIRouter()

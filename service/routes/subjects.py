@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from gaitkeeper.service.http.openapi import problems
-from gaitkeeper.service.routes.dependencies import CollectionPath, EngineOf, PageOf, SubjectPath, TemplatePath
+from gaitkeeper.service.routes.common.dependencies import CollectionPath, EngineOf, PageOf, SubjectPath, TemplatePath
 from gaitkeeper.service.schemas import (
     Erasure,
     Removal,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from gaitkeeper.service.http.openapi import problems
-from gaitkeeper.service.routes.dependencies import EngineOf, HandlePath
+from gaitkeeper.service.routes.common.dependencies import EngineOf, HandlePath
 from gaitkeeper.service.schemas import ErasedHandle, WalkersReply
 
 router = APIRouter(prefix="/walkers/{handle}", tags=["clips"])

@@ -12,7 +12,7 @@ from gaitkeeper import models
 from gaitkeeper.gallery import Calibration, Gallery
 from gaitkeeper.gallery.decision.calibration import ConfidenceMap, FmrThresholds, FpirThresholds, InUnits
 from gaitkeeper.gallery.errors import BadCamera, NotFound
-from gaitkeeper.gallery.passers import PassersBy
+from gaitkeeper.gallery.identification.passers import PassersBy
 from gaitkeeper.gallery.views import SHRINK, WELL_KNOWN, View, centred
 from gaitkeeper.models.distance import part_distances
 from gaitkeeper.pipelines.fingerprint import Fingerprint
@@ -36,7 +36,9 @@ def kept(passers, gei, walker, view, count, offset, seed):
 
 
 def test_corrections_are_what_a_view_does_shrunk_by_how_little_is_known(store, walker, monkeypatch):
-    monkeypatch.setattr("gaitkeeper.gallery.passers.LIKE", 0.0)  # random numbers are like one another by chance
+    monkeypatch.setattr(
+        "gaitkeeper.gallery.identification.passers.LIKE", 0.0
+    )  # random numbers are like one another by chance
     passers, gei = PassersBy(store, "default"), models.load("gei")
     passers.keep(3600)
     left = kept(passers, gei, walker, DOOR, 20, 2.0, 1)
@@ -73,7 +75,7 @@ def calibrated(value):
 
 
 def test_distances_are_those_of_what_is_left_without_the_views(store_url, walker, monkeypatch):
-    monkeypatch.setattr("gaitkeeper.gallery.passers.LIKE", 0.0)  # bodies of ellipses are much alike
+    monkeypatch.setattr("gaitkeeper.gallery.identification.passers.LIKE", 0.0)  # bodies of ellipses are much alike
     with Gallery.open(store_url, network="gei", calibrations=calibrated(0.02)) as gallery:
         gallery.passers_by.keep(3600)
         for person in range(WELL_KNOWN):
@@ -145,7 +147,7 @@ def test_a_clip_without_a_camera_teaches_nothing(store_url, walker):
 
 
 def test_a_camera_that_keeps_passers_by_is_its_own_yardstick(store_url, walker, monkeypatch):
-    monkeypatch.setattr("gaitkeeper.gallery.passers.LIKE", 0.0)
+    monkeypatch.setattr("gaitkeeper.gallery.identification.passers.LIKE", 0.0)
     table = FpirThresholds(fpir=0.01, gallery_sizes=(1, 1000), distances=(0.5, 0.5))
     (known,) = calibrated(1e-6).values()
     units = InUnits(thresholds=(table,), confidence=known.confidence)

@@ -36,8 +36,8 @@ from gaitkeeper.service.options import (
 )
 from gaitkeeper.service.recogniser import Recogniser
 from gaitkeeper.service.recognition.engine import Engine
-from gaitkeeper.service.recognition.metadata import mapping_of
-from gaitkeeper.service.routes.option_fields import form, query
+from gaitkeeper.service.recognition.parsing.metadata import mapping_of
+from gaitkeeper.service.routes.common.option_fields import form, query
 from gaitkeeper.service.settings import Settings
 
 OPERATIONS: dict[str, tuple[type, set[str]]] = {

@@ -137,7 +137,7 @@ def _annotation(name: str, option: Option) -> Any:
 
 def _value(option: Option, given: Any) -> Any:
     if option.pairs:
-        from gaitkeeper.service.recognition.metadata import mapping_of
+        from gaitkeeper.service.recognition.parsing.metadata import mapping_of
 
         return mapping_of(option, given or [], joined=True)
     return int(given) if isinstance(given, Rotate) else given

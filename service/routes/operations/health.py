@@ -11,7 +11,7 @@ from gaitkeeper.service.errors import CallerGone, NotReady, Overloaded
 from gaitkeeper.service.http.callers import CallerOf
 from gaitkeeper.service.http.openapi import problems
 from gaitkeeper.service.problems import PROBLEMS
-from gaitkeeper.service.routes.dependencies import EngineOf, Probes
+from gaitkeeper.service.routes.common.dependencies import EngineOf, Probes
 from gaitkeeper.service.schemas import Health, Readiness
 
 router = APIRouter(tags=["health"])

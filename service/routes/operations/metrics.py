@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Response
 
 from gaitkeeper.service.metrics import CONTENT_TYPE
-from gaitkeeper.service.routes.dependencies import MetricsOf
+from gaitkeeper.service.routes.common.dependencies import MetricsOf
 
 router = APIRouter()
 

@@ -9,7 +9,7 @@ from starlette.datastructures import Headers
 
 from gaitkeeper.service.http.cookies import delete_cookie, session_text, set_cookie
 from gaitkeeper.service.http.openapi import problems
-from gaitkeeper.service.routes.dependencies import KeysOf, SessionsOf
+from gaitkeeper.service.routes.common.dependencies import KeysOf, SessionsOf
 from gaitkeeper.service.schemas import SessionReply, SignedOut, SignIn
 
 router = APIRouter(prefix="/session", tags=["system"])

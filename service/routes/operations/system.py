@@ -8,7 +8,7 @@ from gaitkeeper.service.auth.access import CALLER
 from gaitkeeper.service.auth.keys import Scope
 from gaitkeeper.service.http.openapi import problems
 from gaitkeeper.service.operations import system
-from gaitkeeper.service.routes.dependencies import EngineOf, JobsOf, Queue
+from gaitkeeper.service.routes.common.dependencies import EngineOf, JobsOf, Queue
 from gaitkeeper.service.schemas import ModelsReply, PermissionsReply, SystemReply
 
 router = APIRouter(tags=["system"])

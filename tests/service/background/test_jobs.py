@@ -24,7 +24,7 @@ from gaitkeeper.service.auth.keys import Keys, Scope
 from gaitkeeper.service.background.jobs import LISTENERS, Jobs
 from gaitkeeper.service.client import Client
 from gaitkeeper.service.errors import JobCancelled, Overloaded
-from gaitkeeper.service.http.examples import EXAMPLES
+from gaitkeeper.service.http.openapi.examples import EXAMPLES
 from gaitkeeper.service.http.sockets import KEY_PREFIX, PROTOCOL
 from gaitkeeper.service.schemas import EnrollReply, JobReply
 from gaitkeeper.service.state import State

@@ -21,7 +21,7 @@ from gaitkeeper.gallery.errors import StoreUnavailable
 from gaitkeeper.service.auth.keys import Keys, Scope
 from gaitkeeper.service.background.replay import Replays
 from gaitkeeper.service.errors import IdempotencyMismatch, InProgress
-from gaitkeeper.service.http.examples import EXAMPLES
+from gaitkeeper.service.http.openapi.examples import EXAMPLES
 from gaitkeeper.service.recognition import canary
 from gaitkeeper.service.recognition.engine import Engine
 from gaitkeeper.service.schemas import EnrollReply

@@ -21,7 +21,7 @@ from gaitkeeper.gallery.decision import calibration
 from gaitkeeper.gallery.types import Verdict
 from gaitkeeper.service.background.webhooks import Webhooks, signature
 from gaitkeeper.service.errors import BadSettings
-from gaitkeeper.service.http.examples import EXAMPLES
+from gaitkeeper.service.http.openapi.examples import EXAMPLES
 from gaitkeeper.service.metrics import Metrics
 from gaitkeeper.service.schemas import IdentifyReply, JobState
 from gaitkeeper.service.settings import Webhook, load_settings

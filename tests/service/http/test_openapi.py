@@ -14,7 +14,7 @@ from serving import Service
 
 from gaitkeeper.service import schemas
 from gaitkeeper.service.app import create_app
-from gaitkeeper.service.http.examples import EXAMPLES
+from gaitkeeper.service.http.openapi.examples import EXAMPLES
 from gaitkeeper.service.problems import MEDIA_TYPE, PROBLEMS
 from gaitkeeper.service.settings import Settings
 

@@ -16,7 +16,7 @@ from serving import Clips, Run, Start
 
 from gaitkeeper.gallery.types import Reason, Verdict
 from gaitkeeper.service.errors import CannotWrite, JobCancelled
-from gaitkeeper.service.http.examples import EXAMPLES
+from gaitkeeper.service.http.openapi.examples import EXAMPLES
 from gaitkeeper.service.recognition.annotation import COLOURS, labels_of
 from gaitkeeper.service.recognition.engine import Engine
 from gaitkeeper.service.schemas import IdentifyReply

@@ -14,7 +14,7 @@ from gaitkeeper.gallery import Verdict
 from gaitkeeper.gallery.errors import BadSubject, Conflict, LooksLikeOtherSubject, NotFound
 from gaitkeeper.pipelines.errors import MultiplePeople
 from gaitkeeper.service.errors import InvalidRequest
-from gaitkeeper.service.recognition.metadata import pairs_of
+from gaitkeeper.service.recognition.parsing.metadata import pairs_of
 
 
 @pytest.fixture

@@ -23,8 +23,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gaitkeeper.gallery.companions import Companion, Followed
 from gaitkeeper.gallery.errors import NotFound, StoreUnavailable
+from gaitkeeper.gallery.identification.companions import Companion, Followed
 from gaitkeeper.gallery.names import PASSERS_BY
 from gaitkeeper.gallery.stores.protocol import Change, Store
 from gaitkeeper.gallery.types import Removal, ViewStatistics

@@ -13,12 +13,12 @@ import torch
 
 from gaitkeeper import models
 from gaitkeeper.gallery import Calibration, Gallery
-from gaitkeeper.gallery.companions import forget_companions
 from gaitkeeper.gallery.decision.calibration import ConfidenceMap, FpirThresholds
 from gaitkeeper.gallery.errors import BadCollection, NotFound, StoreUnavailable
+from gaitkeeper.gallery.identification.companions import forget_companions
+from gaitkeeper.gallery.identification.passers import PassersBy
 from gaitkeeper.gallery.migration import migrate, rollback
 from gaitkeeper.gallery.names import PASSERS_BY, companion_of
-from gaitkeeper.gallery.passers import PassersBy
 from gaitkeeper.gallery.stores.archive import export_collection
 from gaitkeeper.gallery.stores.encryption import Vault
 from gaitkeeper.gallery.stores.open import open_store
@@ -98,7 +98,7 @@ def test_whoever_passes_often_counts_little(store, add):
 
 
 def test_a_view_that_is_full_renews_itself_over_the_time_to_keep(store, add, monkeypatch):
-    monkeypatch.setattr("gaitkeeper.gallery.passers.PER_VIEW", 3)
+    monkeypatch.setattr("gaitkeeper.gallery.identification.passers.PER_VIEW", 3)
     passers = PassersBy(store, "default")
     passers.keep(3600)
     assert [add(passers, DOOR, number) for number in range(5)] == [True] * 3 + [False] * 2
@@ -112,7 +112,7 @@ def test_a_view_that_is_full_renews_itself_over_the_time_to_keep(store, add, mon
 
 
 def test_a_collection_that_is_full_makes_room_where_there_is_most(store, add, monkeypatch):
-    monkeypatch.setattr("gaitkeeper.gallery.passers.IN_ALL", 4)
+    monkeypatch.setattr("gaitkeeper.gallery.identification.passers.IN_ALL", 4)
     passers = PassersBy(store, "default")
     passers.keep(3600)
     assert all(add(passers, DOOR, number) for number in range(4))
@@ -126,7 +126,7 @@ def test_they_expire_and_are_purged(store, add, monkeypatch):
     add(passers, DOOR, 1)
     assert passers.count(GEI, DOOR) == 1
     later = time.time() + 3601
-    monkeypatch.setattr("gaitkeeper.gallery.passers.time.time", lambda: later)
+    monkeypatch.setattr("gaitkeeper.gallery.identification.passers.time.time", lambda: later)
     assert passers.count(GEI, DOOR) == 0, "before anything is purged"
     assert store.purge(COMPANION, datetime.now(UTC) + timedelta(seconds=3601)).templates == 1
 
@@ -164,7 +164,7 @@ def test_no_archive_holds_them(store, add, tmp_path):
 
 
 def test_another_process_follows_what_is_erased_and_made_anew(store, add, monkeypatch):
-    monkeypatch.setattr("gaitkeeper.gallery.passers.REFRESH_SECONDS", 0)
+    monkeypatch.setattr("gaitkeeper.gallery.identification.passers.REFRESH_SECONDS", 0)
     passers, other = PassersBy(store, "default"), PassersBy(store, "default")
     passers.keep(3600)
     add(passers, DOOR, 1)
@@ -190,7 +190,7 @@ def test_while_the_store_cannot_be_reached_what_was_known_last_holds(store, add,
         raise StoreUnavailable("gone")
 
     monkeypatch.setattr(store, "changes", gone)
-    monkeypatch.setattr("gaitkeeper.gallery.passers.REFRESH_SECONDS", 0)
+    monkeypatch.setattr("gaitkeeper.gallery.identification.passers.REFRESH_SECONDS", 0)
     assert passers.count(GEI, DOOR) == 1
     assert PassersBy(store, "default").count(GEI, DOOR) == 0
 

@@ -35,11 +35,11 @@ from gaitkeeper.gallery.stores.encryption import Vault
 from gaitkeeper.gallery.stores.open import store_file, with_password, without_password
 from gaitkeeper.pipelines.settings import PipelineSettings
 from gaitkeeper.service.auth.loopback import is_loopback
-from gaitkeeper.service.camera_settings import CameraSettings
+from gaitkeeper.service.settings.cameras import CameraSettings
 from gaitkeeper.service.errors import BadSettings
 from gaitkeeper.service.options import Rotation
-from gaitkeeper.service.scale import Scale
-from gaitkeeper.service.setting_names import PREFIX, meant, names_of, strange
+from gaitkeeper.service.settings.names import PREFIX, meant, names_of, strange
+from gaitkeeper.service.settings.scale import Scale
 
 CONFIG_VARIABLE = "GAITKEEPER_CONFIG"
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from gaitkeeper.service.http.examples import EXAMPLES
+from gaitkeeper.service.http.openapi.examples import EXAMPLES
 from gaitkeeper.service.schemas import IdentifyReply
-from gaitkeeper.service.spreadsheet import COLUMNS, people_csv
+from gaitkeeper.service.schemas.spreadsheet import COLUMNS, people_csv
 
 
 def reply(**changes: Any) -> IdentifyReply:

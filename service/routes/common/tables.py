@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import Response
 
 from gaitkeeper.service.schemas import IdentifyReply
-from gaitkeeper.service.spreadsheet import MEDIA_TYPE, people_csv
+from gaitkeeper.service.schemas.spreadsheet import MEDIA_TYPE, people_csv
 
 TEXT: dict[str, Any] = {"schema": {"type": "string"}}
 """The table in the OpenAPI document."""

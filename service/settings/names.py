@@ -8,7 +8,7 @@ from difflib import get_close_matches
 
 from pydantic import BaseModel
 
-from gaitkeeper.service.camera_settings import SECRET_PREFIX
+from gaitkeeper.service.settings.cameras import SECRET_PREFIX
 
 PREFIX = "GAITKEEPER_"
 OTHERS = frozenset(

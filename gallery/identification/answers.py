@@ -28,8 +28,8 @@ from gaitkeeper.gallery.decision.verdict import (
     unfit,
 )
 from gaitkeeper.gallery.errors import FingerprintMismatch
+from gaitkeeper.gallery.identification.passers import PassersBy, same
 from gaitkeeper.gallery.networks import Embed, embedded
-from gaitkeeper.gallery.passers import PassersBy, same
 from gaitkeeper.gallery.search.index import Index
 from gaitkeeper.gallery.search.partwise import Hit
 from gaitkeeper.gallery.types import (

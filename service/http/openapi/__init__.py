@@ -9,7 +9,7 @@ from fastapi.openapi.utils import get_openapi
 
 from gaitkeeper.models.errors import GaitkeeperError
 from gaitkeeper.service.auth.access import rule_of
-from gaitkeeper.service.http.examples import EXAMPLES
+from gaitkeeper.service.http.openapi.examples import EXAMPLES
 from gaitkeeper.service.problems import MEDIA_TYPE, PROBLEMS, body, classes
 from gaitkeeper.service.schemas import ProblemDetails
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel, BeforeValidator, Field, ValidationError, create_
 
 from gaitkeeper.service.errors import InvalidRequest
 from gaitkeeper.service.options import Option, complete, is_rotation, options_of
-from gaitkeeper.service.recognition.metadata import mapping_of
+from gaitkeeper.service.recognition.parsing.metadata import mapping_of
 
 Options = TypeVar("Options", bound=Mapping[str, object])
 

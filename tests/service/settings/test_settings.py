@@ -10,10 +10,10 @@ import pytest
 
 from gaitkeeper.gallery.stores.redis.link import Address
 from gaitkeeper.service.errors import BadSettings
-from gaitkeeper.service.setting_names import OTHERS, names_of
 from gaitkeeper.service.settings import Settings, load_settings
+from gaitkeeper.service.settings.names import OTHERS, names_of
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "settings.md"
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "settings.md"
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,1 @@
+"""What several routes share: dependencies, form fields of options, and tables as replies."""
