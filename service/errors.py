@@ -155,6 +155,18 @@ class SecretMissing(GaitkeeperError):
     code = "secret_missing"
 
 
+class BadWatchlist(GaitkeeperError):
+    """The name of a watch list is invalid."""
+
+    code = "bad_watchlist"
+
+
+class MqttUnavailable(GaitkeeperError):
+    """The MQTT broker cannot be reached, or refuses the connection."""
+
+    code = "mqtt_unavailable"
+
+
 class NotReady(GaitkeeperError):
     """The service runs but cannot process clips; ``checks`` says why."""
 

@@ -115,6 +115,8 @@ PROBLEMS: dict[str, Problem] = {
     "bad_source": Problem(422, "The camera's source cannot be used."),
     "password_in_source": Problem(422, "The camera's source contains a password, which belongs into a secret."),
     "secret_missing": Problem(422, "There is no such secret of a camera."),
+    "bad_watchlist": Problem(422, "The watch list's name is invalid."),
+    "mqtt_unavailable": Problem(None, "The MQTT broker cannot be reached, or refuses the connection."),
     "not_ready": Problem(503, "The service is running but cannot process clips."),
     "server_unreachable": Problem(502, "No service replies at this address."),
     "unexpected_reply": Problem(502, "The server at this address does not implement this API."),

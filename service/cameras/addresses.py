@@ -7,14 +7,16 @@ import re
 from pathlib import Path
 from urllib.parse import parse_qsl, quote, urlsplit, urlunsplit
 
-from gaitkeeper.service.settings.cameras import SECRET_PREFIX
 from gaitkeeper.service.errors import BadSource, PasswordInSource, SecretMissing
 from gaitkeeper.service.live.sources import SCHEMES, require_listed
 from gaitkeeper.service.settings import Settings
+from gaitkeeper.service.settings.cameras import SECRET_PREFIX
 
 SECRET = re.compile(r"[A-Za-z0-9_-]{1,64}")
 SECRET_BYTES = 1000
-CONFIDING = re.compile(r"pass(wor[dt]|wd|phrase)?|pwd|pw|token|secret|(api_?)?key|auth|user(name)?|login", re.IGNORECASE)
+CONFIDING = re.compile(
+    r"pass(wor[dt]|wd|phrase)?|pwd|pw|token|secret|(api_?)?key|auth|user(name)?|login", re.IGNORECASE
+)
 """Parameters of an address that hold credentials."""
 
 
@@ -25,7 +27,7 @@ def checked_source(source: str) -> str:
         BadSource: it is neither an address, nor a file, nor a webcam.
         PasswordInSource: the address contains a user name, a password or a token.
     """
-    if re.search(r"[\x00-\x20\x7f]", source) and "://" in source or not source.strip() or "\0" in source:
+    if (re.search(r"[\x00-\x20\x7f]", source) and "://" in source) or not source.strip() or "\0" in source:
         raise BadSource("A camera's source is an address without blanks, a file, or the number of a webcam.")
     if re.fullmatch(r"\d{1,3}", source):
         return f"/dev/video{int(source)}"
@@ -42,6 +44,8 @@ def checked_source(source: str) -> str:
         raise BadSource("Give the RTSP address that the ONVIF camera reports for its stream.")
     if parts.scheme not in SCHEMES or not parts.hostname:
         raise BadSource(f"A camera's address begins with {', '.join(f'{one}://' for one in sorted(SCHEMES))}.")
+    if parts.fragment:
+        raise BadSource("A camera's address has no part after '#'.")
     if "@" in parts.netloc or any(CONFIDING.fullmatch(name) for name, _ in parse_qsl(parts.query, True)):
         raise PasswordInSource(
             "The camera's address contains a user name, a password or a token: put `user:password` into a secret, and "

@@ -152,6 +152,11 @@ class Cameras:
             raise NotFound(f"There is no picture of the camera {name!r} now.")
         return jpeg
 
+    @property
+    def leads(self) -> bool:
+        """Whether this process runs the cameras."""
+        return self._lease.held
+
     def states(self) -> dict[str, int]:
         """Number of cameras by state."""
         counted: dict[str, int] = {}

@@ -130,8 +130,8 @@ class RunningCamera:
             watching.stop()
 
     def join(self, until: float) -> bool:
-        """Wait for the end of its thread after :meth:`stop`, until a time of ``time.monotonic``. Half of the time is for
-        last verdicts; then the stream is closed. Returns whether it has ended.
+        """Wait for its end after :meth:`stop`, until a time of ``time.monotonic``. Half of that is for last verdicts;
+        then the stream is closed. Returns whether it has ended.
         """
         self._thread.join(max(0.0, (until - time.monotonic()) / 2))
         if self._thread.is_alive() and (stream := self._stream) is not None:

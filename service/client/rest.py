@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from gaitkeeper.service import problems
-from gaitkeeper.service.client.connection import Connection, path_part
+from gaitkeeper.service.client.cameras import CameraMethods
+from gaitkeeper.service.client.connection import path_part
 from gaitkeeper.service.files import require_video_target, written
 from gaitkeeper.service.options import (
     ClipOptions,
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
     from gaitkeeper.service.client.live import LiveStream
 
 
-class Client(Connection):
+class Client(CameraMethods):
     """Client of one service.
 
     >>> with Client("http://127.0.0.1:8321") as client:  # doctest: +SKIP

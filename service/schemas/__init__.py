@@ -20,6 +20,14 @@ from gaitkeeper.gallery.types import (
     Verification,
     ViewStatistics,
 )
+from gaitkeeper.service.schemas.cameras import (
+    Camera,
+    CameraChange,
+    CameraList,
+    CameraVerdict,
+    NewCamera,
+    RemovedCamera,
+)
 from gaitkeeper.service.schemas.clips import (
     Clip,
     ClipEnrolment,
@@ -66,6 +74,7 @@ from gaitkeeper.service.schemas.system import (
     Model,
     ModelsReply,
     ModelWeights,
+    MqttState,
     PermissionsReply,
     ProblemDetails,
     Readiness,
@@ -75,9 +84,20 @@ from gaitkeeper.service.schemas.system import (
     StoreState,
     SystemReply,
 )
+from gaitkeeper.service.schemas.watchlists import (
+    NewWatchlist,
+    RemovedWatchlist,
+    Watchlist,
+    WatchlistChange,
+    WatchlistsReply,
+)
 
 __all__ = [
     "Calibrated",
+    "Camera",
+    "CameraChange",
+    "CameraList",
+    "CameraVerdict",
     "CamerasReply",
     "Clip",
     "ClipEnrolment",
@@ -107,15 +127,20 @@ __all__ = [
     "Model",
     "ModelWeights",
     "ModelsReply",
+    "MqttState",
     "NamedReply",
+    "NewCamera",
     "NewCollection",
     "NewName",
+    "NewWatchlist",
     "Outlier",
     "PermissionsReply",
     "Person",
     "ProblemDetails",
     "Readiness",
     "Removal",
+    "RemovedCamera",
+    "RemovedWatchlist",
     "Resemblance",
     "SessionReply",
     "SignIn",
@@ -142,4 +167,7 @@ __all__ = [
     "WalkerPictures",
     "WalkerSeen",
     "WalkersReply",
+    "Watchlist",
+    "WatchlistChange",
+    "WatchlistsReply",
 ]

@@ -17,7 +17,7 @@ _SOURCE = (
     "service's machine; or the number of a webcam. It must be listed in `GAITKEEPER_LIVE_SOURCES`. Of an ONVIF camera "
     "take the RTSP address that it gives."
 )
-_SECRET = (
+_NAMED = (
     "Name of the secret that holds the camera's `user:password`: a file in the folder `GAITKEEPER_SECRETS`, or the "
     "variable `GAITKEEPER_SECRET_` and the name in capitals."
 )
@@ -33,7 +33,7 @@ class NewCamera(BaseModel):
 
     name: str = Field(description="1 to 64 ASCII letters, digits, `_`, `-` and `.`.", examples=["north-door"])
     source: str = Field(max_length=2000, description=_SOURCE, examples=["rtsp://door.example/main"])
-    secret: str | None = Field(None, description=_SECRET, examples=["north_door"])
+    secret: str | None = Field(None, description=_NAMED, examples=["north_door"])
     collection: str = Field("default", description="Collection whose subjects are looked for.")
     rotate: Rotation | None = Field(None, description=_ROTATE)
     fpir: float = Field(0.01, gt=0, lt=1, description=_FPIR)
@@ -47,7 +47,7 @@ class CameraChange(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     source: str | None = Field(None, max_length=2000, description=_SOURCE)
-    secret: str | None = Field(None, description=f"{_SECRET} An explicit null removes it.")
+    secret: str | None = Field(None, description=f"{_NAMED} An explicit null removes it.")
     collection: str | None = Field(None, description="Collection whose subjects are looked for.")
     rotate: Rotation | None = Field(None, description=_ROTATE)
     fpir: float | None = Field(None, gt=0, lt=1, description=_FPIR)

@@ -35,9 +35,9 @@ from gaitkeeper.gallery.stores.encryption import Vault
 from gaitkeeper.gallery.stores.open import store_file, with_password, without_password
 from gaitkeeper.pipelines.settings import PipelineSettings
 from gaitkeeper.service.auth.loopback import is_loopback
-from gaitkeeper.service.settings.cameras import CameraSettings
 from gaitkeeper.service.errors import BadSettings
 from gaitkeeper.service.options import Rotation
+from gaitkeeper.service.settings.cameras import CameraSettings
 from gaitkeeper.service.settings.names import PREFIX, meant, names_of, strange
 from gaitkeeper.service.settings.scale import Scale
 
@@ -65,8 +65,8 @@ class Webhook(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     url: str = Field(description="https, or http on a loopback address.")
-    events: list[Literal["job.ended", "match", "unknown"]] = Field(
-        ["job.ended", "match"], description="What it is told of."
+    events: list[Literal["job.ended", "match", "unknown", "watchlist"]] = Field(
+        ["job.ended", "match", "watchlist"], description="What it is told of."
     )
     collections: list[str] | None = Field(None, description="Whose alone; null for every collection.")
 

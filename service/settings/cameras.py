@@ -7,6 +7,8 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, Field, SecretStr, field_validator, model_validator
 
+from gaitkeeper.service.errors import BadSettings
+
 SECRET_PREFIX = "GAITKEEPER_SECRET_"  # noqa: S105 - a prefix
 """Variables that hold a camera's user name and password begin with it."""
 PORTS = {"mqtt": 1883, "mqtts": 8883}
@@ -59,6 +61,18 @@ class CameraSettings(BaseModel):
         if any(sign in topic for sign in "+#\0") or topic.startswith(("/", "$")) or topic.endswith("/"):
             raise ValueError("a topic without +, # and a slash at an end expected")
         return topic
+
+    @property
+    def mqtt_credential(self) -> str | None:
+        """The broker's password; None without one. Raises BadSettings if its file cannot be read."""
+        if self.mqtt_password_file is None:
+            return None if self.mqtt_password is None else self.mqtt_password.get_secret_value()
+        try:
+            return self.mqtt_password_file.read_text().strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise BadSettings(
+                f"The broker's password cannot be read from {self.mqtt_password_file}: {error}."
+            ) from error
 
     @model_validator(mode="after")
     def _complete(self) -> CameraSettings:
