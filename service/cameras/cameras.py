@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import fcntl
 import logging
 import os
@@ -165,9 +166,9 @@ class Cameras:
             counted[state] = counted.get(state, 0) + 1
         return counted
 
-    def all(self) -> dict[str, Camera]:
+    def all(self) -> builtins.list[Camera]:
         """All cameras by name, whoever asks."""
-        return {one.name: self._shown(one) for one in self._records.all()}
+        return [self._shown(one) for one in self._records.all()]
 
     def _found(self, name: str) -> Record:
         check_camera(name)

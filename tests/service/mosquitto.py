@@ -94,6 +94,12 @@ class Listener:
         """The same, of a topic of JSON."""
         return [json.loads(text) for text in self.texts(topic) if text]
 
+    def standing(self) -> dict[str, str]:
+        """The last text of each topic, but of those whose last one was empty: they were removed."""
+        with self._lock:
+            last = {topic: text for topic, text, _ in self._heard}
+        return {topic: text for topic, text in last.items() if text}
+
     def retained(self) -> dict[str, str]:
         """What the broker had retained when this listener came."""
         with self._lock:

@@ -18,7 +18,7 @@ from gaitkeeper.service.http.openapi.examples import EXAMPLES
 from gaitkeeper.service.problems import MEDIA_TYPE, PROBLEMS
 from gaitkeeper.service.settings import Settings
 
-FILES = {("/jobs/{job}/annotated.mp4", "200"), ("/jobs/{job}/people.csv", "200")}
+FILES = {("/jobs/{job}/annotated.mp4", "200"), ("/jobs/{job}/people.csv", "200"), ("/cameras/{name}/picture", "200")}
 """Successes that are no JSON."""
 
 
@@ -66,6 +66,17 @@ def test_the_routes_are_those_of_the_design(document: dict[str, Any]) -> None:
         ("get", "/collections/{collection}/cameras"),
         ("put", "/collections/{collection}/cameras"),
         ("delete", "/collections/{collection}/cameras/{camera}"),
+        ("get", "/cameras"),
+        ("post", "/cameras"),
+        ("get", "/cameras/{name}"),
+        ("patch", "/cameras/{name}"),
+        ("delete", "/cameras/{name}"),
+        ("get", "/cameras/{name}/picture"),
+        ("get", "/watchlists"),
+        ("post", "/watchlists"),
+        ("get", "/watchlists/{name}"),
+        ("patch", "/watchlists/{name}"),
+        ("delete", "/watchlists/{name}"),
         ("get", "/collections/{collection}/strangers"),
         ("put", "/collections/{collection}/strangers"),
         ("delete", "/collections/{collection}/strangers"),
