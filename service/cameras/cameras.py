@@ -159,9 +159,13 @@ class Cameras:
         return self._lease.held
 
     def states(self) -> dict[str, int]:
-        """Number of cameras by state."""
+        """Number of cameras by state; none while the state file cannot be read."""
         counted: dict[str, int] = {}
-        for one in self._records.all():
+        try:
+            records = self._records.all()
+        except StoreUnavailable:  # the other metrics are worth reading all the more
+            return counted
+        for one in records:
             state = self._status(one).state
             counted[state] = counted.get(state, 0) + 1
         return counted

@@ -48,6 +48,7 @@ class News:
         self._settings, self._state, self._metrics = settings, state, metrics
         self._broker: Broker | None = None
         self._sent: dict[str, str] = {}
+        self._collections: dict[str | None, str] = {}
         self._fresh = threading.Event()
         self._wake, self._closing = threading.Event(), threading.Event()
         self._thread: threading.Thread | None = None
@@ -83,7 +84,7 @@ class News:
             return
         if event == "watchlist":
             topic, kind = watchlist_event_topic(self._settings, data["watchlist"]), "seen"
-        elif f"{self._settings.mqtt_topic}/cameras/{data['camera']}/state" in self._sent:
+        elif self._collections.get(data["camera"]) == data["collection"]:
             topic, kind = camera_event_topic(self._settings, data["camera"]), event
         else:  # no camera of this service
             return
@@ -116,7 +117,9 @@ class News:
 
     def _wanted(self, cameras: Cameras, watchlists: Watchlists) -> dict[str, str]:
         wanted = {status_topic(self._settings): ONLINE}
-        for camera in cameras.all():
+        found = cameras.all()
+        self._collections = {camera.name: camera.collection for camera in found}
+        for camera in found:
             wanted |= of_camera(self._settings, camera)
         for name in watchlists.names():
             wanted |= of_watchlist(self._settings, name)

@@ -248,7 +248,9 @@ class RunningCamera:
             status.state, status.since = state, time.time()
             if code is not None:
                 self._metrics.problem(code)
+        if state != "running":
+            status.people = 0
         if state in ("stopped", "failed"):
-            self._image, status.pictured, status.people = None, None, 0
+            self._image, status.pictured = None, None
         if news:
             self._changed()
