@@ -45,7 +45,8 @@ async function follow(cards, signal) {
 function card(camera, attempt) {
   const address = api.path("cameras", camera.name);
   const title = h("h3", {}, camera.name, " ");
-  const image = h("img", { alt: "", hidden: true });
+  const image = h("img", { alt: "" });
+  const frame = h("div", { hidden: true }, image);
   const said = h("p", { class: "soft figures-line" });
   const problem = h("div", {});
   const seen = h("ul", { class: "log" });
@@ -79,7 +80,7 @@ function card(camera, attempt) {
     said.textContent = facts.join(" · ");
     problem.replaceChildren(...(now.code ? [note(`${now.detail} `, h("code", {}, now.code))] : []));
     seen.replaceChildren(...now.verdicts.slice(0, 5).map(verdict));
-    if (!now.picture) image.hidden = true;
+    if (!now.picture) frame.hidden = true;
   }
 
   let shown = null;
@@ -91,14 +92,14 @@ function card(camera, attempt) {
       URL.revokeObjectURL(image.src);
       image.src = URL.createObjectURL(blob);
       image.alt = `What ${now.name} sees`;
-      image.hidden = false;
+      frame.hidden = false;
       shown = now.picture;
     } catch {
-      image.hidden = true; // it was switched off meanwhile
+      frame.hidden = true; // it was switched off meanwhile
     }
   }
 
-  const element = h("li", { class: "card" }, h("div", { class: "head" }, title, toggle), image, said, problem, seen, h("div", { class: "actions" }, remove));
+  const element = h("li", { class: "card" }, h("div", { class: "head" }, title, toggle), frame, said, problem, seen, h("div", { class: "actions" }, remove));
   return { element, show, picture, failed };
 }
 

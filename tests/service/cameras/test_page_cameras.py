@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from chromium import chromium, watched, write_y4m
-from real_cameras import Server
+from real_cameras import Server, until
 from serving import Clips, running
 
 from gaitkeeper.service.settings import Settings
@@ -37,6 +37,7 @@ def test_cameras_are_added_shown_switched_and_removed(clip: Clips, rtsp: Callabl
         page.get_by_text("reconnecting").wait_for()
         assert client.camera("desk").source == desk
         client.add_camera("hall", hall.url)
+        until(lambda: client.camera("hall").verdicts)
         page.reload()
         page.get_by_role("img", name="What hall sees").wait_for()
         page.locator(".cameras").get_by_role("link", name="ann").first.wait_for()
