@@ -15,6 +15,7 @@ from serving import Clips
 from streaming import jpegs
 
 from gaitkeeper.pipelines.decode import Decoder
+from gaitkeeper.pipelines.pipeline import Pipeline
 from gaitkeeper.pipelines.settings import PipelineSettings
 from gaitkeeper.service.errors import SourceRefused, SourceUnavailable
 from gaitkeeper.service.live.sources import shots_of
@@ -67,9 +68,9 @@ def http_camera(pictures: list[bytes], password: str | None = None) -> Iterator[
 
 @pytest.fixture(scope="module")
 def decoder() -> Iterator[Decoder]:
-    opened = Decoder(PipelineSettings())
-    yield opened
-    opened.close()
+    pipeline = Pipeline(PipelineSettings())
+    yield pipeline.decoder
+    pipeline.close()
 
 
 def test_pictures_over_http_come_as_they_were_sent(clip: Clips, decoder: Decoder) -> None:
