@@ -8,7 +8,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -43,6 +43,9 @@ AGAIN = 60.0
 """Seconds after which a camera that failed is started again."""
 LATEST = 10
 """Number of the latest verdicts that are remembered."""
+AT_ONCE = 1e6
+"""Frames a second that a camera may send. What was held up comes at once, and of H.264 no frame can be spared before it
+is decoded. The credits of the stream bound what waits."""
 RATED = 5.0
 """Seconds over which the frame rate is measured."""
 WIDEST = 1280
@@ -205,7 +208,7 @@ class RunningCamera:
         self._stream = LocalStream(
             self._engine.pipeline,
             self._judge(options),
-            Limits.of(settings),
+            replace(Limits.of(settings), rate=AT_ONCE),
             settings.turn_of(self.record.name, options["rotate"]),
             show=self._show,
             heard=heard,
