@@ -48,6 +48,11 @@ def enrolled_only(collections: Iterable[Collection]) -> list[Collection]:
     return [one for one in collections if "~" not in one.name]
 
 
+def is_name(text: str) -> bool:
+    """Whether a text is valid as the name of a collection or a camera."""
+    return _NAME.fullmatch(text) is not None
+
+
 def check_camera(name: str | None) -> None:
     """Raise BadCamera unless the name is None or valid as a collection's name."""
     if name is not None and not _NAME.fullmatch(name):

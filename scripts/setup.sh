@@ -36,6 +36,13 @@ RUNLEVEL=1 want redis-server command -v redis-server
 RUNLEVEL=1 want nginx-light command -v nginx
 # The tests try the alert rules and the dashboard; it is not to run as a service, either.
 RUNLEVEL=1 want prometheus command -v promtool
+# The tests tell a real MQTT broker; it is not to run as a service, either.
+RUNLEVEL=1 want mosquitto sh -c 'command -v mosquitto || command -v /usr/sbin/mosquitto'
+# The tests watch real cameras: GStreamer's RTSP server, run by the system's Python.
+want python3-gi /usr/bin/python3 -c "import gi"
+want gir1.2-gst-rtsp-server-1.0 /usr/bin/python3 -c "import gi; gi.require_version('GstRtspServer', '1.0')"
+want gstreamer1.0-plugins-good sh -c 'find /usr/lib -name libgstisomp4.so | grep -q .'
+want gstreamer1.0-plugins-bad sh -c 'find /usr/lib -name libgstvideoparsersbad.so | grep -q .'
 # The tests use the page as people do.
 want chromium command -v chromium
 

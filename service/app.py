@@ -19,8 +19,11 @@ from gaitkeeper.service.auth.sessions import Sessions
 from gaitkeeper.service.background.expiry import purging
 from gaitkeeper.service.background.jobs import Jobs
 from gaitkeeper.service.background.replay import Replays
+from gaitkeeper.service.background.watchlists import Watchlists
 from gaitkeeper.service.background.webhooks import Webhooks
 from gaitkeeper.service.background.work import Work
+from gaitkeeper.service.cameras.cameras import Cameras
+from gaitkeeper.service.cameras.news import News
 from gaitkeeper.service.http import handlers, openapi
 from gaitkeeper.service.http.admission import Gate, RateLimit
 from gaitkeeper.service.http.limits import BodyLimit, WorkQueue
@@ -46,6 +49,8 @@ from gaitkeeper.service.routes import (
 )
 from gaitkeeper.service.routes.operations import health, metrics, session, system
 from gaitkeeper.service.routes.page import page_router
+from gaitkeeper.service.routes.watching import cameras as watched_cameras
+from gaitkeeper.service.routes.watching import watchlists
 from gaitkeeper.service.settings import Settings, load_settings
 
 
@@ -67,6 +72,8 @@ def create_app(settings: Settings | None = None, engine: Engine | None = None) -
             app.state.sessions = Sessions(opened.state, app.state.keys, settings.session_seconds)
             app.state.replays = Replays(opened.state, settings.keep_replies)
             app.state.queue = WorkQueue(settings.workers, settings.queue, settings.retry_after)
+            news = app.state.news = News(settings, opened.state, app.state.metrics)
+            app.state.watchlists = Watchlists(opened, news.stir)
             webhooks = Webhooks(
                 opened.state,
                 settings.webhooks,
@@ -74,6 +81,8 @@ def create_app(settings: Settings | None = None, engine: Engine | None = None) -
                 app.state.metrics,
                 opened.has,
                 attempts=settings.webhook_attempts,
+                watching=app.state.watchlists.watching,
+                also=news.judged,
             )
             work = app.state.work = Work(opened, app.state.metrics, webhooks)
             app.state.metrics.watch(lambda: app.state.queue.pending)
@@ -94,12 +103,19 @@ def create_app(settings: Settings | None = None, engine: Engine | None = None) -
                 on_end=webhooks.ended,
                 on_problem=app.state.metrics.problem,
             )
+            app.state.cameras = Cameras(
+                opened, lambda person, stream: webhooks.judged(person, stream=stream), app.state.metrics, news.stir
+            )
+            news.start(app.state.cameras, app.state.watchlists)
+            app.state.metrics.watch_cameras(app.state.cameras.states)
             expiry = asyncio.create_task(purging(opened))
             try:
                 yield
             finally:
                 expiry.cancel()
                 await asyncio.gather(expiry, return_exceptions=True)
+                await anyio.to_thread.run_sync(app.state.cameras.close)
+                await anyio.to_thread.run_sync(news.close)
                 await anyio.to_thread.run_sync(app.state.jobs.close)
                 await anyio.to_thread.run_sync(webhooks.close)
 
@@ -142,7 +158,20 @@ def create_app(settings: Settings | None = None, engine: Engine | None = None) -
     app.state.started = time.time()
     handlers.install(app)
     openapi.install(app)
-    clips_and_people = (clips, walkers, collections, subjects, pairs, strangers, sightings, cameras, jobs, stream)
+    clips_and_people = (
+        clips,
+        walkers,
+        collections,
+        subjects,
+        pairs,
+        strangers,
+        sightings,
+        cameras,
+        watched_cameras,
+        watchlists,
+        jobs,
+        stream,
+    )
     for routes in (*clips_and_people, session, system, health, metrics):
         app.include_router(routes.router)
     app.include_router(page_router())

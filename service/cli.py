@@ -6,7 +6,17 @@ import sys
 
 import typer
 
-from gaitkeeper.service.commands import batch, cameras, clips, collections, sightings, strangers, subjects, watch
+from gaitkeeper.service.commands import (
+    batch,
+    cameras,
+    clips,
+    collections,
+    sightings,
+    strangers,
+    subjects,
+    watch,
+    watching,
+)
 from gaitkeeper.service.commands.operations import demo, doctor, gallery, keys, serve, size, weights
 from gaitkeeper.training import cli as training
 from gaitkeeper.training.cli_data import calibrate, dataset, evaluate
@@ -31,6 +41,7 @@ app.add_typer(subjects.app, name="subjects")
 app.add_typer(strangers.app, name="strangers")
 app.add_typer(sightings.app, name="sightings")
 app.add_typer(cameras.app, name="cameras")
+app.add_typer(watching.watchlists, name="watchlists")
 app.add_typer(collections.app, name="collections")
 app.command("serve")(serve.serve)
 app.add_typer(gallery.app, name="gallery")

@@ -131,6 +131,42 @@ class SourceUnavailable(GaitkeeperError):
     code = "source_unavailable"
 
 
+class SourceRefused(GaitkeeperError):
+    """A camera refuses the user name and password."""
+
+    code = "source_refused"
+
+
+class BadSource(GaitkeeperError):
+    """A camera's source is neither an address, nor a file, nor a webcam."""
+
+    code = "bad_source"
+
+
+class PasswordInSource(GaitkeeperError):
+    """A camera's address contains a user name, a password or a token, which belong into a secret."""
+
+    code = "password_in_source"
+
+
+class SecretMissing(GaitkeeperError):
+    """The secret of a camera does not exist or is not of the form ``user:password``."""
+
+    code = "secret_missing"
+
+
+class BadWatchlist(GaitkeeperError):
+    """The name of a watch list is invalid."""
+
+    code = "bad_watchlist"
+
+
+class MqttUnavailable(GaitkeeperError):
+    """The MQTT broker cannot be reached, or refuses the connection."""
+
+    code = "mqtt_unavailable"
+
+
 class NotReady(GaitkeeperError):
     """The service runs but cannot process clips; ``checks`` says why."""
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -13,10 +14,12 @@ from gaitkeeper.gallery.types import Reason, Verdict
 from gaitkeeper.pipelines.stages import Stage
 from gaitkeeper.pipelines.walk_quality import Quality
 from gaitkeeper.service.schemas import EnrollReply, IdentifyReply, WalkersReply
+from gaitkeeper.service.schemas.cameras import CameraStateName
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 SECONDS = (0.005, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 60, 180, 600)
 SHARES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1)
+STATES = get_args(CameraStateName)
 FRAMES = (15, 30, 60, 90, 120, 180, 300, 600)
 
 
@@ -58,6 +61,13 @@ class Metrics:
             buckets=SECONDS,
             registry=own,
         )
+        self._cameras = _ByState()
+        own.register(self._cameras)
+        self._mqtt = Counter("gaitkeeper_mqtt_messages", "Events for the MQTT broker.", ("outcome",), registry=own)
+        self._mqtt_connected = Gauge(
+            "gaitkeeper_mqtt_connected", "1 while the MQTT broker takes messages, or if none is set.", registry=own
+        )
+        self._mqtt_connected.set(1)
         self._handles = Gauge("gaitkeeper_handles", "Handles that are kept.", registry=own)
         self._handle_bytes = Gauge("gaitkeeper_handle_bytes", "Bytes of memory that handles hold.", registry=own)
         self._occupancy = _Occupancy()
@@ -79,6 +89,8 @@ class Metrics:
             self._live_frames.labels(outcome)
         for outcome in ("delivered", "failed", "given_up", "dropped"):
             self._webhooks.labels(outcome)
+        for outcome in ("sent", "dropped"):
+            self._mqtt.labels(outcome)
         for verdict in (Verdict.MATCH, Verdict.UNKNOWN):
             self._verdicts.labels(str(verdict), "")
         for reason in Reason:
@@ -95,6 +107,18 @@ class Metrics:
     def watch_streams(self, running: Callable[[], float]) -> None:
         """Register a gauge for the live streams. It is read at each scrape."""
         self._live.set_function(running)
+
+    def watch_cameras(self, states: Callable[[], Mapping[str, int]]) -> None:
+        """Register a gauge for the cameras by state. It is read at each scrape."""
+        self._cameras.states = states
+
+    def watch_mqtt(self, connected: Callable[[], bool]) -> None:
+        """Register a gauge for the connection to the broker. It is read at each scrape."""
+        self._mqtt_connected.set_function(lambda: float(connected()))
+
+    def mqtt(self, outcome: str) -> None:
+        """Record an event for the broker: "sent", or "dropped" because the broker was away."""
+        self._mqtt.labels(outcome).inc()
 
     def watch_handles(self, kept: Callable[[], float], size: Callable[[], float]) -> None:
         """Register gauges for the number of handles, and for their bytes. They are read at each scrape."""
@@ -154,6 +178,20 @@ class Metrics:
         for quality in walkers:
             self._score.observe(quality.mean_joint_score)
             self._frames.observe(quality.frames)
+
+
+class _ByState(Collector):
+    """Collector for the cameras by state, read at each scrape."""
+
+    def __init__(self) -> None:
+        self.states: Callable[[], Mapping[str, int]] = dict
+
+    def collect(self) -> Iterator[Metric]:
+        cameras = GaugeMetricFamily("gaitkeeper_cameras", "Cameras by state.", labels=("state",))
+        found = self.states()
+        for state in STATES:
+            cameras.add_metric((state,), found.get(state, 0))
+        yield cameras
 
 
 class _Occupancy(Collector):

@@ -240,6 +240,17 @@ class StreamOptions(SearchOptions, CameraOptions, total=False):
     """Options of a live stream."""
 
 
+class CameraFields(TypedDict, total=False):
+    """Fields of a camera that the service runs, beside its name and source; as of the request."""
+
+    secret: str | None
+    collection: str
+    rotate: Rotation | None
+    fpir: float
+    where: Mapping[str, str]
+    on: bool
+
+
 @cache
 def options_of(kind: Any) -> Mapping[str, Option]:
     """The options of one of the types above, by name."""

@@ -49,6 +49,19 @@ CREATE TABLE IF NOT EXISTS messages (
     tries INTEGER NOT NULL, due REAL NOT NULL
 ) STRICT;
 CREATE INDEX IF NOT EXISTS messages_due ON messages (target, due);
+CREATE TABLE IF NOT EXISTS cameras (
+    name TEXT PRIMARY KEY, collection TEXT NOT NULL, source TEXT NOT NULL, secret TEXT, options TEXT NOT NULL,
+    is_on INTEGER NOT NULL, revision TEXT NOT NULL, created REAL NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS watchlists (
+    name TEXT PRIMARY KEY, collection TEXT NOT NULL, unknown INTEGER NOT NULL, created REAL NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS watched (
+    watchlist TEXT NOT NULL REFERENCES watchlists (name) ON DELETE CASCADE, subject TEXT NOT NULL,
+    PRIMARY KEY (watchlist, subject)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS watched_subject ON watched (subject);
+CREATE TABLE IF NOT EXISTS retained (topic TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
 """
 
 
@@ -150,7 +163,8 @@ class State:
         rows = self.rows(
             "SELECT subject FROM named JOIN replies USING (owner, token) WHERE collection = ?1 UNION "
             "SELECT subject FROM job_named JOIN jobs ON jobs.id = job WHERE collection = ?1 UNION "
-            "SELECT subject FROM messages WHERE collection = ?1 AND subject IS NOT NULL",
+            "SELECT subject FROM messages WHERE collection = ?1 AND subject IS NOT NULL UNION "
+            "SELECT subject FROM watched JOIN watchlists ON watchlists.name = watchlist WHERE collection = ?1",
             collection,
         )
         return {row["subject"] for row in rows}
@@ -180,11 +194,20 @@ class State:
             if subject is None:
                 db.execute("DELETE FROM replies WHERE collection = ?", (collection,))
                 db.execute("DELETE FROM messages WHERE collection = ?", (collection,))
+                db.execute(
+                    "DELETE FROM watched WHERE watchlist IN (SELECT name FROM watchlists WHERE collection = ?)",
+                    (collection,),
+                )
                 gone = db.execute(
                     "DELETE FROM jobs WHERE collection = ? AND state <> 'running' RETURNING id", (collection,)
                 )
             else:
                 db.execute("DELETE FROM messages WHERE collection = ? AND subject = ?", (collection, subject))
+                db.execute(
+                    "DELETE FROM watched WHERE subject = ? "
+                    "AND watchlist IN (SELECT name FROM watchlists WHERE collection = ?)",
+                    (subject, collection),
+                )
                 db.execute(
                     "DELETE FROM replies WHERE collection = ? AND (owner, token) IN "
                     "(SELECT owner, token FROM named WHERE subject = ?)",

@@ -57,6 +57,8 @@ RULES = (
     Rule(re.compile(r"/sightings(/.*)?"), VIEWERS),
     # Listed are only the key's own collections, and it can create no other.
     Rule(re.compile(r"/collections/?"), VIEWERS),
+    # Shown are only the cameras and watch lists of the key's own collections.
+    Rule(re.compile(r"/(cameras|watchlists)(/.*)?"), VIEWERS),
     Rule(re.compile(r"/jobs(/.*)?"), CLIPS | VIEWERS, CLIPS),
     Rule(re.compile(r"/(models|key)(/.*)?"), CLIPS | VIEWERS),
     Rule(re.compile(r"/metrics/?"), frozenset({Scope.METRICS, Scope.VIEWER}), everywhere=True),

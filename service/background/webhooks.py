@@ -48,6 +48,8 @@ class Webhooks:
         metrics: records the result of each attempt.
         there: tells whether a subject of a collection still exists.
         attempts: maximum attempts per message.
+        watching: gives the names of the watch lists of a collection that a subject is on; of an unknown walker if None.
+        also: takes every verdict that is told of, and every event of a watch list, with the message's data.
         first_delay: seconds between the first attempt and the second. The delay grows by a factor of 6 per attempt.
     """
 
@@ -60,10 +62,12 @@ class Webhooks:
         there: Callable[[str, str], bool],
         *,
         attempts: int = 6,
+        watching: Callable[[str, str | None], list[str]] = lambda *_: [],
+        also: Callable[[str, dict[str, Any]], None] = lambda *_: None,
         first_delay: float = 5.0,
     ) -> None:
         self._state, self._targets, self._secret, self._metrics = state, tuple(targets), secret, metrics
-        self._there = there
+        self._there, self._watching, self._also = there, watching, also
         self._attempts, self._first_delay = attempts, first_delay
         self._ending = threading.Event()
         self._news = {target.url: threading.Event() for target in targets}
@@ -101,36 +105,39 @@ class Webhooks:
             return
         first = person.candidates[0]
         subject = first.subject if person.verdict is Verdict.MATCH else None
-        self._tell(
-            EVENT_OF[person.verdict],
-            person.collection,
-            {
-                "collection": person.collection,
-                "subject": subject,
-                "distance": first.distance,
-                "confidence": first.confidence if subject else None,
-                "threshold": person.threshold.value,
-                "fpir": person.threshold.fpir,
-                "camera": person.seen.camera if person.seen else None,
-                "clip_sha256": clip_sha256,
-                "stream": stream,
-                "track": person.track,
-                "start": person.start,
-                "end": person.end,
-            },
-            subject=subject,
-        )
-        if subject is None:
-            return
+        data = {
+            "collection": person.collection,
+            "subject": subject,
+            "distance": first.distance,
+            "confidence": first.confidence if subject else None,
+            "threshold": person.threshold.value,
+            "fpir": person.threshold.fpir,
+            "camera": person.seen.camera if person.seen else None,
+            "clip_sha256": clip_sha256,
+            "stream": stream,
+            "track": person.track,
+            "start": person.start,
+            "end": person.end,
+        }
+        event = EVENT_OF[person.verdict]
+        lists = self._watching(person.collection, subject)
+        events = [(event, data), *(("watchlist", {"watchlist": one, "verdict": event, **data}) for one in lists)]
+        for name, content in events:
+            self._tell(name, person.collection, content, subject=subject)
         # Store first, then check. A later erasure finds the message; an earlier one is noticed by this check.
-        try:
-            there = self._there(person.collection, subject)
-        except StoreUnavailable:
-            there = True  # nothing can be erased while the store is unreachable
-        if not there:
+        if subject is not None and not self._is_there(person.collection, subject):
             with self._state.transaction() as db:
                 gone = (person.collection, subject)
                 db.execute("DELETE FROM messages WHERE collection = ? AND subject = ?", gone)
+            return
+        for name, content in events:
+            self._also(name, content)
+
+    def _is_there(self, collection: str, subject: str) -> bool:
+        try:
+            return self._there(collection, subject)
+        except StoreUnavailable:
+            return True  # nothing can be erased while the store is unreachable
 
     def ended(self, job: JobState) -> None:
         """Queue a message that a job has ended. It contains neither the job's result nor a subject."""

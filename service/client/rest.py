@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from gaitkeeper.service import problems
+from gaitkeeper.service.client.cameras import CameraMethods
 from gaitkeeper.service.client.connection import path_part
 from gaitkeeper.service.client.pairs import Pairs
 from gaitkeeper.service.client.sightings import SightingsClient
@@ -53,7 +54,7 @@ if TYPE_CHECKING:
     from gaitkeeper.service.client.live import LiveStream
 
 
-class Client(Pairs, SightingsClient):
+class Client(Pairs, SightingsClient, CameraMethods):
     """Client of one service.
 
     >>> with Client("http://127.0.0.1:8321") as client:  # doctest: +SKIP

@@ -1,4 +1,4 @@
-"""Commands for cameras and passers-by."""
+"""Commands for cameras: those that a service runs, and what collections have learnt from passers-by."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gaitkeeper.service.commands import watching
 from gaitkeeper.service.commands.console.command import Answer, answers, with_options
 from gaitkeeper.service.commands.console.terminal import (
     OUT,
@@ -25,13 +26,21 @@ from gaitkeeper.service.options import ClipOptions
 if TYPE_CHECKING:
     from gaitkeeper.service.recogniser import Recogniser
 
-app = typer.Typer(help="What a collection has learnt about its cameras from passers-by.", no_args_is_help=True)
+app = typer.Typer(
+    help="Cameras that a service runs, and what a collection has learnt about cameras from passers-by.",
+    no_args_is_help=True,
+)
+app.command("add")(watching.add)
+app.command("list")(watching.list_)
+app.command("on")(watching.on)
+app.command("off")(watching.off)
+app.command("remove")(watching.remove)
 CameraArgument = Annotated[str, typer.Argument(metavar="CAMERA", help="Name of the camera.")]
 
 
-@app.command("list")
+@app.command()
 @answers("reading the gallery")
-def list_(worker: Recogniser, collection: CollectionOption = "default") -> Answer:
+def learnt(worker: Recogniser, collection: CollectionOption = "default") -> Answer:
     """List the cameras with kept passers-by, by walking direction."""
     reply = worker.cameras(collection)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import TracebackType
 
 from gaitkeeper.models.errors import GaitkeeperError
@@ -12,7 +12,7 @@ from gaitkeeper.pipelines.pipeline import Pipeline
 from gaitkeeper.service.live.events import Credit, Event
 from gaitkeeper.service.live.passing import Passing
 from gaitkeeper.service.live.rates import Limits
-from gaitkeeper.service.live.session import Session
+from gaitkeeper.service.live.session import Session, Show, Tell
 from gaitkeeper.service.live.sources import Shot
 
 
@@ -20,13 +20,23 @@ class LocalStream:
     """As :class:`gaitkeeper.service.client.live.LiveStream`. It also accepts pictures.
 
     Args:
-        pipeline, judge, limits, rotate: as of :class:`gaitkeeper.service.live.session.Session`.
+        pipeline, judge, limits, rotate, show: as of :class:`gaitkeeper.service.live.session.Session`.
+        heard: makes, of the function that takes events, one that also passes them on.
     """
 
-    def __init__(self, pipeline: Pipeline, judge: Passing, limits: Limits, rotate: int = 0) -> None:
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        judge: Passing,
+        limits: Limits,
+        rotate: int = 0,
+        *,
+        show: Show | None = None,
+        heard: Callable[[Tell], Tell] = lambda tell: tell,
+    ) -> None:
         self._events: queue.Queue[Event | GaitkeeperError | None] = queue.Queue()
         self._ready = threading.Event()
-        self._session = Session(pipeline, judge, limits, self._told, rotate)
+        self._session = Session(pipeline, judge, limits, heard(self._told), rotate, show)
         self._session.start()
 
     def __enter__(self) -> LocalStream:

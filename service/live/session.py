@@ -39,6 +39,7 @@ from gaitkeeper.service.problems import PROBLEMS
 
 Array = npt.NDArray[Any]
 Tell = Callable[[Event | GaitkeeperError | None], None]
+Show = Callable[[Array], None]
 
 log = logging.getLogger("gaitkeeper")
 
@@ -78,11 +79,20 @@ class Session:
         limits: the limits of this stream.
         tell: called with each event, from any thread. The last one is the error that ended the stream, or None.
         rotate: clockwise rotation of the pictures in degrees.
+        show: called with every picture that is looked at, upright, RGB uint8 (H, W, 3); it must return at once.
     """
 
-    def __init__(self, pipeline: Pipeline, judge: Passing, limits: Limits, tell: Tell, rotate: int = 0) -> None:
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        judge: Passing,
+        limits: Limits,
+        tell: Tell,
+        rotate: int = 0,
+        show: Show | None = None,
+    ) -> None:
         self._pipeline, self._judge, self._limits, self._tell = pipeline, judge, limits, tell
-        self._rotate = rotate
+        self._rotate, self._show = rotate, show
         self._lock = threading.Condition()
         self._waiting: deque[Offered] = deque()
         self._credit = 0
@@ -271,6 +281,8 @@ class Session:
             self._kept = frame.t
             self._came[frame.t] = frame.came
             self._came = {t: came for t, came in self._came.items() if frame.t - t < 10}
+            if self._show is not None:
+                self._show(image)
             self._report(frame, image, watch.see(image, frame.t))
 
     def _report(self, frame: Offered, image: Array, sight: Sight) -> None:

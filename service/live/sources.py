@@ -1,4 +1,4 @@
-"""Picture sources of `gaitkeeper watch`: a network camera, a webcam, or a file played like a camera."""
+"""Picture sources of `gaitkeeper watch` and of cameras: on the network, a webcam, or a file played like a camera."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from gaitkeeper.pipelines.decode import Decoder
 from gaitkeeper.pipelines.pictures import LIBAV, Codec
-from gaitkeeper.service.errors import SourceNotAllowed, SourceUnavailable
+from gaitkeeper.service.errors import SourceNotAllowed, SourceRefused, SourceUnavailable
 from gaitkeeper.service.settings import Settings
 
 Array = npt.NDArray[Any]
@@ -23,6 +23,17 @@ Array = npt.NDArray[Any]
 PATIENCE = 10.0
 CODECS: dict[str, Codec] = {libav: codec for codec, libav in LIBAV.items()}  # type: ignore[misc]
 WEBCAM = re.compile(r"/dev/video\d+")
+SCHEMES = frozenset({"rtsp", "rtsps", "http", "https"})
+FFMPEG: dict[str, dict[str, str]] = {
+    "rtsp": {"rtsp_transport": "tcp", "protocol_whitelist": "rtsp,rtsps,rtp,tcp,tls"},
+    # A stream, no playlist: that could name other addresses. Nor is a redirect followed.
+    "http": {
+        "protocol_whitelist": "http,https,tcp,tls",
+        "format_whitelist": "mpjpeg,mjpeg,mpegts,h264",
+        "max_redirects": "0",
+    },
+}
+"""FFmpeg's options, by the beginning of the scheme."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,22 +58,23 @@ def shots_of(source: str, settings: Settings, decoder: Decoder) -> Iterator[Shot
     """Iterate over the frames of a source as they arrive. A file is played at its recorded speed.
 
     Args:
-        source: ``rtsp://…``, ``/dev/videoN``, or a file.
+        source: ``rtsp://…``, ``http://…``, ``/dev/videoN``, or a file.
         settings: list the cameras that may be opened.
         decoder: decoder for files.
 
     Raises:
         SourceNotAllowed: the camera is not on the list.
+        SourceRefused: the camera refuses the user name and password.
         SourceUnavailable: the source cannot be opened, or sends neither H.264 nor JPEG.
         ClipError: the file cannot be used.
     """
     if "://" in source:
-        _require_allowed(source, settings.live_sources)
+        require_listed(source, settings.live_sources)
         return _network(source)
     if WEBCAM.fullmatch(source):
         return _webcam(source)
     if not Path(source).is_file():
-        raise SourceUnavailable(f"{source} is neither a file, nor a webcam (/dev/videoN), nor an rtsp:// address.")
+        raise SourceUnavailable(f"{source} is neither a file, nor a webcam (/dev/videoN), nor an address of a camera.")
     return _file(Path(source), decoder)
 
 
@@ -71,18 +83,29 @@ def is_camera(source: str) -> bool:
     return "://" in source or WEBCAM.fullmatch(source) is not None
 
 
-def _require_allowed(source: str, allowed: list[str]) -> None:
-    if urlsplit(source).scheme not in {"rtsp", "rtsps"} or _place(source) not in {_place(one) for one in allowed}:
+def require_listed(source: str, allowed: list[str]) -> None:
+    """Check that the list of allowed cameras has a source. User names and passwords do not matter.
+
+    Raises:
+        SourceNotAllowed: it does not.
+    """
+    place = _place(source)
+    if place[0] not in {*SCHEMES, ""} or place not in {_place(one) for one in allowed}:
         raise SourceNotAllowed(
-            "This address is not on the list of allowed cameras: add it to GAITKEEPER_LIVE_SOURCES, "
+            "This source is not on the list of allowed cameras: add it to GAITKEEPER_LIVE_SOURCES, "
             "without name and password, as in '[\"rtsp://door.example/main\"]'."
         )
 
 
-def _place(url: str) -> tuple[str, str | None, int | None, str, str]:
-    """Remove user name and password from a URL."""
-    parts = urlsplit(url)
-    return parts.scheme, parts.hostname, parts.port, parts.path, parts.query
+def _place(source: str) -> tuple[str, str | None, int | None, str, str]:
+    """A URL without user name and password, or the whole path of a file or webcam."""
+    if "://" not in source:
+        return "", None, None, str(Path(source).resolve()), ""
+    try:
+        parts = urlsplit(source)
+        return parts.scheme, parts.hostname, parts.port, parts.path, parts.query
+    except ValueError:  # no URL that names a machine and a port
+        return source.partition("://")[0], None, None, "", ""
 
 
 def _network(url: str) -> Iterator[Shot]:
@@ -91,11 +114,13 @@ def _network(url: str) -> Iterator[Shot]:
 
     # Do not show the URL: it may contain a password.
     gone = SourceUnavailable("The camera does not answer, or broke off.")
-    options = {"rtsp_transport": "tcp", "protocol_whitelist": "rtsp,rtsps,rtp,tcp,tls"}
+    options, stamped = FFMPEG[url[:4]], url.startswith("rtsp")
     try:
         container = av.open(url, options=options, timeout=PATIENCE)
-    except (av.error.FFmpegError, OSError) as error:
-        raise gone from error
+    except (av.error.HTTPUnauthorizedError, av.error.HTTPForbiddenError):
+        raise SourceRefused("The camera refuses this user name and password.") from None
+    except (av.error.FFmpegError, OSError):
+        raise gone from None
     with container:
         stream = next(iter(container.streams.video), None)
         codec = CODECS.get(stream.codec_context.name) if stream is not None else None
@@ -109,10 +134,13 @@ def _network(url: str) -> Iterator[Shot]:
                 if not data:
                     continue
                 stamp = packet.pts if packet.pts is not None else packet.dts
-                t = float(stamp * packet.time_base) if stamp is not None else time.monotonic() - start
+                if not stamped or stamp is None or packet.time_base is None:  # pictures over HTTP carry no times
+                    t = time.monotonic() - start
+                else:
+                    t = float(stamp * packet.time_base)
                 yield Shot(max(t, 0.0), codec, opening + data if packet.is_keyframe and codec == "h264" else data)
-        except (av.error.FFmpegError, OSError) as error:
-            raise gone from error
+        except (av.error.FFmpegError, OSError):
+            raise gone from None
 
 
 def _webcam(device: str) -> Iterator[Shot]:

@@ -44,6 +44,7 @@ class Watching:
         source: opens the source and returns its frames.
         stream: opens a stream.
         retry_for: seconds to try to reconnect a lost camera; None for a source that can end, such as a file.
+        wait: whether to wait as long for a camera that does not answer at the start.
     """
 
     def __init__(
@@ -51,8 +52,10 @@ class Watching:
         source: Callable[[], Iterator[Shot]],
         stream: Callable[[], AbstractContextManager[Stream]],
         retry_for: float | None,
+        *,
+        wait: bool = False,
     ) -> None:
-        self._source, self._stream, self._retry_for = source, stream, retry_for
+        self._source, self._stream, self._retry_for, self._wait = source, stream, retry_for, wait
         self._stop = threading.Event()
         self._seq = 0
         self._last: tuple[float, float] | None = None  # timestamp of the last frame, and its time of arrival
@@ -67,10 +70,16 @@ class Watching:
 
         Raises:
             SourceUnavailable: the source cannot be opened, or a lost camera could not be reconnected.
+            SourceRefused: the camera refuses the user name and password.
             GaitkeeperError: a file cannot be used, or an error ended a stream.
         """
-        shots: Iterator[Shot] | None = self._opened()
         tries = 0
+        try:
+            shots: Iterator[Shot] | None = self._opened()
+        except SourceUnavailable as away:
+            if self._retry_for is None or not self._wait:
+                raise
+            shots, tries = yield from self._back(self._retry_for, tries, away)
         while shots is not None:
             began = time.monotonic()
             yield from self._seen(shots)
@@ -123,7 +132,7 @@ class Watching:
         lost = time.monotonic()
         why = error.detail if isinstance(error, SourceUnavailable) else "The camera ended the connection."
         while (left := lost + retry_for - time.monotonic()) > 0:
-            pause = min(FIRST_PAUSE * 2**tries, LONGEST_PAUSE, left)
+            pause = min(FIRST_PAUSE * 2 ** min(tries, 30), LONGEST_PAUSE, left)
             tries += 1
             yield SourceEvent(state="lost", tries=tries, wait=round(pause, 3), detail=why)
             if self._stop.wait(pause):

@@ -56,6 +56,7 @@ def examine(store: str | None = None) -> Iterator[Check]:
         ("perception", _perceive),
         ("store", _store),
         ("access", _access),
+        ("mqtt", _mqtt),
     ):
         yield _tried(name, try_out, settings)
 
@@ -208,12 +209,19 @@ def _access(settings: Settings) -> str:
     return "no API key was ever made: loopback only"
 
 
+def _mqtt(settings: Settings) -> str:
+    from gaitkeeper.service.cameras.broker import try_out
+
+    return try_out(settings)
+
+
 PARTS: dict[str, Callable[[Settings], str]] = {
     "decoder": _decode,
     "device": _device,
     "perception": _perceive,
     "store": _store,
     "access": _access,
+    "mqtt": _mqtt,
 }
 
 

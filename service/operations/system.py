@@ -29,6 +29,7 @@ from gaitkeeper.service.schemas import (
     Model,
     ModelsReply,
     ModelWeights,
+    MqttState,
     StoreState,
     SystemReply,
 )
@@ -73,7 +74,9 @@ def _model(name: str, entry: Entry | None, calibrations: Mapping[Fingerprint, Ca
     )
 
 
-def system(engine: Engine, queue: WorkQueue, jobs: Jobs, *, started: float, locked: bool) -> SystemReply:
+def system(
+    engine: Engine, queue: WorkQueue, jobs: Jobs, *, started: float, locked: bool, mqtt: MqttState | None
+) -> SystemReply:
     """The machine and its load.
 
     Args:
@@ -82,6 +85,7 @@ def system(engine: Engine, queue: WorkQueue, jobs: Jobs, *, started: float, lock
         jobs: its jobs.
         started: start time in seconds since 1970.
         locked: whether the service needs keys.
+        mqtt: the connection to its broker.
     """
     settings = engine.settings
     promises = engine.store.promises()
@@ -122,6 +126,7 @@ def system(engine: Engine, queue: WorkQueue, jobs: Jobs, *, started: float, lock
             deadline=settings.deadline,
             rate=settings.rate,
         ),
+        mqtt=mqtt,
         started=datetime.fromtimestamp(started, UTC),
         uptime=time.time() - started,
     )

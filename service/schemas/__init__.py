@@ -22,6 +22,14 @@ from gaitkeeper.gallery.types import (
     Verification,
     ViewStatistics,
 )
+from gaitkeeper.service.schemas.cameras import (
+    Camera,
+    CameraChange,
+    CameraList,
+    CameraVerdict,
+    NewCamera,
+    RemovedCamera,
+)
 from gaitkeeper.service.schemas.clips import (
     Clip,
     ClipEnrolment,
@@ -70,6 +78,7 @@ from gaitkeeper.service.schemas.system import (
     Model,
     ModelsReply,
     ModelWeights,
+    MqttState,
     PermissionsReply,
     ProblemDetails,
     Readiness,
@@ -79,10 +88,21 @@ from gaitkeeper.service.schemas.system import (
     StoreState,
     SystemReply,
 )
+from gaitkeeper.service.schemas.watchlists import (
+    NewWatchlist,
+    RemovedWatchlist,
+    Watchlist,
+    WatchlistChange,
+    WatchlistsReply,
+)
 
 __all__ = [
     "Apart",
     "Calibrated",
+    "Camera",
+    "CameraChange",
+    "CameraList",
+    "CameraVerdict",
     "CamerasReply",
     "Clip",
     "ClipEnrolment",
@@ -118,9 +138,12 @@ __all__ = [
     "Model",
     "ModelWeights",
     "ModelsReply",
+    "MqttState",
     "NamedReply",
+    "NewCamera",
     "NewCollection",
     "NewName",
+    "NewWatchlist",
     "OtherSubject",
     "Outlier",
     "PermissionsReply",
@@ -128,6 +151,8 @@ __all__ = [
     "ProblemDetails",
     "Readiness",
     "Removal",
+    "RemovedCamera",
+    "RemovedWatchlist",
     "Resemblance",
     "SessionReply",
     "Sighting",
@@ -158,4 +183,7 @@ __all__ = [
     "WalkerPictures",
     "WalkerSeen",
     "WalkersReply",
+    "Watchlist",
+    "WatchlistChange",
+    "WatchlistsReply",
 ]

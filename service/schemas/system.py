@@ -92,6 +92,14 @@ class Limits(BaseModel):
     rate: str = Field(description="Rate limit of one API key.")
 
 
+class MqttState(BaseModel):
+    """The connection to an MQTT broker."""
+
+    broker: str = Field(description="Its address.")
+    connected: bool
+    problem: str | None = Field(description="One sentence, while it is not connected.")
+
+
 class SystemReply(BaseModel):
     """Description and load of the service."""
 
@@ -109,6 +117,7 @@ class SystemReply(BaseModel):
     store: StoreState
     load: Load
     limits: Limits
+    mqtt: MqttState | None = Field(description="The MQTT broker; null if none is set.")
     started: datetime
     uptime: float = Field(description="Seconds.")
 

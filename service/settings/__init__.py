@@ -37,6 +37,7 @@ from gaitkeeper.pipelines.settings import PipelineSettings
 from gaitkeeper.service.auth.loopback import is_loopback
 from gaitkeeper.service.errors import BadSettings
 from gaitkeeper.service.options import Rotation
+from gaitkeeper.service.settings.cameras import CameraSettings
 from gaitkeeper.service.settings.names import PREFIX, meant, names_of, strange
 from gaitkeeper.service.settings.scale import Scale
 
@@ -64,8 +65,8 @@ class Webhook(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     url: str = Field(description="https, or http on a loopback address.")
-    events: list[Literal["job.ended", "match", "unknown"]] = Field(
-        ["job.ended", "match"], description="What it is told of."
+    events: list[Literal["job.ended", "match", "unknown", "watchlist"]] = Field(
+        ["job.ended", "match", "watchlist"], description="What it is told of."
     )
     collections: list[str] | None = Field(None, description="Whose alone; null for every collection.")
 
@@ -80,7 +81,7 @@ class Webhook(BaseModel):
         return url
 
 
-class Settings(BaseSettings):
+class Settings(CameraSettings, BaseSettings):
     """Settings of the service. Every field has a working default.
 
     The sources of a field, by priority: keyword arguments, the environment (``GAITKEEPER_STORE``; nested fields with
@@ -210,8 +211,8 @@ class Settings(BaseSettings):
     )
     live_sources: Listed = Field(
         [],
-        description="Cameras that `gaitkeeper watch` may open, with commas or as a JSON list: "
-        '`["rtsp://door.example/main"]`.',
+        description="Cameras that the service and `gaitkeeper watch` may open, with commas or as a JSON list: "
+        '`["rtsp://door.example/main"]`. For the service also files, and webcams as `/dev/video0`.',
     )
     webhooks: list[Webhook] = Field(
         [],

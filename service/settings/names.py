@@ -8,6 +8,8 @@ from difflib import get_close_matches
 
 from pydantic import BaseModel
 
+from gaitkeeper.service.settings.cameras import SECRET_PREFIX
+
 PREFIX = "GAITKEEPER_"
 OTHERS = frozenset(
     f"{PREFIX}{name}"
@@ -33,7 +35,11 @@ def names_of(model: type[BaseModel], prefix: str = PREFIX) -> Iterator[str]:
 def strange(model: type[BaseModel], environment: Mapping[str, str] = os.environ) -> list[str]:
     """A warning for each variable with the prefix of the settings that is not a setting."""
     known = {*names_of(model), *OTHERS}
-    found = sorted(name for name in environment if name.upper().startswith(PREFIX) and name.upper() not in known)
+    found = sorted(
+        name
+        for name in environment
+        if name.upper().startswith(PREFIX) and not name.startswith(SECRET_PREFIX) and name.upper() not in known
+    )
     return [f"{name} is no setting and is passed over{meant(name.upper(), sorted(known))}" for name in found]
 
 

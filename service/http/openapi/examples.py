@@ -332,6 +332,7 @@ SYSTEM: dict[str, Any] = {
         "deadline": 300.0,
         "rate": "600/minute",
     },
+    "mqtt": {"broker": "mqtt://broker.example:1883", "connected": True, "problem": None},
     "started": "2025-03-01T09:30:00Z",
     "uptime": 3600.0,
 }
@@ -366,7 +367,46 @@ READY: dict[str, Any] = {
     "checks": {"perception": 0.12, "network": 0.004, "store": 0.002, "index": 0.001},
 }
 
+CAMERA: dict[str, Any] = {
+    "name": "north-door",
+    "source": "rtsp://door.example/main",
+    "secret": "north_door",
+    "collection": "default",
+    "rotate": None,
+    "fpir": 0.01,
+    "where": {},
+    "on": True,
+    "created": "2025-03-01T09:30:00Z",
+    "state": "running",
+    "code": None,
+    "detail": None,
+    "since": "2025-03-01T09:30:02Z",
+    "rate": 25.0,
+    "frames": 4512,
+    "dropped": 3,
+    "people": 1,
+    "picture": "2025-03-01T09:33:00Z",
+    "verdicts": [
+        {"at": "2025-03-01T09:32:58Z", "verdict": "match", "subject": "alice", "confidence": 0.97, "track": 4}
+    ],
+    "learnt": "/collections/default/cameras",
+}
+
+WATCHLIST: dict[str, Any] = {
+    "name": "banned",
+    "collection": "default",
+    "subjects": ["alice"],
+    "unknown": False,
+    "created": "2025-03-01T09:30:00Z",
+}
+
 EXAMPLES: dict[str, dict[str, Any]] = {
+    "Camera": CAMERA,
+    "CameraList": {"cameras": [CAMERA]},
+    "RemovedCamera": {"name": "north-door"},
+    "Watchlist": WATCHLIST,
+    "WatchlistsReply": {"watchlists": [WATCHLIST]},
+    "RemovedWatchlist": {"name": "banned"},
     "EnrollReply": ENROLL,
     "IdentifyReply": IDENTIFY,
     "VerifyReply": VERIFY,

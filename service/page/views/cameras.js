@@ -1,8 +1,9 @@
-// Passers-by of each camera, counted by walking direction, and whether they are kept.
+// Cameras that the service runs; and passers-by of each camera, counted by walking direction, and whether they are kept.
 
 import * as api from "../api.js";
 import { confirm, count, h, note, words } from "../dom.js";
 import { attempts, keeping } from "../keeping.js";
+import { watched } from "../watched.js";
 
 const KEPT = {
   name: "passers-by",
@@ -11,15 +12,17 @@ const KEPT = {
   loss: "All kept walks are deleted now, and with them what is known about the cameras.",
 };
 
-export async function render(view, { again }) {
+export async function render(view, { again, signal }) {
   const here = api.inCollection("cameras");
   const { keep_seconds: kept, views } = await api.get(here);
   const problems = h("div", {});
   const attempt = attempts(problems, again);
   view.append(
     h("h1", {}, "Cameras"),
-    h("p", { class: "lead" }, "Each camera changes how all walks look. This effect is learnt from passers-by, and subtracted before walks are compared."),
     problems,
+    ...(await watched(signal, attempt)),
+    h("h2", {}, "What this collection learns"),
+    h("p", {}, "Each camera changes how all walks look. This effect is learnt from passers-by, and subtracted before walks are compared."),
     keeping(here, kept, attempt, KEPT),
   );
   if (kept === null) return;
@@ -36,7 +39,7 @@ function entry(here, camera, views, attempt) {
       await attempt(() => api.remove(`${here}/${encodeURIComponent(camera)}`));
   });
   return h("li", { class: "card" },
-    h("div", { class: "head" }, h("h2", {}, camera), forget),
+    h("div", { class: "head" }, h("h3", {}, camera), forget),
     h("ul", {}, views.map(({ heading, walks }) => h("li", {}, `${words(heading)}: ${count(walks, "walk")}`))),
   );
 }

@@ -35,4 +35,4 @@ def show_key() -> PermissionsReply:
 def show_system(request: Request, engine: EngineOf, queue: Queue, jobs: JobsOf) -> SystemReply:
     """Device, networks, store, load and limits; for keys that administer everything."""
     state = request.app.state
-    return system.system(engine, queue, jobs, started=state.started, locked=state.keys.exist())
+    return system.system(engine, queue, jobs, started=state.started, locked=state.keys.exist(), mqtt=state.news.shown())

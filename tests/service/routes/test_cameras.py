@@ -26,7 +26,7 @@ def test_a_camera_is_named_learnt_listed_and_forgotten(start: Start, clip: Clips
     assert [(v.camera, v.heading, v.walks) for v in client.cameras().views] == [("door", "left", 2)]
     assert client.verify(clip("ann-1"), "ann", camera="door").person.seen.walks == 2
     assert client.identify(clip("ann-2")).people[0].seen is None
-    listed = CliRunner().invoke(app, ["cameras", "list", "--server", service.url])
+    listed = CliRunner().invoke(app, ["cameras", "learnt", "--server", service.url])
     assert listed.exit_code == 0 and listed.output.count("door") == 1
     assert client.forget_camera("default", "door").views == []
     with pytest.raises(NotFound, match="door"):
@@ -46,7 +46,7 @@ def test_passers_by_are_learnt_from_clips_and_kept_as_long_as_asked_for(
 
     with pytest.raises(Conflict, match="keeps no passers-by"):
         client.learn(clip("ann-1"), "door")
-    assert "keeps no passers-by" in run("list")
+    assert "keeps no passers-by" in run("learnt")
     assert "kept for 600 s" in run("keep", "600")
     learnt = client.learn(clip("ann-1"), "door")
     assert (learnt.collection, learnt.camera, learnt.walkers, learnt.kept) == ("default", "door", 1, 1)

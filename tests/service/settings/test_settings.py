@@ -11,7 +11,8 @@ import pytest
 from gaitkeeper.gallery.stores.redis.link import Address
 from gaitkeeper.service.errors import BadSettings
 from gaitkeeper.service.settings import Settings, load_settings
-from gaitkeeper.service.settings.names import OTHERS, names_of
+from gaitkeeper.service.settings.cameras import SECRET_PREFIX
+from gaitkeeper.service.settings.names import OTHERS, names_of, strange
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "settings.md"
 
@@ -141,7 +142,13 @@ def test_every_name_that_is_used_anywhere_is_known() -> None:
         if path.is_file() and path.suffix in {".py", ".md", ".sh", ".yml", ".toml", ""}
         for name in re.findall(r"\bGAITKEEPER_[A-Z][A-Z_]*[A-Z]\b", path.read_text(errors="replace"))
     }
+    used = {name for name in used if not name.startswith(SECRET_PREFIX)}
     assert used and used <= known, used - known
+
+
+def test_the_variable_of_a_cameras_secret_is_no_misspelt_setting() -> None:
+    assert strange(Settings, {"GAITKEEPER_SECRET_NORTH_DOOR": "viewer:hunter2", "GAITKEEPER_SECRET": "x"}) != []
+    assert strange(Settings, {"GAITKEEPER_SECRET_NORTH_DOOR": "viewer:hunter2"}) == []
 
 
 def test_a_file_that_is_not_there_is_not_passed_over(config: Path) -> None:

@@ -1,0 +1,1 @@
+"""Routes for cameras that the service runs, and for watch lists."""
