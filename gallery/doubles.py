@@ -13,11 +13,11 @@ from gaitkeeper.gallery.decision.calibration import Calibration
 from gaitkeeper.gallery.decision.units import SUBJECTS, TEMPLATES, Unit, units_of
 from gaitkeeper.gallery.decision.verdict import resemblance
 from gaitkeeper.gallery.identification.answers import Answers
-from gaitkeeper.gallery.pairs import Double, nearness
 from gaitkeeper.gallery.search.index import Found
 from gaitkeeper.gallery.search.partwise import Hit
 from gaitkeeper.gallery.stores.protocol import Store
 from gaitkeeper.gallery.types import Subject
+from gaitkeeper.gallery.types.pairs import Double, nearness
 from gaitkeeper.gallery.views import Corrections
 from gaitkeeper.pipelines.fingerprint import Fingerprint
 

@@ -9,9 +9,9 @@ from gaitkeeper.gallery.errors import FingerprintMismatch, LooksLikeOtherSubject
 from gaitkeeper.gallery.identification.answers import Answers
 from gaitkeeper.gallery.names import check_display_name, check_legal_basis, check_metadata, enrolled_only, known_subject
 from gaitkeeper.gallery.networks import embedded
-from gaitkeeper.gallery.pairs import Merge
 from gaitkeeper.gallery.stores.protocol import Embedding, NewSubject, NewTemplate, Store
 from gaitkeeper.gallery.types import Collection, Enrolment, Removal, Subject, Template
+from gaitkeeper.gallery.types.pairs import Merge
 from gaitkeeper.gallery.views import View
 from gaitkeeper.models import GaitNetwork
 from gaitkeeper.pipelines.fingerprint import fingerprint_of

@@ -31,9 +31,7 @@ from gaitkeeper.gallery.names import (
     known_subject,
 )
 from gaitkeeper.gallery.networks import Embed, EmbedOnce, PinnedNetwork
-from gaitkeeper.gallery.pairs import Double
 from gaitkeeper.gallery.search.index import CollectionIndex, Index
-from gaitkeeper.gallery.sighted import MOST_SIGHTINGS, SeenWalk, Sighting
 from gaitkeeper.gallery.stores.open import open_store
 from gaitkeeper.gallery.stores.protocol import NewSubject, Store
 from gaitkeeper.gallery.types import (
@@ -47,6 +45,8 @@ from gaitkeeper.gallery.types import (
     Verification,
     ViewStatistics,
 )
+from gaitkeeper.gallery.types.pairs import Double
+from gaitkeeper.gallery.types.sightings import MOST_SIGHTINGS, SeenWalk, Sighting
 from gaitkeeper.gallery.views import Corrections
 from gaitkeeper.models import GaitNetwork
 from gaitkeeper.models.distance import part_distances

@@ -11,7 +11,7 @@ from gaitkeeper.gallery.enrolment import Enrolled
 from gaitkeeper.gallery.identification.answers import Answers
 from gaitkeeper.gallery.identification.passers import same
 from gaitkeeper.gallery.search.partwise import Hit
-from gaitkeeper.gallery.sighted import SeenWalk, Sighting, id_of
+from gaitkeeper.gallery.types.sightings import SeenWalk, Sighting, id_of
 from gaitkeeper.gallery.views import View, centred
 from gaitkeeper.models.distance import part_distances
 

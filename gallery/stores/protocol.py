@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from gaitkeeper.gallery.pairs import Merge
 from gaitkeeper.gallery.stores.seen import Seen
 from gaitkeeper.gallery.types import Action, AuditReport, Collection, Erasure, Promises, Removal, Subject, Template
+from gaitkeeper.gallery.types.pairs import Merge
 from gaitkeeper.gallery.views import View
 from gaitkeeper.pipelines.fingerprint import Fingerprint
 from gaitkeeper.pipelines.sequence import GaitSequence

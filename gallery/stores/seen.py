@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
-from gaitkeeper.gallery.sighted import Known, NewSighting, SeenWalk, Sighting, Wanted
 from gaitkeeper.gallery.types import Removal
+from gaitkeeper.gallery.types.sightings import Known, NewSighting, SeenWalk, Sighting, Wanted
 
 EVERY = Wanted()
 

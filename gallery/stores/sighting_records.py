@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from gaitkeeper.gallery.sighted import NewSighting, SeenWalk, Sighting
 from gaitkeeper.gallery.stores.encoding import embedding_from, micros, moment
 from gaitkeeper.gallery.stores.encryption import Seals
+from gaitkeeper.gallery.types.sightings import NewSighting, SeenWalk, Sighting
 from gaitkeeper.pipelines.fingerprint import Fingerprint
 
 _FIELDS = ("camera", "source", "verdict", "reason", "distance", "confidence", "stranger", "clip_sha256")

@@ -9,10 +9,10 @@ from typing import Any
 from gaitkeeper.gallery import Gallery
 from gaitkeeper.gallery.errors import ClipOfOtherSubject, LooksLikeOtherSubject, StoreUnavailable
 from gaitkeeper.gallery.names import check_camera, check_metadata, check_subject
-from gaitkeeper.gallery.pairs import Merge
 from gaitkeeper.gallery.rates import check_rates
-from gaitkeeper.gallery.sighted import Source
 from gaitkeeper.gallery.types import Verdict
+from gaitkeeper.gallery.types.pairs import Merge
+from gaitkeeper.gallery.types.sightings import Source
 from gaitkeeper.models.errors import GaitkeeperError
 from gaitkeeper.service.auth.access import require_collection
 from gaitkeeper.service.background.requests import ClipRequest, EnrollRequest, IdentifyRequest, request_of

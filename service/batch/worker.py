@@ -8,8 +8,8 @@ from typing import Any
 
 from gaitkeeper.gallery.errors import StoreUnavailable
 from gaitkeeper.gallery.gallery import Gallery
-from gaitkeeper.gallery.sighted import Source
 from gaitkeeper.gallery.stores.audit import acting
+from gaitkeeper.gallery.types.sightings import Source
 from gaitkeeper.models.errors import GaitkeeperError
 from gaitkeeper.pipelines.errors import EmptyUpload
 from gaitkeeper.service.batch.archive import Archive, Item, archive_at

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gaitkeeper.gallery.pairs import Merge, nearness
+from gaitkeeper.gallery.types.pairs import Merge, nearness
 from gaitkeeper.service.client.connection import Connection, path_part
 from gaitkeeper.service.schemas import Apart, DistancesReply, DoublesReply, Silhouettes
 

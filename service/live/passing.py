@@ -11,10 +11,10 @@ from typing import Self
 from gaitkeeper.gallery import Gallery
 from gaitkeeper.gallery.decision.reappearance import Span, Walks
 from gaitkeeper.gallery.names import check_camera, check_metadata
+from gaitkeeper.gallery.observations.sightings import Sightings
 from gaitkeeper.gallery.rates import check_rates
-from gaitkeeper.gallery.sighted import Source
-from gaitkeeper.gallery.sightings import Sightings
 from gaitkeeper.gallery.types import Identification, Verdict
+from gaitkeeper.gallery.types.sightings import Source
 from gaitkeeper.models.errors import GaitkeeperError
 from gaitkeeper.pipelines.live import Due
 from gaitkeeper.pipelines.sequence import GaitSequence

@@ -14,7 +14,7 @@ from gaitkeeper.gallery.decision.calibration import calibrations_with
 from gaitkeeper.gallery.errors import Conflict, FingerprintMismatch, NotFound
 from gaitkeeper.gallery.identification.companions import forget_companions
 from gaitkeeper.gallery.names import check_collection, enrolled_only, known_subject
-from gaitkeeper.gallery.strangers import Strangers
+from gaitkeeper.gallery.observations.strangers import Strangers
 from gaitkeeper.models import GaitNetwork
 from gaitkeeper.pipelines.batching import SharedEmbedding
 from gaitkeeper.service.auth.access import is_permitted, require_collection
@@ -22,7 +22,7 @@ from gaitkeeper.service.recognition.handles import Handles
 from gaitkeeper.service.recognition.parsing.walker_options import is_file_name, network_named
 from gaitkeeper.service.recognition.pictures import strips
 from gaitkeeper.service.recognition.remote_work import Elsewhere
-from gaitkeeper.service.recognition.sighting_records import SightingRecords
+from gaitkeeper.service.recognition.sightings.records import SightingRecords
 from gaitkeeper.service.schemas import (
     CamerasReply,
     Collection,
@@ -316,7 +316,10 @@ class Administration(SightingRecords):
     def name_strangers(
         self, group: str, subject: str, *, display_name: str | None = None, collection: str = DEFAULT_COLLECTION
     ) -> NamedReply:
-        """Enrol a group of strangers as one subject. Raises as :meth:`gaitkeeper.gallery.strangers.Strangers.name`."""
+        """Enrol a group of strangers as one subject.
+
+        Raises as :meth:`gaitkeeper.gallery.observations.strangers.Strangers.name`.
+        """
         templates = Strangers(self.gallery(collection)).name(group, subject, display_name)
         return NamedReply(collection=collection, subject=templates[0].subject, templates=templates)
 

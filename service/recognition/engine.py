@@ -13,7 +13,7 @@ from gaitkeeper.gallery.decision.reappearance import Walks
 from gaitkeeper.gallery.errors import Conflict, NotFound, PoorQuality
 from gaitkeeper.gallery.names import check_camera, check_metadata, check_subject
 from gaitkeeper.gallery.rates import check_rates
-from gaitkeeper.gallery.sighted import Source
+from gaitkeeper.gallery.types.sightings import Source
 from gaitkeeper.pipelines.device import require_device
 from gaitkeeper.pipelines.errors import ClipError
 from gaitkeeper.pipelines.pipeline import Pipeline
@@ -37,7 +37,7 @@ from gaitkeeper.service.recognition.pairs import Pairs
 from gaitkeeper.service.recognition.parsing.walker_options import check_names, check_source, judged, require_quality
 from gaitkeeper.service.recognition.pictures import person_of
 from gaitkeeper.service.recognition.remote_work import Elsewhere
-from gaitkeeper.service.recognition.sightings import keep_picture, keep_sightings
+from gaitkeeper.service.recognition.sightings.recording import keep_picture, keep_sightings
 from gaitkeeper.service.recognition.unknown_walkers import keep_unknown, reappearing, walker_of
 from gaitkeeper.service.schemas import (
     ClipEnrolment,

@@ -23,7 +23,7 @@ from gaitkeeper.service.options import EnrollOptions, complete
 from gaitkeeper.service.recognition.clip_walkers import Seen
 from gaitkeeper.service.recognition.parsing.walker_options import require_quality
 from gaitkeeper.service.recognition.pictures import strips, trail
-from gaitkeeper.service.recognition.sightings import keep_picture
+from gaitkeeper.service.recognition.sightings.recording import keep_picture
 from gaitkeeper.service.schemas import ClipEnrolment, EnrollReply, Unfit, WalkerSeen, WalkersReply
 
 log = logging.getLogger("gaitkeeper")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from unicodedata import normalize
 
 from gaitkeeper.gallery.names import known_subject
-from gaitkeeper.gallery.pairs import Merge
 from gaitkeeper.gallery.types import Reason
+from gaitkeeper.gallery.types.pairs import Merge
 from gaitkeeper.service.recognition.administration import DEFAULT_COLLECTION, Administration
 from gaitkeeper.service.recognition.pictures import moving
 from gaitkeeper.service.schemas import Apart, DistancesReply, DoublesReply, Silhouettes

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from gaitkeeper.gallery import Gallery
 from gaitkeeper.gallery.decision.reappearance import Walks
-from gaitkeeper.gallery.strangers import Strangers
+from gaitkeeper.gallery.observations.strangers import Strangers
 from gaitkeeper.gallery.types import Verdict
 from gaitkeeper.models.errors import GaitkeeperError
 from gaitkeeper.pipelines.errors import MultiplePeople

@@ -9,7 +9,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from gaitkeeper.gallery.names import known_subject
-from gaitkeeper.gallery.pairs import Merge
+from gaitkeeper.gallery.types.pairs import Merge
 from gaitkeeper.service.background.replay import Replays
 from gaitkeeper.service.http.openapi import problems
 from gaitkeeper.service.recognition.pairs import Pairs

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, Field
 
-from gaitkeeper.gallery.sighted import EarlierSearch, Sighting
 from gaitkeeper.gallery.types import Verdict
+from gaitkeeper.gallery.types.sightings import EarlierSearch, Sighting
 from gaitkeeper.service.http.openapi import problems
 from gaitkeeper.service.routes.common.dependencies import CollectionPath, EngineOf, SubjectPath
 from gaitkeeper.service.routes.common.tables import JSON_LINES, TEXT, table_asked_for

@@ -5,8 +5,6 @@ They build on the gallery's types, and add what depends on a clip or on the serv
 
 from __future__ import annotations
 
-from gaitkeeper.gallery.pairs import Double, Merge
-from gaitkeeper.gallery.sighted import EarlierSearch, Sighting
 from gaitkeeper.gallery.types import (
     Collection,
     Erasure,
@@ -22,6 +20,8 @@ from gaitkeeper.gallery.types import (
     Verification,
     ViewStatistics,
 )
+from gaitkeeper.gallery.types.pairs import Double, Merge
+from gaitkeeper.gallery.types.sightings import EarlierSearch, Sighting
 from gaitkeeper.service.schemas.cameras import (
     Camera,
     CameraChange,

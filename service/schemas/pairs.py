@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from gaitkeeper.gallery.pairs import Double
 from gaitkeeper.gallery.types import Reason, Template
+from gaitkeeper.gallery.types.pairs import Double
 
 
 class OtherSubject(BaseModel):

@@ -7,8 +7,8 @@ from typing import TypedDict
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from gaitkeeper.gallery.sighted import Sighting
 from gaitkeeper.gallery.types import Verdict
+from gaitkeeper.gallery.types.sightings import Sighting
 
 
 class SightingFilter(TypedDict, total=False):

@@ -6,8 +6,8 @@ import csv
 import io
 from collections.abc import Iterable, Iterator, Sequence
 
-from gaitkeeper.gallery.sighted import Sighting
 from gaitkeeper.gallery.types import Candidate, Verdict
+from gaitkeeper.gallery.types.sightings import Sighting
 from gaitkeeper.service.schemas import IdentifyReply, Person
 
 MEDIA_TYPE = "text/csv"

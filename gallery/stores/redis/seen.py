@@ -8,13 +8,13 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from gaitkeeper.gallery.errors import NotFound
-from gaitkeeper.gallery.sighted import Known, NewSighting, SeenWalk, Sighting, Wanted
 from gaitkeeper.gallery.stores.encoding import micros, moment
 from gaitkeeper.gallery.stores.redis.calls import Calls
 from gaitkeeper.gallery.stores.redis.rows import hash_of, key_of, seconds_of
 from gaitkeeper.gallery.stores.seen import EVERY
 from gaitkeeper.gallery.stores.sighting_records import fields_of, oldest, sealed_parts, sighting_of, walk_of
 from gaitkeeper.gallery.types import Action, LastSeen
+from gaitkeeper.gallery.types.sightings import Known, NewSighting, SeenWalk, Sighting, Wanted
 
 AT_ONCE = 500
 """Sightings that a script reads or deletes, so that other clients do not wait for long."""

@@ -11,8 +11,6 @@ import numpy as np
 import numpy.typing as npt
 
 from gaitkeeper.gallery.errors import BadStore, ClipOfOtherSubject, Conflict, NotFound, Overtaken, StoreUnavailable
-from gaitkeeper.gallery.pairs import Merge
-from gaitkeeper.gallery.sighted import Known, NewSighting, SeenWalk, Sighting, Wanted
 from gaitkeeper.gallery.stores.encoding import bytes_of, expiry, micros, stamp
 from gaitkeeper.gallery.stores.encryption import Vault
 from gaitkeeper.gallery.stores.protocol import Changes, Digest, Embedding, NewSubject, NewTemplate, leaf_of, xor_of
@@ -36,6 +34,8 @@ from gaitkeeper.gallery.stores.redis.trust import Trust
 from gaitkeeper.gallery.stores.seen import EVERY
 from gaitkeeper.gallery.stores.sighting_records import oldest
 from gaitkeeper.gallery.types import Action, AuditReport, Collection, Erasure, Promises, Removal, Subject, Template
+from gaitkeeper.gallery.types.pairs import Merge
+from gaitkeeper.gallery.types.sightings import Known, NewSighting, SeenWalk, Sighting, Wanted
 from gaitkeeper.pipelines.fingerprint import Fingerprint
 
 NAMES = "gaitkeeper:collections"

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from gaitkeeper.gallery.errors import NotFound
-from gaitkeeper.gallery.sighted import Known, NewSighting, SeenWalk, Sighting, Wanted
 from gaitkeeper.gallery.stores.encoding import micros, moment
 from gaitkeeper.gallery.stores.encryption import Seals
 from gaitkeeper.gallery.stores.sighting_records import fields_of, oldest, sealed_parts, sighting_of, walk_of
 from gaitkeeper.gallery.types import LastSeen
+from gaitkeeper.gallery.types.sightings import Known, NewSighting, SeenWalk, Sighting, Wanted
 
 _WANTED = """
     FROM sightings x LEFT JOIN subjects s ON s.key = x.subject

@@ -10,8 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from gaitkeeper.gallery.errors import NotFound
-from gaitkeeper.gallery.pairs import Merge
-from gaitkeeper.gallery.sighted import Known, NewSighting, SeenWalk, Sighting, Wanted
 from gaitkeeper.gallery.stores.encoding import stamp
 from gaitkeeper.gallery.stores.encryption import Seals, Vault, seals
 from gaitkeeper.gallery.stores.protocol import Changes, Digest, Embedding, NewSubject, NewTemplate, xor_of
@@ -23,6 +21,8 @@ from gaitkeeper.gallery.stores.sqlite.file import Connections, file_of
 from gaitkeeper.gallery.stores.sqlite.rows import change_of, collection_of, embedding_of, subject_of, template_of
 from gaitkeeper.gallery.stores.sqlite.write import TEMPLATES, collection_row, subject_row
 from gaitkeeper.gallery.types import Action, AuditReport, Collection, Erasure, Promises, Removal, Subject, Template
+from gaitkeeper.gallery.types.pairs import Merge
+from gaitkeeper.gallery.types.sightings import Known, NewSighting, SeenWalk, Sighting, Wanted
 from gaitkeeper.pipelines.fingerprint import Fingerprint
 
 _COLLECTIONS = """

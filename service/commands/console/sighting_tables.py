@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from rich.console import Group
 from rich.table import Table
 
-from gaitkeeper.gallery.sighted import EarlierSearch, Sighting
+from gaitkeeper.gallery.types.sightings import EarlierSearch, Sighting
 from gaitkeeper.service.commands.console.tables import COLOURS, folding, plain
 
 

@@ -31,8 +31,8 @@ from gaitkeeper.pipelines.fingerprint import Fingerprint
 from gaitkeeper.service.schemas import Clip, Kept, Skipped, TrackChoice, WalkerSeen
 
 if TYPE_CHECKING:
-    from gaitkeeper.gallery.pairs import Double
     from gaitkeeper.gallery.types import StrangerGroup
+    from gaitkeeper.gallery.types.pairs import Double
     from gaitkeeper.models.weights import Entry
     from gaitkeeper.service.auth.keys import Key
     from gaitkeeper.service.operations.doctor import Check

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from gaitkeeper.gallery.errors import NotFound
-from gaitkeeper.gallery.sighted import Known, NewSighting, SeenWalk, Source, Wanted
 from gaitkeeper.gallery.stores.encryption import Vault
 from gaitkeeper.gallery.stores.open import open_store
 from gaitkeeper.gallery.stores.protocol import NewSubject
 from gaitkeeper.gallery.stores.redis import seen as redis_seen
 from gaitkeeper.gallery.types import Action, LastSeen, Reason, Verdict
+from gaitkeeper.gallery.types.sightings import Known, NewSighting, SeenWalk, Source, Wanted
 
 OLD, NEW = bytes(range(32)), bytes(range(32, 64))
 ALICE, BOB = NewSubject("alice"), NewSubject("bob")

@@ -6,9 +6,9 @@ import logging
 from collections.abc import Mapping
 
 from gaitkeeper.gallery import Gallery
-from gaitkeeper.gallery.sighted import Source
-from gaitkeeper.gallery.sightings import Sightings
+from gaitkeeper.gallery.observations.sightings import Sightings
 from gaitkeeper.gallery.types import Verdict
+from gaitkeeper.gallery.types.sightings import Source
 from gaitkeeper.models.errors import GaitkeeperError
 from gaitkeeper.service.recognition.clip_walkers import Seen
 from gaitkeeper.service.schemas import Person

@@ -14,9 +14,9 @@ from gaitkeeper.gallery.decision.calibration import ConfidenceMap, FpirThreshold
 from gaitkeeper.gallery.errors import NotFound, PoorQuality
 from gaitkeeper.gallery.migration import migrate
 from gaitkeeper.gallery.names import STRANGERS, companion_of, enrolled_only
+from gaitkeeper.gallery.observations.strangers import MOST, Strangers
 from gaitkeeper.gallery.stores.encryption import Vault
 from gaitkeeper.gallery.stores.open import open_store
-from gaitkeeper.gallery.strangers import MOST, Strangers
 from gaitkeeper.pipelines.fingerprint import Fingerprint, fingerprint_of
 from gaitkeeper.pipelines.sequence import GaitSequence
 
@@ -121,7 +121,7 @@ def test_they_expire_and_are_forgotten_when_turned_off(gallery, walker):
 
 
 def test_the_oldest_go_for_new_ones(gallery, walker, monkeypatch):
-    monkeypatch.setattr("gaitkeeper.gallery.strangers.MOST", 2)
+    monkeypatch.setattr("gaitkeeper.gallery.observations.strangers.MOST", 2)
     strangers = Strangers(gallery)
     strangers.keep(3600)
     ids = [strangers.add(walker(person), clip(person)) for person in (1, 2, 3)]
@@ -130,7 +130,7 @@ def test_the_oldest_go_for_new_ones(gallery, walker, monkeypatch):
 
 
 def test_whoever_makes_room_or_turns_it_off_meanwhile_stops_no_answer(gallery, walker, monkeypatch):
-    monkeypatch.setattr("gaitkeeper.gallery.strangers.MOST", 1)
+    monkeypatch.setattr("gaitkeeper.gallery.observations.strangers.MOST", 1)
     strangers, store = Strangers(gallery), gallery.store
     subjects, enroll = store.subjects, store.enroll
     strangers.keep(3600)

@@ -11,10 +11,10 @@ from gaitkeeper.gallery import Calibration, Gallery
 from gaitkeeper.gallery.decision.calibration import ConfidenceMap, FpirThresholds
 from gaitkeeper.gallery.errors import BadFpir, NotFound
 from gaitkeeper.gallery.migration import migrate
-from gaitkeeper.gallery.sighted import Source
-from gaitkeeper.gallery.sightings import Sightings
+from gaitkeeper.gallery.observations.sightings import Sightings
 from gaitkeeper.gallery.stores.archive import export_collection, import_collection
 from gaitkeeper.gallery.types import Reason, Verdict
+from gaitkeeper.gallery.types.sightings import Source
 from gaitkeeper.pipelines.fingerprint import Fingerprint
 
 GEI = Fingerprint("gei", "none", "1", "blazepose-full/1")

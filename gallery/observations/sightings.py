@@ -13,8 +13,8 @@ from gaitkeeper.gallery.gallery import Gallery
 from gaitkeeper.gallery.identification.answers import named, view_of
 from gaitkeeper.gallery.names import known_subject
 from gaitkeeper.gallery.networks import embedded
-from gaitkeeper.gallery.sighted import Earlier, EarlierSearch, NewSighting, SeenWalk, Sighting, Source, id_of
 from gaitkeeper.gallery.types import Identification, Reason, Verdict
+from gaitkeeper.gallery.types.sightings import Earlier, EarlierSearch, NewSighting, SeenWalk, Sighting, Source, id_of
 from gaitkeeper.pipelines.errors import ClipError
 from gaitkeeper.pipelines.fingerprint import fingerprint_of
 from gaitkeeper.pipelines.sequence import GaitSequence

@@ -9,10 +9,10 @@ from typing import Any, Unpack
 
 from gaitkeeper.gallery import Gallery
 from gaitkeeper.gallery.names import check_camera, known_subject
+from gaitkeeper.gallery.observations.sightings import Sightings
 from gaitkeeper.gallery.rates import check_rates
-from gaitkeeper.gallery.sighted import EarlierSearch, Sighting, Wanted
-from gaitkeeper.gallery.sightings import Sightings
 from gaitkeeper.gallery.stores.protocol import Store
+from gaitkeeper.gallery.types.sightings import EarlierSearch, Sighting, Wanted
 from gaitkeeper.service.errors import InvalidRequest
 from gaitkeeper.service.schemas import Collection, Removal, SightingFilter, SightingsReply, Subject
 

@@ -1,0 +1,1 @@
+"""Sightings: recording who was seen, and reading what was recorded."""
