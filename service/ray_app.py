@@ -26,7 +26,7 @@ from gaitkeeper.service.hosts.remote import Remote
 from gaitkeeper.service.hosts.replicas import Embedding, Perception
 from gaitkeeper.service.hosts.searchers import start_searchers
 from gaitkeeper.service.http.admission import refuse
-from gaitkeeper.service.operations.listening import require_loopback
+from gaitkeeper.service.operations.listening import listen
 from gaitkeeper.service.recognition.administration import DEFAULT_COLLECTION, Administration
 from gaitkeeper.service.recognition.engine import Engine
 from gaitkeeper.service.settings import Settings, load_settings
@@ -153,18 +153,18 @@ def run(settings: Settings, address: str, ready: Callable[[str], None], stop: th
 
     Raises:
         NotLoopback: there are no keys, and the host is not a loopback address.
-        BadSettings: the port is 0, which Ray Serve does not support.
-        ClusterUnavailable: the cluster does not exist, or a part could not be started, for example because the port is
-            in use.
+        BadSettings: the port is 0, which Ray Serve does not support, or it is in use.
+        ClusterUnavailable: the cluster does not exist, or a part could not be started.
     """
     over = stop or threading.Event()
     with joined(address, settings):
         app = application(settings, settings.ray)
-        with Administration(settings) as own:
-            if not Keys(own.state).exist() and not settings.published_on_loopback:
-                require_loopback(settings.host)
         if not settings.port:
             raise BadSettings("On a cluster, the port must be given: --port 8321.")
+        with Administration(settings) as own:
+            door = {"published_on_loopback": settings.published_on_loopback, "keys": Keys(own.state).exist()}
+        # Ray Serve would try a port that is in use again and again, and only then say so.
+        listen(settings.host, settings.port, **door).close()
         try:
             place = {"host": settings.host, "port": settings.port}
             patiently(lambda: serve.start(proxy_location="HeadOnly", http_options=place))

@@ -67,6 +67,6 @@ def remove_camera(cameras: CamerasOf, name: NamePath) -> RemovedCamera:
     response_class=Response,
     responses={200: {"content": {"image/jpeg": {}}, "description": "The picture."}, **problems(*FIND_PROBLEMS)},
 )
-def show_picture(cameras: CamerasOf, name: NamePath) -> Response:
+def show_camera_picture(cameras: CamerasOf, name: NamePath) -> Response:
     """The latest picture that was looked at, upright, as JPEG. It is kept in memory while the camera runs."""
     return Response(cameras.picture(name), media_type="image/jpeg", headers={"Cache-Control": "no-store"})

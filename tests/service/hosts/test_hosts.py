@@ -29,7 +29,7 @@ from gaitkeeper.pipelines.walk_quality import Quality
 from gaitkeeper.service.batch.lines import Line, Order
 from gaitkeeper.service.batch.run import run as run_batch
 from gaitkeeper.service.client import Client
-from gaitkeeper.service.errors import ClusterUnavailable, HostsUnavailable
+from gaitkeeper.service.errors import BadSettings, ClusterUnavailable, HostsUnavailable
 from gaitkeeper.service.hosts.cluster import LOOPBACK, NO_SPILLING, PATIENT, QUIET
 from gaitkeeper.service.operations.listening import listen
 from gaitkeeper.service.recognition.engine import Engine
@@ -301,7 +301,7 @@ def test_the_service_answers_on_when_a_host_is_lost(
 def test_a_port_that_another_program_holds_is_told(hosts: Hosts) -> None:
     from gaitkeeper.service.ray_app import run
 
-    with listen("127.0.0.1", 0) as door, pytest.raises(ClusterUnavailable, match="bind to address"):
+    with listen("127.0.0.1", 0) as door, pytest.raises(BadSettings, match="cannot be listened on"):
         run(load_settings(port=door.getsockname()[1]), hosts.address, pytest.fail)
 
 

@@ -45,3 +45,26 @@ def test_pictures_for_the_documentation(start: Start, tmp_path: Path) -> None:
         with watched(browser, service.url, "/#/people", color_scheme="dark") as seen:
             seen.page.get_by_text("5 people.").wait_for()
             seen.page.screenshot(path=folder / "page-people-dark.png")
+        with watched(browser, service.url, "/#/people/person-1/person-3", reduced_motion="reduce") as seen:
+            seen.page.get_by_role("heading", name="Ann Example and Cleo Example").wait_for()
+            seen.page.locator(".near").first.wait_for()
+            seen.page.locator("main").screenshot(path=folder / "page-compare.png")
+
+
+@pytest.mark.skipif(PICTURES not in os.environ, reason=f"draws the pictures of docs/: {PICTURES}=docs/images")
+def test_a_picture_of_sightings(start: Start, tmp_path: Path) -> None:
+    folder = Path(os.environ[PICTURES])
+    service = start()
+    service.client.update_collection(sightings_seconds=86400)
+    for i, name in enumerate(("Ann", "Ben", "Cleo"), 1):
+        service.client.enroll(CLIPS / f"person-{i}-gallery.mp4", f"person-{i}")
+        service.client.update_subject(f"person-{i}", display_name=f"{name} Example")
+    for i, camera in ((1, "north-door"), (4, "lobby"), (2, "lobby"), (3, "north-door")):
+        service.client.identify(CLIPS / f"person-{i}-probe.mp4", camera=camera)
+    with (
+        chromium(write_y4m(CLIPS / "person-1-probe.mp4", tmp_path / "camera.y4m")) as browser,
+        watched(browser, service.url, "/#/sightings") as seen,
+    ):
+        seen.page.locator(".sighting img").nth(3).wait_for()
+        seen.page.wait_for_timeout(2000)
+        seen.page.screenshot(path=folder / "page-sightings.png", full_page=True)
