@@ -7,13 +7,16 @@ import uuid
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
 from pydantic import Field
 
 from gaitkeeper.gallery.types import LastSeen, Reason, Record, Verdict
 from gaitkeeper.pipelines.fingerprint import Fingerprint
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 MOST_SIGHTINGS = 10_000
 """Number of sightings that a collection keeps, unless another is set."""

@@ -106,7 +106,7 @@ def test_everything_is_found_below_a_path(proxied: str, clip: Clips) -> None:
     assert str(bare.url) == f"{proxied}/gait/" and bare.status_code == 200
     missing = httpx.get(f"{proxied}/gait/nothing", timeout=60)
     assert missing.json()["code"] == "route_not_found" and "/gait/nothing" in missing.json()["detail"]
-    assert httpx.post(f"{proxied}/gait/collections/default", timeout=60).headers["allow"] == "DELETE, GET"
+    assert httpx.post(f"{proxied}/gait/collections/default", timeout=60).headers["allow"] == "DELETE, GET, PATCH"
 
 
 def test_the_page_and_its_live_view_work_below_a_path(proxied: str, browser: Browser) -> None:

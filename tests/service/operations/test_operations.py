@@ -72,7 +72,7 @@ def test_the_figures_tell_what_happened_and_name_nobody(
     routes = [json.loads(line).get("route") for line in lines]
     assert {"/enroll", "/identify", "/collections/{collection}/subjects/{subject}", "unmatched"} <= set(routes)
     for text in (*lines, httpx.get(f"{service.url}/metrics", timeout=60).text):
-        assert "secret" not in text
+        assert "the-secret" not in text
 
 
 def test_a_log_line_is_an_object_with_the_id_of_its_request() -> None:
