@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from serving import Clips, Run, Start
+
+
+@pytest.fixture(autouse=True)
+def _wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")  # a narrow terminal folds addresses
 
 
 def test_cameras_are_added_listed_switched_and_removed(start: Start, command: Run) -> None:
