@@ -73,7 +73,7 @@ class Watchlists:
         return self._settled(new.name)
 
     def change(self, name: str, change: WatchlistChange) -> Watchlist:
-        """Change whom a list watches for. Raises as :meth:`add`."""
+        """Change the people that a list watches for. Raises as :meth:`add`."""
         found = self._found(name)
         subjects = None if change.subjects is None else self._enrolled(found["collection"], change.subjects)
         with self._state.transaction() as db:

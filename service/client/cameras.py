@@ -61,7 +61,7 @@ class CameraMethods(Connection):
     def change_watchlist(
         self, name: str, *, subjects: Sequence[str] | None = None, unknown: bool | None = None
     ) -> Watchlist:
-        """Change whom a list watches for; None keeps the stored value."""
+        """Change the people that a list watches for; None keeps the stored value."""
         change = {"subjects": None if subjects is None else list(subjects), "unknown": unknown}
         return self._send("PATCH", f"/watchlists/{path_part(name)}", Watchlist, json=change)
 

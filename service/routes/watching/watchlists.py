@@ -47,7 +47,7 @@ def show_watchlist(watchlists: WatchlistsOf, name: NamePath) -> Watchlist:
 
 @router.patch("/{name}", summary="Change a watch list", responses=problems(*FIELD_PROBLEMS))
 def change_watchlist(watchlists: WatchlistsOf, name: NamePath, change: WatchlistChange) -> Watchlist:
-    """Changes whom it watches for."""
+    """Changes the people it watches for."""
     return watchlists.change(name, change)
 
 
