@@ -39,6 +39,7 @@ def test_two_cameras_name_their_walkers_and_one_that_is_killed_comes_back(
     service = start(network="gei", live_sources=[north.url, south.url], secrets=tmp_path / "secrets")
     client = service.client
     client.enroll(clip("ann-1"), "ann")
+    client.update_collection(sightings_seconds=3600)
     added = client.add_camera("north", north.url, secret="north")
     assert (added.on, added.secret, added.source, added.learnt) == (
         *(True, "north", north.url),
@@ -50,6 +51,8 @@ def test_two_cameras_name_their_walkers_and_one_that_is_killed_comes_back(
     for name in ("north", "south"):
         (first, *_) = until(lambda name=name: client.camera(name).verdicts)
         assert (first.verdict, first.subject) == ("match", "ann")
+        seen = until(lambda name=name: client.sightings(camera=name).sightings)
+        assert {(one.subject, one.source) for one in seen if one.verdict == "match"} == {("ann", "stream")}
         camera = client.camera(name)
         assert camera.frames > 20 and camera.since is not None
     shown = cv2.imdecode(np.frombuffer(until(lambda: _picture(client, "north")), np.uint8), cv2.IMREAD_COLOR)
