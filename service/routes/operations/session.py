@@ -15,7 +15,7 @@ from gaitkeeper.service.schemas import SessionReply, SignedOut, SignIn
 router = APIRouter(prefix="/session", tags=["system"])
 
 
-@router.post("", summary="Sign in with a key", responses=problems("store_unavailable"))
+@router.post("", summary="Sign in with a key", responses=problems("store_unavailable", "bad_request"))
 def sign_in(
     request: Request, response: Response, keys: KeysOf, sessions: SessionsOf, given: Annotated[SignIn, Body()]
 ) -> SessionReply:

@@ -130,6 +130,13 @@ def test_every_operation_is_described_and_its_failures_are_problem_documents(doc
                 assert (parsed.code, parsed.status) == (code, int(status)) == (code, PROBLEMS[code].status)
 
 
+def test_every_operation_with_a_body_says_that_a_body_may_be_unreadable(document: dict[str, Any]) -> None:
+    bodies = {(path, method): it["responses"] for path, method, it in operations(document) if "requestBody" in it}
+    assert len(bodies) > 15
+    for where, responses in bodies.items():
+        assert "bad_request" in responses["400"]["content"][MEDIA_TYPE]["examples"], where
+
+
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_an_example_is_what_the_service_would_send(name: str) -> None:
     kind: type[BaseModel] = getattr(schemas, name)
