@@ -118,7 +118,7 @@ class Answers:
             replies.append(reply)
         if walks is not None:
             fit = [
-                Walk(seqs[i].track, fingerprint, embedding, view, named(replies[i]))
+                Walk(seqs[i].track, fingerprint, embedding, view, replies[i].named)
                 for i, view, embedding in zip(with_frames, views, raw, strict=True)
                 if unfit(seqs[i], calibration, self.gates) is None
             ]
@@ -373,11 +373,6 @@ class Answers:
             "quality": seq.quality,
             "seen": seen,
         }
-
-
-def named(reply: Identification) -> str | None:
-    """The subject of a match; None for another verdict."""
-    return reply.candidates[0].subject if reply.verdict is Verdict.MATCH else None
 
 
 def view_of(seq: GaitSequence, camera: str | None) -> View | None:

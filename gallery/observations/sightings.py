@@ -10,7 +10,7 @@ from datetime import datetime
 
 from gaitkeeper.gallery.errors import PoorQuality
 from gaitkeeper.gallery.gallery import Gallery
-from gaitkeeper.gallery.identification.answers import named, view_of
+from gaitkeeper.gallery.identification.answers import view_of
 from gaitkeeper.gallery.names import known_subject
 from gaitkeeper.gallery.networks import embedded
 from gaitkeeper.gallery.types import Identification, Reason, Verdict
@@ -68,7 +68,7 @@ class Sightings:
         Raises:
             StoreUnavailable: the store cannot be reached.
         """
-        verdict, subject = says or (answer.verdict, named(answer))
+        verdict, subject = says or (answer.verdict, answer.named)
         nearest = next((one for one in answer.candidates if one.subject == subject), None)
         new = NewSighting(
             source=source,

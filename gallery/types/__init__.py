@@ -242,6 +242,11 @@ class Identification(Record):
         description="Age in seconds of the searched data while the store cannot be reached; otherwise null.",
     )
 
+    @property
+    def named(self) -> str | None:
+        """The subject of a match; None for another verdict."""
+        return self.candidates[0].subject if self.verdict is Verdict.MATCH else None
+
 
 class Resemblance(Record):
     """Another subject that matches the walker to enrol, at the strictest calibrated rate."""

@@ -10,7 +10,6 @@ from gaitkeeper.gallery import Gallery
 from gaitkeeper.gallery.errors import ClipOfOtherSubject, LooksLikeOtherSubject, StoreUnavailable
 from gaitkeeper.gallery.names import check_camera, check_metadata, check_subject
 from gaitkeeper.gallery.rates import check_rates
-from gaitkeeper.gallery.types import Verdict
 from gaitkeeper.gallery.types.pairs import Merge
 from gaitkeeper.gallery.types.sightings import Source
 from gaitkeeper.models.errors import GaitkeeperError
@@ -167,14 +166,7 @@ def outcome_of(reply: Reply) -> list[JobOutcome]:
         made = [one.template for one in (reply, *reply.others)]
         return [JobOutcome(track=one.track, verdict=None, subject=one.subject) for one in made]
     if isinstance(reply, IdentifyReply):
-        return [
-            JobOutcome(
-                track=one.track,
-                verdict=one.verdict,
-                subject=one.candidates[0].subject if one.verdict is Verdict.MATCH else None,
-            )
-            for one in reply.people
-        ]
+        return [JobOutcome(track=one.track, verdict=one.verdict, subject=one.named) for one in reply.people]
     if isinstance(reply, WalkersReply):
         return [JobOutcome(track=one.track, verdict=None, subject=None) for one in reply.walkers]
     return []

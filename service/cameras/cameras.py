@@ -18,7 +18,7 @@ from typing import Any
 from gaitkeeper.gallery.errors import NotFound, StoreUnavailable
 from gaitkeeper.gallery.names import check_camera, check_metadata
 from gaitkeeper.gallery.rates import check_rates
-from gaitkeeper.gallery.types import Identification, Verdict
+from gaitkeeper.gallery.types import Identification
 from gaitkeeper.service.auth.access import is_permitted
 from gaitkeeper.service.cameras.addresses import check_secret, checked_source
 from gaitkeeper.service.cameras.records import Record, Records
@@ -263,19 +263,15 @@ class Cameras:
 
     def _may_be_named(self, person: Identification) -> bool:
         """Whether the verdict names no one, or someone who was not erased since."""
-        subject = _subject(person)
+        subject = person.named
         try:
             return subject is None or self._engine.has(person.collection, subject)
         except StoreUnavailable:
             return True  # nothing can be erased while the store is unreachable
 
 
-def _subject(person: Identification) -> str | None:
-    return person.candidates[0].subject if person.verdict is Verdict.MATCH else None
-
-
 def _verdict(at: float, person: Identification) -> CameraVerdict:
-    subject = _subject(person)
+    subject = person.named
     return CameraVerdict(
         at=_moment(at),
         verdict=person.verdict,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import threading
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -88,7 +87,7 @@ class News:
             topic, kind = camera_event_topic(self._settings, data["camera"]), event
         else:  # no camera of this service
             return
-        at = datetime.fromtimestamp(time.time(), UTC).isoformat().replace("+00:00", "Z")
+        at = datetime.now(UTC).isoformat().replace("+00:00", "Z")
         sent = self._broker.publish(topic, json.dumps({"event_type": kind, "timestamp": at, **data}))
         self._metrics.mqtt("sent" if sent else "dropped")
 

@@ -63,4 +63,4 @@ class Announcer:
 
 
 def _says(person: Identification) -> tuple[Verdict, str | None]:
-    return person.verdict, person.candidates[0].subject if person.verdict is Verdict.MATCH else None
+    return person.verdict, person.named

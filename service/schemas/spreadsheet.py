@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Iterable, Iterator, Sequence
 
-from gaitkeeper.gallery.types import Candidate, Verdict
+from gaitkeeper.gallery.types import Candidate
 from gaitkeeper.gallery.types.sightings import Sighting
 from gaitkeeper.service.schemas import IdentifyReply, Person
 
@@ -50,7 +50,7 @@ def _table(columns: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
 
 
 def _rows(reply: IdentifyReply, person: Person) -> Iterator[list[Cell]]:
-    named = person.candidates[0].subject if person.verdict is Verdict.MATCH else None
+    named = person.named
     limit = person.threshold
     candidates: list[Candidate | None] = [*person.candidates] or [None]
     for candidate in candidates:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from gaitkeeper.service.http.sighting_examples import SIGHTING_EXAMPLES
+from gaitkeeper.service.http.openapi.camera_examples import CAMERA_EXAMPLES
+from gaitkeeper.service.http.openapi.sighting_examples import SIGHTING_EXAMPLES
 
 FINGERPRINT = "gei:none:1:blazepose-full/1"
 
@@ -367,46 +368,8 @@ READY: dict[str, Any] = {
     "checks": {"perception": 0.12, "network": 0.004, "store": 0.002, "index": 0.001},
 }
 
-CAMERA: dict[str, Any] = {
-    "name": "north-door",
-    "source": "rtsp://door.example/main",
-    "secret": "north_door",
-    "collection": "default",
-    "rotate": None,
-    "fpir": 0.01,
-    "where": {},
-    "on": True,
-    "created": "2025-03-01T09:30:00Z",
-    "state": "running",
-    "code": None,
-    "detail": None,
-    "since": "2025-03-01T09:30:02Z",
-    "rate": 25.0,
-    "frames": 4512,
-    "dropped": 3,
-    "people": 1,
-    "picture": "2025-03-01T09:33:00Z",
-    "verdicts": [
-        {"at": "2025-03-01T09:32:58Z", "verdict": "match", "subject": "alice", "confidence": 0.97, "track": 4}
-    ],
-    "learnt": "/collections/default/cameras",
-}
-
-WATCHLIST: dict[str, Any] = {
-    "name": "banned",
-    "collection": "default",
-    "subjects": ["alice"],
-    "unknown": False,
-    "created": "2025-03-01T09:30:00Z",
-}
-
 EXAMPLES: dict[str, dict[str, Any]] = {
-    "Camera": CAMERA,
-    "CameraList": {"cameras": [CAMERA]},
-    "RemovedCamera": {"name": "north-door"},
-    "Watchlist": WATCHLIST,
-    "WatchlistsReply": {"watchlists": [WATCHLIST]},
-    "RemovedWatchlist": {"name": "banned"},
+    **CAMERA_EXAMPLES,
     "EnrollReply": ENROLL,
     "IdentifyReply": IDENTIFY,
     "VerifyReply": VERIFY,
