@@ -186,6 +186,15 @@ class State:
             theirs = [row["id"] for row in asked if subject in _subjects_in(json.loads(row["fields"]))]
             db.executemany("DELETE FROM jobs WHERE id = ?", [(job,) for job in theirs])
 
+    def watch_instead(self, collection: str, gone: str, subject: str) -> None:
+        """Put a subject on the watch lists of a collection that another one is on, which it was merged with."""
+        with self.transaction() as db:
+            db.execute(
+                "UPDATE OR IGNORE watched SET subject = ? WHERE subject = ? "
+                "AND watchlist IN (SELECT name FROM watchlists WHERE collection = ?)",
+                (subject, gone, collection),
+            )
+
     def forget(self, collection: str, subject: str | None = None) -> None:
         """Delete stored replies, ended jobs and queued messages that name a subject of a collection, or all of the
         collection's; in the latter case also queued jobs.

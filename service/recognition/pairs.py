@@ -19,10 +19,12 @@ class Pairs(Administration):
     """Adds the operations on two subjects."""
 
     def merge(self, subject: str, other: str, *, collection: str = DEFAULT_COLLECTION) -> Merge:
-        """Merge another subject into a subject, and delete kept replies that name the other one. Raises NotFound,
-        Conflict, BadSubject.
+        """Merge another subject into a subject, which takes the other's place on watch lists, and delete kept replies
+        that name the other one. Raises NotFound, Conflict, BadSubject.
         """
         merged = self.gallery(collection).merge(subject, other)
+        if self.settings.state_path.exists():
+            self.state.watch_instead(collection, merged.other, merged.subject)
         self.forget(collection, other)
         return merged
 

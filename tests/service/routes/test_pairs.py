@@ -62,6 +62,22 @@ def test_a_merged_subject_is_found_and_the_other_is_gone(service: Service, clip:
     assert client.erase("ann").templates == 2
 
 
+def test_a_merged_subject_stays_on_watch_lists(service: Service, clip: Clips) -> None:
+    client = service.client
+    three(client, clip)
+    client.add_watchlist("one", ["ann-again", "bob"])
+    client.add_watchlist("both", ["ann", "ann-again"])
+    client.create_collection("cellar")
+    client.enroll(clip("ann-2"), "ann-again", collection="cellar")
+    client.add_watchlist("other", ["ann-again"], collection="cellar")
+    client.merge("ann", "ann-again")
+    assert {one.name: one.subjects for one in client.watchlists().watchlists} == {
+        "one": ["ann", "bob"],
+        "both": ["ann"],
+        "other": ["ann-again"],
+    }
+
+
 def test_a_merge_with_a_key_is_done_once(service: Service, clip: Clips) -> None:
     client = service.client
     three(client, clip)
