@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 
+# What a terminal says of itself decides how wide and in which colours a command prints. Tests choose that themselves.
+for _variable in ("COLUMNS", "LINES", "FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
+    os.environ.pop(_variable, None)
+
 
 @pytest.fixture(autouse=True)
 def _small(request: pytest.FixtureRequest) -> Iterator[None]:

@@ -23,7 +23,11 @@ PIPE_WIDTH = 10_000
 
 
 class _Console(Console):
-    """A console as wide as the terminal. In a pipe or a file it is as wide as the output."""
+    """A console as wide as the terminal, or as ``COLUMNS`` says. In a pipe or a file it is as wide as the output."""
+
+    def __init__(self, *, stderr: bool = False) -> None:
+        super().__init__(stderr=stderr)
+        self._width = self._height = None  # read COLUMNS when printing, not at import only
 
     @property
     def size(self) -> ConsoleDimensions:
