@@ -236,4 +236,5 @@ def upright(frames: Tensor, neck: Tensor, lean: Tensor) -> Tensor:
     source_x = neck[:, 0, None, None] + cos * x - sin * y
     source_y = neck[:, 1, None, None] + sin * x + cos * y
     grid = torch.stack([2 * source_x / (width - 1) - 1, 2 * source_y / (height - 1) - 1], dim=3)
-    return F.grid_sample(frames, grid.to(frames.dtype), align_corners=True)
+    # In float32 also where the rest runs in bfloat16, which would place pixels up to a quarter of one apart.
+    return F.grid_sample(frames.float(), grid, align_corners=True).to(frames.dtype)

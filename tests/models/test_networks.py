@@ -185,6 +185,20 @@ def test_bfloat16_stays_within_one_percent(net: GaitNetwork, draw_inputs: Inputs
     close_parts(fast, exact, 2e-2)
 
 
+@learnt_network
+def test_a_step_in_bfloat16_moves_every_weight(name: str, draw_inputs: Inputs) -> None:
+    classes = {"num_classes": 5} if "num_classes" in {f.name for f in fields(NETWORKS[name].Config)} else {}
+    net = build(name, seed=0, **NARROW.get(name, {}), **classes).train()
+    tensors = tuple(tensor.bfloat16() for tensor in draw_inputs(net, 3, 6))  # Fabric's mixed precision gives these
+    with torch.autocast("cpu", torch.bfloat16):
+        out = net.training_outputs(*tensors)
+        told = [*out.embeddings.values(), *(out.logits or {}).values()]
+        sum(one.float().square().mean() for one in told).backward()
+    assert all(torch.isfinite(one).all() for one in told)
+    still = [key for key, weight in net.named_parameters() if weight.requires_grad and weight.grad is None]
+    assert not still
+
+
 @classifying_network
 def test_the_classifier_stays_out_of_weights_files(name: str, draw_inputs: Inputs, tmp_path: Path) -> None:
     net = build(name, seed=0, num_classes=5).eval()
