@@ -1,6 +1,6 @@
 """Ablations with several seeds each: ``python -m bench.ablations``.
 
-There are four studies; ``--study`` chooses:
+There are five studies; ``--study`` chooses:
 
 * ``jointsgait``: the losses and the scales of JointsGait on Kinect Gait Biometry, in metres, as
   ``gaitkeeper cross-validate`` runs it; the seed is also the fold. All rows have a quarter of the paper's channels,
@@ -10,6 +10,8 @@ There are four studies; ``--study`` chooses:
 * ``transfer``: which parts of the rendered training set help on real people: a small GaitBase with a fifteenth of the
   shipped one's steps, tested on the five people of PsyMo.
 * ``folds``: all ten folds of the shipped JointsGait, in metres and scaled to the torso.
+* ``bodies``: what makes rendered bodies good for real people: bodies, clothes, mistakes of perception, motion, batches,
+  steps and network; 200 people train a GaitTemplate, tested on the real people of ``bench.real_people``.
 
 Each row and seed writes one JSON file to ``bench/results/ablations`` and is not run again if the file exists. An
 interrupted training resumes from its last checkpoint. ``--table`` only prints existing results.
@@ -93,7 +95,7 @@ def shares(values: Sequence[float]) -> str:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the missing rows and seeds, print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    names = ("jointsgait", "gaitpart", "transfer", "folds")
+    names = ("jointsgait", "gaitpart", "transfer", "folds", "bodies")
     parser.add_argument("--study", action="append", choices=names, help="all by default")
     parser.add_argument("--row", action="append", help="all of the study by default")
     parser.add_argument("--seed", action="append", type=int, help="folds, too; all of the study by default")

@@ -10,13 +10,9 @@ from __future__ import annotations
 
 import argparse
 import os
-import subprocess
-import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from statistics import median
@@ -29,6 +25,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.report import data_folder, write
+from bench.served import served
 from gaitkeeper.gallery import Gallery, Verdict
 from gaitkeeper.pipelines import Pipeline
 from gaitkeeper.pipelines.pictures import Codec
@@ -62,20 +59,6 @@ def coded(clip: Path, codec: Codec) -> Frames:
     return out
 
 
-@contextmanager
-def service(store: str) -> Iterator[str]:
-    """Start a service, and give its address once it is ready."""
-    command = [sys.executable, "-m", "gaitkeeper", "serve", "--port", "0", "--store", store]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ, "NO_COLOR": "1"}) as process:
-        assert process.stderr is not None
-        try:
-            url = next(line.split()[2] for line in process.stderr if line.startswith("gaitkeeper on "))
-            threading.Thread(target=process.stderr.read, daemon=True).start()  # drain its log
-            yield url
-        finally:
-            process.terminate()
-
-
 def run(client: Client, frames: Frames, codec: Codec) -> dict[str, Any]:
     """One stream at real time."""
     sent: dict[int, float] = {}
@@ -99,7 +82,7 @@ def run(client: Client, frames: Frames, codec: Codec) -> dict[str, Any]:
 
         feeder = threading.Thread(target=feed)
         feeder.start()
-        latencies, dropped = [], 0
+        latencies, dropped, verdicts = [], 0, 0
         box = verdict = None
         for event in live.events(60):
             now = time.monotonic()
@@ -109,6 +92,7 @@ def run(client: Client, frames: Frames, codec: Codec) -> dict[str, Any]:
             elif isinstance(event, Dropped):
                 dropped += len(event.frames)
             elif isinstance(event, VerdictEvent) and event.person is not None:
+                verdicts += event.person.verdict is not Verdict.INCONCLUSIVE
                 verdict = verdict or (now if event.person.verdict is not Verdict.INCONCLUSIVE else None)
         feeder.join()
     appeared = begun[0] + APPEARS
@@ -118,20 +102,25 @@ def run(client: Client, frames: Frames, codec: Codec) -> dict[str, Any]:
         "first_box_s": None if box is None else box - appeared,
         "first_verdict_s": None if verdict is None else verdict - appeared,
         "dropped_share": (dropped + len(withheld)) / (len(frames) - 1),
+        "verdicts": verdicts,
     }
+
+
+def enrol_strangers(folder: Path) -> None:
+    """Enrol the four walkers of ``quartet-gallery`` in ``folder/gallery.db``."""
+    pipeline = Pipeline()
+    with Gallery.open(f"sqlite:///{folder / 'gallery.db'}") as gallery:
+        for number, walker in enumerate(pipeline.sequences(data_folder() / "videos" / f"{STRANGERS}.mp4"), start=1):
+            gallery.enroll(f"stranger-{number}", walker)
+    pipeline.close()
 
 
 def measure(folder: Path, codecs: list[Codec], runs: int) -> list[dict[str, Any]]:
     """Figures of every run, after an uncounted warm-up run."""
     videos = data_folder() / "videos"
-    store = f"sqlite:///{folder / 'gallery.db'}"
-    pipeline = Pipeline()
-    with Gallery.open(store) as gallery:
-        for number, walker in enumerate(pipeline.sequences(videos / f"{STRANGERS}.mp4"), start=1):
-            gallery.enroll(f"stranger-{number}", walker)
-    pipeline.close()
+    enrol_strangers(folder)
     rows = []
-    with service(store) as url, Client(url) as client:
+    with served(folder) as service, Client(service.url) as client:
         for codec in codecs:
             frames = coded(videos / f"{CLIP}.mp4", codec)
             for number in range(runs + 1):

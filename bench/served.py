@@ -42,6 +42,17 @@ class Served:
                 continue
         return total / 1e6
 
+    def cpu(self) -> float:
+        """Processor seconds of the process and its descendants so far."""
+        total = 0.0
+        for one in [self.process, *self.process.children(recursive=True)]:
+            try:
+                times = one.cpu_times()
+                total += times.user + times.system
+            except psutil.NoSuchProcess:
+                continue
+        return total
+
     def own_rss(self) -> float:
         """Memory of the main process alone, in MB."""
         return float(self.process.memory_info().rss) / 1e6

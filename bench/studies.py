@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from bench import body_studies
+from bench.body_studies import BodyPack
 from bench.report import data_folder
 from gaitkeeper import models
 from gaitkeeper.models.base import GaitNetwork
@@ -67,11 +69,13 @@ def average_body(take: Take) -> Take:
 
 
 TRAIN = Size(people=100, takes=4, frames=30)
-PACKS = {
+PACKS: dict[str, Pack | BodyPack] = {
     "train": Pack("train", TRAIN),
     "train-average-body": Pack("train", TRAIN, change=average_body),
     "train-no-mistakes": Pack("train", TRAIN, mistakes=False),
     "walkers-b": Pack("walkers-b", Size(people=0, takes=0, frames=30), ("000", "054", "090", "144")),
+    "ellipsoids": Pack("train", body_studies.ELLIPSOIDS),
+    **body_studies.PACKS,
 }
 """Rendered sets by file name."""
 
@@ -226,5 +230,20 @@ def studies() -> dict[str, Study]:
             range(10),
             fold_figures,
             {"metres": "97.8"},
+        ),
+        "bodies": Study(
+            "gaittemplate-bodies-cpu.toml",
+            (
+                f"data.root={RUNS / 'bodies.npz'}",
+                'data.partition="bench/transfer.toml"',
+                'data.part="all"',
+                "steps=1000",
+                "batch.frames=24",
+                "optimiser.warmup=100",
+            ),
+            body_studies.rows(RUNS),
+            range(3),
+            body_studies.real_figures,
+            packs=("ellipsoids", *body_studies.PACKS),
         ),
     }
