@@ -31,7 +31,7 @@ from gaitkeeper.service.client import Client
 SECONDS = 3600.0
 MOST_MB = 900.0
 """The peak that must not be passed."""
-LISTS = ("/subjects", "/jobs", "/collections", "/system", "/models", "/metrics", "/sightings", "/strangers")
+LISTS = ("/subjects", "/jobs", "/collections", "/system", "/models", "/metrics", "/collections/default/strangers")
 CLIPS = ("hall-a", "quartet-back", "road-bc")
 
 

@@ -108,6 +108,7 @@ def calibrate(
     rates: Sequence[float] | None = None,
     seed: int = 0,
     strictness: float = 1.0,
+    camera_strictness: float | None = None,
     on_progress: Callable[[int], None] | None = None,
 ) -> Calibration:
     """Fit a calibration.
@@ -121,6 +122,8 @@ def calibrate(
         seed: seed of the draws of galleries.
         strictness: factor of the thresholds in units that are fitted on these walks, in (0, 1]. Below 1 if real
             strangers come nearer than rendered ones; ``python -m bench.real_people`` measures it.
+        camera_strictness: the same for units that use passers-by of a camera, where galleries with people of several
+            scenes do less harm; None for the same factor. One-to-one comparison uses ``strictness`` in either case.
         on_progress: called with the number of embedded walks.
 
     Raises:
@@ -138,6 +141,7 @@ def calibrate(
         rates=rates or RATES,
         seed=seed,
         strictness=strictness,
+        camera_strictness=camera_strictness,
     )
 
 
@@ -152,6 +156,7 @@ def calibrate_embedded(
     rates: Sequence[float] = RATES,
     seed: int = 0,
     strictness: float = 1.0,
+    camera_strictness: float | None = None,
 ) -> Calibration:
     """As :func:`calibrate`, from embeddings (N, P, C) with the names (N,) of their walks."""
     rng = np.random.default_rng(seed)
@@ -183,9 +188,14 @@ def calibrate_embedded(
         fingerprint=fingerprint,
         thresholds=plain,
         confidence=confidence_map(*((one.distance, one.right) for one in found[middle])),
-        collection=_in_units(found, unit_sizes, rates, "collection", middle, strictness),
-        camera=_in_units(found, by_camera, rates, "camera", middle, strictness) if by_camera else None,
+        collection=_in_units(found, unit_sizes, rates, "collection", middle, strictness, strictness),
+        camera=(
+            _in_units(found, by_camera, rates, "camera", middle, camera_strictness or strictness, strictness)
+            if by_camera
+            else None
+        ),
         strictness=strictness,
+        camera_strictness=camera_strictness,
         verification=verification([one.claimed for one, _ in found.values()], rates, stricter, quantile),
         min_rate_hz=MIN_RATE,
         parts=part_quantiles(embeddings[strangers], embeddings[enrolled], rng),
@@ -225,13 +235,14 @@ def _in_units(
     basis: str,
     middle: int,
     strictness: float,
+    claim_strictness: float,
 ) -> InUnits:
     """Thresholds, confidence and verification for distances in units of a basis, "collection" or "camera"."""
     near, claimed = {}, []
     for size in sizes:
         stranger = found[size][0]
         near[size] = strictness * share_of_unit(stranger.distance, getattr(stranger, basis))
-        claimed.append(strictness * share_of_unit(stranger.claimed, getattr(stranger, f"claimed_{basis}")))
+        claimed.append(claim_strictness * share_of_unit(stranger.claimed, getattr(stranger, f"claimed_{basis}")))
     at = middle if middle in sizes else sizes[-1]
     rated = []
     for one in found[at]:

@@ -159,6 +159,9 @@ def calibrate(
     strictness: Annotated[
         float, typer.Option(help="Share of the thresholds that real people allow; see `python -m bench.real_people`.")
     ] = 1.0,
+    camera_strictness: Annotated[
+        float | None, typer.Option(help="The same with passers-by of a camera; by default the same share.")
+    ] = None,
     prior_only: Annotated[
         bool, typer.Option("--prior-only", help="Without thresholds in units: for networks that fail on real people.")
     ] = False,
@@ -175,7 +178,7 @@ def calibrate(
     if clips is not None:
         _of_clips(network, clips, file, perception, seed)
     elif pack is not None:
-        _of_pack(network, pack, file, perception, seed, strictness, prior_only)
+        _of_pack(network, pack, file, perception, seed, strictness, camera_strictness, prior_only)
 
 
 def _of_clips(network: GaitNetwork, clips: Path, out: Path, perception: str | None, seed: int) -> None:
@@ -215,6 +218,7 @@ def _of_pack(
     perception: str | None,
     seed: int,
     strictness: float,
+    camera_strictness: float | None,
     prior_only: bool,
 ) -> None:
     from gaitkeeper.pipelines.perception.watcher import BlazePose
@@ -231,6 +235,7 @@ def _of_pack(
             perception or BlazePose.name,
             seed=seed,
             strictness=strictness,
+            camera_strictness=camera_strictness,
             on_progress=lambda n: bar.update(task, completed=n),
         )
     if prior_only:

@@ -162,6 +162,7 @@ class Calibration(Record):
         verification: thresholds of plain distances in one-to-one comparison, if measured.
         strictness: factor that the thresholds in units already include. They were fitted on rendered people; real
             people need stricter ones.
+        camera_strictness: the same for ``camera``, except its verification; None if it is equal to ``strictness``.
         min_rate_hz: lowest valid frame rate in hertz. Below it there is no verdict.
         parts: distances between different people for each part, if measured.
     """
@@ -173,6 +174,7 @@ class Calibration(Record):
     camera: InUnits | None = None
     verification: FmrThresholds | None = None
     strictness: float = Field(1.0, gt=0, le=1)
+    camera_strictness: float | None = Field(None, gt=0, le=1)
     min_rate_hz: float = Field(MIN_RATE, gt=0)
     parts: PartQuantiles | None = None
 

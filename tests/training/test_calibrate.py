@@ -94,6 +94,14 @@ def test_passers_by_are_measured_where_views_are_azimuths(net: models.GaitNetwor
         [0.8 * d for d in found.camera.thresholds[0].distances]
     )
     assert strict.thresholds == found.thresholds, "the prior is strict by itself"
+    looser = calibrate_embedded(
+        stacked, *data, print_, sizes=(1, 3, 20), rates=(0.1,), strictness=0.8, camera_strictness=0.9
+    )
+    assert looser.camera is not None and looser.collection == strict.collection
+    assert looser.camera.thresholds[0].distances == pytest.approx(
+        [0.9 * d for d in found.camera.thresholds[0].distances]
+    )
+    assert looser.camera.verification == strict.camera.verification, "one-to-one comparison is as strict as before"
     data[1] = np.array(["door"] * len(names))
     assert calibrate_embedded(stacked, *data, print_, sizes=(3, 20), rates=(0.1,)).camera is None
 
