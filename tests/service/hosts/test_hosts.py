@@ -95,6 +95,7 @@ def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosts]:
         **LOOPBACK,
         "GAITKEEPER_STORE": redis.url,
         "GAITKEEPER_STATE": str(folder / "service.db"),
+        "GAITKEEPER_DEADLINE": "1800",  # on a busy machine a lost host's work is done again after minutes
         "OMP_NUM_THREADS": "1",
         "PYTHONPATH": os.pathsep.join([str(Path(__file__).resolve().parents[3]), os.environ.get("PYTHONPATH", "")]),
     }.items():
@@ -265,7 +266,7 @@ def test_the_service_answers_on_when_a_host_is_lost(
     thread.start()
     try:
         assert ready.wait(900) and not broken, broken
-        with Client(f"http://127.0.0.1:{port}", timeout=900) as client:
+        with Client(f"http://127.0.0.1:{port}", timeout=1800) as client:
             assert any("ServeReplica" in name for name in listening()) and "everywhere" not in listening().values()
             assert client.ready().checks.keys() == {"decoder", "perception", "network", "store", "index"}
             forged = httpx.get(f"http://127.0.0.1:{port}/models", headers={"Host": "gait.example"}, timeout=60)
@@ -282,7 +283,7 @@ def test_the_service_answers_on_when_a_host_is_lost(
             time.sleep(2)
             hosts.lose()
             for caller in callers:
-                caller.join(900)
+                caller.join(1800)
             assert len(set(answers.values())) == 4
             assert client.enroll(apart("bob-1", 10), "bob").template.duplicate is False
             person = client.identify(clip("ann-2")).people[0]
