@@ -85,7 +85,7 @@ class Front:
             # As many clips as the replicas accept: they replace this service's threads.
             scale = settings.ray.perception
             settings = settings.model_copy(update={"workers": scale.most * scale.batch})
-        remote = Remote(settings.pipeline, perception, embedding, start_searchers(searchers))
+        remote = Remote(settings.pipeline, perception, embedding, start_searchers(searchers), settings.deadline)
         self._settings, self._engine = settings, Engine(settings, remote)
         if self._engine.store.collection(DEFAULT_COLLECTION).created != made:
             raise ClusterUnavailable("The front end has another store: set the same GAITKEEPER_STORE on all hosts.")

@@ -25,8 +25,8 @@ from gaitkeeper.service.errors import HostsUnavailable
 from gaitkeeper.service.hosts.cluster import persistently, seconds_left
 from gaitkeeper.service.hosts.searchers import RaySearchers
 
-PATIENCE = 60.0
-"""Time limit in seconds for an embedding, or a test of the models."""
+TRIED_WITHIN = 60.0
+"""Time limit in seconds for a test of the models."""
 
 
 class RemotePipeline(Pipeline):
@@ -61,7 +61,7 @@ class RemotePipeline(Pipeline):
 
     def tried(self, picture: Array) -> str:
         """As :meth:`gaitkeeper.pipelines.pipeline.Pipeline.tried`, by one of the replicas."""
-        name: str = persistently(lambda: self._replicas.tried.remote(picture).result(timeout_s=PATIENCE))
+        name: str = persistently(lambda: self._replicas.tried.remote(picture).result(timeout_s=TRIED_WITHIN))
         return name
 
     def _looked(
@@ -93,6 +93,8 @@ class Remote:
         settings: settings of the pipeline.
         perception, embedding: replicas of :mod:`gaitkeeper.service.hosts.replicas`.
         searchers: searchers from :func:`gaitkeeper.service.hosts.searchers.start_searchers`.
+        patience: time limit in seconds for an embedding: that of a request, because on a busy machine a new replica
+            may take minutes to start after a host was lost.
     """
 
     def __init__(
@@ -101,10 +103,12 @@ class Remote:
         perception: DeploymentHandle[Any],
         embedding: DeploymentHandle[Any],
         searchers: list[ActorHandle[Any]],
+        patience: float,
     ) -> None:
         self.pipeline: Pipeline = RemotePipeline(settings, perception)
         self._embedding = embedding
         self._searchers = searchers
+        self._patience = patience
 
     def index(self, collection: Collection) -> Index:
         """The index that searches a collection."""
@@ -117,7 +121,7 @@ class Remote:
             return torch.empty(0, *net.out_shape)
         sent = list(seqs) if "heatmaps" in net.inputs else [seq.without_heatmaps() for seq in seqs]
         wanted = fingerprint_of(net, seqs[0].perception)
-        found = persistently(lambda: self._embedding.embed.remote(wanted, sent).result(timeout_s=PATIENCE))
+        found = persistently(lambda: self._embedding.embed.remote(wanted, sent).result(timeout_s=self._patience))
         if isinstance(found, GaitkeeperError):
             raise found
         return torch.from_numpy(found.copy())  # arrays in shared memory are read-only
