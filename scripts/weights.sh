@@ -45,7 +45,7 @@ for network in "$@"; do
     # What real people allow of the thresholds: python -m bench.real_people
     options=()
     case $network in
-        fusion) strictness=0.96 ;;
+        fusion) strictness=0.96 options=(--camera-strictness 1) ;;
         gaitbase) strictness=0.98 ;;
         gaitpart) strictness=0.95 ;;
         gaittake) strictness=0.74 ;;
