@@ -111,7 +111,7 @@ def recipes(stage: Stage) -> dict[str, Recipe]:
         ),
         "pacing": Recipe(lambda: stage.pacing(cast.walk(BOB, 7), size=(640, 360), recording=CAMERA), crf=26),
     }
-    for number, (one, other) in enumerate(((ANN, BOB), (CID, DORA)), 1):
+    for number, (one, other) in enumerate(((BOB, ANN), (CID, DORA)), 1):
         found[f"crossing-{number}"] = Recipe(_two(cast, one, other, number), crf=25, truth=True)
     for place, number in enumerate(OWN):
         for walk in (1, 2):
