@@ -1,8 +1,9 @@
 """Errors of the perception on pictures with known truth: ``python -m bench.perception_noise``.
 
-Rendered walkers, seen from all sides, go through the pipeline's own perception. Its masks, joints, scores and heatmaps
-are compared with the truth. ``training/walkers/perception_noise.py`` simulates these errors with the constants printed
-here.
+Rendered people of training/bodies (it needs the extra ``bodies`` and MakeHuman's clothes), seen from all sides, go
+through the pipeline's own perception. Its masks, joints, scores and heatmaps are compared with the truth.
+``training/walkers/perception_noise.py`` simulates these errors. Its constants were measured on plainer walkers, made of
+lofts, which are no longer rendered.
 """
 
 from __future__ import annotations
@@ -24,8 +25,10 @@ from gaitkeeper.pipelines.perception import Person, build_perception
 from gaitkeeper.pipelines.perception.base import heatmap_box
 from gaitkeeper.pipelines.settings import PipelineSettings
 from gaitkeeper.pipelines.silhouette import silhouette
-from gaitkeeper.training.walkers.clips import crossing
-from gaitkeeper.training.walkers.render import Truth
+from gaitkeeper.training.bodies.clips import Stage
+from gaitkeeper.training.bodies.footage import Frame
+from gaitkeeper.training.bodies.model import body_model
+from gaitkeeper.training.bodies.wardrobe import Wardrobe
 from gaitkeeper.training.walkers.skeleton import COCO17
 
 Array = npt.NDArray[Any]
@@ -35,35 +38,51 @@ MIRROR = np.array([0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15])
 
 @dataclass(frozen=True, eq=False)
 class Pair:
-    """One frame: perception and truth."""
+    """One frame: perception and truth.
+
+    Attributes:
+        walk: number of the walk.
+        azimuth: degrees.
+        person: what the perception found.
+        mask: bool (H, W), the truth: pixels that mostly show the person.
+        joints: float32 (17, 2), the truth, COCO-17 x and y in pixels.
+    """
 
     walk: int
     azimuth: int
     person: Person
-    truth: Truth
+    mask: npt.NDArray[np.bool_]
+    joints: npt.NDArray[np.float32]
+
+    @classmethod
+    def of(cls, walk: int, azimuth: int, person: Person, frame: Frame) -> Pair:
+        """What was found in a frame of one person."""
+        return cls(walk, azimuth, person, frame.cover[0] > 0.5, frame.joints[0])
 
 
-def watched(people: int, seconds: float, seed: int) -> Iterator[Pair]:
+def watched(stage: Stage, people: int, seconds: float, seed: int) -> Iterator[Pair]:
     """Frames in which the walker was detected, by walk."""
     perception = build_perception(PipelineSettings())
+    cast = stage.people(people, seed)
     for number in range(people * len(AZIMUTHS)):
         azimuth = AZIMUTHS[number % len(AZIMUTHS)]
-        clip = crossing(seed + number // len(AZIMUTHS), azimuth=azimuth, seconds=seconds, seed=seed + number)
+        who = stage.appear(cast[number // len(AZIMUTHS)], np.random.default_rng([seed, number]))
+        clip = stage.crossing(who, azimuth=azimuth, seconds=seconds, size=(848, 480), seed=seed + number)
         watcher = perception.watch()
-        for frame in clip.frames():
-            found = watcher.see(frame.image, frame.time)
+        for count, frame in enumerate(clip.frames()):
+            found = watcher.see(frame.image, count / clip.recording.rate)
             if found:
-                yield Pair(number, azimuth, max(found, key=lambda p: p.score), frame.people[0])
+                yield Pair.of(number, azimuth, max(found, key=lambda p: p.score), frame)
 
 
 def mask_errors(pair: Pair) -> dict[str, float] | None:
     """Overlap of the masks, and distances of the detected outline from the true one, in pixels at a height of 64."""
-    height, width = pair.truth.mask.shape
+    height, width = pair.mask.shape
     x1, y1, x2, _ = pair.person.window
     pixel = (x2 - x1) / pair.person.mask.shape[1]
     matrix = np.array([[pixel, 0, x1 + 0.5 * pixel - 0.5], [0, pixel, y1 + 0.5 * pixel - 0.5]])
     seen = cv2.warpAffine(pair.person.mask, matrix, (width, height), flags=cv2.INTER_LINEAR) > 0.5
-    true = pair.truth.mask
+    true = pair.mask
     rows = np.flatnonzero(true.any(1))
     if not len(rows) or not seen.any():
         return None
@@ -86,7 +105,7 @@ def mask_errors(pair: Pair) -> dict[str, float] | None:
 
 def joint_errors(pairs: list[Pair]) -> tuple[Array, Array, Array]:
     """Errors (T, 17, 2) in torso lengths after undoing swaps, swapped joints (T, 17), scores (T, 17)."""
-    true = np.stack([pair.truth.joints for pair in pairs])
+    true = np.stack([pair.joints for pair in pairs])
     seen = np.stack([pair.person.joints for pair in pairs])
     torso = np.linalg.norm(true[:, 5:7].mean(1) - true[:, 11:13].mean(1), axis=-1)[:, None, None]
     plain = (seen[..., :2] - true) / torso
@@ -172,9 +191,12 @@ def main() -> None:
     parser.add_argument("--people", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=1.5)
     parser.add_argument("--seed", type=int, default=100)
+    parser.add_argument("--assets", type=Path, help="MakeHuman's clothes; GAITKEEPER_ASSETS or the cache without it")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
-    text = json.dumps(report(list(watched(options.people, options.seconds, options.seed))), indent=1)
+    model = body_model()
+    stage = Stage(model, Wardrobe(model, options.assets))
+    text = json.dumps(report(list(watched(stage, options.people, options.seconds, options.seed))), indent=1)
     print(text)
     if options.out:
         options.out.write_text(text + "\n")

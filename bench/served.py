@@ -10,12 +10,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import psutil
 
-from gaitkeeper.training.walkers import clips
-from gaitkeeper.training.walkers.person import draw_people
+from bench.clips import pictures
+from gaitkeeper.training.bodies.encode import encode
 
 READY = re.compile(r"gaitkeeper on (http://\S+)")
 
@@ -104,10 +105,10 @@ class Peak(threading.Thread):
         return self.mb
 
 
-def short_walk(path: Path, seconds: float = 0.8, size: tuple[int, int] = (320, 240)) -> Path:
-    """Write a short clip of a rendered walker."""
-    (person,) = draw_people(1, seed=0)
-    return clips.write_clip(path, clips.crossing(person, seconds=seconds, size=size))
+def short_walk(path: Path) -> Path:
+    """Write a clip of 0.8 s, 320 × 240, in which a rendered person walks."""
+    encode(path, islice(pictures("person-1-walk-1"), 24), (320, 240), 30)
+    return path
 
 
 def padded(clip: Path, path: Path, size: int) -> Path:

@@ -39,6 +39,12 @@ def _released() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
+def clips() -> Path:
+    """Folder of small rendered clips, some with their truth beside them; ``scripts/test_clips.py`` describes them."""
+    return ROOT / "tests" / "clips"
+
+
+@pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Folder of real clips and data sets that are not part of the project; tests that need it skip without it."""
     folder = Path(os.environ.get("GAITKEEPER_TEST_DATA", ROOT / ".." / "shared" / "data")).resolve()

@@ -18,54 +18,48 @@ from gaitkeeper.pipelines.perception import BACKENDS
 from gaitkeeper.pipelines.perception.base import heatmap_box, iou
 from gaitkeeper.pipelines.settings import PipelineSettings
 from gaitkeeper.pipelines.silhouette import silhouette
-from gaitkeeper.training.walkers.clips import Clip, crossing, cut_at_knees, empty, encode, two_crossing
-from gaitkeeper.training.walkers.render import Frame
+from gaitkeeper.training.bodies.encode import encode
 
 
 @dataclass(frozen=True)
 class Rendered:
-    """A clip's file, its truth, and what the pipeline made of it."""
+    """A clip's file, its T frames with the truth about the people in them, and what the pipeline made of it.
+
+    ``joints`` are (T, K, 17, 2), ``boxes`` (T, K, 4), as much of each person as would be seen alone.
+    """
 
     path: Path
-    truth: list[Frame]
+    images: list[np.ndarray]
+    times: np.ndarray
+    joints: np.ndarray
+    boxes: np.ndarray
     result: ClipResult
 
-
-def _render(path: Path, clip: Clip) -> list[Frame]:
-    truth: list[Frame] = []
-
-    def images() -> Iterator[np.ndarray]:
-        for frame in clip.frames():
-            truth.append(frame)
-            yield frame.image
-
-    camera = clip.scene.camera
-    encode(path, images(), (camera.width, camera.height), clip.fps)
-    return truth
+    def at(self, time: float) -> int:
+        """The frame at a time."""
+        return int(np.abs(self.times - time).argmin())
 
 
-def _boxes(frame: Frame) -> np.ndarray:
-    """Boxes (K, 4) of the people, as much of each as would be seen alone."""
-    boxes = []
-    for person in frame.people:
-        rows, columns = np.flatnonzero(person.whole.any(1)), np.flatnonzero(person.whole.any(0))
-        boxes.append((columns[0], rows[0], columns[-1] + 1, rows[-1] + 1))
-    return np.array(boxes, float)
+def _rendered(path: Path, pipeline: Pipeline) -> Rendered:
+    seen = list(frames(path))
+    truth = np.load(path.with_suffix(".npz"))
+    assert len(truth["joints"]) == len(truth["boxes"]) == len(seen)
+    times = np.array([frame.time for frame in seen])
+    images = [frame.image for frame in seen]
+    return Rendered(path, images, times, truth["joints"], truth["boxes"], pipeline.process(path))
 
 
 @pytest.fixture(scope="module")
-def lone(tmp_path_factory, pipeline) -> Rendered:
-    path = tmp_path_factory.mktemp("lone") / "a.mp4"
-    truth = _render(path, crossing(11, seconds=3))
-    return Rendered(path, truth, pipeline.process(path))
+def lone(clips, pipeline) -> Rendered:
+    return _rendered(clips / "walk.mp4", pipeline)
 
 
 def test_one_walker_is_one_sequence(lone):
     [seq] = lone.result.sequences
-    assert len(seq) > 0.9 * len(lone.truth)
+    assert len(seq) > 0.9 * len(lone.images)
     assert seq.quality.gait_cycles == pytest.approx(3, abs=1)
     assert lone.result.skipped == []
-    assert lone.result.clip.frames == len(lone.truth)
+    assert lone.result.clip.frames == len(lone.images)
     assert set(lone.result.timings) == {"decode", "perception", "tracking", "sequences", "total"}
 
 
@@ -73,10 +67,10 @@ def test_boxes_and_joints_are_where_the_person_is(lone):
     [seq] = lone.result.sequences
     shares, errors = [], []
     for i, time in enumerate(seq.timestamps):
-        frame = min(lone.truth, key=lambda f: abs(f.time - time))
-        box = _boxes(frame)
+        at = lone.at(time)
+        box = lone.boxes[at]
         shares.append(iou(seq.boxes[i][None], box)[0, 0])
-        away = np.linalg.norm(seq.joints[i, :, :2] - frame.people[0].joints, axis=1)
+        away = np.linalg.norm(seq.joints[i, :, :2] - lone.joints[at, 0], axis=1)
         errors.append(away / (box[0, 3] - box[0, 1]))
     assert np.median(shares) > 0.85
     # Hips, knees and ankles may swap sides; the head and the trunk cannot be far off.
@@ -85,10 +79,10 @@ def test_boxes_and_joints_are_where_the_person_is(lone):
 
 def test_masks_match_the_truth(lone):
     [seq] = lone.result.sequences
+    masks = np.unpackbits(np.load(lone.path.with_suffix(".npz"))["masks"], axis=-1)
     shares = []
     for i, time in enumerate(seq.timestamps):
-        frame = min(lone.truth, key=lambda f: abs(f.time - time))
-        true = silhouette(frame.people[0].whole.astype(np.float32)) > 0
+        true = silhouette(masks[lone.at(time), 0].astype(np.float32)) > 0
         seen = seq.silhouettes[i] > 0
         shares.append((true & seen).sum() / (true | seen).sum())
     assert np.median(shares) > 0.85
@@ -107,17 +101,15 @@ def test_heatmaps_peak_at_the_joints(lone):
     assert np.median(away) < 2.0  # heatmap pixels
 
 
-@pytest.mark.parametrize("seed", [0, 3])
-def test_two_who_cross_keep_their_tracklets(tmp_path, seed, pipeline):
-    path = tmp_path / "a.mp4"
-    truth = _render(path, two_crossing(100 + 2 * seed, 101 + 2 * seed, seed=seed))
-    result = pipeline.process(path)
-    assert len(result.sequences) == 2
+@pytest.mark.parametrize("name", ["crossing-1", "crossing-2"])
+def test_two_who_cross_keep_their_tracklets(clips, name, pipeline):
+    both = _rendered(clips / f"{name}.mp4", pipeline)
+    assert len(both.result.sequences) == 2
     owners = []
-    for seq in result.sequences:
+    for seq in both.result.sequences:
         nearest, alone = [], []
         for i, time in enumerate(seq.timestamps):
-            boxes = _boxes(min(truth, key=lambda f: abs(f.time - time)))
+            boxes = both.boxes[both.at(time)]
             centres = boxes[:, [0, 2]].mean(1)
             if abs(centres[0] - centres[1]) > 80:  # told apart by place alone
                 nearest.append(int(np.abs(centres - seq.boxes[i, [0, 2]].mean()).argmin()))
@@ -136,8 +128,8 @@ def test_a_person_of_eighty_pixels_in_a_large_picture_is_found(lone, tmp_path, p
     canvas += np.random.default_rng(0).integers(0, 25, canvas.shape, np.uint8)
 
     def images() -> Iterator[np.ndarray]:
-        for frame in frames(lone.path):
-            small = cv2.resize(frame.image, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
+        for image in lone.images:
+            small = cv2.resize(image, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
             picture = canvas.copy()
             picture[300 : 300 + small.shape[0], 600 : 600 + small.shape[1]] = small
             yield picture
@@ -145,33 +137,31 @@ def test_a_person_of_eighty_pixels_in_a_large_picture_is_found(lone, tmp_path, p
     encode(tmp_path / "a.mp4", images(), (1280, 720), 30)
     [seq] = pipeline.sequences(tmp_path / "a.mp4")
     assert np.median(seq.boxes[:, 3] - seq.boxes[:, 1]) == pytest.approx(80, abs=8)
-    assert len(seq) > 0.8 * len(lone.truth)
+    assert len(seq) > 0.8 * len(lone.images)
 
 
-def test_cut_off_at_the_knees(tmp_path, pipeline):
-    _render(tmp_path / "a.mp4", cut_at_knees(6, seconds=2))
+def test_cut_off_at_the_knees(clips, pipeline):
     with pytest.raises(CutOff) as caught:
-        pipeline.process(tmp_path / "a.mp4")
+        pipeline.process(clips / "knees.mp4")
     assert caught.value.extra["skipped"][0]["reason"] == "cut_off"
 
 
-def test_an_empty_room(tmp_path, pipeline):
-    _render(tmp_path / "a.mp4", empty(seconds=2))
+def test_an_empty_room(clips, pipeline):
     with pytest.raises(NoPerson):
-        pipeline.process(tmp_path / "a.mp4")
+        pipeline.process(clips / "empty.mp4")
 
 
 @pytest.mark.parametrize("count", [1, 3, 14])
 def test_a_walk_of_few_frames(lone, tmp_path, count, pipeline):
-    encode(tmp_path / "a.mp4", (frame.image for frame in lone.truth[:count]), (640, 480), 30)
+    encode(tmp_path / "a.mp4", lone.images[:count], (640, 480), 30)
     with pytest.raises(TooShort):
         pipeline.process(tmp_path / "a.mp4")
 
 
-def test_a_walker_seen_too_briefly_in_a_long_clip(lone, tmp_path, pipeline):
+def test_a_walker_seen_too_briefly_in_a_long_clip(lone, clips, tmp_path, pipeline):
     """Ten frames of somebody, then an empty room."""
-    room = next(iter(empty(seconds=1).frames())).image
-    images = [frame.image for frame in lone.truth[:10]] + [room] * 30
+    room = cv2.resize(next(frames(clips / "empty.mp4")).image, (640, 480))
+    images = lone.images[:10] + [room] * 30
     encode(tmp_path / "a.mp4", images, (640, 480), 30)
     with pytest.raises(TooShort) as caught:
         pipeline.process(tmp_path / "a.mp4")
@@ -179,13 +169,13 @@ def test_a_walker_seen_too_briefly_in_a_long_clip(lone, tmp_path, pipeline):
 
 
 def test_a_slow_camera_is_noted(lone, tmp_path, pipeline):
-    encode(tmp_path / "a.mp4", (frame.image for frame in lone.truth[::6]), (640, 480), 5)
+    encode(tmp_path / "a.mp4", lone.images[::6], (640, 480), 5)
     [seq] = pipeline.sequences(tmp_path / "a.mp4")
     assert seq.quality.low_rate and seq.quality.rate_hz == pytest.approx(5, abs=0.2)
 
 
 def test_8_a_padded_clip_is_what_the_slow_camera_filmed(lone, tmp_path, pipeline):
-    slow = [frame.image for frame in lone.truth[::3]]
+    slow = lone.images[::3]
     encode(tmp_path / "slow.mp4", slow, (640, 480), 10)
     encode(tmp_path / "padded.mp4", [image for image in slow for _ in range(3)], (640, 480), 30)
     [plain] = pipeline.sequences(tmp_path / "slow.mp4")

@@ -1,4 +1,4 @@
-"""Rendered clips and a real server on loopback."""
+"""Clips of rendered people and a real server on loopback."""
 
 from __future__ import annotations
 
@@ -16,15 +16,9 @@ from serving import Clips, Outcome, Run, Service, Start, running
 
 from gaitkeeper.service.cli import main
 from gaitkeeper.service.settings import Settings
-from gaitkeeper.training.walkers import clips
-from gaitkeeper.training.walkers.camera import Camera
-from gaitkeeper.training.walkers.gait import Path as Way
-from gaitkeeper.training.walkers.person import Person, another_walk, draw_people
-from gaitkeeper.training.walkers.scene import Room, Scene, Walker
+from gaitkeeper.training.bodies.encode import encode
 
 SIZE = (480, 360)
-SECONDS = 1.6
-
 
 CALIBRATION = {
     "calibrations": [
@@ -97,8 +91,8 @@ def service(start: Start) -> Service:
 
 
 @pytest.fixture(scope="session")
-def clip(tmp_path_factory: pytest.TempPathFactory) -> Clips:
-    """Rendered clips by name, each rendered once a run and only when asked for.
+def clip(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Clips:
+    """Clips by name; those made of others are made once a run and only when asked for.
 
     ``ann-1``, ``ann-2``, ``bob-1``: walks of two people; ``two``: both at once; ``empty``: nobody; ``knees``: cut off;
     ``cid-1``, ``dora-1``: two others; ``short``: three frames of a walk; ``ann-long``: long enough for a live stream to
@@ -107,21 +101,6 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Clips:
     hangs upside down.
     """
     folder = tmp_path_factory.mktemp("clips")
-    ann, bob = draw_people(2, seed=0)
-    cid, dora = draw_people(2, seed=1)
-    recipes: dict[str, Callable[[], clips.Clip]] = {
-        "ann-1": lambda: clips.crossing(another_walk(ann, 1), seconds=SECONDS, size=SIZE),
-        "ann-2": lambda: clips.crossing(another_walk(ann, 2), azimuth=86, seconds=SECONDS, size=SIZE),
-        "bob-1": lambda: clips.crossing(another_walk(bob, 1), seconds=SECONDS, size=SIZE),
-        "cid-1": lambda: clips.crossing(another_walk(cid, 1), seconds=SECONDS, size=SIZE),
-        "dora-1": lambda: clips.crossing(another_walk(dora, 1), seconds=SECONDS, size=SIZE),
-        "two": lambda: _in_a_row(ann, bob),
-        "empty": lambda: clips.empty(seconds=1.0, size=SIZE),
-        "knees": lambda: clips.cut_at_knees(ann, seconds=SECONDS, size=SIZE),
-        "ann-long": lambda: clips.crossing(another_walk(ann, 2), azimuth=86, seconds=2 * SECONDS, size=SIZE),
-        "short": lambda: clips.crossing(ann, seconds=0.1, size=SIZE),
-    }
-
     turned = {"ann-side": ("ann-1", 1), "ann-2-side": ("ann-2", 1), "ann-over": ("ann-1", 2)}
     joined = {"returns": ("ann-1", "empty", "ann-2"), "another": ("ann-1", "empty", "bob-1")}
 
@@ -132,12 +111,12 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Clips:
         if name in turned:
             source, quarters = turned[name]
             images = (np.ascontiguousarray(np.rot90(image, quarters)) for image in _images(get(source)))
-            clips.encode(path, images, SIZE[::-1] if quarters % 2 else SIZE, 30)
+            encode(path, images, SIZE[::-1] if quarters % 2 else SIZE, 30)
             return path
         if name in joined:
-            clips.encode(path, chain.from_iterable(_images(get(part)) for part in joined[name]), SIZE, 30)
+            encode(path, chain.from_iterable(_images(get(part)) for part in joined[name]), SIZE, 30)
             return path
-        return clips.write_clip(path, recipes[name]())
+        return clips / path.name
 
     return get
 
@@ -146,10 +125,3 @@ def _images(clip: Path) -> Iterator[np.ndarray]:
     """The frames of a clip, RGB uint8 (H, W, 3)."""
     with av.open(str(clip)) as container:
         yield from (frame.to_ndarray(format="rgb24") for frame in container.decode(video=0))
-
-
-def _in_a_row(first: Person, second: Person) -> clips.Clip:
-    """Two people, one a few steps behind the other."""
-    walkers = [Walker.along(first, Way((-2.2, 0.0))), Walker.along(second, Way((-0.6, 0.0)))]
-    camera = Camera.around((0.0, 0.0, 0.9), 90.0, 8.0, 1.4, SIZE, 4.2)
-    return clips.Clip(Scene(camera, walkers, Room.drawn(0)), seconds=SECONDS)

@@ -132,11 +132,26 @@ def test_assets_are_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         assets.garment_path("sock")
 
 
-def test_without_the_extra_the_command_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.mark.parametrize("command", [("bodies", "train", "kinect", "x.npz"), ("clips", "made")])
+def test_without_the_extra_the_commands_say_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, command: tuple[str, ...]
+) -> None:
     monkeypatch.setattr(packages, "find_spec", lambda name: None)
-    result = CliRunner().invoke(app, ["bodies", "train", str(tmp_path), str(tmp_path / "x.npz")])
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(app, list(command))
     assert isinstance(result.exception, BodiesMissing)
     assert "gaitkeeper-id[bodies]" in str(result.exception)
+    assert not list(tmp_path.iterdir())
+
+
+def test_without_clothes_the_command_says_where_they_are_looked_for(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    pytest.importorskip("numba")
+    pytest.importorskip("anny")
+    result = CliRunner().invoke(app, ["clips", str(tmp_path / "made"), "--people=1", f"--assets={tmp_path}"])
+    assert isinstance(result.exception, BadAsset)
+    assert "has no clothes" in str(result.exception)
 
 
 def test_a_set_that_is_none_is_refused(tmp_path: Path) -> None:

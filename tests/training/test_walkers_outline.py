@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from gaitkeeper.pipelines.silhouette import silhouette
+from gaitkeeper.training.bodies.camera import Camera
 from gaitkeeper.training.walkers.anthropometry import Shape, draw_shapes
-from gaitkeeper.training.walkers.camera import Camera
 from gaitkeeper.training.walkers.clothing import Dress, draw_dress, hold_phone
 from gaitkeeper.training.walkers.gait import walk
 from gaitkeeper.training.walkers.outline import Outline, frames, outline

@@ -10,8 +10,7 @@ import numpy as np
 import torch
 
 from gaitkeeper.training.bodies.pictures import Array, Backdrop, Lamp, Viewpoint
-from gaitkeeper.training.walkers.noise import Noise
-from gaitkeeper.training.walkers.scene import Room, room_colours
+from gaitkeeper.training.bodies.room import Room, room_colours
 
 _AIM = 0.95  # metres above the floor
 
@@ -27,7 +26,7 @@ def backdrop(view: Viewpoint, room: Room, target: tuple[float, float] = (0.0, 0.
     """
     aim = torch.tensor([*target, _AIM], dtype=torch.float32)
     rays = torch.from_numpy(view.rays(samples))
-    colours = room_colours(room, torch.from_numpy(view.position), aim, rays, Noise(room.seed)).numpy()
+    colours = room_colours(room, torch.from_numpy(view.position), aim, rays).numpy()
     picture = cv2.resize(np.ascontiguousarray(colours), view.size, interpolation=cv2.INTER_AREA)
     return Backdrop(np.ascontiguousarray(picture[..., :3]), np.ascontiguousarray(picture[..., 3]))
 

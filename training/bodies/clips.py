@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path as File
 from typing import Any
 
 import numpy as np
@@ -13,63 +12,26 @@ import numpy.typing as npt
 import torch
 
 from gaitkeeper.training.bodies.backdrop import backdrop, draw_lamp
+from gaitkeeper.training.bodies.camera import Camera
+from gaitkeeper.training.bodies.footage import BodyClip
 from gaitkeeper.training.bodies.model import BodyModel
 from gaitkeeper.training.bodies.outfit import Carried, Outfit
 from gaitkeeper.training.bodies.paint import draw_paint
-from gaitkeeper.training.bodies.pictures import Backdrop, Figure, Lamp, Viewpoint, pictures
+from gaitkeeper.training.bodies.pictures import Figure, Viewpoint
 from gaitkeeper.training.bodies.population import Someone
 from gaitkeeper.training.bodies.pose import motion
-from gaitkeeper.training.bodies.recording import Image, Recording
+from gaitkeeper.training.bodies.recording import Recording
 from gaitkeeper.training.bodies.render import Dressed, Posed
+from gaitkeeper.training.bodies.room import Room
 from gaitkeeper.training.bodies.wardrobe import Wardrobe
-from gaitkeeper.training.walkers.camera import Camera
-from gaitkeeper.training.walkers.clips import Size, encode
 from gaitkeeper.training.walkers.gait import Path
 from gaitkeeper.training.walkers.gait_cycle import GaitCycle, walk_cycle
 from gaitkeeper.training.walkers.gait_model import GaitModel
 from gaitkeeper.training.walkers.population import drawn_actors
-from gaitkeeper.training.walkers.scene import Room
 from gaitkeeper.training.walkers.skeleton import INDEX
 
 Array = npt.NDArray[Any]
-
-
-@dataclass(frozen=True, eq=False)
-class Frame:
-    """One picture, RGB uint8 (H, W, 3), and the share of each pixel that shows each person, float32 (K, H, W)."""
-
-    image: Image
-    cover: Array
-
-
-@dataclass(frozen=True, eq=False)
-class BodyClip:
-    """Contents of a clip.
-
-    Attributes:
-        figures: the walkers.
-        view, backdrop, lamp: camera, room and light.
-        recording: what the camera makes of it; its ``rate`` is that of the frames.
-        seed: seed of the sensor's noise.
-    """
-
-    figures: Sequence[Figure]
-    view: Viewpoint
-    backdrop: Backdrop
-    lamp: Lamp
-    recording: Recording
-    seed: int
-
-    def frames(self) -> Iterator[Frame]:
-        """The frames, without compression."""
-        shots = pictures(self.figures, self.view, self.backdrop, self.lamp)
-        for image, cover in replace(self.recording, codec=None).film(shots, self.seed):
-            yield Frame(image, cover)
-
-    def write(self, path: File, crf: int = 20) -> File:
-        """Write an H.264 mp4 file; a higher ``crf`` makes a smaller file. Returns the path."""
-        encode(path, (frame.image for frame in self.frames()), self.view.size, self.recording.rate, crf=crf)
-        return path
+Size = tuple[int, int]
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,9 +82,14 @@ class Stage:
         own = who.outfits[0].seed  # drawn for this person
         return Appearance(who, who.actor.walk(self._gait, rng), who.outfits[outfit], carried, own)
 
-    def figure(self, what: Appearance, times: Array, path: Path) -> Figure:
-        """A dressed body along a path at times (T,) in seconds."""
+    def figure(self, what: Appearance, times: Array, path: Path, leg: float | None = None) -> Figure:
+        """A dressed body along a path at times (T,) in seconds; with ``leg``, back again after so many seconds."""
         joints, rest = motion(what.cycle, times, path)
+        if leg is not None:
+            far = what.speed * leg
+            end = (path.start[0] + far * math.cos(path.heading), path.start[1] + far * math.sin(path.heading))
+            back, _ = motion(what.cycle, times - leg, Path(end, path.heading + math.pi, path.phase))
+            joints = np.where((times >= leg)[:, None, None], back, joints)
         mesh = self.wardrobe.dress(what.who.body, what.worn, what.who.hair, what.carried)
         dressed = Dressed.of(self.model, what.who.body, mesh)
         posed = Posed.of(self.model, what.who.body, joints.astype(np.float64), rest)
@@ -182,6 +149,84 @@ class Stage:
         paths = [Path((-half[0], 0.5), phase=0.1), Path((half[1], -0.5), heading=math.pi, phase=0.6)]
         return self._clip([first, second], paths, camera, seconds, seed, room, recording or Recording())
 
+    def in_a_row(
+        self,
+        first: Appearance,
+        second: Appearance,
+        *,
+        seconds: float = 4.0,
+        size: Size = (480, 270),
+        seed: int = 0,
+        room: Room | None = None,
+        recording: Recording | None = None,
+    ) -> BodyClip:
+        """Two people walk across in the same direction, the first 1.6 m behind the second."""
+        half = max(who.speed for who in (first, second)) * seconds / 2
+        starts = (-half - 0.8, -half + 0.8)
+        places = [(x, 0.0) for start in starts for x in (start, start + 2 * half)]
+        camera = Camera.framing(_corners(max(first.stature, second.stature), *places), 90.0, 6.0 + half, 1.4, size)
+        paths = [Path((start, 0.0), phase=phase) for start, phase in zip(starts, (0.1, 0.6), strict=True)]
+        return self._clip([first, second], paths, camera, seconds, seed, room, recording or Recording())
+
+    def cut_at_knees(
+        self,
+        who: Appearance,
+        *,
+        seconds: float = 4.0,
+        size: Size = (480, 270),
+        seed: int = 0,
+        room: Room | None = None,
+        recording: Recording | None = None,
+    ) -> BodyClip:
+        """One person approaches the camera, whose picture ends above the knees in every frame.
+
+        The camera is at the height of the cut and its lower edge is level, so that the cut is the same at any distance.
+        """
+        height, nearest, turn = 0.38 * who.stature, 6.0, math.radians(10.0)
+        focal = 0.90 * size[1] * nearest / (1.05 * who.stature - height)
+        length = who.speed * seconds
+        distance = nearest + length / 2
+        position = (distance * math.cos(turn), distance * math.sin(turn), height)
+        camera = Camera(position, (0.0, 0.0, height + distance * size[1] / 2 / focal), focal, *size)
+        paths = [Path((-length / 2, 0.0), phase=0.3)]
+        return self._clip([who], paths, camera, seconds, seed, room, recording or Recording())
+
+    def pacing(
+        self,
+        who: Appearance,
+        *,
+        seconds: float = 10.0,
+        size: Size = (480, 270),
+        seed: int = 0,
+        room: Room | None = None,
+        recording: Recording | None = None,
+    ) -> BodyClip:
+        """One person walks across the picture and back, and turns outside it; played again, it has no seam.
+
+        Raises:
+            ValueError: it is too short for the person to leave the picture.
+        """
+        length = who.speed * seconds / 2
+        view = (length - 1.5) * size[1] / size[0]
+        if view < 1.15 * who.stature:
+            raise ValueError(f"{seconds:g} s are too short to walk out of a picture of {size[0]}x{size[1]}.")
+        camera = Camera.around((0.0, 0.0, 0.52 * who.stature), 90.0, 2.0 * view, 1.5, size, view)
+        paths = [Path((-length / 2, 0.0))]
+        return self._clip([who], paths, camera, seconds, seed, room, recording or Recording(), leg=seconds / 2)
+
+    def empty(
+        self,
+        *,
+        seconds: float = 3.0,
+        size: Size = (480, 270),
+        seed: int = 0,
+        room: Room | None = None,
+        recording: Recording | None = None,
+    ) -> BodyClip:
+        """An empty room."""
+        camera = Camera.around((0.0, 0.0, 0.9), 90.0, 5.0, 1.5, size, 2.6)
+        return self._clip([], [], camera, seconds, seed, room, recording or Recording())
+
     def _clip(
         self,
         people: Sequence[Appearance],
@@ -191,13 +236,14 @@ class Stage:
         seed: int,
         room: Room | None,
         recording: Recording,
+        leg: float | None = None,
     ) -> BodyClip:
         room = room or Room.drawn(seed)
         times = np.arange(round(seconds * recording.rate)) / recording.rate
         view = Viewpoint.of(camera)
         lamp = replace(draw_lamp(room, np.random.default_rng([seed, 0x1A])), lamp=0.8, room=0.5)
-        figures = [self.figure(who, times, path) for who, path in zip(people, paths, strict=True)]
-        return BodyClip(figures, view, backdrop(view, room), lamp, recording, seed)
+        figures = [self.figure(who, times, path, leg) for who, path in zip(people, paths, strict=True)]
+        return BodyClip(figures, view, backdrop(view, room), lamp, recording, seed, len(times))
 
 
 def gallery(

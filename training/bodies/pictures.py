@@ -11,11 +11,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from gaitkeeper.training.bodies.camera import Camera
 from gaitkeeper.training.bodies.mesh import normals
 from gaitkeeper.training.bodies.paint import Paint
 from gaitkeeper.training.bodies.render import Dressed, Posed
 from gaitkeeper.training.bodies.shade import blend, colour_pixels, draw_nearest, light_vertices
-from gaitkeeper.training.walkers.camera import Camera
 
 Array = npt.NDArray[Any]
 Window = tuple[int, int, int, int]
@@ -44,7 +44,7 @@ class Viewpoint:
 
     @classmethod
     def of(cls, camera: Camera) -> Viewpoint:
-        """That of a camera of :mod:`gaitkeeper.training.walkers.camera`."""
+        """That of a camera of :mod:`gaitkeeper.training.bodies.camera`."""
         axes = np.ascontiguousarray(camera.axes().numpy(), np.float32)
         size = (camera.width, camera.height)
         return cls(np.array(camera.position, np.float32), axes, camera.focal, np.zeros(2, np.float32), size)

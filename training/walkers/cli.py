@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import Progress, TextColumn
 
-from gaitkeeper.training.bodies.cli import ASSETS, bodies, clothes
-
-if TYPE_CHECKING:
-    from gaitkeeper.training.bodies.clips import BodyClip
+from gaitkeeper.training.bodies.cli import bodies, clips, clothes
 
 app = typer.Typer(help="Rendered walkers: clips of people who do not exist.", no_args_is_help=True)
+app.command()(clips)
 app.command()(bodies)
 app.command()(clothes)
 
@@ -22,80 +19,6 @@ app.command()(clothes)
 @app.callback()
 def walkers() -> None:
     """Rendered walkers: clips of people who do not exist."""
-
-
-@app.command()
-def clips(
-    out_dir: Annotated[Path, typer.Argument(help="Folder for the clips; made if it is not there.")],
-    people: Annotated[int, typer.Option(min=1, help="How many people, two clips each.")] = 6,
-    seconds: Annotated[float, typer.Option(min=1.0, help="Seconds of each clip.")] = 4.0,
-    size: Annotated[str, typer.Option(help="Width and height in pixels, even numbers.")] = "848x480",
-    seed: Annotated[int, typer.Option(min=0, help="The same seed makes the same people and clips.")] = 0,
-    device: Annotated[str, typer.Option(help="Where torch renders people without --bodies: cpu or cuda.")] = "cpu",
-    bodies: Annotated[bool, typer.Option("--bodies", help="Real bodies in clothes; needs the extra 'bodies'.")] = False,
-    other_outfit: Annotated[
-        bool, typer.Option("--other-outfit", help="With --bodies: other clothes in the clip to identify.")
-    ] = False,
-    azimuth: Annotated[
-        float, typer.Option(help="With --bodies: direction of the camera; 0 sees the face, 90 the left side.")
-    ] = 90.0,
-    height: Annotated[
-        float | None, typer.Option(min=0.3, max=8.0, help="With --bodies: metres of the camera above the floor.")
-    ] = None,
-    rate: Annotated[int, typer.Option(min=5, max=60, help="With --bodies: frames a second.")] = 30,
-    grey: Annotated[bool, typer.Option("--grey", help="With --bodies: without colour.")] = False,
-    crf: Annotated[int, typer.Option(min=0, max=51, help="With --bodies: compression; more makes smaller files.")] = 20,
-    assets: Annotated[Path | None, typer.Option(help=f"With --bodies: {ASSETS[0].lower()}{ASSETS[1:]}")] = None,
-) -> None:
-    """Write two clips each of some people: PERSON-gallery.mp4 to enrol, PERSON-probe.mp4 to identify."""
-    found = _size(size)
-    out_dir.mkdir(parents=True, exist_ok=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns) as bar:
-        if bodies:
-            task = bar.add_task("clips", total=2 * people)
-            made = _body_clips(
-                assets, people, seed=seed, seconds=seconds, size=found, other_outfit=other_outfit, azimuth=azimuth,
-                height=height, rate=rate, grey=grey,
-            )  # fmt: skip
-            for name, body_clip in made:
-                bar.update(task, description=name)
-                body_clip.write(out_dir / f"{name}.mp4", crf)
-                bar.advance(task)
-        else:
-            from gaitkeeper.training.walkers.clips import gallery, write_clip
-
-            task = bar.add_task("frames", total=2 * people * round(seconds * 30))
-            for name, clip in gallery(people, seconds=seconds, size=found, seed=seed):
-                bar.update(task, description=name)
-                write_clip(out_dir / f"{name}.mp4", clip, device=device, progress=lambda *_: bar.advance(task))
-        bar.update(task, description=f"{2 * people} clips in {out_dir}")
-
-
-def _size(text: str) -> tuple[int, int]:
-    width, _, height = text.partition("x")
-    sides = [int(side) if side.isdigit() else 0 for side in (width, height)]
-    if any(side % 2 or side < 64 for side in sides):
-        raise typer.BadParameter(
-            f"{text!r} is not a size such as 848x480, in even numbers from 64.", param_hint="--size"
-        )
-    return sides[0], sides[1]
-
-
-def _body_clips(
-    assets: Path | None, people: int, *, rate: int, grey: bool, **options: Any
-) -> Iterator[tuple[str, BodyClip]]:
-    from gaitkeeper.training.bodies.packages import need_packages
-
-    need_packages()
-    from gaitkeeper.training.bodies.clips import Stage, gallery
-    from gaitkeeper.training.bodies.model import body_model
-    from gaitkeeper.training.bodies.recording import Recording
-    from gaitkeeper.training.bodies.wardrobe import Wardrobe
-
-    model = body_model()
-    recording = Recording(rate=rate, grey=grey, noise=1.0)
-    return gallery(Stage(model, Wardrobe(model, assets)), people, recording=recording, **options)
 
 
 @app.command(name="fit-model")

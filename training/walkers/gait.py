@@ -38,11 +38,6 @@ class Path:
     phase: float = 0.0
 
 
-def speed(person: Person) -> float:
-    """Walking speed in metres a second."""
-    return person.gait.stride * person.build.stature / person.gait.cycle_seconds
-
-
 def walk(person: Person, seconds: float, fps: float, path: Path | None = None) -> Tensor:
     """Joints (T, J, 3) in metres, float32, of a person walking, T = round(seconds · fps)."""
     times = torch.arange(round(seconds * fps), dtype=torch.float64) / fps

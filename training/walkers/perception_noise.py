@@ -1,12 +1,12 @@
-"""Simulated errors of perception; ``python -m bench.perception_noise`` measures the constants.
+"""Simulated errors of perception; ``python -m bench.perception_noise`` measures such errors.
 
-In that bench the pipeline's BlazePose processed 1,008 rendered frames of three people from eight sides. Its masks were
-nearly correct: IoU 0.975 (1 % quantile 0.951), outlines off by 0.16 pixels for a silhouette 64 high (standard
-deviation, 95 % within 0.36), without islands or holes. So joints need noise more than silhouettes do. Their errors in
-torso lengths, mid-shoulder to mid-hip, are 0.03 to 0.06 for head and shoulders, and 0.06 to 0.11 for limbs. In 3 % of
-the frames a leg joint is swapped with that of the other side. Hips are detected 0.136 lower than the walkers' hip
-joints. From the sides, the score of the far arm has a median of 0.18, against 0.99 (elbow) and 0.95 (wrist) for the
-near one; that of the far knee is 0.76 against 0.98.
+For these constants the pipeline's BlazePose processed 1,008 rendered frames of three people from eight sides, plainer
+walkers than those that the bench renders now. Its masks were nearly correct: IoU 0.975 (1 % quantile 0.951), outlines
+off by 0.16 pixels for a silhouette 64 high (standard deviation, 95 % within 0.36), without islands or holes. So joints
+need noise more than silhouettes do. Their errors in torso lengths, mid-shoulder to mid-hip, are 0.03 to 0.06 for head
+and shoulders, and 0.06 to 0.11 for limbs. In 3 % of the frames a leg joint is swapped with that of the other side. Hips
+are detected 0.136 lower than the walkers' hip joints. From the sides, the score of the far arm has a median of 0.18,
+against 0.99 (elbow) and 0.95 (wrist) for the near one; that of the far knee is 0.76 against 0.98.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A person: build, gait and outfit, drawn from a seed."""
+"""A person: build and gait, drawn from a seed."""
 
 from __future__ import annotations
 
@@ -8,12 +8,6 @@ from typing import TypeVar
 import numpy as np
 
 T = TypeVar("T", "Build", "Gait")
-Colour = tuple[float, float, float]
-
-TOPS = ("jacket", "coat", "hoodie", "shirt")
-LEGWEAR = ("trousers", "wide trousers", "skirt")
-HAIR = ("short", "bob", "bun", "cap", "hood")
-BAGS = ("none", "backpack", "shoulder bag")
 
 
 @dataclass(frozen=True)
@@ -119,31 +113,12 @@ class Gait:
 
 
 @dataclass(frozen=True)
-class Outfit:
-    """What a person wears; colours are linear RGB in [0, 1]."""
-
-    top: str = "jacket"
-    legwear: str = "trousers"
-    hair: str = "short"
-    bag: str = "none"
-    ease: float = 0.012
-    skin: Colour = (0.62, 0.40, 0.30)
-    hair_colour: Colour = (0.06, 0.04, 0.03)
-    top_colour: Colour = (0.10, 0.16, 0.30)
-    trim_colour: Colour = (0.5, 0.5, 0.5)
-    leg_colour: Colour = (0.10, 0.10, 0.12)
-    shoe_colour: Colour = (0.08, 0.07, 0.07)
-    stripes: bool = False
-
-
-@dataclass(frozen=True)
 class Person:
-    """A walker: the same seed gives the same body, clothes and gait."""
+    """A walker: the same seed gives the same body and gait."""
 
     seed: int = 0
     build: Build = field(default_factory=Build)
     gait: Gait = field(default_factory=Gait)
-    outfit: Outfit = field(default_factory=Outfit)
 
 
 # Spread of the population: standard deviations of normal draws, truncated at two. Stature and the lengths after the
@@ -166,36 +141,15 @@ _FLOORS = {"belly": 0.0, "knees": 0.1, "arm_swing": 0.08, "elbow": 0.08, "elbow_
 
 
 def draw_person(seed: int) -> Person:
-    """The person with this seed: an individual build, gait and outfit."""
+    """The person with this seed: an individual build and gait."""
     rng = np.random.default_rng([seed, 0x6A17])
     build = _spread(Build(), _BUILD_SPREAD, rng)
     gait = _spread(Gait(), _GAIT_SPREAD, rng)
-    return Person(seed, build, gait, _draw_outfit(rng))
-
-
-def draw_people(count: int, seed: int, candidates: int = 12) -> list[Person]:
-    """Draw people who differ: each is the candidate farthest from the people before (Mitchell 1991).
-
-    A longer list starts with the people of a shorter one.
-    """
-    people: list[Person] = []
-    for number in range(count):
-        pool = [
-            draw_person(int(np.random.SeedSequence([seed, number, k]).generate_state(1)[0])) for k in range(candidates)
-        ]
-        people.append(max(pool, key=lambda p: min((difference(p, q) for q in people), default=0.0)))
-    return people
-
-
-def difference(a: Person, b: Person) -> float:
-    """Distance of two people in build and gait, in root-mean-square standard deviations of the population."""
-    parts = [(getattr(a.build, k) - getattr(b.build, k)) / s for k, s in _BUILD_SPREAD.items()]
-    parts += [(getattr(a.gait, k) - getattr(b.gait, k)) / s for k, s in _GAIT_SPREAD.items()]
-    return float(np.sqrt(np.mean(np.square(parts))))
+    return Person(seed, build, gait)
 
 
 def another_walk(person: Person, seed: int) -> Person:
-    """The same person on another day: same body and clothes, slightly different gait."""
+    """The same person on another day: same body, slightly different gait."""
     rng = np.random.default_rng([person.seed, seed, 0x3A1C])
     return replace(person, gait=_spread(person.gait, {k: _WITHIN * s for k, s in _GAIT_SPREAD.items()}, rng))
 
@@ -206,37 +160,3 @@ def _spread(mean: T, spread: dict[str, float], rng: np.random.Generator) -> T:
         value = drawn[name] + spread[name] * float(np.clip(rng.normal(), -2, 2))
         drawn[name] = max(value, _FLOORS.get(name, -np.inf))
     return replace(mean, **drawn)
-
-
-_SKINS: tuple[Colour, ...] = ((0.68, 0.46, 0.36), (0.58, 0.36, 0.26), (0.44, 0.26, 0.17), (0.24, 0.13, 0.085))
-_HAIRS: tuple[Colour, ...] = ((0.02, 0.018, 0.016), (0.07, 0.04, 0.025), (0.20, 0.12, 0.06), (0.32, 0.30, 0.28))
-_TOPS: tuple[Colour, ...] = (
-    *((0.05, 0.09, 0.24), (0.30, 0.05, 0.05), (0.09, 0.17, 0.09), (0.35, 0.33, 0.28), (0.045, 0.045, 0.05)),
-    *((0.42, 0.26, 0.07), (0.06, 0.22, 0.30), (0.24, 0.22, 0.24), (0.45, 0.12, 0.05), (0.22, 0.11, 0.26)),
-)
-_LEGS: tuple[Colour, ...] = (
-    *((0.035, 0.05, 0.11), (0.03, 0.03, 0.035), (0.20, 0.16, 0.11), (0.13, 0.13, 0.14), (0.08, 0.12, 0.21)),
-    (0.10, 0.07, 0.05),
-)
-_SHOES: tuple[Colour, ...] = ((0.03, 0.03, 0.03), (0.12, 0.06, 0.03), (0.5, 0.5, 0.48), (0.15, 0.16, 0.18))
-
-
-def _draw_outfit(rng: np.random.Generator) -> Outfit:
-    def pick(colours: tuple[Colour, ...]) -> Colour:
-        chosen = np.array(colours[rng.integers(len(colours))]) * rng.uniform(0.85, 1.15)
-        return (float(chosen[0]), float(chosen[1]), float(chosen[2]))
-
-    return Outfit(
-        top=str(rng.choice(TOPS, p=(0.5, 0.15, 0.2, 0.15))),
-        legwear=str(rng.choice(LEGWEAR, p=(0.72, 0.16, 0.12))),
-        hair=str(rng.choice(HAIR, p=(0.5, 0.2, 0.1, 0.12, 0.08))),
-        bag=str(rng.choice(BAGS, p=(0.75, 0.13, 0.12))),
-        ease=float(rng.uniform(0.008, 0.02)),
-        skin=pick(_SKINS),
-        hair_colour=pick(_HAIRS),
-        top_colour=pick(_TOPS),
-        trim_colour=pick(_TOPS),
-        leg_colour=pick(_LEGS),
-        shoe_colour=pick(_SHOES),
-        stripes=bool(rng.random() < 0.2),
-    )

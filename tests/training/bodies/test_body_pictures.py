@@ -6,15 +6,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from gaitkeeper.training.bodies.backdrop import backdrop, cluttered, draw_lamp, draw_room
+from gaitkeeper.training.bodies.camera import Camera
 from gaitkeeper.training.bodies.kernels import fill_frames
 from gaitkeeper.training.bodies.paint import Material, draw_paint
 from gaitkeeper.training.bodies.pictures import Backdrop, Figure, Lamp, Picture, Viewpoint, pictures
 from gaitkeeper.training.bodies.render import Posed
+from gaitkeeper.training.bodies.room import Room
 from gaitkeeper.training.bodies.shade import draw_nearest
-from gaitkeeper.training.walkers.camera import Camera
-from gaitkeeper.training.walkers.scene import Room
 
 SIZE = (160, 120)
 
@@ -37,6 +38,24 @@ def plain(view: Viewpoint) -> Backdrop:
     floor = backdrop(view, Room()).floor
     assert set(np.unique(floor.round())) == {0, 1} and (np.diff(floor.mean(1)) >= -1e-6).all()  # the floor is below
     return Backdrop(picture, floor)
+
+
+def test_a_camera_projects_what_its_rays_see() -> None:
+    camera = Camera.around((1.0, 0.5, 0.9), 40.0, 5.0, 2.0, (64, 48), roll=0.2)
+    view = Viewpoint.of(camera)
+    points = view.position + 3 * view.rays()
+    x, y = np.meshgrid(np.arange(64) + 0.5, np.arange(48) + 0.5)
+    assert np.allclose(view.project(points), np.stack((x, y), -1), atol=1e-3)
+    seen = camera.project(torch.from_numpy(points)).numpy()
+    assert np.allclose(seen, np.stack((x, y, np.full_like(x, 3.0)), -1), atol=1e-3)
+
+
+def test_a_camera_has_its_target_in_the_middle_and_up_is_up() -> None:
+    camera = Camera.around((0.0, 0.0, 1.0), 90.0, 4.0, 1.6, (100, 80), view=2.0)
+    middle, above, ahead = camera.project(torch.tensor([[0.0, 0, 1.0], [0.0, 0, 1.5], [0.5, 0, 1.0]])).numpy()
+    assert np.allclose(middle[:2], (50.0, 40.0), atol=1e-3) and above[1] < middle[1] - 10
+    assert ahead[0] < middle[0] - 10  # who walks along +x and is seen from their left goes to the left
+    assert 80 / camera.focal * float(middle[2]) == pytest.approx(2.0)
 
 
 def test_the_nearer_triangle_wins_whatever_the_order() -> None:
@@ -110,6 +129,14 @@ def test_a_person_keeps_the_skin_and_an_outfit_the_colours(walking) -> None:
     assert np.array_equal(first[own], other_clothes[own]) and not np.array_equal(first[worn], other_clothes[worn])
     assert np.array_equal(first[worn], other_person[worn]) and not np.array_equal(first[own], other_person[own])
     assert first.min() > 0 and first.max() < 1
+
+
+def test_rooms_differ_and_are_not_blank(view: Viewpoint) -> None:
+    one, other = (backdrop(view, Room.drawn(seed)) for seed in (1, 2))
+    assert np.abs(one.picture - other.picture).mean() > 0.01
+    assert np.array_equal(one.picture, backdrop(view, Room.drawn(1)).picture)
+    assert 0.2 < one.floor.mean() < 0.8
+    assert one.picture[one.floor > 0.99].std() > 0.005 and one.picture[one.floor < 0.01].std() > 0.005
 
 
 def test_places_differ_and_are_the_seeds_own(view: Viewpoint) -> None:

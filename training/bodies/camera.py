@@ -109,16 +109,3 @@ class Camera:
         x = self.focal * seen[..., 0] / depth + self.width / 2
         y = self.focal * seen[..., 1] / depth + self.height / 2
         return torch.stack((x, y, depth), -1)
-
-    def rays(self, samples: int = 1, top: int = 0, bottom: int | None = None) -> Tensor:
-        """Viewing directions of the pixels (rows · samples, W · samples, 3) in the world, 1 along the line of sight.
-
-        Args:
-            samples: rays along each side of a pixel.
-            top, bottom: range of rows, all by default.
-        """
-        rows = torch.arange(top * samples, (self.height if bottom is None else bottom) * samples)
-        y = ((rows + 0.5) / samples - self.height / 2) / self.focal
-        x = ((torch.arange(self.width * samples) + 0.5) / samples - self.width / 2) / self.focal
-        across, down = torch.meshgrid(x, y, indexing="xy")
-        return torch.stack((across, down, torch.ones_like(across)), -1) @ self.axes()
