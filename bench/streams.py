@@ -54,7 +54,7 @@ def measure(folder: Path, clips: list[str], counts: list[int], seconds: float) -
     """Figures of each clip and number of streams, after an uncounted warm-up run."""
     enrol_strangers(folder)
     rows = []
-    with served(folder) as service:
+    with served(folder, streams=max(counts)) as service:
         for clip in clips:
             once = coded(data_folder() / "videos" / f"{clip}.mp4", "jpeg")
             side_by_side(service.url, once, 1)
