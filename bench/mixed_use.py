@@ -31,7 +31,10 @@ from gaitkeeper.service.client import Client
 SECONDS = 3600.0
 MOST_MB = 900.0
 """The peak that must not be passed."""
-LISTS = ("/subjects", "/jobs", "/collections", "/system", "/models", "/metrics", "/collections/default/strangers")
+LISTS = (
+    *("/collections/default/subjects", "/collections/default/strangers"),
+    *("/collections", "/jobs", "/models", "/system", "/metrics"),
+)
 CLIPS = ("hall-a", "quartet-back", "road-bc")
 
 
@@ -89,7 +92,7 @@ def one_round(service: Served, client: httpx.Client, clips: dict[str, bytes], li
         client.delete(f"/walkers/{look['handle']}").raise_for_status()
     guest = {"clip": (f"{CLIPS[0]}.mp4", clips[CLIPS[0]], "video/mp4")}
     client.post("/enroll", files=guest, data={"subject": "guest"}).raise_for_status()
-    client.delete("/subjects/guest").raise_for_status()
+    client.delete("/collections/default/subjects/guest").raise_for_status()
     finished(client, job)
 
 
